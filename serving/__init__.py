@@ -1,0 +1,1 @@
+"""SavedModel signatures, local prediction, clients and server files."""
