@@ -1,0 +1,1 @@
+"""Puts a blessed model where a server finds it."""

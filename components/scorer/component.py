@@ -1,0 +1,69 @@
+"""The Scorer node.
+
+TFMA's Evaluator keeps totals, not answers. Patient-clustered intervals, paired comparisons and the
+report need the answer to each image, so this node asks the exported model once and keeps it.
+
+Usage:
+  scorer = Scorer(examples=example_gen.outputs["examples"], model=trainer.outputs["model"])
+"""
+
+from components.scorer.executor import Executor
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+
+class Predictions(types.Artifact):
+    """`predictions.parquet`: a row for each image; columns in components.scorer.table."""
+
+    TYPE_NAME = "PneumoPredictions"
+
+
+class ScorerSpec(component_spec.ComponentSpec):
+    """Takes records and a model, gives predictions."""
+
+    PARAMETERS = {
+        "split": component_spec.ExecutionParameter(type=str),
+        "batch_size": component_spec.ExecutionParameter(type=int),
+        "code": component_spec.ExecutionParameter(type=str, optional=True),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+    }
+    OUTPUTS = {"predictions": component_spec.ChannelParameter(type=Predictions)}
+
+
+class Scorer(base_component.BaseComponent):
+    """Runs the `examples` signature over one split."""
+
+    SPEC_CLASS = ScorerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        split: str = "test",
+        batch_size: int = 32,
+        code: str | None = None,
+    ) -> None:
+        """Builds the node.
+
+        Args:
+          examples: raw records.
+          model: SavedModel of the Trainer.
+          split: which split.
+          batch_size: images in one call of the model.
+          code: digest of the code, so that an edit runs the node again.
+        """
+        super().__init__(
+            ScorerSpec(
+                examples=examples,
+                model=model,
+                split=split,
+                batch_size=batch_size,
+                code=code,
+                predictions=types.Channel(type=Predictions),
+            )
+        )

@@ -1,0 +1,74 @@
+"""Runs the frozen trunk once over a split and keeps its pooled output on disk."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+log = logging.getLogger("pneumo.embed")
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Features of one split.
+
+    Attributes:
+      features: float32 [n, channels], memory-mapped from disk.
+      labels: int64 [n].
+      seconds: wall time of the pass.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    seconds: float
+
+
+def embed(
+    images: "tf.data.Dataset",
+    model: "keras.Model",
+    file: Path,
+    progress: Progress,
+    what: str,
+) -> Embedded:
+    """Embeds a stream of images; memory does not grow with its length, the file does.
+
+    Args:
+      images: batches of (uint8 [n, s, s, 1], int64 [n]).
+      model: float32 [n, s, s, 1] -> float32 [n, channels].
+      file: where the features go, raw float32.
+      progress: called with `what` and the number of images done.
+      what: name of the split, for the progress line.
+
+    Raises:
+      ValueError: the stream is empty.
+    """
+    import tensorflow as tf
+
+    forward = tf.function(
+        lambda pixels: model(tf.cast(pixels, tf.float32), training=False), reduce_retracing=True
+    )
+    labels: list[np.ndarray] = []
+    start = time.monotonic()
+    done, channels = 0, 0
+    with file.open("wb") as out:
+        for pixels, label in images:
+            batch = forward(pixels).numpy().astype(np.float32)
+            batch.tofile(out)
+            labels.append(label.numpy())
+            done, channels = done + len(batch), batch.shape[1]
+            progress(what, done)
+    seconds = time.monotonic() - start
+    if not done:
+        raise ValueError(f"split {what!r} has no labelled image; check the data and the task")
+    features = np.memmap(file, np.float32, "r", shape=(done, channels))
+    log.info("embedded %d images of %s in %.1f s (%.1f/s)", done, what, seconds, done / seconds)
+    return Embedded(features, np.concatenate(labels), seconds)

@@ -1,0 +1,173 @@
+"""Bytes of a JPEG or PNG -> gray 8-bit pixels, in TensorFlow ops alone.
+
+These functions run eagerly, inside `tf.data`, inside the Transform graph and inside the SavedModel;
+a test holds the four equal to the last bit. They agree with Pillow's
+`ImageOps.exif_transpose(im).convert("L")` on 8-bit files.
+"""
+
+import tensorflow as tf
+
+# Luma of ITU-R BT.601 in 16-bit fixed point, as Pillow and libjpeg compute it.
+_LUMA = (19595, 38470, 7471)
+_HEAD = 65536  # an APP1 segment is at most this long, and stands first
+
+
+def decode_gray(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes one image as a viewer would show it, in gray.
+
+    Gray, RGB, CMYK and progressive JPEG; gray, RGB, palette, alpha (dropped) and 16-bit PNG (scaled
+    by 255/65535). EXIF orientation is applied.
+
+    Args:
+      encoded: scalar string, the bytes of a JPEG or PNG file.
+
+    Returns:
+      uint8 [height, width, 1].
+
+    Raises:
+      tf.errors.InvalidArgumentError: not a JPEG or PNG, or a damaged one.
+    """
+    is_jpeg = tf.io.is_jpeg(encoded)
+    rgb = tf.cond(
+        is_jpeg,
+        # Pillow's (and libjpeg's) exact integer inverse DCT, so that both decode alike.
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: _decode_png_rgb(encoded),
+    )
+    gray = _luma(rgb)
+    return _orient(gray, _orientation(encoded, is_jpeg))
+
+
+def _decode_png_rgb(encoded: tf.Tensor) -> tf.Tensor:
+    # Byte 24 of a PNG is the bit depth in its header.
+    deep = tf.equal(tf.strings.substr(encoded, 24, 1), b"\x10")
+
+    def sixteen_bit() -> tf.Tensor:
+        wide = tf.cast(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), tf.int32)
+        return tf.cast((wide * 255 + 32767) // 65535, tf.uint8)
+
+    return tf.cond(deep, sixteen_bit, lambda: tf.io.decode_png(encoded, channels=3))
+
+
+def _luma(rgb: tf.Tensor) -> tf.Tensor:
+    weighted = tf.cast(rgb, tf.int32) * tf.constant(_LUMA, tf.int32)
+    total = tf.reduce_sum(weighted, axis=-1, keepdims=True)
+    return tf.cast(tf.bitwise.right_shift(total + 0x8000, 16), tf.uint8)
+
+
+def _orientation(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
+    """Reads the EXIF orientation tag (0x0112); int32 1..8, and 1 where there is none."""
+    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD), tf.uint8)
+    # JPEG: APP1 payload "Exif\0\0" + TIFF. PNG: chunk type "eXIf" + TIFF.
+    marker = tf.cond(
+        is_jpeg,
+        lambda: tf.constant([0x45, 0x78, 0x69, 0x66, 0, 0], tf.uint8),
+        lambda: tf.constant([0x65, 0x58, 0x49, 0x66], tf.uint8),
+    )
+    width = tf.size(marker)
+    room = tf.maximum(tf.size(head) - width, 0)
+    found = tf.fill([room], True)
+    for i in range(4):
+        found = tf.logical_and(found, tf.equal(head[i : i + room], marker[i]))
+    at = tf.where(found)
+    return tf.cond(
+        tf.size(at) > 0,
+        lambda: _read_orientation(head[tf.cast(at[0, 0], tf.int32) + width :]),
+        lambda: tf.constant(1),
+    )
+
+
+def _read_orientation(tiff: tf.Tensor) -> tf.Tensor:
+    """Orientation from the first IFD of a TIFF header, uint8 [n]; damaged headers give 1."""
+    octets = tf.cast(tf.concat([tiff, tf.zeros([16], tf.uint8)], 0), tf.int32)
+    size = tf.size(octets)
+    little = tf.equal(octets[0], 0x49)
+
+    def number(parts: tf.Tensor) -> tf.Tensor:
+        """Last axis of bytes -> integer in the byte order of the header."""
+        ordered = tf.where(little, tf.reverse(parts, [-1]), parts)
+        total = tf.zeros(tf.shape(ordered)[:-1], tf.int32)
+        for i in range(parts.shape[-1]):
+            total = total * 256 + ordered[..., i]
+        return total
+
+    start = tf.clip_by_value(number(tf.ensure_shape(octets[4:8], [4])), 0, size - 2)
+    count = number(tf.ensure_shape(octets[start : start + 2], [2]))
+    count = tf.clip_by_value(count, 0, (size - start - 2) // 12)
+    entries = tf.reshape(octets[start + 2 : start + 2 + 12 * count], [count, 12])
+    is_tag = tf.equal(number(entries[:, :2]), 0x0112)
+    values = tf.boolean_mask(number(entries[:, 8:10]), is_tag)
+    value = tf.concat([values, [1]], 0)[0]
+    return tf.where((value >= 1) & (value <= 8), value, 1)
+
+
+def _orient(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Undoes an EXIF orientation (1..8) of an image [h, w, c]."""
+    turn = tf.transpose
+    cases = [
+        lambda: image,
+        lambda: image[:, ::-1],
+        lambda: image[::-1, ::-1],
+        lambda: image[::-1],
+        lambda: turn(image, [1, 0, 2]),
+        lambda: turn(image, [1, 0, 2])[:, ::-1],
+        lambda: turn(image, [1, 0, 2])[::-1, ::-1],
+        lambda: turn(image, [1, 0, 2])[::-1],
+    ]
+    oriented = tf.switch_case(orientation - 1, cases)
+    return tf.ensure_shape(oriented, [None, None, 1])
+
+
+def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
+    """Resizes a gray image to a square, antialiased and rounded to whole gray levels.
+
+    Args:
+      gray: uint8 [height, width, 1].
+      size: side of the result, pixels.
+      fit: "stretch" (the aspect ratio is lost, no pixel is) or "pad" (kept; black borders).
+
+    Returns:
+      uint8 [size, size, 1].
+    """
+    pixels = tf.cast(gray, tf.float32)
+    if fit == "stretch":
+        pixels = tf.image.resize(pixels, [size, size], method="bilinear", antialias=True)
+    elif fit == "pad":
+        # tf.image.resize_with_pad fails where the short side would round to nothing.
+        shape = tf.shape(gray)[:2]
+        sides = tf.cast(shape, tf.float32) * (size / tf.cast(tf.reduce_max(shape), tf.float32))
+        inner = tf.clip_by_value(tf.cast(tf.round(sides), tf.int32), 1, size)
+        pixels = tf.image.resize(pixels, inner, method="bilinear", antialias=True)
+        top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
+        pixels = tf.image.pad_to_bounding_box(pixels, top, left, size, size)
+    else:
+        raise ValueError(f"fit must be 'stretch' or 'pad', not {fit!r}")
+    rounded = tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
+    return tf.ensure_shape(tf.cast(rounded, tf.uint8), [size, size, 1])
+
+
+def to_png(encoded: tf.Tensor, size: int, fit: str) -> tf.Tensor:
+    """Bytes of images -> bytes of small gray PNGs, which hold the model's pixels without loss.
+
+    Args:
+      encoded: string [n], JPEG or PNG files.
+      size: side of the result, pixels.
+      fit: see `resize_gray`.
+
+    Returns:
+      string [n].
+    """
+
+    def one(item: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(resize_gray(decode_gray(item), size, fit), compression=1)
+
+    return tf.map_fn(one, encoded, fn_output_signature=tf.string)
+
+
+def from_png(png: tf.Tensor, size: int) -> tf.Tensor:
+    """Reads back what `to_png` wrote: string [n] -> uint8 [n, size, size, 1]."""
+    return tf.map_fn(
+        lambda item: tf.ensure_shape(tf.io.decode_png(item, channels=1), [size, size, 1]),
+        png,
+        fn_output_signature=tf.TensorSpec([size, size, 1], tf.uint8),
+    )

@@ -1,0 +1,73 @@
+"""The command `pneumo`. Each subcommand is a module of pipeline.commands, loaded when asked for."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+# Name -> the line that `pneumo --help` shows. The modules import nothing heavy at their top.
+COMMANDS = {
+    "demo": "The whole pipeline on synthetic radiographs: data, run, report, prediction.",
+    "run": "Run the pipeline on a folder of chest X-rays.",
+    "predict": "Ask a pushed model about images.",
+    "ingest": "Check images, split them by patient and write TFRecord shards.",
+    "phantom": "Write a data set of synthetic radiographs.",
+    "download": "Fetch a public data set (needs network and credentials).",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"pipeline.commands.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=_LazyGroup,
+    epilog="Research software, not a medical device. `pneumo COMMAND --help` shows an example.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="pneumo-tfx", prog_name="pneumo")
+def pneumo() -> None:
+    """PneumoTFX: train, evaluate and serve a classifier of pneumonia on chest X-rays."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: runs a command and turns errors that a user can mend into one line."""
+    from schema.errors import PneumoError
+
+    try:
+        pneumo.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except PneumoError as error:
+        _stop(f"pneumo: {error}", 2)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _stop("pneumo: interrupted; the same command goes on where it stopped", 130)
+    except BrokenPipeError:
+        # The reader of a pipe went away, as in `pneumo predict ... | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)
+
+
+def _stop(line: str, code: int) -> Any:
+    print(line, file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

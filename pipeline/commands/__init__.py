@@ -1,0 +1,1 @@
+"""The subcommands of `pneumo`, one module for each verb."""

@@ -1,0 +1,43 @@
+"""`pneumo demo`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(epilog="Example: pneumo demo --n 400 --workdir pneumo_runs/demo")
+@click.option("--n", default=400, show_default=True, help="How many synthetic radiographs.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the radiographs.")
+@click.option("--config", "source", default="demo", show_default=True, metavar="NAME|FILE")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override a key of the configuration; may be repeated.")  # fmt: skip
+@click.option("--workdir", type=click.Path(path_type=Path), default=Path("pneumo_runs/demo"),
+              show_default=True, help="Where everything goes.")  # fmt: skip
+def command(n: int, seed: int, source: str, overrides: tuple[str, ...], workdir: Path) -> None:
+    """The whole pipeline on synthetic radiographs: data, run, report, prediction.
+
+    Everything it writes is marked as synthetic. It shows that the pipeline works on this machine; it
+    says nothing about real radiographs.
+    """
+    from components.phantom.dataset import write_phantoms
+    from pipeline.commands.predict import print_table
+    from pipeline.commands.run import execute
+    from pipeline.config import load_config
+    from serving.predict import load_model, newest_version, predict_files
+
+    config = load_config(source, overrides)
+    data = workdir / f"phantoms-n{n}-seed{seed}"
+    click.echo(f"synthetic radiographs in {data}")
+    write_phantoms(data, n, seed)
+    status = execute(config, data, workdir)
+    if status:
+        sys.exit(status)
+    served = newest_version(workdir / "serving")
+    if served is None:
+        sys.exit(0)
+    images = [
+        next(iter(sorted((data / "chest_xray" / "test" / folder).glob("*.jpeg"))))
+        for folder in ("NORMAL", "PNEUMONIA")
+    ]
+    print_table(predict_files(load_model(served), images))

@@ -1,0 +1,96 @@
+"""`pneumo run`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from components.ingest.job import IngestSummary
+    from pipeline.config import Config
+
+
+@click.command(
+    epilog="Example: pneumo run --config xception --data chest_xray --weights weights/ "
+    "--set training.epochs=20"
+)
+@click.option("--config", "source", default="inceptionv3", show_default=True, metavar="NAME|FILE",
+              help="A shipped configuration or a YAML file.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), envvar="PNEUMO_DATA", required=True,
+              help="Folder of images, or of records. [env: PNEUMO_DATA]")  # fmt: skip
+@click.option("--weights", type=click.Path(path_type=Path), default=None,
+              help="Weight file of the trunk, or a folder of such. [env: PNEUMO_WEIGHTS]")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override a key of the configuration; may be repeated.")  # fmt: skip
+@click.option("--workdir", type=click.Path(path_type=Path), default=None,
+              help="Where everything goes. [default: pneumo_runs/NAME]")  # fmt: skip
+@click.option("--beam-arg", "beam_args", multiple=True, metavar="ARG",
+              help="Passed to Beam by ingest; may be repeated.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON at the end.")
+def command(
+    source: str,
+    data: Path,
+    weights: Path | None,
+    overrides: tuple[str, ...],
+    workdir: Path | None,
+    beam_args: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Run the pipeline on a folder of chest X-rays.
+
+    Finished nodes are answered from the cache; a run that was killed goes on with the same command.
+    Exit status: 0 done, 1 a node failed, 2 wrong input.
+    """
+    from pipeline.config import load_config
+
+    extra = [f"model.weights={weights}"] if weights else []
+    config = load_config(source, [*overrides, *extra])
+    sys.exit(execute(config, data, workdir, beam_args, as_json))
+
+
+def execute(
+    config: "Config",
+    data: Path,
+    workdir: Path | None,
+    beam_args: tuple[str, ...] = (),
+    as_json: bool = False,
+) -> int:
+    """Runs a configuration with everything that a terminal should see; returns the exit status."""
+    from pipeline.runners.local import NodeFailed
+    from pipeline.runners.progress import RunProgress
+    from pipeline.runners.workspace import locked, quiet
+    from schema.errors import PneumoError
+
+    with locked(workdir or Path("pneumo_runs") / config.name) as work:
+        try:
+            with quiet(work.log) as terminal, RunProgress(terminal) as show:
+                from pipeline.run import prepare_records, run
+
+                show.say(f"run {config.name}   work folder {work.folder}")
+                with show.counting() as count:
+                    records, summary = prepare_records(config, data, work, count, beam_args)
+                show.say(summary_line(summary))
+                result = run(config, work, records, show)
+        except NodeFailed as error:
+            click.echo(f"pneumo: {error}   log: {work.log}", err=True)
+            return 2 if isinstance(error.cause, PneumoError) else 1
+        click.echo(f"report   {result.report}")
+        if result.pushed:
+            click.echo(f"model    {result.pushed}")
+        else:
+            click.echo("model    not pushed: it did not pass the gate; the report says why")
+        if as_json:
+            click.echo(result.to_json())
+    return 0
+
+
+def summary_line(summary: "IngestSummary") -> str:
+    """One line about the records."""
+    counts = "  ".join(
+        f"{split} {sum(classes.values())}" for split, classes in summary.splits.items()
+    )
+    return (
+        f"records  {summary.written} of {summary.found} files ({summary.rejected} rejected, "
+        f"{sum(summary.skipped.values())} skipped): {counts}"
+    )

@@ -1,0 +1,150 @@
+"""The one configuration object: typed, validated, loaded from YAML."""
+
+import importlib.resources
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from components.evaluation.options import EvaluationOptions
+from components.ingest.options import IngestOptions
+from components.trainer.options import ModelOptions, TrainingOptions
+from schema.errors import PneumoError
+from schema.labels import TASKS
+
+
+class DataOptions(BaseModel):
+    """Which task, and how a folder of images becomes records."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str = "binary"
+    ingest: IngestOptions = Field(default_factory=IngestOptions)
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, value: str) -> str:
+        if value not in TASKS:
+            raise ValueError(f"unknown task {value!r}; choose one of {', '.join(sorted(TASKS))}")
+        return value
+
+
+class ServingOptions(BaseModel):
+    """What happens to a blessed model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    push_to: str | None = Field(
+        None, description="folder that a model server watches; none: serving/ of the work folder"
+    )
+
+
+class RunFacts(BaseModel):
+    """What a runner finds out before the graph is built; never written in a configuration file.
+
+    Attributes:
+      records: folder that `pneumo ingest` wrote.
+      records_sha256: digest of its content; part of the cache key of the report.
+      synthetic: the records are phantoms.
+      root: folder of the artifacts.
+      push_to: folder of the pushed versions.
+      weights: `components.trainer.weights.Weights` as a dict.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    records: str
+    records_sha256: str
+    synthetic: bool
+    root: str
+    push_to: str
+    weights: dict[str, str]
+
+
+class Config(BaseModel):
+    """Everything that a run depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    data: DataOptions = Field(default_factory=DataOptions)
+    model: ModelOptions = Field(default_factory=ModelOptions)
+    training: TrainingOptions = Field(default_factory=TrainingOptions)
+    evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
+    serving: ServingOptions = Field(default_factory=ServingOptions)
+    engine: Literal["local"] = "local"
+    run: RunFacts | None = Field(None, exclude=True, repr=False)
+
+    def to_yaml(self) -> str:
+        """The configuration as a user would write it, defaults filled in."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> file of the configurations that come with the package."""
+    folder = Path(str(importlib.resources.files("pipeline") / "configs"))
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
+    """Loads a configuration.
+
+    Args:
+      source: a YAML file, or the name of a shipped configuration.
+      overrides: `key.key=value` each, the value in YAML; later ones win.
+
+    Raises:
+      PneumoError: no such file, not YAML, or a wrong key or value; one line that names it.
+    """
+    known = shipped()
+    path = Path(source)
+    if not path.is_file():
+        if source not in known:
+            raise PneumoError(
+                f"no configuration {source!r}; give a YAML file or one of: {', '.join(known)}"
+            )
+        path = known[source]
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PneumoError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise PneumoError(f"{path} must hold a mapping with name, data, model, ...; it is empty")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise PneumoError(f"{path}: {_one_line(error)}") from None
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise PneumoError(f"--set takes key=value, as in training.epochs=5; not {text!r}")
+    *parents, last = key.strip().split(".")
+    at = values
+    for parent in parents:
+        child = at.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise PneumoError(f"--set {text}: {parent!r} holds a value, not a group of keys")
+        at = child
+    try:
+        at[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise PneumoError(f"--set {text}: {' '.join(str(error).split())}") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "configuration"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where}; look for a typing error{more}"
+    if first["type"] == "missing":
+        return f"key {where} is missing{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if first["type"] == "value_error" else f", not {first['input']!r}"
+    return f"{where}: {message}{shown}{more}"

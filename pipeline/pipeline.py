@@ -1,0 +1,174 @@
+"""The graph. Read it from top to bottom."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.trainer.trunks import image_size
+from pipeline.config import Config
+from schema.hashing import fingerprint_of_code
+
+if TYPE_CHECKING:
+    from tfx.v1 import dsl
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+SCHEMA_FILE = _PACKAGE / "schema" / "schema.pbtxt"
+
+
+def create_pipeline(config: Config) -> "dsl.Pipeline":
+    """Builds the graph of one configuration.
+
+    Args:
+      config: with `run` filled in by a runner (paths, weights).
+
+    Raises:
+      ValueError: `config.run` is missing.
+    """
+    import tensorflow_data_validation as tfdv
+    import tfx.v1 as tfx
+    from tfx.dsl.components.base import executor_spec
+
+    from components.anomaly_gate.component import AnomalyGate
+    from components.evaluation.eval_config import eval_config
+    from components.pusher.executor import AtomicPusherExecutor
+    from components.report.component import Report
+    from components.resolver.strategy import BlessedBeforeStrategy
+    from components.scorer.component import Scorer
+
+    run = config.run
+    if run is None:
+        raise ValueError("config.run is missing; a runner fills it in")
+
+    # Reads the shards that ingest wrote; the splits are those of ingest, never drawn again.
+    example_gen = tfx.components.ImportExampleGen(
+        input_base=run.records,
+        input_config=tfx.proto.Input(
+            splits=[
+                tfx.proto.Input.Split(name=split, pattern=f"{split}-*.tfrecord")
+                for split in ("train", "val", "test")
+            ]
+        ),
+    )
+
+    # The curated contract. It is written by people; nothing here infers one.
+    schema = tfx.components.ImportSchemaGen(schema_file=str(SCHEMA_FILE))
+
+    # Counts of classes, sizes, intensities. The schema's image domain makes TFDV see pictures.
+    statistics = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"],
+        schema=schema.outputs["schema"],
+        stats_options=tfdv.StatsOptions(enable_semantic_domain_stats=True),
+    )
+
+    # Holds every split against the contract ...
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    # ... and stops here if it does not hold.
+    gate = AnomalyGate(anomalies=validator.outputs["anomalies"])
+
+    # Decodes and resizes: the one graph that training and serving share. Test stays untouched.
+    transform = tfx.components.Transform(
+        examples=example_gen.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=["train", "val"]),
+        custom_config={
+            "image_size": image_size(config.model.trunk, config.model.image_size),
+            "fit": config.model.fit,
+            "task": config.data.task,
+            "code": fingerprint_of_code([_PACKAGE / "components" / "transform"]),
+        },
+    )
+    transform.add_upstream_node(gate)
+
+    # One pass of the frozen trunk, then the head; chooses its epoch on val.
+    trainer = tfx.components.Trainer(
+        run_fn="components.trainer.run_fn.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["val"]),
+        custom_config={
+            "model": config.model.model_dump(mode="json"),
+            "training": config.training.model_dump(mode="json"),
+            "weights": run.weights,
+            "task": config.data.task,
+            "threshold": config.evaluation.threshold,
+            "synthetic": run.synthetic,
+            "code": fingerprint_of_code(
+                [_PACKAGE / "components" / "trainer", _PACKAGE / "serving" / "export.py"]
+            ),
+        },
+    )
+
+    # The model to beat: the latest blessed one that is older than this candidate.
+    baseline = tfx.dsl.Resolver(
+        strategy_class=BlessedBeforeStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        candidate=trainer.outputs["model"],
+    ).with_id("latest_blessed_model")
+
+    # Opens the test split: metrics on slices, and the blessing.
+    evaluator = tfx.components.Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        schema=schema.outputs["schema"],
+        example_splits=["test"],
+        eval_config=eval_config(config.evaluation),
+    )
+
+    # The answer to each image of test: for intervals by patient, and for the mistakes to look at.
+    scorer = Scorer(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        batch_size=config.training.trunk_batch_size,
+        code=fingerprint_of_code([_PACKAGE / "components" / "scorer"]),
+    )
+
+    # A blessed model becomes a new version in the folder that a server watches.
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=run.push_to)
+        ),
+        custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
+    )
+
+    # One page and the same numbers as JSON, blessed or not.
+    report = Report(
+        examples=example_gen.outputs["examples"],
+        model_run=trainer.outputs["model_run"],
+        predictions=scorer.outputs["predictions"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        pushed_model=pusher.outputs["pushed_model"],
+        config=config.to_yaml(),
+        records=run.records,
+        records_sha256=run.records_sha256,
+        code=fingerprint_of_code(
+            [_PACKAGE / "components" / "report", _PACKAGE / "components" / "evaluation"]
+        ),
+    )
+
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=run.root,
+        components=[
+            example_gen,
+            schema,
+            statistics,
+            validator,
+            gate,
+            transform,
+            trainer,
+            baseline,
+            evaluator,
+            scorer,
+            pusher,
+            report,
+        ],
+        enable_cache=True,
+    )

@@ -1,0 +1,132 @@
+"""One run from a folder of images to a report: ingest, weights, graph, summary."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from components.ingest.job import IngestSummary, ingest, read_summary
+from components.trainer.weights import Weights, resolve_weights
+from pipeline.config import Config, RunFacts
+from pipeline.runners.local import NodeResult, run_nodes
+from pipeline.runners.progress import RunProgress
+from pipeline.runners.store import clean_leftovers, open_store
+from pipeline.runners.workspace import Workspace
+from schema.errors import PneumoError
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left.
+
+    Attributes:
+      nodes: how each node went.
+      report: the HTML page.
+      blessed: whether the gate let the model through.
+      pushed: folder of the pushed version; empty when it was not blessed.
+      records: folder of the records.
+    """
+
+    nodes: list[NodeResult]
+    report: str
+    blessed: bool
+    pushed: str
+    records: str
+
+    def to_json(self) -> str:
+        """The result as JSON, for machines."""
+        return json.dumps(asdict(self), indent=1)
+
+
+def prepare_records(
+    config: Config,
+    data: Path,
+    work: Workspace,
+    progress: Callable[[str, int, int], None] | None,
+    beam_args: Sequence[str] = (),
+) -> tuple[Path, IngestSummary]:
+    """Returns the records of a data folder, ingesting it if that has not been done.
+
+    Args:
+      config: how to ingest.
+      data: a folder that `pneumo ingest` wrote, or a folder of images.
+      work: where records are kept.
+      progress: called with phase, done, total.
+      beam_args: for Beam.
+
+    Raises:
+      PneumoError: the folder does not exist or holds no images.
+    """
+    if not data.exists():
+        raise PneumoError(f"data folder {data} does not exist; give it with --data or PNEUMO_DATA")
+    if (data / "dataset.json").is_file():
+        return data.resolve(), read_summary(data)
+    summary = ingest(
+        data,
+        work.records,
+        config.data.ingest,
+        beam_args=beam_args,
+        progress=progress,
+        overwrite=work.records.exists(),
+    )
+    return work.records, summary
+
+
+def resolve(config: Config, records: Path, work: Workspace, weights: Weights) -> Config:
+    """Fills in what the graph needs to know of this run."""
+    facts = json.loads((records / "dataset.json").read_text())
+    push_to = config.serving.push_to
+    return config.model_copy(
+        update={
+            "run": RunFacts(
+                records=str(records),
+                records_sha256=facts["content_sha256"],
+                synthetic=bool(facts["synthetic"]),
+                root=str(work.artifacts),
+                push_to=str(Path(push_to).expanduser().resolve() if push_to else work.serving),
+                weights=weights.to_dict(),
+            )
+        }
+    )
+
+
+def run(config: Config, work: Workspace, records: Path, show: RunProgress) -> RunResult:
+    """Runs the graph over records and writes `run.json`.
+
+    Raises:
+      NodeFailed: a node raised.
+      PneumoError: weights cannot be had.
+    """
+    # TFT asks for it at import; set here so that the order of imports does not matter.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    weights = resolve_weights(config.model)
+    if notice := weights.notice(config.model.trunk):
+        show.say(notice)
+    import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
+
+    for leftover in clean_leftovers(open_store(work.metadata), work.artifacts):
+        show.say(f"removed what an earlier, killed run left: {leftover}")
+    from pipeline.pipeline import create_pipeline
+
+    pipeline = create_pipeline(resolve(config, records, work, weights))
+    nodes = run_nodes(pipeline, work.metadata, show.node_starts, show.node_ended)
+    result = _summary(nodes, records)
+    partial = work.summary.with_suffix(".partial")
+    partial.write_text(result.to_json())
+    partial.replace(work.summary)
+    return result
+
+
+def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
+    by_name = {node.name: node for node in nodes}
+    pushed: dict[str, Any] = by_name["Pusher"].properties.get("pushed_model", {})
+    blessing = by_name["Evaluator"].properties.get("blessing", {})
+    return RunResult(
+        nodes=nodes,
+        report=str(Path(by_name["Report"].outputs["report"][0]) / "report.html"),
+        blessed=blessing.get("blessed") == 1,
+        pushed=str(pushed.get("pushed_destination", "")) if pushed.get("pushed") == 1 else "",
+        records=str(records),
+    )

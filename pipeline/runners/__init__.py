@@ -1,0 +1,1 @@
+"""Where the graph runs: a runner owns paths and engines."""

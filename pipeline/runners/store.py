@@ -1,0 +1,97 @@
+"""Questions to ML Metadata, and what a killed run left behind."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ml_metadata as mlmd
+    from ml_metadata.proto import metadata_store_pb2
+
+
+def open_store(file: Path) -> "mlmd.MetadataStore":
+    """Opens (or creates) the SQLite store of a work folder."""
+    import tfx.v1 as tfx
+    from ml_metadata.metadata_store import metadata_store
+
+    config = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(file))
+    return metadata_store.MetadataStore(config)
+
+
+def outputs_of(
+    store: "mlmd.MetadataStore", execution_id: int
+) -> dict[str, list["metadata_store_pb2.Artifact"]]:
+    """Output artifacts of one execution by key, also where the cache gave them."""
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    events = store.get_events_by_execution_ids([execution_id])
+    keys = {
+        event.artifact_id: event.path.steps[0].key
+        for event in events
+        if event.type in (pb.Event.OUTPUT, pb.Event.INTERNAL_OUTPUT)
+    }
+    found: dict[str, list[pb.Artifact]] = {}
+    for artifact in store.get_artifacts_by_id(list(keys)) if keys else []:
+        found.setdefault(keys[artifact.id], []).append(artifact)
+    return found
+
+
+def clean_leftovers(store: "mlmd.MetadataStore", root: Path) -> list[str]:
+    """Removes what a run that was killed left in the store and on disk.
+
+    An execution that is still RUNNING while nobody holds the lock of the work folder is dead: it is
+    marked CANCELED, and so are FAILED ones left alone. Output folders that belong to no finished
+    execution are deleted.
+
+    Args:
+      store: the metadata of the work folder.
+      root: the artifact root; `root/<node>/<output>/<execution id>` and `root/<node>/.system`.
+
+    Returns:
+      what was removed, one entry each: "execution N (node)" or a folder.
+    """
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    removed: list[str] = []
+    kinds = {kind.id: kind.name for kind in store.get_execution_types()}
+    executions = store.get_executions()
+    dead = [e for e in executions if e.last_known_state in (pb.Execution.NEW, pb.Execution.RUNNING)]
+    for execution in dead:
+        execution.last_known_state = pb.Execution.CANCELED
+        removed.append(f"execution {execution.id} ({kinds.get(execution.type_id, '?')})")
+    if dead:
+        store.put_executions(dead)
+    live = {
+        execution.id
+        for execution in executions
+        if execution.last_known_state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
+    }
+    for folder in orphans(root, live):
+        shutil.rmtree(folder, ignore_errors=True)
+        removed.append(str(folder))
+    return removed
+
+
+def orphans(root: Path, live: Iterable[int]) -> list[Path]:
+    """Folders below the artifact root that no finished execution owns.
+
+    Args:
+      root: the artifact root.
+      live: ids of executions that finished.
+    """
+    keep = {str(number) for number in live}
+    found = [
+        folder
+        for pattern in ("*/*/[0-9]*", "*/.system/executor_execution/[0-9]*")
+        for folder in root.glob(pattern)
+        if folder.is_dir() and folder.name.isdigit() and folder.name not in keep
+    ]
+    # Scratch space of nodes; empty after a node that finished.
+    found += [
+        folder
+        for pattern in ("*/.system/stateful_working_dir/*", "*/.system/executor_execution/*/.temp")
+        for folder in root.glob(pattern)
+        if folder not in found
+    ]
+    return sorted(found)

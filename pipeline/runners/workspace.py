@@ -1,0 +1,114 @@
+"""The work folder of a run: one run at a time, logs in a file, a quiet terminal."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from schema.errors import PneumoError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths of one work folder."""
+
+    folder: Path
+
+    @property
+    def metadata(self) -> Path:
+        """SQLite file of ML Metadata."""
+        return self.folder / "metadata.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        """Root of the artifacts, a folder for each node."""
+        return self.folder / "artifacts"
+
+    @property
+    def records(self) -> Path:
+        """Records that were ingested for this work folder."""
+        return self.folder / "records"
+
+    @property
+    def serving(self) -> Path:
+        """Versions of blessed models."""
+        return self.folder / "serving"
+
+    @property
+    def log(self) -> Path:
+        """Log of all runs."""
+        return self.folder / "run.log"
+
+    @property
+    def summary(self) -> Path:
+        """Nodes, seconds and results of the last run, as JSON."""
+        return self.folder / "run.json"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[Workspace]:
+    """Holds a work folder for one run; the kernel frees it when the process dies.
+
+    Raises:
+      PneumoError: another run holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise PneumoError(
+            f"cannot write in {folder} ({error.strerror}); choose another --workdir"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PneumoError(
+                f"another run is working in {folder}; wait for it or give another --workdir"
+            ) from None
+        yield Workspace(folder.resolve())
+
+
+@contextlib.contextmanager
+def quiet(log_file: Path) -> Iterator[TextIO]:
+    """Sends everything that libraries print, C++ included, to a file.
+
+    Yields:
+      a text stream on the real standard output, for what the user should see.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    real_out, real_err = os.dup(1), os.dup(2)
+    # One descriptor for the file, so that lines of Python and C++ stand in order.
+    target = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handler = logging.StreamHandler(os.fdopen(os.dup(target), "w", buffering=1))
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+    )
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+    terminal = os.fdopen(os.dup(real_out), "w", buffering=1)
+    try:
+        yield terminal
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        terminal.close()
+        os.dup2(real_out, 1)
+        os.dup2(real_err, 2)
+        os.close(real_out)
+        os.close(real_err)
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.stream.close()

@@ -1,0 +1,61 @@
+"""Reads and writes the framing of TFRecord files, as a stream and without TensorFlow.
+
+Framing of one record (tensorflow.org, "TFRecord and tf.train.Example"): uint64 length, masked
+crc32c of the length, the bytes, masked crc32c of the bytes; all little endian.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+_HEADER = struct.Struct("<QI")
+_FOOTER = struct.Struct("<I")
+_MASK_DELTA = 0xA282EAD8
+
+
+def frame(record: bytes) -> bytes:
+    """Frames one record: what a TFRecord file holds for it."""
+    length = struct.pack("<Q", len(record))
+    return length + _crc(length) + record + _crc(record)
+
+
+def write_record(stream: IO[bytes], record: bytes) -> None:
+    """Appends one record to an open binary stream."""
+    stream.write(frame(record))
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Yields the records of a TFRecord file, one at a time.
+
+    Raises:
+      ValueError: the file is cut short, or a checksum is wrong.
+    """
+    left = path.stat().st_size
+    with path.open("rb") as stream:
+        while header := stream.read(_HEADER.size):
+            left -= len(header)
+            if len(header) < _HEADER.size:
+                raise ValueError(f"{path}: ends inside the header of a record")
+            length, crc = _HEADER.unpack(header)
+            if crc != _masked(header[:8]):
+                raise ValueError(f"{path}: wrong checksum of a record's length")
+            if length + _FOOTER.size > left:
+                raise ValueError(f"{path}: ends inside a record of {length} bytes")
+            record = stream.read(length)
+            footer = stream.read(_FOOTER.size)
+            left -= len(record) + len(footer)
+            if len(footer) < _FOOTER.size or _FOOTER.unpack(footer)[0] != _masked(record):
+                raise ValueError(f"{path}: wrong checksum of a record")
+            yield record
+
+
+def _crc(data: bytes) -> bytes:
+    return _FOOTER.pack(_masked(data))
+
+
+def _masked(data: bytes) -> int:
+    import google_crc32c
+
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF

@@ -1,0 +1,147 @@
+"""Answers about images from a SavedModel; needs TensorFlow alone, neither TFX nor Keras."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schema.errors import PneumoError
+
+SUFFIXES = (".jpeg", ".jpg", ".png")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer about one image.
+
+    Attributes:
+      file: as given.
+      predicted: class name at the model's threshold; empty when there was an error.
+      probabilities: class name -> probability.
+      error: why there is no answer; empty otherwise.
+    """
+
+    file: str
+    predicted: str = ""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without empty parts."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded SavedModel and the facts that it carries."""
+
+    folder: Path
+    facts: dict[str, Any]
+    loaded: Any
+
+
+def newest_version(folder: Path) -> Path | None:
+    """The version with the highest number below a folder that a server watches."""
+    if not folder.is_dir():
+        return None
+    versions = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir()]
+    return max(versions, key=lambda path: int(path.name), default=None)
+
+
+def load_model(folder: Path) -> Model:
+    """Loads a SavedModel, or the newest version in a folder of them.
+
+    Raises:
+      PneumoError: there is no SavedModel of this project.
+    """
+    chosen = folder if (folder / "saved_model.pb").is_file() else newest_version(folder)
+    if chosen is None or not (chosen / "saved_model.pb").is_file():
+        raise PneumoError(
+            f"{folder} holds no SavedModel and no version of one; give the folder that "
+            "`pneumo run` printed as model"
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    facts_file = chosen / "assets.extra" / "pneumo.json"
+    facts = json.loads(facts_file.read_text()) if facts_file.is_file() else {}
+    loaded = tf.saved_model.load(str(chosen))
+    if "serving_default" not in loaded.signatures:
+        raise PneumoError(f"{chosen} has no signature serving_default; it is not one of ours")
+    return Model(chosen, facts, loaded)
+
+
+def image_files(paths: Iterable[Path]) -> list[Path]:
+    """Expands folders to the images in them, in order of name.
+
+    Raises:
+      PneumoError: a path does not exist, or a folder holds no image.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not found:
+                raise PneumoError(f"folder {path} holds no .jpeg, .jpg or .png file")
+            files += found
+        elif path.exists():
+            files.append(path)
+        else:
+            raise PneumoError(f"image {path} does not exist; check the path")
+    return files
+
+
+def predict_files(
+    model: Model, files: Sequence[Path], batch_size: int = 16
+) -> Iterator[Prediction]:
+    """Answers in the order of the files, a batch at a time.
+
+    A file that cannot be decoded fails its batch; the batch is then asked one by one, so that the
+    others are answered and the error is told of the right file.
+    """
+    for start in range(0, len(files), batch_size):
+        chunk = files[start : start + batch_size]
+        readable: list[tuple[Path, bytes]] = []
+        broken: dict[Path, str] = {}
+        for file in chunk:
+            try:
+                readable.append((file, file.read_bytes()))
+            except OSError as error:
+                broken[file] = f"cannot be read: {error.strerror}"
+        answers = _answer(model, readable)
+        for file in chunk:
+            yield Prediction(str(file), error=broken[file]) if file in broken else next(answers)
+
+
+def _answer(model: Model, images: list[tuple[Path, bytes]]) -> Iterator[Prediction]:
+    import tensorflow as tf
+
+    if not images:
+        return
+    try:
+        answer = model.loaded.signatures["serving_default"](
+            image_bytes=tf.constant([content for _, content in images])
+        )
+    except tf.errors.OpError as error:
+        if len(images) > 1:
+            for image in images:
+                yield from _answer(model, [image])
+            return
+        yield Prediction(str(images[0][0]), error=_why(images[0][1], error))
+        return
+    classes = [name.decode() for name in answer["classes"].numpy()[0]]
+    probabilities = answer["probabilities"].numpy().tolist()
+    predicted = answer["predicted_class"].numpy()
+    for (file, _), row, name in zip(images, probabilities, predicted, strict=True):
+        yield Prediction(str(file), name.decode(), dict(zip(classes, row, strict=True)))
+
+
+def _why(content: bytes, error: Exception) -> str:
+    if not content:
+        return "the file is empty"
+    if not content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+        return "not a JPEG or PNG file"
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"cannot be decoded; it is damaged or truncated ({first[:80]})"
