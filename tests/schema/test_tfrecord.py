@@ -1,0 +1,64 @@
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.tfrecord import frame, read_records, write_record
+
+RECORDS = [b"", b"a", b"\x00" * 1000, bytes(range(256)) * 300]
+
+
+def _write(path: Path, records: list[bytes]) -> Path:
+    with path.open("wb") as stream:
+        for record in records:
+            write_record(stream, record)
+    return path
+
+
+@pytest.mark.parametrize("records", [[], RECORDS[:1], RECORDS])
+def test_reads_what_was_written(tmp_path: Path, records: list[bytes]) -> None:
+    assert list(read_records(_write(tmp_path / "a", records))) == records
+
+
+@given(st.lists(st.binary(max_size=300), max_size=8))
+def test_round_trip_of_any_bytes(tmp_path_factory: pytest.TempPathFactory, records: list[bytes]):
+    path = tmp_path_factory.mktemp("tfr") / "a"
+    assert list(read_records(_write(path, records))) == records
+
+
+def test_tensorflow_reads_ours_and_we_read_tensorflows(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    ours = _write(tmp_path / "ours", RECORDS)
+    assert [r.numpy() for r in tf.data.TFRecordDataset(str(ours))] == RECORDS
+    with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
+        for record in RECORDS:
+            writer.write(record)
+    assert (tmp_path / "theirs").read_bytes() == ours.read_bytes()
+    assert list(read_records(tmp_path / "theirs")) == RECORDS
+
+
+@pytest.mark.parametrize("cut", [1, 11, 12, 13, 17, 19])
+def test_a_file_that_is_cut_is_an_error(tmp_path: Path, cut: int) -> None:
+    whole = frame(b"abcd")
+    (tmp_path / "a").write_bytes(whole[:cut])
+    with pytest.raises(ValueError, match="ends inside"):
+        list(read_records(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("at", range(20))
+def test_every_flipped_byte_is_found(tmp_path: Path, at: int) -> None:
+    damaged = bytearray(frame(b"abcd"))
+    damaged[at] ^= 0x10
+    (tmp_path / "a").write_bytes(damaged)
+    with pytest.raises(ValueError, match="checksum"):
+        list(read_records(tmp_path / "a"))
+
+
+def test_write_record_appends_the_frame() -> None:
+    stream = io.BytesIO()
+    write_record(stream, b"x")
+    write_record(stream, b"y")
+    assert stream.getvalue() == frame(b"x") + frame(b"y")
