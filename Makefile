@@ -1,0 +1,43 @@
+# PneumoTFX: every command of the house. `make` alone lists them.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CHECKED := schema components serving pipeline tests setup.py
+# Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold.
+PYTEST_ARGS ?= -n 2 --dist loadfile
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint bench lock clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## Make .venv with the locked packages (PYTHON=... names the interpreter)
+
+$(READY): requirements/lock-glibc-lt-2.39.txt requirements/lock-glibc-ge-2.39.txt \
+		requirements/tools.txt requirements/setup.sh setup.py
+	@bash requirements/setup.sh $(VENV)
+
+run: $(READY) ## Set up, then run the whole pipeline on synthetic radiographs
+	@$(BIN)/pneumo demo
+
+test: lint ## Set up, check the code, then pass the tests (PYTEST_ARGS=... for other options)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## Check format, style and types
+	@$(BIN)/ruff format --check --quiet $(CHECKED) || \
+		{ echo "lint: format differs; to repair: $(BIN)/ruff format $(CHECKED)" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet $(CHECKED)
+	@$(BIN)/mypy --no-error-summary
+
+bench: $(READY) ## Measure ingest, Transform and the whole run against bare loops
+	@$(BIN)/python -m tests.benchmarks
+
+lock: $(READY) ## Write the two lock files again from setup.py (UPGRADE=1 takes newer versions)
+	@VENV=$(VENV) bash requirements/lock.sh $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove the environment, caches and build leftovers; runs and their models stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,88 @@
+"""Distribution of PneumoTFX: what it needs, in ranges; exact versions stand in requirements/."""
+
+from setuptools import find_packages, setup
+
+INSTALL_REQUIRES = [
+    # The five that the pipeline is made of.
+    "tfx>=1.21,<1.22",  # the graph, its standard components, metadata, the local runner
+    "tensorflow>=2.21,<2.22",  # decoding, training and the SavedModel
+    "tensorflow-transform>=1.21,<1.22",  # one preprocessing graph for training and serving
+    "tensorflow-model-analysis>=0.52,<0.53",  # metrics by slice and the blessing
+    "apache-beam>=2.77,<3",  # ingest, and the engine below the components
+    # Around them.
+    "click>=8.1,<9",  # the command line
+    "rich>=13,<16",  # live progress and tables in the terminal
+    "pydantic>=2.10,<3",  # the typed configuration
+    "pyyaml>=6,<7",  # configuration files
+    "jinja2>=3.1,<4",  # the report's page
+    "matplotlib>=3.9,<4",  # the report's figures
+    "scikit-learn>=1.5,<2",  # reference metrics and the stratified, grouped split
+    "pillow>=10.3",  # checks of image files before TensorFlow decodes them
+    "numpy>=1.26,<3",  # arrays
+    "scipy>=1.13,<2",  # intervals and the synthetic radiographs
+    "pyarrow>=14,<19",  # record batches of the statistics; the ceiling is TFX's
+    "google-crc32c>=1.5,<2",  # checksums of TFRecord at native speed
+    "tensorboard>=2.20,<3",  # curves of a training
+]
+
+EXTRAS_REQUIRE = {
+    # Compile the graph for Kubeflow Pipelines and Vertex AI; TFX 1.21 takes kfp below Python 3.12.
+    "kubeflow": ["kfp>=2.6,<2.17; python_version < '3.12'"],
+    # Clients of TF Serving.
+    "serving": ["tensorflow-serving-api>=2.19.1,<2.22", "grpcio>=1.60,<2", "requests>=2.31,<3"],
+    # Radiographs as DICOM, with their compressed transfer syntaxes.
+    "dicom": [
+        "pydicom>=3,<4",
+        "highdicom>=0.25,<1",
+        "pylibjpeg>=2,<3",
+        "pylibjpeg-libjpeg>=2,<3",
+        "pylibjpeg-openjpeg>=2,<3",
+    ],
+    # `pneumo download`.
+    "kaggle": ["kagglehub>=1,<2"],
+    # Tests and checks.
+    "dev": [
+        "pytest>=8,<10",
+        "pytest-xdist>=3.6,<4",
+        "hypothesis>=6.100,<7",
+        "ruff>=0.17,<0.18",  # a formatter's opinion changes with its minor version
+        "mypy>=2.4,<3",
+        "types-PyYAML>=6,<7",
+    ],
+}
+
+setup(
+    name="pneumo-tfx",
+    version="0.1.0",
+    description="A TFX pipeline that learns to read chest X-rays for pneumonia. "
+    "Not a medical device.",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    # The empty key names this folder as the only root: an editable install is then one line in a
+    # .pth file, and the command starts without an import hook.
+    package_dir={"": "."},
+    packages=find_packages(
+        include=[
+            name
+            for top in ("pipeline", "components", "schema", "serving")
+            for name in (top, f"{top}.*")
+        ]
+    ),
+    package_data={
+        "schema": ["*.pbtxt"],
+        "pipeline": ["configs/*.yaml"],
+        "components.report": ["templates/*"],
+        "serving": ["**/*"],
+    },
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    entry_points={"console_scripts": ["pneumo = pipeline.cli:main"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+)
