@@ -1,0 +1,168 @@
+"""The files of a source in SQLite on disk, so that memory stays flat whatever their number."""
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from components.ingest.scan import Entry
+
+_TABLES = """
+CREATE TABLE dirs(
+  id INTEGER PRIMARY KEY, path BLOB UNIQUE, root BLOB, split TEXT, pathogen TEXT, inner BLOB);
+CREATE TABLE files(
+  id INTEGER PRIMARY KEY, path BLOB NOT NULL, dir INTEGER, size INTEGER, mtime INTEGER,
+  state TEXT NOT NULL DEFAULT 'new',         -- new, todo, ok, skip, reject
+  given TEXT, pathogen TEXT, said TEXT, patient TEXT, source TEXT,
+  shown TEXT, sha256 TEXT, pixels TEXT, phash BLOB, flat INTEGER, rank TEXT, split TEXT,
+  facts TEXT);                               -- the rest of what was measured, JSON
+CREATE TABLE rejects(path BLOB, reason TEXT, detail TEXT);
+CREATE TABLE manifest(
+  path BLOB PRIMARY KEY, label TEXT, patient TEXT, split TEXT, seen INTEGER DEFAULT 0);
+CREATE TABLE patients(key TEXT PRIMARY KEY, label TEXT, fixed TEXT, split TEXT);
+"""
+_PAGE = 2000
+
+
+def shown(path: str) -> str:
+    """A path as text that every JSON reader takes: bytes that are not UTF-8 become `\\xNN`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+class Catalog:
+    """Everything known of the files of one source. One run, one thread.
+
+    Attributes:
+      db: the connection; leakage and splits ask it directly.
+      found: entries seen.
+      skipped: name of the junk -> how many.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self.db = sqlite3.connect(path, isolation_level=None)
+        # The file is thrown away after the run, so it needs no journal.
+        self.db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; " + _TABLES)
+        self.db.execute("PRAGMA temp_store=FILE")
+        self.db.execute("BEGIN")
+        self.found = 0
+        self.skipped: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.db.close()
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Takes in the listing of a source."""
+        last, last_id = None, 0
+        for entry in entries:
+            self.found += 1
+            if entry.kind == "skip":
+                self.skipped[entry.what] += 1
+            elif entry.kind == "reject":
+                self.reject(entry.path, entry.what, entry.detail)
+            else:
+                folder = entry.path.rpartition("/")[0]
+                if folder != last:
+                    last, last_id = folder, self._dir_id(folder)
+                self.db.execute(
+                    "INSERT INTO files(path, dir, size, mtime) VALUES (?, ?, ?, ?)",
+                    (os.fsencode(entry.path), last_id, entry.size, entry.mtime_ns),
+                )
+        self.db.execute("CREATE UNIQUE INDEX files_path ON files(path)")
+
+    def _dir_id(self, folder: str) -> int:
+        raw = os.fsencode(folder)
+        self.db.execute("INSERT OR IGNORE INTO dirs(path) VALUES (?)", (raw,))
+        return int(self.db.execute("SELECT id FROM dirs WHERE path = ?", (raw,)).fetchone()[0])
+
+    def reject(self, path: str, reason: str, detail: str) -> None:
+        """Writes down a file that can't be used."""
+        row = (os.fsencode(path), reason, detail)
+        self.db.execute("INSERT INTO rejects VALUES (?, ?, ?)", row)
+
+    def reject_file(self, file_id: int, path: str, reason: str, detail: str) -> None:
+        """The same for one that is in the table of files."""
+        self.db.execute("UPDATE files SET state = 'reject' WHERE id = ?", (file_id,))
+        self.reject(path, reason, detail)
+
+    def skip_file(self, file_id: int, what: str) -> None:
+        """Counts a file as junk."""
+        self.db.execute("UPDATE files SET state = 'skip' WHERE id = ?", (file_id,))
+        self.skipped[what] += 1
+
+    def pages(self, columns: str, where: str) -> Iterator[tuple[Any, ...]]:
+        """Yields rows of files in pages, so that they may be changed meanwhile.
+
+        Args:
+          columns: of the select; the id is put before them.
+          where: condition on files.
+        """
+        after = 0
+        while rows := self.db.execute(
+            f"SELECT id, {columns} FROM files WHERE id > ? AND ({where}) ORDER BY id LIMIT {_PAGE}",
+            (after,),
+        ).fetchall():
+            yield from rows
+            after = rows[-1][0]
+
+    def size_of(self, path: str) -> int | None:
+        """Bytes of a listed file, or None."""
+        row = self.db.execute(
+            "SELECT size FROM files WHERE path = ?", (os.fsencode(path),)
+        ).fetchone()
+        return row[0] if row else None
+
+    def count(self, where: str) -> int:
+        """Number of files with a condition."""
+        return int(self.db.execute(f"SELECT COUNT(*) FROM files WHERE {where}").fetchone()[0])
+
+    def todo(self) -> Iterator[tuple[str, int, int]]:
+        """Yields (path, size, mtime_ns) of the files to be checked, by path."""
+        for path, size, mtime in self.db.execute(
+            "SELECT path, size, mtime FROM files WHERE state = 'todo' ORDER BY path"
+        ):
+            yield os.fsdecode(path), size, mtime
+
+    def add_result(self, row: dict[str, Any]) -> None:
+        """Takes in what a check found of one file."""
+        path = row["path"]
+        if "reason" in row:
+            self.db.execute(
+                "UPDATE files SET state = 'reject' WHERE path = ?", (os.fsencode(path),)
+            )
+            self.reject(path, row["reason"], row["detail"])
+            return
+        facts = {k: row[k] for k in ("format", "height", "width", "bytes", "stats")}
+        self.db.execute(
+            "UPDATE files SET state = 'ok', sha256 = ?, pixels = ?, phash = ?, flat = ?, rank = ?,"
+            " facts = ? WHERE path = ?",
+            (
+                row["sha256"],
+                row["pixel_hash"],
+                bytes.fromhex(row["perceptual_hash"]),
+                row["stats"]["stats/std"] < FLAT_STD,
+                row["rank"],
+                json.dumps(facts),
+                os.fsencode(path),
+            ),
+        )
+
+    def rejects(self) -> Iterator[dict[str, str]]:
+        """Yields the rows of rejects.jsonl, by path."""
+        for path, reason, detail in self.db.execute(
+            "SELECT path, reason, detail FROM rejects ORDER BY path, reason, detail"
+        ):
+            yield {"file": shown(os.fsdecode(path)), "reason": reason, "detail": detail}
+
+    def reasons(self) -> dict[str, int]:
+        """Reason -> number of rejects."""
+        return dict(
+            self.db.execute("SELECT reason, COUNT(*) FROM rejects GROUP BY reason ORDER BY reason")
+        )
+
+
+FLAT_STD = 2.0  # gray values; below it a perceptual hash says nothing

@@ -1,0 +1,398 @@
+"""`ingest`: from a folder of images to a finished data set, in three passes.
+
+1. Check: every file is read, decoded and measured (Beam, chunks of files).
+2. Plan: the driver draws the splits, looks for leaks, lays out the shards (SQLite on disk).
+3. Write: every image is read again and goes into its shard (Beam, one shard per element).
+
+Pixels never leave the worker that decodes them, so memory does not grow with the number of images.
+Everything is made in a folder beside the destination and renamed at the end. After a kill the same
+command takes up the finished chunks.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.ingest.catalog import Catalog
+from components.ingest.leakage import LeakageError, leakage_report
+from components.ingest.options import IngestOptions
+from components.ingest.placing import place_files
+from components.ingest.scan import Entry, Fingerprint, fingerprint, scan
+from components.ingest.splitting import choose_policy, split_files
+from components.ingest.summary import FILE, IngestSummary, read_summary
+from components.ingest.work import VERSION, WorkFolder, atomic, chunk_lists, json_line, read_lines
+from schema import features as f
+from schema.errors import PneumoError
+from schema.hashing import sha256_of_file
+from schema.labels import PATHOGENS
+
+__all__ = ["IngestSummary", "ingest", "read_summary"]
+
+Progress = Callable[[str, int, int], None]
+SYNTHETIC_MARK = "SYNTHETIC.txt"
+
+
+def ingest(
+    source: Path,
+    dest: Path,
+    options: IngestOptions,
+    *,
+    beam_args: Sequence[str] = (),
+    progress: Progress | None = None,
+    overwrite: bool = False,
+) -> IngestSummary:
+    """Makes the data set `dest` from the images below `source`.
+
+    Args:
+      source: folder of images; never written to.
+      dest: folder to be made. If it is there already, made from the same source with the same
+        options, it is left and its summary returned with `reused`.
+      options: how.
+      beam_args: options of Beam; any runner whose workers share the file system will do.
+      progress: called with phase (scan, check, compare, write), done and total (0: not known).
+      overwrite: replace a data set that is there.
+
+    Raises:
+      PneumoError: the source can't be used, or the destination is in the way.
+      LeakageError: the splits leak and options.on_leak is "fail".
+    """
+    source, dest = source.resolve(), Path(os.path.abspath(dest))  # noqa: PTH100, keeps links
+    _check_paths(source, dest, options)
+    identity = _identity(source, options)
+    if (dest / FILE).is_file():
+        reused = _reuse(source, dest, options, identity)
+        if reused is not None:
+            return reused
+    _check_free(dest, overwrite)
+    work = WorkFolder(dest.parent / f".{dest.name}.ingest")
+    with _locked(work):
+        run = _Run(source, dest, options, work, beam_args, progress or (lambda *_: None), identity)
+        summary = run.make()
+        _publish(work, dest)
+    return summary.model_copy(update={"dest": dest})
+
+
+def _check_paths(source: Path, dest: Path, options: IngestOptions) -> None:
+    if not source.is_dir():
+        what = "is a file; unpack it and give the folder" if source.exists() else "does not exist"
+        raise PneumoError(f"source {source} {what}")
+    real = dest.resolve()
+    if real == source or source in real.parents or real in source.parents:
+        raise PneumoError(f"destination {dest} and source {source} lie within each other")
+    if options.manifest is not None and not options.manifest.is_file():
+        raise PneumoError(f"manifest {options.manifest} does not exist")
+
+
+def _identity(source: Path, options: IngestOptions) -> tuple[str, ...]:
+    """What the fingerprint holds besides the listing."""
+    synthetic = str((source / SYNTHETIC_MARK).is_file())
+    manifest = sha256_of_file(options.manifest) if options.manifest else ""
+    return (f"v{VERSION}", synthetic, manifest)
+
+
+def _comparable(options: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in options.items() if k not in ("on_leak", "manifest")}
+
+
+def _reuse(
+    source: Path, dest: Path, options: IngestOptions, identity: tuple[str, ...]
+) -> IngestSummary | None:
+    """The summary of a data set that is there and fits."""
+    try:
+        summary = read_summary(dest)
+    except PneumoError:
+        return None
+    if _comparable(summary.options) != _comparable(options.model_dump(mode="json")):
+        return None
+    if summary.source_fingerprint != fingerprint(scan(source), *identity):
+        return None
+    if options.on_leak == "fail" and not summary.leakage_ok:
+        raise LeakageError(_leak_line(summary.leakage, dest / "leakage.json"))
+    return summary.model_copy(update={"reused": True})
+
+
+def _check_free(dest: Path, overwrite: bool) -> None:
+    if not dest.exists():
+        return
+    if not dest.is_dir():
+        raise PneumoError(f"destination {dest} is a file; give another folder")
+    if not any(dest.iterdir()):
+        return
+    if not (dest / FILE).is_file():
+        raise PneumoError(f"destination {dest} is not empty and no data set; give another folder")
+    if not overwrite:
+        raise PneumoError(
+            f"destination {dest} holds a data set of another source or other options; "
+            "give another folder, or --overwrite"
+        )
+
+
+@contextlib.contextmanager
+def _locked(work: WorkFolder) -> Iterator[None]:
+    """Makes the work folder and keeps other runs out of it."""
+    try:
+        work.root.mkdir(parents=True, exist_ok=True)
+        lock = (work.root / "lock").open("w")
+    except OSError as error:
+        raise PneumoError(f"can't write to {work.root.parent}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PneumoError(f"another ingest is writing there (lock in {work.root})") from None
+        yield
+
+
+def _publish(work: WorkFolder, dest: Path) -> None:
+    if dest.exists():
+        old = work.root / "old"
+        dest.rename(old)
+    work.out.rename(dest)
+    shutil.rmtree(work.root, ignore_errors=True)
+
+
+def _leak_line(counts: dict[str, int], where: Path) -> str:
+    return (
+        f"the splits leak ({counts['exact_across_splits']} equal images, "
+        f"{counts['near_across_splits']} near duplicates, {counts['patients_in_two_splits']} "
+        f"patients in two splits; {counts['contradictory']} contradictory labels); see {where}"
+    )
+
+
+class _Run:
+    """One run; the steps in `make`, from top to bottom."""
+
+    def __init__(
+        self,
+        source: Path,
+        dest: Path,
+        options: IngestOptions,
+        work: WorkFolder,
+        beam_args: Sequence[str],
+        progress: Progress,
+        identity: tuple[str, ...],
+    ) -> None:
+        self.source, self.dest, self.options, self.work = source, dest, options, work
+        self.beam_args, self.progress, self.identity = beam_args, progress, identity
+        self.hashed = Fingerprint()
+
+    def make(self) -> IngestSummary:
+        """Fills work.out and returns its summary."""
+        self._clean()
+        catalog = Catalog(self.work.catalog)
+        try:
+            catalog.add_entries(self._listing())
+            layout = place_files(catalog, self.source, self.options)
+            policy = choose_policy(catalog, layout, self.options)
+            self._check(catalog)
+            if not catalog.count("state = 'ok'"):
+                raise self._nothing_left(catalog)
+            self.progress("compare", 0, 0)
+            split_files(catalog, policy, self.options)
+            leakage = self._leakage(catalog, policy)
+            shards = list(self._plan(catalog))
+            self._beam("write", shards, catalog.count("state = 'ok'"))
+            return self._finish(catalog, shards, layout, policy, leakage)
+        finally:
+            catalog.close()
+
+    def _clean(self) -> None:
+        """Leaves of an earlier, killed run what this one can use: finished chunks."""
+        for folder in (self.work.out, self.work.rows, self.work.lists):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.work.out, self.work.rows, self.work.lists, self.work.checks):
+            folder.mkdir(exist_ok=True)
+        for partial in self.work.checks.glob("*.partial"):
+            partial.unlink()
+
+    def _listing(self) -> Iterator[Entry]:
+        for n, entry in enumerate(scan(self.source), 1):
+            self.hashed.add(entry)
+            if n % 1000 == 0:
+                self.progress("scan", n, 0)
+            yield entry
+
+    def _check(self, catalog: Catalog) -> None:
+        settings = {"max_pixels": self.options.max_pixels, "min_side": self.options.min_side}
+        names = list(chunk_lists(catalog.todo(), self.work, settings))
+        open_names = [n for n in names if not (self.work.checks / f"{n}.jsonl").is_file()]
+        total = catalog.count("state = 'todo'")
+        done = total - sum(self._length(name) for name in open_names)
+        self._beam("check", open_names, total, done)
+        for name in names:
+            for row in read_lines(self.work.checks / f"{name}.jsonl"):
+                if "sha256" in row:
+                    row["rank"] = _rank(self.options.seed, row["sha256"])
+                catalog.add_result(row)
+
+    def _length(self, name: str) -> int:
+        return len(json.loads((self.work.lists / f"{name}.json").read_bytes())["files"])
+
+    def _beam(self, step: str, names: list[str], total: int, done: int = 0) -> None:
+        self.work.ticks.write_bytes(b"")
+        if not names:
+            self.progress(step, total, total)
+            return
+        from components.ingest import beam  # seconds of import, so only where there is work
+
+        with _watch(self.work.ticks, lambda n: self.progress(step, min(done + n, total), total)):
+            try:
+                beam.run(step, names, self.work, self.source, self.beam_args)
+            except Exception as error:
+                if "No space left on device" in str(error):
+                    raise PneumoError(
+                        f"no space left beside {self.dest}; make room, the same command goes on"
+                    ) from None
+                raise
+
+    def _nothing_left(self, catalog: Catalog) -> PneumoError:
+        path = self.work.root / "rejects.jsonl"
+        with atomic(path) as stream:
+            stream.writelines(json_line(row) for row in catalog.rejects())
+        reasons = ", ".join(f"{reason} {n}" for reason, n in catalog.reasons().items())
+        return PneumoError(
+            f"{self.source}: no usable image ({reasons or 'none found'}); see {path}"
+        )
+
+    def _leakage(self, catalog: Catalog, policy: str) -> dict[str, Any]:
+        report = leakage_report(
+            catalog, policy, self.options.near_duplicate_distance, self.work.root
+        )
+        stops = self.options.on_leak == "fail" and not report["ok"]
+        path = (self.work.root if stops else self.work.out) / "leakage.json"
+        with atomic(path) as stream:
+            stream.write(json.dumps(report, indent=1).encode() + b"\n")
+        if stops:
+            raise LeakageError(_leak_line(report["counts"], path))
+        return report
+
+    def _plan(self, catalog: Catalog) -> Iterator[str]:
+        """Writes the list of each shard and yields its name."""
+        size = self.options.images_per_shard
+        for split in f.SPLITS:
+            n = catalog.count(f"state = 'ok' AND split = '{split}'")
+            shards = -(-n // size)
+            rows = catalog.db.execute(
+                "SELECT path, shown, mtime, sha256, pixels, phash, pathogen, patient, source, facts"
+                " FROM files WHERE state = 'ok' AND split = ? ORDER BY rank, shown",
+                (split,),
+            )
+            for shard in range(shards):
+                name = f"{split}-{shard:05d}-of-{shards:05d}.tfrecord"
+                with atomic(self.work.lists / f"{name}.jsonl") as stream:
+                    stream.writelines(json_line(_planned(row)) for row in rows.fetchmany(size))
+                yield name
+
+    def _finish(
+        self, catalog: Catalog, shards: list[str], layout: str, policy: str, leakage: dict[str, Any]
+    ) -> IngestSummary:
+        digests: list[str] = []
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        catalog.db.execute(
+            "CREATE TEMP TABLE there(split TEXT, patient TEXT, UNIQUE(split, patient))"
+        )
+        with atomic(self.work.out / "manifest.jsonl") as manifest:
+            for name in shards:
+                for row in read_lines(self.work.rows / f"{name}.jsonl"):
+                    if "reason" in row:
+                        catalog.reject(row["path"], row["reason"], row["detail"])
+                    elif "index" not in row:
+                        digests.append(f"{name} {row['sha256']}\n")
+                    else:
+                        counts[row["split"]][row["pathogen"]] += 1
+                        catalog.db.execute(
+                            "INSERT OR IGNORE INTO there VALUES (?, ?)",
+                            (row["split"], row["patient_id"]),
+                        )
+                        manifest.write(json_line(row))
+        with atomic(self.work.out / "rejects.jsonl") as stream:
+            stream.writelines(json_line(row) for row in catalog.rejects())
+        patients = dict(catalog.db.execute("SELECT split, COUNT(*) FROM there GROUP BY split"))
+        reasons = catalog.reasons()
+        summary = IngestSummary(
+            version=1,
+            synthetic=(self.source / SYNTHETIC_MARK).is_file(),
+            found=catalog.found,
+            written=sum(sum(c.values()) for c in counts.values()),
+            rejected=sum(reasons.values()),
+            reasons=reasons,
+            skipped=dict(sorted(catalog.skipped.items())),
+            splits={
+                s: {p: counts[s][p] for p in PATHOGENS if counts[s][p]}
+                for s in f.SPLITS
+                if s in counts
+            },
+            patients={s: patients[s] for s in f.SPLITS if s in patients},
+            leakage=leakage["counts"],
+            leakage_ok=leakage["ok"],
+            options=self.options.model_dump(mode="json"),
+            seed=self.options.seed,
+            policy=policy,
+            layout=layout,
+            source_fingerprint=self.hashed.hexdigest(*self.identity),
+            content_sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
+            versions=_versions(),
+        )
+        summary.reconcile()
+        with atomic(self.work.out / FILE) as stream:
+            stream.write(summary.model_dump_json(indent=1).encode() + b"\n")
+        return summary
+
+
+def _rank(seed: int, sha256: str) -> str:
+    """Place of a record among the others; fixed by seed and content."""
+    return hashlib.sha256(f"{seed}:{sha256}".encode()).hexdigest()[:16]
+
+
+def _planned(row: tuple[Any, ...]) -> dict[str, Any]:
+    path, name, mtime, sha256, pixels, phash, pathogen, patient, source, facts = row
+    return {
+        "path": os.fsdecode(path),
+        "mtime": mtime,
+        "filename": name,
+        "sha256": sha256,
+        "pixel_hash": pixels,
+        "perceptual_hash": phash.hex(),
+        "pathogen": pathogen,
+        "patient_id": patient,
+        "source": source,
+        **json.loads(facts),
+    }
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    out = {"python": platform.python_version(), "records": str(VERSION)}
+    for name in ("pneumo-tfx", "apache-beam", "pillow", "numpy"):
+        with contextlib.suppress(PackageNotFoundError):
+            out[name] = version(name)
+    return out
+
+
+@contextlib.contextmanager
+def _watch(ticks: Path, tell: Callable[[int], None]) -> Iterator[None]:
+    """Calls `tell` with the size of a file, several times a second."""
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.wait(0.25):
+            tell(ticks.stat().st_size)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        tell(ticks.stat().st_size)

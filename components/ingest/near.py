@@ -1,0 +1,64 @@
+"""Finds pairs of nearly equal 256-bit hashes without comparing every pair.
+
+How the default distance of 24 bits was chosen, on 5,232 paediatric chest X-rays of 224 pixels
+(13.7 million pairs): 28 pairs are at distance 0, all of one patient each; the next nearest pair of
+different images is at 46. Copies of 308 of them that were saved again as JPEG of quality 50 or 20,
+halved, enlarged three times, blurred, or changed in brightness or gamma stay within 18. So 24 finds
+such copies and gives no false alarm there. It does not find crops of 2 % (34 at the median) nor
+rotations of 1 degree (26).
+
+Candidates: the hash is cut into 16 bands of 16 bits; only pairs that agree in a whole band are
+compared. A pair at distance up to 15 always agrees in one; at 24 one in 130 is missed when the
+differing bits are spread evenly (measured). Where more hashes than `window` share a band, each is
+compared with its `window` followers in sorted order alone: time stays linear and memory flat.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+BANDS = 16
+_BLOCK = 1 << 16
+
+
+def near_pairs(
+    hashes: np.ndarray, distance: int, window: int = 512
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields blocks of pairs (i, j, distance) with i < j; a pair may come more than once.
+
+    Args:
+      hashes: uint8 [n, 32].
+      distance: differing bits, at most.
+      window: followers in a full band that a hash is compared with.
+    """
+    n = len(hashes)
+    if n < 2:
+        return
+    words = np.ascontiguousarray(hashes).view(np.uint64)
+    bands = np.ascontiguousarray(hashes).view(np.uint16)
+    for band in range(BANDS):
+        key = bands[:, band]
+        # Within a band the rest of the hash orders, so that the nearest are likely neighbours.
+        order = np.lexsort((words[:, 1], words[:, 0], key))
+        sorted_key = key[order]
+        end = np.searchsorted(sorted_key, sorted_key, side="right")
+        for step in range(1, window + 1):
+            at = np.flatnonzero(end - np.arange(n) > step)
+            if not at.size:
+                break
+            for start in range(0, at.size, _BLOCK):
+                part = at[start : start + _BLOCK]
+                i, j = order[part], order[part + step]
+                away = np.bitwise_count(words[i] ^ words[j]).sum(axis=1, dtype=np.int64)
+                hit = away <= distance
+                if hit.any():
+                    i, j, away = i[hit], j[hit], away[hit]
+                    yield np.minimum(i, j), np.maximum(i, j), away
+
+
+def fullest_band(hashes: np.ndarray) -> int:
+    """How many hashes share the most common value of a band (0 for none)."""
+    if not len(hashes):
+        return 0
+    bands = np.ascontiguousarray(hashes).view(np.uint16)
+    return max(int(np.bincount(bands[:, band]).max()) for band in range(BANDS))

@@ -1,0 +1,188 @@
+"""Gives every listed file its class, patient and official split, or the reason why it has none."""
+
+import csv
+import os
+import posixpath
+from pathlib import Path
+from typing import Final
+
+from components.ingest.catalog import Catalog, shown
+from components.ingest.layout import Place, detect, parents_of_roots, place_of, split_name
+from components.ingest.naming import parse_name, pathogen_of
+from components.ingest.options import IngestOptions
+from schema import labels
+from schema.errors import PneumoError
+
+_LABEL_COLUMNS: Final = {"path", "label", "patient", "split"}
+
+
+def place_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
+    """Fills in pathogen, patient, source and official split of the files; returns the layout.
+
+    Raises:
+      PneumoError: the source has no layout that can be read, or the manifest is unusable.
+    """
+    if options.manifest is not None:
+        _place_by_manifest(catalog, source, options.manifest, options)
+        return "manifest"
+    classes = options.classes()
+    for dir_id, raw in catalog.db.execute("SELECT id, path FROM dirs").fetchall():
+        place = place_of(os.fsdecode(raw), classes)
+        catalog.db.execute(
+            "UPDATE dirs SET root = ?, split = ?, pathogen = ?, inner = ? WHERE id = ?",
+            (
+                os.fsencode(place.root),
+                place.split,
+                place.pathogen,
+                os.fsencode(place.inner),
+                dir_id,
+            ),
+        )
+    layout = _layout(catalog, source, options)
+    _place_by_folder(catalog, layout, options)
+    return layout
+
+
+def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
+    found = detect(
+        Place("", split, pathogen, "")
+        for split, pathogen in catalog.db.execute("SELECT DISTINCT split, pathogen FROM dirs")
+    )
+    if not found:
+        if not catalog.count("1"):
+            raise PneumoError(f"{source}: no JPEG or PNG file below it; give the folder of images")
+        raise PneumoError(
+            f"{source}: no class folder such as NORMAL or train/NORMAL; name yours with "
+            "--class-map FOLDER=normal, or give a CSV with --manifest"
+        )
+    if options.layout == "split_class" and found != "split_class":
+        raise PneumoError(
+            f"{source}: no folders train/NORMAL and the like (layout split_class); "
+            "use --layout class"
+        )
+    return found if options.layout == "auto" else options.layout
+
+
+def _place_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> None:
+    needs_split = "AND split != ''" if layout == "split_class" else ""
+    roots = [
+        os.fsdecode(row[0])
+        for row in catalog.db.execute(
+            f"SELECT DISTINCT root FROM dirs WHERE pathogen != '' {needs_split}"
+        )
+    ]
+    above = parents_of_roots(roots)
+    columns = "path, dir, size"
+    last, place = None, Place("", "", "", "")
+    for file_id, raw, folder, size in catalog.pages(columns, "state = 'new'"):
+        path = os.fsdecode(raw)
+        if folder != last:
+            last, place = folder, place_of(posixpath.dirname(path), options.classes())
+        if place.root in above:
+            twin = posixpath.join(above[place.root], place.inner, posixpath.basename(path))
+            if catalog.size_of(twin) == size:
+                catalog.skip_file(file_id, "nested copy")
+                continue
+        if not place.pathogen:
+            name = posixpath.basename(posixpath.dirname(path))
+            detail = f"folder {shown(name)!r} is no class; --class-map can name it"
+            catalog.reject_file(
+                file_id, path, "unknown_class", detail if name else "in no class folder"
+            )
+        elif layout == "split_class" and not place.split:
+            catalog.reject_file(file_id, path, "outside_layout", "not below train, val or test")
+        else:
+            given = place.split if layout == "split_class" else ""
+            _set(catalog, file_id, path, place.pathogen, given)
+
+
+def _set(
+    catalog: Catalog, file_id: int, path: str, pathogen: str, given: str, patient: str = ""
+) -> None:
+    text = shown(path)
+    name = parse_name(text)
+    catalog.db.execute(
+        "UPDATE files SET state = 'todo', shown = ?, pathogen = ?, said = ?, patient = ?,"
+        " source = ?, given = ? WHERE id = ?",
+        (
+            text,
+            pathogen_of(pathogen, text),
+            name.pathogen or "",
+            patient or name.patient,
+            name.source,
+            given,
+            file_id,
+        ),
+    )
+
+
+def _place_by_manifest(
+    catalog: Catalog, source: Path, manifest: Path, options: IngestOptions
+) -> None:
+    _read_manifest(catalog, source, manifest)
+    known = {**{p: p for p in labels.PATHOGENS}, **options.classes()}
+    for file_id, raw in catalog.pages("path", "state = 'new'"):
+        row = catalog.db.execute(
+            "SELECT label, patient, split FROM manifest WHERE path = ?", (raw,)
+        ).fetchone()
+        if row is None:
+            catalog.skip_file(file_id, "not in the manifest")
+            continue
+        catalog.db.execute("UPDATE manifest SET seen = 1 WHERE path = ?", (raw,))
+        label, patient, split = row
+        path = os.fsdecode(raw)
+        pathogen = known.get(label.casefold())
+        if pathogen is None:
+            detail = f"label {label!r}; --class-map can name it"
+            catalog.reject_file(file_id, path, "unknown_class", detail)
+        else:
+            _set(catalog, file_id, path, pathogen, split, patient)
+    rejected = "SELECT path FROM rejects"
+    for (raw,) in catalog.db.execute(
+        f"SELECT path FROM manifest WHERE NOT seen AND path NOT IN ({rejected}) ORDER BY path"
+    ).fetchall():
+        catalog.found += 1
+        catalog.reject(os.fsdecode(raw), "missing", "named by the manifest, not in the source")
+
+
+def _read_manifest(catalog: Catalog, source: Path, manifest: Path) -> None:
+    try:
+        stream = manifest.open(encoding="utf-8-sig", newline="", errors="surrogateescape")
+    except OSError as error:
+        raise PneumoError(f"manifest {manifest}: {error.strerror}") from None
+    with stream:
+        reader = csv.DictReader(stream)
+        try:
+            columns = {(c or "").strip().lower(): c for c in reader.fieldnames or ()}
+            if not {"path", "label"} <= set(columns):
+                raise PneumoError(
+                    f"manifest {manifest}: needs the columns path and label "
+                    f"(and optionally patient, split); it has {', '.join(columns) or 'none'}"
+                )
+            for row in reader:
+                cell = {
+                    k: (row[v] or "").strip() for k, v in columns.items() if k in _LABEL_COLUMNS
+                }
+                _add_row(catalog, source, f"manifest {manifest}, line {reader.line_num}", cell)
+        except csv.Error as error:
+            raise PneumoError(f"manifest {manifest}, line {reader.line_num}: {error}") from None
+
+
+def _add_row(catalog: Catalog, source: Path, where: str, cell: dict[str, str]) -> None:
+    path = cell["path"]
+    if not path:
+        raise PneumoError(f"{where}: the path is empty")
+    if posixpath.isabs(path):
+        path = posixpath.relpath(path, source.as_posix())
+    path = posixpath.normpath(path)
+    if path.startswith("../"):
+        raise PneumoError(f"{where}: {shown(path)} is outside of {source}")
+    split = split_name(cell.get("split", ""))
+    if cell.get("split") and not split:
+        raise PneumoError(f"{where}: split {cell['split']!r}; use train, val or test")
+    row = (os.fsencode(path), shown(cell["label"]), shown(cell.get("patient", "")), split)
+    done = catalog.db.execute(
+        "INSERT OR IGNORE INTO manifest(path, label, patient, split) VALUES (?, ?, ?, ?)", row
+    )
+    if not done.rowcount:
+        raise PneumoError(f"{where}: {shown(path)} is named a second time")
