@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest.job import IngestSummary, ingest, read_summary
+
 from components.trainer.weights import Weights, resolve_weights
 from pipeline.config import Config, RunFacts
 from pipeline.runners.local import NodeResult, run_nodes

@@ -89,20 +89,24 @@ def _module(
     import tensorflow as tf
 
     class Radiograph(tf.Module):
-        """Holds the two graphs, so that their variables and tables are saved with the signatures."""
+        """Holds the two graphs, so that what they need is saved with the signatures."""
 
         def __init__(self) -> None:
             super().__init__(name="radiograph")
             self.transform = transform.transform_features_layer()
-            self.network = model
+            # The variables alone: Keras's own object tree makes saving several times slower, and
+            # nothing reads it back.
+            self.network_variables = [variable.value for variable in model.variables]
             self.classes = tf.constant(of.classes)
 
+        # A function of its own: both doors call one copy of the network.
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
         def _probabilities(self, encoded: "tf.Tensor") -> "tf.Tensor":
             transformed = self.transform({f.IMAGE_ENCODED: encoded[:, tf.newaxis]})
             pixels = tf.cast(pixels_of(transformed[f.IMAGE_PNG]), tf.float32)
-            return tf.nn.softmax(self.network(pixels, training=False))
+            return tf.nn.softmax(model(pixels, training=False))
 
-        @tf.function
+        @tf.function(autograph=False)
         def serve(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
             probabilities = self._probabilities(image_bytes)
             score = probabilities[:, of.positive]
@@ -117,7 +121,7 @@ def _module(
                 "classes": tf.tile(self.classes[tf.newaxis], [tf.shape(score)[0], 1]),
             }
 
-        @tf.function
+        @tf.function(autograph=False)
         def score_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
             parsed = tf.io.parse_example(
                 examples, {f.IMAGE_ENCODED: tf.io.FixedLenFeature([], tf.string)}
@@ -125,14 +129,14 @@ def _module(
             probabilities = self._probabilities(parsed[f.IMAGE_ENCODED])
             return {"probabilities": probabilities, "score": probabilities[:, of.positive]}
 
-        @tf.function
+        @tf.function(autograph=False)
         def label_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
             parsed = tf.io.parse_example(
                 examples, {f.PATHOGEN: tf.io.FixedLenFeature([1], tf.string)}
             )
             return {f.LABEL: self.transform(parsed)[f.LABEL]}
 
-        @tf.function
+        @tf.function(autograph=False)
         def transform_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
             spec = transform.raw_feature_spec()
             return self.transform(tf.io.parse_example(examples, spec))

@@ -8,10 +8,11 @@ Usage:
   transform.add_upstream_node(gate)
 """
 
-from components.anomaly_gate.executor import Executor
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
+
+from components.anomaly_gate.executor import Executor
 
 
 class DataVerdict(types.Artifact):
@@ -43,7 +44,5 @@ class AnomalyGate(base_component.BaseComponent):
           anomalies: output of ExampleValidator.
         """
         super().__init__(
-            AnomalyGateSpec(
-                anomalies=anomalies, verdict=types.Channel(type=DataVerdict)
-            )
+            AnomalyGateSpec(anomalies=anomalies, verdict=types.Channel(type=DataVerdict))
         )

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from schema.errors import PneumoError
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
+
+from schema.errors import PneumoError
 
 
 def describe(split: str, anomalies: Any) -> list[str]:

@@ -1,7 +1,6 @@
 """A Pusher whose version folder appears whole or not at all."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class AtomicPusherExecutor(pusher_executor.Executor):
         if pushed.get_int_custom_property("pushed") == 1:
             staged = Path(pushed.get_string_custom_property("pushed_destination"))
             final = _next_version(base, int(staged.name))
-            os.rename(staged, final)
+            staged.rename(final)
             pushed.set_string_custom_property("pushed_destination", str(final))
             pushed.set_string_custom_property("pushed_version", final.name)
         shutil.rmtree(staging, ignore_errors=True)

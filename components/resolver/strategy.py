@@ -22,7 +22,7 @@ class BlessedBeforeStrategy(resolver.ResolverStrategy):
 
     def resolve_artifacts(
         self,
-        store: "ml_metadata.MetadataStore",
+        store: "ml_metadata.MetadataStore",  # noqa: ARG002
         input_dict: dict[str, list[types.Artifact]],
     ) -> dict[str, list[types.Artifact]] | None:
         """Returns at most one model with its blessing; the candidate is handed through."""

@@ -7,10 +7,11 @@ Usage:
   scorer = Scorer(examples=example_gen.outputs["examples"], model=trainer.outputs["model"])
 """
 
-from components.scorer.executor import Executor
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
+
+from components.scorer.executor import Executor
 
 
 class Predictions(types.Artifact):

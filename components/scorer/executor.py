@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.progress import Step
-from components.scorer import table
-from schema import features as f
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
+
+from components.progress import Step
+from components.scorer import table
+from schema import features as f
 
 _COLUMNS = {
     "sha256": f.IMAGE_SHA256,

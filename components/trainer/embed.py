@@ -54,7 +54,9 @@ def embed(
     import tensorflow as tf
 
     forward = tf.function(
-        lambda pixels: model(tf.cast(pixels, tf.float32), training=False), reduce_retracing=True
+        lambda pixels: model(tf.cast(pixels, tf.float32), training=False),
+        input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8)],
+        autograph=False,
     )
     labels: list[np.ndarray] = []
     start = time.monotonic()

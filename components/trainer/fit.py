@@ -61,9 +61,7 @@ def fit_head(
     import keras
 
     classes = head.output_shape[-1]
-    weights = (
-        balanced_weights(train.labels, classes) if options.class_weight == "balanced" else {}
-    )
+    weights = balanced_weights(train.labels, classes) if options.class_weight == "balanced" else {}
     head.compile(
         optimizer=keras.optimizers.AdamW(
             learning_rate=options.learning_rate, weight_decay=options.weight_decay

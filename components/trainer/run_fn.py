@@ -28,8 +28,8 @@ log = logging.getLogger("pneumo.trainer")
 def run_fn(fn_args: "FnArgs") -> None:
     """Entry point of the TFX Trainer.
 
-    `custom_config` holds `model`, `training`, `weights`, `task`, `threshold` and `synthetic`, as the
-    graph puts them there. Writes the SavedModel to `serving_model_dir` and the training record
+    `custom_config` holds `model`, `training`, `weights`, `task`, `threshold` and `synthetic`, as
+    the graph puts them there. Writes the SavedModel to `serving_model_dir` and the training record
     (curves, checkpoints, TensorBoard logs, model summary, facts) to `model_run_dir`.
     """
     import keras

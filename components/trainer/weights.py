@@ -106,7 +106,7 @@ def check_weight_file(trunk: str, file: Path) -> None:
 
     try:
         with h5py.File(file, "r") as store:
-            group = store["model_weights"] if "model_weights" in store else store
+            group = store.get("model_weights", store)
             names = [_text(name) for name in group.attrs.get("layer_names", [])]
             shapes = sorted(
                 tuple(group[name][_text(weight)].shape)

@@ -138,8 +138,11 @@ def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
         sides = tf.cast(shape, tf.float32) * (size / tf.cast(tf.reduce_max(shape), tf.float32))
         inner = tf.clip_by_value(tf.cast(tf.round(sides), tf.int32), 1, size)
         pixels = tf.image.resize(pixels, inner, method="bilinear", antialias=True)
-        top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
-        pixels = tf.image.pad_to_bounding_box(pixels, top, left, size, size)
+        # tf.pad and not pad_to_bounding_box: the latter's assertions would keep the decoder alive
+        # in a graph that was asked for the label alone.
+        before = (size - inner) // 2
+        borders = tf.stack([before, size - inner - before], axis=1)
+        pixels = tf.pad(pixels, tf.concat([borders, [[0, 0]]], axis=0))
     else:
         raise ValueError(f"fit must be 'stretch' or 'pad', not {fit!r}")
     rounded = tf.clip_by_value(tf.round(pixels), 0.0, 255.0)

@@ -17,10 +17,11 @@ import click
 def command(n: int, seed: int, source: str, overrides: tuple[str, ...], workdir: Path) -> None:
     """The whole pipeline on synthetic radiographs: data, run, report, prediction.
 
-    Everything it writes is marked as synthetic. It shows that the pipeline works on this machine; it
-    says nothing about real radiographs.
+    Everything it writes is marked as synthetic. It shows that the pipeline works on this machine;
+    it says nothing about real radiographs.
     """
     from components.phantom.dataset import write_phantoms
+
     from pipeline.commands.predict import print_table
     from pipeline.commands.run import execute
     from pipeline.config import load_config

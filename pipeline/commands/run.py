@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from components.ingest.job import IngestSummary
+
     from pipeline.config import Config
 
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--data", type=click.Path(path_type=Path), envvar="PNEUMO_DATA", required=True,
               help="Folder of images, or of records. [env: PNEUMO_DATA]")  # fmt: skip
 @click.option("--weights", type=click.Path(path_type=Path), default=None,
-              help="Weight file of the trunk, or a folder of such. [env: PNEUMO_WEIGHTS]")  # fmt: skip
+              help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Override a key of the configuration; may be repeated.")  # fmt: skip
 @click.option("--workdir", type=click.Path(path_type=Path), default=None,

@@ -67,8 +67,8 @@ def run_nodes(
 ) -> list[NodeResult]:
     """Runs every node in topological order, as TFX's LocalDagRunner does.
 
-    LocalDagRunner itself offers no hook between nodes, and passes over a node whose inputs cannot be
-    resolved; this loop reports each node and stops there.
+    LocalDagRunner itself offers no hook between nodes, and passes over a node whose inputs cannot
+    be resolved; this loop reports each node and stops there.
 
     Args:
       pipeline: the graph, without metadata connection.

@@ -123,9 +123,7 @@ def test_png_round_trip_is_lossless(height: int, width: int, seed: int) -> None:
 @pytest.mark.parametrize("fit", ["stretch", "pad"])
 def test_eager_and_graph_and_dataset_agree(fit: str) -> None:
     contents = [make() for make in FORMS.values()]
-    eager = np.stack(
-        [resize_gray(decode_gray(tf.constant(c)), 32, fit).numpy() for c in contents]
-    )
+    eager = np.stack([resize_gray(decode_gray(tf.constant(c)), 32, fit).numpy() for c in contents])
     graph = from_png(tf.function(lambda x: to_png(x, 32, fit))(tf.constant(contents)), 32)
     dataset = (
         tf.data.Dataset.from_tensor_slices(contents)

@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.pusher.executor import AtomicPusherExecutor
+
+
+def push(tmp_path: Path, blessed: bool) -> standard_artifacts.PushedModel:
+    saved = tmp_path / "model" / "Format-Serving"
+    (saved / "variables").mkdir(parents=True, exist_ok=True)
+    (saved / "saved_model.pb").write_bytes(b"graph")
+    (saved / "variables" / "variables.index").write_bytes(b"index")
+    model = standard_artifacts.Model()
+    model.uri = str(tmp_path / "model")
+    blessing = standard_artifacts.ModelBlessing()
+    blessing.uri = str(tmp_path / "blessing")
+    blessing.set_int_custom_property("blessed", int(blessed))
+    pushed = standard_artifacts.PushedModel()
+    pushed.uri = str(tmp_path / "pushed")
+    destination = {"filesystem": {"base_directory": str(tmp_path / "serving")}}
+    AtomicPusherExecutor().Do(
+        {"model": [model], "model_blessing": [blessing]},
+        {"pushed_model": [pushed]},
+        {"push_destination": json.dumps(destination)},
+    )
+    return pushed
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_blessed_model_appears_whole(tmp_path: Path) -> None:
+    pushed = push(tmp_path, blessed=True)
+    versions = list((tmp_path / "serving").iterdir())
+    assert [str(v) for v in versions] == [pushed.get_string_custom_property("pushed_destination")]
+    assert versions[0].name == pushed.get_string_custom_property("pushed_version")
+    assert contents(versions[0]) == contents(tmp_path / "model" / "Format-Serving")
+
+
+def test_versions_rise_even_within_a_second(tmp_path: Path) -> None:
+    names = [
+        int(push(tmp_path, blessed=True).get_string_custom_property("pushed_version"))
+        for _ in range(3)
+    ]
+    assert names == sorted(set(names))
+    assert len(list((tmp_path / "serving").iterdir())) == 3
+
+
+def test_what_is_not_blessed_is_not_pushed(tmp_path: Path) -> None:
+    pushed = push(tmp_path, blessed=False)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not (tmp_path / "serving").exists() or not list((tmp_path / "serving").iterdir())
+
+
+def test_what_a_killed_push_left_is_removed(tmp_path: Path) -> None:
+    debris = tmp_path / "serving" / ".pushing" / "123"
+    debris.mkdir(parents=True)
+    (debris / "variables").write_text("half")
+    push(tmp_path, blessed=True)
+    assert all(path.name.isdigit() for path in (tmp_path / "serving").iterdir())
+
+
+@pytest.mark.parametrize("taken", ["99999999999", "1"])
+def test_a_new_version_is_above_all_that_exist(tmp_path: Path, taken: str) -> None:
+    (tmp_path / "serving" / taken).mkdir(parents=True)
+    version = push(tmp_path, blessed=True).get_string_custom_property("pushed_version")
+    assert int(version) > int(taken)

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from components.trainer.options import ModelOptions
+from components.trainer.trunks import TRUNKS, build_trunk
+from components.trainer.weights import Weights, resolve_weights
+from schema.errors import PneumoError
+from schema.hashing import sha256_of_file
+
+NAME = "MobileNetV2"
+
+
+@pytest.fixture(scope="module")
+def weight_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights without top in the layout in which Keras publishes them."""
+    import h5py
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    keras.utils.set_random_seed(5)
+    network = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(96, 96, 3)
+    )
+    file = tmp_path_factory.mktemp("weights") / TRUNKS[NAME].weight_file
+    with h5py.File(file, "w") as store:
+        save_weights_to_hdf5_group(store, network)
+    return file
+
+
+def options(**changes: str) -> ModelOptions:
+    return ModelOptions(trunk=NAME, **changes)
+
+
+def test_a_file_is_found_checked_and_loaded(weight_file: Path) -> None:
+    weights = resolve_weights(options(weights=str(weight_file)))
+    assert weights == Weights("file", str(weight_file.resolve()), sha256_of_file(weight_file))
+    assert weights.notice(NAME) == ""
+    keras.utils.set_random_seed(1)
+    other = build_trunk(NAME, 96, None).get_weights()
+    loaded = build_trunk(NAME, 96, weights.file).get_weights()
+    keras.utils.set_random_seed(5)
+    expected = build_trunk(NAME, 96, None).get_weights()
+    assert any(not np.array_equal(a, b) for a, b in zip(other, expected, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(loaded, expected, strict=True))
+
+
+def test_a_folder_is_searched_for_the_name_that_keras_uses(weight_file: Path) -> None:
+    assert resolve_weights(options(weights=str(weight_file.parent))).kind == "file"
+    found = resolve_weights(options(), environment=str(weight_file.parent))
+    assert found.file == str(weight_file.resolve())
+    assert resolve_weights(options(), environment=str(weight_file)) == found
+
+
+def test_random_says_so() -> None:
+    weights = resolve_weights(options(weights="random"))
+    assert weights.kind == "random"
+    assert "RANDOM WEIGHTS" in weights.notice(NAME)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PneumoError, match=r"nothing\.h5.*does not exist"):
+        resolve_weights(options(weights=str(tmp_path / "nothing.h5")))
+
+
+def test_what_is_no_weight_file_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "weights.h5"
+    file.write_text("<html>404</html>")
+    with pytest.raises(PneumoError, match="not a Keras weight file"):
+        resolve_weights(options(weights=str(file)))
+
+
+def test_weights_of_another_network_are_refused(weight_file: Path) -> None:
+    with pytest.raises(PneumoError, match="does not fit InceptionV3"):
+        resolve_weights(ModelOptions(trunk="InceptionV3", weights=str(weight_file)))
+
+
+@pytest.mark.parametrize("policy", ["stop", "random"])
+def test_no_imagenet_weights(policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A home without cache and a proxy that refuses: the download fails at once, as without network.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / ".keras"))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    if policy == "random":
+        weights = resolve_weights(options(on_missing="random"), environment="")
+        assert weights.kind == "random"
+        assert weights.reason
+        assert weights.reason in weights.notice(NAME)
+    else:
+        with pytest.raises(PneumoError, match=r"cannot be downloaded.*--weights FILE"):
+            resolve_weights(options(), environment="")

@@ -1,0 +1,76 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import COMMANDS, pneumo
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(pneumo, ["--help"])
+    assert result.exit_code == 0
+    for name in COMMANDS:
+        assert name in result.output
+    assert "not a medical device" in result.output
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_help_shows_an_example(name: str) -> None:
+    result = CliRunner().invoke(pneumo, [name, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: pneumo {name}" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_example_parses(name: str) -> None:
+    """Every option of the example exists: parse it without running it."""
+    command = importlib.import_module(f"pipeline.commands.{name}").command
+    words = command.epilog.removeprefix("Example: ").split()
+    assert words[:2] == ["pneumo", name]
+    known = {option for p in command.params for option in p.opts if isinstance(p, click.Option)}
+    assert {word.split("=")[0] for word in words[2:] if word.startswith("--")} <= known
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom pipeline.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'tfx', 'tensorflow', 'keras', 'apache_beam', 'numpy', 'pydantic', 'matplotlib',"
+        " 'rich', 'yaml'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("HEAVY []")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "status"),
+    [
+        (["run", "--config", "nothing", "--data", "."], "no configuration 'nothing'", 2),
+        (["run", "--config", "demo", "--data", "/nowhere"], "/nowhere does not exist", 2),
+        (["run", "--config", "demo", "--data", ".", "--set", "x=1"], "unknown key x", 2),
+        (["run", "--config", "demo"], "--data", 2),
+        (["predict", "--model", "/nowhere", "README.md"], "no SavedModel", 2),
+        (["predict"], "Missing", 2),
+        (["nothing"], "No such command", 2),
+    ],
+)
+def test_wrong_use_is_one_clear_line(
+    arguments: list[str], says: str, status: int, tmp_path: Path
+) -> None:
+    if arguments[0] == "run" and "--data" in arguments:
+        arguments = [*arguments, "--workdir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin", "HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path)},
+    )
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

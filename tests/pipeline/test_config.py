@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import Config, load_config, shipped
+from schema.errors import PneumoError
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_configurations_load_and_say_their_command(name: str) -> None:
+    assert load_config(name).name == name
+    head = [line for line in shipped()[name].read_text().splitlines() if line.startswith("#")]
+    assert any("Command: pneumo" in line for line in head)
+
+
+def test_overrides_win_and_are_typed() -> None:
+    config = load_config(
+        "demo", ["training.epochs=3", "model.dense=[8, 4]", "training.epochs=5", "model.fit=pad"]
+    )
+    assert config.training.epochs == 5
+    assert config.model.dense == (8, 4)
+    assert config.model.fit == "pad"
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("training.epoch=3", "unknown key training.epoch"),
+        ("training.epochs=0", "training.epochs"),
+        ("training.epochs=many", "'many'"),
+        ("model.trunk=LeNet", "InceptionV3"),
+        ("data.task=trinary", "binary"),
+        ("evaluation.threshold=1.5", "1.5"),
+        ("evaluation.gate.auc={}", "min, max_drop or both"),
+        ("evaluation.gate={}", "bless nothing"),
+        ("evaluation.gate.roc.min=0.5", "'roc'"),
+        ("model.dense=[0]", "positive"),
+        ("name=Not A Name", "name"),
+        ("name.first=x", "holds a value"),
+        ("epochs", "key=value"),
+        ("=3", "key=value"),
+        ("training.epochs=[", "--set"),
+        ("run.records=/x", "run"),
+    ],
+)
+def test_a_wrong_key_or_value_is_one_line(override: str, says: str) -> None:
+    with pytest.raises(PneumoError) as caught:
+        load_config("demo", [override])
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "empty"),
+        ("- a\n- b\n", "mapping"),
+        ("name: [", "not YAML"),
+        ("model: {trunk: Xception}", "name is missing"),
+        ("name: x\nmodell: {}", "unknown key modell"),
+        ("name: x\nmodel: 3", "model"),
+    ],
+)
+def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(PneumoError) as caught:
+        load_config(str(file))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(PneumoError, match="inceptionv3"):
+        load_config("inception")
+
+
+def test_yaml_round_trip() -> None:
+    config = load_config("demo")
+    assert Config.model_validate(yaml.safe_load(config.to_yaml())) == config

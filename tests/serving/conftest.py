@@ -1,0 +1,108 @@
+"""A Transform graph and a SavedModel with a small network, built once for these tests."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schema.labels import BINARY, PATHOGENS
+from tests import records
+from tests.images import FORMS
+
+SIZE = 40
+
+
+@dataclass(frozen=True)
+class Exported:
+    folder: Path
+    contents: list[bytes]
+    examples: list[bytes]
+    transformed: list[dict[str, Any]]  # what the Transform pipeline itself materialised
+    network: Any
+    fit: str
+
+
+@pytest.fixture(scope="session", params=["stretch", "pad"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    import tfx.v1  # noqa: F401, I001  before TFT and TFDV
+    import apache_beam as beam
+    import keras
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+    from tfx_bsl.public import tfxio
+
+    from components.transform.decode import from_png
+    from components.transform.preprocessing import preprocessing_fn
+    from pipeline.pipeline import SCHEMA_FILE
+    from serving.export import export
+
+    folder = tmp_path_factory.mktemp("exported")
+    forms = list(FORMS.items())
+    rows = [
+        records.values(make(), PATHOGENS[i % len(PATHOGENS)], f"{name}-{i}")
+        for i, (name, make) in enumerate(forms)
+    ]
+    records.write(str(folder / "raw.tfrecord"), rows)
+    schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
+    source = tfxio.TFExampleRecord(
+        str(folder / "raw.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
+    )
+    config = {"image_size": SIZE, "fit": request.param, "task": "binary"}
+    with beam.Pipeline() as pipeline, tft_beam.Context(str(folder / "tmp")):
+        raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
+        (data, _), fn = raw | tft_beam.AnalyzeAndTransformDataset(
+            lambda inputs: preprocessing_fn(inputs, config), output_record_batches=True
+        )
+        fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+        _ = (
+            data
+            | beam.FlatMapTuple(lambda batch, _: batch.to_pylist())
+            | beam.Map(repr)
+            | beam.io.WriteToText(str(folder / "transformed"), shard_name_template="")
+        )
+    # TFX's Transform keeps the contract of the raw records beside the graph; so do we.
+    metadata_io.write_metadata(
+        dataset_metadata.DatasetMetadata(schema), str(folder / "graph" / "metadata")
+    )
+    output = tft.TFTransformOutput(str(folder / "graph"))
+    keras.utils.set_random_seed(3)
+    network = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3, activation="relu"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2),
+        ]
+    )
+    export(
+        network,
+        output,
+        BINARY,
+        str(folder / "model"),
+        pixels_of=lambda png: from_png(png, SIZE),
+        threshold=0.5,
+        about={"seed": 3},
+    )
+    lines = (folder / "transformed").read_text().splitlines()
+    assert tf.io.gfile.exists(str(folder / "model" / "saved_model.pb"))
+    return Exported(
+        folder / "model",
+        [row["image/encoded"] for row in rows],
+        [records.example(row) for row in rows],
+        [ast.literal_eval(line) for line in lines],
+        network,
+        request.param,
+    )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)

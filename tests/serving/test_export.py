@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.transform.decode import decode_gray, from_png, resize_gray
+from schema import features as f
+from schema.labels import PATHOGENS
+from tests.serving.conftest import SIZE, Exported, softmax
+
+
+def eager(exported: Exported) -> np.ndarray:
+    return np.stack(
+        [
+            resize_gray(decode_gray(tf.constant(content)), SIZE, exported.fit).numpy()
+            for content in exported.contents
+        ]
+    )
+
+
+def test_pixels_are_equal_everywhere(exported: Exported) -> None:
+    """Eager = tf.data = what Transform wrote = the SavedModel's own transform, to the last bit."""
+    expected = eager(exported)
+    dataset = tf.data.Dataset.from_tensor_slices(exported.contents).map(
+        lambda content: resize_gray(decode_gray(content), SIZE, exported.fit)
+    )
+    np.testing.assert_array_equal(np.stack(list(dataset.as_numpy_iterator())), expected)
+
+    by_id = {row[f.IMAGE_SHA256][0]: row[f.IMAGE_PNG][0] for row in exported.transformed}
+    assert len(by_id) == len(exported.contents)
+    loaded = tf.saved_model.load(str(exported.folder))
+    transformed = loaded.signatures["transform_features"](tf.constant(exported.examples))
+    ids = transformed[f.IMAGE_SHA256].numpy()
+    materialised = from_png(tf.constant([by_id[i] for i in ids]), SIZE)
+    np.testing.assert_array_equal(materialised.numpy(), expected)
+    np.testing.assert_array_equal(from_png(transformed[f.IMAGE_PNG], SIZE).numpy(), expected)
+
+
+def test_both_doors_give_what_the_network_gives_on_those_pixels(exported: Exported) -> None:
+    logits = exported.network(tf.cast(eager(exported), tf.float32), training=False)
+    expected = softmax(np.asarray(logits, np.float64))
+    loaded = tf.saved_model.load(str(exported.folder))
+    served = loaded.signatures["serving_default"](image_bytes=tf.constant(exported.contents))
+    scored = loaded.signatures["examples"](tf.constant(exported.examples))
+    np.testing.assert_allclose(served["probabilities"].numpy(), expected, atol=1e-6)
+    np.testing.assert_array_equal(served["probabilities"], scored["probabilities"])
+    np.testing.assert_array_equal(served["score"], scored["score"])
+    np.testing.assert_array_equal(served["score"], served["probabilities"][:, 1])
+
+
+def test_names_and_decision(exported: Exported) -> None:
+    loaded = tf.saved_model.load(str(exported.folder))
+    served = loaded.signatures["serving_default"](image_bytes=tf.constant(exported.contents))
+    assert (served["classes"].numpy() == [b"NORMAL", b"PNEUMONIA"]).all()
+    expected = np.where(served["score"].numpy() >= 0.5, b"PNEUMONIA", b"NORMAL")
+    np.testing.assert_array_equal(served["predicted_class"].numpy(), expected)
+
+
+def test_labels(exported: Exported) -> None:
+    loaded = tf.saved_model.load(str(exported.folder))
+    labels = loaded.signatures["labels"](tf.constant(exported.examples))[f.LABEL].numpy()
+    expected = [int(PATHOGENS[i % len(PATHOGENS)] != "normal") for i in range(len(labels))]
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -> None:
+    serve = tf.saved_model.load(str(exported.folder)).signatures["serving_default"]
+    together = serve(image_bytes=tf.constant(exported.contents))["score"].numpy()
+    alone = [serve(image_bytes=tf.constant([c]))["score"].numpy()[0] for c in exported.contents]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["classes", "threshold", "image_size", "positive", "task", "seed"])
+def test_facts_travel_with_the_model(exported: Exported, key: str) -> None:
+    facts = json.loads((exported.folder / "assets.extra" / "pneumo.json").read_text())
+    assert key in facts
+    assert "not a medical device" in facts["notice"]

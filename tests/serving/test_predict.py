@@ -1,0 +1,90 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from schema.errors import PneumoError
+from serving.predict import image_files, load_model, newest_version, predict_files
+from tests.serving.conftest import Exported
+
+
+@pytest.fixture
+def folder(exported: Exported, tmp_path: Path) -> Path:
+    for i, content in enumerate(exported.contents):
+        suffix = "png" if content.startswith(b"\x89PNG") else "jpeg"
+        (tmp_path / f"{i:02}.{suffix}").write_bytes(content)
+    return tmp_path
+
+
+def test_answers_in_order_whatever_the_batch(exported: Exported, folder: Path) -> None:
+    model = load_model(exported.folder)
+    files = image_files([folder])
+    one = list(predict_files(model, files, 1))
+    many = list(predict_files(model, files, 7))
+    assert [p.file for p in one] == [str(file) for file in files] == [p.file for p in many]
+    for a, b in zip(one, many, strict=True):
+        assert a.probabilities == pytest.approx(b.probabilities, abs=1e-6)
+        assert sum(a.probabilities.values()) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"<html></html>", "not a JPEG or PNG"),
+        (b"GIF89a", "not a JPEG or PNG"),
+        (None, "damaged or truncated"),
+    ],
+)
+def test_a_broken_file_fails_alone(
+    exported: Exported, folder: Path, content: bytes | None, says: str
+) -> None:
+    bad = folder / "05a.jpeg"
+    bad.write_bytes(exported.contents[0][:200] if content is None else content)
+    answers = list(predict_files(load_model(exported.folder), image_files([folder]), 8))
+    failed = [answer for answer in answers if answer.error]
+    assert [answer.file for answer in failed] == [str(bad)]
+    assert says in failed[0].error
+    assert len(answers) == len(exported.contents) + 1
+
+
+def test_an_unreadable_file_fails_alone(exported: Exported, folder: Path) -> None:
+    answers = list(predict_files(load_model(exported.folder), [folder, *image_files([folder])]))
+    assert "cannot be read" in answers[0].error
+    assert not any(answer.error for answer in answers[1:])
+
+
+def test_the_newest_version_is_taken(exported: Exported, tmp_path: Path) -> None:
+    for name in ("9", "10", ".pushing", "tmp"):
+        (tmp_path / name).mkdir()
+    assert newest_version(tmp_path) == tmp_path / "10"
+    assert newest_version(tmp_path / "nowhere") is None
+    (tmp_path / "10").rmdir()
+    (tmp_path / "11").symlink_to(exported.folder)
+    assert load_model(tmp_path).folder == tmp_path / "11"
+
+
+@pytest.mark.parametrize("name", [".", "nowhere"])
+def test_no_model_is_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PneumoError, match="no SavedModel"):
+        load_model(tmp_path / name)
+
+
+def test_missing_images_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PneumoError, match="does not exist"):
+        image_files([tmp_path / "x.png"])
+    with pytest.raises(PneumoError, match="holds no"):
+        image_files([tmp_path])
+
+
+def test_prediction_does_not_import_tfx(exported: Exported, folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from serving.predict import *;"
+        f"m = load_model(Path({str(exported.folder)!r}));"
+        f"list(predict_files(m, image_files([Path({str(folder)!r})])));"
+        "print(sorted({n.split('.')[0] for n in sys.modules} &"
+        " {'tfx', 'tfx_bsl', 'apache_beam', 'tensorflow_transform', 'ml_metadata'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
