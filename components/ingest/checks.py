@@ -8,7 +8,7 @@ import hashlib
 import io
 import struct
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -22,6 +22,8 @@ MAX_SIDE: Final = 65_535  # of a JPEG, and of the schema
 MAX_ASPECT: Final = 50.0
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8\xff"
+_JPEG_SCAN: Final = b"\xff\xda"
+_JPEG_END: Final = b"\xff\xd9"
 _OTHER_FORMATS: Final = (
     (b"GIF8", "GIF"),
     (b"BM", "BMP"),
@@ -81,7 +83,7 @@ class Checked:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def check_image(data: bytes, max_pixels: int, min_side: int) -> Checked:
@@ -144,6 +146,9 @@ def _decode(data: bytes, kind: str, max_pixels: int, min_side: int) -> Image.Ima
         raise Refusal("too_narrow", f"{width}x{height} pixels; at most {MAX_ASPECT:g} to 1")
     if kind == "png":
         _check_png_chunks(data)
+    elif data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        # Pillow may pass over a missing end marker, TensorFlow does not.
+        raise Refusal("truncated", "the end of the JPEG is missing")
     try:
         image.load()
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
@@ -156,7 +161,7 @@ def _decode(data: bytes, kind: str, max_pixels: int, min_side: int) -> Image.Ima
 
 
 def _broken(data: bytes, kind: str, error: Exception) -> NoReturn:
-    end = b"\xff\xd9" if kind == "jpeg" else b"IEND"
+    end = _JPEG_END if kind == "jpeg" else b"IEND"
     cut = "truncated" in str(error) or end not in data[-4096:]
     raise Refusal("truncated" if cut else "corrupt", _one_line(error)) from None
 

@@ -128,7 +128,7 @@ def check_chunk(work: WorkFolder, source: Path, name: str) -> None:
     with atomic(work.checks / f"{name}.jsonl") as stream, work.ticks.open("ab", 0) as ticks:
         for path, size, mtime in job["files"]:
             try:
-                data = read_unchanged(source / path, size, mtime)
+                data = read_unchanged(f"{source}/{path}", size, mtime)
                 checked = check_image(data, job["max_pixels"], job["min_side"])
                 row = {"path": path, **checked.to_dict()}
             except Refusal as refusal:
@@ -137,7 +137,7 @@ def check_chunk(work: WorkFolder, source: Path, name: str) -> None:
             ticks.write(b".")
 
 
-def read_unchanged(path: Path, size: int, mtime_ns: int) -> bytes:
+def read_unchanged(path: str, size: int, mtime_ns: int) -> bytes:
     """Bytes of a file that is still as it was listed.
 
     Raises:
@@ -148,8 +148,8 @@ def read_unchanged(path: Path, size: int, mtime_ns: int) -> bytes:
     if size > MAX_BYTES:
         raise Refusal("too_large", f"{size} bytes; at most {MAX_BYTES}")
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        with open(path, "rb") as stream:  # noqa: PTH123, once per image
+            data = stream.read(size + 1)
             info = os.fstat(stream.fileno())
     except FileNotFoundError:
         raise Refusal("changed_during_run", "it is gone since it was listed") from None
@@ -179,7 +179,7 @@ def write_shard(work: WorkFolder, source: Path, name: str) -> None:
     ):
         for file in read_lines(work.lists / f"{name}.jsonl"):
             try:
-                data = _read_same(source / file["path"], file)
+                data = _read_same(f"{source}/{file['path']}", file)
             except Refusal as refusal:
                 row = {"path": file["path"], "reason": refusal.reason, "detail": refusal.detail}
             else:
@@ -198,7 +198,7 @@ def write_shard(work: WorkFolder, source: Path, name: str) -> None:
     body.unlink()
 
 
-def _read_same(path: Path, file: dict[str, Any]) -> bytes:
+def _read_same(path: str, file: dict[str, Any]) -> bytes:
     from components.ingest.checks import Refusal
 
     data = read_unchanged(path, file["bytes"], file["mtime"])
