@@ -53,9 +53,7 @@ def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
             bound.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
             bound.change_threshold.absolute.value = -rule.max_drop
         config.per_slice_thresholds.append(
-            config_pb2.PerSliceMetricThreshold(
-                slicing_specs=[tfma.SlicingSpec()], threshold=bound
-            )
+            config_pb2.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=bound)
         )
         return config
 

@@ -8,11 +8,12 @@ Usage:
                   pushed_model=..., config=config.to_yaml(), records=folder, records_sha256=...)
 """
 
-from components.report.executor import Executor
-from components.scorer.component import Predictions
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
+
+from components.report.executor import Executor
+from components.scorer.component import Predictions
 
 
 class ReportPage(types.Artifact):

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.scorer import table
+from components.scorer.executor import score
+from schema.labels import PATHOGENS
+from tests.serving.conftest import Exported, exported  # noqa: F401  a fixture
+
+COLUMNS = table.schema().names
+
+
+def test_every_record_is_scored_once_whatever_the_batch(
+    exported: Exported,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    files = []
+    for i, part in enumerate((exported.examples[:5], exported.examples[5:])):
+        files.append(str(tmp_path / f"{i}.gz"))
+        with tf.io.TFRecordWriter(files[-1], tf.io.TFRecordOptions(compression_type="GZIP")) as out:
+            for example in part:
+                out.write(example)
+    model = tf.saved_model.load(str(exported.folder))
+    for batch in (1, 4, 100):
+        folder = tmp_path / str(batch)
+        folder.mkdir()
+        rows = table.write(folder / table.FILE, score(model, files, batch))
+        assert rows == len(exported.examples)
+    one, many = (table.read(tmp_path / name).to_pydict() for name in ("1", "100"))
+    assert one["sha256"] == many["sha256"]
+    assert len(set(one["sha256"])) == rows
+    np.testing.assert_allclose(one["score"], many["score"], atol=1e-6)
+    expected = {
+        record: int(PATHOGENS[i % len(PATHOGENS)] != "normal")
+        for i, record in enumerate(sorted(one["filename"], key=lambda n: int(n.rsplit("-", 1)[1])))
+    }
+    assert dict(zip(one["filename"], one["label"], strict=True)) == expected
+
+
+def test_no_batches_make_an_empty_table(tmp_path: Path) -> None:
+    assert table.write(tmp_path / table.FILE, iter(())) == 0
+    assert table.read(tmp_path).num_rows == 0
+    assert table.read(tmp_path).column_names == COLUMNS
+
+
+def test_a_failure_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
+    def batches() -> object:
+        yield {name: [] for name in COLUMNS}
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        table.write(tmp_path / table.FILE, batches())
+    assert not (tmp_path / table.FILE).exists()

@@ -1,0 +1,99 @@
+"""Runs the command line as a user does, on phantoms."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIG = """
+name: small
+model: {trunk: MobileNetV2, weights: random, image_size: 64}
+training: {epochs: 6, trunk_batch_size: 16}
+evaluation: {resamples: 100, gate: {auc: {min: 0.0, max_drop: 1.0}}}
+"""
+NODES = (
+    "ImportExampleGen",
+    "ImportSchemaGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "AnomalyGate",
+    "Transform",
+    "Trainer",
+    "Scorer",
+    "latest_blessed_model",
+    "Evaluator",
+    "Pusher",
+    "Report",
+)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from components.phantom.dataset import write_phantoms
+
+    folder = tmp_path_factory.mktemp("data") / "phantoms"
+    write_phantoms(folder, 72, 1, size=128)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("config") / "small.yaml"
+    file.write_text(CONFIG)
+    return file
+
+
+def pneumo(
+    *arguments: str | Path, module: Sequence[str] = ("-m", "pipeline.cli"), check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, *module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    if check and done.returncode:
+        raise AssertionError(f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def summary(work: Path) -> dict[str, Any]:
+    return json.loads((work / "run.json").read_text())
+
+
+def cached(work: Path) -> dict[str, bool]:
+    return {node["name"]: node["cached"] for node in summary(work)["nodes"]}
+
+
+def execution_states(work: Path) -> dict[str, list[str]]:
+    """Node -> states of its executions, as ML Metadata has them."""
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    from pipeline.runners.store import open_store
+
+    store = open_store(work / "metadata.sqlite")
+    (node_type,) = [t for t in store.get_context_types() if t.name == "node"]
+    del node_type
+    states: dict[str, list[str]] = {}
+    for context in store.get_contexts_by_type("node"):
+        name = context.name.split(".", 1)[1]
+        states[name] = [
+            pb.Execution.State.Name(execution.last_known_state)
+            for execution in sorted(store.get_executions_by_context(context.id), key=lambda e: e.id)
+        ]
+    return states
+
+
+def metrics(work: Path) -> dict[str, Any]:
+    """What the report says of the test split."""
+    nodes = {node["name"]: node for node in summary(work)["nodes"]}
+    page = Path(nodes["Report"]["outputs"]["report"][0]) / "report.json"
+    return json.loads(page.read_text())

@@ -1,0 +1,155 @@
+"""The real pipeline, run, run again, changed, broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.scorer import table
+from tests import records
+from tests.end_to_end.conftest import NODES, cached, execution_states, pneumo, summary
+from tests.images import encode, gray
+
+
+@pytest.fixture(scope="module")
+def work(phantoms: Path, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "work"
+    pneumo("run", "--config", config, "--data", phantoms, "--workdir", folder)
+    return folder
+
+
+def test_every_node_ran_once(work: Path) -> None:
+    states = execution_states(work)
+    assert set(states) == set(NODES)
+    assert all(found == ["COMPLETE"] for found in states.values())
+    assert [node["name"] for node in summary(work)["nodes"]] == sorted(
+        NODES, key=[node["name"] for node in summary(work)["nodes"]].index
+    )
+    assert not any(cached(work).values())
+
+
+def test_everything_promised_is_there(work: Path) -> None:
+    result = summary(work)
+    assert Path(result["report"]).is_file()
+    assert Path(result["report"]).with_suffix(".json").is_file()
+    assert result["blessed"] is True
+    pushed = Path(result["pushed"])
+    assert pushed.parent == work / "serving"
+    assert (pushed / "saved_model.pb").is_file()
+    outputs = {node["name"]: node["outputs"] for node in result["nodes"]}
+    model_run = Path(outputs["Trainer"]["model_run"][0])
+    for name in ("history.json", "training.json", "model_summary.txt"):
+        assert (model_run / name).stat().st_size
+    assert list(model_run.rglob("events.out.tfevents.*"))
+    assert not list(model_run.rglob("*.f32"))  # scratch of the embedding is gone
+
+
+def test_predictions_cover_exactly_the_test_split(work: Path) -> None:
+    result = summary(work)
+    dataset = json.loads((Path(result["records"]) / "dataset.json").read_text())
+    outputs = {node["name"]: node["outputs"] for node in result["nodes"]}
+    rows = table.read(Path(outputs["Scorer"]["predictions"][0])).to_pydict()
+    assert len(rows["sha256"]) == sum(dataset["splits"]["test"].values())
+    assert all(name.startswith("chest_xray/test/") or "/test/" in name for name in rows["filename"])
+    normal = [p == "normal" for p in rows["pathogen"]]
+    assert [label == 0 for label in rows["label"]] == normal
+
+
+def test_tfma_and_the_predictions_agree(work: Path) -> None:
+    import numpy as np
+    import tensorflow_model_analysis as tfma
+    import tfx.v1  # noqa: F401
+
+    outputs = {node["name"]: node["outputs"] for node in summary(work)["nodes"]}
+    evaluation = tfma.load_eval_result(outputs["Evaluator"]["evaluation"][0])
+    overall = dict(evaluation.slicing_metrics)[()][""][""]
+    rows = table.read(Path(outputs["Scorer"]["predictions"][0])).to_pydict()
+    labels, scores = np.array(rows["label"]), np.array(rows["score"])
+    accuracy = ((scores >= 0.5) == labels).mean()
+    assert overall["example_count"]["doubleValue"] == len(labels)
+    assert overall["accuracy"]["doubleValue"] == pytest.approx(accuracy)
+    assert overall["mean_prediction"]["doubleValue"] == pytest.approx(scores.mean(), abs=1e-5)
+
+
+def test_a_second_run_is_answered_from_the_cache(work: Path, phantoms: Path, config: Path) -> None:
+    versions = sorted((work / "serving").iterdir())
+    done = pneumo("run", "--config", config, "--data", phantoms, "--workdir", work, "--json")
+    answer = cached(work)
+    resolver = answer.pop("latest_blessed_model")
+    assert not resolver  # TFX asks anew each time; it takes no time
+    assert all(answer.values())
+    assert sorted((work / "serving").iterdir()) == versions
+    assert done.stdout.count("cached") >= len(answer)
+    states = execution_states(work)
+    assert all(
+        s[:1] == ["COMPLETE"] and set(s[1:]) <= {"CACHED", "COMPLETE"} for s in states.values()
+    )
+
+
+def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
+    work: Path, phantoms: Path, config: Path
+) -> None:
+    before = summary(work)
+    pneumo(
+        "run", "--config", config, "--data", phantoms, "--workdir", work, "--set", "training.seed=7"
+    )
+    answer = cached(work)
+    kept = {"ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator",
+            "AnomalyGate", "Transform"}  # fmt: skip
+    assert {name for name, was in answer.items() if was} == kept
+    after = summary(work)
+    baseline = {n["name"]: n for n in after["nodes"]}["latest_blessed_model"]["outputs"]["model"]
+    first = {n["name"]: n for n in before["nodes"]}["Trainer"]["outputs"]["model"]
+    assert baseline == first
+    assert after["pushed"] != before["pushed"]
+    assert len(list((work / "serving").iterdir())) == 2
+
+
+def test_the_pushed_model_answers(work: Path, phantoms: Path) -> None:
+    images = sorted((phantoms / "chest_xray" / "test").rglob("*.jpeg"))[:3]
+    done = pneumo("predict", "--model", work / "serving", "--json", *images)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer["file"] for answer in answers] == [str(image) for image in images]
+    for answer in answers:
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+        assert answer["predicted"] == max(answer["probabilities"], key=answer["probabilities"].get)
+
+
+def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
+    phantoms: Path, config: Path, tmp_path: Path
+) -> None:
+    done = pneumo(
+        "run", "--config", config, "--data", phantoms, "--workdir", tmp_path,
+        "--set", "evaluation.gate.auc.min=1.0", "--set", "evaluation.gate.accuracy.min=1.0",
+        "--set", "training.epochs=1", "--set", "training.learning_rate=1.0e-9",
+    )  # fmt: skip
+    result = summary(tmp_path)
+    assert result["blessed"] is False
+    assert result["pushed"] == ""
+    assert "not pushed" in done.stdout
+    assert Path(result["report"]).is_file()
+    assert not (tmp_path / "serving").exists() or not list((tmp_path / "serving").iterdir())
+
+
+def test_data_that_breaks_the_contract_stops_the_run_with_its_text(
+    config: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "records"
+    data.mkdir()
+    image = encode(__import__("PIL.Image", fromlist=["Image"]).fromarray(gray()), "PNG")
+    rows = [records.values(image, "normal", f"a-{i}") for i in range(6)]
+    broken = [records.values(image, "fungus", "b-1"), *rows]
+    for split, of in (("train", broken), ("val", rows), ("test", rows)):
+        records.write(str(data / f"{split}-00000-of-00001.tfrecord"), of)
+    (data / "dataset.json").write_text(
+        json.dumps({"content_sha256": "0", "synthetic": True, "splits": {}})
+    )
+    done = pneumo(
+        "run", "--config", config, "--data", data, "--workdir", tmp_path / "work", check=False
+    )
+    assert done.returncode == 2
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("pneumo:")]
+    for part in ("AnomalyGate", "pathogen", "fungus", "train", "run.log"):
+        assert part in line
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "work" / "artifacts" / "Transform").exists()
