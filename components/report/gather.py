@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from components.report.data import Sample
 from schema import features as f
+from schema.labels import PATHOGENS
 
 PACKAGES = (
     "pneumo-tfx",
@@ -65,6 +67,32 @@ def images_of(files: Iterable[str], wanted: set[str]) -> dict[str, bytes]:
             if len(found) == len(wanted):
                 break
     return found
+
+
+def first_of_each(files: Iterable[str], each: int, limit: int = 2000) -> list[Sample]:
+    """The first images of each pathogen; records are in random order, so they are a fair sample.
+
+    Args:
+      files: paths of gzip TFRecords of raw records.
+      each: how many of a pathogen.
+      limit: records to look at, so that a pathogen that is not there costs little.
+    """
+    import tensorflow as tf
+
+    spec = {
+        name: tf.io.FixedLenFeature([], tf.string)
+        for name in (f.PATHOGEN, f.IMAGE_FILENAME, f.IMAGE_ENCODED)
+    }
+    found: dict[str, list[Sample]] = {pathogen: [] for pathogen in PATHOGENS}
+    for record in tf.data.TFRecordDataset(list(files), compression_type="GZIP").take(limit):
+        parsed = tf.io.parse_single_example(record, spec)
+        pathogen = parsed[f.PATHOGEN].numpy().decode()
+        if len(found[pathogen]) < each:
+            name = parsed[f.IMAGE_FILENAME].numpy().decode(errors="replace")
+            found[pathogen].append(Sample(name, pathogen, parsed[f.IMAGE_ENCODED].numpy()))
+        if all(len(found[p]) == each for p in PATHOGENS[:3]):
+            break
+    return [sample for samples in found.values() for sample in samples]
 
 
 def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
