@@ -1,7 +1,7 @@
 """Encodes and decodes one record (`tf.Example`) without TensorFlow, whose import takes seconds.
 
-The messages are declared here with the field numbers of TensorFlow's example.proto and feature.proto,
-in a descriptor pool of our own, so that the two never collide. The bytes are the same.
+The messages are declared here with the field numbers of TensorFlow's example.proto and
+feature.proto, in a descriptor pool of our own, so that the two never collide. Same bytes.
 """
 
 from collections.abc import Mapping, Sequence

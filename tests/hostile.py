@@ -163,7 +163,7 @@ KINDS: dict[str, tuple[str, Bytes, str | tuple[str, ...]]] = {
     "empty": ("z{}.jpeg", lambda _: b"", ("empty",)),
     "web page": ("w{}.jpeg", lambda _: b"<!DOCTYPE html><html>403</html>", ("not_an_image",)),
     "random bytes": ("x{}.png", _random_bytes, ("not_an_image",)),
-    "gzip": ("y{}.jpeg", lambda s: gzip.compress(_jpeg(s)), ("not_an_image",)),
+    "gzip": ("y{}.jpeg", lambda s: gzip.compress(_jpeg(s), mtime=0), ("not_an_image",)),
     "1x1": ("o{}.png", lambda _: encode(Image.new("L", (1, 1)), "PNG"), ("too_small",)),
     "too narrow": ("u{}.png", lambda _: encode(Image.new("L", (16, 900)), "PNG"), ("too_narrow",)),
     "30,000x30,000 png": ("v{}.png", _huge_png, ("too_large",)),

@@ -1,11 +1,15 @@
 """Small trees of images for the tests of ingest."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
+from components.ingest.job import IngestSummary, ingest
+from components.ingest.options import IngestOptions
+from components.ingest.work import read_lines
 from tests.images import encode, gray
 
 LOCAL = ("--direct_running_mode=in_memory",)  # the fastest for a handful of images
@@ -47,3 +51,25 @@ def files_below(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def run(
+    source: Path,
+    dest: Path,
+    *,
+    args: Sequence[str] = LOCAL,
+    overwrite: bool = False,
+    **options: Any,
+) -> IngestSummary:
+    """Ingests in this process."""
+    return ingest(source, dest, IngestOptions(**options), beam_args=args, overwrite=overwrite)
+
+
+def rows(dest: Path) -> list[dict[str, Any]]:
+    """The manifest of a data set."""
+    return list(read_lines(dest / "manifest.jsonl"))
+
+
+def split_of(dest: Path) -> dict[str, str]:
+    """File name -> split."""
+    return {row["filename"]: row["split"] for row in rows(dest)}
