@@ -78,10 +78,10 @@ def shoulder_girdle(anatomy: Anatomy, canvas: Canvas) -> Field:
     total = np.zeros(canvas.shape, np.float32)
     # Clavicle: an S from the breastbone to the shoulder.
     at, part = canvas.window(-width - 0.1, anatomy.apex - 0.25, width + 0.1, anatomy.apex + 0.3)
-    s = np.abs(part.u)
+    s: Field = np.abs(part.u)
     along = np.clip((s - 0.13) / (width - 0.13), 0, 1).astype(np.float32)
     course = anatomy.apex + 0.13 - 0.20 * along - 0.05 * np.sin(along * 2 * np.pi)
-    ends = ramp(s - 0.11, 0.06) * ramp(width + 0.05 - s, 0.08)
+    ends = ramp(s - 0.11, 0.06) * ramp(-s + np.float32(width + 0.05), 0.08)
     total[at] += np.float32(0.46) * ends * tube((part.v - course) / (0.040 + 0.01 * along), 0.5)
     for side in (RIGHT, LEFT):
         shoulder, elbow = arm_line(anatomy, side)
@@ -89,7 +89,8 @@ def shoulder_girdle(anatomy: Anatomy, canvas: Canvas) -> Field:
         at, part = near(canvas, (start, elbow), 0.075)
         total[at] += np.float32(0.60) * tube(capsule(part, start, elbow) / np.float32(0.072), 0.7)
         at, part = near(canvas, (shoulder,), 0.12)
-        ball = ((part.u - shoulder[0]) ** 2 + (part.v - shoulder[1]) ** 2) / np.float32(0.11**2)
+        du, dv = part.u - np.float32(shoulder[0]), part.v - np.float32(shoulder[1])
+        ball = (du * du + dv * dv) * np.float32(1 / 0.11**2)
         total[at] += np.float32(0.30) * dome(ball)
         # Shoulder blade: a thin plate with a dense outer border.
         tip = (side * width * 0.88, anatomy.apex + 0.66)

@@ -1,0 +1,13 @@
+from pathlib import Path
+
+import pytest
+
+from components.phantom.dataset import PhantomSummary, write_phantoms
+
+N, SEED, SIZE = 60, 5, 128
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> PhantomSummary:
+    dest: Path = tmp_path_factory.mktemp("phantom") / "set"
+    return write_phantoms(dest, N, SEED, size=SIZE)

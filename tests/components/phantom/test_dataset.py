@@ -1,0 +1,214 @@
+import csv
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.ingest.naming import parse_name
+from components.phantom.dataset import COMMENT, PhantomSummary, write_phantoms
+from components.phantom.marks import mark_box
+from schema.errors import PneumoError
+from schema.features import SPLITS
+from tests.components.phantom.conftest import SEED, SIZE, N
+
+
+def digests(dest: Path) -> dict[str, str]:
+    """Name of the file (without its split) -> digest."""
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in dest.rglob("*.jpeg")}
+
+
+def label_of(path: Path) -> str:
+    return path.parent.name if "person" not in path.name else path.stem.split("_")[1]
+
+
+def test_layout(phantoms: PhantomSummary) -> None:
+    root = phantoms.dest / "chest_xray"
+    for split in SPLITS:
+        assert {p.name for p in (root / split).iterdir()} == {"NORMAL", "PNEUMONIA"}
+        found = {label_of(p) for p in (root / split).rglob("*.jpeg")}
+        assert found == {"NORMAL", "bacteria", "virus"}
+    assert len(list(root.rglob("*.jpeg"))) == N == phantoms.images
+    for folder in (phantoms.dest, root):
+        text = (folder / "SYNTHETIC.txt").read_text()
+        assert "SYNTHETIC" in text
+        assert f"seed: {SEED}" in text
+    assert not [p for p in phantoms.dest.parent.iterdir() if p != phantoms.dest]
+
+
+def test_splits_share_no_patient(phantoms: PhantomSummary) -> None:
+    seen: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for path in phantoms.dest.rglob("*.jpeg"):
+        seen[path.parent.parent.name].add(parse_name(path.name).patient)
+    assert not seen["train"] & seen["test"]
+    assert not seen["train"] & seen["val"]
+    assert not seen["val"] & seen["test"]
+    assert sum(map(len, seen.values())) == phantoms.patients < N
+
+
+def test_patient_names_say_synthetic(phantoms: PhantomSummary) -> None:
+    facts = [parse_name(p.name) for p in phantoms.dest.rglob("*.jpeg")]
+    assert {fact.source for fact in facts} == {"synthetic"}
+
+
+def test_files_are_gray_jpegs_that_say_synthetic(phantoms: PhantomSummary) -> None:
+    for path in phantoms.dest.rglob("*.jpeg"):
+        with Image.open(path) as image:
+            assert image.format == "JPEG"
+            assert image.mode == "L"
+            assert image.width == SIZE
+            assert image.info["comment"] == COMMENT
+            assert b"SYNTHETIC" in COMMENT
+
+
+def test_mark_region_looks_the_same_in_every_class(phantoms: PhantomSummary) -> None:
+    regions: dict[str, list[np.ndarray]] = {}
+    for path in phantoms.dest.rglob("*.jpeg"):
+        pixels = np.asarray(Image.open(path), dtype=np.float32)
+        x0, y0, x1, y1 = mark_box((pixels.shape[0], pixels.shape[1]))
+        regions.setdefault(label_of(path), []).append(pixels[y0:y1, x0:x1])
+    means = {name: np.mean(patches, axis=0) for name, patches in regions.items()}
+    assert len(means) == 3
+    for mean in means.values():
+        # What JPEG leaks in from the neighbours is all that differs.
+        assert np.abs(mean - means["NORMAL"]).mean() < 4
+        assert mean.max() - mean.min() > 60
+
+
+def test_boxes_csv(phantoms: PhantomSummary) -> None:
+    with (phantoms.dest / "boxes.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert list(rows[0]) == ["filename", "label", "xmin", "ymin", "xmax", "ymax"]
+    assert len(rows) == phantoms.boxes > 0
+    boxed = {row["filename"] for row in rows}
+    root = phantoms.dest / "chest_xray"
+    bacterial = {str(p.relative_to(root)) for p in root.rglob("*_bacteria_*.jpeg")}
+    assert boxed == bacterial
+    for row in rows:
+        with Image.open(root / row["filename"]) as image:
+            assert 0 <= int(row["xmin"]) < int(row["xmax"]) <= image.width
+            assert 0 <= int(row["ymin"]) < int(row["ymax"]) <= image.height
+        assert row["label"] == "bacteria"
+
+
+@pytest.mark.parametrize(("n", "workers"), [(N, 2), (17, 1)])
+def test_image_depends_on_seed_and_index_only(
+    phantoms: PhantomSummary, tmp_path: Path, n: int, workers: int
+) -> None:
+    other = write_phantoms(tmp_path / "again", n, SEED, size=SIZE, workers=workers)
+    expected = digests(phantoms.dest)
+    found = digests(other.dest)
+    assert len(found) == n
+    assert {name: expected[name] for name in found} == found
+    if n == N:
+        text = (phantoms.dest / "boxes.csv").read_bytes()
+        assert text == (other.dest / "boxes.csv").read_bytes()
+
+
+def test_other_seed_gives_other_images(phantoms: PhantomSummary, tmp_path: Path) -> None:
+    other = write_phantoms(tmp_path / "other", 10, SEED + 1, size=SIZE)
+    assert not set(digests(other.dest).values()) & set(digests(phantoms.dest).values())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n": 0}, "n is 0"),
+        ({"n": -3}, "n is -3"),
+        ({"seed": -1}, "seed is -1"),
+        ({"size": 8}, "size is 8"),
+        ({"size": 10**6}, "size is 1000000"),
+        ({"jpeg_quality": 0}, "jpeg_quality is 0"),
+        ({"jpeg_quality": 101}, "jpeg_quality is 101"),
+        ({"workers": 0}, "workers is 0"),
+    ],
+)
+def test_bad_parameters_are_one_clear_line(tmp_path: Path, options: dict, words: str) -> None:
+    with pytest.raises(PneumoError, match=words) as caught:
+        write_phantoms(tmp_path / "x", **{"n": 2, "seed": 0, "size": 64, **options})
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_image_goes_to_train(tmp_path: Path) -> None:
+    summary = write_phantoms(tmp_path / "deep" / "one", 1, 0, size=64)
+    (image,) = summary.dest.rglob("*.jpeg")
+    assert image.parent.parent.name == "train"
+    assert sum(summary.splits["train"].values()) == 1
+
+
+def test_same_parameters_again_write_nothing(tmp_path: Path) -> None:
+    first = write_phantoms(tmp_path / "set", 4, 0, size=64)
+    stamp = (first.dest / "boxes.csv").stat().st_mtime_ns
+    inode = first.dest.stat().st_ino
+    again = write_phantoms(tmp_path / "set", 4, 0, size=64)
+    assert (first.reused, again.reused) == (False, True)
+    assert (again.boxes, again.splits) == (first.boxes, first.splits)
+    assert (first.dest / "boxes.csv").stat().st_mtime_ns == stamp
+    assert first.dest.stat().st_ino == inode
+
+
+def test_other_parameters_need_overwrite(tmp_path: Path) -> None:
+    write_phantoms(tmp_path / "set", 4, 0, size=64)
+    with pytest.raises(PneumoError, match="--overwrite"):
+        write_phantoms(tmp_path / "set", 5, 0, size=64)
+    summary = write_phantoms(tmp_path / "set", 5, 0, size=64, overwrite=True)
+    assert len(list(summary.dest.rglob("*.jpeg"))) == 5
+    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+
+
+def test_missing_image_is_noticed(tmp_path: Path) -> None:
+    summary = write_phantoms(tmp_path / "set", 4, 0, size=64)
+    next(summary.dest.rglob("*.jpeg")).unlink()
+    with pytest.raises(PneumoError, match="3 of its 4 images"):
+        write_phantoms(tmp_path / "set", 4, 0, size=64)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_something_else_is_never_touched(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(PneumoError, match="no data set of phantoms"):
+        write_phantoms(tmp_path / "mine", 2, 0, size=64, overwrite=overwrite)
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(PneumoError, match="is a file"):
+        write_phantoms(tmp_path / "file", 2, 0, size=64)
+
+
+def test_an_empty_folder_is_used(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert write_phantoms(tmp_path / "empty", 2, 0, size=64).images == 2
+
+
+def test_interrupted_run_leaves_no_data_set(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done >= 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_phantoms(tmp_path / "set", 10, 0, size=64, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_leftover_of_a_killed_run_is_removed(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)  # now no process has this number
+    left = tmp_path / f".set.phantom-{child}"
+    left.mkdir()
+    write_phantoms(tmp_path / "set", 2, 0, size=64)
+    assert not left.exists()
+
+
+def test_progress_ends_at_n(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    write_phantoms(tmp_path / "set", 7, 0, size=64, progress=lambda *at: calls.append(at))
+    assert calls[-1] == (7, 7)
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
