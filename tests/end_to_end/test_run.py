@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from components.ingest.job import ingest
+from components.ingest.options import IngestOptions
 from components.scorer import table
 from tests import records
 from tests.end_to_end.conftest import NODES, cached, execution_states, pneumo, summary
@@ -132,18 +135,13 @@ def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
 
 
 def test_data_that_breaks_the_contract_stops_the_run_with_its_text(
-    config: Path, tmp_path: Path
+    phantoms: Path, config: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "records"
-    data.mkdir()
-    image = encode(__import__("PIL.Image", fromlist=["Image"]).fromarray(gray()), "PNG")
-    rows = [records.values(image, "normal", f"a-{i}") for i in range(6)]
-    broken = [records.values(image, "fungus", "b-1"), *rows]
-    for split, of in (("train", broken), ("val", rows), ("test", rows)):
-        records.write(str(data / f"{split}-00000-of-00001.tfrecord"), of)
-    (data / "dataset.json").write_text(
-        json.dumps({"content_sha256": "0", "synthetic": True, "splits": {}})
-    )
+    ingest(phantoms, data, IngestOptions())
+    image = encode(Image.fromarray(gray()), "PNG")
+    fungus = records.values(image, "fungus", "b-1")
+    records.write(str(data / "train-00001-of-00002.tfrecord"), [fungus])
     done = pneumo(
         "run", "--config", config, "--data", data, "--workdir", tmp_path / "work", check=False
     )
