@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from components.ingest.job import IngestSummary, ingest, read_summary
-
 from components.trainer.weights import Weights, resolve_weights
 from pipeline.config import Config, RunFacts
 from pipeline.runners.local import NodeResult, run_nodes
@@ -16,6 +15,7 @@ from pipeline.runners.progress import RunProgress
 from pipeline.runners.store import clean_leftovers, open_store
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError
+from schema.features import SPLITS
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class RunResult:
     Attributes:
       nodes: how each node went.
       report: the HTML page.
+      metrics: name -> estimate, low, high on test; from the report.
       blessed: whether the gate let the model through.
       pushed: folder of the pushed version; empty when it was not blessed.
       records: folder of the records.
@@ -32,6 +33,7 @@ class RunResult:
 
     nodes: list[NodeResult]
     report: str
+    metrics: dict[str, dict[str, float | None]]
     blessed: bool
     pushed: str
     records: str
@@ -63,7 +65,9 @@ def prepare_records(
     if not data.exists():
         raise PneumoError(f"data folder {data} does not exist; give it with --data or PNEUMO_DATA")
     if (data / "dataset.json").is_file():
-        return data.resolve(), read_summary(data)
+        summary, records = read_summary(data), data.resolve()
+        _need_all_splits(records)
+        return records, summary
     summary = ingest(
         data,
         work.records,
@@ -72,7 +76,17 @@ def prepare_records(
         progress=progress,
         overwrite=work.records.exists(),
     )
+    _need_all_splits(work.records)
     return work.records, summary
+
+
+def _need_all_splits(records: Path) -> None:
+    for split in SPLITS:
+        if not any(records.glob(f"{split}-*.tfrecord")):
+            raise PneumoError(
+                f"{records} has no image in split {split!r}; a run needs train, val and test. "
+                "Give more patients, or another data.ingest.split or val_fraction"
+            )
 
 
 def resolve(config: Config, records: Path, work: Workspace, weights: Weights) -> Config:
@@ -124,9 +138,11 @@ def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     by_name = {node.name: node for node in nodes}
     pushed: dict[str, Any] = by_name["Pusher"].properties.get("pushed_model", {})
     blessing = by_name["Evaluator"].properties.get("blessing", {})
+    page = Path(by_name["Report"].outputs["report"][0]) / "report.html"
     return RunResult(
         nodes=nodes,
-        report=str(Path(by_name["Report"].outputs["report"][0]) / "report.html"),
+        report=str(page),
+        metrics=json.loads(page.with_suffix(".json").read_text()).get("metrics", {}),
         blessed=blessing.get("blessed") == 1,
         pushed=str(pushed.get("pushed_destination", "")) if pushed.get("pushed") == 1 else "",
         records=str(records),

@@ -90,9 +90,10 @@ hand_pip_settings_to_uv() {
 }
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 export UV_PYTHON_DOWNLOADS=never
-[ -z "${CI:-}" ] || export UV_NO_PROGRESS=1
+quiet=() # in a terminal uv shows how far the downloads are; in a log 300 lines say nothing
+[ -t 2 ] || quiet=(--quiet)
 # A cache of its own where the home folder cannot hold one.
-if [ -z "${UV_CACHE_DIR:-}" ] && ! mkdir -p "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/uv" 2>/dev/null; then
+if [ -z "${UV_CACHE_DIR:-}${XDG_CACHE_HOME:-}" ] && { [ ! -d "${HOME:-}" ] || ! mkdir -p "$HOME/.cache/uv" 2>/dev/null; }; then
   export UV_CACHE_DIR=$venv/cache
 fi
 # An environment that was active in the calling shell must not be the one that is written to.
@@ -119,13 +120,13 @@ hand_pip_settings_to_uv
 step "2/3 packages of $lock"
 with_uv() {
   "$venv/bin/uv" --version >/dev/null 2>&1 || return 1
-  "$venv/bin/uv" pip sync -p "$venv" --compile-bytecode requirements/tools.txt "$lock"
+  "$venv/bin/uv" pip sync "${quiet[@]}" -p "$venv" --compile-bytecode requirements/tools.txt "$lock"
 }
 with_pip() {
   "$venv/bin/python" -m pip install -q --compile --no-deps -r "$lock"
 }
 with_uv || { say "trying with pip" && with_pip; } ||
-  fail "the packages could not be installed: the lines above say why. Behind a mirror, set PIP_INDEX_URL to it; then call the same command again."
+  fail "the packages could not be installed: the lines above say why. Set-up needs a package index: behind a mirror, set PIP_INDEX_URL to it; then call the same command again."
 
 step "3/3 the project itself, editable, with the command pneumo"
 "$venv/bin/python" -m pip install -q --no-deps --no-build-isolation -e . ||

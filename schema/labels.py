@@ -51,4 +51,6 @@ def task(name: str) -> Task:
     try:
         return TASKS[name]
     except KeyError:
-        raise ValueError(f"unknown task {name!r}; choose one of {', '.join(sorted(TASKS))}") from None
+        raise ValueError(
+            f"unknown task {name!r}; choose one of {', '.join(sorted(TASKS))}"
+        ) from None

@@ -81,7 +81,9 @@ FORMS: dict[str, Callable[[], bytes]] = {
         for turn in range(1, 9)
     },
     **{
-        f"png_exif_{turn}": lambda turn=turn: encode(Image.fromarray(gray()), "PNG", exif=exif(turn))
+        f"png_exif_{turn}": lambda turn=turn: encode(
+            Image.fromarray(gray()), "PNG", exif=exif(turn)
+        )
         for turn in (3, 6)
     },
 }

@@ -1,6 +1,7 @@
 """Finds the weights of a trunk before anything runs, and says plainly what it found."""
 
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
             build_trunk(model.trunk, 224, "imagenet")
         return Weights("imagenet", str(cached), sha256_of_file(cached))
     except Exception as error:  # the download raises plain Exception
-        line = str(error).strip().splitlines()[0][:120] if str(error).strip() else repr(error)
+        line = (str(error).strip().splitlines() or [repr(error)])[0]
+        line = re.sub(r" on https?://\S+:?", ":", line)[:160]
         if model.on_missing == "random":
             return Weights("random", reason=f"no ImageNet weights here: {line}")
         raise PneumoError(

@@ -14,14 +14,16 @@ import click
               help="Override a key of the configuration; may be repeated.")  # fmt: skip
 @click.option("--workdir", type=click.Path(path_type=Path), default=Path("pneumo_runs/demo"),
               show_default=True, help="Where everything goes.")  # fmt: skip
-def command(n: int, seed: int, source: str, overrides: tuple[str, ...], workdir: Path) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, n: int, seed: int, source: str, overrides: tuple[str, ...], workdir: Path
+) -> None:
     """The whole pipeline on synthetic radiographs: data, run, report, prediction.
 
     Everything it writes is marked as synthetic. It shows that the pipeline works on this machine;
     it says nothing about real radiographs.
     """
-    from components.phantom.dataset import write_phantoms
-
+    from pipeline.commands import phantom
     from pipeline.commands.predict import print_table
     from pipeline.commands.run import execute
     from pipeline.config import load_config
@@ -29,8 +31,7 @@ def command(n: int, seed: int, source: str, overrides: tuple[str, ...], workdir:
 
     config = load_config(source, overrides)
     data = workdir / f"phantoms-n{n}-seed{seed}"
-    click.echo(f"synthetic radiographs in {data}")
-    write_phantoms(data, n, seed)
+    ctx.invoke(phantom.command, dest=data, n=n, seed=seed)
     status = execute(config, data, workdir)
     if status:
         sys.exit(status)

@@ -8,7 +8,6 @@ import click
 
 if TYPE_CHECKING:
     from components.ingest.job import IngestSummary
-
     from pipeline.config import Config
 
 
@@ -76,6 +75,7 @@ def execute(
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)
             return 2 if isinstance(error.cause, PneumoError) else 1
+        click.echo(f"test     {headline(result.metrics)}")
         click.echo(f"report   {result.report}")
         if result.pushed:
             click.echo(f"model    {result.pushed}")
@@ -84,6 +84,21 @@ def execute(
         if as_json:
             click.echo(result.to_json())
     return 0
+
+
+def headline(metrics: "dict[str, dict[str, float | None]]") -> str:
+    """AUC and accuracy with their intervals."""
+    shown = []
+    for name, word in (("auc", "AUC"), ("accuracy", "accuracy")):
+        value = metrics.get(name, {})
+        if value.get("estimate") is None:
+            shown.append(f"{word} not defined")
+        elif value.get("low") is None:
+            shown.append(f"{word} {value['estimate']:.3f}")
+        else:
+            low, high = value["low"], value["high"]
+            shown.append(f"{word} {value['estimate']:.3f} ({low:.3f} to {high:.3f})")
+    return ", ".join(shown) + "   95 % intervals by patient"
 
 
 def summary_line(summary: "IngestSummary") -> str:

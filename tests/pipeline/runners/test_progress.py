@@ -1,0 +1,49 @@
+import io
+import logging
+
+from components.progress import Step
+from pipeline.runners.local import NodeResult
+from pipeline.runners.progress import RunProgress
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    out = io.StringIO()
+    with RunProgress(out, every=0.0) as show:
+        show.say("a [bold]plain[/bold] line")
+        logging.getLogger("pneumo.progress").setLevel(logging.INFO)
+        show.node_starts("Trainer", 7, 12)
+        step = Step(every=0.0)
+        step("embed train", 32, 100)
+        show.node_ended(NodeResult("Trainer", 3.25, False, 1234.5, {}))
+        show.node_starts("Pusher", 11, 12)
+        show.node_ended(NodeResult("Pusher", 0.0, True, 1234.5, {}))
+        with show.counting() as count:
+            count("check", 5, 10)
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "a [bold]plain[/bold] line"
+    assert "embed train 32/100 images" in lines[1]
+    assert lines[2].split() == ["7/12", "Trainer", "3.2", "s", "peak", "1,234", "MiB"]
+    assert lines[3].split() == ["11/12", "Pusher", "cached", "peak", "1,234", "MiB"]
+    assert "check 5/10" in lines[4]
+    step("after", 1)  # nobody listens any more
+    assert len(out.getvalue().splitlines()) == len(lines)
+
+
+def test_steps_are_told_at_most_so_often_but_the_last_one_always() -> None:
+    told: list[tuple[str, int, int]] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.pneumo)
+
+    listener = Listener()
+    logger = logging.getLogger("pneumo.progress")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(listener)
+    try:
+        step = Step(every=3600)
+        for done in range(1, 6):
+            step("x", done, 5)
+    finally:
+        logger.removeHandler(listener)
+    assert told == [("x", 1, 5), ("x", 5, 5)]

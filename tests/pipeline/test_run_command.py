@@ -1,0 +1,78 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipeline.commands.run import headline
+from pipeline.config import load_config
+from pipeline.run import prepare_records
+from pipeline.runners.workspace import Workspace
+from schema.errors import PneumoError
+from tests.images import encode, gray
+
+
+def value(estimate: float | None, low: float | None = None) -> dict[str, Any]:
+    return {"estimate": estimate, "low": low, "high": None if low is None else low + 0.1}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ({}, "AUC not defined, accuracy not defined"),
+        ({"auc": value(None), "accuracy": value(0.5)}, "AUC not defined, accuracy 0.500"),
+        ({"auc": value(0.9, 0.85), "accuracy": value(1.0, 0.9)}, "AUC 0.900 (0.850 to 0.950), acc"),
+    ],
+)
+def test_headline(metrics: dict[str, Any], says: str) -> None:
+    assert headline(metrics).startswith(says)
+
+
+def folder_of(tmp_path: Path, **classes: int) -> Path:
+    for name, n in classes.items():
+        (tmp_path / "source" / name).mkdir(parents=True)
+        for i in range(n):
+            file = tmp_path / "source" / name / f"{name}{i}.png"
+            file.write_bytes(encode(Image.fromarray(gray(40, 40, 50 * len(name) + i)), "PNG"))
+    return tmp_path / "source"
+
+
+def test_records_are_made_once_and_used_again(tmp_path: Path) -> None:
+    source = folder_of(tmp_path, NORMAL=12, PNEUMONIA=12)
+    work = Workspace(tmp_path / "work")
+    work.folder.mkdir()
+    config = load_config("demo")
+    records, first = prepare_records(config, source, work, None)
+    assert records == work.records
+    assert first.written == 24
+    before = {p.name: p.stat().st_mtime_ns for p in records.iterdir()}
+    _, again = prepare_records(config, source, work, None)
+    assert again.reused
+    assert {p.name: p.stat().st_mtime_ns for p in records.iterdir()} == before
+    direct, summary = prepare_records(config, records, Workspace(tmp_path / "other"), None)
+    assert direct == records
+    assert summary.written == 24
+
+
+def test_new_images_are_taken_up(tmp_path: Path) -> None:
+    source = folder_of(tmp_path, NORMAL=12, PNEUMONIA=12)
+    work = Workspace(tmp_path / "work")
+    work.folder.mkdir()
+    prepare_records(load_config("demo"), source, work, None)
+    (source / "NORMAL" / "new.png").write_bytes(encode(Image.fromarray(gray(50, 40, 5)), "PNG"))
+    _, summary = prepare_records(load_config("demo"), source, work, None)
+    assert summary.written == 25
+
+
+def test_a_split_without_images_is_one_line(tmp_path: Path) -> None:
+    source = folder_of(tmp_path, NORMAL=2, PNEUMONIA=2)
+    work = Workspace(tmp_path / "work")
+    work.folder.mkdir()
+    config = load_config("demo", ["data.ingest.test_fraction=0.0"])
+    with pytest.raises(PneumoError, match=r"no image in split '(test|val)'"):
+        prepare_records(config, source, work, None)
+
+
+def test_no_such_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PneumoError, match="--data or PNEUMO_DATA"):
+        prepare_records(load_config("demo"), tmp_path / "x", Workspace(tmp_path), None)
