@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pneumo.embed")
 Progress = Callable[[str, int], None]
+Forward = Callable[["tf.Tensor"], "tf.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,23 @@ class Embedded:
     seconds: float
 
 
+def forward_of(model: "keras.Model") -> Forward:
+    """The model as one traced function, uint8 [n, s, s, 1] -> float32 [n, channels].
+
+    Tracing a trunk takes as long as hundreds of images: make it once and use it for every split.
+    """
+    import tensorflow as tf
+
+    return tf.function(
+        lambda pixels: model(tf.cast(pixels, tf.float32), training=False),
+        input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8)],
+        autograph=False,
+    )
+
+
 def embed(
     images: "tf.data.Dataset",
-    model: "keras.Model",
+    forward: Forward,
     file: Path,
     progress: Progress,
     what: str,
@@ -43,7 +58,7 @@ def embed(
 
     Args:
       images: batches of (uint8 [n, s, s, 1], int64 [n]).
-      model: float32 [n, s, s, 1] -> float32 [n, channels].
+      forward: of `forward_of`.
       file: where the features go, raw float32.
       progress: called with `what` and the number of images done.
       what: name of the split, for the progress line.
@@ -51,13 +66,6 @@ def embed(
     Raises:
       ValueError: the stream is empty.
     """
-    import tensorflow as tf
-
-    forward = tf.function(
-        lambda pixels: model(tf.cast(pixels, tf.float32), training=False),
-        input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8)],
-        autograph=False,
-    )
     labels: list[np.ndarray] = []
     start = time.monotonic()
     done, channels = 0, 0

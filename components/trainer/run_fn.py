@@ -11,7 +11,7 @@ import numpy as np
 
 from components.progress import Step
 from components.trainer.data import transformed_images
-from components.trainer.embed import embed
+from components.trainer.embed import embed, forward_of
 from components.trainer.fit import fit_head
 from components.trainer.head import build_head, pool
 from components.trainer.options import ModelOptions, TrainingOptions
@@ -53,19 +53,20 @@ def run_fn(fn_args: "FnArgs") -> None:
     keras.utils.set_random_seed(options.seed)
     trunk = build_trunk(model_options.trunk, size, weights.file or None)
     embedder = keras.Model(trunk.input, pool(trunk.output, model_options.pooling), name="embedder")
+    forward = forward_of(embedder)
     step = Step()
     batch = options.trunk_batch_size
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         train = embed(
             transformed_images(fn_args.train_files, size, batch),
-            embedder,
+            forward,
             Path(scratch) / "train.f32",
             step,
             "embed train",
         )
         val = embed(
             transformed_images(fn_args.eval_files, size, batch),
-            embedder,
+            forward,
             Path(scratch) / "val.f32",
             step,
             "embed val",

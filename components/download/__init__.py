@@ -1,0 +1,1 @@
+"""Fetches public data sets through kagglehub."""
