@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -108,8 +110,27 @@ def fetch(dataset: Dataset) -> Path:
             "Kaggle cannot be reached; check the network (or download by hand from "
             f"{dataset.page} and give the folder to `pneumo run --data`)"
         ) from None
-    except exceptions.DataCorruptionError as error:
-        raise PneumoError(f"the download came damaged ({error}); start it again") from None
+    except requests.RequestException:
+        raise PneumoError("the download broke off; the same command goes on with it") from None
+    except OSError as error:  # after requests' own errors, which are OSErrors too
+        raise PneumoError(
+            f"kagglehub cannot write its cache ({error.strerror or error}: {error.filename}); "
+            "make room there or name another folder in KAGGLEHUB_CACHE"
+        ) from None
+    except (exceptions.DataCorruptionError, zipfile.BadZipFile, zlib.error, ValueError) as error:
+        if "credentials" in str(error):
+            raise PneumoError(f"{error}; {CREDENTIALS}") from None
+        # Kagglehub would take a whole but useless archive for a finished download ever after.
+        _cached_archive(dataset).unlink(missing_ok=True)
+        raise PneumoError("the download came damaged; start it again") from None
+
+
+def _cached_archive(dataset: Dataset) -> Path:
+    from kagglehub import handle
+    from kagglehub.cache import get_cached_archive_path
+
+    parse = handle.parse_competition_handle if dataset.competition else handle.parse_dataset_handle
+    return Path(get_cached_archive_path(parse(dataset.handle)))
 
 
 def _refused(dataset: Dataset, error: "OSError") -> str:
