@@ -84,7 +84,9 @@ def cohort(seed: int, n: int) -> list[tuple[Patient, str]]:
         val_room = val_parts[patient.pathogen] - have["val"]
         if so_far == 0:
             split = "train"
-        elif have["test"] < TEST_SHARE * (so_far + kept):
+        elif have["test"] < TEST_SHARE * (so_far + kept) and (
+            have["test"] + kept <= have["train"]  # in a small set one patient could fill test
+        ):
             split = "test"
         elif have["val"] == 0 or (kept <= val_room and have["train"] > 2 * have["val"]):
             split = "val"

@@ -2,7 +2,7 @@ from collections import Counter
 from itertools import islice
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components.phantom.plan import MIX, VAL_IMAGES, cohort, file_name, patients, relative_path
@@ -22,6 +22,7 @@ def test_every_image_has_exactly_one_patient(seed: int, n: int) -> None:
     assert images == list(range(n))
 
 
+@example(seed=4575, n=24)  # a patient of three images could make test larger than train
 @given(seed=st.integers(0, 10**6), n=st.integers(24, 400))
 def test_every_class_is_in_every_split_from_24_images_on(seed: int, n: int) -> None:
     counts = per_split(seed, n)
