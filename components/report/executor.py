@@ -14,6 +14,7 @@ from components.report import gather
 from components.report.data import Predicted, ReportData
 from components.report.numbers import mistakes
 from components.report.page import write_report
+from components.report.shortcuts import shortcut_check
 from components.scorer import table
 from schema.labels import task
 
@@ -74,6 +75,8 @@ class Executor(base_executor.BaseExecutor):
         of = task(config["data"]["task"])
         records, run = Path(exec_properties["records"]), Path(one("model_run").uri)
         dataset = gather.read_json(records / "dataset.json")
+        if dataset is not None:
+            dataset["shortcuts"] = shortcut_check(records / "manifest.jsonl", of)
         training = gather.read_json(run / "training.json")
         answers = predicted(Path(one("predictions").uri))
         wrong = mistakes(answers, evaluation["threshold"])

@@ -95,16 +95,25 @@ def first_of_each(files: Iterable[str], each: int, limit: int = 2000) -> list[Sa
     return [sample for samples in found.values() for sample in samples]
 
 
+def candidate_of(folder: str) -> str | None:
+    """Name under which TFMA keeps the candidate: none, unless there was a baseline too."""
+    text = json.loads((Path(folder) / "eval_config.json").read_text())
+    config = text.get("evalConfig", text)
+    specs = config.get("modelSpecs", config.get("model_specs", []))
+    return "candidate" if len(specs) > 1 else None
+
+
 def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
     """Slice -> metric -> value, of an Evaluator's output.
 
     The slice of everything is "overall", others are "feature=value". Values that TFMA gives as text
-    (NaN) become floats.
+    (NaN) become floats. Differences to a baseline end in "_diff".
     """
     import tensorflow_model_analysis as tfma
 
+    result = tfma.load_eval_result(folder, model_name=candidate_of(folder))
     found: dict[str, dict[str, float]] = {}
-    for key, outputs in tfma.load_eval_result(folder).slicing_metrics:
+    for key, outputs in result.slicing_metrics:
         name = ", ".join(f"{feature}={value}" for feature, value in key) or "overall"
         values = outputs.get("", {}).get("", {})
         found[name] = {
@@ -122,47 +131,36 @@ def gate_rules(folder: str) -> list[dict[str, Any]]:
     """
     import tensorflow_model_analysis as tfma
 
-    result = tfma.load_validation_result(folder)
     failed = {
-        failure.metric_key.name
-        for part in result.metric_validations_per_slice
+        (failure.metric_key.name, failure.metric_key.is_diff)
+        for part in tfma.load_validation_result(folder).metric_validations_per_slice
         for failure in part.failures
     }
-    config = tfma.load_eval_result(folder).config
+    compared = candidate_of(folder)
+    config = tfma.load_eval_result(folder, model_name=compared).config
     values = tfma_metrics(folder).get("overall", {})
     rules: list[dict[str, Any]] = []
-    for spec in config.metrics_specs:
-        for metric in spec.metrics:
-            name = json.loads(metric.config or "{}").get("name", metric.class_name)
-            for sliced in metric.per_slice_thresholds:
-                bound = sliced.threshold
-                if bound.HasField("value_threshold"):
-                    rules.append(
-                        _rule(name, "at least", bound.value_threshold.lower_bound.value, values)
-                    )
-                if bound.HasField("change_threshold") and len(config.model_specs) > 1:
-                    drop = -bound.change_threshold.absolute.value
-                    ok = not (name in failed and rules and rules[-1]["ok"])
-                    rules.append(
-                        {
-                            "metric": name,
-                            "slice": "overall",
-                            "kind": "drop against the latest blessed model, at most",
-                            "bound": drop,
-                            "value": None,
-                            "ok": ok,
-                        }
-                    )
+    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
+        name = json.loads(metric.config or "{}").get("name", metric.class_name)
+        for bound in (sliced.threshold for sliced in metric.per_slice_thresholds):
+            if bound.HasField("value_threshold"):
+                rules.append(
+                    {
+                        "metric": name,
+                        "kind": "at least",
+                        "bound": bound.value_threshold.lower_bound.value,
+                        "value": values.get(name),
+                        "ok": (name, False) not in failed,
+                    }
+                )
+            if bound.HasField("change_threshold") and compared:
+                rules.append(
+                    {
+                        "metric": name,
+                        "kind": "change against the latest blessed model, at least",
+                        "bound": bound.change_threshold.absolute.value,
+                        "value": values.get(f"{name}_diff"),
+                        "ok": (name, True) not in failed,
+                    }
+                )
     return rules
-
-
-def _rule(name: str, kind: str, bound: float, values: dict[str, float]) -> dict[str, Any]:
-    value = values.get(name)
-    return {
-        "metric": name,
-        "slice": "overall",
-        "kind": kind,
-        "bound": bound,
-        "value": value,
-        "ok": value is not None and value >= bound,
-    }

@@ -12,7 +12,7 @@ import pytest
 
 CONFIG = """
 name: small
-model: {trunk: MobileNetV2, weights: random, image_size: 64}
+model: {trunk: InceptionV3, weights: random, image_size: 75}
 training: {epochs: 6, trunk_batch_size: 16}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0, max_drop: 1.0}}}
 """
@@ -38,7 +38,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from components.phantom.dataset import write_phantoms
 
     folder = tmp_path_factory.mktemp("data") / "phantoms"
-    write_phantoms(folder, 72, 1, size=128)
+    write_phantoms(folder, 96, 1, size=128)
     return folder
 
 

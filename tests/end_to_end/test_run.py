@@ -10,7 +10,7 @@ from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
 from components.scorer import table
 from tests import records
-from tests.end_to_end.conftest import NODES, cached, execution_states, pneumo, summary
+from tests.end_to_end.conftest import NODES, cached, execution_states, metrics, pneumo, summary
 from tests.images import encode, gray
 
 
@@ -69,6 +69,7 @@ def test_tfma_and_the_predictions_agree(work: Path) -> None:
     rows = table.read(Path(outputs["Scorer"]["predictions"][0])).to_pydict()
     labels, scores = np.array(rows["label"]), np.array(rows["score"])
     accuracy = ((scores >= 0.5) == labels).mean()
+    assert len(set(scores)) > len(scores) / 2  # a model that says one thing would pass below
     assert overall["example_count"]["doubleValue"] == len(labels)
     assert overall["accuracy"]["doubleValue"] == pytest.approx(accuracy)
     assert overall["mean_prediction"]["doubleValue"] == pytest.approx(scores.mean(), abs=1e-5)
@@ -106,6 +107,27 @@ def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
     assert baseline == first
     assert after["pushed"] != before["pushed"]
     assert len(list((work / "serving").iterdir())) == 2
+    _, change = metrics(work)["blessing"]["rules"]
+    assert change["ok"]
+    aucs = [before["metrics"]["auc"]["estimate"], after["metrics"]["auc"]["estimate"]]
+    assert change["value"] == pytest.approx(aucs[1] - aucs[0], abs=0.02)
+
+
+def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(
+    work: Path, phantoms: Path, config: Path
+) -> None:
+    versions = sorted((work / "serving").iterdir())
+    assert summary(work)["metrics"]["auc"]["estimate"] > 0.55  # or nothing could fall behind it
+    pneumo(
+        "run", "--config", config, "--data", phantoms, "--workdir", work,
+        "--set", "training.learning_rate=1.0e-9", "--set", "training.epochs=1",
+        "--set", "evaluation.gate={auc: {max_drop: 0.01}}",
+    )  # fmt: skip
+    assert summary(work)["blessed"] is False
+    assert sorted((work / "serving").iterdir()) == versions
+    (rule,) = metrics(work)["blessing"]["rules"]
+    assert not rule["ok"]
+    assert rule["value"] < -0.01
 
 
 def test_the_pushed_model_answers(work: Path, phantoms: Path) -> None:
