@@ -319,7 +319,9 @@ class _Run:
         reasons = catalog.reasons()
         summary = IngestSummary(
             version=1,
-            synthetic=(self.source / SYNTHETIC_MARK).is_file(),
+            # Also where phantoms were copied among other images without the mark.
+            synthetic=(self.source / SYNTHETIC_MARK).is_file()
+            or catalog.count("state = 'ok' AND source = 'synthetic'") > 0,
             found=catalog.found,
             written=sum(sum(c.values()) for c in counts.values()),
             rejected=sum(reasons.values()),

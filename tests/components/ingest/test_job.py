@@ -15,6 +15,7 @@ from schema.tfrecord import read_records
 from tests.components.ingest.trees import (
     LOCAL,
     files_below,
+    jpeg,
     official,
     put,
     rows,
@@ -202,6 +203,13 @@ def test_synthetic_sources_are_marked(tmp_path):
     summary = run(source, tmp_path / "d")
     assert summary.synthetic
     assert summary.skipped == {"*.txt": 1}
+
+
+def test_one_phantom_by_name_marks_the_whole_set(tmp_path):
+    source = official(tmp_path / "s")
+    assert not run(source, tmp_path / "before").synthetic
+    put(source / "train" / "NORMAL" / "synthetic-IM-0007-0001.jpeg", jpeg(999))
+    assert run(source, tmp_path / "after").synthetic
 
 
 def test_progress_tells_every_phase(tmp_path):
