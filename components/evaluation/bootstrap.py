@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,12 +20,14 @@ class Interval:
       low: lower end; NaN where no resample defined the metric.
       high: upper end.
       resamples_used: resamples in which the metric is defined; the others are left out.
+      exact: the ends are not percentiles but exact bounds, see `exact_bounds`.
     """
 
     estimate: float
     low: float
     high: float
     resamples_used: int
+    exact: bool = False
 
 
 def clustered_bootstrap(
@@ -43,6 +45,9 @@ def clustered_bootstrap(
     The cluster bootstrap of Field & Welsh (2007, J. R. Stat. Soc. B 69), percentile interval of
     Efron (1979). A resample is a row of weights: how often each patient was drawn; every metric is
     computed from weights for many resamples at once.
+
+    Where a share is 0 or 1 every resample repeats it, and the percentiles would claim certainty;
+    there the exact bounds over patients stand instead.
 
     Args:
       labels: int [n] of 0 and 1.
@@ -69,10 +74,43 @@ def clustered_bootstrap(
         for name, values in prepared.metrics(weights).items():
             drawn[name].append(values)
     tail = (1 - level) / 2
-    return {
-        name: _interval(estimates[name], np.concatenate(values), tail)
-        for name, values in drawn.items()
+    called = s >= threshold
+    counted = {
+        "accuracy": np.ones(len(y), bool),
+        "sensitivity": y == 1,
+        "specificity": y == 0,
+        "precision": called,
+        "npv": ~called,
     }
+    found = {}
+    for name, chunks in drawn.items():
+        interval = _interval(estimates[name], np.concatenate(chunks), tail)
+        if name in counted and interval.estimate in {0.0, 1.0}:
+            patients = len(np.unique(patient[counted[name]]))
+            low, high = exact_bounds(interval.estimate, patients, level)
+            interval = replace(interval, low=low, high=high, exact=True)
+        found[name] = interval
+    return found
+
+
+def exact_bounds(share: float, patients: int, level: float = 0.95) -> tuple[float, float]:
+    """Bounds of a share that was 0 or 1 in all of so many patients.
+
+    Clopper & Pearson (1934, Biometrika 26), two-sided, with the patient as the unit: images of one
+    patient count once, which errs on the wide side.
+
+    Args:
+      share: 0 or 1.
+      patients: how many, at least 1.
+      level: of the interval.
+
+    Raises:
+      ValueError: the share is neither 0 nor 1, or there is no patient.
+    """
+    if share not in {0.0, 1.0} or patients < 1:
+        raise ValueError(f"exact bounds need a share of 0 or 1 and patients: {share}, {patients}")
+    reach = ((1 - level) / 2) ** (1 / patients)
+    return (reach, 1.0) if share == 1.0 else (0.0, 1 - reach)
 
 
 def _interval(estimate: float, values: np.ndarray, tail: float) -> Interval:

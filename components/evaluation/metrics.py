@@ -35,10 +35,10 @@ def check(labels: Labels, scores: Scores) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"labels {y.shape} and scores {s.shape} must be two equal rows")
     if not np.isin(y, (0, 1)).all():
         at = int(np.argmin(np.isin(y, (0, 1))))
-        raise ValueError(f"label {y[at]!r} at {at} is neither 0 nor 1")
+        raise ValueError(f"label {y[at]} at {at} is neither 0 nor 1")
     if not np.isfinite(s).all():
         at = int(np.argmin(np.isfinite(s)))
-        raise ValueError(f"score {s[at]!r} at {at} is not a number")
+        raise ValueError(f"score {s[at]} at {at} is not a number")
     return y.astype(np.int64), s
 
 
@@ -76,15 +76,27 @@ def roc_auc(labels: Labels, scores: Scores) -> float:
 
 def average_precision(labels: Labels, scores: Scores) -> float:
     """Area under the precision-recall curve, as a sum over steps of recall (no interpolation)."""
+    recall, precision, _ = pr_curve(labels, scores)
+    if not len(recall):
+        return math.nan
+    return float((np.diff(recall, prepend=0.0) * precision).sum())
+
+
+def pr_curve(labels: Labels, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of the precision-recall curve, one for each distinct score.
+
+    Returns:
+      recall [m], precision [m], threshold [m], from the highest threshold to recall 1. Empty rows
+      where there is no positive.
+    """
     y, s = check(labels, scores)
     if not y.sum():
-        return math.nan
+        return np.empty(0), np.empty(0), np.empty(0)
     order = np.argsort(-s, kind="stable")
     y, s = y[order], s[order]
     last = np.append(np.flatnonzero(np.diff(s)), len(s) - 1)
     hits = np.cumsum(y)[last]
-    steps = np.diff(hits, prepend=0) / hits[-1]
-    return float((hits / (last + 1) * steps).sum())
+    return hits / hits[-1], hits / (last + 1), s[last]
 
 
 def roc_curve(labels: Labels, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -71,10 +71,11 @@ class ReportData:
       predictions: answers on test.
       images: id -> bytes, for the mistakes.
       tfma: slice -> metric -> value, of the Evaluator.
-      blessing: `blessed`, `rules`.
+      blessing: `blessed`, `rules`, and `failures` (lines of text) where there are any.
       pushed: folder of the pushed version; empty when it was not.
       config: YAML.
       versions: package -> version.
+      nodes: of the run: `name`, `seconds`, `cached`.
     """
 
     name: str
@@ -96,3 +97,4 @@ class ReportData:
     pushed: str = ""
     config: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    nodes: list[dict[str, Any]] | None = None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluation.metrics import calibration_curve, confusion, roc_curve
+from components.evaluation.metrics import calibration_curve, confusion, pr_curve, roc_curve
 from components.report.data import Predicted
 
 if TYPE_CHECKING:
@@ -14,18 +14,17 @@ if TYPE_CHECKING:
 INK, BLUE, ORANGE, GREY = "#1f2933", "#1f5fa8", "#c2571a", "#9aa5b1"
 
 
-def _figure(width: float, height: float, columns: int = 1) -> tuple["Figure", Any]:
+def _figure(width: float, height: float) -> tuple["Figure", Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=140, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, columns)
-    for one in np.atleast_1d(axes):
-        one.spines[["top", "right"]].set_visible(False)
-        one.spines[["left", "bottom"]].set_color(GREY)
-        one.tick_params(colors=INK, labelsize=9)
-    return figure, axes
+    axis = figure.subplots()
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(GREY)
+    axis.tick_params(colors=INK, labelsize=9)
+    return figure, axis
 
 
 def _png(figure: "Figure") -> bytes:
@@ -34,18 +33,20 @@ def _png(figure: "Figure") -> bytes:
     return out.getvalue()
 
 
-def curves(history: dict[str, Any]) -> bytes:
-    """Loss and accuracy by epoch, of train and validation, with the chosen epoch marked."""
-    figure, axes = _figure(8.6, 3.2, 2)
+def curve(history: dict[str, Any], name: str) -> bytes:
+    """One number by epoch, of train and validation, with the chosen epoch marked."""
+    figure, axis = _figure(4.6, 2.9)
     epochs = history["epochs"]
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
-        axis.plot(epochs, history[name], color=GREY, label="train", lw=1.6)
-        axis.plot(epochs, history[f"val_{name}"], color=BLUE, label="validation", lw=1.8)
-        best = history.get("best_epoch")
-        if best:
-            axis.axvline(best, color=ORANGE, lw=1, ls="--", label=f"chosen epoch {best}")
-        axis.set_xlabel("epoch", color=INK)
-        axis.set_title(name, loc="left", fontsize=10, color=INK)
+    for key, label, colour in ((name, "train", GREY), (f"val_{name}", "validation", BLUE)):
+        if history.get(key):  # dots too: one epoch is no line
+            axis.plot(epochs, history[key], color=colour, label=label, lw=1.8, marker=".", ms=4)
+    best = history.get("best_epoch")
+    if best:
+        axis.axvline(best, color=ORANGE, lw=1, ls="--", label=f"chosen epoch {best}")
+    axis.set_xlabel("epoch", color=INK)
+    axis.set_title(name, loc="left", fontsize=10, color=INK)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    if axis.lines:
         axis.legend(frameon=False, fontsize=8)
     return _png(figure)
 
@@ -72,6 +73,24 @@ def roc(predicted: Predicted, threshold: float) -> bytes:
     axis.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
     axis.set_xlabel("1 - specificity", color=INK)
     axis.set_ylabel("sensitivity", color=INK)
+    return _png(figure)
+
+
+def precision_recall(predicted: Predicted, threshold: float) -> bytes:
+    """Precision against sensitivity with the operating point; the dotted line is chance."""
+    figure, axis = _figure(4.2, 4.0)
+    recall, precision, _ = pr_curve(predicted.label, predicted.score)
+    if len(recall) and not predicted.label.all():
+        axis.axhline(float(predicted.label.mean()), color=GREY, lw=0.8, ls=":")
+        axis.plot(recall, precision, color=BLUE, lw=1.8)
+        c = confusion(predicted.label, predicted.score, threshold)
+        if c.tp + c.fp:
+            axis.plot(c.tp / (c.tp + c.fn), c.tp / (c.tp + c.fp), "o", color=ORANGE, ms=7)
+    else:
+        axis.text(0.5, 0.5, "only one class", ha="center", color=INK)
+    axis.set(xlim=(-0.01, 1.02), ylim=(-0.01, 1.02), aspect="equal")
+    axis.set_xlabel("sensitivity (recall)", color=INK)
+    axis.set_ylabel("precision (PPV)", color=INK)
     return _png(figure)
 
 
@@ -109,13 +128,16 @@ def calibration(predicted: Predicted) -> bytes:
     axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
     x = [b.mean_score for b in bins]
     y = [b.share_positive for b in bins]
-    axis.plot(x, y, color=BLUE, lw=1, marker="o", ms=5)
+    total = max(len(predicted), 1)
+    axis.scatter(x, y, s=[12 + 240 * b.n / total for b in bins], color=BLUE, linewidths=0)
     for b in bins:
         axis.annotate(
             str(b.n),
             (b.mean_score, b.share_positive),
-            xytext=(5, -10),
+            xytext=(0, -9 if b.share_positive > 0.5 else 9),
             textcoords="offset points",
+            ha="center",
+            va="top" if b.share_positive > 0.5 else "bottom",
             fontsize=8,
             color=INK,
         )
@@ -135,7 +157,7 @@ def thumbnail(content: bytes, side: int = 260) -> bytes | None:
             if image.mode.startswith("I"):
                 image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
             image = image.convert("L")
-    except (OSError, ValueError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     image.thumbnail((side, side))
     out = io.BytesIO()

@@ -37,6 +37,7 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
         "pushed": data.pushed,
         "config": data.config,
         "versions": data.versions,
+        "nodes": data.nodes,
     }
     predicted = data.predictions
     if predicted is not None and len(predicted):
@@ -50,6 +51,8 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
         counts = confusion(predicted.label, predicted.score, data.threshold)
         numbers["confusion"] = counts.__dict__
         numbers["slices"] = slices(predicted, data)
+        shown = [metrics, *(row["metrics"] for row in numbers["slices"])]
+        numbers["flawless"] = any(value["exact"] for part in shown for value in part.values())
         numbers["mistakes"] = mistakes(predicted, data.threshold)
         numbers["tfma"] = against_tfma(metrics, (data.tfma or {}).get("overall"))
     return plain(numbers)
@@ -73,6 +76,7 @@ def _interval(value: Interval) -> dict[str, Any]:
         "low": value.low,
         "high": value.high,
         "resamples_used": value.resamples_used,
+        "exact": value.exact,
     }
 
 

@@ -21,6 +21,14 @@ WORDS = {
     "brier": ("Brier score", "squared distance of score and truth; lower is better"),
     "ece": ("Calibration error", "expected distance of score and frequency; lower is better"),
 }
+LEAKS = {
+    "exact_across_splits": ("Same pixels in two splits", "the test would ask what training told"),
+    "near_across_splits": ("Near duplicates in two splits", "the same, for copies of other size"),
+    "patients_in_two_splits": ("Patients in two splits", "by the key taken from the file name"),
+    "contradictory": ("Same pixels, different label", "one of the labels is wrong"),
+    "exact_within_split": ("Same pixels twice in one split", "no leak; each copy counts"),
+    "near_within_split": ("Near duplicates in one split", "no leak; each copy counts"),
+}
 HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
 
 
@@ -44,7 +52,7 @@ def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
 
 def _write(file: Path, text: str) -> None:
     partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(file)
 
 
@@ -60,11 +68,14 @@ def render(data: ReportData, numbers: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["count"] = _count
+    environment.filters["score"] = _score
     environment.filters["interval"] = _interval
     template = environment.get_template("report.html.j2")
     return template.render(
         numbers=numbers,
         words=WORDS,
+        leaks=LEAKS,
         headline=HEADLINE,
         disclaimer=DISCLAIMER,
         summary=data.model_summary,
@@ -81,10 +92,12 @@ def _uri(content: bytes, kind: str) -> str:
 def _figures(data: ReportData) -> dict[str, str]:
     drawn: dict[str, bytes] = {}
     if data.history and data.history.get("epochs"):
-        drawn["curves"] = figures.curves(data.history)
+        for name in ("loss", "accuracy"):
+            drawn[name] = figures.curve(data.history, name)
     predicted = data.predictions
     if predicted is not None and len(predicted):
         drawn["roc"] = figures.roc(predicted, data.threshold)
+        drawn["pr"] = figures.precision_recall(predicted, data.threshold)
         drawn["confusion"] = figures.confusion_matrix(predicted, data.threshold, data.classes)
         drawn["calibration"] = figures.calibration(predicted)
     return {name: _uri(content, "png") for name, content in drawn.items()}
@@ -115,9 +128,24 @@ def _number(value: float | None, digits: int = 3) -> str:
     return "not defined" if value is None else f"{value:.{digits}f}"
 
 
+def _count(value: int | None) -> str:
+    return "not known" if value is None else f"{value:,}"
+
+
+def _score(value: float) -> str:
+    """A probability, never rounded to a certainty that the model did not claim."""
+    if 0 < value < 0.001:
+        return "below 0.001"
+    if 0.999 < value < 1:
+        return "above 0.999"
+    return f"{value:.3f}"
+
+
 def _interval(value: dict[str, Any] | None) -> str:
     if not value or value["estimate"] is None:
         return "not defined"
     if value["low"] is None:
         return f"{value['estimate']:.3f} (no interval)"
-    return f"{value['estimate']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+    mark = "\N{DAGGER}" if value["exact"] else ""
+    ends = f"({value['low']:.3f} to {value['high']:.3f}){mark}".replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{value['estimate']:.3f} {ends}"

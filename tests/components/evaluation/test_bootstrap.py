@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from components.evaluation.bootstrap import _Prepared, clustered_bootstrap
+from components.evaluation.bootstrap import _Prepared, clustered_bootstrap, exact_bounds
 from components.evaluation.metrics import binary_metrics
 
 
@@ -26,6 +27,19 @@ def test_a_weighted_row_equals_the_metrics_of_the_repeated_images(n: int, seed: 
     expected = binary_metrics(labels[repeated], scores[repeated], 0.5)
     for name, value in expected.items():
         assert found[name][0] == pytest.approx(value, nan_ok=True, abs=1e-9), name
+
+
+def test_one_image_of_each_patient_is_the_ordinary_bootstrap() -> None:
+    """Against a plain loop that draws the same images and copies them."""
+    labels, scores = sample(60)
+    found = clustered_bootstrap(labels, scores, np.arange(60), 0.5, resamples=200, seed=7)
+    draws = np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60), size=200)
+    rows = [np.repeat(np.arange(60), draw) for draw in draws]
+    plain = [binary_metrics(labels[row], scores[row], 0.5) for row in rows]
+    for name, interval in found.items():
+        values = [one[name] for one in plain if math.isfinite(one[name])]
+        assert interval.resamples_used == len(values)
+        assert (interval.low, interval.high) == pytest.approx(np.quantile(values, (0.025, 0.975)))
 
 
 def test_perfect_scores_leave_no_doubt_and_the_seed_decides() -> None:
@@ -116,3 +130,30 @@ def test_one_patient_has_an_interval_of_no_width() -> None:
 def test_bad_input(labels: list, scores: list, groups: list) -> None:
     with pytest.raises(ValueError):
         clustered_bootstrap(np.array(labels), np.array(scores), np.array(groups), 0.5, seed=0)
+
+
+@pytest.mark.parametrize("patients", [1, 2, 55, 400])
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_exact_bounds_are_those_of_clopper_and_pearson(share: float, patients: int) -> None:
+    expected = binomtest(int(share * patients), patients).proportion_ci(0.95, "exact")
+    assert exact_bounds(share, patients) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize(("share", "patients"), [(0.5, 3), (1.0, 0), (math.nan, 3)])
+def test_exact_bounds_refuse_what_they_are_not_for(share: float, patients: int) -> None:
+    with pytest.raises(ValueError, match=str(patients)):
+        exact_bounds(share, patients)
+
+
+def test_a_flawless_share_is_not_called_certain() -> None:
+    """Four right images of two patients bound a specificity as two patients do."""
+    labels, scores = np.array([0, 0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.1, 0.3, 0.9, 0.2])
+    groups = np.array(["a", "a", "b", "b", "c", "d"])
+    found = clustered_bootstrap(labels, scores, groups, 0.5, resamples=100, seed=0)
+    assert found["specificity"].exact
+    assert (found["specificity"].low, found["specificity"].high) == exact_bounds(1.0, 2)
+    assert found["precision"].exact
+    assert found["precision"].low == exact_bounds(1.0, 1)[0]
+    assert not found["sensitivity"].exact
+    wrong = clustered_bootstrap(1 - labels, scores, groups, 0.5, resamples=100, seed=0)
+    assert (wrong["sensitivity"].low, wrong["sensitivity"].high) == exact_bounds(0.0, 2)

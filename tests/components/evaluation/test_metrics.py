@@ -13,6 +13,7 @@ from components.evaluation.metrics import (
     calibration_curve,
     confusion,
     expected_calibration_error,
+    pr_curve,
     roc_auc,
     roc_curve,
 )
@@ -46,9 +47,9 @@ def test_by_hand(
 @pytest.mark.parametrize(
     ("labels", "scores", "says"),
     [
-        ([0, 1], [0.5, NAN], "nan at 1|nan.*1"),
-        ([0, 1], [math.inf, 0.5], "inf"),
-        ([0, 2], [0.5, 0.5], "2"),
+        ([0, 1], [0.5, NAN], "score nan at 1 is"),
+        ([0, 1], [math.inf, 0.5], "score inf at 0 is"),
+        ([0, 2], [0.5, 0.5], "label 2 at 1 is"),
         ([0, 1], [0.5], r"\(2,\)"),
         ([[0, 1]], [[0.5, 0.5]], "rows"),
     ],
@@ -71,6 +72,10 @@ def test_equals_scikit_learn(rows: list[tuple[int, float]]) -> None:
     y, s = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     assert roc_auc(y, s) == pytest.approx(sk.roc_auc_score(y, s))
     assert average_precision(y, s) == pytest.approx(sk.average_precision_score(y, s))
+    precision, recall, thresholds = sk.precision_recall_curve(y, s)  # ends with the point (0, 1)
+    found = pr_curve(y, s)
+    for ours, theirs in zip(found, (recall[:-1], precision[:-1], thresholds), strict=True):
+        np.testing.assert_allclose(ours[::-1], theirs)
     assert brier(y, s) == pytest.approx(sk.brier_score_loss(y, s))
     called = (s >= 0.5).astype(int)
     tn, fp, fn, tp = sk.confusion_matrix(y, called, labels=[0, 1]).ravel()
@@ -102,5 +107,6 @@ def test_calibration_curve_counts_every_image_once() -> None:
     assert [(b.low, b.n) for b in curve] == [(0.0, 2), (0.1, 1), (0.9, 2)]
 
 
-def test_roc_curve_of_one_class_is_empty() -> None:
+def test_curves_that_are_not_defined_are_empty() -> None:
+    assert all(len(row) == 0 for row in pr_curve(np.array([0, 0]), np.array([0.2, 0.4])))
     assert all(len(row) == 0 for row in roc_curve(np.array([1, 1]), np.array([0.2, 0.4])))

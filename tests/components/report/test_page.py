@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.ingest.summary import IngestSummary
 from components.report.data import DISCLAIMER, Predicted, ReportData, Sample
-from components.report.numbers import mistakes, plain
+from components.report.numbers import mistakes, plain, report_numbers
 from components.report.page import write_report
 from tests.images import FORMS, encode, gray
 
@@ -42,14 +43,17 @@ def full() -> ReportData:
         name="full",
         resamples=100,
         notices=["SYNTHETIC DATA: drawn"],
-        dataset={
-            "synthetic": True, "found": 50, "written": 45, "rejected": 3, "skipped": {"x": 2},
-            "splits": {"train": {"normal": 5, "bacteria": 7, "virus": 3}, "test": {"normal": 9}},
-            "patients": {"train": 11, "test": 6}, "policy": "patient", "layout": "class", "seed": 4,
-            "content_sha256": "abc123", "source_fingerprint": "def456",
-            "rejected_by_reason": {"truncated": 2, "empty": 1},
+        dataset=IngestSummary(  # as ingest stores it, so that a renamed key is found here
+            version=1, synthetic=True, found=50, written=45, rejected=3, skipped={"*.txt": 2},
+            splits={"train": {"normal": 5, "bacteria": 7, "virus": 3}, "test": {"normal": 30}},
+            patients={"train": 11, "test": 6}, policy="patient", layout="class", seed=4,
+            content_sha256="abc123", source_fingerprint="def456", options={}, versions={},
+            reasons={"truncated": 2, "not_an_image": 1}, leakage={}, leakage_ok=False,
+        ).model_dump(mode="json") | {
+            "shortcuts": [{"what": "size", "auc": 0.6125, "low": 0.5125, "high": None}]
         },
-        leakage={"ok": False, "counts": {"exact_across_splits": 77}, "notes": ["a note"]},
+        leakage={"ok": False, "notes": ["a note"],
+                 "counts": {"exact_across_splits": 77, "kind_to_come": 78}},
         samples=[Sample(EVIL, "normal", image), Sample("b.png", "virus", FORMS["png_16bit"]()),
                  Sample("broken.png", "virus", b"no image")],
         training={
@@ -57,20 +61,23 @@ def full() -> ReportData:
             "weights": {"kind": "random", "file": "", "sha256": "", "reason": "offline"},
             "parameters": {"trainable": 4098, "total": 21_806_882},
             "class_weight": {"NORMAL": 1.9, "PNEUMONIA": 0.68},
-            "seconds": {"embed": 12.3, "fit": 4.5, "all": 20.0},
+            "seconds": {"embed": 12.3, "fit": 4.5}, "steps": 2379,
         },
         history={"epochs": [1, 2], "loss": [0.7, 0.4], "val_loss": [0.6, 0.5],
-                 "accuracy": [0.5, 0.8], "val_accuracy": [0.6, 0.7], "best_epoch": 2},
+                 "accuracy": [0.5, 0.8], "val_accuracy": [0.6, 0.7], "val_auc": [0.71, None],
+                 "best_epoch": 2},
         model_summary="Model: <big>",
         predictions=answers,
         images={str(i): image for i in answers.sha256},
         tfma={"overall": {"auc": 0.91234, "accuracy": 0.8}},
-        blessing={"blessed": True, "rules": [
+        blessing={"blessed": True, "failures": ["slice virus: too low"], "rules": [
             {"metric": "auc", "slice": "overall", "kind": "at least", "bound": 0.8,
              "value": 0.91234, "ok": True}]},
         pushed="/serving/1234567",
         config="name: full\n",
         versions={"tfx": "1.21.0"},
+        nodes=[{"name": "Trainer", "seconds": 485.7, "cached": False},
+               {"name": "Transform", "seconds": 0.02, "cached": True}],
     )  # fmt: skip
 
 
@@ -112,7 +119,8 @@ def missing(name: str) -> ReportData:
 
 
 PARTS = ["dataset", "leakage", "samples", "training", "history", "model_summary", "predictions",
-         "images", "tfma", "blessing", "pushed", "config", "versions", "notices"]  # fmt: skip
+         "images", "tfma", "blessing", "pushed", "config", "versions", "notices",
+         "nodes"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -142,10 +150,94 @@ def test_every_metric_of_the_json_stands_on_the_page(tmp_path: Path) -> None:
         assert f"{value['estimate']:.3f} ({value['low']:.3f} to {value['high']:.3f})" in text
         assert value["low"] <= value["estimate"] <= value["high"]
     for part in ("SYNTHETIC DATA", "21,806,882", "abc123", "2 truncated", "77", "1234567",
-                 "offline", "patients", "0.91234", "1.21.0", "a note"):  # fmt: skip
+                 "offline", "patients", "0.91234", "1.21.0", "a note", "1 not an image", "2 *.txt",
+                 "kind to come", "slice virus: too low", "from the cache"):  # fmt: skip
         assert part in text
     assert numbers["test"] == {"images": 40, "patients": 20, "positives": 26}
     assert sum(numbers["confusion"].values()) == 40
+
+
+def leaves(value: Any, path: str = "") -> list[tuple[str, float]]:
+    """Every number of a JSON value, with where it stands."""
+    if isinstance(value, dict):
+        return [leaf for key, item in value.items() for leaf in leaves(item, f"{path}.{key}")]
+    if isinstance(value, list):
+        return [leaf for i, item in enumerate(value) for leaf in leaves(item, f"{path}.{i}")]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return [(path, value)] if is_number else []
+
+
+NOT_SHOWN = (
+    ".dataset.version",  # of the file's form
+    ".bootstrap.level",  # said as 95 %
+    ".nodes.1.seconds",  # from the cache
+)
+
+
+def test_every_number_of_the_json_stands_on_the_page(tmp_path: Path) -> None:
+    page, facts = write_report(full(), tmp_path)
+    text = re.sub(r"<[^>]*>", " ", page.read_text())
+    shown = set(re.findall(r"(?<![\w.])-?[\d,]*\d(?:\.\d+)?(?![\d])", text))
+    found = leaves(json.loads(facts.read_text()))
+    assert len(found) > 150
+    for path, value in found:
+        forms = {f"{value:,}", f"{value:g}", *(f"{value:.{digits}f}" for digits in (1, 3, 4, 5))}
+        assert path.startswith(NOT_SHOWN) or forms & shown, (path, value)
+
+
+def test_the_json_is_the_numbers(tmp_path: Path) -> None:
+    data = full()
+    _, facts = write_report(data, tmp_path)
+    assert json.loads(facts.read_text()) == report_numbers(data)
+
+
+@pytest.mark.parametrize("part", ["training", "history", "blessing", "leakage"])
+def test_facts_may_be_partly_there(part: str, tmp_path: Path) -> None:
+    """Each key of a free-form record left out in turn."""
+    whole = getattr(full(), part)
+    needed = {"blessing": ("blessed", "rules"), "leakage": ("ok",)}.get(part, ())
+    for key in set(whole) - set(needed):
+        fewer = {name: value for name, value in whole.items() if name != key}
+        page, _ = write_report(replace(full(), **{part: fewer}), tmp_path / key)
+        parse(page)
+    if not needed:
+        page, _ = write_report(replace(full(), **{part: {}}), tmp_path / "none")
+        assert "was found" in page.read_text() or "were found" in page.read_text()
+
+
+def test_a_flawless_slice_carries_its_bound_and_the_note(tmp_path: Path) -> None:
+    answers = predicted()
+    few = answers.where(np.flatnonzero(answers.label == 0)[:3])
+    few.score[:] = 0.0001
+    page, facts = write_report(replace(full(), predictions=few), tmp_path)
+    slices = json.loads(facts.read_text())["slices"]
+    assert slices[0]["metrics"]["specificity"]["low"] == pytest.approx(0.025 ** (1 / 3))
+    assert "1.000 (0.292 to 1.000)\N{DAGGER}" in re.sub(r"\s", " ", page.read_text())
+    assert "Clopper-Pearson" in page.read_text()
+    answers.score[::5] = 1 - answers.score[::5]  # some of each kind is wrong
+    answers.score[:4] = [0.9, 0.1, 0.1, 0.1]
+    page, facts = write_report(replace(full(), predictions=answers), tmp_path / "other")
+    assert not json.loads(facts.read_text())["flawless"]
+    assert "Clopper-Pearson" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [(0.0, "0.000"), (1e-5, "below 0.001"), (0.25, "0.250"), (0.99999, "above 0.999"),
+     (1.0, "1.000")],
+)  # fmt: skip
+def test_a_score_is_not_rounded_to_certainty(score: float, expected: str, tmp_path: Path) -> None:
+    answers = predicted()
+    answers.score[:] = score  # one class is wrong, whatever the score
+    page, _ = write_report(replace(full(), predictions=answers), tmp_path)
+    assert f"score {expected}" in page.read_text()
+
+
+def test_names_of_any_letters_are_written(tmp_path: Path) -> None:
+    answers = predicted()
+    names = np.array(["R\u00f6ntgen \u80ba.png", "bytes \udcff.png"] * 20)
+    page, _ = write_report(replace(full(), predictions=replace(answers, filename=names)), tmp_path)
+    assert "R\u00f6ntgen \u80ba.png" in page.read_text(encoding="utf-8")
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
