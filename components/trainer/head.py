@@ -21,7 +21,7 @@ def pool(features: "keras.KerasTensor", pooling: str) -> "keras.KerasTensor":
 
 
 def build_head(
-    mean: "np.ndarray", variance: "np.ndarray", classes: int, options: ModelOptions
+    mean: "np.ndarray", deviation: "np.ndarray", classes: int, options: ModelOptions
 ) -> "keras.Model":
     """Builds the head; its first layer centres and scales each feature.
 
@@ -30,7 +30,7 @@ def build_head(
 
     Args:
       mean: float32 [channels], of the training features.
-      variance: float32 [channels], of the training features.
+      deviation: float32 [channels], standard deviation of the training features, above 0.
       classes: number of classes.
       options: dense layers and dropout.
 
@@ -40,7 +40,10 @@ def build_head(
     import keras
 
     features = keras.Input((len(mean),), name="features")
-    x = keras.layers.Normalization(mean=mean, variance=variance, name="scale")(features)
+    # Not keras.layers.Normalization: it takes a deviation below 1e-7 for 1e-7, and the features of
+    # a random trunk may be a millionth of that.
+    x = keras.layers.Rescaling(1.0, offset=(-mean).tolist(), name="centre")(features)
+    x = keras.layers.Rescaling((1.0 / deviation).tolist(), name="scale")(x)
     for i, size in enumerate(options.dense):
         x = keras.layers.Dropout(options.dropout, name=f"dropout_{i}")(x)
         x = keras.layers.Dense(size, activation="relu", name=f"dense_{i}")(x)

@@ -71,8 +71,8 @@ def run_fn(fn_args: "FnArgs") -> None:
             step,
             "embed val",
         )
-        mean, variance = moments(train.features)
-        head = build_head(mean, variance, len(of.classes), model_options)
+        mean, deviation = moments(train.features)
+        head = build_head(mean, deviation, len(of.classes), model_options)
         fit_started = time.monotonic()
         fitted = fit_head(head, train, val, options, folder)
         fit_seconds = time.monotonic() - fit_started
@@ -127,11 +127,11 @@ def run_fn(fn_args: "FnArgs") -> None:
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of each feature, float32 [channels] each.
+    """Mean and standard deviation of each feature, float32 [channels] each.
 
-    A feature that never changes gets variance 1, so that scaling leaves it at 0.
+    A feature that never changes, beyond the rounding of float32, gets 1: scaling leaves it at 0.
     """
     mean = np.asarray(features.mean(axis=0, dtype=np.float64))
-    variance = np.asarray(features.var(axis=0, dtype=np.float64))
-    variance[variance < 1e-12] = 1.0
-    return mean.astype(np.float32), variance.astype(np.float32)
+    deviation = np.asarray(features.std(axis=0, dtype=np.float64))
+    deviation[deviation <= np.maximum(1e-6 * np.abs(mean), 1e-30)] = 1.0
+    return mean.astype(np.float32), deviation.astype(np.float32)

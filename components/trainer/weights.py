@@ -37,8 +37,8 @@ class Weights:
             return ""
         why = f" ({self.reason})" if self.reason else ""
         return (
-            f"RANDOM WEIGHTS: {trunk} was not pre-trained{why}; the numbers show that the pipeline "
-            "works, not what transfer learning reaches."
+            f"RANDOM WEIGHTS: {trunk} was not pre-trained{why}; the numbers are those of a network "
+            "that had learned nothing before, not of transfer learning."
         )
 
 

@@ -46,9 +46,8 @@ def blobs(n: int, seed: int) -> Embedded:
 def train(folder: Path, seed: int = 0, **changes: object) -> tuple[keras.Model, dict]:
     keras.utils.set_random_seed(seed)
     data, val = blobs(200, 1), blobs(60, 2)
-    mean, variance = moments(data.features)
     options = ModelOptions(dense=(4,))
-    head = build_head(mean, variance, 2, options)
+    head = build_head(*moments(data.features), 2, options)
     training = TrainingOptions(epochs=12, batch_size=16, learning_rate=0.02, **changes)
     fitted = fit_head(head, data, val, training, folder)
     return head, fitted.history
@@ -89,9 +88,18 @@ def test_stops_early(tmp_path: Path) -> None:
 
 
 def test_moments_of_a_constant_feature() -> None:
-    mean, variance = moments(np.full((5, 2), 3.0, np.float32))
+    mean, deviation = moments(np.full((5, 2), 3.0, np.float32))
     np.testing.assert_array_equal(mean, [3, 3])
-    np.testing.assert_array_equal(variance, [1, 1])
+    np.testing.assert_array_equal(deviation, [1, 1])
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e6])
+def test_features_of_any_scale_reach_the_head_with_unit_variance(scale: float) -> None:
+    features = (np.random.default_rng(0).normal(3, 2, (500, 4)) * scale).astype(np.float32)
+    head = build_head(*moments(features), 2, ModelOptions())
+    scaled = keras.Model(head.input, head.get_layer("scale").output).predict(features, verbose=0)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-3)
 
 
 def test_an_untrained_head_is_undecided() -> None:
