@@ -12,14 +12,15 @@ def sha256_of_file(path: Path) -> str:
 
 
 def fingerprint_of_code(paths: Iterable[Path]) -> str:
-    """Short digest over Python sources (files, or every .py below a folder).
+    """Short digest over sources (files, or every .py and template below a folder).
 
     It goes into the parameters of a node, so that an edit of what the node does runs it again, and
     an edit elsewhere does not.
     """
     digest = hashlib.sha256()
     for path in paths:
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        below = (file for file in path.rglob("*") if file.suffix in (".py", ".j2"))
+        files = sorted(below) if path.is_dir() else [path]
         for file in files:
             digest.update(file.name.encode())
             digest.update(file.read_bytes())
