@@ -42,4 +42,7 @@ class EvaluationOptions(BaseModel):
             raise ValueError(f"unknown metric {unknown[0]!r}; choose from {', '.join(GATED)}")
         if not value:
             raise ValueError("an empty gate would bless nothing; name at least one rule")
+        if all(rule.min is None for rule in value.values()):
+            # The Evaluator blesses nothing when no absolute bound applies, as on a first run.
+            raise ValueError("a gate of max_drop alone would never bless a first model; add a min")
         return value

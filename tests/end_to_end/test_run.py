@@ -113,28 +113,6 @@ def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
     assert change["value"] == pytest.approx(aucs[1] - aucs[0], abs=0.02)
 
 
-def test_a_model_that_falls_behind_the_blessed_one_is_not_pushed(
-    work: Path, phantoms: Path, config: Path
-) -> None:
-    versions = sorted((work / "serving").iterdir())
-    names = ("sensitivity", "specificity")
-    assert all(summary(work)["metrics"][name]["estimate"] > 0.01 for name in names)
-    # A head that has learned nothing calls every image the same: one of the two becomes 0.
-    pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", work,
-        "--set", "training.learning_rate=1.0e-9", "--set", "training.epochs=1",
-        "--set",
-        "evaluation.gate={sensitivity: {max_drop: 0.001}, specificity: {max_drop: 0.001}}",
-    )  # fmt: skip
-    assert summary(work)["blessed"] is False
-    assert sorted((work / "serving").iterdir()) == versions
-    rules = metrics(work)["blessing"]["rules"]
-    assert {rule["metric"] for rule in rules} == set(names)
-    broken = [rule for rule in rules if not rule["ok"]]
-    assert broken
-    assert all(rule["value"] < -0.001 for rule in broken)
-
-
 def test_the_pushed_model_answers(work: Path, phantoms: Path) -> None:
     images = sorted((phantoms / "chest_xray" / "test").rglob("*.jpeg"))[:3]
     done = pneumo("predict", "--model", work / "serving", "--json", *images)

@@ -34,6 +34,7 @@ def test_overrides_win_and_are_typed() -> None:
         ("evaluation.threshold=1.5", "1.5"),
         ("evaluation.gate.auc={}", "min, max_drop or both"),
         ("evaluation.gate={}", "bless nothing"),
+        ("evaluation.gate={auc: {max_drop: 0.1}}", "never bless a first model"),
         ("evaluation.gate.roc.min=0.5", "'roc'"),
         ("model.dense=[0]", "positive"),
         ("name=Not A Name", "name"),
