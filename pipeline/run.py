@@ -107,11 +107,10 @@ def resolve(config: Config, records: Path, work: Workspace, weights: Weights) ->
     )
 
 
-def run(config: Config, work: Workspace, records: Path, show: RunProgress) -> RunResult:
-    """Runs the graph over records and writes `run.json`.
+def find_weights(config: Config, show: RunProgress) -> Weights:
+    """Finds the weights before anything else is done, and says what is odd about them.
 
     Raises:
-      NodeFailed: a node raised.
       PneumoError: weights cannot be had.
     """
     # TFT asks for it at import; set here so that the order of imports does not matter.
@@ -119,6 +118,17 @@ def run(config: Config, work: Workspace, records: Path, show: RunProgress) -> Ru
     weights = resolve_weights(config.model)
     if notice := weights.notice(config.model.trunk):
         show.say(notice)
+    return weights
+
+
+def run(
+    config: Config, work: Workspace, records: Path, weights: Weights, show: RunProgress
+) -> RunResult:
+    """Runs the graph over records and writes `run.json`.
+
+    Raises:
+      NodeFailed: a node raised.
+    """
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
 
     for leftover in clean_leftovers(open_store(work.metadata), work.artifacts):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from components.ingest.catalog import shown
 from tests.images import colour, encode, exif, gray
 
 WRITTEN = "written"
@@ -248,3 +249,20 @@ def _special(dest: Path, folder: str, kind: str, key: int) -> Made:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def wrong_fates(made: list[Made], written: set[str], rejects: dict[str, str]) -> list[tuple]:
+    """Files that met another fate than they should: (what was made, its fate).
+
+    Args:
+      made: of `make_hostile`.
+      written: file names in the manifest.
+      rejects: file name -> reason.
+    """
+    wrong = []
+    for m in made:
+        name = shown(m.path)
+        fate = "written" if name in written else rejects.get(name, "skipped")
+        if m.expect not in ("nothing", fate) and fate not in m.expect:
+            wrong.append((m, fate))
+    return wrong

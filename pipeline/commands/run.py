@@ -65,13 +65,14 @@ def execute(
     with locked(workdir or Path("pneumo_runs") / config.name) as work:
         try:
             with quiet(work.log) as terminal, RunProgress(terminal) as show:
-                from pipeline.run import prepare_records, run
+                from pipeline.run import find_weights, prepare_records, run
 
                 show.say(f"run {config.name}   work folder {work.folder}")
+                weights = find_weights(config, show)
                 with show.counting() as count:
                     records, summary = prepare_records(config, data, work, count, beam_args)
                 show.say(summary_line(summary))
-                result = run(config, work, records, show)
+                result = run(config, work, records, weights, show)
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)
             return 2 if isinstance(error.cause, PneumoError) else 1

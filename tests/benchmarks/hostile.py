@@ -16,10 +16,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from components.ingest.catalog import shown
 from components.ingest.work import read_lines
 from tests.benchmarks.child import measure
-from tests.hostile import make_hostile
+from tests.hostile import make_hostile, wrong_fates
 
 
 def account(source: Path, hostile: int, real: int, seed: int) -> dict[str, Any]:
@@ -43,12 +42,7 @@ def account(source: Path, hostile: int, real: int, seed: int) -> dict[str, Any]:
         summary = json.loads((records / "dataset.json").read_text())
         written = {row["filename"] for row in read_lines(records / "manifest.jsonl")}
         rejects = {row["file"]: row["reason"] for row in read_lines(records / "rejects.jsonl")}
-        wrong = []
-        for m in made:
-            path = shown(m.path)
-            fate = "written" if path in written else rejects.get(path, "skipped")
-            if m.expect not in ("nothing", fate) and fate not in m.expect:
-                wrong.append((m.path, m.expect, fate))
+        wrong = [(m.path, m.expect, fate) for m, fate in wrong_fates(made, written, rejects)]
         run = json.loads((base / "work" / "run.json").read_text())
         return {
             "real": min(real, len(files)),

@@ -80,8 +80,6 @@ def execution_states(work: Path) -> dict[str, list[str]]:
     from pipeline.runners.store import open_store
 
     store = open_store(work / "metadata.sqlite")
-    (node_type,) = [t for t in store.get_context_types() if t.name == "node"]
-    del node_type
     states: dict[str, list[str]] = {}
     for context in store.get_contexts_by_type("node"):
         name = context.name.split(".", 1)[1]

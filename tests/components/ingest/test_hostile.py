@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 
-from components.ingest.catalog import shown
 from components.ingest.checks import Refusal
 from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
@@ -13,7 +12,7 @@ from components.ingest.work import read_lines, read_unchanged
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.components.ingest.trees import LOCAL, official
-from tests.hostile import KINDS, LINKS, make_hostile
+from tests.hostile import KINDS, LINKS, make_hostile, wrong_fates
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +44,7 @@ def test_each_file_meets_its_fate(mixed):
     dest, made, *_ = mixed
     written = {r["filename"] for r in read_lines(dest / "manifest.jsonl")}
     rejects = {r["file"]: r["reason"] for r in read_lines(dest / "rejects.jsonl")}
-    wrong = []
-    for m in made:
-        name = shown(m.path)
-        fate = "written" if name in written else rejects.get(name, "skipped")
-        if m.expect not in ("nothing", fate) and fate not in m.expect:
-            wrong.append((m, fate))
-    assert not wrong
+    assert not wrong_fates(made, written, rejects)
 
 
 def test_rejects_have_one_reason_each_and_a_sentence(mixed):
