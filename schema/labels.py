@@ -3,8 +3,9 @@
 A record never stores the label of a task: one set of records serves every task.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Self
 
 NORMAL: Final = "normal"
 BACTERIA: Final = "bacteria"
@@ -21,29 +22,112 @@ class Task:
     Attributes:
       name: what the configuration calls it.
       classes: class names in the order of the model's output.
-      class_of: pathogen -> index into `classes`. A pathogen that is missing here has no label in
-        this task; its records are left out of it.
-      positive: index of the class whose probability is *the* score of a binary task.
+      compatible: pathogen -> indices of the classes that it may belong to. One index is an ordinary
+        label. Several are a partial label: an image of pneumonia of unknown pathogen is bacteria or
+        virus, and training uses just that. A pathogen that is missing here has no place in the
+        task; its records are left out.
+      positive: indices of the classes whose summed probability is *the* score of the task, the one
+        that has an operating point.
+      two_stage: the network asks "positive or not" and then "which of the positive classes", and
+        multiplies; otherwise one softmax over all classes.
     """
 
     name: str
     classes: tuple[str, ...]
-    class_of: dict[str, int]
-    positive: int
+    compatible: dict[str, tuple[int, ...]]
+    positive: tuple[int, ...]
+    two_stage: bool = False
+
+    @property
+    def negative(self) -> tuple[int, ...]:
+        """Indices of the classes that are not positive."""
+        return tuple(i for i in range(len(self.classes)) if i not in self.positive)
+
+    def label(self, pathogen: str) -> int:
+        """Index of the one class of a pathogen; -1 where there is none or more than one."""
+        found = self.compatible.get(pathogen, ())
+        return found[0] if len(found) == 1 else -1
+
+    def is_positive(self, pathogen: str) -> int:
+        """1 or 0 where every compatible class agrees, otherwise -1."""
+        found = {int(i in self.positive) for i in self.compatible.get(pathogen, ())}
+        return found.pop() if len(found) == 1 else -1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; `from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The task that `to_dict` wrote."""
+        return cls(
+            name=values["name"],
+            classes=tuple(values["classes"]),
+            compatible={key: tuple(of) for key, of in values["compatible"].items()},
+            positive=tuple(values["positive"]),
+            two_stage=bool(values["two_stage"]),
+        )
 
 
 BINARY: Final = Task(
     name="binary",
     classes=("NORMAL", "PNEUMONIA"),
-    class_of={NORMAL: 0, BACTERIA: 1, VIRUS: 1, UNKNOWN: 1},
-    positive=1,
+    compatible={NORMAL: (0,), BACTERIA: (1,), VIRUS: (1,), UNKNOWN: (1,)},
+    positive=(1,),
+)
+_THREE: Final = ("NORMAL", "BACTERIA", "VIRUS")
+_OF_THREE: Final = {NORMAL: (0,), BACTERIA: (1,), VIRUS: (2,), UNKNOWN: (1, 2)}
+THREE_CLASS: Final = Task("three_class", _THREE, _OF_THREE, positive=(1, 2))
+TWO_STAGE: Final = Task("two_stage", _THREE, _OF_THREE, positive=(1, 2), two_stage=True)
+BACTERIA_VIRUS: Final = Task(
+    name="bacteria_virus",
+    classes=("VIRUS", "BACTERIA"),
+    compatible={VIRUS: (0,), BACTERIA: (1,)},
+    positive=(1,),
 )
 
-TASKS: Final = {BINARY.name: BINARY}
+TASKS: Final = {task.name: task for task in (BINARY, THREE_CLASS, TWO_STAGE, BACTERIA_VIRUS)}
+CUSTOM: Final = "custom"
+
+
+def custom_task(classes: Mapping[str, Sequence[str]], positive: Sequence[str]) -> Task:
+    """A task of any mapping.
+
+    Args:
+      classes: class name -> pathogens, in the order of the model's output. A pathogen may stand in
+        several classes: it is then a partial label. A pathogen in none is left out.
+      positive: names of the positive classes; at least one, and not all.
+
+    Raises:
+      ValueError: fewer than two classes, an unknown pathogen or class, a class that no pathogen
+        stands for alone, or no class left that is not positive.
+    """
+    names = tuple(classes)
+    if len(names) < 2:
+        raise ValueError(f"a task needs two classes or more, not {list(names)}")
+    compatible: dict[str, tuple[int, ...]] = {}
+    for i, (name, pathogens) in enumerate(classes.items()):
+        for pathogen in pathogens:
+            if pathogen not in PATHOGENS:
+                raise ValueError(
+                    f"class {name!r} names {pathogen!r}; choose from {', '.join(PATHOGENS)}"
+                )
+            compatible[pathogen] = (*compatible.get(pathogen, ()), i)
+    alone = {of[0] for of in compatible.values() if len(of) == 1}
+    for i, name in enumerate(names):
+        if i not in alone:
+            raise ValueError(f"class {name!r} has no pathogen of its own to learn from")
+    unknown = [name for name in positive if name not in names]
+    if unknown:
+        raise ValueError(f"positive class {unknown[0]!r} is not one of {', '.join(names)}")
+    chosen = tuple(i for i, name in enumerate(names) if name in set(positive))
+    if not chosen or len(chosen) == len(names):
+        raise ValueError("some classes must be positive and some not; name them in positive")
+    return Task(CUSTOM, names, compatible, chosen)
 
 
 def task(name: str) -> Task:
-    """Returns the task of that name.
+    """Returns the shipped task of that name.
 
     Raises:
       ValueError: no such task; the message lists those that exist.
