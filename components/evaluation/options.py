@@ -1,48 +1,97 @@
-"""What a configuration says of evaluation: operating threshold, intervals, and the gate."""
+"""What a configuration says of evaluation: operating point, abstention, intervals and the gate."""
+
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-GATED = ("auc", "auc_pr", "accuracy", "sensitivity", "specificity", "precision", "f1")
+# Metrics of the score, and of the classes; a task of two classes has both alike.
+OF_SCORE = ("auc", "auc_pr", "accuracy", "sensitivity", "specificity", "precision", "f1")
+OF_CLASSES = ("class_accuracy", "macro_auc", "pairwise_auc")
+GATED = OF_SCORE + OF_CLASSES
+
+
+class OperatingPointOptions(BaseModel):
+    """How the threshold of the score is chosen on validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Literal["fixed", "sensitivity", "specificity", "youden", "cost"] = "fixed"
+    threshold: float = Field(0.5, gt=0, lt=1, description="of the rule fixed")
+    at_least: float = Field(
+        0.95, gt=0, le=1, description="what the rules sensitivity and specificity must reach"
+    )
+    cost_of_miss: float = Field(
+        5.0, gt=0, description="of the rule cost: a missed positive, in false alarms"
+    )
+
+
+class AgainstBlessedOptions(BaseModel):
+    """Paired tests against the latest blessed model of the same configuration and task."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    alpha: float = Field(
+        0.05, gt=0, lt=0.5, description="one-sided level at which a model counts as worse"
+    )
+    tests: tuple[Literal["auc", "accuracy"], ...] = Field(
+        ("auc", "accuracy"), description="auc: DeLong on the score; accuracy: McNemar on decisions"
+    )
+
+    @field_validator("tests")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"a test is named twice in {list(value)}")
+        return value
 
 
 class GateRule(BaseModel):
-    """Bounds of one metric on the whole test split."""
+    """Bound of one metric on the whole test split."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    min: float | None = Field(None, ge=0, le=1, description="a model below it is not blessed")
-    max_drop: float | None = Field(
-        None, ge=0, le=1, description="how far below the latest blessed model it may fall"
-    )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "GateRule":
-        if self.min is None and self.max_drop is None:
-            raise ValueError("a gate rule needs min, max_drop or both")
-        return self
+    min: float = Field(ge=0, le=1, description="a model below it is not blessed")
 
 
 class EvaluationOptions(BaseModel):
-    """Operating threshold, bootstrap and gate."""
+    """Operating point, abstention, bootstrap and gate."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    threshold: float = Field(0.5, gt=0, lt=1, description="a score at or above it is positive")
+    operating_point: OperatingPointOptions = Field(default_factory=OperatingPointOptions)
+    abstain: float = Field(
+        0.0, ge=0, lt=1, description="part of validation that may be referred; 0: no band"
+    )
     resamples: int = Field(2000, ge=100, description="of the patient-clustered bootstrap")
     seed: int = Field(0, ge=0)
-    gate: dict[str, GateRule] = Field(
-        default_factory=lambda: {"auc": GateRule(min=0.8, max_drop=0.01)}
-    )
+    gate: dict[str, GateRule] = Field(default_factory=lambda: {"auc": GateRule(min=0.8)})
+    against_blessed: AgainstBlessedOptions = Field(default_factory=AgainstBlessedOptions)
 
-    @field_validator("gate")
+    @model_validator(mode="before")
     @classmethod
-    def _known_metrics(cls, value: dict[str, GateRule]) -> dict[str, GateRule]:
-        unknown = sorted(set(value) - set(GATED))
-        if unknown:
-            raise ValueError(f"unknown metric {unknown[0]!r}; choose from {', '.join(GATED)}")
-        if not value:
-            raise ValueError("an empty gate would bless nothing; name at least one rule")
-        if all(rule.min is None for rule in value.values()):
-            # The Evaluator blesses nothing when no absolute bound applies, as on a first run.
-            raise ValueError("a gate of max_drop alone would never bless a first model; add a min")
+    def _old_keys(cls, values: object) -> object:
+        if isinstance(values, dict) and "threshold" in values:
+            raise ValueError("threshold has moved to operating_point.threshold")
+        return values
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _no_drop(cls, value: object) -> object:
+        if isinstance(value, dict):
+            for name, rule in value.items():
+                if isinstance(rule, dict) and "max_drop" in rule:
+                    raise ValueError(
+                        f"{name}.max_drop is gone; against_blessed tests the drop instead"
+                    )
         return value
+
+    @model_validator(mode="after")
+    def _known_metrics(self) -> Self:
+        unknown = sorted(set(self.gate) - set(GATED))
+        if unknown:
+            raise ValueError(
+                f"gate names unknown metric {unknown[0]!r}; choose from {', '.join(GATED)}"
+            )
+        if not self.gate:
+            raise ValueError("an empty gate would bless any first model; name at least one rule")
+        return self

@@ -1,0 +1,154 @@
+"""Temperature scaling, and how far probabilities of several classes can be believed.
+
+Throughout: logits float [n, C]; targets 0/1 [n, C], the classes that a row may belong to (one for
+an ordinary label, several for a partial one, none for a row without a place in the task); labels
+int [n], -1 where there is no single class; probabilities float [n, C].
+"""
+
+import math
+
+import numpy as np
+
+BOUNDS = (0.05, 20.0)
+_LEAST = 1e-12
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Softmax of `logits / temperature` over the last axis, float64 [..., C].
+
+    Log-probabilities do as logits: at temperature 1 they come back as the probabilities.
+
+    Raises:
+      ValueError: the temperature is not above 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"a temperature must be above 0, not {temperature}")
+    scaled = np.asarray(logits, np.float64) / temperature
+    scaled = scaled - scaled.max(axis=-1, keepdims=True)
+    raised = np.exp(scaled)
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def nll(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> float:
+    """Mean of -log of the summed probability of the compatible classes.
+
+    For one compatible class it is the cross-entropy. Rows without a target are left out.
+
+    Returns:
+      nats; NaN where no row has a target.
+
+    Raises:
+      ValueError: shapes differ, or a logit is not a number.
+    """
+    z, t = _check(logits, targets)
+    known = t.any(axis=1)
+    if not known.any():
+        return math.nan
+    chosen = (softmax(z[known], temperature) * t[known]).sum(axis=1)
+    return float(-np.log(np.maximum(chosen, _LEAST)).mean())
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The temperature that makes validation most likely: argmin over T of `nll(logits / T)`.
+
+    Guo et al. (2017, ICML), with partial labels by the summed probability of the compatible
+    classes. Predicted classes stay, and for two classes the order of the scores. Searched in
+    log T within `BOUNDS`.
+
+    Three kinds of validation split do not determine it, and 1 (no change) is returned: no row has
+    a label; all rows agree on a class, so that any sharpening of it looks better; or every row is
+    answered right, where the likelihood grows without end as T falls to 0.
+
+    Args:
+      logits: float [n, C].
+      targets: 0/1 [n, C].
+
+    Raises:
+      ValueError: shapes differ, or a logit is not a number.
+    """
+    from scipy.optimize import minimize_scalar
+
+    z, t = _check(logits, targets)
+    told = t.any(axis=1) & ~t.all(axis=1)  # a row that may be anything says nothing
+    z, t = z[told], t[told]
+    if not len(z) or t.all(axis=0).any():
+        return 1.0
+    if t[np.arange(len(z)), z.argmax(axis=1)].all():
+        return 1.0
+    low, high = BOUNDS
+    found = minimize_scalar(
+        lambda log_t: nll(z, t, math.exp(log_t)),
+        bounds=(math.log(low), math.log(high)),
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
+    return float(math.exp(found.x))
+
+
+def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over images of sum_c (p_c - y_c)^2 (Brier 1950), in 0..2.
+
+    For two classes it is twice `metrics.brier` of the score. Rows of label -1 are left out.
+
+    Returns:
+      NaN where no row has a label.
+    """
+    p, y = _labelled(probabilities, labels)
+    if not len(y):
+        return math.nan
+    return float(((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1).mean())
+
+
+def top_label_ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+    """Mean distance between the confidence of the predicted class and how often it is right.
+
+    In bins of equal width, weighted by their images (Guo et al. 2017). Rows of label -1 are left
+    out.
+
+    Returns:
+      NaN where no row has a label.
+    """
+    p, y = _labelled(probabilities, labels)
+    if not len(y):
+        return math.nan
+    return _binned_gap(p.max(axis=1), p.argmax(axis=1) == y, bins)
+
+
+def classwise_ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
+    """Mean over classes of the calibration error of each class against the rest.
+
+    Kull et al. (2019, NeurIPS). It sees errors that the top label hides. Rows of label -1 are left
+    out.
+
+    Returns:
+      NaN where no row has a label.
+    """
+    p, y = _labelled(probabilities, labels)
+    if not len(y):
+        return math.nan
+    return float(np.mean([_binned_gap(p[:, c], y == c, bins) for c in range(p.shape[1])]))
+
+
+def _binned_gap(scores: np.ndarray, hits: np.ndarray, bins: int) -> float:
+    at = np.clip((scores * bins).astype(int), 0, bins - 1)
+    gap = np.bincount(at, weights=scores - hits, minlength=bins)
+    return float(np.abs(gap).sum() / len(scores))
+
+
+def _labelled(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    p, y = np.asarray(probabilities, np.float64), np.asarray(labels)
+    if p.ndim != 2 or y.shape != p.shape[:1]:
+        raise ValueError(f"probabilities {p.shape} and labels {y.shape} do not belong together")
+    if len(y) and (y.max() >= p.shape[1] or y.min() < -1):
+        raise ValueError(f"labels {y.min()}..{y.max()} for {p.shape[1]} classes")
+    return p[y >= 0], y[y >= 0].astype(np.int64)
+
+
+def _check(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    z, t = np.asarray(logits, np.float64), np.asarray(targets)
+    if z.ndim != 2 or z.shape != t.shape:
+        raise ValueError(f"logits {z.shape} and targets {t.shape} must be two equal tables")
+    if not np.isfinite(z).all():
+        at = int(np.argmin(np.isfinite(z).all(axis=1)))
+        raise ValueError(f"logits {z[at].tolist()} at {at} are not all numbers")
+    return z, t > 0

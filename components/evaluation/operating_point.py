@@ -1,0 +1,218 @@
+"""The threshold of the score, and the band around it that is referred; both from validation.
+
+A score at or above the threshold is positive. Rows whose label is -1 (the image has no side in the
+task) are left out everywhere.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from components.evaluation.metrics import check, ratio
+from components.evaluation.options import OperatingPointOptions
+
+POSITIVE, NEGATIVE, REFER = 1, 0, -1
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold, and what it does on validation.
+
+    Attributes:
+      rule: how it was chosen.
+      threshold: a score at or above it is positive.
+      sensitivity: on validation; NaN without positives.
+      specificity: on validation; NaN without negatives.
+      positives: images of validation.
+      negatives: images of validation.
+      asked: the number that the rule was given: `at_least`, `cost_of_miss` or `threshold`; NaN for
+        youden.
+      note: why the rule could not be followed; empty where it was.
+    """
+
+    rule: str
+    threshold: float
+    sensitivity: float
+    specificity: float
+    positives: int
+    negatives: int
+    asked: float
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; what is not defined is None."""
+        return {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in asdict(self).items()
+        }
+
+
+def choose(
+    labels: np.ndarray, scores: np.ndarray, options: OperatingPointOptions
+) -> OperatingPoint:
+    """Chooses the threshold.
+
+    - fixed: the one of the configuration.
+    - sensitivity: the highest threshold whose sensitivity is at least `at_least`; of all that
+      reach it, the one of the best specificity.
+    - specificity: the lowest threshold whose specificity is at least `at_least`.
+    - youden: the largest sensitivity + specificity - 1 (Youden 1950, Cancer 3).
+    - cost: the least `cost_of_miss` x missed + false alarms, at the prevalence of validation.
+
+    Of equal ones the lower threshold is taken, which misses less. A threshold lies midway between
+    two neighbouring scores (the ends are neighbours of 0 and 1), as neither is nearer to the truth,
+    rounded to float32, in which the model stores it.
+
+    Args:
+      labels: int [n] of 0, 1 and -1.
+      scores: float [n] in 0..1.
+      options: rule and its number.
+
+    Raises:
+      ValueError: lengths differ, a bad label, or a score that is not in 0..1.
+    """
+    y, s = _known(labels, scores)
+    positives, negatives = int(y.sum()), int((1 - y).sum())
+    asked = {
+        "fixed": options.threshold,
+        "youden": math.nan,
+        "cost": options.cost_of_miss,
+    }.get(options.rule, options.at_least)
+
+    def point(threshold: float, note: str = "") -> OperatingPoint:
+        called = s >= threshold
+        return OperatingPoint(
+            rule=options.rule,
+            threshold=float(threshold),
+            sensitivity=ratio(int((called & (y == 1)).sum()), positives),
+            specificity=ratio(int((~called & (y == 0)).sum()), negatives),
+            positives=positives,
+            negatives=negatives,
+            asked=asked,
+            note=note,
+        )
+
+    if options.rule == "fixed":
+        return point(options.threshold)
+    if not positives or not negatives:
+        missing = "negative" if positives else "positive"
+        return point(0.5, f"validation has no {missing} image: threshold 0.5 instead")
+    thresholds = _thresholds(s)
+    sensitivity = 1 - np.searchsorted(np.sort(s[y == 1]), thresholds) / positives
+    specificity = np.searchsorted(np.sort(s[y == 0]), thresholds) / negatives
+    slack = 1e-9  # 0.95 of 20 is 19, whatever the binary fractions say
+    if options.rule == "sensitivity":
+        at = int(np.flatnonzero(sensitivity >= options.at_least - slack)[-1])
+    elif options.rule == "specificity":
+        reached = np.flatnonzero(specificity >= options.at_least - slack)
+        if not len(reached):  # a negative image has the score 1
+            return point(0.5, f"no threshold reaches specificity {options.at_least:g}: 0.5 instead")
+        at = int(reached[0])
+    elif options.rule == "youden":
+        at = int(np.argmax(np.round(sensitivity + specificity, 12)))
+    else:
+        cost = options.cost_of_miss * (1 - sensitivity) * positives + (1 - specificity) * negatives
+        at = int(np.argmin(np.round(cost, 9)))
+    return point(thresholds[at])
+
+
+def abstention_band(
+    labels: np.ndarray, scores: np.ndarray, threshold: float, share: float
+) -> tuple[float, float] | None:
+    """The band around the threshold that is referred to a person.
+
+    Of all bands that hold the threshold and refer at most `share` of validation, the one that
+    catches the most wrong decisions, and of these the one that refers the fewest images. The
+    rejection rule of Chow (1970, IEEE Trans. Inf. Theory 16) with a budget in place of a cost, and
+    with two ends that need not be equally far, as in the grey zone of Coste & Pouchot (2003, Int.
+    J. Epidemiol. 32).
+
+    Args:
+      labels: int [n] of 0, 1 and -1.
+      scores: float [n] in 0..1.
+      threshold: of the decision.
+      share: part of validation that may be referred, 0..1.
+
+    Returns:
+      (low, high): a score with `low <= score < high` is referred. None where no decision within
+      reach is wrong, so that there is nothing to refer.
+
+    Raises:
+      ValueError: see `choose`; or a share outside 0..1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"the share that may be referred is in 0..1, not {share}")
+    y, s = _known(labels, scores)
+    budget = math.floor(share * len(s) + 1e-9)
+    wrong = (s >= threshold) != (y == 1)
+    best: tuple[int, int, int, int] | None = None
+    sides = []
+    for side, outward in ((s < threshold, -1), (s >= threshold, 1)):
+        values, at = np.unique(outward * s[side], return_inverse=True)
+        images = np.append(0, np.cumsum(np.bincount(at, minlength=len(values))))
+        errors = np.append(
+            0, np.cumsum(np.bincount(at, weights=wrong[side], minlength=len(values)))
+        )
+        sides.append((outward * values, images, errors))
+    (below, images_below, errors_below), (above, images_above, errors_above) = sides
+    for i in range(len(images_below)):
+        left = budget - images_below[i]
+        if left < 0:
+            break
+        j_last = int(np.searchsorted(images_above, left, side="right")) - 1
+        # The shortest reach upwards that catches what the longest one catches.
+        j = int(np.searchsorted(errors_above, errors_above[j_last]))
+        caught = int(errors_below[i] + errors_above[j])
+        cost = int(images_below[i] + images_above[j])
+        if best is None or (caught, -cost) > best[:2]:
+            best = (caught, -cost, i, j)
+    if best is None or not best[0]:
+        return None
+    _, _, i, j = best
+    low = threshold
+    if i:
+        low = _between(below[i] if i < len(below) else 0.0, below[i - 1])
+    high = threshold
+    if j:
+        high = _between(above[j - 1], above[j] if j < len(above) else 1.0)
+        if high <= above[j - 1]:  # the last score is 1
+            high = float(np.nextafter(np.float32(above[j - 1]), np.float32(2)))
+    return low, high
+
+
+def decide(
+    scores: np.ndarray, threshold: float, band: tuple[float, float] | None = None
+) -> np.ndarray:
+    """Decisions, int64 [n]: 1 positive, 0 negative, -1 referred."""
+    s = np.asarray(scores, np.float64)
+    called = np.where(s >= threshold, POSITIVE, NEGATIVE)
+    if band is not None:
+        called = np.where((s >= band[0]) & (s < band[1]), REFER, called)
+    return called.astype(np.int64)
+
+
+def _known(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    y, s = np.asarray(labels), np.asarray(scores, np.float64)
+    if y.shape != s.shape:
+        raise ValueError(f"labels {y.shape} and scores {s.shape} must be two equal rows")
+    y, s = check(y[y != -1], s[y != -1])
+    if len(s) and (s.min() < 0 or s.max() > 1):
+        raise ValueError(f"scores {s.min():g}..{s.max():g} are not all in 0..1")
+    return y, s
+
+
+def _thresholds(s: np.ndarray) -> np.ndarray:
+    """A threshold in each gap between distinct scores, rising; the ends lie before 0 and 1."""
+    values = np.unique(s)
+    lower = np.append(0.0, values)
+    upper = np.append(values, 1.0)
+    found = [_between(a, b) for a, b in zip(lower, upper, strict=True)]
+    return np.array(found if values[-1] < 1 else found[:-1])
+
+
+def _between(lower: float, upper: float) -> float:
+    """The middle in float32, above `lower`; `upper` itself where float32 has nothing between."""
+    middle = float(np.float32((lower + upper) / 2))
+    return middle if lower < middle <= upper else float(upper)
