@@ -70,7 +70,7 @@ def clustered_bootstrap(
     estimates = binary_metrics(y, s, threshold)
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in estimates}
     prepared = _Prepared(y, s, threshold)
-    for weights in _weights(patient, resamples, seed):
+    for weights in patient_weights(patient, resamples, seed):
         for name, values in prepared.metrics(weights).items():
             drawn[name].append(values)
     tail = (1 - level) / 2
@@ -84,7 +84,7 @@ def clustered_bootstrap(
     }
     found = {}
     for name, chunks in drawn.items():
-        interval = _interval(estimates[name], np.concatenate(chunks), tail)
+        interval = interval_of(estimates[name], np.concatenate(chunks), tail)
         if name in counted and interval.estimate in {0.0, 1.0}:
             patients = len(np.unique(patient[counted[name]]))
             low, high = exact_bounds(interval.estimate, patients, level)
@@ -113,7 +113,8 @@ def exact_bounds(share: float, patients: int, level: float = 0.95) -> tuple[floa
     return (reach, 1.0) if share == 1.0 else (0.0, 1 - reach)
 
 
-def _interval(estimate: float, values: np.ndarray, tail: float) -> Interval:
+def interval_of(estimate: float, values: np.ndarray, tail: float) -> Interval:
+    """The percentile interval of the resamples in which a number is defined."""
     defined = values[np.isfinite(values)]
     if not len(defined) or not math.isfinite(estimate):
         return Interval(estimate, math.nan, math.nan, len(defined))
@@ -121,7 +122,7 @@ def _interval(estimate: float, values: np.ndarray, tail: float) -> Interval:
     return Interval(estimate, float(low), float(high), len(defined))
 
 
-def _weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def patient_weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Chunks of weights [r, n]: how often the patient of each image was drawn."""
     rng = np.random.default_rng(seed)
     patients = int(patient.max()) + 1
@@ -132,15 +133,45 @@ def _weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndar
         yield counts[:, patient].astype(np.float64)
 
 
+class RankedAuc:
+    """Area under the ROC curve for many rows of weights; order and ties are found once."""
+
+    def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
+        s = np.asarray(scores, np.float64)
+        self.order = np.argsort(-s, kind="stable")
+        self.positive = np.asarray(positive, np.float64)[self.order]
+        self.last = np.append(np.flatnonzero(np.diff(s[self.order])), len(s) - 1)
+
+    def steps(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positives and negatives at or above each distinct score, [r, k] each."""
+        ordered = w[:, self.order]
+        positive = np.cumsum(ordered * self.positive, axis=1)[:, self.last]
+        negative = np.cumsum(ordered * (1 - self.positive), axis=1)[:, self.last]
+        return positive, negative
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """Weights [r, n] -> area [r]; NaN where a class is missing."""
+        if not len(self.order):
+            return np.full(len(w), np.nan)
+        return area(*self.steps(w))
+
+
+def area(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """The trapezoid over totals above each distinct score; it counts ties half."""
+    dp = np.diff(positive, axis=1, prepend=0)
+    dn = np.diff(negative, axis=1, prepend=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole = ((positive - dp / 2) * dn).sum(axis=1)
+        return np.asarray(whole / (positive[:, -1] * negative[:, -1]))
+
+
 class _Prepared:
     """What does not depend on the resample: order by score, ties, decisions, bins."""
 
     def __init__(self, y: np.ndarray, s: np.ndarray, threshold: float) -> None:
         self.y, self.s = y, s
         self.called = s >= threshold
-        self.order = np.argsort(-s, kind="stable")
-        sorted_scores = s[self.order]
-        self.last = np.append(np.flatnonzero(np.diff(sorted_scores)), len(s) - 1)
+        self.ranked = RankedAuc(y == 1, s)
         self.bins = np.clip(np.digitize(s, np.linspace(0, 1, _BINS + 1)[1:-1]), 0, _BINS - 1)
 
     def metrics(self, w: np.ndarray) -> dict[str, np.ndarray]:
@@ -148,15 +179,10 @@ class _Prepared:
         y, called = self.y, self.called
         tp, fn = w @ (called & (y == 1)), w @ (~called & (y == 1))
         fp, tn = w @ (called & (y == 0)), w @ (~called & (y == 0))
-        # Totals above each distinct score; the trapezoid over them counts ties half.
-        ordered = w[:, self.order]
-        positive = np.cumsum(ordered * y[self.order], axis=1)[:, self.last]
-        negative = np.cumsum(ordered * (1 - y[self.order]), axis=1)[:, self.last]
+        positive, negative = self.ranked.steps(w)
         dp = np.diff(positive, axis=1, prepend=0)
-        dn = np.diff(negative, axis=1, prepend=0)
         total_p, total_n = positive[:, -1], negative[:, -1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            area = ((positive - dp / 2) * dn).sum(axis=1)
             drawn = positive + negative
             precision = np.where(drawn > 0, positive / drawn, 0.0)
             error = np.zeros(len(w))
@@ -165,7 +191,7 @@ class _Prepared:
                 error += np.abs(w[:, inside] @ (self.s[inside] - y[inside]))
             total = total_p + total_n
             return {
-                "auc": area / (total_p * total_n),
+                "auc": area(positive, negative),
                 "auc_pr": (precision * dp).sum(axis=1) / total_p,
                 "accuracy": (tp + tn) / total,
                 "sensitivity": tp / (tp + fn),
