@@ -1,0 +1,97 @@
+"""Predictive values, risk against coverage, spread over seeds."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.evaluation.prevalence import predictive_values
+from components.evaluation.risk_coverage import aurc, risk_coverage
+from components.evaluation.seeds import spread
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "specificity", "prevalence", "ppv", "npv"),
+    [
+        (0.9, 0.8, 0.5, 0.45 / 0.55, 0.4 / 0.45),
+        (0.9, 0.8, 0.0, 0.0, 1.0),
+        (0.9, 0.8, 1.0, 1.0, 0.0),
+        (1.0, 1.0, 0.3, 1.0, 1.0),
+        (0.0, 1.0, 0.3, math.nan, 0.7),
+        (1.0, 0.0, 0.3, 0.3, math.nan),
+        (math.nan, 0.8, 0.3, math.nan, math.nan),
+    ],
+)
+def test_predictive_values_by_hand(
+    sensitivity: float, specificity: float, prevalence: float, ppv: float, npv: float
+) -> None:
+    found = predictive_values(sensitivity, specificity, np.array([prevalence]))
+    assert [float(x[0]) for x in found] == pytest.approx([ppv, npv], nan_ok=True)
+
+
+def test_at_the_prevalence_of_the_data_they_are_the_shares_that_were_counted() -> None:
+    tp, fn, tn, fp = 80, 20, 45, 5
+    ppv, npv = predictive_values(
+        tp / (tp + fn), tn / (tn + fp), np.array([(tp + fn) / (tp + fn + tn + fp)])
+    )
+    assert ppv[0] == pytest.approx(tp / (tp + fp))
+    assert npv[0] == pytest.approx(tn / (tn + fn))
+
+
+@pytest.mark.parametrize(
+    "bad", [(1.2, 0.5, [0.1]), (0.5, -0.1, [0.1]), (0.5, 0.5, [1.5]), (0.5, 0.5, [-0.5])]
+)
+def test_predictive_values_refuse_what_is_no_share(bad: tuple) -> None:
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        predictive_values(bad[0], bad[1], np.array(bad[2]))
+
+
+def test_risk_coverage_by_hand() -> None:
+    correct = np.array([True, True, False, True])
+    coverage, risk = risk_coverage(correct, np.array([0.9, 0.8, 0.7, 0.6]))
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk == pytest.approx([0, 0, 1 / 3, 1 / 4])
+    assert aurc(correct, np.array([0.9, 0.8, 0.7, 0.6])) == pytest.approx((1 / 3 + 1 / 4) / 4)
+    coverage, risk = risk_coverage(correct, np.full(4, 0.5))
+    assert (coverage.tolist(), risk.tolist()) == ([1.0], [0.25])
+    assert aurc(correct, np.full(4, 0.5)) == 0.25  # knows nothing: the error rate
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30))
+def test_risk_coverage_ends_at_the_error_rate_and_ignores_order(
+    rows: list[tuple[bool, int]],
+) -> None:
+    correct, sure = np.array([r for r, _ in rows]), np.array([s for _, s in rows], float)
+    coverage, risk = risk_coverage(correct, sure)
+    assert coverage[-1] == 1.0
+    assert risk[-1] == pytest.approx(1 - correct.mean())
+    assert (np.diff(coverage) > 0).all()
+    flipped = risk_coverage(correct[::-1], sure[::-1])
+    assert flipped[1] == pytest.approx(risk)
+    best = aurc(correct, correct.astype(float))
+    assert best <= aurc(correct, sure) + 1e-12
+
+
+def test_risk_coverage_degenerate() -> None:
+    none = np.array([], bool)
+    assert len(risk_coverage(none, np.array([]))[0]) == 0
+    assert math.isnan(aurc(none, np.array([])))
+    with pytest.raises(ValueError, match="not a number"):
+        risk_coverage(np.array([True]), np.array([math.nan]))
+    with pytest.raises(ValueError, match="equal rows"):
+        risk_coverage(np.array([True]), np.array([0.5, 0.6]))
+
+
+def test_spread() -> None:
+    found = spread([{"auc": 0.9, "f1": math.nan}, {"auc": 0.8}, {"auc": 1.0, "f1": 0.5}])
+    auc = found["auc"]
+    assert (auc.mean, auc.low, auc.high, auc.sd) == pytest.approx((0.9, 0.8, 1.0, 0.1))
+    assert auc.values == (0.9, 0.8, 1.0)
+    f1 = found["f1"]
+    assert (f1.mean, f1.low, f1.high) == (0.5, 0.5, 0.5)
+    assert math.isnan(f1.sd)
+    assert spread([]) == {}
+    assert math.isnan(spread([{"auc": math.nan}])["auc"].mean)
