@@ -3,16 +3,16 @@
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from components.evaluation.options import EvaluationOptions
 from components.ingest.options import IngestOptions
-from components.trainer.options import ModelOptions, TrainingOptions
+from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
 from schema.errors import PneumoError
-from schema.labels import TASKS
+from schema.labels import CUSTOM, TASKS, Task, custom_task, task
 
 
 class DataOptions(BaseModel):
@@ -20,15 +20,39 @@ class DataOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    task: str = "binary"
+    task: str = Field("binary", description="a name of schema.labels.TASKS, or custom")
+    classes: dict[str, tuple[str, ...]] | None = Field(
+        None, description="of a custom task: class name -> pathogens"
+    )
+    positive: tuple[str, ...] = Field((), description="of a custom task: positive classes")
     ingest: IngestOptions = Field(default_factory=IngestOptions)
 
     @field_validator("task")
     @classmethod
     def _known_task(cls, value: str) -> str:
-        if value not in TASKS:
-            raise ValueError(f"unknown task {value!r}; choose one of {', '.join(sorted(TASKS))}")
+        if value not in TASKS and value != CUSTOM:
+            known = ", ".join([*sorted(TASKS), CUSTOM])
+            raise ValueError(f"unknown task {value!r}; choose one of {known}")
         return value
+
+    @model_validator(mode="after")
+    def _classes_belong_to_custom(self) -> Self:
+        if self.task != CUSTOM and (self.classes is not None or self.positive):
+            raise ValueError("classes and positive describe a custom task; set task: custom")
+        self.of()
+        return self
+
+    def of(self) -> Task:
+        """The task.
+
+        Raises:
+          ValueError: the mapping of a custom task is not sound.
+        """
+        if self.task != CUSTOM:
+            return task(self.task)
+        if not self.classes:
+            raise ValueError("a custom task needs classes, as in {NORMAL: [normal], ...}")
+        return custom_task(self.classes, self.positive)
 
 
 class ServingOptions(BaseModel):
@@ -50,6 +74,7 @@ class RunFacts(BaseModel):
       synthetic: the records are phantoms.
       root: folder of the artifacts.
       push_to: folder of the pushed versions.
+      checkpoints: folder of the states that a killed training goes on from.
       weights: `components.trainer.weights.Weights` as a dict.
     """
 
@@ -60,6 +85,7 @@ class RunFacts(BaseModel):
     synthetic: bool
     root: str
     push_to: str
+    checkpoints: str
     weights: dict[str, str]
 
 
@@ -72,6 +98,9 @@ class Config(BaseModel):
     data: DataOptions = Field(default_factory=DataOptions)
     model: ModelOptions = Field(default_factory=ModelOptions)
     training: TrainingOptions = Field(default_factory=TrainingOptions)
+    tuner: TunerOptions | None = Field(
+        None, description="search for head and optimiser before training; none: as configured"
+    )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
     serving: ServingOptions = Field(default_factory=ServingOptions)
     engine: Literal["local"] = "local"

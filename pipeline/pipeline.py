@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.trainer.trunks import image_size
+from components.trainer.trunks import image_size, resolve_cut
 from pipeline.config import Config
 from schema.hashing import fingerprint_of_code
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tfx.v1 import dsl
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+PIPELINE_NAME = "pneumo"
 SCHEMA_FILE = _PACKAGE / "schema" / "schema.pbtxt"
 
 
@@ -28,7 +29,9 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from tfx.dsl.components.base import executor_spec
 
     from components.anomaly_gate.component import AnomalyGate
+    from components.embedder.component import Embedder
     from components.evaluation.eval_config import eval_config
+    from components.gate.component import Gate
     from components.pusher.executor import AtomicPusherExecutor
     from components.report.component import Report
     from components.resolver.strategy import BlessedBeforeStrategy
@@ -37,6 +40,19 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     run = config.run
     if run is None:
         raise ValueError("config.run is missing; a runner fills it in")
+
+    of, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
+    tune = config.training.fine_tune
+    cut = resolve_cut(config.model.trunk, tune.from_cut) if tune else "top"
+    transform_code = fingerprint_of_code([_PACKAGE / "components" / "transform"])
+    trainer_code = fingerprint_of_code(
+        [
+            _PACKAGE / "components" / "trainer",
+            _PACKAGE / "components" / "embedder",
+            _PACKAGE / "components" / "evaluation",
+            _PACKAGE / "serving" / "export.py",
+        ]
+    )
 
     # Reads the shards that ingest wrote; the splits are those of ingest, never drawn again.
     example_gen = tfx.components.ImportExampleGen(
@@ -73,32 +89,73 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=["train", "val"]),
         custom_config={
-            "image_size": image_size(config.model.trunk, config.model.image_size),
+            "image_size": size,
             "fit": config.model.fit,
-            "task": config.data.task,
-            "code": fingerprint_of_code([_PACKAGE / "components" / "transform"]),
+            "code": transform_code,
         },
     )
     transform.add_upstream_node(gate)
 
-    # One pass of the frozen trunk, then the head; chooses its epoch on val.
+    # Runs the frozen part of the trunk once, for every head, seed, task and trial to come.
+    # Training that augments anew in each epoch reads images instead.
+    from_images = tune is not None and tune.source == "images"
+    embedder = Embedder(
+        examples=transform.outputs["transformed_examples"],
+        trunk=config.model.trunk,
+        image_size=size,
+        weights=run.weights,
+        cut=cut,
+        options=config.training.embedding.model_dump(mode="json"),
+        preprocessing=f"{size} {config.model.fit} {transform_code}",
+        code=fingerprint_of_code(
+            [
+                _PACKAGE / "components" / "embedder",
+                *(
+                    _PACKAGE / "components" / "trainer" / name
+                    for name in ("trunks.py", "trunk_table.py", "augment.py", "data.py")
+                ),
+            ]
+        ),
+    )
+    seen = transform.outputs["transformed_examples"]
+    if not from_images:
+        seen = embedder.outputs["embeddings"]
+    training = {
+        "name": config.name,
+        "model": config.model.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json"),
+        "evaluation": config.evaluation.model_dump(mode="json"),
+        "weights": run.weights,
+        "task": of.to_dict(),
+        "image_size": size,
+        "cut": cut,
+        "synthetic": run.synthetic,
+        "checkpoints": run.checkpoints,
+        "code": trainer_code,
+    }
+
+    # Looks for the best head and optimiser, if the configuration asks for it.
+    tuner = None
+    if config.tuner is not None:
+        tuner = tfx.components.Tuner(
+            tuner_fn="components.trainer.tuner_fn.tuner_fn",
+            examples=seen,
+            transform_graph=transform.outputs["transform_graph"],
+            train_args=tfx.proto.TrainArgs(splits=["train"]),
+            eval_args=tfx.proto.EvalArgs(splits=["val"]),
+            custom_config={**training, "tuner": config.tuner.model_dump(mode="json")},
+        )
+
+    # A member for each seed: the head, then blocks of the trunk. Epoch, temperature, operating
+    # point: all is chosen on val.
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
-        examples=transform.outputs["transformed_examples"],
+        examples=seen,
         transform_graph=transform.outputs["transform_graph"],
+        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["val"]),
-        custom_config={
-            "model": config.model.model_dump(mode="json"),
-            "training": config.training.model_dump(mode="json"),
-            "weights": run.weights,
-            "task": config.data.task,
-            "threshold": config.evaluation.threshold,
-            "synthetic": run.synthetic,
-            "code": fingerprint_of_code(
-                [_PACKAGE / "components" / "trainer", _PACKAGE / "serving" / "export.py"]
-            ),
-        },
+        custom_config=training,
     )
 
     # The model to beat: the latest blessed one that is older than this candidate.
@@ -109,11 +166,10 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         candidate=trainer.outputs["model"],
     ).with_id("latest_blessed_model")
 
-    # Opens the test split: metrics on slices, and the blessing.
+    # Opens the test split: metrics on slices, and the absolute bounds.
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
-        baseline_model=baseline.outputs["model"],
         schema=schema.outputs["schema"],
         example_splits=["test"],
         eval_config=eval_config(config.evaluation),
@@ -123,14 +179,27 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     scorer = Scorer(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
-        batch_size=config.training.trunk_batch_size,
+        baseline_model=baseline.outputs["model"],
+        batch_size=config.training.embedding.batch_size,
         code=fingerprint_of_code([_PACKAGE / "components" / "scorer"]),
+    )
+
+    # The blessing: bounds, and paired tests against the blessed model on the same images.
+    blesser = Gate(
+        model=trainer.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        evaluator_blessing=evaluator.outputs["blessing"],
+        predictions=scorer.outputs["predictions"],
+        options=config.evaluation.model_dump(mode="json"),
+        code=fingerprint_of_code(
+            [_PACKAGE / "components" / "gate", _PACKAGE / "components" / "evaluation"]
+        ),
     )
 
     # A blessed model becomes a new version in the folder that a server watches.
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model_blessing=blesser.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=run.push_to)
         ),
@@ -143,7 +212,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         model_run=trainer.outputs["model_run"],
         predictions=scorer.outputs["predictions"],
         evaluation=evaluator.outputs["evaluation"],
-        blessing=evaluator.outputs["blessing"],
+        blessing=blesser.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
         config=config.to_yaml(),
         records=run.records,
@@ -154,7 +223,8 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     )
 
     return tfx.dsl.Pipeline(
-        pipeline_name=config.name,
+        # One name for all configurations of a work folder: they share what they have in common.
+        pipeline_name=PIPELINE_NAME,
         pipeline_root=run.root,
         components=[
             example_gen,
@@ -163,10 +233,13 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
             validator,
             gate,
             transform,
+            *([] if from_images else [embedder]),
+            *([tuner] if tuner else []),
             trainer,
             baseline,
             evaluator,
             scorer,
+            blesser,
             pusher,
             report,
         ],

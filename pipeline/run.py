@@ -101,6 +101,7 @@ def resolve(config: Config, records: Path, work: Workspace, weights: Weights) ->
                 synthetic=bool(facts["synthetic"]),
                 root=str(work.artifacts),
                 push_to=str(Path(push_to).expanduser().resolve() if push_to else work.serving),
+                checkpoints=str(work.checkpoints),
                 weights=weights.to_dict(),
             )
         }
@@ -147,7 +148,7 @@ def run(
 def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     by_name = {node.name: node for node in nodes}
     pushed: dict[str, Any] = by_name["Pusher"].properties.get("pushed_model", {})
-    blessing = by_name["Evaluator"].properties.get("blessing", {})
+    blessing = by_name["Gate"].properties.get("blessing", {})
     page = Path(by_name["Report"].outputs["report"][0]) / "report.html"
     return RunResult(
         nodes=nodes,

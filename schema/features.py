@@ -32,6 +32,12 @@ STATS_ASPECT: Final = "stats/aspect"  # width / height
 
 # --- what Transform adds ------------------------------------------------------------------------
 IMAGE_PNG: Final = "image_png"  # bytes: gray 8-bit PNG at the size of the model
-LABEL: Final = "label"  # int64: index into the class names of the task
+# What goes with it unchanged, so that an answer can be told of its image.
+RECORD_STRINGS: Final = (IMAGE_SHA256, IMAGE_FILENAME, PATIENT_ID, PATHOGEN, IMAGE_SOURCE)
+RECORD_NUMBERS: Final = (IMAGE_HEIGHT, IMAGE_WIDTH, STATS_MEAN)
+
+# --- what evaluation derives from the pathogen --------------------------------------------------
+LABEL: Final = "label"  # int64: 1 where the image is positive in the task, otherwise 0
+WEIGHT: Final = "example_weight"  # float32: 0 where the image has no place in the task, else 1
 
 SPLITS: Final = ("train", "val", "test")

@@ -18,19 +18,23 @@ class Prediction:
 
     Attributes:
       file: as given.
-      predicted: class name at the model's threshold; empty when there was an error.
-      probabilities: class name -> probability.
+      predicted: class name at the model's operating point; empty when there was an error.
+      decision: POSITIVE, NEGATIVE, or REFER where the score lies in the band of abstention.
+      score: calibrated probability of the positive classes together.
+      probabilities: class name -> calibrated probability.
       error: why there is no answer; empty otherwise.
     """
 
     file: str
     predicted: str = ""
+    decision: str = ""
+    score: float | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without empty parts."""
-        return {key: value for key, value in asdict(self).items() if value}
+        return {key: value for key, value in asdict(self).items() if value or value == 0.0}
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,22 @@ def _answer(model: Model, images: list[tuple[Path, bytes]]) -> Iterator[Predicti
         return
     classes = [name.decode() for name in answer["classes"].numpy()[0]]
     probabilities = answer["probabilities"].numpy().tolist()
-    predicted = answer["predicted_class"].numpy()
-    for (file, _), row, name in zip(images, probabilities, predicted, strict=True):
-        yield Prediction(str(file), name.decode(), dict(zip(classes, row, strict=True)))
+    rows = zip(
+        images,
+        answer["predicted_class"].numpy(),
+        answer["decision"].numpy(),
+        answer["score"].numpy(),
+        probabilities,
+        strict=True,
+    )
+    for (file, _), name, decision, score, row in rows:
+        yield Prediction(
+            str(file),
+            name.decode(),
+            decision.decode(),
+            float(score),
+            dict(zip(classes, row, strict=True)),
+        )
 
 
 def _why(content: bytes, error: Exception) -> str:

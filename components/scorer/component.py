@@ -15,7 +15,10 @@ from components.scorer.executor import Executor
 
 
 class Predictions(types.Artifact):
-    """`predictions.parquet`: a row for each image; columns in components.scorer.table."""
+    """`predictions.parquet`: a row for each image; columns in components.scorer.table.
+
+    `baseline.parquet`: the same of the blessed model to beat, where there is one.
+    """
 
     TYPE_NAME = "PneumoPredictions"
 
@@ -31,6 +34,9 @@ class ScorerSpec(component_spec.ComponentSpec):
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "baseline_model": component_spec.ChannelParameter(
+            type=standard_artifacts.Model, optional=True
+        ),
     }
     OUTPUTS = {"predictions": component_spec.ChannelParameter(type=Predictions)}
 
@@ -45,6 +51,7 @@ class Scorer(base_component.BaseComponent):
         self,
         examples: types.BaseChannel,
         model: types.BaseChannel,
+        baseline_model: types.BaseChannel | None = None,
         split: str = "test",
         batch_size: int = 32,
         code: str | None = None,
@@ -54,6 +61,7 @@ class Scorer(base_component.BaseComponent):
         Args:
           examples: raw records.
           model: SavedModel of the Trainer.
+          baseline_model: the blessed model to beat, where there is one; asked about the same images.
           split: which split.
           batch_size: images in one call of the model.
           code: digest of the code, so that an edit runs the node again.
@@ -62,6 +70,7 @@ class Scorer(base_component.BaseComponent):
             ScorerSpec(
                 examples=examples,
                 model=model,
+                baseline_model=baseline_model,
                 split=split,
                 batch_size=batch_size,
                 code=code,

@@ -1,5 +1,6 @@
 """Asks the exported model about every record of a split."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,54 +10,68 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.embedder.records import STRINGS
 from components.progress import Step
 from components.scorer import table
 from schema import features as f
+from schema.labels import Task
 
-_COLUMNS = {
-    "sha256": f.IMAGE_SHA256,
-    "filename": f.IMAGE_FILENAME,
-    "patient_id": f.PATIENT_ID,
-    "pathogen": f.PATHOGEN,
-    "source": f.IMAGE_SOURCE,
+ABOUT = "assets.extra/pneumo.json"
+
+_NUMBERS = {
+    "height": (f.IMAGE_HEIGHT, "int64"),
+    "width": (f.IMAGE_WIDTH, "int64"),
+    "brightness": (f.STATS_MEAN, "float32"),
 }
 
 
-def score(model: Any, files: list[str], batch_size: int) -> Iterator[dict[str, list[Any]]]:
+def score(
+    model: Any, files: list[str], of: Task, batch_size: int, what: str = "score"
+) -> Iterator[dict[str, list[Any]]]:
     """Streams the predictions of gzip TFRecord files, a batch at a time.
 
     Args:
-      model: loaded SavedModel with the signatures `examples` and `labels`.
+      model: loaded SavedModel with the signature `examples`.
       files: paths of gzip TFRecords of raw records.
+      of: the task of the model.
       batch_size: images in one call.
+      what: for the progress line.
 
     Yields:
       columns of components.scorer.table.
     """
     import tensorflow as tf
 
-    examples, labels = model.signatures["examples"], model.signatures["labels"]
-    spec = {name: tf.io.FixedLenFeature([], tf.string) for name in _COLUMNS.values()}
-    step = Step()
-    done = 0
+    examples = model.signatures["examples"]
+    spec = {
+        **{name: tf.io.FixedLenFeature([], tf.string) for name in STRINGS.values()},
+        **{name: tf.io.FixedLenFeature([], kind) for name, kind in _NUMBERS.values()},
+    }
+    step, done = Step(), 0
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(batch_size)
     for batch in records.prefetch(1):
         parsed = tf.io.parse_example(batch, spec)
         answer = examples(batch)
         columns: dict[str, list[Any]] = {
             column: [value.decode(errors="replace") for value in parsed[name].numpy()]
-            for column, name in _COLUMNS.items()
+            for column, name in STRINGS.items()
         }
-        columns["label"] = next(iter(labels(batch).values())).numpy().tolist()
-        columns["score"] = answer["score"].numpy().tolist()
-        columns["probabilities"] = answer["probabilities"].numpy().tolist()
+        for column, (name, _) in _NUMBERS.items():
+            columns[column] = parsed[name].numpy().tolist()
+        columns["label"] = [of.label(name) for name in columns["pathogen"]]
+        columns["positive"] = [of.is_positive(name) for name in columns["pathogen"]]
+        for name in ("score", "probabilities", "raw", "members"):
+            columns[name] = answer[name].numpy().tolist()
         done += len(columns["score"])
-        step("score", done)
+        step(what, done)
         yield columns
 
 
 class Executor(base_executor.BaseExecutor):
-    """Writes `predictions.parquet`."""
+    """Writes `predictions.parquet`, and `baseline.parquet` where there is a model to beat.
+
+    Beside each stands a `.json` with the facts that the model carries (threshold, task, weights).
+    """
 
     def Do(
         self,
@@ -74,9 +89,16 @@ class Executor(base_executor.BaseExecutor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         uri = artifact_utils.get_split_uri([examples], exec_properties["split"])
         files = sorted(str(path) for path in Path(uri).glob("*.gz"))
-        folder = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        model = tf.saved_model.load(folder)
-        out = Path(artifact_utils.get_single_uri(output_dict["predictions"])) / table.FILE
-        rows = table.write(out, score(model, files, int(exec_properties["batch_size"])))
-        if not rows:
-            raise ValueError(f"split {exec_properties['split']!r} of {uri} has no records")
+        out = Path(artifact_utils.get_single_uri(output_dict["predictions"]))
+        asked = [("model", table.FILE, "score")]
+        if input_dict.get("baseline_model"):
+            asked.append(("baseline_model", table.BASELINE, "score the blessed model"))
+        for key, name, what in asked:
+            folder = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[key]))
+            facts = (Path(folder) / ABOUT).read_text()
+            (out / name).with_suffix(".json").write_text(facts)
+            of = Task.from_dict(json.loads(facts)["task"])
+            model = tf.saved_model.load(folder)
+            batch_size = int(exec_properties["batch_size"])
+            if not table.write(out / name, score(model, files, of, batch_size, what)):
+                raise ValueError(f"split {exec_properties['split']!r} of {uri} has no records")

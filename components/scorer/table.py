@@ -8,12 +8,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FILE = "predictions.parquet"
+BASELINE = "baseline.parquet"
 
 
 def schema() -> "pa.Schema":
-    """Columns: id and origin of the image, its label in the task (-1: none), and the scores."""
+    """Columns.
+
+    sha256 ... brightness: id and origin of the image (brightness: mean gray level, 0..255).
+    label: index of its class in the task; -1 where it has none, or more than one may be.
+    positive: 1, 0, or -1 where the task does not tell.
+    score: probability of the positive classes together, calibrated.
+    probabilities: of each class, calibrated, of the ensemble.
+    raw: the same before temperature.
+    members: each member's own probabilities, before temperature; members * classes values.
+    """
     import pyarrow as pa
 
+    floats = pa.list_(pa.float32())
     return pa.schema(
         [
             ("sha256", pa.string()),
@@ -21,9 +32,15 @@ def schema() -> "pa.Schema":
             ("patient_id", pa.string()),
             ("pathogen", pa.string()),
             ("source", pa.string()),
+            ("height", pa.int64()),
+            ("width", pa.int64()),
+            ("brightness", pa.float32()),
             ("label", pa.int64()),
+            ("positive", pa.int64()),
             ("score", pa.float32()),
-            ("probabilities", pa.list_(pa.float32())),
+            ("probabilities", floats),
+            ("raw", floats),
+            ("members", floats),
         ]
     )
 
@@ -46,6 +63,11 @@ def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
 
 def read(folder: Path) -> "pa.Table":
     """Reads the predictions of an artifact's folder, sorted by file name."""
+    return read_file(folder / FILE)
+
+
+def read_file(file: Path) -> "pa.Table":
+    """Reads predictions, sorted by file name."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(folder / FILE).sort_by("filename")
+    return pq.read_table(file).sort_by("filename")

@@ -9,18 +9,20 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def transformed_images(files: Sequence[str], size: int, batch: int) -> "tf.data.Dataset":
-    """Streams (pixels, label) of transformed records, in file order.
-
-    Records without a label in the task (label -1) are left out.
+def transformed_images(
+    files: Sequence[str], size: int, batch: int, shuffle: tuple[int, int] | None = None
+) -> "tf.data.Dataset":
+    """Streams (pixels, identity) of transformed records.
 
     Args:
       files: glob patterns of gzip TFRecords that Transform materialised.
       size: side of the images, pixels.
       batch: images in a batch.
+      shuffle: (buffer in images, seed); none keeps the order of the files.
 
     Returns:
-      A dataset of (uint8 [n, size, size, 1], int64 [n]).
+      A dataset of (uint8 [n, size, size, 1], feature name -> [n]): everything that
+      `schema.features` lists in RECORD_STRINGS and RECORD_NUMBERS.
     """
     import tensorflow as tf
 
@@ -28,13 +30,18 @@ def transformed_images(files: Sequence[str], size: int, batch: int) -> "tf.data.
 
     spec = {
         f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string),
-        f.LABEL: tf.io.FixedLenFeature([], tf.int64),
+        **{name: tf.io.FixedLenFeature([], tf.string) for name in f.RECORD_STRINGS},
+        f.IMAGE_HEIGHT: tf.io.FixedLenFeature([], tf.int64),
+        f.IMAGE_WIDTH: tf.io.FixedLenFeature([], tf.int64),
+        f.STATS_MEAN: tf.io.FixedLenFeature([], tf.float32),
     }
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
-    parsed = records.map(lambda record: tf.io.parse_single_example(record, spec))
-    labelled = parsed.filter(lambda item: item[f.LABEL] >= 0).batch(batch)
-    return labelled.map(
-        lambda item: (from_png(item[f.IMAGE_PNG], size), item[f.LABEL]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).prefetch(2)
+    if shuffle is not None:
+        records = records.shuffle(shuffle[0], seed=shuffle[1], reshuffle_each_iteration=False)
+
+    def decoded(batch_of: "tf.Tensor") -> tuple["tf.Tensor", dict[str, "tf.Tensor"]]:
+        parsed = tf.io.parse_example(batch_of, spec)
+        return from_png(parsed.pop(f.IMAGE_PNG), size), parsed
+
+    return records.batch(batch).map(decoded, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

@@ -1,111 +1,285 @@
-"""Trains the head on embedded features."""
+"""The two phases: the head on embedded features, then blocks of the trunk with it."""
 
 import json
 import logging
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.trainer.embed import Embedded
-from components.trainer.options import TrainingOptions
+from components.trainer.batches import Batch, Rows
+from components.trainer.checkpoint import Checkpoint
+from components.trainer.head import build_head, select
+from components.trainer.logs import Logs
+from components.trainer.loop import Curves, Group, Plan, Source, train
+from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
+from components.trainer.trunks import freeze_batch_norm, split_trunk
+from schema.labels import Task
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 log = logging.getLogger("pneumo.fit")
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What training left.
+class Places:
+    """Where one member leaves its traces.
 
     Attributes:
-      history: one list for each curve, an entry for each epoch; and `best_epoch`, counted from 1.
-      class_weight: class index -> weight in the loss; empty when there are none.
+      checkpoints: folder of states that a killed run goes on from.
+      logs: folder of TensorBoard logs.
     """
 
-    history: dict[str, Any]
-    class_weight: dict[int, float]
+    checkpoints: Path
+    logs: Path
 
 
-def balanced_weights(labels: np.ndarray, classes: int) -> dict[int, float]:
-    """Weights that make every class count the same: n / (classes * n_c).
+@dataclass(frozen=True)
+class Trunk:
+    """What it takes to build the trunk again.
 
-    The formula of King & Zeng (2001), as scikit-learn's "balanced" has it.
-
-    Raises:
-      ValueError: a class has no example.
+    Attributes:
+      name: of components.trainer.trunks.TRUNKS.
+      size: side of the images, pixels.
+      weights: None (random), or a file.
+      cut: where it is split.
+      seed: of random weights.
     """
-    counts = np.bincount(labels, minlength=classes)
-    if len(counts) > classes or not counts.all():
-        raise ValueError(f"each of {classes} classes needs an example; counts are {list(counts)}")
-    return {i: float(len(labels) / (classes * n)) for i, n in enumerate(counts)}
+
+    name: str
+    size: int
+    weights: str | None
+    cut: str
+    seed: int
+
+    def split(self) -> "tuple[keras.Model, keras.Model | None]":
+        """Below and above the cut, with variables of their own."""
+        import keras
+
+        keras.utils.set_random_seed(self.seed)
+        return split_trunk(self.name, self.size, self.weights, self.cut)
+
+
+def plan_of(options: TrainingOptions) -> Plan:
+    """The plan of the first phase."""
+    return Plan(
+        epochs=options.epochs,
+        patience=options.patience,
+        schedule=options.schedule,
+        label_smoothing=options.label_smoothing,
+        focal_gamma=options.focal_gamma if options.loss == "focal" else None,
+    )
+
+
+def rows_source(train_rows: Rows, val_rows: Rows, seed: int, batch_size: int) -> Source:
+    """Batches from arrays."""
+    import tensorflow as tf
+
+    first = train_rows.views[0]
+    return Source(
+        epoch=lambda epoch: train_rows.epoch(seed, epoch, batch_size),
+        steps=train_rows.steps(batch_size),
+        validation=lambda: val_rows.in_order(max(batch_size, 32)),
+        x=tf.TensorSpec(first.shape[1:], first.dtype),
+    )
 
 
 def fit_head(
-    head: "keras.Model", train: Embedded, val: Embedded, options: TrainingOptions, folder: Path
-) -> Fitted:
-    """Trains the head in place and leaves it at its best epoch by validation loss.
-
-    Writes to `folder`: `tensorboard/`, `checkpoints/best.weights.h5`, `history.json`.
+    train_rows: Rows,
+    val_rows: Rows,
+    scaling: tuple[np.ndarray, np.ndarray],
+    of: Task,
+    model: ModelOptions,
+    options: TrainingOptions,
+    seed: int,
+    places: Places | None = None,
+) -> "tuple[keras.Model, Curves]":
+    """First phase: trains a new head on pooled features.
 
     Args:
-      head: logits model of `build_head`.
-      train: features and labels that it learns from.
-      val: features and labels that choose the epoch.
-      options: optimiser, epochs, patience, class weights.
-      folder: where logs and checkpoints go.
+      train_rows: views [n, 2 * channels] as the Embedder stores them.
+      val_rows: the same, of validation.
+      scaling: mean and deviation of the selected features, see `moments`.
+      of: the task.
+      model: pooling, dense layers, dropout.
+      options: optimiser, epochs, loss.
+      seed: of weights, dropout and order.
+      places: for checkpoints and logs; none leaves nothing.
+
+    Returns:
+      The head at its best epoch, and its curves.
     """
     import keras
 
-    classes = head.output_shape[-1]
-    weights = balanced_weights(train.labels, classes) if options.class_weight == "balanced" else {}
-    head.compile(
-        optimizer=keras.optimizers.AdamW(
-            learning_rate=options.learning_rate, weight_decay=options.weight_decay
-        ),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    checkpoints = folder / "checkpoints"
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    history = head.fit(
-        np.asarray(train.features),
-        train.labels,
-        validation_data=(np.asarray(val.features), val.labels),
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        class_weight=weights or None,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-            keras.callbacks.ModelCheckpoint(
-                str(checkpoints / "best.weights.h5"),
-                monitor="val_loss",
-                save_best_only=True,
-                save_weights_only=True,
+    keras.utils.set_random_seed(seed)
+    head = build_head(*scaling, len(of.classes), model, of.two_stage, of.positive, seed)
+    source = rows_source(
+        selected(train_rows, model.pooling), selected(val_rows, model.pooling), seed,
+        options.batch_size,
+    )  # fmt: skip
+    group = Group(head.trainable_variables, options.learning_rate, options.weight_decay)
+    logs = Logs(places.logs / "head", head) if places else None
+    state = Checkpoint(places.checkpoints / f"head-{seed}.npz") if places else None
+    curves = train(
+        head, [group], source, plan_of(options), what=f"head, seed {seed}",
+        checkpoint=state, on_epoch=logs,
+    )  # fmt: skip
+    if state is not None:
+        state.remove()
+    return head, curves
+
+
+def selected(rows: Rows, pooling: str) -> Rows:
+    """The columns of a pooling, without a copy."""
+    return replace(rows, views=tuple(select(view, pooling) for view in rows.views))
+
+
+def fine_tune(
+    trunk: Trunk,
+    head: "keras.Model",
+    source: Source,
+    pooling: str,
+    options: FineTuneOptions,
+    training: TrainingOptions,
+    seed: int,
+    places: Places,
+    distribution: str = "none",
+) -> "tuple[keras.Model, keras.Model, Curves]":
+    """Second phase: the trunk above the cut learns, and the head goes on learning.
+
+    Args:
+      trunk: what to build; its cut says what learns.
+      head: of the first phase.
+      source: batches of activations at the cut, or of pixels (`options.source`).
+      pooling: avg, max or both.
+      options: of this phase.
+      training: loss.
+      seed: of dropout.
+      places: for checkpoints and logs.
+      distribution: none, or mirrored.
+
+    Returns:
+      The trunk above the cut, in float32, and the head, at the best epoch; the curves.
+    """
+    import keras
+    import tensorflow as tf
+
+    from components.trainer.head import pool
+
+    keras.utils.set_random_seed(seed)
+    strategy = tf.distribute.MirroredStrategy() if distribution == "mirrored" else None
+    with strategy.scope() if strategy else _nothing():
+        policy = keras.config.dtype_policy()
+        if options.compute == "bfloat16":
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            lower, upper = trunk.split()
+        finally:
+            keras.config.set_dtype_policy(policy)
+        if upper is None:
+            raise ValueError("nothing lies above the cut 'top'; name another in fine_tune.from_cut")
+        upper.trainable = True
+        if options.batch_norm == "frozen":
+            freeze_batch_norm(upper)
+        top = keras.models.clone_model(head)
+        top.set_weights(head.get_weights())
+        if options.source == "images":
+            lower.trainable = False
+            pixels = keras.Input(lower.input_shape[1:], name="pixels")
+            entry, at_cut = pixels, lower(pixels, training=False)
+        else:
+            entry = at_cut = keras.Input(upper.input_shape[1:], name="at_cut")
+        features = keras.ops.cast(pool(upper(at_cut), pooling), "float32")
+        model = keras.Model(entry, top(features), name=f"{trunk.name}_above_{trunk.cut}")
+        groups = [
+            Group(upper.trainable_variables, options.learning_rate, options.weight_decay),
+            Group(
+                top.trainable_variables,
+                options.head_learning_rate or options.learning_rate,
+                options.weight_decay,
             ),
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=options.patience, restore_best_weights=True
-            ),
-        ],
+        ]
+        plan = Plan(
+            epochs=options.epochs,
+            patience=options.patience,
+            schedule=options.schedule,
+            warmup=options.warmup,
+            label_smoothing=training.label_smoothing,
+            focal_gamma=training.focal_gamma if training.loss == "focal" else None,
+        )
+        state = Checkpoint(places.checkpoints / f"fine-tune-{seed}.npz", every=0.0)
+        curves = train(
+            model, groups, source, plan, what=f"fine-tune, seed {seed}",
+            checkpoint=state, on_epoch=Logs(places.logs / "fine_tune", top), strategy=strategy,
+        )  # fmt: skip
+    if options.compute == "bfloat16" or strategy is not None:
+        # Back to plain float32 variables, which is what is exported.
+        learned = upper.get_weights()
+        _, upper = trunk.split()
+        assert upper is not None
+        upper.set_weights(learned)
+        plain = keras.models.clone_model(head)
+        plain.set_weights(top.get_weights())
+        top = plain
+    state.remove()
+    return upper, top, curves
+
+
+class _nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def write_history(folder: Path, seed: int, phases: dict[str, Curves]) -> dict[str, Any]:
+    """Writes `history/<seed>.json`: the curves of each phase, the last phase at the top level."""
+    *_, last = phases.values()
+    curves = {**last.to_dict(), "phases": {name: of.to_dict() for name, of in phases.items()}}
+    file = folder / "history" / f"{seed}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(curves, indent=1))
+    return curves
+
+
+def image_source(
+    stream: "Callable[[int | None], Iterator[tuple[tf.Tensor, dict[str, Any]]]]",
+    targets_and_weights: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    steps: int,
+    size: int,
+) -> Source:
+    """Batches of pixels, augmented anew in each epoch.
+
+    Args:
+      stream: epoch (None: validation, as it is) -> batches of (uint8 pixels, identity).
+      targets_and_weights: pathogens, str [n] -> targets [n, classes], weights [n].
+      steps: batches of an epoch, for the schedule.
+      size: side of the images, pixels.
+    """
+    import tensorflow as tf
+
+    from schema import features as f
+
+    def batches(epoch: int | None) -> Iterator[Batch]:
+        for pixels, identity in stream(epoch):
+            names = np.array([name.decode() for name in identity[f.PATHOGEN].numpy().tolist()])
+            targets, weights = targets_and_weights(names)
+            known = targets.sum(axis=1) > 0
+            if known.any():
+                yield pixels.numpy()[known], targets[known], weights[known]
+
+    return Source(
+        epoch=batches,
+        steps=steps,
+        validation=lambda: batches(None),
+        x=tf.TensorSpec([size, size, 1], tf.uint8),
     )
-    curves: dict[str, Any] = {
-        name: [float(value) for value in values] for name, values in history.history.items()
-    }
-    epochs = len(curves["loss"])
-    curves["epochs"] = list(range(1, epochs + 1))
-    curves["best_epoch"] = int(np.argmin(curves["val_loss"])) + 1
-    # EarlyStopping restores the best weights only when it stops the run itself.
-    head.load_weights(str(checkpoints / "best.weights.h5"))
-    (folder / "history.json").write_text(json.dumps(curves, indent=1))
-    log.info(
-        "trained %d epochs, best %d: val_loss %.4f, val_accuracy %.4f",
-        epochs,
-        curves["best_epoch"],
-        curves["val_loss"][curves["best_epoch"] - 1],
-        curves["val_accuracy"][curves["best_epoch"] - 1],
-    )
-    return Fitted(curves, weights)
+
+
+def timed(started: float) -> float:
+    """Seconds since a moment of `time.monotonic`."""
+    return round(time.monotonic() - started, 3)

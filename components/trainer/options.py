@@ -78,6 +78,7 @@ class EmbeddingOptions(BaseModel):
         "float32", description="auto: times both on one batch and takes the faster"
     )
     batch_size: int = Field(32, ge=1, description="images in one forward pass")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the views, and of random weights")
     augment: AugmentOptions = Field(default_factory=AugmentOptions)
 
 
@@ -106,6 +107,7 @@ class FineTuneOptions(BaseModel):
     warmup: float = Field(0.1, ge=0, lt=1, description="part of all steps that warms up")
     patience: int = Field(3, ge=1)
     batch_norm: Literal["frozen", "trained"] = "frozen"
+    compute: Literal["float32", "bfloat16"] = "float32"
 
 
 class TrainingOptions(BaseModel):

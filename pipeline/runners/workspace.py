@@ -40,6 +40,11 @@ class Workspace:
         return self.folder / "serving"
 
     @property
+    def checkpoints(self) -> Path:
+        """States that a killed training goes on from."""
+        return self.folder / "checkpoints"
+
+    @property
     def log(self) -> Path:
         """Log of all runs."""
         return self.folder / "run.log"

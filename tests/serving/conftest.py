@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from schema.labels import BINARY, PATHOGENS
+from schema.labels import PATHOGENS, THREE_CLASS
 from tests import records
 from tests.images import FORMS
 
@@ -23,6 +23,11 @@ class Exported:
     transformed: list[dict[str, Any]]  # what the Transform pipeline itself materialised
     network: Any
     fit: str
+
+
+MEMBERS = 2
+BAND = (0.45, 0.7)
+TEMPERATURE, THRESHOLD = 0.5, 0.66
 
 
 @pytest.fixture(scope="session", params=["stretch", "pad"])
@@ -41,7 +46,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     from components.transform.decode import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
-    from serving.export import export
+    from serving.export import Decision, export
 
     folder = tmp_path_factory.mktemp("exported")
     forms = list(FORMS.items())
@@ -54,7 +59,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     source = tfxio.TFExampleRecord(
         str(folder / "raw.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
     )
-    config = {"image_size": SIZE, "fit": request.param, "task": "binary"}
+    config = {"image_size": SIZE, "fit": request.param}
     with beam.Pipeline() as pipeline, tft_beam.Context(str(folder / "tmp")):
         raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
         (data, _), fn = raw | tft_beam.AnalyzeAndTransformDataset(
@@ -79,17 +84,20 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             keras.layers.Rescaling(1 / 255),
             keras.layers.Conv2D(4, 3, activation="relu"),
             keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(2),
+            keras.layers.Dense(3 * MEMBERS),
+            keras.layers.Reshape((MEMBERS, 3)),
         ]
     )
     export(
-        network,
+        lambda pixels: network(pixels, training=False),
+        network.variables,
+        SIZE,
         output,
-        BINARY,
+        THREE_CLASS,
         str(folder / "model"),
         pixels_of=lambda png: from_png(png, SIZE),
-        threshold=0.5,
-        about={"seed": 3},
+        decision=Decision(TEMPERATURE, THRESHOLD, BAND),
+        about={"seeds": [3]},
     )
     lines = (folder / "transformed").read_text().splitlines()
     assert tf.io.gfile.exists(str(folder / "model" / "saved_model.pb"))

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from components.transform.decode import decode_gray, from_png, resize_gray
 from schema import features as f
-from schema.labels import PATHOGENS
-from tests.serving.conftest import SIZE, Exported, softmax
+from schema.labels import BACTERIA_VIRUS, PATHOGENS
+from tests.serving.conftest import BAND, SIZE, TEMPERATURE, THRESHOLD, Exported, softmax
 
 
 def eager(exported: Exported) -> np.ndarray:
@@ -39,29 +39,61 @@ def test_pixels_are_equal_everywhere(exported: Exported) -> None:
 
 def test_both_doors_give_what_the_network_gives_on_those_pixels(exported: Exported) -> None:
     logits = exported.network(tf.cast(eager(exported), tf.float32), training=False)
-    expected = softmax(np.asarray(logits, np.float64))
+    members = softmax(np.asarray(logits, np.float64))
+    raw = members.mean(axis=1)
+    expected = softmax(np.log(raw) / TEMPERATURE)
     loaded = tf.saved_model.load(str(exported.folder))
     served = loaded.signatures["serving_default"](image_bytes=tf.constant(exported.contents))
     scored = loaded.signatures["examples"](tf.constant(exported.examples))
     np.testing.assert_allclose(served["probabilities"].numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(scored["raw"].numpy(), raw, atol=1e-6)
+    np.testing.assert_allclose(
+        scored["members"].numpy(), members.reshape(len(members), -1), atol=1e-6
+    )
     np.testing.assert_array_equal(served["probabilities"], scored["probabilities"])
     np.testing.assert_array_equal(served["score"], scored["score"])
-    np.testing.assert_array_equal(served["score"], served["probabilities"][:, 1])
+    np.testing.assert_allclose(served["score"], expected[:, 1] + expected[:, 2], atol=1e-6)
 
 
 def test_names_and_decision(exported: Exported) -> None:
+    """The class is the likeliest on the side of the operating point that the score is on."""
     loaded = tf.saved_model.load(str(exported.folder))
     served = loaded.signatures["serving_default"](image_bytes=tf.constant(exported.contents))
-    assert (served["classes"].numpy() == [b"NORMAL", b"PNEUMONIA"]).all()
-    expected = np.where(served["score"].numpy() >= 0.5, b"PNEUMONIA", b"NORMAL")
+    assert (served["classes"].numpy() == [b"NORMAL", b"BACTERIA", b"VIRUS"]).all()
+    probabilities, score = served["probabilities"].numpy(), served["score"].numpy()
+    pathogen = np.where(probabilities[:, 1] >= probabilities[:, 2], b"BACTERIA", b"VIRUS")
+    expected = np.where(score >= THRESHOLD, pathogen, b"NORMAL")
     np.testing.assert_array_equal(served["predicted_class"].numpy(), expected)
+    called = np.where(score >= THRESHOLD, b"POSITIVE", b"NEGATIVE")
+    band = (score >= BAND[0]) & (score < BAND[1])
+    np.testing.assert_array_equal(served["decision"].numpy(), np.where(band, b"REFER", called))
+
+
+@pytest.mark.parametrize("scores", [[0.0, 0.3, 0.5, 0.66, 0.7, 1.0]])
+def test_decision_at_its_edges(scores: list[float]) -> None:
+    from serving.export import Decision, _decide
+
+    values = tf.constant(scores)
+    plain = _decide(values, Decision(1.0, 0.66)).numpy().tolist()
+    assert plain == [b"NEGATIVE"] * 3 + [b"POSITIVE"] * 3
+    banded = _decide(values, Decision(1.0, 0.66, (0.5, 0.7))).numpy().tolist()
+    assert banded == [b"NEGATIVE"] * 2 + [b"REFER"] * 2 + [b"POSITIVE"] * 2
 
 
 def test_labels(exported: Exported) -> None:
     loaded = tf.saved_model.load(str(exported.folder))
-    labels = loaded.signatures["labels"](tf.constant(exported.examples))[f.LABEL].numpy()
+    answer = loaded.signatures["labels"](tf.constant(exported.examples))
+    labels = answer[f.LABEL].numpy()
     expected = [int(PATHOGENS[i % len(PATHOGENS)] != "normal") for i in range(len(labels))]
     np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_array_equal(answer[f.WEIGHT].numpy(), np.ones(len(labels)))
+
+
+def test_images_without_a_place_in_the_task_weigh_nothing() -> None:
+    from serving.export import _positive
+
+    found = _positive(tf.constant([b"normal", b"bacteria", b"virus", b"unknown"]), BACTERIA_VIRUS)
+    assert found.numpy().tolist() == [-1, 1, 0, -1]
 
 
 def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -> None:
@@ -71,7 +103,7 @@ def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("key", ["classes", "threshold", "image_size", "positive", "task", "seed"])
+@pytest.mark.parametrize("key", ["classes", "threshold", "temperature", "band", "image_size", "positive", "task", "seeds"])
 def test_facts_travel_with_the_model(exported: Exported, key: str) -> None:
     facts = json.loads((exported.folder / "assets.extra" / "pneumo.json").read_text())
     assert key in facts

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from components.scorer import table
 from components.scorer.executor import score
-from schema.labels import PATHOGENS
-from tests.serving.conftest import Exported, exported  # noqa: F401  a fixture
+from schema.labels import PATHOGENS, THREE_CLASS
+from tests.serving.conftest import MEMBERS, Exported, exported  # noqa: F401  a fixture
 
 COLUMNS = table.schema().names
 
@@ -26,17 +26,19 @@ def test_every_record_is_scored_once_whatever_the_batch(
     for batch in (1, 4, 100):
         folder = tmp_path / str(batch)
         folder.mkdir()
-        rows = table.write(folder / table.FILE, score(model, files, batch))
+        rows = table.write(folder / table.FILE, score(model, files, THREE_CLASS, batch))
         assert rows == len(exported.examples)
     one, many = (table.read(tmp_path / name).to_pydict() for name in ("1", "100"))
     assert one["sha256"] == many["sha256"]
     assert len(set(one["sha256"])) == rows
     np.testing.assert_allclose(one["score"], many["score"], atol=1e-6)
-    expected = {
-        record: int(PATHOGENS[i % len(PATHOGENS)] != "normal")
-        for i, record in enumerate(sorted(one["filename"], key=lambda n: int(n.rsplit("-", 1)[1])))
-    }
-    assert dict(zip(one["filename"], one["label"], strict=True)) == expected
+    by_name = [PATHOGENS[int(name.rsplit("-", 1)[1]) % len(PATHOGENS)] for name in one["filename"]]
+    assert one["pathogen"] == by_name
+    assert one["label"] == [THREE_CLASS.label(name) for name in by_name]
+    assert one["positive"] == [THREE_CLASS.is_positive(name) for name in by_name]
+    assert one["height"] == [61] * rows
+    assert one["brightness"] == [120.0] * rows
+    assert [len(members) for members in one["members"]] == [3 * MEMBERS] * rows
 
 
 def test_no_batches_make_an_empty_table(tmp_path: Path) -> None:

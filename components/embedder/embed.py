@@ -1,0 +1,104 @@
+"""Streams a split through the frozen trunk to disk."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.embedder.forward import Forward
+from components.embedder.records import Records
+from components.embedder.store import FACTS, ArrayWriter, features_file, maps_file
+from components.progress import Step
+from components.trainer.options import AugmentOptions
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+SAMPLES = "samples.npy"  # uint8 [images * (views + 1), s, s, 1]
+SHOWN = 4  # images of the first batch
+
+log = logging.getLogger("pneumo.embed")
+
+
+def embed_split(
+    images: "tf.data.Dataset",
+    forward: Forward,
+    folder: Path,
+    what: str,
+    *,
+    storage: str,
+    views: int = 0,
+    augment: AugmentOptions | None = None,
+    seed: int = 0,
+    facts: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Writes the embeddings of one split; memory does not grow with its length.
+
+    Args:
+      images: batches of (uint8 [n, s, s, 1], identity of the records).
+      forward: of `components.embedder.forward`.
+      folder: where to; made if need be.
+      what: name of the split, for the progress line.
+      storage: float16 or float32.
+      views: augmented views of each image, beside the image itself.
+      augment: how views are made.
+      seed: of the views; a view depends on it, on the number of the view and on the place of the
+        batch, so that a second pass gives the same.
+      facts: more to store in `embedding.json`.
+
+    Returns:
+      what `embedding.json` holds.
+
+    Raises:
+      ValueError: the split has no image, or a value does not fit the storage type.
+    """
+    import tensorflow as tf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pooled = [ArrayWriter(features_file(folder, view), storage) for view in range(views + 1)]
+    maps: list[ArrayWriter] = []
+    identities: list[dict[str, Any]] = []
+    step, done, started = Step(), 0, time.monotonic()
+    for number, (pixels, identity) in enumerate(images):
+        identities.append({name: value.numpy() for name, value in identity.items()})
+        shown = []
+        for view in range(views + 1):
+            seen = pixels
+            if view:
+                from components.trainer.augment import augment as changed
+
+                key = tf.constant([seed, number * 64 + view], tf.int32)
+                seen = changed(pixels, augment or AugmentOptions(), key)
+            shown.append(seen[:SHOWN].numpy())
+            features, at_cut = forward(seen)
+            pooled[view].add(features.numpy())
+            if at_cut is not None:
+                if len(maps) <= view:
+                    maps.append(ArrayWriter(maps_file(folder, view), storage))
+                maps[view].add(at_cut.numpy())
+        if not number:
+            # Image after image, each followed by its views: what a person wants to look at.
+            np.save(folder / SAMPLES, np.stack(shown, axis=1).reshape(-1, *pixels.shape[1:]))
+        done += int(pixels.shape[0])
+        step(f"embed {what}", done)
+    seconds = time.monotonic() - started
+    if not done:
+        raise ValueError(f"split {what!r} has no image; look at what Transform wrote")
+    for writer in (*pooled, *maps):
+        writer.close()
+    Records.of_batches(identities).write(folder)
+    found = {
+        **(facts or {}),
+        "images": done,
+        "views": views,
+        "storage": storage,
+        "storage_error": max(writer.error for writer in (*pooled, *maps)),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(done * (views + 1) / seconds, 2),
+    }
+    (folder / FACTS).write_text(json.dumps(found, indent=1))
+    log.info("embedded %d images of %s in %.1f s, %d views", done, what, seconds, views + 1)
+    return found

@@ -1,0 +1,96 @@
+"""The members' answers on validation, and how they are kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from components.embedder.records import Records
+from components.embedder.store import Embeddings
+from components.progress import Step
+from components.scorer import table
+from components.trainer.calibrate import Calibrated, member_probabilities
+from components.trainer.head import select
+from components.trainer.network import Network
+from schema.labels import Task
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of each member to each image of a split.
+
+    Attributes:
+      logits: float32 [n, members, classes].
+      members: float64 [n, members, classes], probabilities.
+    """
+
+    logits: np.ndarray
+    members: np.ndarray
+
+
+def answer(network: Network, split: Embeddings, batch: int = 32) -> Answers:
+    """Asks every member, from the stored features; from the stored maps where the trunk learned.
+
+    Without stored maps (training from images) the members that changed the trunk are asked by
+    `components.trainer.images`, which puts their maps into `split`.
+    """
+    import tensorflow as tf
+
+    from components.trainer.head import pool
+
+    logits: list[np.ndarray] = []
+    step = Step()
+    for i, member in enumerate(network.members):
+        rows: list[np.ndarray] = []
+        upper = member.upper
+        if upper is None:
+            features = select(split.features[0], network.pooling)
+            for start in range(0, len(split), 1024):
+                part = np.asarray(features[start : start + 1024], np.float32)
+                rows.append(np.asarray(member.head(part, training=False)))
+        else:
+            head = member.head
+            ask = tf.function(
+                lambda x, upper=upper, head=head: head(
+                    pool(upper(x, training=False), network.pooling), training=False
+                ),
+                input_signature=[tf.TensorSpec([None, *split.maps[0].shape[1:]], tf.float32)],
+                autograph=False,
+            )
+            for start in range(0, len(split), batch):
+                part = np.asarray(split.maps[0][start : start + batch], np.float32)
+                rows.append(ask(part).numpy())
+                step(f"validate member {i + 1}", min(start + batch, len(split)), len(split))
+        logits.append(np.concatenate(rows).astype(np.float32))
+    stacked = np.stack(logits, axis=1)
+    return Answers(stacked, member_probabilities(stacked))
+
+
+def write_predictions(
+    file: Path, records: Records, answers: Answers, fixed: Calibrated, of: Task
+) -> None:
+    """Writes answers in the columns of components.scorer.table."""
+    pathogens = records.pathogen.tolist()
+    columns = {
+        **{name: values.tolist() for name, values in records.columns().items()},
+        "label": [of.label(name) for name in pathogens],
+        "positive": [of.is_positive(name) for name in pathogens],
+        "score": fixed.score.tolist(),
+        "probabilities": fixed.probabilities.tolist(),
+        "raw": fixed.raw.tolist(),
+        "members": answers.members.reshape(len(records), -1).tolist(),
+    }
+    table.write(file, iter([columns]))
+
+
+def summary_text(network: Network) -> str:
+    """Layers of the frozen part, of what learned, and of the head, as Keras prints them."""
+    lines: list[str] = []
+    first = network.members[0]
+    for model in (network.lower, first.upper, first.head):
+        if model is not None:
+            model.summary(
+                print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True
+            )
+    lines.append(f"members of the ensemble: {len(network.members)}")
+    return "\n".join(lines) + "\n"

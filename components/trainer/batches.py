@@ -1,0 +1,63 @@
+"""Batches for training: rows of memory-mapped features, in an order that depends on seed and epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Images that training may use, as rows of arrays.
+
+    Attributes:
+      views: view -> [n, ...], any float type, may be memory-mapped; view 0 is the image itself.
+      targets: float32 [n, classes].
+      weights: float32 [n], in the loss.
+      rows: int64 [m], the rows that have a place in the task.
+    """
+
+    views: tuple[np.ndarray, ...]
+    targets: np.ndarray
+    weights: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch."""
+        return -(-len(self.rows) // batch_size)
+
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """Every image once, one of its views each, in random order.
+
+        The order depends on `seed` and `epoch` alone, so that a run that goes on after a kill sees
+        what it would have seen.
+        """
+        rng = np.random.default_rng((seed, epoch))
+        order = self.rows[rng.permutation(len(self.rows))]
+        view = rng.integers(0, len(self.views), len(order))
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            yield (
+                self.gather(chosen, view[start : start + batch_size]),
+                self.targets[chosen],
+                self.weights[chosen],
+            )
+
+    def gather(self, rows: np.ndarray, view: np.ndarray) -> np.ndarray:
+        """Rows of chosen views, in the type of the store."""
+        out = np.empty((len(rows), *self.views[0].shape[1:]), self.views[0].dtype)
+        for number in np.unique(view):
+            at = np.flatnonzero(view == number)
+            out[at] = self.views[number][rows[at]]
+        return out
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Every image itself, in order."""
+        for start in range(0, len(self.rows), batch_size):
+            chosen = self.rows[start : start + batch_size]
+            yield self.views[0][chosen], self.targets[chosen], self.weights[chosen]

@@ -1,0 +1,94 @@
+"""What is fixed on validation: temperature, operating point, abstention band."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.evaluation.calibration import fit_temperature, nll, softmax
+from components.evaluation.metrics import brier, expected_calibration_error, roc_auc
+from components.evaluation.operating_point import abstention_band, choose
+from components.evaluation.options import EvaluationOptions
+from schema.labels import Task
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Answers on validation and what was fixed on them.
+
+    Attributes:
+      raw: float64 [n, classes], mean of the members' probabilities.
+      probabilities: float64 [n, classes], after temperature.
+      score: float64 [n], probability of the positive classes together.
+      facts: `temperature`, `threshold`, `band`, `operating_point`, and `before` and `after` with
+        `ece`, `brier` (of the score) and `nll` (of the classes), on validation.
+    """
+
+    raw: np.ndarray
+    probabilities: np.ndarray
+    score: np.ndarray
+    facts: dict[str, Any]
+
+
+def member_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Logits [n, members, classes] -> probabilities of the same shape, float64."""
+    n, members, classes = logits.shape
+    return softmax(logits.reshape(n * members, classes), 1.0).reshape(n, members, classes)
+
+
+def log_of(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithm that stays finite."""
+    return np.log(np.maximum(probabilities, 1e-12))
+
+
+def calibrate(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    positive: np.ndarray,
+    of: Task,
+    options: EvaluationOptions,
+) -> Calibrated:
+    """Fixes temperature, operating point and band on validation.
+
+    The ensemble answers with the mean of its members' probabilities (Lakshminarayanan et al. 2017);
+    one temperature is fitted to that mean, not one to each member (Rahaman & Thiery 2021).
+
+    Args:
+      logits: float [n, members, classes].
+      targets: float [n, classes], compatible classes.
+      positive: int [n]: 1, 0, or -1 where it is not known.
+      of: the task.
+      options: rule of the operating point, share of abstention.
+    """
+    raw = member_probabilities(logits).mean(axis=1)
+    temperature = fit_temperature(log_of(raw), targets)
+    probabilities = softmax(log_of(raw), temperature)
+    score = np.clip(probabilities[:, list(of.positive)].sum(axis=1), 0.0, 1.0)
+    told = positive >= 0
+    point = choose(positive[told], score[told], options.operating_point)
+    band = None
+    if options.abstain > 0:
+        band = abstention_band(positive[told], score[told], point.threshold, options.abstain)
+
+    def quality(of_classes: np.ndarray) -> dict[str, float]:
+        summed = np.clip(of_classes[:, list(of.positive)].sum(axis=1), 0.0, 1.0)
+        return {
+            "ece": expected_calibration_error(positive[told], summed[told]),
+            "brier": brier(positive[told], summed[told]),
+            "nll": nll(log_of(of_classes), targets),
+        }
+
+    return Calibrated(
+        raw,
+        probabilities,
+        score,
+        {
+            "temperature": float(temperature),
+            "threshold": float(point.threshold),
+            "band": list(band) if band is not None else None,
+            "operating_point": dict(vars(point)),
+            "auc": roc_auc(positive[told], score[told]),
+            "before": quality(raw),
+            "after": quality(probabilities),
+        },
+    )

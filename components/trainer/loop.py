@@ -1,0 +1,272 @@
+"""The training loop: epochs over batches, best epoch by validation loss, checkpoints, curves.
+
+One loop serves the head and the fine-tuned network. It is not `keras.Model.fit`, because a run that
+was killed must go on with the same batches, the same optimiser state and the same best epoch; and
+because a head of a few thousand weights trains faster than `fit` starts.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.progress import Step
+from components.trainer.batches import Batch
+from components.trainer.checkpoint import Checkpoint
+from components.trainer.losses import partial_cross_entropy
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+log = logging.getLogger("pneumo.fit")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where batches come from.
+
+    Attributes:
+      epoch: epoch, counted from 0 -> its batches (x [n, ...], targets [n, classes], weights [n]).
+      steps: batches of an epoch.
+      validation: every validation image once.
+      x: shape and type of x, without the batch.
+    """
+
+    epoch: Callable[[int], Iterator[Batch]]
+    steps: int
+    validation: Callable[[], Iterator[Batch]]
+    x: "tf.TensorSpec"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train.
+
+    Attributes:
+      epochs: at most.
+      patience: epochs without a better validation loss after which it stops.
+      schedule: "constant" or "cosine" (to 0 at the end of all epochs), after `warmup`.
+      warmup: part of all steps in which the learning rate rises from 0.
+      label_smoothing: see `partial_cross_entropy`.
+      focal_gamma: see `partial_cross_entropy`.
+    """
+
+    epochs: int
+    patience: int
+    schedule: str = "constant"
+    warmup: float = 0.0
+    label_smoothing: float = 0.0
+    focal_gamma: float | None = None
+
+    def factor(self, step: int, steps: int) -> float:
+        """Factor on the learning rate at a step of all steps (Loshchilov & Hutter 2017)."""
+        rising = self.warmup * steps
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        if self.schedule == "constant":
+            return 1.0
+        done = (step - rising) / max(1.0, steps - rising)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variables that share a learning rate."""
+
+    variables: "list[keras.Variable]"
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass
+class Curves:
+    """One entry for each epoch.
+
+    Attributes:
+      values: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
+      best_epoch: counted from 1; 0 before the first.
+    """
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+    best_epoch: int = 0
+
+    def add(self, numbers: dict[str, float]) -> None:
+        """Appends an epoch."""
+        for name, value in numbers.items():
+            self.values.setdefault(name, []).append(value)
+
+    def __len__(self) -> int:
+        return len(self.values.get("val_loss", []))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **self.values,
+            "epochs": list(range(1, len(self) + 1)),
+            "best_epoch": self.best_epoch,
+        }
+
+
+def train(
+    model: "keras.Model",
+    groups: list[Group],
+    source: Source,
+    plan: Plan,
+    *,
+    what: str,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    strategy: "tf.distribute.Strategy | None" = None,
+) -> Curves:
+    """Trains in place and leaves the model at its best epoch by validation loss.
+
+    Args:
+      model: x -> logits float32 [n, classes].
+      groups: what learns, and how fast.
+      source: batches.
+      plan: epochs, schedule, loss.
+      what: for the progress line.
+      checkpoint: where the state goes after epochs; if it holds one, training goes on from there.
+      on_epoch: called with the epoch, counted from 1, and its numbers.
+      strategy: of tf.distribute; the model must have been built in its scope.
+
+    Raises:
+      ValueError: the loss is no longer a number.
+    """
+    import keras
+
+    optimizers = []
+    for group in groups:
+        optimizer = keras.optimizers.AdamW(group.learning_rate, weight_decay=group.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer.build(group.variables)
+        optimizers.append(optimizer)
+    kept = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
+    train_step, val_step = _steps(model, groups, optimizers, source, plan, strategy)
+    curves, best = Curves(), [np.asarray(v.value) for v in model.variables]
+    if checkpoint is not None and (stored := checkpoint.load()) is not None:
+        arrays, facts = stored
+        for variable, value in zip(kept, arrays[: len(kept)], strict=True):
+            variable.assign(value)
+        best = arrays[len(kept) :]
+        curves = Curves(facts["values"], facts["best_epoch"])
+        log.info("%s goes on after epoch %d", what, len(curves))
+    steps, progress = source.steps * plan.epochs, Step()
+    for epoch in range(len(curves), plan.epochs):
+        if epoch - curves.best_epoch >= plan.patience and curves.best_epoch:
+            break
+        sums = np.zeros(3)
+        for i, (x, targets, weights) in enumerate(source.epoch(epoch)):
+            at = epoch * source.steps + i
+            for group, optimizer in zip(groups, optimizers, strict=True):
+                optimizer.learning_rate = group.learning_rate * plan.factor(at, steps)
+            sums += train_step(x, targets, weights).numpy()
+            progress(what, at + 1, steps)
+        val = sum((val_step(*batch).numpy() for batch in source.validation()), np.zeros(3))
+        numbers = {
+            "loss": sums[0] / sums[2],
+            "accuracy": sums[1] / sums[2],
+            "val_loss": val[0] / val[2],
+            "val_accuracy": val[1] / val[2],
+            "learning_rate": float(np.asarray(optimizers[0].learning_rate)),
+        }
+        if not math.isfinite(numbers["loss"]) or not math.isfinite(numbers["val_loss"]):
+            raise ValueError(f"{what}: the loss is not a number in epoch {epoch + 1}; lower the "
+                             "learning rate")  # fmt: skip
+        if numbers["val_loss"] < min(curves.values.get("val_loss", [math.inf])):
+            curves.best_epoch = epoch + 1
+            best = [np.array(v.value) for v in model.variables]
+        curves.add({name: float(value) for name, value in numbers.items()})
+        if on_epoch is not None:
+            on_epoch(epoch + 1, numbers)
+        if checkpoint is not None and checkpoint.due():
+            arrays = [np.asarray(v.value) for v in kept]
+            facts = {"values": curves.values, "best_epoch": curves.best_epoch}
+            checkpoint.save([*arrays, *best], facts)
+        log.info(
+            "%s epoch %d/%d: loss %.4f, val_loss %.4f, val_accuracy %.4f",
+            what, epoch + 1, plan.epochs, numbers["loss"], numbers["val_loss"],
+            numbers["val_accuracy"],
+        )  # fmt: skip
+    for variable, value in zip(model.variables, best, strict=True):
+        variable.assign(value)
+    return curves
+
+
+def _steps(
+    model: "keras.Model",
+    groups: list[Group],
+    optimizers: "list[keras.optimizers.Optimizer]",
+    source: Source,
+    plan: Plan,
+    strategy: "tf.distribute.Strategy | None",
+) -> tuple[Any, Any]:
+    """Traced functions: batch -> float32 [3], sums of loss and of right answers, and images."""
+    import tensorflow as tf
+
+    batch_of = [
+        tf.TensorSpec([None, *source.x.shape], source.x.dtype),
+        tf.TensorSpec([None, model.output_shape[-1]], tf.float32),
+        tf.TensorSpec([None], tf.float32),
+    ]
+
+    def sums(logits: "tf.Tensor", targets: "tf.Tensor", loss: "tf.Tensor") -> "tf.Tensor":
+        hit = tf.gather(targets, tf.argmax(logits, axis=-1), axis=1, batch_dims=1)
+        count = tf.cast(tf.shape(targets)[0], tf.float32)
+        return tf.stack([tf.reduce_sum(loss), tf.reduce_sum(hit), count])
+
+    def learn(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
+        images = tf.cast(tf.shape(x)[0], tf.float32)
+        if strategy is not None:
+            x, targets, weights = (_share(whole) for whole in (x, targets, weights))
+        variables = [v.value for group in groups for v in group.variables]
+        with tf.GradientTape() as tape:
+            logits = model(tf.cast(x, tf.float32), training=True)
+            loss = weights * partial_cross_entropy(
+                targets,
+                logits,
+                label_smoothing=plan.label_smoothing,
+                focal_gamma=plan.focal_gamma,
+            )
+            # Divided by the images of all replicas: the optimiser sums their gradients.
+            total = tf.reduce_sum(loss) / images
+            if model.losses:
+                total += tf.add_n(model.losses) / _replicas(strategy)
+        gradients = tape.gradient(total, variables)
+        at = 0
+        for group, optimizer in zip(groups, optimizers, strict=True):
+            optimizer.apply(gradients[at : at + len(group.variables)], group.variables)
+            at += len(group.variables)
+        return sums(logits, targets, loss)
+
+    @tf.function(input_signature=batch_of, autograph=False)
+    def train_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
+        if strategy is None:
+            return learn(x, targets, weights)
+        parts = strategy.run(learn, (x, targets, weights))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
+
+    @tf.function(input_signature=batch_of, autograph=False)
+    def val_step(x: "tf.Tensor", targets: "tf.Tensor", _: "tf.Tensor") -> "tf.Tensor":
+        logits = model(tf.cast(x, tf.float32), training=False)
+        return sums(logits, targets, partial_cross_entropy(targets, logits))
+
+    return train_step, val_step
+
+
+def _share(whole: "tf.Tensor") -> "tf.Tensor":
+    """The part of a batch that this replica learns from."""
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    number, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+    n = tf.shape(whole)[0]
+    return whole[n * number // replicas : n * (number + 1) // replicas]
+
+
+def _replicas(strategy: "tf.distribute.Strategy | None") -> float:
+    return float(strategy.num_replicas_in_sync) if strategy is not None else 1.0

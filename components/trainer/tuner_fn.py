@@ -1,0 +1,77 @@
+"""What the Tuner node runs: many heads on the same embedded features."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.embedder.store import read
+from components.trainer.fit import fit_head
+from components.trainer.head import select
+from components.trainer.network import moments
+from components.trainer.options import TunerOptions
+from components.trainer.run_fn import Job, rows_of, tuned_values
+
+if TYPE_CHECKING:
+    import keras_tuner
+    from tfx.components.tuner.component import TunerFnResult
+    from tfx.v1.components import FnArgs
+
+
+def space(options: TunerOptions) -> "keras_tuner.HyperParameters":
+    """The space that is searched; the sizes of dense layers are written as 256-64."""
+    import keras_tuner
+
+    found = keras_tuner.HyperParameters()
+    found.Choice("dense", ["-".join(str(size) for size in sizes) for sizes in options.dense])
+    found.Choice("dropout", list(options.dropout))
+    found.Float("learning_rate", *options.learning_rate, sampling="log")
+    found.Float("weight_decay", *options.weight_decay, sampling="log")
+    return found
+
+
+def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
+    """Entry point of the TFX Tuner.
+
+    `custom_config` is that of the Trainer and `tuner`, the options of the search. A trial trains one
+    head with the first seed and is judged by its best validation loss.
+    """
+    import keras_tuner
+    from tfx.components.tuner.component import TunerFnResult
+
+    config: dict[str, Any] = fn_args.custom_config
+    options = TunerOptions(**config["tuner"])
+    base = Job.parse(config)
+    train, val = (read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files))
+    balanced = base.training.class_weight == "balanced"
+    rows, val_rows = rows_of(train, base.of, balanced), rows_of(val, base.of, balanced=False)
+    scaling = moments(select(train.features[0], base.model.pooling))
+
+    algorithm = {
+        "random": keras_tuner.RandomSearch,
+        "bayesian": keras_tuner.BayesianOptimization,
+    }[options.algorithm]
+
+    class HeadTuner(algorithm):  # type: ignore[misc, valid-type]
+        """Trains a head where KerasTuner would build and fit a model."""
+
+        def run_trial(self, trial: "keras_tuner.engine.trial.Trial", **_: Any) -> dict[str, float]:
+            """Returns the best validation loss and its accuracy."""
+            job = Job.parse(config, tuned_values(trial.hyperparameters.values))
+            training = job.training.model_copy(update={"epochs": options.epochs})
+            _, curves = fit_head(
+                rows, val_rows, scaling, job.of, job.model, training, job.training.seeds[0]
+            )  # fmt: skip
+            at = curves.best_epoch - 1
+            return {name: curves.values[name][at] for name in ("val_loss", "val_accuracy")}
+
+    tuner = HeadTuner(
+        objective=keras_tuner.Objective("val_loss", direction="min"),
+        max_trials=options.trials,
+        seed=options.seed,
+        hyperparameters=space(options),
+        tune_new_entries=False,
+        allow_new_entries=False,
+        directory=fn_args.working_dir,
+        project_name="heads",
+        overwrite=True,
+    )
+    return TunerFnResult(tuner=tuner, fit_kwargs={})

@@ -1,0 +1,78 @@
+import json
+
+import pytest
+
+from schema import labels
+from schema.labels import PATHOGENS, TASKS, Task, custom_task
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_shipped_task_is_sound(name: str) -> None:
+    of = labels.task(name)
+    assert of.name == name
+    assert set(of.compatible) <= set(PATHOGENS)
+    assert {i for found in of.compatible.values() for i in found} == set(range(len(of.classes)))
+    assert of.positive
+    assert set(of.positive) | set(of.negative) == set(range(len(of.classes)))
+    assert of.negative
+    assert Task.from_dict(json.loads(json.dumps(of.to_dict()))) == of
+
+
+@pytest.mark.parametrize(
+    ("name", "pathogen", "label", "positive"),
+    [
+        ("binary", "normal", 0, 0),
+        ("binary", "unknown", 1, 1),
+        ("three_class", "virus", 2, 1),
+        ("three_class", "unknown", -1, 1),
+        ("two_stage", "unknown", -1, 1),
+        ("bacteria_virus", "bacteria", 1, 1),
+        ("bacteria_virus", "virus", 0, 0),
+        ("bacteria_virus", "normal", -1, -1),
+        ("bacteria_virus", "unknown", -1, -1),
+        ("binary", "no such pathogen", -1, -1),
+    ],
+)
+def test_labels(name: str, pathogen: str, label: int, positive: int) -> None:
+    of = labels.task(name)
+    assert of.label(pathogen) == label
+    assert of.is_positive(pathogen) == positive
+
+
+def test_a_custom_task_may_leave_out_and_join() -> None:
+    of = custom_task({"REST": ["normal", "virus"], "BACTERIA": ["bacteria"]}, ["BACTERIA"])
+    assert [of.label(name) for name in PATHOGENS] == [0, 1, 0, -1]
+    assert [of.is_positive(name) for name in PATHOGENS] == [0, 1, 0, -1]
+
+
+def test_a_pathogen_of_two_classes_is_a_partial_label() -> None:
+    classes = {"N": ["normal"], "B": ["bacteria", "unknown"], "V": ["virus", "unknown"]}
+    of = custom_task(classes, ["B"])
+    assert of.compatible["unknown"] == (1, 2)
+    assert of.label("unknown") == -1
+    assert of.is_positive("unknown") == -1  # B is positive, V is not
+
+
+@pytest.mark.parametrize(
+    ("classes", "positive", "message"),
+    [
+        ({}, [], "two classes or more"),
+        ({"A": ["normal"]}, ["A"], "two classes or more"),
+        ({"A": ["normal"], "B": ["flu"]}, ["B"], "names 'flu'"),
+        ({"A": ["normal"], "B": []}, ["B"], "no pathogen of its own"),
+        ({"A": ["normal"], "B": ["normal"]}, ["B"], "no pathogen of its own"),
+        ({"A": ["normal"], "B": ["virus"]}, ["C"], "'C' is not one of A, B"),
+        ({"A": ["normal"], "B": ["virus"]}, [], "some classes must be positive"),
+        ({"A": ["normal"], "B": ["virus"]}, ["A", "B"], "some classes must be positive"),
+    ],
+)
+def test_an_unsound_mapping_says_why(
+    classes: dict[str, list[str]], positive: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        custom_task(classes, positive)
+
+
+def test_an_unknown_task_lists_those_that_exist() -> None:
+    with pytest.raises(ValueError, match="bacteria_virus, binary, three_class, two_stage"):
+        labels.task("lungs")
