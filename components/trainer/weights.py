@@ -1,14 +1,20 @@
 """Finds the weights of a trunk before anything runs, and says plainly what it found."""
 
+import hashlib
+import itertools
+import logging
 import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from components.trainer.options import ModelOptions
-from components.trainer.trunks import TRUNKS, build_trunk
+from components.trainer.trunks import TRUNKS, build_network
 from schema.errors import PneumoError
 from schema.hashing import sha256_of_file
+
+log = logging.getLogger("pneumo.weights")
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,16 @@ class Weights:
       file: path of the weight file; empty when random.
       sha256: hex digest of that file; empty when random. Part of the cache key of training.
       reason: why it is random although the configuration asked for more; empty otherwise.
+      published: "yes" where the file has the digest of the ImageNet weights that Keras publishes,
+        "no" where it has another one (it may have been trained further), "unknown" where Keras
+        publishes none; empty when random.
     """
 
     kind: str
     file: str = ""
     sha256: str = ""
     reason: str = ""
+    published: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Plain strings, for JSON."""
@@ -65,11 +75,14 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
         found = _from_environment(model, Path(given).expanduser())
         if found:
             return found
-    cached = Path.home() / ".keras" / "models" / TRUNKS[model.trunk].weight_file
+    cached = _keras_cache() / TRUNKS[model.trunk].weight_file
     try:
         if not cached.is_file():
-            build_trunk(model.trunk, 224, "imagenet")
-        return Weights("imagenet", str(cached), sha256_of_file(cached))
+            # Least trouble with sizes: the MobileNets' files have the size in their name.
+            build_network(model.trunk, 224, "imagenet")
+        return _found("imagenet", model.trunk, cached)
+    except PneumoError:
+        raise  # a file is there and does not fit; nobody should take random weights for that
     except Exception as error:  # the download raises plain Exception
         line = (str(error).strip().splitlines() or [repr(error)])[0]
         line = re.sub(r" on https?://\S+:?", ":", line)[:160]
@@ -90,16 +103,46 @@ def _from_environment(model: ModelOptions, path: Path) -> Weights | None:
     return _from_path(model.trunk, path, "PNEUMO_WEIGHTS")
 
 
+def _keras_cache() -> Path:
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "models"
+
+
 def _from_path(trunk: str, path: Path, where: str) -> Weights:
     file = path / TRUNKS[trunk].weight_file if path.is_dir() else path
     if not file.is_file():
         raise PneumoError(f"weight file {file} (from {where}) does not exist; check the path")
-    check_weight_file(trunk, file)
-    return Weights("file", str(file.resolve()), sha256_of_file(file))
+    return _found("file", trunk, file)
+
+
+def _found(kind: str, trunk: str, file: Path) -> Weights:
+    """Checks a file that exists; one that has the published digest fits by that alone."""
+    published = is_published(trunk, file)
+    if published != "yes":
+        check_weight_file(trunk, file)
+    log.info(
+        "%s starts from %s; the digest that Keras publishes: %s",
+        trunk,
+        file,
+        {"yes": "the same", "no": "another one", "unknown": "not known"}[published],
+    )
+    file = file.resolve() if kind == "file" else file
+    return Weights(kind, str(file), sha256_of_file(file), published=published)
+
+
+def is_published(trunk: str, file: Path) -> str:
+    """Whether a file is the one that Keras publishes: "yes", "no" or "unknown"."""
+    expected = TRUNKS[trunk].weight_hash
+    if not expected:
+        return "unknown"
+    with file.open("rb") as stream:
+        # MD5 tells files apart here, it keeps nobody out.
+        found = hashlib.file_digest(stream, "md5" if len(expected) == 32 else "sha256")
+    return "yes" if found.hexdigest() == expected else "no"
 
 
 def check_weight_file(trunk: str, file: Path) -> None:
-    """Holds a weight file against the network, tensor by tensor, without loading it.
+    """Holds a weight file against the network, layer by layer, without loading it.
 
     Raises:
       PneumoError: not an HDF5 weight file, or its shapes are not those of the trunk without top.
@@ -109,21 +152,44 @@ def check_weight_file(trunk: str, file: Path) -> None:
     try:
         with h5py.File(file, "r") as store:
             group = store.get("model_weights", store)
-            names = [_text(name) for name in group.attrs.get("layer_names", [])]
-            shapes = sorted(
-                tuple(group[name][_text(weight)].shape)
-                for name in names
-                for weight in group[name].attrs.get("weight_names", [])
-            )
-    except (OSError, KeyError) as error:
+            layers = [
+                sorted(tuple(group[name][weight].shape) for weight in weights)
+                for name in _names(group, "layer_names")
+                if (weights := _names(group[name], "weight_names"))
+            ]
+    except (OSError, KeyError, AttributeError) as error:
         raise PneumoError(f"{file} is not a Keras weight file in HDF5 ({error})") from None
-    network = build_trunk(trunk, 224, None)
-    expected = sorted(tuple(weight.shape) for weight in network.weights)
-    if shapes != expected:
-        raise PneumoError(
-            f"{file} does not fit {trunk} without top: it holds {len(shapes)} tensors, the network "
-            f"has {len(expected)}; the right file is {TRUNKS[trunk].weight_file}"
+    # The least that every network takes: shapes of weights do not depend on it.
+    network = build_network(trunk, 96, None)
+    expected = [
+        sorted(tuple(weight.shape) for weight in layer.weights)
+        for layer in network.layers
+        if layer.weights
+    ]
+    if layers != expected:
+        where = next(
+            (i for i, pair in enumerate(zip(layers, expected, strict=False)) if pair[0] != pair[1]),
+            min(len(layers), len(expected)),
         )
+        raise PneumoError(
+            f"{file} does not fit {trunk} without top: it holds {_tensors(layers)} tensors, the "
+            f"network has {_tensors(expected)}, and layer {where + 1} of those with weights "
+            f"differs; the right file is {TRUNKS[trunk].weight_file}"
+        )
+
+
+def _tensors(layers: list[list[tuple[int, ...]]]) -> int:
+    return sum(len(layer) for layer in layers)
+
+
+def _names(group: Any, attribute: str) -> list[str]:
+    """A list of names; Keras spreads a long one over attributes name0, name1, ..."""
+    if attribute in group.attrs:
+        return [_text(name) for name in group.attrs[attribute]]
+    chunks = itertools.takewhile(
+        lambda key: key in group.attrs, (f"{attribute}{i}" for i in itertools.count())
+    )
+    return [_text(name) for key in chunks for name in group.attrs[key]]
 
 
 def _text(value: bytes | str) -> str:

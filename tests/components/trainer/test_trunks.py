@@ -1,39 +1,263 @@
+import inspect
+from pathlib import Path
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
-from components.trainer.trunks import TRUNKS, build_trunk, image_size
+from components.trainer import trunks
+from components.trainer.trunks import (
+    TRUNKS,
+    build_network,
+    build_trunk,
+    cut_points_of,
+    freeze_batch_norm,
+    image_size,
+    preprocessed,
+    split_trunk,
+)
 from tests.images import gray
 
+# The smallest of each family and the least size that it takes.
+FAMILIES = {
+    "InceptionV3": 75,
+    "VGG16": 32,
+    "Xception": 71,
+    "ResNet50": 32,
+    "ResNet50V2": 32,
+    "DenseNet121": 32,
+    "NASNetMobile": 32,
+    "MobileNet": 32,
+    "MobileNetV2": 32,
+    "MobileNetV3Small": 32,
+    "EfficientNetB0": 32,
+    "EfficientNetV2B0": 32,
+    "ConvNeXtTiny": 32,
+}
+
+
+def pixels(size: int, images: int = 2) -> np.ndarray:
+    return np.stack([gray(size, size, i) for i in range(images)])[..., None].astype(np.float32)
+
+
+def test_every_classifier_of_keras_is_in_the_table() -> None:
+    offered = {
+        name
+        for name, value in vars(keras.applications).items()
+        if inspect.isfunction(value) and "include_top" in inspect.signature(value).parameters
+    }
+    assert set(TRUNKS) == offered
+
 
 @pytest.mark.parametrize("name", sorted(TRUNKS))
-def test_trunk_equals_keras_own_recipe_on_the_rgb_copy(name: str) -> None:
-    keras.utils.set_random_seed(0)
-    trunk = build_trunk(name, 96, None)
-    image = gray(96, 96)[None, ..., None].astype(np.float32)
+def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
+    modules = [inspect.getmodule(getattr(keras.applications, name))]
+    if "V2" in name and name.startswith("ResNet"):
+        modules.append(
+            inspect.getmodule(keras.applications.ResNet50)
+        )  # it holds the hashes of both
+    source = "".join(inspect.getsource(module) for module in modules)
+    trunk = TRUNKS[name]
+    assert len(trunk.weight_hash) in (0, 32, 64)
+    assert trunk.weight_hash in source
+    assert bool(trunk.weight_hash) == (trunk.module not in ("mobilenet", "mobilenet_v2"))
+    assert callable(getattr(keras.applications, trunk.module).preprocess_input)
+    assert sum(other.weight_file == trunk.weight_file for other in TRUNKS.values()) == 1
+
+
+@pytest.mark.parametrize("name", sorted(TRUNKS))
+@pytest.mark.parametrize("kind", ["random", "black", "white", "picture"])
+def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str, kind: str) -> None:
+    size = 8
+    images = {
+        "random": np.random.default_rng(0).integers(0, 256, (2, size, size, 1)),
+        "black": np.zeros((1, size, size, 1)),
+        "white": np.full((1, size, size, 1), 255),
+        "picture": pixels(size),
+    }
+    image = images[kind].astype(np.float32)
+    plane = keras.Input((size, size, 1))
+    got = np.asarray(keras.Model(plane, preprocessed(name, plane))(image))
     rgb = np.repeat(image, 3, axis=-1)
     module = getattr(keras.applications, TRUNKS[name].module)
-    network = next(layer for layer in trunk.layers if isinstance(layer, keras.Model))
-    expected = network(module.preprocess_input(rgb.copy()), training=False)
-    got = trunk(image)
-    np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
-    assert not trunk.trainable_weights
+    # Keras goes two ways, for arrays and for tensors, which round differently by one place.
+    np.testing.assert_array_equal(got, module.preprocess_input(keras.ops.array(rgb)))
+    np.testing.assert_allclose(got, module.preprocess_input(rgb.copy()), rtol=1e-6, atol=1e-6)
+    assert got.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", sorted(TRUNKS))
-def test_weight_file_name_is_the_one_that_keras_asks_for(name: str) -> None:
-    import inspect
-
-    source = inspect.getsource(getattr(keras.applications, TRUNKS[name].module))
-    assert "notop" in TRUNKS[name].weight_file or "no_top" in TRUNKS[name].weight_file
-    stem = TRUNKS[name].weight_file.split("1.0_224")[0].removesuffix("_notop.h5")
-    assert (
-        stem.rstrip("_")
-        in inspect.getsource(
-            __import__(f"keras.src.applications.{TRUNKS[name].module}", fromlist=["x"])
-        )
-        or stem in source
+def test_vgg_sees_blue_first_with_its_mean_taken_off() -> None:
+    plane = keras.Input((1, 1, 1))
+    got = keras.Model(plane, preprocessed("VGG16", plane))(np.full((1, 1, 1, 1), 100.0))
+    np.testing.assert_allclose(
+        np.asarray(got).ravel(), [100 - 103.939, 100 - 116.779, 100 - 123.68], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(("name", "size"), FAMILIES.items())
+def test_trunk_is_keras_s_network_and_its_halves_give_the_same(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keras.utils.set_random_seed(0)
+    network = build_network(name, size, None)
+    cuts = cut_points_of(network)
+    assert cuts[0] == "input"
+    assert cuts[-1] == "top"
+    assert len(cuts) == len(set(cuts)) > 10
+    assert TRUNKS[name].cut in cuts
+    module = getattr(keras.applications, TRUNKS[name].module)
+    image = pixels(size)
+    rgb = keras.ops.array(np.repeat(image, 3, axis=-1))
+    expected = np.asarray(network(module.preprocess_input(rgb), training=False))
+    assert expected.std() > 0
+    assert expected.ndim == 4
+    # One network for all cuts: building takes longest.
+    monkeypatch.setattr(trunks, "build_network", lambda *_: network)
+    tolerance = 1e-5 * np.abs(expected).max()
+    for cut in ("input", cuts[len(cuts) // 3], "default"):
+        lower, upper = split_trunk(name, size, None, cut)
+        assert upper is not None
+        at_cut = lower(image)
+        assert at_cut.dtype == np.float32
+        assert len(at_cut.shape) == 4
+        np.testing.assert_allclose(np.asarray(upper(at_cut)), expected, atol=tolerance)
+        assert not lower.trainable_variables
+        kept = {id(variable) for variable in lower.variables}
+        assert not kept & {id(variable) for variable in upper.variables}
+        network.trainable = True  # `lower` froze its share of the one network
+        if cut == "input":
+            assert all("normalization" in v.path for v in lower.variables)
+            assert len(upper.trainable_variables) == len(network.trainable_variables)
+    trunk = build_trunk(name, size, None)
+    np.testing.assert_array_equal(np.asarray(trunk(image)), expected)
+    # Dropout and batch statistics stay off in a frozen trunk, whatever the caller says.
+    np.testing.assert_array_equal(np.asarray(trunk(image, training=True)), expected)
+    assert not trunk.trainable_variables
+
+
+def test_any_layer_that_everything_passes_may_be_a_cut() -> None:
+    lower, upper = split_trunk("VGG16", 32, None, "block5_conv3")
+    assert upper is not None
+    assert not upper.variables  # pooling alone is left
+    assert upper(lower(pixels(32))).shape == (2, 1, 1, 512)
+
+
+@pytest.mark.parametrize("cut", ["conv4_block6_1_conv", "nonsense", "", "add_99"])
+def test_what_is_no_cut_is_one_line_with_those_that_are(cut: str) -> None:
+    with pytest.raises(ValueError, match=rf"ResNet50 cannot be cut at '{cut}'.*conv4_block6_out"):
+        split_trunk("ResNet50", 32, None, cut)
+
+
+def test_a_size_below_the_least_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 71"):
+        build_trunk("Xception", 70, None)
+
+
+def test_a_second_trunk_of_the_process_has_the_same_cuts_and_its_own_variables() -> None:
+    halves = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        halves.append(split_trunk("Xception", 71, None, "default"))
+    (lower, upper), (other_lower, other) = halves
+    assert upper is not None
+    assert other is not None
+    image = pixels(71)
+    assert lower.output_shape == (None, 5, 5, 728)  # block 12 ends; block 13 halves the map
+    assert upper.layers[1].name == other.layers[1].name == "block13_sepconv1_act"
+    before = np.asarray(upper(lower(image)))
+    np.testing.assert_array_equal(np.asarray(other(other_lower(image))), before)
+    for variable in other.trainable_variables:
+        variable.assign(variable * 0)
+    np.testing.assert_array_equal(np.asarray(upper(lower(image))), before)
+    assert not np.asarray(other(other_lower(image))).any()
+
+
+def test_batch_norm_learns_unless_it_is_frozen() -> None:
+    lower, upper = split_trunk("ResNet50V2", 32, None, "conv5_block2_out")
+    assert upper is not None
+    at_cut = lower(pixels(32, 8))
+    moving = [v for v in upper.non_trainable_variables if "moving_mean" in v.path]
+    before = [np.asarray(v) for v in moving]
+    assert moving
+    upper(at_cut, training=False)
+    assert all(np.array_equal(a, v) for a, v in zip(before, moving, strict=True))
+    trained = np.asarray(upper(at_cut, training=True))
+    assert not any(np.array_equal(a, v) for a, v in zip(before, moving, strict=True))
+    after = [np.asarray(v) for v in moving]
+    count = len(upper.trainable_variables)
+    frozen = freeze_batch_norm(upper)
+    assert frozen == len(moving)
+    assert len(upper.trainable_variables) == count - 2 * frozen
+    exact = np.asarray(upper(at_cut, training=False))
+    np.testing.assert_array_equal(np.asarray(upper(at_cut, training=True)), exact)
+    assert not np.allclose(trained, exact)
+    assert all(np.array_equal(a, v) for a, v in zip(after, moving, strict=True))
+
+
+def test_freezing_reaches_nested_networks() -> None:
+    _, upper = split_trunk("NASNetMobile", 32, None, "default")
+    assert upper is not None
+    assert freeze_batch_norm(upper) > 10
+    assert not any("gamma" in v.path for v in upper.trainable_variables)
+
+
+def test_bfloat16_computes_low_and_hands_over_float32() -> None:
+    policy = keras.config.dtype_policy()
+    keras.utils.set_random_seed(0)
+    exact, exact_upper = split_trunk("VGG16", 32, None, "block3_pool")
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        lower, upper = split_trunk("VGG16", 32, None, "block3_pool")
+        plane = keras.Input((1, 1, 1))
+        scaled = preprocessed("VGG16", plane)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert scaled.dtype == "float32"
+    assert upper is not None
+    assert exact_upper is not None
+    at_cut, expected = np.asarray(lower(pixels(32))), np.asarray(exact(pixels(32)))
+    assert at_cut.dtype == np.float32
+    assert not np.array_equal(at_cut, expected)
+    assert np.abs(at_cut - expected).max() < 0.05 * expected.std()
+    got = np.asarray(keras.ops.cast(upper(at_cut), "float32"))
+    assert np.abs(got - np.asarray(exact_upper(expected))).max() < 0.05
+
+
+def test_efficientnet_file_by_path_is_the_network_that_keras_calls_imagenet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras adds a layer of scaling for weights="imagenet", and none for the same file's path."""
+    from keras.src.utils import file_utils
+
+    size, name = 32, "EfficientNetB0"
+    network = build_network(name, size, None)
+    normalization = next(x for x in network.layers if isinstance(x, keras.layers.Normalization))
+    normalization.adapt_mean.assign([0.485, 0.456, 0.406])
+    normalization.adapt_variance.assign([0.229, 0.224, 0.225])
+    file = legacy_file(network, tmp_path / TRUNKS[name].weight_file)
+    monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(file))
+    published = build_trunk(name, size, "imagenet")
+    ours = build_trunk(name, size, str(file))
+    expected = np.asarray(published(pixels(size)))
+    got = np.asarray(ours(pixels(size)))
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+    plain = keras.applications.EfficientNetB0(
+        include_top=False, weights=str(file), input_shape=(size, size, 3)
+    )
+    wrong = np.asarray(plain(np.repeat(pixels(size), 3, axis=-1)))
+    assert np.abs(wrong - expected).max() > 0.1 * np.abs(expected).max()
+
+
+def legacy_file(network: Any, file: Path) -> Path:
+    """Weights in the layout in which Keras publishes them."""
+    import h5py
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    with h5py.File(file, "w") as store:
+        save_weights_to_hdf5_group(store, network)
+    return file
 
 
 @pytest.mark.parametrize(("wanted", "size"), [(None, 299), (64, 64)])

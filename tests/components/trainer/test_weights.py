@@ -1,3 +1,5 @@
+import dataclasses
+import hashlib
 from pathlib import Path
 
 import keras
@@ -35,7 +37,11 @@ def options(**changes: str) -> ModelOptions:
 
 def test_a_file_is_found_checked_and_loaded(weight_file: Path) -> None:
     weights = resolve_weights(options(weights=str(weight_file)))
-    assert weights == Weights("file", str(weight_file.resolve()), sha256_of_file(weight_file))
+    assert weights == Weights(
+        "file", str(weight_file.resolve()), sha256_of_file(weight_file), published="unknown"
+    )
+    assert Weights(**weights.to_dict()) == weights
+    assert all(isinstance(value, str) for value in weights.to_dict().values())
     assert weights.notice(NAME) == ""
     keras.utils.set_random_seed(1)
     other = build_trunk(NAME, 96, None).get_weights()
@@ -53,9 +59,76 @@ def test_a_folder_is_searched_for_the_name_that_keras_uses(weight_file: Path) ->
     assert resolve_weights(options(), environment=str(weight_file)) == found
 
 
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_a_file_with_the_published_digest_needs_no_network(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / TRUNKS[NAME].weight_file
+    file.write_bytes(b"stands for the published weights")
+    digest = hashlib.new(algorithm, file.read_bytes()).hexdigest()
+    monkeypatch.setitem(TRUNKS, NAME, dataclasses.replace(TRUNKS[NAME], weight_hash=digest))
+    assert resolve_weights(options(weights=str(file))).published == "yes"
+    file.write_bytes(b"one byte less")
+    with pytest.raises(PneumoError, match="not a Keras weight file"):
+        resolve_weights(options(weights=str(file)))
+
+
+def test_a_file_that_was_trained_further_is_taken_and_told_apart(
+    weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TRUNKS, NAME, dataclasses.replace(TRUNKS[NAME], weight_hash="0" * 32))
+    assert resolve_weights(options(weights=str(weight_file))).published == "no"
+
+
+def test_keras_s_cache_is_used_and_checked(
+    weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    cached = tmp_path / "models" / TRUNKS[NAME].weight_file
+    cached.write_bytes(weight_file.read_bytes())
+    found = resolve_weights(options(), environment="")
+    assert (found.kind, found.file) == ("imagenet", str(cached))
+    cached.write_bytes(b"half a download")
+    for policy in ("stop", "random"):  # a broken file is no missing file
+        with pytest.raises(PneumoError, match="not a Keras weight file"):
+            resolve_weights(options(on_missing=policy), environment="")
+
+
+def test_names_that_keras_spread_over_several_attributes_are_read(
+    weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of a thousand layers, such as NASNetLarge, are stored so."""
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    monkeypatch.setattr(legacy_h5_format, "HDF5_OBJECT_HEADER_LIMIT", 300)
+    file = tmp_path / "spread.h5"
+    network = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(96, 96, 3)
+    )
+    with h5py.File(file, "w") as store:
+        legacy_h5_format.save_weights_to_hdf5_group(store, network)
+        assert "layer_names" not in store.attrs
+        assert "layer_names1" in store.attrs
+    assert resolve_weights(options(weights=str(file))).kind == "file"
+
+
+def test_layers_in_another_order_are_refused(tmp_path: Path, weight_file: Path) -> None:
+    """Keras loads by place: the same shapes in another order would land in the wrong layers."""
+    import h5py
+
+    file = tmp_path / "turned.h5"
+    file.write_bytes(weight_file.read_bytes())
+    with h5py.File(file, "a") as store:
+        store.attrs["layer_names"] = store.attrs["layer_names"][::-1]
+    with pytest.raises(PneumoError, match=r"does not fit MobileNetV2.*layer 1 "):
+        resolve_weights(options(weights=str(file)))
+
+
 def test_random_says_so() -> None:
     weights = resolve_weights(options(weights="random"))
-    assert weights.kind == "random"
+    assert (weights.kind, weights.published) == ("random", "")
     assert "RANDOM WEIGHTS" in weights.notice(NAME)
 
 
