@@ -63,7 +63,13 @@ def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
     metrics = [metric(name) for name in names]
     metrics += [
         tfma.MetricConfig(class_name=name)
-        for name in ("ExampleCount", "MeanLabel", "MeanPrediction", "Calibration")
+        for name in (
+            "ExampleCount",
+            "WeightedExampleCount",
+            "MeanLabel",
+            "MeanPrediction",
+            "Calibration",
+        )
     ]
     metrics += [
         tfma.MetricConfig(class_name="ConfusionMatrixPlot"),

@@ -38,11 +38,9 @@ def check(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np
     return y.astype(np.int64), p
 
 
-def confusion_matrix(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Counts int64 [C, C]: row the true class, column the class of the largest probability."""
-    y, p = check(labels, probabilities)
-    classes = p.shape[1]
-    at = y * classes + p.argmax(axis=1)
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts int64 [C, C]: row the true class, column the predicted one."""
+    at = np.asarray(labels, np.int64) * classes + np.asarray(predicted, np.int64)
     return np.bincount(at, minlength=classes**2).reshape(classes, classes)
 
 
@@ -56,6 +54,7 @@ def class_statistics(
     probabilities: np.ndarray,
     classes: tuple[str, ...] | list[str],
     pair: tuple[int, ...] = (),
+    predicted: np.ndarray | None = None,
 ) -> Statistics:
     """Prepares all numbers of several classes, as a function of weights.
 
@@ -70,6 +69,7 @@ def class_statistics(
       probabilities: float [n, C].
       classes: C names.
       pair: classes whose pairs `pairwise_auc` averages, such as the two pathogens.
+      predicted: int [n], the class that is answered; none: the most probable one.
 
     Raises:
       ValueError: see `check`.
@@ -78,10 +78,10 @@ def class_statistics(
     count = p.shape[1]
     if len(classes) != count:
         raise ValueError(f"{len(classes)} class names for {count} columns of probabilities")
-    predicted = p.argmax(axis=1)
+    called_class = p.argmax(axis=1) if predicted is None else np.asarray(predicted)
     is_true = np.eye(count)[y]
-    is_called = np.eye(count)[predicted]
-    hit = (predicted == y).astype(np.float64)
+    is_called = np.eye(count)[called_class]
+    hit = (called_class == y).astype(np.float64)
     rest = [RankedAuc(y == c, p[:, c]) for c in range(count)]
     pairs: dict[tuple[int, int], tuple[np.ndarray, RankedAuc]] = {}
     for i in range(count):
@@ -127,9 +127,12 @@ def class_metrics(
     probabilities: np.ndarray,
     classes: tuple[str, ...] | list[str],
     pair: tuple[int, ...] = (),
+    predicted: np.ndarray | None = None,
 ) -> dict[str, float]:
     """The numbers of `class_statistics` on the data as they are; all NaN without images."""
-    found = class_statistics(labels, probabilities, classes, pair)(np.ones((1, len(labels))))
+    found = class_statistics(labels, probabilities, classes, pair, predicted)(
+        np.ones((1, len(labels)))
+    )
     return {name: float(value[0]) for name, value in found.items()}
 
 
@@ -180,11 +183,10 @@ def clustered_bootstrap_of(
 
 
 def class_shares(
-    labels: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...] | list[str]
+    labels: np.ndarray, predicted: np.ndarray, classes: tuple[str, ...] | list[str]
 ) -> dict[str, np.ndarray]:
     """Which images each share of `class_statistics` counts, for `clustered_bootstrap_of`."""
-    y, p = check(labels, probabilities)
-    called = p.argmax(axis=1)
+    y, called = np.asarray(labels), np.asarray(predicted)
     found = {"class_accuracy": np.ones(len(y), bool)}
     for c, name in enumerate(classes):
         found[f"recall/{name}"] = y == c

@@ -5,6 +5,7 @@ task) are left out everywhere.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -191,6 +192,25 @@ def decide(
     if band is not None:
         called = np.where((s >= band[0]) & (s < band[1]), REFER, called)
     return called.astype(np.int64)
+
+
+def predicted_class(
+    probabilities: np.ndarray, scores: np.ndarray, positive: Sequence[int], threshold: float
+) -> np.ndarray:
+    """The most probable class on the side of the threshold that the score is on, int64 [n].
+
+    As the served model answers: the class never contradicts the decision.
+
+    Args:
+      probabilities: float [n, C].
+      scores: float [n].
+      positive: indices of the positive classes.
+      threshold: of the score.
+    """
+    p = np.asarray(probabilities, np.float64)
+    side = np.isin(np.arange(p.shape[1]), list(positive))
+    allowed = side[None] == (np.asarray(scores) >= threshold)[:, None]
+    return np.where(allowed, p, -1.0).argmax(axis=1).astype(np.int64)
 
 
 def _known(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

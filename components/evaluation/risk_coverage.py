@@ -8,15 +8,15 @@ import numpy as np
 def risk_coverage(correct: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Error among the most confident images, for each share of images that is answered.
 
-    Geifman & El-Yaniv (2017, NeurIPS). Images of equal confidence are taken together, so that their
-    order in the file does not matter.
+    Geifman & El-Yaniv (2017, NeurIPS). Among images of equal confidence the risk is what a random
+    order would give on average, so that their order in the file does not matter.
 
     Args:
       correct: bool [n], which answers are right.
       confidence: float [n], larger is surer.
 
     Returns:
-      coverage [k] rising to 1, and risk [k]; empty without images.
+      coverage 1/n, 2/n ... 1 and risk, float64 [n] each; empty without images.
 
     Raises:
       ValueError: lengths differ, or a confidence is not a number.
@@ -30,20 +30,19 @@ def risk_coverage(correct: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarr
         return np.empty(0), np.empty(0)
     order = np.argsort(-sure, kind="stable")
     last = np.append(np.flatnonzero(np.diff(sure[order])), len(sure) - 1)
-    answered = last + 1
-    return answered / len(right), np.cumsum(~right[order])[last] / answered
+    at = np.append(0, last + 1)
+    errors = np.append(0, np.cumsum(~right[order])[last])
+    answered = np.arange(1, len(right) + 1)
+    return answered / len(right), np.interp(answered, at, errors) / answered
 
 
 def aurc(correct: np.ndarray, confidence: np.ndarray) -> float:
     """Area under the risk-coverage curve: the mean risk over coverages 1/n, 2/n ... 1.
 
-    Within a tie the risk is that of the tie's end. 0 is best; the error rate itself is what a
-    confidence that knows nothing gets.
+    0 is best; a confidence that knows nothing gets the error rate itself.
 
     Returns:
       NaN without images.
     """
-    coverage, risk = risk_coverage(correct, confidence)
-    if not len(risk):
-        return math.nan
-    return float((np.diff(coverage, prepend=0.0) * risk).sum())
+    _, risk = risk_coverage(correct, confidence)
+    return float(risk.mean()) if len(risk) else math.nan

@@ -1,21 +1,44 @@
-"""Which blessed model is the baseline of a candidate."""
+"""Which blessed model is the one to beat."""
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tfx import types
 from tfx.dsl.components.common import resolver
+from tfx.utils import path_utils
 
 if TYPE_CHECKING:
     import ml_metadata
 
+ABOUT = Path("assets.extra") / "pneumo.json"
+
+
+def same_kind(model: types.Artifact) -> tuple[str, str] | None:
+    """What must agree for two models to be compared: name of the configuration, and the task.
+
+    Returns:
+      None where the model does not tell, as one that was removed from the disk.
+    """
+    file = Path(path_utils.serving_model_path(model.uri)) / ABOUT
+    try:
+        facts: dict[str, Any] = json.loads(file.read_text())
+        return str(facts["name"]), json.dumps(facts["task"], sort_keys=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
 
 class BlessedBeforeStrategy(resolver.ResolverStrategy):
-    """Resolves the latest blessed model that is older than the candidate.
+    """Resolves the latest blessed model of the same kind that is older than the candidate.
 
     TFX's LatestBlessedModelStrategy would find, on a second run of an unchanged pipeline, the
-    candidate itself: it would be compared with itself, and Evaluator and Pusher would run again.
+    candidate itself: it would be compared with itself, and all that follows would run again.
     Looking only at models before the candidate gives the same answer on every run, so that an
     unchanged run is answered from the cache.
+
+    One store holds the models of several configurations and tasks; only those of the candidate's
+    own count. Only the Gate's word counts as a blessing (`gate` is 1), and of several on one model
+    the latest: the Evaluator's own blessing knows bounds alone.
 
     Inputs: `model` and `model_blessing` (all of this pipeline), `candidate` (of this run).
     """
@@ -27,22 +50,33 @@ class BlessedBeforeStrategy(resolver.ResolverStrategy):
     ) -> dict[str, list[types.Artifact]] | None:
         """Returns at most one model with its blessing; the candidate is handed through."""
         candidates = input_dict["candidate"]
-        newest = max((artifact.id for artifact in candidates), default=0)
-        blessing_of = {
+        none: list[types.Artifact] = []
+        found = {"model": none, "model_blessing": none, "candidate": candidates}
+        if not candidates:
+            return found
+        candidate = max(candidates, key=lambda artifact: artifact.id)
+        kind = same_kind(candidate)
+        verdicts = {
             blessing.get_int_custom_property("current_model_id"): blessing
-            for blessing in input_dict.get("model_blessing", [])
-            if blessing.get_int_custom_property("blessed") == 1
+            for blessing in sorted(input_dict.get("model_blessing", []), key=lambda b: b.id)
+            if blessing.get_int_custom_property("gate") == 1
         }
-        older = [
-            model
-            for model in input_dict.get("model", [])
-            if model.id < newest and model.id in blessing_of
-        ]
-        if not older:
-            return {"model": [], "model_blessing": [], "candidate": candidates}
-        best = max(older, key=lambda model: model.id)
-        return {
-            "model": [best],
-            "model_blessing": [blessing_of[best.id]],
-            "candidate": candidates,
-        }
+        older = sorted(
+            (
+                model
+                for model in input_dict.get("model", [])
+                if model.id < candidate.id
+                and model.id in verdicts
+                and verdicts[model.id].get_int_custom_property("blessed") == 1
+            ),
+            key=lambda model: model.id,
+            reverse=True,
+        )
+        for model in older if kind is not None else []:
+            if same_kind(model) == kind:
+                return {
+                    "model": [model],
+                    "model_blessing": [verdicts[model.id]],
+                    "candidate": candidates,
+                }
+        return found

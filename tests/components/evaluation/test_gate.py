@@ -1,4 +1,4 @@
-"""The gate as TFX's Evaluator applies it, on models whose scores are known."""
+"""TFMA through TFX's Evaluator on a model whose scores are known, and what is read back."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,9 @@ from tfx.components.evaluator.executor import Executor
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.evaluation.eval_config import eval_config
-from components.evaluation.options import EvaluationOptions, GateRule
-from components.report.gather import gate_rules, tfma_metrics
+from components.evaluation.options import EvaluationOptions
+from components.evaluation.tfma_results import tfma_metrics, tfma_rules
+from components.gate.executor import second_opinion
 from pipeline.pipeline import SCHEMA_FILE
 from schema import features as f
 from tests import records
@@ -35,33 +36,24 @@ class Known(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def labels(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Bacteria is positive, normal negative; a virus has no place in this task."""
         spec = {f.PATHOGEN: tf.io.FixedLenFeature([], tf.string)}
         pathogen = tf.io.parse_example(serialized, spec)[f.PATHOGEN]
-        return {f.LABEL: tf.cast(pathogen != "normal", tf.int64)}
+        return {
+            f.LABEL: tf.cast(pathogen == "bacteria", tf.int64),
+            f.WEIGHT: tf.cast(pathogen != "virus", tf.float32),
+        }
 
 
-def model(folder: Path, slope: float, number: int) -> standard_artifacts.Model:
-    known = Known(slope)
-    tf.saved_model.save(
-        known,
-        str(folder / "Format-Serving"),
-        signatures={"examples": known.examples, "labels": known.labels},
-    )
-    artifact = standard_artifacts.Model()
-    artifact.uri, artifact.id = str(folder), number
-    return artifact
-
-
-def evaluate(
-    folder: Path, gate: dict[str, GateRule], candidate: float, baseline: float | None
-) -> tuple[bool, str]:
-    """Runs the Evaluator; returns whether it blessed, and the folder of the evaluation."""
+def evaluate(folder: Path, options: EvaluationOptions, slope: float) -> dict[str, list[Any]]:
+    """Runs the Evaluator; returns its outputs."""
     split = folder / "examples" / "Split-test"
     split.mkdir(parents=True)
-    options = tf.io.TFRecordOptions(compression_type="GZIP")
-    with tf.io.TFRecordWriter(str(split / "data_tfrecord-00000-of-00001.gz"), options) as out:
+    gzip = tf.io.TFRecordOptions(compression_type="GZIP")
+    with tf.io.TFRecordWriter(str(split / "data_tfrecord-00000-of-00001.gz"), gzip) as out:
         for i in range(24):
             pathogen = ("normal", "bacteria", "virus")[i % 3]
+            # Viruses would all be false alarms if they counted.
             mean = 100.0 + i if pathogen == "normal" else 150.0 + i
             row = records.values(FORMS["png_gray"](), pathogen, f"p{i}-1", **{f.STATS_MEAN: mean})
             out.write(records.example(row))
@@ -72,63 +64,65 @@ def evaluate(
     schema.uri = str(folder / "schema")
     Path(schema.uri).mkdir()
     (Path(schema.uri) / "schema.pbtxt").write_text(SCHEMA_FILE.read_text())
-    inputs: dict[str, list[Any]] = {
-        "examples": [examples],
-        "schema": [schema],
-        "model": [model(folder / "candidate", candidate, 2)],
-    }
-    if baseline is not None:
-        inputs["baseline_model"] = [model(folder / "baseline", baseline, 1)]
+    known, model = Known(slope), standard_artifacts.Model()
+    model.uri, model.id = str(folder / "model"), 2
+    tf.saved_model.save(
+        known,
+        str(folder / "model" / "Format-Serving"),
+        signatures={"examples": known.examples, "labels": known.labels},
+    )
     evaluation, blessing = standard_artifacts.ModelEvaluation(), standard_artifacts.ModelBlessing()
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
-    config = json_format.MessageToJson(
-        eval_config(EvaluationOptions(gate=gate)), preserving_proto_field_name=True
-    )
+    config = json_format.MessageToJson(eval_config(options), preserving_proto_field_name=True)
     context = Executor.Context(beam_pipeline_args=[], tmp_dir=str(folder / "tmp"), unique_id="0")
     Executor(context).Do(
-        inputs,
+        {"examples": [examples], "schema": [schema], "model": [model]},
         {"evaluation": [evaluation], "blessing": [blessing]},
         {"eval_config": config, "example_splits": json.dumps(["test"])},
     )
-    return blessing.get_int_custom_property("blessed") == 1, evaluation.uri
+    return {"evaluation": [evaluation], "evaluator_blessing": [blessing]}
 
 
-DROP = {"auc": GateRule(min=0.0, max_drop=0.01)}
-BOTH = {"auc": GateRule(min=0.8, max_drop=0.01), "specificity": GateRule(min=0.5)}
+GATE = {"auc": {"min": 0.8}, "specificity": {"min": 0.5}}
+FIXED = {"rule": "fixed", "threshold": 0.5}
+YOUDEN = {"rule": "youden"}
 
 
 @pytest.mark.parametrize(
-    ("gate", "candidate", "baseline", "blessed", "held"),
+    ("gate", "point", "slope", "blessed", "held"),
     [
-        (BOTH, 1.0, None, True, {"auc at least": True, "specificity at least": True}),
-        (BOTH, -1.0, None, False, {"auc at least": False, "specificity at least": False}),
-        (DROP, -1.0, None, True, {"auc at least": True}),  # nothing to fall behind
-        (DROP, 1.0, 1.0, True, {"auc at least": True, "auc change": True}),
-        (DROP, 1.0, -1.0, True, {"auc at least": True, "auc change": True}),
-        (DROP, -1.0, 1.0, False, {"auc at least": True, "auc change": False}),
-        (BOTH, 1.0, 1.0, True,
-         {"auc at least": True, "auc change": True, "specificity at least": True}),
+        (GATE, FIXED, 1.0, True, {"auc": True, "specificity": True}),
+        (GATE, FIXED, -1.0, False, {"auc": False, "specificity": False}),
+        # A threshold that validation chooses is not known to TFMA: the area alone.
+        (GATE, YOUDEN, 1.0, True, {"auc": True}),
+        # Bounds that TFMA knows nothing of: no verdict.
+        ({"pairwise_auc": {"min": 0.5}}, FIXED, 1.0, None, {}),
     ],
-)  # fmt: skip
-def test_the_gate(
-    gate: dict[str, GateRule],
-    candidate: float,
-    baseline: float | None,
-    blessed: bool,
+)
+def test_the_second_opinion(
+    gate: dict[str, Any],
+    point: dict[str, Any],
+    slope: float,
+    blessed: bool | None,
     held: dict[str, bool],
     tmp_path: Path,
 ) -> None:
-    was, evaluation = evaluate(tmp_path, gate, candidate, baseline)
-    assert was is blessed
-    rules = gate_rules(evaluation)
-    shown = {
-        f"{rule['metric']} {'change' if 'change' in rule['kind'] else 'at least'}": rule["ok"]
-        for rule in rules
-    }
-    assert shown == held
-    overall = tfma_metrics(evaluation)["overall"]
-    assert overall["example_count"] == 24
-    assert overall["auc"] == pytest.approx(1.0 if candidate > 0 else 0.0, abs=1e-3)
-    for rule in rules:
-        if "change" in rule["kind"]:
-            assert rule["value"] == pytest.approx((candidate - baseline) / 2, abs=1e-3)
+    outputs = evaluate(tmp_path, EvaluationOptions(gate=gate, operating_point=point), slope)
+    opinion = second_opinion(outputs)
+    assert opinion["blessed"] is blessed
+    assert {rule["metric"]: rule["ok"] for rule in opinion["rules"]} == held
+    uri = outputs["evaluation"][0].uri
+    assert opinion["rules"] == tfma_rules(uri)
+    overall = tfma_metrics(uri)["overall"]
+    assert overall["auc"] == pytest.approx(1.0 if slope > 0 else 0.0, abs=1e-3)
+    # The viruses weigh nothing; with them the specificity would be 1/2 at best.
+    assert overall["mean_label"] == pytest.approx(0.5)
+    assert overall["weighted_example_count"] == 16
+    assert ("specificity" in overall) is (point is FIXED)
+    if point is FIXED:
+        assert overall["specificity"] == pytest.approx(1.0 if slope > 0 else 0.0)
+    assert tfma_metrics(uri)["pathogen=bacteria"]["weighted_example_count"] == 8
+
+
+def test_no_evaluator_no_opinion() -> None:
+    assert second_opinion({}) is None

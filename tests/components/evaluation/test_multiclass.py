@@ -52,7 +52,7 @@ def test_against_scikit_learn() -> None:
     every = class_metrics(labels, p, NAMES)
     names = [pair_name(NAMES, i, j) for i, j in ((0, 1), (0, 2), (1, 2))]
     assert every["pairwise_auc"] == pytest.approx(np.mean([every[name] for name in names]))
-    assert (confusion_matrix(labels, p) == sk.confusion_matrix(labels, called)).all()
+    assert (confusion_matrix(labels, called, 3) == sk.confusion_matrix(labels, called)).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -100,7 +100,7 @@ def test_missing_classes(labels: list[int], expected: dict[str, float]) -> None:
     found = class_metrics(y, p, NAMES, pair=(1, 2))
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, nan_ok=True), name
-    assert confusion_matrix(y, p).sum() == len(y)
+    assert confusion_matrix(y, y, 3).sum() == len(y)
 
 
 def test_intervals_hold_the_estimate_and_perfect_shares_have_exact_bounds() -> None:
@@ -115,7 +115,7 @@ def test_intervals_hold_the_estimate_and_perfect_shares_have_exact_bounds() -> N
     found = clustered_bootstrap_of(
         class_statistics(labels, sure, NAMES),
         groups,
-        shares=class_shares(labels, sure, NAMES),
+        shares=class_shares(labels, labels, NAMES),
         resamples=100,
         seed=0,
     )
@@ -145,3 +145,13 @@ def test_no_images_have_no_interval() -> None:
         clustered_bootstrap_of(none, np.zeros(0), seed=0)
     with pytest.raises(ValueError, match="2 class names"):
         class_statistics(np.zeros(1, int), np.ones((1, 3)), ("A", "B"))
+
+
+def test_the_answered_class_may_follow_the_operating_point() -> None:
+    labels, p = sample(200)
+    called = np.zeros(200, int)
+    found = class_metrics(labels, p, NAMES, predicted=called)
+    assert found["class_accuracy"] == pytest.approx((labels == 0).mean())
+    assert found["recall/NORMAL"] == 1.0
+    assert math.isnan(found["precision/VIRUS"])
+    assert found["macro_auc"] == class_metrics(labels, p, NAMES)["macro_auc"]

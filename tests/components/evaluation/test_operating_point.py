@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.evaluation.metrics import confusion
-from components.evaluation.operating_point import abstention_band, choose, decide
+from components.evaluation.operating_point import abstention_band, choose, decide, predicted_class
 from components.evaluation.options import OperatingPointOptions
 
 
@@ -172,3 +172,11 @@ def test_referring_the_band_raises_accuracy_on_the_rest() -> None:
     assert (called == labels)[answered].mean() > (decide(scores, 0.5) == labels).mean() + 0.02
     with pytest.raises(ValueError, match="share"):
         abstention_band(labels, scores, 0.5, 1.5)
+
+
+def test_the_class_never_contradicts_the_decision() -> None:
+    p = np.array([[0.4, 0.35, 0.25], [0.4, 0.25, 0.35], [0.7, 0.2, 0.1], [0.2, 0.3, 0.5]])
+    score = p[:, 1:].sum(axis=1)
+    assert predicted_class(p, score, (1, 2), 0.5).tolist() == [1, 2, 0, 2]
+    assert predicted_class(p, score, (1, 2), 0.7).tolist() == [0, 0, 0, 2]
+    assert predicted_class(p[:0], score[:0], (1, 2), 0.7).tolist() == []

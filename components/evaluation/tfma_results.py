@@ -1,0 +1,60 @@
+"""What TFX's Evaluator found, read back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
+    """Slice -> metric -> value, of an Evaluator's output.
+
+    The slice of everything is "overall", others are "feature=value". Values that TFMA gives as text
+    (NaN) become floats.
+    """
+    import tensorflow_model_analysis as tfma
+
+    result = tfma.load_eval_result(folder)
+    found: dict[str, dict[str, float]] = {}
+    for key, outputs in result.slicing_metrics:
+        name = ", ".join(f"{feature}={value}" for feature, value in key) or "overall"
+        values = outputs.get("", {}).get("", {})
+        found[name] = {
+            metric: float(value["doubleValue"])
+            for metric, value in values.items()
+            if "doubleValue" in value
+        }
+    return found
+
+
+def tfma_rules(folder: str) -> list[dict[str, Any]]:
+    """The absolute bounds as TFMA applied them: metric, kind of bound, bound, value, ok.
+
+    Empty where TFMA was given no bound.
+    """
+    import tensorflow_model_analysis as tfma
+
+    config = tfma.load_eval_result(folder).config
+    bounds = [
+        (json.loads(metric.config or "{}").get("name", metric.class_name), bound.threshold)
+        for spec in config.metrics_specs
+        for metric in spec.metrics
+        for bound in metric.per_slice_thresholds
+    ]
+    if not bounds or not any(Path(folder).glob("validations*")):
+        return []
+    failed = {
+        failure.metric_key.name
+        for part in tfma.load_validation_result(folder).metric_validations_per_slice
+        for failure in part.failures
+    }
+    values = tfma_metrics(folder).get("overall", {})
+    return [
+        {
+            "metric": name,
+            "kind": "at least",
+            "bound": bound.value_threshold.lower_bound.value,
+            "value": values.get(name),
+            "ok": name not in failed,
+        }
+        for name, bound in bounds
+    ]

@@ -1,0 +1,232 @@
+"""The rules of the blessing, on answers to the test split.
+
+A model is blessed when
+
+1. each absolute bound holds for the estimate on the whole test split, and
+2. it is not significantly worse than the latest blessed model of the same configuration and task,
+   on the same images, by tests that take the patient as the unit: DeLong on the area of the score,
+   McNemar on the decisions, each model at its own operating point, and for more than two classes
+   McNemar on the classes too. `alpha` is one-sided and for all tests together (Bonferroni).
+
+So noise does not refuse a model that is as good: a drop counts only where it is more than the same
+images would show by chance. Noise does not bless either: no gain over the blessed model, however it
+came about, makes up for a bound that is not kept. "Not significantly worse" is not "as good": a
+small test split sees only large drops. Each test therefore tells the drop that it would have found
+with 80 % power, and the absolute bounds are the floor under a slow decline from blessing to
+blessing, each too small to be seen.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from components.evaluation.answers import Answers
+from components.evaluation.on_split import class_numbers, score_numbers
+from components.evaluation.options import OF_CLASSES, EvaluationOptions
+from components.evaluation.paired import (
+    PairedAccuracy,
+    PairedAuc,
+    delong_clustered,
+    mcnemar_clustered,
+)
+from schema.errors import PneumoError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One absolute bound.
+
+    Attributes:
+      metric: a name of `options.GATED`.
+      kind: "at least".
+      bound: of the configuration.
+      value: on test; NaN where it is not defined, which does not keep a bound.
+      low: lower end of the 95 % interval by patient.
+      high: upper end.
+      ok: whether the estimate keeps the bound.
+    """
+
+    metric: str
+    kind: str
+    bound: float
+    value: float
+    low: float
+    high: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Test:
+    """One paired test; differences are candidate - blessed.
+
+    Attributes:
+      metric: "auc", "accuracy" or "class_accuracy".
+      method: name of the test.
+      candidate: its number on test.
+      blessed: the blessed model's number on the same images.
+      difference: candidate - blessed.
+      p_worse: one-sided p that the candidate is worse; NaN where the test is not defined.
+      alpha: level of this test.
+      detectable: the drop that this test finds with 80 % power; NaN where not known.
+      ok: whether the candidate is not significantly worse.
+      note: why the test says nothing; empty where it does.
+    """
+
+    __test__ = False  # for pytest
+
+    metric: str
+    method: str
+    candidate: float
+    blessed: float
+    difference: float
+    p_worse: float
+    alpha: float
+    detectable: float
+    ok: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the Gate says.
+
+    Attributes:
+      blessed: all rules and tests are kept.
+      rules: the absolute bounds.
+      tests: against the blessed model; empty without one.
+      failures: a line for each rule or test that was not kept.
+      notes: lines that do not decide.
+    """
+
+    blessed: bool
+    rules: list[Rule]
+    tests: list[Test]
+    failures: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; NaN and infinity become None."""
+        return _plain(asdict(self))
+
+
+def decide(candidate: Answers, blessed: Answers | None, options: EvaluationOptions) -> Decision:
+    """Applies the rules.
+
+    Args:
+      candidate: its answers on test.
+      blessed: answers of the latest blessed model on the same images; None where there is none.
+      options: bounds, level and tests.
+
+    Raises:
+      PneumoError: the two models answered other images, or another task.
+    """
+    rules = bounds(candidate, options)
+    tests = [] if blessed is None else against(candidate, blessed, options)
+    failures = [
+        f"{rule.metric} is {_say(rule.value)} on test; the gate asks for at least {rule.bound:g}"
+        for rule in rules
+        if not rule.ok
+    ]
+    failures += [
+        f"{test.metric} fell from {_say(test.blessed)} to {_say(test.candidate)} against the "
+        f"blessed model, more than chance ({test.method}: p {test.p_worse:.2g}, level "
+        f"{test.alpha:.2g})"
+        for test in tests
+        if not test.ok
+    ]
+    notes = [f"{test.metric}: {test.note}" for test in tests if test.note]
+    if blessed is None:
+        notes.append("no blessed model of this configuration and task to compare with")
+    return Decision(not failures, rules, tests, failures, notes)
+
+
+def bounds(candidate: Answers, options: EvaluationOptions) -> list[Rule]:
+    """The absolute bounds on the whole split."""
+    found = score_numbers(candidate, options.resamples, options.seed)
+    if set(options.gate) & set(OF_CLASSES):
+        found |= class_numbers(candidate, options.resamples, options.seed)
+    rules = []
+    for metric, rule in options.gate.items():
+        interval = found.get(metric)
+        value, low, high = (
+            (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
+        )
+        # A number that is not defined keeps no bound, not even 0.
+        rules.append(Rule(metric, "at least", rule.min, value, low, high, value >= rule.min))
+    return rules
+
+
+def against(candidate: Answers, blessed: Answers, options: EvaluationOptions) -> list[Test]:
+    """The paired tests.
+
+    Raises:
+      PneumoError: the two models answered other images, or another task.
+    """
+    if candidate.of != blessed.of:
+        raise PneumoError(
+            f"the blessed model answers task {blessed.of.name!r} and the candidate "
+            f"{candidate.of.name!r}; they cannot be compared"
+        )
+    if not np.array_equal(candidate.sha256, blessed.sha256):
+        raise PneumoError(
+            "the candidate and the blessed model answered other images of test; score both again"
+        )
+    wanted = options.against_blessed.tests
+    told, told_b = candidate.told(), blessed.told()
+    found: list[tuple[str, PairedAuc | PairedAccuracy]] = []
+    if "auc" in wanted:
+        found.append(
+            ("auc", delong_clustered(told.positive, told.score, told_b.score, told.patient))
+        )
+    if "accuracy" in wanted:
+        right, right_b = (a.called == a.positive for a in (told, told_b))
+        found.append(("accuracy", mcnemar_clustered(right, right_b, told.patient)))
+        if len(candidate.of.classes) > 2:
+            one, two = candidate.labelled(), blessed.labelled()
+            right, right_b = (a.predicted == a.label for a in (one, two))
+            found.append(("class_accuracy", mcnemar_clustered(right, right_b, one.patient)))
+    level = options.against_blessed.alpha / max(1, len(found))
+    return [_test(metric, pair, level) for metric, pair in found]
+
+
+def _test(metric: str, pair: PairedAuc | PairedAccuracy, level: float) -> Test:
+    from scipy.stats import norm
+
+    if isinstance(pair, PairedAuc):
+        method, se = "DeLong by patient", pair.se
+        values = pair.auc_a, pair.auc_b
+    else:
+        method = f"McNemar by patient, {pair.method}"
+        values = pair.accuracy_a, pair.accuracy_b
+        se = math.nan
+        if math.isfinite(pair.z) and pair.z:
+            se = abs(pair.difference / pair.z)
+    defined = math.isfinite(pair.p_worse)
+    return Test(
+        metric=metric,
+        method=method,
+        candidate=values[0],
+        blessed=values[1],
+        difference=pair.difference,
+        p_worse=pair.p_worse,
+        alpha=level,
+        detectable=float((norm.isf(level) + norm.isf(0.2)) * se) if se > 0 else math.nan,
+        ok=not (defined and pair.p_worse < level),
+        note="" if defined else "too few patients for a test; the bounds alone decide",
+    )
+
+
+def _say(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else "not defined"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,88 @@
+"""Made-up answers of a model, for tests."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from components.evaluation.answers import Answers
+from components.scorer import table
+from schema.labels import BINARY, Task
+
+
+def answers(
+    n: int,
+    seed: int = 0,
+    *,
+    of: Task = BINARY,
+    skill: float = 2.0,
+    members: int = 1,
+    threshold: float = 0.5,
+    band: tuple[float, float] | None = None,
+    unknown: bool = False,
+    luck: int = 0,
+) -> Answers:
+    """Answers of known skill; the same `seed` gives the same images, `luck` another model."""
+    rng = np.random.default_rng(seed)
+    kinds = np.array(["normal", "bacteria", "virus"] + (["unknown"] if unknown else []))
+    if of.label("normal") < 0:
+        kinds = kinds[1:]
+    pathogen = kinds[np.arange(n) % len(kinds)]
+    truth = np.array([rng.choice(of.compatible[name]) for name in pathogen], int)
+    common = rng.normal(0, 1, (n, 1, len(of.classes)))
+    own = np.random.default_rng([seed, luck]).normal(0, 0.4, (n, members, len(of.classes)))
+    hint = np.eye(len(of.classes))[truth].reshape(n, 1, len(of.classes))
+    raised = np.exp(skill * hint + common + own)
+    each = raised / raised.sum(axis=2, keepdims=True)
+    raw = each.mean(axis=1)
+    calm = raw ** (1 / 1.25)
+    probabilities = calm / calm.sum(axis=1, keepdims=True)
+    return Answers(
+        of=of,
+        threshold=threshold,
+        band=band,
+        temperature=1.25,
+        sha256=np.array([f"id{i}" for i in range(n)], str),
+        filename=np.array([f"test/image{i}.jpeg" for i in range(n)], str),
+        patient=np.array([f"patient{i // 2}" for i in range(n)], str),
+        pathogen=pathogen.astype(str),
+        source=np.where(pathogen == "normal", "IM", "person").astype(str),
+        height=rng.integers(300, 2000, n),
+        width=rng.integers(400, 2500, n),
+        brightness=rng.uniform(80, 160, n),
+        label=np.array([of.label(name) for name in pathogen], np.int64),
+        positive=np.array([of.is_positive(name) for name in pathogen], np.int64),
+        score=probabilities[:, list(of.positive)].sum(axis=1).clip(0, 1),
+        probabilities=probabilities,
+        raw=raw,
+        members=each,
+    )
+
+
+def store(given: Answers, folder: Path, name: str = table.FILE) -> None:
+    """Writes answers as the Scorer does."""
+    rows = {
+        "sha256": given.sha256,
+        "filename": given.filename,
+        "patient_id": given.patient,
+        "pathogen": given.pathogen,
+        "source": given.source,
+        "height": given.height,
+        "width": given.width,
+        "brightness": given.brightness,
+        "label": given.label,
+        "positive": given.positive,
+        "score": given.score,
+        "probabilities": given.probabilities,
+        "raw": given.raw,
+        "members": given.members.reshape(len(given), -1) if len(given) else given.raw,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    table.write(folder / name, iter([{key: value.tolist() for key, value in rows.items()}]))
+    facts = {
+        "task": given.of.to_dict(),
+        "threshold": given.threshold,
+        "band": given.band,
+        "temperature": given.temperature,
+    }
+    (folder / name).with_suffix(".json").write_text(json.dumps(facts))

@@ -1,0 +1,139 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from components.evaluation.metrics import roc_auc
+from components.evaluation.options import EvaluationOptions
+from components.evaluation.paired import delong_clustered
+from components.gate.decision import against, bounds, decide
+from schema.errors import PneumoError
+from schema.labels import BINARY, THREE_CLASS
+from tests.components.evaluation.given import answers
+
+
+def options(**more: object) -> EvaluationOptions:
+    return EvaluationOptions(**{"resamples": 100, "gate": {"auc": {"min": 0.6}}, **more})
+
+
+@pytest.mark.parametrize(
+    ("gate", "kept"),
+    [
+        ({"auc": 0.5}, True),
+        ({"auc": 0.999}, False),
+        ({"auc": 0.5, "sensitivity": 0.5, "specificity": 1.0}, False),
+        ({"class_accuracy": 0.5, "macro_auc": 0.5, "pairwise_auc": 0.5}, True),
+        ({"pairwise_auc": 1.0}, False),
+    ],
+)
+def test_bounds(gate: dict[str, float], kept: bool) -> None:
+    given = answers(150, of=THREE_CLASS)
+    found = decide(given, None, options(gate={k: {"min": v} for k, v in gate.items()}))
+    assert found.blessed is kept
+    assert [rule.metric for rule in found.rules] == list(gate)
+    assert (len(found.failures) == 0) is kept
+    assert found.tests == []
+    assert "no blessed model" in found.notes[0]
+    for rule in found.rules:
+        assert rule.low <= rule.value <= rule.high
+        assert rule.ok is (rule.value >= rule.bound)
+
+
+def test_a_bound_on_a_number_that_is_not_defined_is_not_kept() -> None:
+    given = answers(30)
+    ill = given.where(given.positive == 1)
+    found = decide(ill, None, options(gate={"auc": {"min": 0.0}}))
+    assert not found.blessed
+    assert math.isnan(found.rules[0].value)
+    assert "not defined" in found.failures[0]
+
+
+def test_the_tests_are_those_of_the_paired_module() -> None:
+    one, two = answers(200, luck=1), answers(200, luck=2, threshold=0.6)
+    found = {test.metric: test for test in against(one, two, options())}
+    assert set(found) == {"auc", "accuracy"}
+    expected = delong_clustered(one.positive, one.score, two.score, one.patient)
+    assert found["auc"].p_worse == expected.p_worse
+    assert found["auc"].candidate == pytest.approx(roc_auc(one.positive, one.score))
+    # Each at its own operating point.
+    right = (two.score >= 0.6) == (two.positive == 1)
+    assert found["accuracy"].blessed == pytest.approx(right.mean())
+    assert found["auc"].alpha == pytest.approx(0.025)  # two tests share 0.05
+    assert found["auc"].detectable == pytest.approx((1.95996 + 0.84162) * expected.se, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "blessed_skill", "ok"),
+    [(2.0, 2.0, True), (3.0, 1.0, True), (0.5, 3.0, False)],
+)
+@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
+def test_only_a_significant_drop_refuses(
+    of: object, candidate: float, blessed_skill: float, ok: bool
+) -> None:
+    one = answers(300, of=of, skill=candidate, luck=1)
+    two = answers(300, of=of, skill=blessed_skill, luck=2)
+    found = decide(one, two, options(gate={"auc": {"min": 0.1}}))
+    assert found.blessed is ok
+    assert {test.metric for test in found.tests} == (
+        {"auc", "accuracy"} if of is BINARY else {"auc", "accuracy", "class_accuracy"}
+    )
+    assert all(test.ok for test in found.tests) is ok
+    if not ok:
+        assert "auc fell from" in found.failures[0]
+
+
+def test_noise_does_not_refuse() -> None:
+    """Models of equal skill: of 200, about 5 % are refused, a plain comparison refuses half."""
+    refused = lower = 0
+    for seed in range(200):
+        one, two = answers(120, seed, luck=1), answers(120, seed, luck=2)
+        tests = against(one, two, options())
+        refused += not all(test.ok for test in tests)
+        lower += tests[0].difference < 0
+    assert refused <= 20
+    assert 70 <= lower <= 130
+
+
+def test_a_gain_does_not_make_up_for_a_bound() -> None:
+    one, two = answers(200, skill=2.0), answers(200, skill=0.1)
+    found = decide(one, two, options(gate={"auc": {"min": 0.999}}))
+    assert all(test.ok for test in found.tests)
+    assert not found.blessed
+
+
+def test_few_patients_leave_it_to_the_bounds() -> None:
+    one, two = answers(6, skill=9.0), answers(6, skill=-9.0)
+    same = np.where(one.positive == 1, "p", "q")
+    found = decide(replace(one, patient=same), replace(two, patient=same), options())
+    auc = found.tests[0]
+    assert auc.ok
+    assert "too few patients" in auc.note
+    assert found.blessed
+
+
+def test_the_configuration_chooses_the_tests() -> None:
+    one, two = answers(60, skill=0.0), answers(60, skill=4.0)
+    none = options(gate={"auc": {"min": 0.0}}, against_blessed={"tests": []})
+    assert decide(one, two, none).blessed
+    auc = options(against_blessed={"tests": ["auc"], "alpha": 0.01})
+    assert [(test.metric, test.alpha) for test in against(one, two, auc)] == [("auc", 0.01)]
+
+
+def test_models_that_cannot_be_compared() -> None:
+    one = answers(20)
+    with pytest.raises(PneumoError, match="other images"):
+        decide(one, one.where(np.arange(19)), options())
+    with pytest.raises(PneumoError, match="task 'three_class'"):
+        decide(one, answers(20, of=THREE_CLASS), options())
+
+
+def test_the_decision_is_json() -> None:
+    ill = answers(30)
+    ill = ill.where(ill.positive == 1)
+    told = decide(ill, ill, options()).to_dict()
+    text = json.dumps(told, allow_nan=False)
+    assert json.loads(text) == told
+    assert told["rules"][0]["value"] is None
+    assert bounds(ill, options(gate={"sensitivity": {"min": 0.1}}))[0].ok

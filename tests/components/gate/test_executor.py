@@ -1,0 +1,93 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.components.pusher import executor as pusher_executor
+from tfx.types import standard_artifacts
+
+from components.evaluation.answers import Answers
+from components.evaluation.options import EvaluationOptions
+from components.gate.executor import Executor, disagreements
+from components.scorer import table
+from components.scorer.component import Predictions
+from schema.errors import PneumoError
+from tests.components.evaluation.given import answers, store
+
+
+def run(
+    folder: Path, candidate: Answers | None, blessed: Answers | None = None, least: float = 0.6
+) -> standard_artifacts.ModelBlessing:
+    predictions, model = Predictions(), standard_artifacts.Model()
+    predictions.uri = str(folder / "predictions")
+    Path(predictions.uri).mkdir(parents=True)
+    model.uri, model.id = str(folder / "model"), 7
+    inputs: dict[str, list[Any]] = {"predictions": [predictions], "model": [model]}
+    if candidate is not None:
+        store(candidate, Path(predictions.uri))
+    if blessed is not None:
+        store(blessed, Path(predictions.uri), table.BASELINE)
+        baseline = standard_artifacts.Model()
+        baseline.uri, baseline.id = str(folder / "baseline"), 3
+        inputs["baseline_model"] = [baseline]
+    blessing = standard_artifacts.ModelBlessing()
+    blessing.uri = str(folder / "blessing")
+    options = EvaluationOptions(resamples=100, gate={"auc": {"min": least}})
+    Executor().Do(
+        inputs, {"blessing": [blessing]}, {"options": json.dumps(options.model_dump(mode="json"))}
+    )
+    return blessing
+
+
+def pusher_accepts(blessing: standard_artifacts.ModelBlessing) -> bool:
+    """What TFX's Pusher itself asks."""
+    return pusher_executor.Executor().CheckBlessing({"model_blessing": [blessing]})
+
+
+@pytest.mark.parametrize(("least", "blessed"), [(0.6, True), (0.9999, False)])
+def test_the_blessing_is_what_pusher_reads(least: float, blessed: bool, tmp_path: Path) -> None:
+    blessing = run(tmp_path, answers(90), least=least)
+    marker = "BLESSED" if blessed else "NOT_BLESSED"
+    names = sorted(path.name for path in Path(blessing.uri).iterdir())
+    assert names == sorted([marker, "decision.json"])
+    assert blessing.get_int_custom_property("blessed") == int(blessed)
+    assert blessing.get_int_custom_property("gate") == 1
+    assert blessing.get_int_custom_property("current_model_id") == 7
+    assert blessing.get_string_custom_property("current_model") == str(tmp_path / "model")
+    assert not blessing.has_custom_property("baseline_model_id")
+    assert pusher_accepts(blessing) is blessed
+    told = json.loads((Path(blessing.uri) / "decision.json").read_text())
+    assert told["blessed"] is blessed
+    assert told["tfma"] is None
+
+
+def test_against_the_blessed_model(tmp_path: Path) -> None:
+    same = answers(90)
+    blessing = run(tmp_path / "same", same, same)
+    assert blessing.get_int_custom_property("baseline_model_id") == 3
+    assert pusher_accepts(blessing)
+    worse = run(tmp_path / "worse", answers(200, skill=0.2), answers(200, skill=4.0), least=0.1)
+    assert not pusher_accepts(worse)
+    told = json.loads((Path(worse.uri) / "decision.json").read_text())
+    assert [test["metric"] for test in told["tests"] if not test["ok"]] == ["auc", "accuracy"]
+    assert len(told["failures"]) == 2
+
+
+@pytest.mark.parametrize("given", [None, answers(0)], ids=["no file", "no rows"])
+def test_no_answers_no_verdict(given: Answers | None, tmp_path: Path) -> None:
+    with pytest.raises(PneumoError, match="no answers on test"):
+        run(tmp_path, given)
+    assert not (tmp_path / "blessing").exists()
+
+
+def test_a_bound_that_tfma_sees_otherwise_is_told() -> None:
+    rules = [{"metric": "auc", "ok": True}, {"metric": "f1", "ok": False}]
+    tfma = [
+        {"metric": "auc", "value": 0.799, "ok": False},
+        {"metric": "f1", "value": 0.1, "ok": False},
+        {"metric": "precision", "value": 0.1, "ok": False},
+    ]
+    lines = disagreements({"rules": rules, "tfma": {"rules": tfma}})
+    assert len(lines) == 1
+    assert "0.799" in lines[0]
+    assert disagreements({"rules": rules, "tfma": None}) == []
