@@ -1,0 +1,221 @@
+"""Every backbone: its line of the table against Keras, then embedded, trained, exported, served.
+
+Not named test_*.py: it takes half an hour, and runs when asked for (`make test-all`).
+"""
+
+import gc
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.trainer.options import ModelOptions, TrainingOptions
+from components.trainer.trunks import TRUNKS
+from components.trainer.weights import Weights
+from schema.labels import BINARY
+from tests import records
+
+SIZE = 80  # all networks take 75 and more
+SPLITS = {"train": 16, "val": 6}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What Transform leaves to the Embedder and the Trainer.
+
+    Attributes:
+      graph: output of Transform.
+      examples: split -> pattern of transformed records.
+      images: split -> phantoms as PNG files.
+    """
+
+    graph: Path
+    examples: dict[str, str]
+    images: dict[str, list[Path]]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    import tfx.v1  # noqa: F401, I001  before TFT and TFDV
+    import apache_beam as beam
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+    from tfx_bsl.public import tfxio
+
+    from components.phantom.dataset import draw_image
+    from components.phantom.plan import cohort
+    from components.transform.preprocessing import preprocessing_fn
+    from pipeline.pipeline import SCHEMA_FILE
+
+    folder = tmp_path_factory.mktemp("site")
+    patients = iter([patient for patient, _ in cohort(5, 60)])
+    rows: dict[str, list[dict[str, Any]]] = {}
+    images: dict[str, list[Path]] = {}
+    for split, n in SPLITS.items():
+        rows[split], images[split] = [], []
+        for i in range(n):
+            patient = next(patients)
+            file = folder / f"{split}-{i}.png"
+            Image.fromarray(draw_image(5, patient, 0, 128).pixels).save(file)
+            rows[split].append(records.values(file.read_bytes(), patient.pathogen, file.stem))
+            images[split].append(file)
+        records.write(str(folder / f"{split}.tfrecord"), rows[split])
+    schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
+    source = tfxio.TFExampleRecord(
+        str(folder / "train.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
+    )
+    config = {"image_size": SIZE, "fit": "stretch"}
+    with beam.Pipeline() as pipeline, tft_beam.Context(str(folder / "tmp")):
+        raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
+        fn = raw | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, config))
+        fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+    metadata_io.write_metadata(
+        dataset_metadata.DatasetMetadata(schema), str(folder / "graph" / "metadata")
+    )
+    output = tft.TFTransformOutput(str(folder / "graph"))
+    layer, spec = output.transform_features_layer(), output.raw_feature_spec()
+    examples: dict[str, str] = {}
+    for split, of_split in rows.items():
+        file = folder / f"Split-{split}" / "transformed.gz"
+        file.parent.mkdir()
+        with tf.io.TFRecordWriter(str(file), "GZIP") as out:
+            for row in of_split:
+                parsed = tf.io.parse_example([records.example(row)], spec)
+                made = {name: value.numpy().ravel()[0] for name, value in layer(parsed).items()}
+                plain = {k: v if isinstance(v, bytes) else v.item() for k, v in made.items()}
+                out.write(records.example(plain))
+        examples[split] = f"{file.parent}/*"
+    return Site(folder / "graph", examples, images)
+
+
+@pytest.fixture(autouse=True)
+def _small_memory() -> Iterator[None]:
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_the_line_of_the_table_is_what_keras_asks_for(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The constructor itself names the file, its digest and the default size.
+
+    Only the download and the reading of the file are taken out of it.
+    """
+    from keras.src.applications import imagenet_utils
+    from keras.src.utils import file_utils
+
+    asked: dict[str, Any] = {"size": 224}  # MobileNetV3 keeps its own to itself
+    shape_of = imagenet_utils.obtain_input_shape
+
+    def shape(*args: Any, **settings: Any) -> Any:
+        asked["size"] = settings["default_size"]
+        return shape_of(*args, **settings)
+
+    def fetch(fname: str, _: str, **settings: Any) -> str:
+        asked.update(file=fname, digest=settings.get("file_hash") or "")
+        return fname
+
+    monkeypatch.setattr(imagenet_utils, "obtain_input_shape", shape)
+    monkeypatch.setattr(file_utils, "get_file", fetch)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_, **__: None)
+    # MobileNets of another size have other files; theirs is that of the default size.
+    size = TRUNKS[name].size if name.startswith("MobileNet") else SIZE
+    getattr(keras.applications, name)(
+        include_top=False, weights="imagenet", input_shape=(size, size, 3)
+    )
+    trunk = TRUNKS[name]
+    assert (asked["file"], asked["digest"]) == (trunk.weight_file, trunk.weight_hash)
+    # MobileNets take their default from the sizes that have weights.
+    assert asked["size"] == trunk.size
+
+
+@pytest.mark.parametrize("name", TRUNKS)
+def test_embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+    from components.embedder.embed import embed_split
+    from components.embedder.forward import build_forward
+    from components.evaluation.options import EvaluationOptions
+    from components.trainer.data import transformed_images
+    from components.trainer.run_fn import run_fn
+    from serving.predict import load_model, predict_files
+
+    cut = TRUNKS[name].cut
+    forward = build_forward(name, SIZE, None, cut, "float32", seed=0)
+    embedded = {}
+    for split in SPLITS:
+        folder = tmp_path / "embedded" / f"Split-{split}"
+        embed_split(
+            transformed_images([site.examples[split]], SIZE, 8),
+            forward,
+            folder,
+            split,
+            storage="float32",
+            facts={"compute": "float32"},
+        )
+        embedded[split] = [f"{folder}/*"]
+    del forward
+    training = TrainingOptions.model_validate(
+        {
+            "epochs": 1,
+            "batch_size": 8,
+            "embedding": {"storage": "float32", "batch_size": 8},
+            "fine_tune": {"epochs": 1, "batch_size": 16, "source": "cache"},
+        }
+    )
+    model_dir, run_dir = tmp_path / "model", tmp_path / "run"
+    run_fn(
+        FnArgs(
+            train_files=embedded["train"],
+            eval_files=embedded["val"],
+            transform_output=str(site.graph),
+            serving_model_dir=str(model_dir),
+            model_run_dir=str(run_dir),
+            custom_config={
+                "name": "every",
+                "model": ModelOptions(trunk=name, weights="random", image_size=SIZE).model_dump(
+                    mode="json"
+                ),
+                "training": training.model_dump(mode="json"),
+                "evaluation": EvaluationOptions().model_dump(mode="json"),
+                "weights": Weights("random").to_dict(),
+                "task": BINARY.to_dict(),
+                "image_size": SIZE,
+                "cut": cut,
+                "synthetic": True,
+                "checkpoints": str(tmp_path / "checkpoints"),
+            },
+        )
+    )
+    facts = json.loads((run_dir / "training.json").read_text())
+    assert facts["cut"] == cut
+    assert 0 < facts["parameters"]["trainable"] < facts["parameters"]["total"]
+    phases = json.loads((run_dir / "history" / "0.json").read_text())["phases"]
+    assert {phase: len(curves["loss"]) for phase, curves in phases.items()} == {
+        "head": 1,
+        "fine_tune": 1,
+    }
+    assert all(np.isfinite(curves["val_loss"]).all() for curves in phases.values())
+    # What is served is what was trained: the same images, from their files, the same answers.
+    served = list(predict_files(load_model(model_dir), site.images["val"]))
+    assert not any(answer.error for answer in served)
+    got = {Path(answer.file).stem: list(answer.probabilities.values()) for answer in served}
+    table = pq.read_table(run_dir / "val_predictions.parquet").to_pylist()
+    assert {row["filename"] for row in table} == set(got)
+    assert np.ptp([row["score"] for row in table]) > 1e-4  # or equal answers would prove little
+    for row in table:
+        assert sum(got[row["filename"]]) == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(got[row["filename"]], row["probabilities"], atol=2e-3)
