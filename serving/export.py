@@ -180,9 +180,7 @@ def _module(
     return Radiograph()
 
 
-def _answer(
-    members: "tf.Tensor", of: Task, decision: Decision
-) -> tuple["tf.Tensor", "tf.Tensor"]:
+def _answer(members: "tf.Tensor", of: Task, decision: Decision) -> tuple["tf.Tensor", "tf.Tensor"]:
     """Members' probabilities [n, m, c] -> calibrated [n, c], and the score [n]."""
     import tensorflow as tf
 

@@ -58,9 +58,7 @@ def build_forward(
     finally:
         keras.config.set_dtype_policy(policy)
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, size, size, 1], tf.uint8)], autograph=False
-    )
+    @tf.function(input_signature=[tf.TensorSpec([None, size, size, 1], tf.uint8)], autograph=False)
     def forward(pixels: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor | None"]:
         at_cut = lower(tf.cast(pixels, tf.float32), training=False)
         top = at_cut if upper is None else upper(at_cut, training=False)

@@ -61,7 +61,7 @@ class Scorer(base_component.BaseComponent):
         Args:
           examples: raw records.
           model: SavedModel of the Trainer.
-          baseline_model: the blessed model to beat, where there is one; asked about the same images.
+          baseline_model: the blessed model to beat, where there is one.
           split: which split.
           batch_size: images in one call of the model.
           code: digest of the code, so that an edit runs the node again.

@@ -89,8 +89,6 @@ def summary_text(network: Network) -> str:
     first = network.members[0]
     for model in (network.lower, first.upper, first.head):
         if model is not None:
-            model.summary(
-                print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True
-            )
+            model.summary(print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True)
     lines.append(f"members of the ensemble: {len(network.members)}")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Batches for training: rows of memory-mapped features, in an order that depends on seed and epoch."""
+"""Batches for training: rows of memory-mapped features, in an order of seed and epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

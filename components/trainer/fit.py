@@ -1,8 +1,8 @@
 """The two phases: the head on embedded features, then blocks of the trunk with it."""
 
+import contextlib
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from components.trainer.batches import Batch, Rows
 from components.trainer.checkpoint import Checkpoint
+from components.trainer.distribution import strategy_of
 from components.trainer.head import build_head, select
 from components.trainer.logs import Logs
 from components.trainer.loop import Curves, Group, Plan, Source, train
@@ -167,13 +168,12 @@ def fine_tune(
       The trunk above the cut, in float32, and the head, at the best epoch; the curves.
     """
     import keras
-    import tensorflow as tf
 
     from components.trainer.head import pool
 
     keras.utils.set_random_seed(seed)
-    strategy = tf.distribute.MirroredStrategy() if distribution == "mirrored" else None
-    with strategy.scope() if strategy else _nothing():
+    strategy = strategy_of(distribution)
+    with strategy.scope() if strategy else contextlib.nullcontext():
         policy = keras.config.dtype_policy()
         if options.compute == "bfloat16":
             keras.config.set_dtype_policy("mixed_bfloat16")
@@ -230,12 +230,6 @@ def fine_tune(
     return upper, top, curves
 
 
-class _nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
 def write_history(folder: Path, seed: int, phases: dict[str, Curves]) -> dict[str, Any]:
     """Writes `history/<seed>.json`: the curves of each phase, the last phase at the top level."""
     *_, last = phases.values()
@@ -278,8 +272,3 @@ def image_source(
         validation=lambda: batches(None),
         x=tf.TensorSpec([size, size, 1], tf.uint8),
     )
-
-
-def timed(started: float) -> float:
-    """Seconds since a moment of `time.monotonic`."""
-    return round(time.monotonic() - started, 3)

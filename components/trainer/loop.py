@@ -147,7 +147,7 @@ def train(
         optimizers.append(optimizer)
     kept = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
     train_step, val_step = _steps(model, groups, optimizers, source, plan, strategy)
-    curves, best = Curves(), [np.asarray(v.value) for v in model.variables]
+    curves, best = Curves(), [v.value.numpy() for v in model.variables]
     if checkpoint is not None and (stored := checkpoint.load()) is not None:
         arrays, facts = stored
         for variable, value in zip(kept, arrays[: len(kept)], strict=True):
@@ -172,19 +172,19 @@ def train(
             "accuracy": sums[1] / sums[2],
             "val_loss": val[0] / val[2],
             "val_accuracy": val[1] / val[2],
-            "learning_rate": float(np.asarray(optimizers[0].learning_rate)),
+            "learning_rate": float(optimizers[0].learning_rate.value.numpy()),
         }
         if not math.isfinite(numbers["loss"]) or not math.isfinite(numbers["val_loss"]):
             raise ValueError(f"{what}: the loss is not a number in epoch {epoch + 1}; lower the "
                              "learning rate")  # fmt: skip
         if numbers["val_loss"] < min(curves.values.get("val_loss", [math.inf])):
             curves.best_epoch = epoch + 1
-            best = [np.array(v.value) for v in model.variables]
+            best = [v.value.numpy() for v in model.variables]
         curves.add({name: float(value) for name, value in numbers.items()})
         if on_epoch is not None:
             on_epoch(epoch + 1, numbers)
         if checkpoint is not None and checkpoint.due():
-            arrays = [np.asarray(v.value) for v in kept]
+            arrays = [v.value.numpy() for v in kept]
             facts = {"values": curves.values, "best_epoch": curves.best_epoch}
             checkpoint.save([*arrays, *best], facts)
         log.info(

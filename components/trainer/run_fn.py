@@ -127,7 +127,9 @@ def run_fn(fn_args: "FnArgs") -> None:
         if job.from_images:
             train, val = embed_images(job, fn_args.train_files, fn_args.eval_files, Path(scratch))
         else:
-            train, val = (read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files))
+            train, val = (
+                read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files)
+            )
         lower, members, facts = _members(job, train, val, folder, fn_args)
         network = Network(lower, tuple(members), job.model.pooling)
         answers = answer(network, val)
@@ -135,7 +137,7 @@ def run_fn(fn_args: "FnArgs") -> None:
         positive = np.array([job.of.is_positive(name) for name in val.records.pathogen.tolist()])
         fixed = calibrate(answers.logits, targets, positive, job.of, job.evaluation)
         write_predictions(folder / "val_predictions.parquet", val.records, answers, fixed, job.of)
-        _tell_members(facts["members"], answers, fixed, positive, targets, job.of)
+        _tell_members(facts["members"], answers, positive, targets, job.of)
         facts |= _facts(job, train, val, network, fixed)
     (folder / "model_summary.txt").write_text(summary_text(network))
     export(
@@ -241,7 +243,6 @@ def _fingerprint(fn_args: "FnArgs") -> str:
 def _tell_members(
     told: list[dict[str, Any]],
     answers: Answers,
-    fixed: Calibrated,
     positive: np.ndarray,
     targets: np.ndarray,
     of: Task,

@@ -31,8 +31,8 @@ def space(options: TunerOptions) -> "keras_tuner.HyperParameters":
 def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     """Entry point of the TFX Tuner.
 
-    `custom_config` is that of the Trainer and `tuner`, the options of the search. A trial trains one
-    head with the first seed and is judged by its best validation loss.
+    `custom_config` is that of the Trainer and `tuner`, the options of the search. A trial trains
+    one head with the first seed and is judged by its best validation loss.
     """
     import keras_tuner
     from tfx.components.tuner.component import TunerFnResult

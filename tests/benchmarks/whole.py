@@ -125,7 +125,7 @@ def _bare(data: Path, records: Path) -> dict[str, float]:
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-        for batch in images.batch(config.training.trunk_batch_size).prefetch(1):
+        for batch in images.batch(config.training.embedding.batch_size).prefetch(1):
             n += len(forward(batch).numpy())
     seconds["decode_and_trunk_s"] = time.monotonic() - started
     seconds["images"] = n

@@ -13,8 +13,8 @@ import pytest
 CONFIG = """
 name: small
 model: {trunk: InceptionV3, weights: random, image_size: 75}
-training: {epochs: 6, trunk_batch_size: 16}
-evaluation: {resamples: 100, gate: {auc: {min: 0.0, max_drop: 1.0}}}
+training: {epochs: 6, embedding: {batch_size: 16}}
+evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
 """
 NODES = (
     "ImportExampleGen",
@@ -23,10 +23,12 @@ NODES = (
     "ExampleValidator",
     "AnomalyGate",
     "Transform",
+    "Embedder",
     "Trainer",
-    "Scorer",
-    "latest_blessed_model",
     "Evaluator",
+    "latest_blessed_model",
+    "Scorer",
+    "Gate",
     "Pusher",
     "Report",
 )

@@ -95,7 +95,15 @@ def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
 ) -> None:
     before = summary(work)
     pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", work, "--set", "training.seed=7"
+        "run",
+        "--config",
+        config,
+        "--data",
+        phantoms,
+        "--workdir",
+        work,
+        "--set",
+        "training.seeds=[7]",
     )
     answer = cached(work)
     kept = {"ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator",

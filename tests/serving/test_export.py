@@ -103,7 +103,10 @@ def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("key", ["classes", "threshold", "temperature", "band", "image_size", "positive", "task", "seeds"])
+@pytest.mark.parametrize(
+    "key",
+    ["classes", "threshold", "temperature", "band", "image_size", "positive", "task", "seeds"],
+)
 def test_facts_travel_with_the_model(exported: Exported, key: str) -> None:
     facts = json.loads((exported.folder / "assets.extra" / "pneumo.json").read_text())
     assert key in facts

@@ -4,104 +4,172 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from components.trainer.embed import Embedded
-from components.trainer.fit import balanced_weights, fit_head
-from components.trainer.head import build_head
-from components.trainer.options import ModelOptions, TrainingOptions
-from components.trainer.run_fn import moments
-
-
-@pytest.mark.parametrize(
-    ("labels", "classes", "expected"),
-    [
-        ([0, 1], 2, {0: 1.0, 1: 1.0}),
-        ([0, 1, 1, 1], 2, {0: 2.0, 1: 2 / 3}),
-        ([0, 1, 2], 3, {0: 1.0, 1: 1.0, 2: 1.0}),
-    ],
+from components.trainer.batches import Rows
+from components.trainer.fit import (
+    Places,
+    Trunk,
+    fine_tune,
+    fit_head,
+    image_source,
+    rows_source,
+    write_history,
 )
-def test_balanced_weights(labels: list[int], classes: int, expected: dict[int, float]) -> None:
-    weights = balanced_weights(np.array(labels), classes)
-    assert weights == pytest.approx(expected)
-    counts = np.bincount(labels)
-    total = [weights[c] * counts[c] for c in range(classes)]
-    assert total == pytest.approx([total[0]] * classes)
+from components.trainer.head import pool, select
+from components.trainer.loop import Curves
+from components.trainer.losses import targets_of
+from components.trainer.network import moments
+from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
+from schema import features as f
+from schema.labels import BINARY, TWO_STAGE, Task
+
+TRUNK = Trunk("MobileNetV2", 32, None, "block_16_expand", seed=1)
+MODEL = ModelOptions(dense=(4,), dropout=0.1)
 
 
-@pytest.mark.parametrize(("labels", "classes"), [([], 2), ([0, 0], 2), ([1], 2), ([0, 1, 2], 2)])
-def test_a_class_without_examples_is_an_error(labels: list[int], classes: int) -> None:
-    with pytest.raises(ValueError, match="counts are"):
-        balanced_weights(np.array(labels, np.int64), classes)
-
-
-def blobs(n: int, seed: int) -> Embedded:
+def blobs(n: int, seed: int, of: Task = BINARY) -> Rows:
     rng = np.random.default_rng(seed)
-    labels = (np.arange(n) % 4 == 0).astype(np.int64)
-    features = rng.normal(size=(n, 6)).astype(np.float32) * 100
-    features[:, 0] += 800 * labels
+    names = np.array(["normal", "bacteria", "virus", "bacteria"])[np.arange(n) % 4]
+    features = rng.normal(size=(n, 12)).astype(np.float32) * 100
+    features[:, 0] += 800 * (names != "normal")
+    features[:, 1] += 800 * (names == "virus")
     features[:, 5] = 7.0  # a feature that never changes
-    return Embedded(features, labels, 0.0)
+    targets = targets_of(names, of)
+    return Rows((features,), targets, np.ones(n, np.float32), np.arange(n))
 
 
-def train(folder: Path, seed: int = 0, **changes: object) -> tuple[keras.Model, dict]:
-    keras.utils.set_random_seed(seed)
-    data, val = blobs(200, 1), blobs(60, 2)
-    options = ModelOptions(dense=(4,))
-    head = build_head(*moments(data.features), 2, options)
-    training = TrainingOptions(epochs=12, batch_size=16, learning_rate=0.02, **changes)
-    fitted = fit_head(head, data, val, training, folder)
-    return head, fitted.history
+def places(folder: Path) -> Places:
+    return Places(folder / "checkpoints", folder / "logs")
 
 
-def test_learns_what_can_be_learned_and_keeps_the_best_epoch(tmp_path: Path) -> None:
-    head, history = train(tmp_path)
-    val = blobs(60, 2)
-    logits = head.predict(val.features, verbose=0)
-    assert (logits.argmax(1) == val.labels).mean() > 0.95
-    assert np.isfinite(logits).all()
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(val.labels, logits)
-    assert float(loss) == pytest.approx(min(history["val_loss"]), rel=1e-4)
-    assert history["best_epoch"] == 1 + int(np.argmin(history["val_loss"]))
-    assert json.loads((tmp_path / "history.json").read_text()) == history
-    assert (tmp_path / "checkpoints" / "best.weights.h5").is_file()
-    assert list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
+def train(folder: Path, seed: int = 0, of: Task = BINARY) -> tuple[keras.Model, dict]:
+    data, val = blobs(200, 1, of), blobs(60, 2, of)
+    options = TrainingOptions(epochs=12, batch_size=16, learning_rate=0.02)
+    scaling = moments(select(data.views[0], "avg"))
+    head, curves = fit_head(data, val, scaling, of, MODEL, options, seed, places(folder))
+    return head, curves.to_dict()
 
 
-def test_the_same_seed_gives_the_same_head(tmp_path: Path) -> None:
-    first, history = train(tmp_path / "a")
+@pytest.mark.parametrize("of", [BINARY, TWO_STAGE], ids=lambda of: of.name)
+def test_learns_what_can_be_learned(tmp_path: Path, of: Task) -> None:
+    head, curves = train(tmp_path, of=of)
+    val = blobs(60, 2, of)
+    logits = head.predict(select(val.views[0], "avg"), verbose=0)
+    assert (logits.argmax(1) == val.targets.argmax(1)).mean() > 0.95
+    assert curves["best_epoch"] == 1 + int(np.argmin(curves["val_loss"]))
+    assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
+    assert not list((tmp_path / "checkpoints").rglob("*.npz"))  # nothing to go on from
+
+
+def test_the_same_seed_gives_the_same_head_whatever_was_built_before(tmp_path: Path) -> None:
+    first, curves = train(tmp_path / "a")
+    keras.layers.Dense(3).build((None, 2))
     second, again = train(tmp_path / "b")
     _, other = train(tmp_path / "c", seed=1)
-    assert history == again
-    assert history != other
+    assert curves == again
+    assert curves != other
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_stops_early(tmp_path: Path) -> None:
-    keras.utils.set_random_seed(0)
-    data = blobs(40, 1)
-    noise = Embedded(data.features, np.roll(data.labels, 1), 0.0)
-    head = build_head(*moments(data.features), 2, ModelOptions())
-    options = TrainingOptions(epochs=200, patience=2, learning_rate=0.1)
-    history = fit_head(head, data, noise, options, tmp_path).history
-    assert len(history["loss"]) < 200
-
-
 def test_moments_of_a_constant_feature() -> None:
-    mean, deviation = moments(np.full((5, 2), 3.0, np.float32))
+    mean, deviation = moments(np.full((5, 2), 3.0, np.float16))
     np.testing.assert_array_equal(mean, [3, 3])
     np.testing.assert_array_equal(deviation, [1, 1])
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e6])
-def test_features_of_any_scale_reach_the_head_with_unit_variance(scale: float) -> None:
-    features = (np.random.default_rng(0).normal(3, 2, (500, 4)) * scale).astype(np.float32)
-    head = build_head(*moments(features), 2, ModelOptions())
-    scaled = keras.Model(head.input, head.get_layer("scale").output).predict(features, verbose=0)
-    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-3)
-    np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-3)
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_moments_do_not_depend_on_the_size_of_the_parts(rows: int) -> None:
+    features = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+    mean, deviation = moments(features, rows)
+    np.testing.assert_allclose(mean, features.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(deviation, features.std(axis=0), rtol=1e-5)
 
 
-def test_an_untrained_head_is_undecided() -> None:
-    head = build_head(np.zeros(3, np.float32), np.ones(3, np.float32), 4, ModelOptions())
-    np.testing.assert_array_equal(head.predict(np.ones((2, 3)), verbose=0), np.zeros((2, 4)))
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 120, (24, 32, 32, 1))
+    images[::2, 8:24, 8:24] += 120
+    return images.astype(np.uint8)
+
+
+def labels() -> np.ndarray:
+    return targets_of(np.array(["bacteria", "normal"] * 12), BINARY)
+
+
+def untrained_head() -> keras.Model:
+    data = np.random.default_rng(0).normal(size=(24, 1280)).astype(np.float32)
+    options = TrainingOptions(epochs=1)
+    rows = Rows(
+        (np.concatenate([data, data], 1),), labels(), np.ones(24, np.float32), np.arange(24)
+    )
+    return fit_head(rows, rows, moments(data), BINARY, ModelOptions(), options, 0)[0]
+
+
+@pytest.mark.parametrize("source_of", ["cache", "images"])
+@pytest.mark.parametrize("distribution", ["none", "mirrored"])
+def test_what_lies_above_the_cut_learns_and_nothing_below(
+    pixels: np.ndarray, tmp_path: Path, source_of: str, distribution: str
+) -> None:
+    lower, upper = TRUNK.split()
+    assert upper is not None
+    below, above = lower.get_weights(), upper.get_weights()
+    ones = np.ones(24, np.float32)
+    maps = lower.predict(pixels.astype(np.float32), verbose=0)
+    if source_of == "cache":
+        rows = Rows((maps,), labels(), ones, np.arange(24))
+        source = rows_source(rows, rows, 0, 8)
+    else:
+        names = [b"bacteria", b"normal"] * 12
+
+        def stream(_: int | None) -> object:
+            for start in range(0, 24, 8):
+                chosen = tf.constant(names[start : start + 8])
+                yield tf.constant(pixels[start : start + 8]), {f.PATHOGEN: chosen}
+
+        source = image_source(
+            stream, lambda of: (targets_of(of, BINARY), np.ones(len(of), np.float32)), 3, 32
+        )
+    options = FineTuneOptions(source=source_of, epochs=3, batch_size=8, learning_rate=1e-3)
+    learned, head, curves = fine_tune(
+        TRUNK, untrained_head(), source, "avg", options, TrainingOptions(), 0, places(tmp_path),
+        distribution,
+    )  # fmt: skip
+    assert len(curves) == 3
+    again, _ = TRUNK.split()
+    for a, b in zip(below, again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    changed = {
+        path.rsplit("/", 1)[-1]
+        for path, a, b in zip(
+            [w.path for w in learned.weights], above, learned.get_weights(), strict=True
+        )
+        if not np.array_equal(a, b)
+    }
+    assert {"kernel", "gamma", "beta"} >= changed >= {"kernel"}
+    assert not {"moving_mean", "moving_variance"} & changed  # frozen batch norm
+    logits = head(pool(learned(maps, training=False), "avg"), training=False).numpy()
+    log_p = tf.nn.log_softmax(logits).numpy()
+    assert -(labels() * log_p).sum(1).mean() == pytest.approx(
+        min(curves.values["val_loss"]), rel=1e-3
+    )
+
+
+def test_nothing_above_the_top_can_learn(tmp_path: Path) -> None:
+    trunk = Trunk("MobileNetV2", 32, None, "top", 0)
+    rows = Rows((np.ones((4, 2), np.float32),), labels()[:4], np.ones(4, np.float32), np.arange(4))
+    with pytest.raises(ValueError, match="nothing lies above the cut"):
+        fine_tune(
+            trunk, untrained_head(), rows_source(rows, rows, 0, 2), "avg", FineTuneOptions(),
+            TrainingOptions(), 0, places(tmp_path),
+        )  # fmt: skip
+
+
+def test_history_keeps_every_phase(tmp_path: Path) -> None:
+    of = Curves({"val_loss": [1.0, 0.5], "loss": [1.0, 0.6]}, 2)
+    written = write_history(tmp_path, 3, {"head": of, "fine_tune": Curves({"val_loss": [0.4]}, 1)})
+    assert json.loads((tmp_path / "history" / "3.json").read_text()) == written
+    assert written["val_loss"] == [0.4]
+    assert written["phases"]["head"]["best_epoch"] == 2

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
+from components.trainer.distribution import strategy_of
 from components.trainer.fit import rows_source
 from components.trainer.loop import Curves, Group, Plan, train
 
@@ -127,7 +128,8 @@ def test_two_replicas_learn_what_one_learns() -> None:
     devices = tf.config.list_logical_devices("CPU")
     if len(devices) < 2:
         pytest.skip("needs two logical devices; see tests/components/trainer/conftest.py")
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = strategy_of("mirrored")
+    assert strategy.num_replicas_in_sync == 2
 
     def small() -> keras.Model:
         keras.utils.set_random_seed(0)

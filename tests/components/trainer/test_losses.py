@@ -47,9 +47,7 @@ def test_gradients_are_finite_where_the_model_is_sure(gamma: float, smoothing: f
     targets = tf.constant([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        value = partial_cross_entropy(
-            targets, logits, focal_gamma=gamma, label_smoothing=smoothing
-        )
+        value = partial_cross_entropy(targets, logits, focal_gamma=gamma, label_smoothing=smoothing)
     gradient = tape.gradient(value, logits).numpy()
     assert np.isfinite(gradient).all()
     assert value.numpy()[1] > 100
@@ -72,7 +70,9 @@ def test_balanced_weights_make_classes_equal() -> None:
 
 
 def test_a_partial_label_gets_the_mean_weight() -> None:
-    targets = targets_of(np.array(["normal", "virus", "bacteria", "bacteria", "unknown"]), THREE_CLASS)
+    targets = targets_of(
+        np.array(["normal", "virus", "bacteria", "bacteria", "unknown"]), THREE_CLASS
+    )
     weights = example_weights(targets, balanced=True)
     assert weights[4] == pytest.approx((weights[1] + weights[2]) / 2)
 

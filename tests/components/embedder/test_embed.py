@@ -1,0 +1,150 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.embedder.embed import SAMPLES, embed_split
+from components.embedder.forward import Forward, agreement_of, build_forward, choose_forward
+from components.embedder.store import read
+from components.trainer.data import transformed_images
+from components.trainer.options import AugmentOptions
+from components.trainer.trunks import build_trunk
+from schema import features as f
+from schema.labels import PATHOGENS
+from tests.images import gray
+from tests.records import feature
+
+SIZE, CUT = 32, "block_13_expand"
+COUNT = 18
+
+
+@pytest.fixture(scope="module")
+def forward() -> Forward:
+    return build_forward("MobileNetV2", SIZE, None, CUT, "float32", seed=4)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two files of transformed records."""
+    folder = tmp_path_factory.mktemp("transformed")
+    for part in range(2):
+        options = tf.io.TFRecordOptions(compression_type="GZIP")
+        with tf.io.TFRecordWriter(str(folder / f"part-{part}.gz"), options) as out:
+            for i in range(COUNT // 2):
+                number = COUNT // 2 * part + i
+                row = {
+                    f.IMAGE_PNG: feature(
+                        tf.io.encode_png(gray(SIZE, SIZE, number)[..., None]).numpy()
+                    ),
+                    f.IMAGE_SHA256: feature(f"sha-{number}"),
+                    f.IMAGE_FILENAME: feature(f"é-{number}.jpeg"),
+                    f.PATIENT_ID: feature(f"person{number // 2}"),
+                    f.PATHOGEN: feature(PATHOGENS[number % 4]),
+                    f.IMAGE_SOURCE: feature("person"),
+                    f.IMAGE_HEIGHT: feature(100 + number),
+                    f.IMAGE_WIDTH: feature(200),
+                    f.STATS_MEAN: feature(1.5 * number),
+                }
+                features = tf.train.Features(feature=row)
+                out.write(tf.train.Example(features=features).SerializeToString())
+    return [str(folder / "part-*")]
+
+
+def images() -> np.ndarray:
+    return np.stack([gray(SIZE, SIZE, seed) for seed in range(COUNT)])[..., None]
+
+
+@pytest.mark.parametrize("batch", [5, 100])
+def test_features_and_maps_are_those_of_the_trunk_in_order(
+    forward: Forward, files: list[str], batch: int, tmp_path: Path
+) -> None:
+    stream = transformed_images(files, SIZE, batch)
+    facts = embed_split(
+        stream, forward, tmp_path, "train", storage="float32", facts={"trunk": "MobileNetV2"}
+    )
+    found = read(tmp_path)
+    assert len(found) == facts["images"] == COUNT
+    import keras
+
+    keras.utils.set_random_seed(4)
+    top = build_trunk("MobileNetV2", SIZE, None).predict(images().astype(np.float32), verbose=0)
+    expected = np.concatenate([top.mean(axis=(1, 2)), top.max(axis=(1, 2))], axis=1)
+    np.testing.assert_allclose(found.features[0], expected, rtol=1e-4, atol=1e-6)
+    assert found.maps[0].shape[0] == COUNT
+    assert found.maps[0].ndim == 4
+    assert found.records.sha256.tolist() == [f"sha-{i}" for i in range(COUNT)]
+    assert found.records.filename[3] == "é-3.jpeg"
+    assert found.records.height.tolist() == list(range(100, 100 + COUNT))
+    assert found.facts == json.loads((tmp_path / "embedding.json").read_text()) == facts
+    assert facts["storage_error"] == 0
+
+
+def test_views_are_others_and_the_same_again(
+    forward: Forward, files: list[str], tmp_path: Path
+) -> None:
+    stream = transformed_images(files, SIZE, 8)
+    for name in ("a", "b"):
+        embed_split(
+            stream, forward, tmp_path / name, "train", storage="float16", views=2,
+            augment=AugmentOptions(), seed=3,
+        )  # fmt: skip
+    a, b = read(tmp_path / "a"), read(tmp_path / "b")
+    assert len(a.features) == len(a.maps) == 3
+    for x, y in zip((*a.features, *a.maps), (*b.features, *b.maps), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert not np.array_equal(a.maps[0], a.maps[1])
+    assert not np.array_equal(a.maps[1], a.maps[2])
+    shown = np.load(tmp_path / "a" / SAMPLES)
+    assert shown.shape == (4 * 3, SIZE, SIZE, 1)
+    np.testing.assert_array_equal(shown[::3], images()[:4])
+
+
+def test_no_augmentation_makes_views_equal(
+    forward: Forward, files: list[str], tmp_path: Path
+) -> None:
+    still = AugmentOptions(rotation=0, shift=0, zoom=0, brightness=0, contrast=0, noise=0)
+    embed_split(
+        transformed_images(files, SIZE, 8), forward, tmp_path, "train", storage="float16", views=1,
+        augment=still,
+    )  # fmt: skip
+    found = read(tmp_path)
+    np.testing.assert_array_equal(found.features[0], found.features[1])
+
+
+def test_nothing_to_embed_is_an_error(forward: Forward, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="split 'val' has no image"):
+        embed_split(
+            transformed_images([str(tmp_path / "none*")], SIZE, 8), forward, tmp_path, "val",
+            storage="float16",
+        )  # fmt: skip
+
+
+def test_bfloat16_agrees_and_says_how_well() -> None:
+    sample = images()[:4]
+    chosen = choose_forward("MobileNetV2", SIZE, None, "top", "bfloat16", sample, seed=4)
+    exact = choose_forward("MobileNetV2", SIZE, None, "top", "float32", sample, seed=4)
+    assert chosen.compute == "bfloat16"
+    assert exact.agreement == {}
+    a, b = exact.run(sample)[0].numpy(), chosen.run(sample)[0].numpy()
+    assert a.dtype == b.dtype == np.float32
+    assert chosen.agreement == pytest.approx(agreement_of(a, b), rel=1e-3)
+    assert 0.98 < chosen.agreement["cosine"] < 1
+    assert not np.array_equal(a, b)
+
+
+def test_auto_takes_the_faster() -> None:
+    chosen = choose_forward("MobileNetV2", SIZE, None, "top", "auto", images()[:4], seed=4)
+    rates = chosen.images_per_second
+    assert set(rates) == {"float32", "bfloat16"}
+    assert rates[chosen.compute] == max(rates.values())
+
+
+@pytest.mark.parametrize(
+    ("other", "cosine", "relative"),
+    [([[1.0, 0.0]], 1.0, 0.0), ([[2.0, 0.0]], 1.0, 2.0), ([[0.0, 1.0]], 0.0, 2.0)],
+)
+def test_agreement(other: list[list[float]], cosine: float, relative: float) -> None:
+    found = agreement_of(np.array([[1.0, 0.0]]), np.array(other))
+    assert found == pytest.approx({"cosine": cosine, "relative": relative})
