@@ -189,6 +189,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         model=trainer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         evaluator_blessing=evaluator.outputs["blessing"],
+        baseline_model=baseline.outputs["model"],
         predictions=scorer.outputs["predictions"],
         options=config.evaluation.model_dump(mode="json"),
         code=fingerprint_of_code(
