@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ingest", "transform", "whole")
+PARTS = ("ingest", "transform", "training", "whole")
 
 
 def main() -> None:

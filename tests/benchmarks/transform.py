@@ -93,7 +93,7 @@ def _node(folder: Path) -> None:
     }.items():
         outputs[key] = [kind()]
         outputs[key][0].uri = str(folder / "out" / key)
-    config = {"image_size": SIDE, "fit": "stretch", "task": "binary"}
+    config = {"image_size": SIDE, "fit": "stretch"}
     started = time.monotonic()
     Executor(
         Executor.Context(beam_pipeline_args=[], tmp_dir=str(folder / "tmp"), unique_id="0")

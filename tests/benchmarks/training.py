@@ -1,0 +1,277 @@
+"""Training a head by Embedder + Trainer against a notebook's way, on the same images and trunk.
+
+A notebook puts a head on the frozen trunk and calls `model.fit`: the trunk runs once for every
+epoch. Both sides here train the same number of epochs on the same images at the same size in
+float32, and both validate after each epoch; each runs in a process of its own, and its seconds
+include building, tracing and compiling, but not imports.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tests.benchmarks.child import measure
+
+if TYPE_CHECKING:
+    import keras
+
+TRUNK, SIDE, BATCH = "InceptionV3", 299, 32
+TRAIN, VAL, EPOCHS = 320, 64, 10
+RATE_IMAGES = 192
+
+
+def bench() -> dict[str, Any]:
+    """Seconds, images per second and ratios."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _images(folder)
+        found: dict[str, Any] = {}
+        for what in ("notebook", "embedder", "rates", "cut", "end_to_end"):
+            cost = measure("-m", "tests.benchmarks.training", what, folder)
+            found[what] = json.loads(cost.output.strip().splitlines()[-1])
+            found[what]["peak_mib"] = round(cost.peak_mib)
+    first = found["embedder"]["embed_s"] + found["embedder"]["head_s"]
+    rates = found["rates"]
+    return {
+        "work": f"{TRUNK} at {SIDE}, {TRAIN} + {VAL} images, {EPOCHS} epochs",
+        **found,
+        "ratio": {
+            "first_head": found["notebook"]["seconds"] / first,
+            "second_head": found["notebook"]["seconds"] / found["embedder"]["second_head_s"],
+            "embedder_to_bare_trunk": found["embedder"]["images_per_s"] / rates["tf_function"],
+            "embedder_to_openvino": (
+                found["embedder"]["images_per_s"] / rates["openvino"] if rates["openvino"] else None
+            ),
+            "cut_to_end_to_end": found["end_to_end"]["epoch_s"] / found["cut"]["epoch_s"],
+        },
+        "bound_by": "arithmetic of the trunk; a head costs tracing and no more",
+    }
+
+
+def _images(folder: Path) -> None:
+    """Phantoms as Transform writes them, and as one array for the notebook."""
+    import tensorflow as tf
+
+    from components.phantom.dataset import write_phantoms
+    from components.transform.decode import decode_gray, resize_gray
+    from schema import features as f
+    from tests.records import feature
+
+    write_phantoms(folder / "phantoms", TRAIN + VAL, 0)
+    files = sorted((folder / "phantoms").rglob("*.jpeg"), key=lambda file: file.name)
+    order = np.random.default_rng(0).permutation(len(files))
+    files = [files[i] for i in order[: TRAIN + VAL]]
+    pixels, labels = [], []
+    for split, of in (("train", files[:TRAIN]), ("val", files[TRAIN:])):
+        out = folder / "transformed" / f"Split-{split}"
+        out.mkdir(parents=True)
+        options = tf.io.TFRecordOptions(compression_type="GZIP")
+        with tf.io.TFRecordWriter(str(out / "part.gz"), options) as writer:
+            for file in of:
+                image = resize_gray(decode_gray(tf.constant(file.read_bytes())), SIDE, "stretch")
+                pathogen = "normal" if "NORMAL" in str(file) else "bacteria"
+                pixels.append(image.numpy())
+                labels.append(int(pathogen != "normal"))
+                row = {
+                    f.IMAGE_PNG: tf.io.encode_png(image, compression=1).numpy(),
+                    **dict.fromkeys(f.RECORD_STRINGS, file.name),
+                    f.PATHOGEN: pathogen,
+                    f.IMAGE_HEIGHT: SIDE,
+                    f.IMAGE_WIDTH: SIDE,
+                    f.STATS_MEAN: 1.0,
+                }
+                features = tf.train.Features(feature={k: feature(v) for k, v in row.items()})
+                writer.write(tf.train.Example(features=features).SerializeToString())
+    np.savez(folder / "images.npz", pixels=np.stack(pixels), labels=np.array(labels))
+
+
+def _notebook(folder: Path) -> dict[str, Any]:
+    import keras
+
+    from components.trainer.trunks import build_trunk
+
+    stored = np.load(folder / "images.npz")
+    pixels, labels = stored["pixels"], stored["labels"]
+    started = time.monotonic()
+    keras.utils.set_random_seed(0)
+    trunk = build_trunk(TRUNK, SIDE, None)
+    pooled = keras.layers.GlobalAveragePooling2D()(trunk.output)
+    model = keras.Model(trunk.input, keras.layers.Dense(2)(keras.layers.Dropout(0.2)(pooled)))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    history = model.fit(
+        pixels[:TRAIN], labels[:TRAIN], epochs=EPOCHS, batch_size=BATCH, verbose=0,
+        validation_data=(pixels[TRAIN:], labels[TRAIN:]),
+    )  # fmt: skip
+    return {"seconds": time.monotonic() - started, "epochs": len(history.history["loss"])}
+
+
+def _embed(folder: Path, cut: str) -> tuple[float, float]:
+    """Runs the Embedder's own functions; returns seconds, and images per second of the pass."""
+    from components.embedder.embed import embed_split
+    from components.embedder.forward import choose_forward
+    from components.trainer.data import transformed_images
+
+    started = time.monotonic()
+    sample = np.load(folder / "images.npz")["pixels"][:16]
+    forward = choose_forward(TRUNK, SIDE, None, cut, "float32", sample).run
+    facts = {}
+    for split in ("train", "val"):
+        files = [str(folder / "transformed" / f"Split-{split}" / "*")]
+        facts[split] = embed_split(
+            transformed_images(files, SIDE, BATCH), forward, folder / cut / split, split,
+            storage="float16",
+        )  # fmt: skip
+    return time.monotonic() - started, facts["train"]["images_per_second"]
+
+
+def _head(folder: Path, cut: str, epochs: int, seed: int = 0) -> "tuple[keras.Model, float]":
+    from components.embedder.store import read
+    from components.trainer.fit import fit_head
+    from components.trainer.head import select
+    from components.trainer.network import moments
+    from components.trainer.options import ModelOptions, TrainingOptions
+    from components.trainer.run_fn import rows_of
+    from schema.labels import BINARY
+
+    started = time.monotonic()
+    train, val = (read(folder / cut / split) for split in ("train", "val"))
+    options = TrainingOptions(epochs=epochs, batch_size=BATCH, patience=epochs)
+    head, curves = fit_head(
+        rows_of(train, BINARY, balanced=True), rows_of(val, BINARY, balanced=False),
+        moments(select(train.features[0], "avg")), BINARY, ModelOptions(trunk=TRUNK), options, seed,
+    )  # fmt: skip
+    assert len(curves) == epochs
+    return head, time.monotonic() - started
+
+
+def _embedder(folder: Path) -> dict[str, Any]:
+    embed_s, rate = _embed(folder, "top")
+    _, head_s = _head(folder, "top", EPOCHS)
+    _, second_s = _head(folder, "top", EPOCHS, seed=1)
+    return {
+        "embed_s": embed_s,
+        "images_per_s": rate,
+        "head_s": head_s,
+        "second_head_s": second_s,
+    }
+
+
+def _rates(folder: Path) -> dict[str, Any]:
+    """The bare trunk, in memory: as a tf.function, and in OpenVINO at the same precision."""
+    import keras
+    import tensorflow as tf
+
+    from components.trainer.trunks import build_trunk
+
+    pixels = np.load(folder / "images.npz")["pixels"][:RATE_IMAGES].astype(np.float32)
+    batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
+    keras.utils.set_random_seed(0)
+    trunk = build_trunk(TRUNK, SIDE, None)
+    model = keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D()(trunk.output))
+    function = tf.function(
+        lambda x: model(x, training=False),
+        input_signature=[tf.TensorSpec([None, SIDE, SIDE, 1], tf.float32)],
+        autograph=False,
+    )
+
+    def rate(run: Any) -> float:
+        run(batches[0])
+        started = time.monotonic()
+        for batch in batches:
+            run(batch)
+        return len(pixels) / (time.monotonic() - started)
+
+    found: dict[str, Any] = {"tf_function": rate(function), "openvino": None}
+    try:
+        import openvino
+    except ImportError:
+        found["note"] = "openvino is not installed: pip install -r requirements/bench.txt"
+        return found
+
+    class Holder(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kept = [v.value for v in model.variables]
+
+    holder = Holder()
+    tf.saved_model.save(holder, str(folder / "saved"), function.get_concrete_function())
+    converted = openvino.convert_model(str(folder / "saved"))
+    compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    difference = np.abs(
+        next(iter(compiled(batches[0]).values())) - function(batches[0]).numpy()
+    ).max()
+    found["openvino"] = rate(compiled)
+    found["largest_difference"] = float(difference)
+    return found
+
+
+def _tune(folder: Path, source: str) -> dict[str, Any]:
+    """One epoch of fine-tuning from the trunk's own cut."""
+    from components.embedder.store import read
+    from components.trainer.data import transformed_images
+    from components.trainer.fit import Places, Trunk, fine_tune, image_source, rows_source
+    from components.trainer.losses import targets_of
+    from components.trainer.options import FineTuneOptions, TrainingOptions
+    from components.trainer.run_fn import rows_of
+    from components.trainer.trunks import resolve_cut
+    from schema.labels import BINARY
+
+    cut = resolve_cut(TRUNK, "default")
+    embed_s, _ = _embed(folder, cut) if source == "cache" else (0.0, 0.0)
+    # Features for a first head; the head itself is not what is measured.
+    head, _ = _head(folder, "top", 1)
+    if source == "cache":
+        train, val = (read(folder / cut / split) for split in ("train", "val"))
+        batches = rows_source(
+            rows_of(train, BINARY, balanced=True, maps=True),
+            rows_of(val, BINARY, balanced=False, maps=True), 0, BATCH,
+        )  # fmt: skip
+    else:
+
+        def stream(epoch: int | None) -> Any:
+            split = "val" if epoch is None else "train"
+            files = [str(folder / "transformed" / f"Split-{split}" / "*")]
+            yield from transformed_images(files, SIDE, BATCH)
+
+        batches = image_source(
+            stream,
+            lambda names: (targets_of(names, BINARY), np.ones(len(names), np.float32)),
+            -(-TRAIN // BATCH),
+            SIDE,
+        )
+    ends: list[float] = []
+    trunk = Trunk(TRUNK, SIDE, None, cut, 0)
+    options = FineTuneOptions(source=source, epochs=2, batch_size=BATCH)  # type: ignore[arg-type]
+    from components.trainer import fit
+
+    class Clock(fit.Logs):
+        def __call__(self, *_: Any) -> None:
+            ends.append(time.monotonic())
+
+    fit.Logs = Clock  # type: ignore[misc]
+    places = Places(folder / "states" / source, folder / "logs")
+    fine_tune(trunk, head, batches, "avg", options, TrainingOptions(), 0, places)
+    # The second epoch: the first one holds the tracing.
+    return {"epoch_s": ends[1] - ends[0], "embed_s": embed_s, "from": cut}
+
+
+def main() -> None:
+    what, folder = sys.argv[1], Path(sys.argv[2])
+    parts = {
+        "notebook": _notebook,
+        "embedder": _embedder,
+        "rates": _rates,
+        "cut": lambda of: _tune(of, "cache"),
+        "end_to_end": lambda of: _tune(of, "images"),
+    }
+    print(json.dumps(parts[what](folder)))
+
+
+if __name__ == "__main__":
+    main()
