@@ -58,8 +58,16 @@ def embed_split(
     import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
-    pooled = [ArrayWriter(features_file(folder, view), storage) for view in range(views + 1)]
-    maps: list[ArrayWriter] = []
+    # Where blocks of the trunk learn, views are needed below them and not above.
+    only_maps = forward.below is not None
+    pooled = [
+        ArrayWriter(features_file(folder, view), storage)
+        for view in range(1 if only_maps else views + 1)
+    ]
+    maps = [
+        ArrayWriter(maps_file(folder, view), storage)
+        for view in range(views + 1 if only_maps else 0)
+    ]
     identities: list[dict[str, Any]] = []
     step, done, started = Step(), 0, time.monotonic()
     for number, (pixels, identity) in enumerate(images):
@@ -73,11 +81,12 @@ def embed_split(
                 key = tf.constant([seed, number * 64 + view], tf.int32)
                 seen = changed(pixels, augment or AugmentOptions(), key)
             shown.append(seen[:SHOWN].numpy())
-            features, at_cut = forward(seen)
+            if view and forward.below is not None:
+                maps[view].add(forward.below(seen).numpy())
+                continue
+            features, at_cut = forward.whole(seen)
             pooled[view].add(features.numpy())
             if at_cut is not None:
-                if len(maps) <= view:
-                    maps.append(ArrayWriter(maps_file(folder, view), storage))
                 maps[view].add(at_cut.numpy())
         if not number:
             # Image after image, each followed by its views: what a person wants to look at.

@@ -12,8 +12,20 @@ from components.trainer.trunks import split_trunk
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# uint8 [n, s, s, 1] -> (pooled float32 [n, 2 * channels], map at the cut or None)
-Forward = Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor | None"]]
+
+@dataclass(frozen=True)
+class Forward:
+    """The trunk, traced; each function is traced at its first call.
+
+    Attributes:
+      whole: uint8 [n, s, s, 1] -> (pooled float32 [n, 2 * channels], map at the cut or None).
+      below: uint8 [n, s, s, 1] -> map at the cut; does not run what lies above it. None for "top".
+      models: below and above the cut; a function alone would let go of their variables.
+    """
+
+    whole: Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor | None"]]
+    below: Callable[["tf.Tensor"], "tf.Tensor"] | None
+    models: tuple[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -58,16 +70,20 @@ def build_forward(
     finally:
         keras.config.set_dtype_policy(policy)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, size, size, 1], tf.uint8)], autograph=False)
-    def forward(pixels: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor | None"]:
+    pixels_of = [tf.TensorSpec([None, size, size, 1], tf.uint8)]
+
+    @tf.function(input_signature=pixels_of, autograph=False)
+    def whole(pixels: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor | None"]:
         at_cut = lower(tf.cast(pixels, tf.float32), training=False)
         top = at_cut if upper is None else upper(at_cut, training=False)
         pooled = pooled_both(tf.cast(top, tf.float32))
         return pooled, None if upper is None else tf.cast(at_cut, tf.float32)
 
-    # The function alone would let the models go, and their variables with them.
-    forward.models = (lower, upper)
-    return forward
+    @tf.function(input_signature=pixels_of, autograph=False)
+    def below(pixels: "tf.Tensor") -> "tf.Tensor":
+        return tf.cast(lower(tf.cast(pixels, tf.float32), training=False), tf.float32)
+
+    return Forward(whole, None if upper is None else below, (lower, upper))
 
 
 def pooled_both(features: "tf.Tensor") -> "tf.Tensor":
@@ -104,9 +120,9 @@ def choose_forward(
     rates: dict[str, float] = {}
     for kind in kinds:
         forwards[kind] = build_forward(name, size, weights, cut, kind, seed)
-        outputs[kind] = forwards[kind](sample)[0].numpy()
+        outputs[kind] = forwards[kind].whole(sample)[0].numpy()
         started = time.monotonic()
-        forwards[kind](sample)
+        forwards[kind].whole(sample)
         rates[kind] = round(len(sample) / (time.monotonic() - started), 2)
     chosen = max(rates, key=lambda kind: rates[kind]) if compute == "auto" else compute
     agreement: dict[str, Any] = {}

@@ -24,7 +24,8 @@ class ArrayWriter:
 
     def __init__(self, file: Path, dtype: str) -> None:
         self.file, self.dtype = file, np.dtype(dtype)
-        self.rows, self.shape = 0, ()
+        self.rows = 0
+        self.shape: tuple[int, ...] = ()
         self.error = 0.0
         self._partial = file.with_name(file.name + ".partial")
         self._out: BinaryIO = self._partial.open("wb")
