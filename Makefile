@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint bench lock clean
+.PHONY: help setup run test test-all lint bench lock clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,13 +26,18 @@ run: $(READY) ## Set up, then run the whole pipeline on synthetic radiographs
 test: lint ## Set up, check the code, then pass the tests (PYTEST_ARGS=... for other options)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+test-all: $(READY) ## Build, train, fine-tune, export and serve every backbone (about half an hour)
+	@$(BIN)/python -m pytest -v tests/all_backbones/every_backbone.py
+
 lint: $(READY) ## Check format, style and types
 	@$(BIN)/ruff format --check --quiet $(CHECKED) || \
 		{ echo "lint: format differs; to repair: $(BIN)/ruff format $(CHECKED)" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(CHECKED)
 	@$(BIN)/mypy --no-error-summary
 
-bench: $(READY) ## Measure ingest, Transform and the whole run against bare loops
+bench: $(READY) ## Measure ingest, Transform, training and the whole run against bare loops
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt || \
+		echo "bench: goes on without OpenVINO, which could not be installed" >&2
 	@$(BIN)/python -m tests.benchmarks
 
 lock: $(READY) ## Write the two lock files again from setup.py (UPGRADE=1 takes newer versions)

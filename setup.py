@@ -72,6 +72,8 @@ setup(
         "schema": ["*.pbtxt"],
         "pipeline": ["configs/*.yaml"],
         "components.report": ["templates/*"],
+        "components.model_card": ["templates/*"],
+        "pipeline.compare": ["templates/*"],
         "serving": ["**/*"],
     },
     install_requires=INSTALL_REQUIRES,
