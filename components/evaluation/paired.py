@@ -53,6 +53,8 @@ class PairedAccuracy:
       difference: accuracy_a - accuracy_b.
       only_a: images that only a gets right.
       only_b: images that only b gets right.
+      se: standard error of the difference under "no difference", from sums over patients
+        (Obuchowski 1998, Stat. Med. 17).
       z: NaN in the exact forms.
       p: two-sided; 1 where the models never differ; NaN without images.
       p_worse: one-sided, that a is worse.
@@ -66,6 +68,7 @@ class PairedAccuracy:
     difference: float
     only_a: int
     only_b: int
+    se: float
     z: float
     p: float
     p_worse: float
@@ -176,7 +179,7 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> PairedAccuracy:
         p_worse = float(binom.cdf(only_a, total, 0.5) - binom.pmf(only_a, total, 0.5) / 2)
         less = min(only_a, only_b)
         p = min(1.0, float(2 * binom.cdf(less, total, 0.5) - binom.pmf(less, total, 0.5)))
-    return _accuracies(a, b, len(a), math.nan, p, p_worse, "binomial, mid-p")
+    return _accuracies(a, b, np.arange(len(a)), math.nan, p, p_worse, "binomial, mid-p")
 
 
 def mcnemar_clustered(
@@ -201,19 +204,19 @@ def mcnemar_clustered(
     a, b = _decisions(correct_a, correct_b)
     cluster, clusters = _clusters(groups, len(a))
     if not len(a):
-        return _accuracies(a, b, 0, math.nan, math.nan, math.nan, "none")
+        return _accuracies(a, b, cluster, math.nan, math.nan, math.nan, "none")
     size = np.bincount(cluster, minlength=clusters)
     each = a.astype(int) - b.astype(int)
     d = np.bincount(cluster, weights=each, minlength=clusters) / size
     d = d[np.abs(d) > 1e-12]
     if not len(d):
-        return _accuracies(a, b, clusters, math.nan, 1.0, 1.0, "no patient differs")
+        return _accuracies(a, b, cluster, math.nan, 1.0, 1.0, "no patient differs")
     total = float(d.sum())
     if len(d) < _FEW:
         p, p_worse = _signs(np.abs(d), total)
-        return _accuracies(a, b, clusters, math.nan, p, p_worse, "all signs, mid-p")
+        return _accuracies(a, b, cluster, math.nan, p, p_worse, "all signs, mid-p")
     z, p, p_worse = _normal(total, math.sqrt(float((d**2).sum())))
-    return _accuracies(a, b, clusters, z, p, p_worse, "Durkalski")
+    return _accuracies(a, b, cluster, z, p, p_worse, "Durkalski")
 
 
 def _signs(sizes: np.ndarray, total: float) -> tuple[float, float]:
@@ -256,19 +259,28 @@ def _decisions(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[np.ndarray
 
 
 def _accuracies(
-    a: np.ndarray, b: np.ndarray, clusters: int, z: float, p: float, p_worse: float, method: str
+    a: np.ndarray,
+    b: np.ndarray,
+    cluster: np.ndarray,
+    z: float,
+    p: float,
+    p_worse: float,
+    method: str,
 ) -> PairedAccuracy:
-    share_a, share_b = (float(x.mean()) if len(x) else math.nan for x in (a, b))
+    n = len(a)
+    share_a, share_b = (float(x.mean()) if n else math.nan for x in (a, b))
+    sums = np.bincount(cluster, weights=a.astype(int) - b.astype(int)) if n else np.zeros(0)
     return PairedAccuracy(
         accuracy_a=share_a,
         accuracy_b=share_b,
         difference=share_a - share_b,
         only_a=int((a & ~b).sum()),
         only_b=int((~a & b).sum()),
+        se=math.sqrt(float((sums**2).sum())) / n if n else math.nan,
         z=z,
         p=p,
         p_worse=p_worse,
-        n=len(a),
-        clusters=clusters,
+        n=n,
+        clusters=len(sums),
         method=method,
     )

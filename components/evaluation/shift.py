@@ -102,13 +102,22 @@ def score_shift(
     return found
 
 
-def warnings(shifts: list[Shift], alpha: float = 0.05) -> list[str]:
-    """A line for each class whose scores differ, at level alpha over all classes (Bonferroni)."""
+def warnings(
+    shifts: list[Shift], names: tuple[str, str] = ("negative", "positive"), alpha: float = 0.05
+) -> list[str]:
+    """A line for each class whose scores differ, at level alpha over both (Bonferroni).
+
+    Args:
+      shifts: of `score_shift`.
+      names: of the negative and the positive side.
+      alpha: level.
+    """
+    shown = dict(zip(("negative", "positive"), names, strict=True))
     return [
-        f"The scores of {shift.of} images differ between validation and test (median "
+        f"The scores of {shown[shift.of]} images differ between validation and test (median "
         f"{shift.val_median:.3f} and {shift.test_median:.3f}, KS {shift.ks:.2f}, p "
-        f"{f'{shift.p:.3f}' if shift.p >= 0.001 else 'at most 0.001'}): the threshold does not "
-        "keep on test what it showed on validation."
+        f"{f'{shift.p:.3f}' if shift.p > 0.001 else 'at most 0.001'}): what the threshold showed "
+        "on validation need not hold on test."
         for shift in shifts
         if shift.p <= alpha / len(shifts)
     ]

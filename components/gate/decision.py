@@ -195,14 +195,11 @@ def _test(metric: str, pair: PairedAuc | PairedAccuracy, level: float) -> Test:
     from scipy.stats import norm
 
     if isinstance(pair, PairedAuc):
-        method, se = "DeLong by patient", pair.se
-        values = pair.auc_a, pair.auc_b
+        method, values = "DeLong by patient", (pair.auc_a, pair.auc_b)
     else:
         method = f"McNemar by patient, {pair.method}"
         values = pair.accuracy_a, pair.accuracy_b
-        se = math.nan
-        if math.isfinite(pair.z) and pair.z:
-            se = abs(pair.difference / pair.z)
+    reach = float(norm.isf(level) + norm.isf(0.2)) * pair.se
     defined = math.isfinite(pair.p_worse)
     return Test(
         metric=metric,
@@ -212,7 +209,7 @@ def _test(metric: str, pair: PairedAuc | PairedAccuracy, level: float) -> Test:
         difference=pair.difference,
         p_worse=pair.p_worse,
         alpha=level,
-        detectable=float((norm.isf(level) + norm.isf(0.2)) * se) if se > 0 else math.nan,
+        detectable=reach if reach > 0 else math.nan,
         ok=not (defined and pair.p_worse < level),
         note="" if defined else "too few patients for a test; the bounds alone decide",
     )

@@ -68,7 +68,7 @@ class Report(base_component.BaseComponent):
           model_run: what the Trainer recorded.
           predictions: output of Scorer.
           evaluation: output of Evaluator.
-          blessing: output of Evaluator.
+          blessing: output of Gate.
           pushed_model: output of Pusher.
           config: the configuration as YAML.
           records: folder that ingest wrote.

@@ -1,43 +1,28 @@
 """Gathers the artifacts of a run and writes the page."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
+from components.evaluation.answers import read_answers, read_scored
+from components.evaluation.tfma_results import tfma_metrics
 from components.report import gather
-from components.report.data import Predicted, ReportData
+from components.report.data import ReportData
 from components.report.numbers import mistakes
 from components.report.page import write_report
 from components.report.shortcuts import shortcut_check
 from components.scorer import table
-from schema.labels import task
+from schema.errors import PneumoError
 
 
 def files_of(examples: types.Artifact, split: str) -> list[str]:
     """Paths of the gzip TFRecords of a split."""
     uri = Path(artifact_utils.get_split_uri([examples], split))
     return sorted(str(path) for path in uri.glob("*.gz"))
-
-
-def predicted(folder: Path) -> Predicted:
-    """The Scorer's table without images that have no label in the task."""
-    rows = table.read(folder).to_pandas()
-    rows = rows[rows["label"] >= 0]
-    return Predicted(
-        sha256=rows["sha256"].to_numpy(str),
-        filename=rows["filename"].to_numpy(str),
-        patient=rows["patient_id"].to_numpy(str),
-        pathogen=rows["pathogen"].to_numpy(str),
-        source=rows["source"].to_numpy(str),
-        label=rows["label"].to_numpy(np.int64),
-        score=rows["score"].to_numpy(np.float64),
-    )
 
 
 def notices(dataset: dict[str, Any] | None, training: dict[str, Any] | None) -> list[str]:
@@ -65,22 +50,28 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Reads every input, then writes once."""
+        """Reads every input, then writes once.
+
+        Raises:
+          PneumoError: there are no predictions on test.
+        """
 
         def one(key: str) -> types.Artifact:
             return artifact_utils.get_single_instance(input_dict[key])
 
         config = yaml.safe_load(exec_properties["config"])
-        evaluation = config["evaluation"]
-        of = task(config["data"]["task"])
         records, run = Path(exec_properties["records"]), Path(one("model_run").uri)
+        scored = Path(one("predictions").uri)
+        answers = read_scored(scored)
+        if answers is None:
+            raise PneumoError(f"{scored} holds no predictions; run the Scorer again")
+        val = run / "val_predictions.parquet"
+        facts = gather.read_json((scored / table.FILE).with_suffix(".json")) or {}
         dataset = gather.read_json(records / "dataset.json")
         if dataset is not None:
-            dataset["shortcuts"] = shortcut_check(records / "manifest.jsonl", of)
+            dataset["shortcuts"] = shortcut_check(records / "manifest.jsonl", answers.of)
         training = gather.read_json(run / "training.json")
-        answers = predicted(Path(one("predictions").uri))
-        wrong = mistakes(answers, evaluation["threshold"])
-        wanted = {row["sha256"] for rows in wrong.values() for row in rows}
+        wanted = {row["sha256"] for rows in mistakes(answers).values() for row in rows}
         summary = run / "model_summary.txt"
         pushed = one("pushed_model")
         was_pushed = pushed.get_int_custom_property("pushed") == 1
@@ -88,24 +79,20 @@ class Executor(base_executor.BaseExecutor):
         write_report(
             ReportData(
                 name=config["name"],
-                classes=_names(of.classes),
-                threshold=evaluation["threshold"],
-                resamples=evaluation["resamples"],
-                seed=evaluation["seed"],
+                resamples=config["evaluation"]["resamples"],
+                seed=config["evaluation"]["seed"],
                 notices=notices(dataset, training),
                 dataset=dataset,
                 leakage=gather.read_json(records / "leakage.json"),
                 samples=gather.first_of_each(files_of(one("examples"), "train"), 5),
                 training=training,
-                history=gather.read_json(run / "history.json"),
+                histories=gather.histories(run / "history"),
                 model_summary=summary.read_text() if summary.is_file() else None,
-                predictions=answers,
+                answers=answers,
+                val=read_answers(val, facts) if val.is_file() else None,
                 images=gather.images_of(files_of(one("examples"), "test"), wanted),
-                tfma=gather.tfma_metrics(one("evaluation").uri),
-                blessing={
-                    "blessed": one("blessing").get_int_custom_property("blessed") == 1,
-                    "rules": gather.gate_rules(one("evaluation").uri),
-                },
+                tfma=tfma_metrics(one("evaluation").uri),
+                blessing=gather.read_json(Path(one("blessing").uri) / "decision.json"),
                 pushed=pushed.get_string_custom_property("pushed_destination")
                 if was_pushed
                 else "",
@@ -114,8 +101,3 @@ class Executor(base_executor.BaseExecutor):
             ),
             folder,
         )
-
-
-def _names(classes: Sequence[str]) -> tuple[str, str]:
-    negative, positive = classes
-    return negative, positive

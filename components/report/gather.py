@@ -29,6 +29,12 @@ def read_json(file: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text()) if file.is_file() else None
 
 
+def histories(folder: Path) -> dict[str, dict[str, Any]]:
+    """Seed -> training curves, of the Trainer's `history/` folder; empty where there is none."""
+    files = sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))
+    return {file.stem: json.loads(file.read_text()) for file in files}
+
+
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     found = {}
@@ -93,74 +99,3 @@ def first_of_each(files: Iterable[str], each: int, limit: int = 2000) -> list[Sa
         if all(len(found[p]) == each for p in PATHOGENS[:3]):
             break
     return [sample for samples in found.values() for sample in samples]
-
-
-def candidate_of(folder: str) -> str | None:
-    """Name under which TFMA keeps the candidate: none, unless there was a baseline too."""
-    text = json.loads((Path(folder) / "eval_config.json").read_text())
-    config = text.get("evalConfig", text)
-    specs = config.get("modelSpecs", config.get("model_specs", []))
-    return "candidate" if len(specs) > 1 else None
-
-
-def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
-    """Slice -> metric -> value, of an Evaluator's output.
-
-    The slice of everything is "overall", others are "feature=value". Values that TFMA gives as text
-    (NaN) become floats. Differences to a baseline end in "_diff".
-    """
-    import tensorflow_model_analysis as tfma
-
-    result = tfma.load_eval_result(folder, model_name=candidate_of(folder))
-    found: dict[str, dict[str, float]] = {}
-    for key, outputs in result.slicing_metrics:
-        name = ", ".join(f"{feature}={value}" for feature, value in key) or "overall"
-        values = outputs.get("", {}).get("", {})
-        found[name] = {
-            metric: float(value["doubleValue"])
-            for metric, value in values.items()
-            if "doubleValue" in value
-        }
-    return found
-
-
-def gate_rules(folder: str) -> list[dict[str, Any]]:
-    """The gate's rules as TFMA applied them: metric, kind of bound, bound, value, whether it held.
-
-    A change bound appears only where there was a blessed model to compare with.
-    """
-    import tensorflow_model_analysis as tfma
-
-    failed = {
-        (failure.metric_key.name, failure.metric_key.is_diff)
-        for part in tfma.load_validation_result(folder).metric_validations_per_slice
-        for failure in part.failures
-    }
-    compared = candidate_of(folder)
-    config = tfma.load_eval_result(folder, model_name=compared).config
-    values = tfma_metrics(folder).get("overall", {})
-    rules: list[dict[str, Any]] = []
-    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
-        name = json.loads(metric.config or "{}").get("name", metric.class_name)
-        for bound in (sliced.threshold for sliced in metric.per_slice_thresholds):
-            if bound.HasField("value_threshold"):
-                rules.append(
-                    {
-                        "metric": name,
-                        "kind": "at least",
-                        "bound": bound.value_threshold.lower_bound.value,
-                        "value": values.get(name),
-                        "ok": (name, False) not in failed,
-                    }
-                )
-            if bound.HasField("change_threshold") and compared:
-                rules.append(
-                    {
-                        "metric": name,
-                        "kind": "change against the latest blessed model, at least",
-                        "bound": bound.change_threshold.absolute.value,
-                        "value": values.get(f"{name}_diff"),
-                        "ok": (name, True) not in failed,
-                    }
-                )
-    return rules

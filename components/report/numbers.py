@@ -1,16 +1,19 @@
 """The numbers of the report: computed once, shown on the page and written as JSON."""
 
-import math
 from typing import Any
 
 import numpy as np
 
-from components.evaluation.bootstrap import Interval, clustered_bootstrap
+from components.evaluation.answers import Answers
 from components.evaluation.metrics import confusion
-from components.report.data import Predicted, ReportData
+from components.evaluation.multiclass import confusion_matrix
+from components.evaluation.on_split import class_numbers, score_numbers
+from components.report import reliability
+from components.report.data import ReportData
+from components.report.plain import as_dict, plain
+from components.report.slices import slices
 
 MISTAKES = 6
-_SLICED = ("sensitivity", "specificity", "accuracy")
 
 
 def report_numbers(data: ReportData) -> dict[str, Any]:
@@ -18,15 +21,14 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
 
     NaN and infinity become None.
     """
+    first = next(iter(data.histories.values()), None)
     numbers: dict[str, Any] = {
         "name": data.name,
         "notices": data.notices,
         "dataset": data.dataset,
         "leakage": _leakage(data.leakage),
         "training": data.training,
-        "history": data.history,
-        "threshold": data.threshold,
-        "classes": list(data.classes),
+        "history": first,
         "bootstrap": {
             "resamples": data.resamples,
             "seed": data.seed,
@@ -39,86 +41,119 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
         "versions": data.versions,
         "nodes": data.nodes,
     }
-    predicted = data.predictions
-    if predicted is not None and len(predicted):
-        metrics = _metrics(predicted, data)
-        numbers["metrics"] = metrics
-        numbers["test"] = {
-            "images": len(predicted),
-            "patients": len(set(predicted.patient)),
-            "positives": int(predicted.label.sum()),
-        }
-        counts = confusion(predicted.label, predicted.score, data.threshold)
-        numbers["confusion"] = counts.__dict__
-        numbers["slices"] = slices(predicted, data)
-        shown = [metrics, *(row["metrics"] for row in numbers["slices"])]
-        numbers["flawless"] = any(value["exact"] for part in shown for value in part.values())
-        numbers["mistakes"] = mistakes(predicted, data.threshold)
-        numbers["tfma"] = against_tfma(metrics, (data.tfma or {}).get("overall"))
+    if data.answers is not None and len(data.answers.told()):
+        numbers |= _test(data.answers, data)
     return plain(numbers)
 
 
-def _metrics(predicted: Predicted, data: ReportData) -> dict[str, dict[str, Any]]:
-    found = clustered_bootstrap(
-        predicted.label,
-        predicted.score,
-        predicted.patient,
-        data.threshold,
-        resamples=data.resamples,
-        seed=data.seed,
+def sides(answers: Answers) -> tuple[str, str]:
+    """Names of the negative and the positive side, as "NORMAL" and "BACTERIA or VIRUS"."""
+    names = answers.of.classes
+    negative, positive = (
+        " or ".join(names[i] for i in of) for of in (answers.of.negative, answers.of.positive)
     )
-    return {name: _interval(value) for name, value in found.items()}
+    return negative, positive
 
 
-def _interval(value: Interval) -> dict[str, Any]:
+def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
+    told = answers.told()
+    repeat = data.resamples, data.seed
+    metrics = score_numbers(answers, *repeat)
+    found: dict[str, Any] = {
+        "task": answers.of.name,
+        "classes": list(answers.of.classes),
+        "sides": list(sides(answers)),
+        "threshold": answers.threshold,
+        "temperature": answers.temperature,
+        "test": {
+            "images": len(told),
+            "patients": len(set(told.patient.tolist())),
+            "positives": int(told.positive.sum()),
+            "left_out": len(answers) - len(told),
+        },
+        "metrics": {name: as_dict(value) for name, value in metrics.items()},
+        "confusion": confusion(told.positive, told.score, told.threshold).__dict__,
+        "slices": slices(answers, *repeat),
+        "calibration": reliability.calibrated(answers, *repeat),
+        "predictive_values": reliability.values_over_prevalence(metrics),
+        "coverage": reliability.coverage(answers, *repeat),
+        "abstention": reliability.abstention(answers, *repeat),
+        "members": reliability.member_spread(answers, (data.training or {}).get("seeds")),
+        "mistakes": mistakes(answers),
+    }
+    if len(answers.of.classes) > 2:
+        found["classes_on_test"] = classes_on_test(answers, *repeat)
+    if data.val is not None:
+        found["operating_point"] = reliability.on_validation(data.val, metrics, *repeat)
+        found["shift"] = reliability.shift(data.val, answers, sides(answers), data.seed)
+    found["tfma"] = against_tfma(found["metrics"], (data.tfma or {}).get("overall"))
+    found["flawless"] = _any_exact(found)
+    return found
+
+
+def classes_on_test(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | None:
+    """Numbers of more than two classes, with intervals; None without a labelled image.
+
+    Returns:
+      `images`, `metrics` (see components.evaluation.multiclass), `matrix` [C][C] (row the true
+      class), `pair` (names of the classes of pairwise_auc).
+    """
+    labelled = answers.labelled()
+    if not len(labelled):
+        return None
+    classes = answers.of.classes
+    found = class_numbers(answers, resamples, seed)
     return {
-        "estimate": value.estimate,
-        "low": value.low,
-        "high": value.high,
-        "resamples_used": value.resamples_used,
-        "exact": value.exact,
+        "images": len(labelled),
+        "metrics": {name: as_dict(value) for name, value in found.items()},
+        "matrix": confusion_matrix(labelled.label, labelled.predicted, len(classes)),
+        "pair": [classes[i] for i in answers.pair or range(len(classes))],
     }
 
 
-def slices(predicted: Predicted, data: ReportData) -> list[dict[str, Any]]:
-    """Numbers of each pathogen and each source batch, with what is defined there."""
-    rows: list[dict[str, Any]] = []
-    for feature, values in (("pathogen", predicted.pathogen), ("source", predicted.source)):
-        for value in sorted(set(values)):
-            part = predicted.where(values == value)
-            metrics = _metrics(part, data)
-            rows.append(
-                {
-                    "feature": feature,
-                    "value": str(value),
-                    "images": len(part),
-                    "patients": len(set(part.patient)),
-                    "metrics": {name: metrics[name] for name in _SLICED},
-                }
-            )
-    return rows
+def mistakes(answers: Answers) -> dict[str, list[dict[str, Any]]]:
+    """The most confident mistakes.
 
+    Returns:
+      `missed`: positives with the lowest score; `false_alarms`: negatives with the highest;
+      `wrong_class`: images on the right side whose class is wrong, by the probability of the wrong
+      one (only with more than two classes).
+    """
+    told = answers.told()
 
-def mistakes(predicted: Predicted, threshold: float) -> dict[str, list[dict[str, Any]]]:
-    """The most confident mistakes: positives with the lowest, negatives with the highest score."""
-    called = predicted.score >= threshold
-
-    def rows(chosen: np.ndarray) -> list[dict[str, Any]]:
+    def rows(of: Answers, chosen: np.ndarray, named: bool = False) -> list[dict[str, Any]]:
+        predicted = of.predicted
         return [
             {
-                "sha256": str(predicted.sha256[i]),
-                "filename": str(predicted.filename[i]),
-                "pathogen": str(predicted.pathogen[i]),
-                "score": float(predicted.score[i]),
+                "sha256": str(of.sha256[i]),
+                "filename": str(of.filename[i]),
+                "pathogen": str(of.pathogen[i]),
+                "score": float(of.score[i]),
+                **(
+                    {
+                        "predicted": of.of.classes[predicted[i]],
+                        "probability": float(of.probabilities[i, predicted[i]]),
+                    }
+                    if named
+                    else {}
+                ),
             }
             for i in chosen[:MISTAKES]
         ]
 
-    by_score = np.argsort(predicted.score, kind="stable")
-    missed = by_score[(predicted.label == 1)[by_score] & ~called[by_score]]
+    by_score = np.argsort(told.score, kind="stable")
+    missed = by_score[(told.positive == 1)[by_score] & (told.called == 0)[by_score]]
     alarms = by_score[::-1]
-    alarms = alarms[(predicted.label == 0)[alarms] & called[alarms]]
-    return {"missed": rows(missed), "false_alarms": rows(alarms)}
+    alarms = alarms[(told.positive == 0)[alarms] & (told.called == 1)[alarms]]
+    found = {"missed": rows(told, missed), "false_alarms": rows(told, alarms)}
+    if len(answers.of.classes) > 2:
+        labelled = answers.labelled()
+        predicted = labelled.predicted
+        sure = labelled.probabilities[np.arange(len(labelled)), predicted]
+        wrong = (predicted != labelled.label) & (labelled.called == labelled.positive)
+        order = np.argsort(-sure, kind="stable")
+        found["wrong_class"] = rows(labelled, order[wrong[order]], named=True)
+    return found
 
 
 def against_tfma(
@@ -145,14 +180,9 @@ def _leakage(leakage: dict[str, Any] | None) -> dict[str, Any] | None:
     return {key: leakage.get(key) for key in ("ok", "counts", "notes")}
 
 
-def plain(value: Any) -> Any:
-    """The same with Python's own types; NaN and infinity become None."""
+def _any_exact(value: Any) -> bool:
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        return value.get("exact") is True or any(_any_exact(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_any_exact(item) for item in value)
+    return False

@@ -2,34 +2,17 @@
 
 import base64
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.report import figures
-from components.report.data import DISCLAIMER, ReportData
-from components.report.numbers import report_numbers
+import numpy as np
 
-WORDS = {
-    "auc": ("AUC", "chance that a pneumonia image scores above a normal one"),
-    "auc_pr": ("AUC-PR", "average precision over all thresholds"),
-    "accuracy": ("Accuracy", "share of images called rightly"),
-    "sensitivity": ("Sensitivity", "share of pneumonia images that are found"),
-    "specificity": ("Specificity", "share of normal images that are left in peace"),
-    "precision": ("Precision (PPV)", "share of alarms that are right, at this test split's mix"),
-    "npv": ("NPV", "share of all-clears that are right, at this test split's mix"),
-    "f1": ("F1", "harmonic mean of precision and sensitivity"),
-    "brier": ("Brier score", "squared distance of score and truth; lower is better"),
-    "ece": ("Calibration error", "expected distance of score and frequency; lower is better"),
-}
-LEAKS = {
-    "exact_across_splits": ("Same pixels in two splits", "the test would ask what training told"),
-    "near_across_splits": ("Near duplicates in two splits", "the same, for copies of other size"),
-    "patients_in_two_splits": ("Patients in two splits", "by the key taken from the file name"),
-    "contradictory": ("Same pixels, different label", "one of the labels is wrong"),
-    "exact_within_split": ("Same pixels twice in one split", "no leak; each copy counts"),
-    "near_within_split": ("Near duplicates in one split", "no leak; each copy counts"),
-}
-HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
+from components.report import figures, figures_reliability
+from components.report.data import DISCLAIMER, ReportData
+from components.report.drawing import thumbnail
+from components.report.numbers import report_numbers, sides
+from components.report.words import CLASS_HEADLINE, HEADLINE, LEAKS, words
 
 
 def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
@@ -70,16 +53,21 @@ def render(data: ReportData, numbers: dict[str, Any]) -> str:
     environment.filters["number"] = _number
     environment.filters["count"] = _count
     environment.filters["score"] = _score
-    environment.filters["interval"] = _interval
-    template = environment.get_template("report.html.j2")
-    return template.render(
+    environment.filters["interval"] = partial(
+        _interval, resamples=numbers["bootstrap"]["resamples"]
+    )
+    environment.filters["p_value"] = _p_value
+    of_classes = numbers.get("classes_on_test")
+    negative, positive = numbers.get("sides") or ("negative", "positive")
+    return environment.get_template("report.html.j2").render(
         numbers=numbers,
-        words=WORDS,
+        words=words(negative, positive, of_classes["pair"] if of_classes else None),
         leaks=LEAKS,
         headline=HEADLINE,
+        class_headline=CLASS_HEADLINE,
         disclaimer=DISCLAIMER,
         summary=data.model_summary,
-        figures=_figures(data),
+        figures=_figures(data, numbers),
         samples=_samples(data),
         mistakes=_mistakes(data, numbers),
     )
@@ -89,24 +77,36 @@ def _uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _figures(data: ReportData) -> dict[str, str]:
+def _figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
     drawn: dict[str, bytes] = {}
-    if data.history and data.history.get("epochs"):
+    if any(history.get("epochs") for history in data.histories.values()):
         for name in ("loss", "accuracy"):
-            drawn[name] = figures.curve(data.history, name)
-    predicted = data.predictions
-    if predicted is not None and len(predicted):
-        drawn["roc"] = figures.roc(predicted, data.threshold)
-        drawn["pr"] = figures.precision_recall(predicted, data.threshold)
-        drawn["confusion"] = figures.confusion_matrix(predicted, data.threshold, data.classes)
-        drawn["calibration"] = figures.calibration(predicted)
+            drawn[name] = figures.curve(data.histories, name)
+    if data.answers is not None and "metrics" in numbers:
+        told, c = data.answers.told(), numbers["confusion"]
+        names = sides(data.answers)
+        drawn["roc"] = figures.roc(told)
+        drawn["pr"] = figures.precision_recall(told)
+        cells = np.array([[c["tn"], c["fp"]], [c["fn"], c["tp"]]])
+        drawn["confusion"] = figures.confusion_matrix(cells, names)
+        drawn["calibration"] = figures_reliability.calibration(told)
+        here = numbers["test"]["positives"] / numbers["test"]["images"]
+        drawn["prevalence"] = figures_reliability.over_prevalence(numbers["metrics"], here)
+        if numbers["coverage"]:
+            drawn["coverage"] = figures_reliability.risk_over_coverage(data.answers)
+        if numbers.get("classes_on_test"):
+            drawn["class_roc"] = figures.class_roc(data.answers.labelled())
+            matrix = np.array(numbers["classes_on_test"]["matrix"])
+            drawn["class_confusion"] = figures.confusion_matrix(matrix, numbers["classes"])
+        if data.val is not None:
+            drawn["shift"] = figures_reliability.score_distributions(data.val.told(), told, names)
     return {name: _uri(content, "png") for name, content in drawn.items()}
 
 
 def _samples(data: ReportData) -> dict[str, list[dict[str, str]]]:
     shown: dict[str, list[dict[str, str]]] = {}
     for sample in data.samples:
-        small = figures.thumbnail(sample.content)
+        small = thumbnail(sample.content)
         if small is not None:
             row = {"src": _uri(small, "jpeg"), "name": sample.filename.rsplit("/", 1)[-1]}
             shown.setdefault(sample.pathogen, []).append(row)
@@ -118,7 +118,7 @@ def _mistakes(data: ReportData, numbers: dict[str, Any]) -> dict[str, list[dict[
     for kind, rows in numbers.get("mistakes", {}).items():
         shown[kind] = []
         for row in rows:
-            small = figures.thumbnail(data.images.get(row["sha256"], b""))
+            small = thumbnail(data.images.get(row["sha256"], b""))
             name = row["filename"].rsplit("/", 1)[-1]
             shown[kind].append({**row, "name": name, "src": small and _uri(small, "jpeg")})
     return shown
@@ -141,11 +141,22 @@ def _score(value: float) -> str:
     return f"{value:.3f}"
 
 
-def _interval(value: dict[str, Any] | None) -> str:
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "not defined"
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _interval(value: dict[str, Any] | None, resamples: int) -> str:
+    """Estimate and ends; how many resamples stand behind them where not all do."""
     if not value or value["estimate"] is None:
         return "not defined"
-    if value["low"] is None:
+    if value["low"] is None or value["high"] is None:
         return f"{value['estimate']:.3f} (no interval)"
-    mark = "\N{DAGGER}" if value["exact"] else ""
-    ends = f"({value['low']:.3f} to {value['high']:.3f}){mark}".replace(" ", "\N{NO-BREAK SPACE}")
+    mark = "\N{DAGGER}" if value.get("exact") else ""
+    used = value.get("resamples_used", resamples)
+    few = f"; {used} resamples" if used != resamples else ""
+    ends = f"({value['low']:.3f} to {value['high']:.3f}{few}){mark}".replace(
+        " ", "\N{NO-BREAK SPACE}"
+    )
     return f"{value['estimate']:.3f} {ends}"

@@ -147,6 +147,7 @@ def test_durkalski_by_hand() -> None:
     assert found.z == pytest.approx((6 * 1.0 - 12 * 0.5) / math.sqrt(6 + 12 * 0.25))
     assert found.method == "Durkalski"
     assert (found.only_a, found.only_b, found.n, found.clusters) == (12, 12, 40, 20)
+    assert found.se == pytest.approx(math.sqrt(12 * 1 + 6 * 4) / 40)
 
 
 def study(seed: int, gap: float) -> tuple[np.ndarray, ...]:

@@ -1,10 +1,13 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.report import figures
+from components.report import figures, figures_reliability
+from components.report.drawing import thumbnail
+from schema.labels import THREE_CLASS
 from tests.components.report.test_page import predicted
 from tests.images import FORMS, encode, gray
 
@@ -14,7 +17,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.mark.parametrize("form", FORMS)
 def test_thumbnail_of_every_form(form: str) -> None:
     content = FORMS[form]()
-    small = figures.thumbnail(content, side=40)
+    small = thumbnail(content, side=40)
     assert small is not None
     with Image.open(io.BytesIO(small)) as image:
         assert (image.format, image.mode) == ("JPEG", "L")
@@ -24,7 +27,7 @@ def test_thumbnail_of_every_form(form: str) -> None:
 
 
 def test_thumbnail_of_16_bits_keeps_the_gray_values() -> None:
-    eight, sixteen = (figures.thumbnail(FORMS[form]()) for form in ("png_gray", "png_16bit"))
+    eight, sixteen = (thumbnail(FORMS[form]()) for form in ("png_gray", "png_16bit"))
     assert eight is not None
     assert eight == sixteen
 
@@ -41,23 +44,34 @@ def test_thumbnail_of_16_bits_keeps_the_gray_values() -> None:
     ],
 )
 def test_thumbnail_of_what_is_no_image(content: bytes) -> None:
-    assert figures.thumbnail(content) is None
+    assert thumbnail(content) is None
 
 
-@pytest.mark.parametrize("chosen", ["both", "normal", "pneumonia", "one"])
+@pytest.mark.parametrize("chosen", ["all", "normal", "pneumonia", "one", "none"])
 def test_figures_of_degenerate_splits(chosen: str) -> None:
-    answers = predicted()
-    n = np.arange(len(answers))
-    mask = {"both": n >= 0, "normal": answers.label == 0, "pneumonia": answers.label == 1,
-            "one": n == 0}[chosen]  # fmt: skip
-    part = answers.where(mask)
+    given = predicted(of=THREE_CLASS)
+    n = np.arange(len(given))
+    mask = {"all": n >= 0, "normal": given.label == 0, "pneumonia": given.label > 0,
+            "one": n == 0, "none": n < 0}[chosen]  # fmt: skip
+    part = given.where(mask)
+    none_called = replace(part, threshold=2.0)
+    shares = {"estimate": 0.9, "low": 0.8, "high": None}
     for drawn in (
-        figures.roc(part, 0.5),
-        figures.precision_recall(part, 2.0),  # nothing is called positive
-        figures.confusion_matrix(part, 0.5, ("NORMAL", "PNEUMONIA")),
-        figures.calibration(part),
+        figures.roc(part),
+        figures.class_roc(part),
+        figures.precision_recall(none_called),
+        figures.confusion_matrix(np.zeros((3, 3), int), THREE_CLASS.classes),
+        figures_reliability.calibration(part),
+        figures_reliability.risk_over_coverage(part),
+        figures_reliability.over_prevalence({"sensitivity": shares, "specificity": shares}, 0.0),
+        figures_reliability.score_distributions(part, given, ("NORMAL", "rest")),
     ):
         assert drawn.startswith(PNG)
+
+
+def test_many_classes_have_a_matrix_too() -> None:
+    names = [f"CLASS {i} or ANOTHER {i}" for i in range(9)]
+    assert figures.confusion_matrix(np.eye(9, dtype=int), names).startswith(PNG)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +80,13 @@ def test_figures_of_degenerate_splits(chosen: str) -> None:
         {"epochs": [1], "loss": [0.5], "val_loss": [0.6], "accuracy": [0.5], "val_accuracy": [0.5]},
         {"epochs": [1, 2], "loss": [0.5, None], "val_loss": [float("nan"), 0.6]},
         {"epochs": [1, 2]},
+        {},
     ],
 )
 def test_curves_of_short_or_broken_histories(history: dict) -> None:
     for name in ("loss", "accuracy"):
-        assert figures.curve(history, name).startswith(PNG)
+        assert figures.curve({"0": history, "1": history}, name).startswith(PNG)
 
 
 def test_the_same_numbers_draw_the_same_bytes() -> None:
-    assert figures.roc(predicted(), 0.5) == figures.roc(predicted(), 0.5)
+    assert figures.roc(predicted()) == figures.roc(predicted())

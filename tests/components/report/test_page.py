@@ -9,36 +9,47 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.evaluation.answers import Answers
+from components.evaluation.options import EvaluationOptions
+from components.gate.decision import decide
 from components.ingest.summary import IngestSummary
-from components.report.data import DISCLAIMER, Predicted, ReportData, Sample
-from components.report.numbers import mistakes, plain, report_numbers
+from components.report.data import DISCLAIMER, ReportData, Sample
+from components.report.numbers import mistakes, report_numbers
 from components.report.page import write_report
+from components.report.plain import plain
+from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, Task
+from tests.components.evaluation.given import answers
 from tests.images import FORMS, encode, gray
 
 EVIL = "<img src=x onerror=alert(1)>.jpeg"
 
 
-def predicted(n: int = 40, seed: int = 0) -> Predicted:
-    rng = np.random.default_rng(seed)
-    label = (np.arange(n) % 3 > 0).astype(np.int64)
-    score = np.clip(0.3 + 0.4 * label + rng.normal(0, 0.25, n), 0.001, 0.999)
-    pathogen = np.where(label == 0, "normal", np.where(np.arange(n) % 2, "bacteria", "virus"))
-    names = [f"test/PNEUMONIA/p{i}.jpeg" for i in range(n)]
-    names[0] = EVIL
-    return Predicted(
-        sha256=np.array([f"id{i}" for i in range(n)]),
-        filename=np.array(names),
-        patient=np.array([f"patient{i // 2}" for i in range(n)]),
-        pathogen=pathogen,
-        source=np.where(label == 0, "IM", "person"),
-        label=label,
-        score=score,
-    )
+def predicted(n: int = 40, seed: int = 0, of: Task = BINARY, **more: Any) -> Answers:
+    found = answers(n, seed, of=of, skill=1.0, **more)
+    names = found.filename.astype(object)
+    names[:1] = EVIL
+    return replace(found, filename=names.astype(str))
 
 
-def full() -> ReportData:
+def told(candidate: Answers, blessed: Answers) -> dict[str, Any]:
+    """A decision as the Gate stores it."""
+    options = EvaluationOptions(resamples=100, gate={"auc": {"min": 0.6}, "f1": {"min": 0.999}})
+    tfma = {
+        "blessed": True,
+        "rules": [{"metric": "auc", "bound": 0.6, "value": 0.7654, "ok": True}],
+    }
+    return decide(candidate, blessed, options).to_dict() | {"tfma": tfma}
+
+
+CURVES = {"epochs": [1, 2], "loss": [0.7, 0.4], "val_loss": [0.6, 0.5], "accuracy": [0.5, 0.8],
+          "val_accuracy": [0.6, 0.7], "val_auc": [0.71, None], "learning_rate": [1e-3, 1e-5],
+          "best_epoch": 2}  # fmt: skip
+
+
+def full(of: Task = BINARY) -> ReportData:
     image = encode(Image.fromarray(gray()), "JPEG")
-    answers = predicted()
+    test = predicted(of=of, members=3, band=(0.4, 0.6))
+    val = predicted(50, 1, of=of, members=3, band=(0.4, 0.6))
     return ReportData(
         name="full",
         resamples=100,
@@ -57,22 +68,35 @@ def full() -> ReportData:
         samples=[Sample(EVIL, "normal", image), Sample("b.png", "virus", FORMS["png_16bit"]()),
                  Sample("broken.png", "virus", b"no image")],
         training={
-            "trunk": "InceptionV3", "image_size": 299, "fit": "stretch", "seed": 3,
+            "trunk": "InceptionV3", "image_size": 299, "fit": "stretch", "seeds": [3, 5, 8],
             "weights": {"kind": "random", "file": "", "sha256": "", "reason": "offline"},
-            "parameters": {"trainable": 4098, "total": 21_806_882},
-            "class_weight": {"NORMAL": 1.9, "PNEUMONIA": 0.68},
-            "seconds": {"embed": 12.3, "fit": 4.5}, "steps": 2379,
+            "parameters": {"trainable": 4098, "total": 21_806_882}, "pooling": "avg",
+            "class_weight": {"NORMAL": 1.9, "PNEUMONIA": 0.68}, "cut": "mixed7",
+            "classes": list(of.classes), "task": of.to_dict(),
+            "class_counts": {"train": [31, 32], "val": [33, 34]},
+            "members": [{"seed": 3, "best_epoch": 12, "epochs": 20, "seconds": {"head": 4.5},
+                         "val": {"auc": 0.9531, "accuracy": None}}],
+            "embedding": {"views": 4, "storage": "float16", "storage_error": 0.00048,
+                          "compute": "bfloat16", "agreement": 0.99987, "timed": None,
+                          "augment": None, "images_per_second": 31.7, "seconds": 12.3},
+            "calibration": {
+                "temperature": 1.25, "threshold": 0.5, "band": [0.4, 0.6],
+                "operating_point": {"rule": "sensitivity", "asked": 0.95, "note": "a note of it",
+                                    "threshold": 0.5, "sensitivity": 0.951},
+                "before": {"ece": 0.0811, "brier": 0.0822, "nll": 0.0833},
+                "after": {"ece": 0.0711, "brier": 0.0722, "nll": 0.0733},
+            },
+            "fine_tune": {"from_cut": "mixed7", "epochs": 6, "head_learning_rate": None},
+            "tuned": {"dense": [64], "dropout": 0.3},
+            "seconds": {"embed": 12.3, "fit": 4.5, "all": 29.1},
         },
-        history={"epochs": [1, 2], "loss": [0.7, 0.4], "val_loss": [0.6, 0.5],
-                 "accuracy": [0.5, 0.8], "val_accuracy": [0.6, 0.7], "val_auc": [0.71, None],
-                 "best_epoch": 2},
+        histories={"3": CURVES | {"phases": {"head": CURVES, "fine_tune": CURVES}}, "5": CURVES},
         model_summary="Model: <big>",
-        predictions=answers,
-        images={str(i): image for i in answers.sha256},
+        answers=test,
+        val=val,
+        images={str(i): image for i in test.sha256},
         tfma={"overall": {"auc": 0.91234, "accuracy": 0.8}},
-        blessing={"blessed": True, "failures": ["slice virus: too low"], "rules": [
-            {"metric": "auc", "slice": "overall", "kind": "at least", "bound": 0.8,
-             "value": 0.91234, "ok": True}]},
+        blessing=told(test, predicted(of=of, luck=1)),
         pushed="/serving/1234567",
         config="name: full\n",
         versions={"tfx": "1.21.0"},
@@ -114,19 +138,27 @@ def parse(page: Path) -> Links:
 
 
 def missing(name: str) -> ReportData:
-    empty: Any = {"samples": [], "notices": [], "images": {}, "versions": {}}.get(name)
+    empty: Any = {"samples": [], "notices": [], "images": {}, "versions": {}, "histories": {}}.get(
+        name
+    )
     return replace(full(), **{name: "" if name == "pushed" else empty})
 
 
-PARTS = ["dataset", "leakage", "samples", "training", "history", "model_summary", "predictions",
-         "images", "tfma", "blessing", "pushed", "config", "versions", "notices",
+PARTS = ["dataset", "leakage", "samples", "training", "histories", "model_summary", "answers",
+         "val", "images", "tfma", "blessing", "pushed", "config", "versions", "notices",
          "nodes"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "data",
-    [full(), ReportData(name="nothing"), *(missing(name) for name in PARTS)],
-    ids=["full", "nothing", *PARTS],
+    [
+        full(),
+        full(THREE_CLASS),
+        full(BACTERIA_VIRUS),
+        ReportData(name="nothing"),
+        *(missing(name) for name in PARTS),
+    ],
+    ids=["full", "three", "pathogens", "nothing", *PARTS],
 )
 def test_the_page_stands_alone_and_always_says_what_it_is_not(
     data: ReportData, tmp_path: Path
@@ -151,9 +183,11 @@ def test_every_metric_of_the_json_stands_on_the_page(tmp_path: Path) -> None:
         assert value["low"] <= value["estimate"] <= value["high"]
     for part in ("SYNTHETIC DATA", "21,806,882", "abc123", "2 truncated", "77", "1234567",
                  "offline", "patients", "0.91234", "1.21.0", "a note", "1 not an image", "2 *.txt",
-                 "kind to come", "slice virus: too low", "from the cache"):  # fmt: skip
+                 "kind to come", "the gate asks for at least 0.999", "from the cache",
+                 "mixed7", "4.8e-04", "A note of it", "0.7654", "learning rate",
+                 "fine tune"):  # fmt: skip
         assert part in text
-    assert numbers["test"] == {"images": 40, "patients": 20, "positives": 26}
+    assert numbers["test"] == {"images": 40, "patients": 20, "positives": 26, "left_out": 0}
     assert sum(numbers["confusion"].values()) == 40
 
 
@@ -171,11 +205,15 @@ NOT_SHOWN = (
     ".dataset.version",  # of the file's form
     ".bootstrap.level",  # said as 95 %
     ".nodes.1.seconds",  # from the cache
+    ".training.calibration.operating_point",  # measured anew, with intervals
+    ".training.members.0.seconds",  # the sum is shown
+    ".training.task",  # indices of classes that are named
 )
 
 
-def test_every_number_of_the_json_stands_on_the_page(tmp_path: Path) -> None:
-    page, facts = write_report(full(), tmp_path)
+@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
+def test_every_number_of_the_json_stands_on_the_page(of: Task, tmp_path: Path) -> None:
+    page, facts = write_report(full(of), tmp_path)
     text = re.sub(r"<[^>]*>", " ", page.read_text())
     shown = set(re.findall(r"(?<![\w.])-?[\d,]*\d(?:\.\d+)?(?![\d])", text))
     found = leaves(json.loads(facts.read_text()))
@@ -191,34 +229,45 @@ def test_the_json_is_the_numbers(tmp_path: Path) -> None:
     assert json.loads(facts.read_text()) == report_numbers(data)
 
 
-@pytest.mark.parametrize("part", ["training", "history", "blessing", "leakage"])
+@pytest.mark.parametrize("part", ["training", "blessing", "leakage"])
 def test_facts_may_be_partly_there(part: str, tmp_path: Path) -> None:
     """Each key of a free-form record left out in turn."""
     whole = getattr(full(), part)
-    needed = {"blessing": ("blessed", "rules"), "leakage": ("ok",)}.get(part, ())
+    needed = {"blessing": ("blessed",), "leakage": ("ok",)}.get(part, ())
     for key in set(whole) - set(needed):
         fewer = {name: value for name, value in whole.items() if name != key}
         page, _ = write_report(replace(full(), **{part: fewer}), tmp_path / key)
         parse(page)
     if not needed:
         page, _ = write_report(replace(full(), **{part: {}}), tmp_path / "none")
-        assert "was found" in page.read_text() or "were found" in page.read_text()
+        assert "was found" in page.read_text()
+
+
+def test_curves_may_be_partly_there(tmp_path: Path) -> None:
+    for key in CURVES:
+        fewer = {name: value for name, value in CURVES.items() if name != key}
+        parse(write_report(replace(full(), histories={"3": fewer}), tmp_path / key)[0])
+    page, _ = write_report(replace(full(), histories={"3": {}}), tmp_path / "none")
+    assert "No training curves were found" in page.read_text()
+
+
+def of_score(score: np.ndarray, positive: np.ndarray) -> Answers:
+    """Binary answers of given scores."""
+    base = predicted(len(score))
+    p = np.stack([1 - score, score], axis=1)
+    return replace(base, score=score, positive=positive, label=positive, probabilities=p, raw=p,
+                   members=p[:, None],
+                   pathogen=np.where(positive == 1, "virus", "normal"))  # fmt: skip
 
 
 def test_a_flawless_slice_carries_its_bound_and_the_note(tmp_path: Path) -> None:
-    answers = predicted()
-    few = answers.where(np.flatnonzero(answers.label == 0)[:3])
-    few.score[:] = 0.0001
-    page, facts = write_report(replace(full(), predictions=few), tmp_path)
+    few = of_score(np.full(3, 0.0001), np.zeros(3, int))
+    few = replace(few, patient=np.array(["a", "b", "c"]))
+    page, facts = write_report(replace(full(), answers=few), tmp_path)
     slices = json.loads(facts.read_text())["slices"]
     assert slices[0]["metrics"]["specificity"]["low"] == pytest.approx(0.025 ** (1 / 3))
     assert "1.000 (0.292 to 1.000)\N{DAGGER}" in re.sub(r"\s", " ", page.read_text())
     assert "Clopper-Pearson" in page.read_text()
-    answers.score[::5] = 1 - answers.score[::5]  # some of each kind is wrong
-    answers.score[:4] = [0.9, 0.1, 0.1, 0.1]
-    page, facts = write_report(replace(full(), predictions=answers), tmp_path / "other")
-    assert not json.loads(facts.read_text())["flawless"]
-    assert "Clopper-Pearson" not in page.read_text()
 
 
 @pytest.mark.parametrize(
@@ -227,16 +276,15 @@ def test_a_flawless_slice_carries_its_bound_and_the_note(tmp_path: Path) -> None
      (1.0, "1.000")],
 )  # fmt: skip
 def test_a_score_is_not_rounded_to_certainty(score: float, expected: str, tmp_path: Path) -> None:
-    answers = predicted()
-    answers.score[:] = score  # one class is wrong, whatever the score
-    page, _ = write_report(replace(full(), predictions=answers), tmp_path)
+    # One class is wrong, whatever the score.
+    given = of_score(np.full(40, score), np.arange(40) % 2)
+    page, _ = write_report(replace(full(), answers=given), tmp_path)
     assert f"score {expected}" in page.read_text()
 
 
 def test_names_of_any_letters_are_written(tmp_path: Path) -> None:
-    answers = predicted()
     names = np.array(["R\u00f6ntgen \u80ba.png", "bytes \udcff.png"] * 20)
-    page, _ = write_report(replace(full(), predictions=replace(answers, filename=names)), tmp_path)
+    page, _ = write_report(replace(full(), answers=replace(predicted(), filename=names)), tmp_path)
     assert "R\u00f6ntgen \u80ba.png" in page.read_text(encoding="utf-8")
 
 
@@ -248,11 +296,12 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     assert "Model: &lt;big&gt;" in text
 
 
+@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
 @pytest.mark.parametrize("label", [0, 1])
-def test_a_test_split_of_one_class(label: int, tmp_path: Path) -> None:
-    answers = predicted()
-    one = answers.where(answers.label == label)
-    page, facts = write_report(replace(full(), predictions=one), tmp_path)
+def test_a_test_split_of_one_side(label: int, of: Task, tmp_path: Path) -> None:
+    given = full(of).answers
+    one = given.where(given.positive == label)
+    page, facts = write_report(replace(full(of), answers=one), tmp_path)
     parse(page)
     metrics = json.loads(facts.read_text())["metrics"]
     assert metrics["auc"]["estimate"] is None
@@ -260,25 +309,56 @@ def test_a_test_split_of_one_class(label: int, tmp_path: Path) -> None:
     assert "not defined" in page.read_text()
 
 
+def test_images_of_no_one_class_have_a_side_alone(tmp_path: Path) -> None:
+    given = answers(40, of=THREE_CLASS, unknown=True)
+    page, facts = write_report(replace(full(THREE_CLASS), answers=given), tmp_path)
+    numbers = json.loads(facts.read_text())
+    assert numbers["test"]["images"] == 40
+    assert numbers["classes_on_test"]["images"] == 30
+    assert sum(map(sum, numbers["classes_on_test"]["matrix"])) == 30
+    rows = {row["value"]: row["metrics"] for row in numbers["slices"]}
+    assert rows["unknown"]["class_accuracy"]["estimate"] is None
+    unknown = given.where(given.pathogen == "unknown")
+    page, _ = write_report(replace(full(THREE_CLASS), answers=unknown), tmp_path / "only")
+    assert "No test image belongs to one class" in page.read_text()
+
+
+def test_an_image_without_a_place_in_the_task_is_left_out(tmp_path: Path) -> None:
+    given = full(BACTERIA_VIRUS).answers
+    positive = given.positive.copy()
+    positive[:5] = -1
+    some = replace(given, positive=positive, label=positive)
+    page, facts = write_report(replace(full(BACTERIA_VIRUS), answers=some), tmp_path)
+    assert json.loads(facts.read_text())["test"]["left_out"] == 5
+    assert "5 more images have no place in task bacteria_virus" in page.read_text()
+
+
 def test_an_empty_test_split(tmp_path: Path) -> None:
     none = predicted().where(np.zeros(40, bool))
-    page, facts = write_report(replace(full(), predictions=none), tmp_path)
+    page, facts = write_report(replace(full(), answers=none), tmp_path)
     parse(page)
     assert "metrics" not in json.loads(facts.read_text())
     assert "no result to show" in page.read_text()
 
 
 def test_a_score_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    answers = predicted()
-    answers.score[3] = np.nan
+    given = predicted()
+    given.score[3] = np.nan
     with pytest.raises(ValueError, match="nan"):
-        write_report(full().__class__(name="x", predictions=answers), tmp_path)
+        write_report(ReportData(name="x", answers=given), tmp_path)
     assert not (tmp_path / "report.html").exists()
 
 
+def test_one_seed_and_no_band_are_told(tmp_path: Path) -> None:
+    one = replace(full(), answers=predicted(), training=None)
+    text = write_report(one, tmp_path)[0].read_text()
+    assert "One seed (0)" in text
+    assert "every image is answered" in text
+
+
 def test_mistakes_are_the_most_confident_ones() -> None:
-    answers = predicted()
-    found = mistakes(answers, 0.5)
+    given = predicted(120, of=THREE_CLASS)
+    found = mistakes(given)
     for row in found["missed"]:
         assert row["pathogen"] != "normal"
         assert row["score"] < 0.5
@@ -289,8 +369,14 @@ def test_mistakes_are_the_most_confident_ones() -> None:
     alarms = [row["score"] for row in found["false_alarms"]]
     assert missed == sorted(missed)
     assert alarms == sorted(alarms, reverse=True)
-    wrong = answers.score[(answers.label == 1) & (answers.score < 0.5)]
+    wrong = given.score[(given.positive == 1) & (given.score < 0.5)]
     assert missed[0] == wrong.min()
+    sure = [row["probability"] for row in found["wrong_class"]]
+    assert sure == sorted(sure, reverse=True)
+    for row in found["wrong_class"]:  # bacteria for virus, and not a miss
+        assert {row["pathogen"].upper(), row["predicted"]} == {"BACTERIA", "VIRUS"}
+        assert row["score"] >= 0.5
+    assert "wrong_class" not in mistakes(predicted())
 
 
 @pytest.mark.parametrize(
