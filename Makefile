@@ -12,7 +12,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 .PHONY: help setup run test test-all lint bench lock clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Make .venv with the locked packages (PYTHON=... names the interpreter)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.evaluation.options import EvaluationOptions
 from components.ingest.options import IngestOptions
+from components.model_card.options import CardOptions
 from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
 from schema.errors import PneumoError
 from schema.labels import CUSTOM, TASKS, Task, custom_task, task
@@ -103,6 +104,7 @@ class Config(BaseModel):
     )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
     serving: ServingOptions = Field(default_factory=ServingOptions)
+    card: CardOptions = Field(default_factory=CardOptions)
     engine: Literal["local"] = "local"
     run: RunFacts | None = Field(None, exclude=True, repr=False)
 

@@ -32,6 +32,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from components.embedder.component import Embedder
     from components.evaluation.eval_config import eval_config
     from components.gate.component import Gate
+    from components.model_card.component import ModelCard
     from components.pusher.executor import AtomicPusherExecutor
     from components.report.component import Report
     from components.resolver.strategy import BlessedBeforeStrategy
@@ -223,6 +224,19 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         ),
     )
 
+    # What the model is, on which data, how it was made and how far it goes; unknown where unknown.
+    card = ModelCard(
+        model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        predictions=scorer.outputs["predictions"],
+        report=report.outputs["report"],
+        blessing=blesser.outputs["blessing"],
+        config=config.to_yaml(),
+        records=run.records,
+        task=of.to_dict(),
+        code=fingerprint_of_code([_PACKAGE / "components" / "model_card"]),
+    )
+
     return tfx.dsl.Pipeline(
         # One name for all configurations of a work folder: they share what they have in common.
         pipeline_name=PIPELINE_NAME,
@@ -243,6 +257,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
             blesser,
             pusher,
             report,
+            card,
         ],
         enable_cache=True,
     )

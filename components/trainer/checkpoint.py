@@ -31,8 +31,8 @@ class Checkpoint:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_name(self.file.name + ".partial")
         with partial.open("wb") as out:
-            named = {f"a{i}": array for i, array in enumerate(arrays)}
-            np.savez(out, facts=np.array(json.dumps(facts)), **named)
+            named: dict[str, Any] = {f"a{i}": array for i, array in enumerate(arrays)}
+            np.savez(out, **named, facts=np.array(json.dumps(facts)))
         partial.replace(self.file)
         self._written = time.monotonic()
 

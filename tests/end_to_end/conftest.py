@@ -31,6 +31,7 @@ NODES = (
     "Gate",
     "Pusher",
     "Report",
+    "ModelCard",
 )
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -41,7 +41,10 @@ def test_everything_promised_is_there(work: Path) -> None:
     assert (pushed / "saved_model.pb").is_file()
     outputs = {node["name"]: node["outputs"] for node in result["nodes"]}
     model_run = Path(outputs["Trainer"]["model_run"][0])
-    for name in ("history.json", "training.json", "model_summary.txt"):
+    card = Path(outputs["ModelCard"]["card"][0])
+    assert (card / "card.html").stat().st_size
+    assert json.loads((card / "card.json").read_text())
+    for name in ("history.json", "training.json", "model_summary.txt", "val_predictions.parquet"):
         assert (model_run / name).stat().st_size
     assert list(model_run.rglob("events.out.tfevents.*"))
     assert not list(model_run.rglob("*.f32"))  # scratch of the embedding is gone
@@ -107,7 +110,7 @@ def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
     )
     answer = cached(work)
     kept = {"ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator",
-            "AnomalyGate", "Transform"}  # fmt: skip
+            "AnomalyGate", "Transform", "Embedder"}  # fmt: skip
     assert {name for name, was in answer.items() if was} == kept
     after = summary(work)
     baseline = {n["name"]: n for n in after["nodes"]}["latest_blessed_model"]["outputs"]["model"]
@@ -115,10 +118,10 @@ def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
     assert baseline == first
     assert after["pushed"] != before["pushed"]
     assert len(list((work / "serving").iterdir())) == 2
-    _, change = metrics(work)["blessing"]["rules"]
+    change = {test["metric"]: test for test in metrics(work)["blessing"]["tests"]}["auc"]
     assert change["ok"]
     aucs = [before["metrics"]["auc"]["estimate"], after["metrics"]["auc"]["estimate"]]
-    assert change["value"] == pytest.approx(aucs[1] - aucs[0], abs=0.02)
+    assert change["difference"] == pytest.approx(aucs[1] - aucs[0], abs=1e-6)
 
 
 def test_the_pushed_model_answers(work: Path, phantoms: Path) -> None:
@@ -129,6 +132,9 @@ def test_the_pushed_model_answers(work: Path, phantoms: Path) -> None:
     for answer in answers:
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-6)
         assert answer["predicted"] == max(answer["probabilities"], key=answer["probabilities"].get)
+        assert answer["score"] == pytest.approx(answer["probabilities"]["PNEUMONIA"], abs=1e-6)
+        called = {"POSITIVE": "PNEUMONIA", "NEGATIVE": "NORMAL"}[answer["decision"]]
+        assert answer["predicted"] == called
 
 
 def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(

@@ -1,0 +1,92 @@
+"""The ModelCard node.
+
+A model that leaves the house needs a paper that says what it is: data, patients, exclusions,
+weights, protocol, results with intervals, limits. What nobody told is written as unknown.
+
+Usage:
+  card = ModelCard(model=..., model_run=..., predictions=..., report=..., blessing=...,
+                   config=config.to_yaml(), records=folder, task=of.to_dict())
+"""
+
+import json
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.model_card.executor import Executor
+from components.report.component import ReportPage
+from components.scorer.component import Predictions
+
+
+class CardPage(types.Artifact):
+    """`card.html` and `card.json`."""
+
+    TYPE_NAME = "PneumoModelCard"
+
+
+class ModelCardSpec(component_spec.ComponentSpec):
+    """Takes a model and all that is known of it, gives a card."""
+
+    PARAMETERS = {
+        "config": component_spec.ExecutionParameter(type=str),
+        "records": component_spec.ExecutionParameter(type=str),
+        "task": component_spec.ExecutionParameter(type=str),
+        "code": component_spec.ExecutionParameter(type=str, optional=True),
+    }
+    INPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "predictions": component_spec.ChannelParameter(type=Predictions),
+        "report": component_spec.ChannelParameter(type=ReportPage),
+        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+    OUTPUTS = {"card": component_spec.ChannelParameter(type=CardPage)}
+
+
+class ModelCard(base_component.BaseComponent):
+    """Writes the card, whether the model was blessed or not."""
+
+    SPEC_CLASS = ModelCardSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_run: types.BaseChannel,
+        predictions: types.BaseChannel,
+        report: types.BaseChannel,
+        blessing: types.BaseChannel,
+        config: str,
+        records: str,
+        task: dict[str, Any],
+        code: str | None = None,
+    ) -> None:
+        """Builds the node.
+
+        Args:
+          model: SavedModel of the Trainer.
+          model_run: what the Trainer recorded.
+          predictions: output of Scorer; part of the lineage.
+          report: output of Report; the card repeats its numbers.
+          blessing: output of Gate.
+          config: the configuration as YAML.
+          records: folder that ingest wrote. Its content is known to the cache through `report`.
+          task: `Task.to_dict()`.
+          code: digest of the code, so that an edit runs the node again.
+        """
+        super().__init__(
+            ModelCardSpec(
+                model=model,
+                model_run=model_run,
+                predictions=predictions,
+                report=report,
+                blessing=blessing,
+                config=config,
+                records=records,
+                task=json.dumps(task, sort_keys=True),
+                code=code,
+                card=types.Channel(type=CardPage),
+            )
+        )
