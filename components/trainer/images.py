@@ -12,18 +12,17 @@ from components.embedder.store import Embeddings, read
 from components.trainer.batches import Rows
 from components.trainer.data import transformed_images
 from components.trainer.fit import image_source
+from components.trainer.job import Job
 from components.trainer.loop import Source
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from components.trainer.run_fn import Job
-
 SHUFFLE = 512  # encoded images held for shuffling; records are in random order already
 
 
 def embed_images(
-    job: "Job", train_files: Sequence[str], val_files: Sequence[str], folder: Path
+    job: Job, train_files: Sequence[str], val_files: Sequence[str], folder: Path
 ) -> tuple[Embeddings, Embeddings]:
     """Features for the first phase, and maps of validation for the last answers."""
     options = job.training.embedding
@@ -47,7 +46,7 @@ def embed_images(
 
 
 def images_source(
-    job: "Job", seed: int, train_files: Sequence[str], val_files: Sequence[str], rows: Rows
+    job: Job, seed: int, train_files: Sequence[str], val_files: Sequence[str], rows: Rows
 ) -> Source:
     """Batches of pixels for fine-tuning end to end."""
     from components.trainer.augment import augment

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from components.embedder.store import read
 from components.trainer.fit import fit_head
 from components.trainer.head import select
+from components.trainer.job import Job, rows_of, tuned_values
 from components.trainer.network import moments
 from components.trainer.options import TunerOptions
-from components.trainer.run_fn import Job, rows_of, tuned_values
 
 if TYPE_CHECKING:
     import keras_tuner

@@ -134,9 +134,9 @@ def _head(folder: Path, cut: str, epochs: int, seed: int = 0) -> "tuple[keras.Mo
     from components.embedder.store import read
     from components.trainer.fit import fit_head
     from components.trainer.head import select
+    from components.trainer.job import rows_of
     from components.trainer.network import moments
     from components.trainer.options import ModelOptions, TrainingOptions
-    from components.trainer.run_fn import rows_of
     from schema.labels import BINARY
 
     started = time.monotonic()
@@ -216,9 +216,9 @@ def _tune(folder: Path, source: str) -> dict[str, Any]:
     from components.embedder.store import read
     from components.trainer.data import transformed_images
     from components.trainer.fit import Places, Trunk, fine_tune, image_source, rows_source
+    from components.trainer.job import rows_of
     from components.trainer.losses import targets_of
     from components.trainer.options import FineTuneOptions, TrainingOptions
-    from components.trainer.run_fn import rows_of
     from components.trainer.trunks import resolve_cut
     from schema.labels import BINARY
 

@@ -1,0 +1,99 @@
+"""The configuration of one Trainer, parsed, and what it may learn from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.embedder.store import Embeddings
+from components.evaluation.options import EvaluationOptions
+from components.trainer.batches import Rows
+from components.trainer.fit import Trunk
+from components.trainer.losses import example_weights, targets_of
+from components.trainer.options import ModelOptions, TrainingOptions
+from components.trainer.weights import Weights
+from schema.labels import Task
+
+
+@dataclass(frozen=True)
+class Job:
+    """The configuration of one Trainer, parsed.
+
+    Attributes:
+      name: of the configuration.
+      cut: "top" where the whole trunk stays frozen.
+    """
+
+    name: str
+    model: ModelOptions
+    training: TrainingOptions
+    evaluation: EvaluationOptions
+    weights: Weights
+    of: Task
+    size: int
+    cut: str
+    synthetic: bool
+    checkpoints: Path
+
+    @classmethod
+    def parse(cls, config: dict[str, Any], tuned: dict[str, Any] | None = None) -> "Job":
+        """Reads `custom_config` of the Trainer.
+
+        Args:
+          config: as the graph puts it together.
+          tuned: values that the Tuner found best: `dense`, `dropout`, `learning_rate`,
+            `weight_decay`.
+        """
+        model, training = dict(config["model"]), dict(config["training"])
+        for name, value in (tuned or {}).items():
+            (model if name in ("dense", "dropout") else training)[name] = value
+        return cls(
+            name=config["name"],
+            model=ModelOptions(**model),
+            training=TrainingOptions(**training),
+            evaluation=EvaluationOptions(**config["evaluation"]),
+            weights=Weights(**config["weights"]),
+            of=Task.from_dict(config["task"]),
+            size=int(config["image_size"]),
+            cut=config["cut"],
+            synthetic=bool(config["synthetic"]),
+            checkpoints=Path(config["checkpoints"]),
+        )
+
+    @property
+    def from_images(self) -> bool:
+        """Whether training reads images and not embeddings."""
+        return self.training.fine_tune is not None and self.training.fine_tune.source == "images"
+
+    @property
+    def trunk(self) -> Trunk:
+        """How to build the trunk as the Embedder had it."""
+        seed = self.training.embedding.seed
+        return Trunk(self.model.trunk, self.size, self.weights.file or None, self.cut, seed)
+
+
+def rows_of(embeddings: Embeddings, of: Task, balanced: bool, maps: bool = False) -> Rows:
+    """What training may use of a split.
+
+    Raises:
+      ValueError: no image has a place in the task, or balanced weights lack a class.
+    """
+    targets = targets_of(embeddings.records.pathogen, of)
+    rows = np.flatnonzero(targets.sum(axis=1) > 0)
+    if not len(rows):
+        raise ValueError(f"no image has a class of task {of.name!r}; look at the pathogens")
+    weights = np.zeros(len(targets), np.float32)
+    weights[rows] = example_weights(targets[rows], balanced)
+    return Rows(embeddings.maps if maps else embeddings.features, targets, weights, rows)
+
+
+def tuned_values(hyperparameters: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The Tuner's best values as options; none without a Tuner."""
+    if not hyperparameters:
+        return None
+    values = dict(hyperparameters.get("values", hyperparameters))
+    if "dense" in values:
+        values["dense"] = tuple(int(size) for size in str(values["dense"]).split("-") if size)
+    known = ("dense", "dropout", "learning_rate", "weight_decay")
+    return {name: values[name] for name in known if name in values}
