@@ -44,7 +44,9 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
 
     of, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
     tune = config.training.fine_tune
+    embedding = config.training.embedding
     cut = resolve_cut(config.model.trunk, tune.from_cut) if tune else "top"
+    embedded_at = resolve_cut(config.model.trunk, embedding.cut) if embedding.cut else cut
     transform_code = fingerprint_of_code([_PACKAGE / "components" / "transform"])
     trainer_code = fingerprint_of_code(
         [
@@ -105,8 +107,8 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         trunk=config.model.trunk,
         image_size=size,
         weights=run.weights,
-        cut=cut,
-        options=config.training.embedding.model_dump(mode="json"),
+        cut=embedded_at,
+        options=embedding.model_dump(mode="json", exclude={"cut"}),
         preprocessing=f"{size} {config.model.fit} {transform_code}",
         code=fingerprint_of_code(
             [

@@ -80,6 +80,11 @@ class EmbeddingOptions(BaseModel):
     batch_size: int = Field(32, ge=1, description="images in one forward pass")
     seed: int = Field(0, ge=0, lt=2**31, description="of the views, and of random weights")
     augment: AugmentOptions = Field(default_factory=AugmentOptions)
+    cut: str | None = Field(
+        None,
+        description="embed at this cut although nothing above it learns, to share the artifact "
+        "with configurations where it does; none: as fine_tune says",
+    )
 
 
 class FineTuneOptions(BaseModel):
@@ -146,6 +151,8 @@ class TrainingOptions(BaseModel):
         tune = self.fine_tune
         if tune and tune.from_cut == "input" and tune.source == "cache":
             raise ValueError("fine_tune.from_cut: input has nothing to cache; set source: images")
+        if tune and self.embedding.cut is not None:
+            raise ValueError("embedding.cut is for a frozen trunk; fine_tune.from_cut says it here")
         return self
 
 

@@ -36,6 +36,7 @@ def test_overrides_win_and_are_typed() -> None:
         ("training.seeds=[1, 1]", "seeds must be different"),
         ("training.fine_tune={from_cut: input}", "source: images"),
         ("training.embedding.storage=int8", "storage"),
+        ("training={fine_tune: {}, embedding: {cut: add_9}}", "fine_tune.from_cut"),
         ("model.activation=step", "unknown activation"),
         ("tuner.trials=0", "tuner.trials"),
         ("evaluation.gate.roc.min=0.5", "'roc'"),
