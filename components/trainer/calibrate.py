@@ -86,7 +86,7 @@ def calibrate(
             "temperature": float(temperature),
             "threshold": float(point.threshold),
             "band": list(band) if band is not None else None,
-            "operating_point": dict(vars(point)),
+            "operating_point": point.to_dict(),
             "auc": roc_auc(positive[told], score[told]),
             "before": quality(raw),
             "after": quality(probabilities),

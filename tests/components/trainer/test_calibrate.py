@@ -38,6 +38,16 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     json.dumps(found.facts, allow_nan=False)
 
 
+@pytest.mark.parametrize("rule", ["fixed", "sensitivity", "specificity", "youden", "cost"])
+def test_facts_are_plain_json_whatever_the_rule(rule: str) -> None:
+    logits, names = overconfident(60)
+    positive = np.array([THREE_CLASS.is_positive(name) for name in names])
+    options = EvaluationOptions(operating_point={"rule": rule})
+    found = calibrate(logits, targets_of(names, THREE_CLASS), positive, THREE_CLASS, options)
+    json.dumps(found.facts, allow_nan=False)
+    assert found.facts["operating_point"]["rule"] == rule
+
+
 @pytest.mark.parametrize("names", [["normal"] * 4, ["unknown", "normal"], ["virus"]])
 def test_a_validation_split_that_says_little_does_not_break(names: list[str]) -> None:
     targets = targets_of(np.array(names), THREE_CLASS)
