@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from components.trainer.options import EmbeddingOptions
 from components.trainer.weights import Weights
 
 AGREEMENT_IMAGES = 16
+TOO_NOISY = 0.01  # standard deviations of a feature
+
+log = logging.getLogger("pneumo.embed")
 
 
 class Executor(base_executor.BaseExecutor):
@@ -51,6 +55,13 @@ class Executor(base_executor.BaseExecutor):
         chosen = choose_forward(
             trunk, size, weights.file or None, cut, options.compute, np.concatenate(first), seed
         )
+        storage = options.storage
+        if storage == "float16" and chosen.storage_noise > TOO_NOISY:
+            storage = "float32"
+            log.warning(
+                "float16 would add noise of %.2g standard deviations to these features; stored as "
+                "float32", chosen.storage_noise,
+            )  # fmt: skip
         facts = {
             "trunk": trunk,
             "cut": cut,
@@ -59,6 +70,7 @@ class Executor(base_executor.BaseExecutor):
             "compute": chosen.compute,
             "agreement": chosen.agreement,
             "timed": chosen.images_per_second,
+            "storage_noise": chosen.storage_noise if storage == "float16" else 0.0,
             "augment": options.augment.model_dump() if options.views else None,
             "seed": seed,
             "preprocessing_sha256": hashlib.sha256(
@@ -71,7 +83,7 @@ class Executor(base_executor.BaseExecutor):
                 chosen.run,
                 Path(out.uri) / f"Split-{split}",
                 split,
-                storage=options.storage,
+                storage=storage,
                 views=options.views if split == "train" else 0,
                 augment=options.augment,
                 seed=seed,

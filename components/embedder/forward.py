@@ -38,10 +38,12 @@ class Chosen:
       agreement: against float32 on one batch: `cosine` (the least over images) and `relative`
         (largest |difference| / standard deviation of the features); empty for float32.
       images_per_second: of each type that was timed, on one batch after a warm-up.
+      storage_noise: see `storage_noise`, for float16.
     """
 
     run: Forward
     compute: str
+    storage_noise: float
     agreement: dict[str, float]
     images_per_second: dict[str, float]
 
@@ -128,7 +130,32 @@ def choose_forward(
     agreement: dict[str, Any] = {}
     if chosen != "float32":
         agreement = agreement_of(outputs["float32"], outputs[chosen])
-    return Chosen(forwards[chosen], chosen, agreement, rates)
+    noise = storage_noise(outputs[chosen])
+    return Chosen(forwards[chosen], chosen, noise, agreement, rates)
+
+
+def storage_noise(features: np.ndarray) -> float:
+    """What float16 costs: error over spread, of the median feature.
+
+    A head scales every feature to unit spread, so the error counts against that and not against
+    the value. Features of a random trunk are tiny and nearly constant: float16 would store their
+    mean and lose the rest.
+
+    Args:
+      features: float32 [n, channels].
+
+    Returns:
+      median over features of (root mean square error / standard deviation over images); 0 for
+      features that do not vary, infinity where float16 cannot hold a value.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = features.astype(np.float16).astype(np.float64) - features
+        spread = features.astype(np.float64).std(axis=0)
+        rms = np.sqrt((error**2).mean(axis=0))
+    varies = spread > 1e-6 * np.abs(features).max(axis=0)
+    if not np.isfinite(rms).all():
+        return float("inf")
+    return float(np.median(rms[varies] / spread[varies])) if varies.any() else 0.0
 
 
 def agreement_of(exact: np.ndarray, other: np.ndarray) -> dict[str, float]:

@@ -54,7 +54,16 @@ def facts_of(
             name: total / (len(of.classes) * n)
             for name, n in zip(of.classes, of_class, strict=True)
         }
-    kept = ("views", "storage", "storage_error", "compute", "agreement", "timed", "augment")
+    kept = (
+        "views",
+        "storage",
+        "storage_error",
+        "storage_noise",
+        "compute",
+        "agreement",
+        "timed",
+        "augment",
+    )
     return {
         "trunk": job.model.trunk,
         "weights": job.weights.to_dict(),

@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 
 from components.embedder.embed import SAMPLES, embed_split
-from components.embedder.forward import Forward, agreement_of, build_forward, choose_forward
+from components.embedder.forward import (
+    Forward,
+    agreement_of,
+    build_forward,
+    choose_forward,
+    storage_noise,
+)
 from components.embedder.store import read
 from components.trainer.data import transformed_images
 from components.trainer.options import AugmentOptions
@@ -159,3 +165,20 @@ def test_auto_takes_the_faster() -> None:
 def test_agreement(other: list[list[float]], cosine: float, relative: float) -> None:
     found = agreement_of(np.array([[1.0, 0.0]]), np.array(other))
     assert found == pytest.approx({"cosine": cosine, "relative": relative})
+
+
+@pytest.mark.parametrize(
+    ("mean", "spread", "low", "high"),
+    [
+        (0.5, 0.3, 1e-5, 1e-3),  # a trained trunk
+        (2e-4, 1e-4, 1e-5, 1e-3),
+        (1.0, 1e-4, 1.0, 10.0),  # nearly constant
+        (1e-9, 1e-9, 0.5, 2.0),  # below what float16 holds
+        (1e5, 1.0, np.inf, np.inf),
+        (3.0, 0.0, 0.0, 0.0),
+    ],
+)
+def test_storage_noise(mean: float, spread: float, low: float, high: float) -> None:
+    rng = np.random.default_rng(0)
+    features = (mean + spread * rng.normal(size=(64, 20))).astype(np.float32)
+    assert low <= storage_noise(features) <= high
