@@ -159,13 +159,14 @@ def train(
     for epoch in range(len(curves), plan.epochs):
         if epoch - curves.best_epoch >= plan.patience and curves.best_epoch:
             break
-        sums = np.zeros(3)
+        sums, seen = np.zeros(3), 0
         for i, (x, targets, weights) in enumerate(source.epoch(epoch)):
             at = epoch * source.steps + i
             for group, optimizer in zip(groups, optimizers, strict=True):
                 optimizer.learning_rate = group.learning_rate * plan.factor(at, steps)
             sums += train_step(x, targets, weights).numpy()
-            progress(what, at + 1, steps)
+            seen += len(x)
+            progress(f"{what}, epoch {epoch + 1}", seen)
         val = sum((val_step(*batch).numpy() for batch in source.validation()), np.zeros(3))
         numbers = {
             "loss": sums[0] / sums[2],
