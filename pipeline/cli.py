@@ -12,6 +12,7 @@ import click
 COMMANDS = {
     "demo": "The whole pipeline on synthetic radiographs: data, run, report, prediction.",
     "run": "Run the pipeline on a folder of chest X-rays.",
+    "compare": "Run several configurations on the same data and compare them on one page.",
     "predict": "Ask a pushed model about images.",
     "ingest": "Check images, split them by patient and write TFRecord shards.",
     "phantom": "Write a data set of synthetic radiographs.",

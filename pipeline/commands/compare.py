@@ -1,0 +1,114 @@
+"""`pneumo compare`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+
+@click.command(
+    epilog="Example: pneumo compare inceptionv3 vgg16 xception --data chest_xray "
+    "--work pneumo_runs/compare"
+)
+@click.argument("sources", nargs=-1, metavar="CONFIG...")
+@click.option("--data", type=click.Path(path_type=Path), envvar="PNEUMO_DATA", default=None,
+              help="Folder of images, or of records. [env: PNEUMO_DATA]")  # fmt: skip
+@click.option("--work", "--workdir", "work", type=click.Path(path_type=Path),
+              default=Path("pneumo_runs/compare"), show_default=True,
+              help="Shared work folder.")  # fmt: skip
+@click.option("--weights", type=click.Path(path_type=Path), default=None,
+              help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]")  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override a key of every configuration; may be repeated.")  # fmt: skip
+@click.option("--resamples", default=2000, show_default=True, type=click.IntRange(100),
+              help="Of the bootstrap on the page.")  # fmt: skip
+@click.option("--only-page", is_flag=True,
+              help="Run nothing; write the page from what has finished.")  # fmt: skip
+def command(
+    sources: tuple[str, ...],
+    data: Path | None,
+    work: Path,
+    weights: Path | None,
+    overrides: tuple[str, ...],
+    resamples: int,
+    only_page: bool,
+) -> None:
+    """Run several configurations on the same data and compare them on one page.
+
+    CONFIG is a YAML file or the name of a shipped configuration. All share one work folder, so that
+    what they have in common is computed once. One that fails is named, and the others go on. With
+    --only-page and no CONFIG, everything that the work folder holds is compared.
+    Exit status: 0 all finished, 1 some did not, 2 wrong input.
+    """
+    from pipeline.compare.page import write_comparison
+    from pipeline.compare.runs import read_runs
+    from schema.errors import PneumoError
+
+    named = names(sources, overrides)
+    if not only_page:
+        if not named:
+            raise PneumoError("name the configurations to compare, or give --only-page")
+        if data is None:
+            raise PneumoError("give the folder of images with --data or PNEUMO_DATA")
+        _run_all(named, data, work, overrides, weights)
+    runs, failed = read_runs(work, list(named))
+    page, facts = write_comparison(runs, failed, work, resamples)
+    click.echo(f"page     {page}")
+    click.echo(f"numbers  {facts}")
+    for one in failed:
+        click.echo(f"pneumo: {one.name} is missing on the page: {one.error}", err=True)
+    sys.exit(1 if failed else 0)
+
+
+def names(sources: Sequence[str], overrides: Sequence[str]) -> dict[str, str]:
+    """Name -> source of each configuration; all are checked before any runs.
+
+    Raises:
+      PneumoError: one is wrong, two have one name, or they would split the data differently.
+    """
+    from pipeline.config import load_config
+    from schema.errors import PneumoError
+
+    found: dict[str, str] = {}
+    first: Config | None = None
+    for source in sources:
+        config = load_config(source, overrides)
+        if config.name in found:
+            raise PneumoError(
+                f"{found[config.name]} and {source} are both named {config.name!r}; give each "
+                "configuration a name of its own"
+            )
+        first = first or config
+        if config.data.ingest != first.data.ingest:
+            raise PneumoError(
+                f"{config.name} splits the data otherwise than {first.name} (data.ingest); only "
+                "configurations with the same test images can be compared"
+            )
+        found[config.name] = source
+    return found
+
+
+def _run_all(
+    named: dict[str, str],
+    data: Path,
+    work: Path,
+    overrides: Sequence[str],
+    weights: Path | None,
+) -> None:
+    from pipeline.compare.launch import launch
+    from schema.errors import PneumoError
+
+    if not data.exists():
+        raise PneumoError(f"data folder {data} does not exist; give it with --data or PNEUMO_DATA")
+    for number, (name, source) in enumerate(named.items(), 1):
+        click.echo(f"--- {number}/{len(named)} {name}")
+        child = launch(name, source, data, work, overrides, weights)
+        if child.status:
+            click.echo(f"pneumo: {name} failed: {child.error}; going on with the others", err=True)
+        else:
+            click.echo(f"--- {name}: {child.seconds:.0f} s, peak {child.peak_rss_mib:,.0f} MiB")
