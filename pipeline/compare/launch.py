@@ -30,7 +30,8 @@ class Child:
       name: of the configuration.
       status: exit status; negative: killed by that signal.
       seconds: wall time.
-      peak_rss_mib: its highest resident memory, MiB, from the kernel.
+      peak_rss_mib: its highest resident memory, MiB, from the kernel; at least that of the process
+        that started it, which is small.
       error: why it failed, one line; empty where it did not.
     """
 

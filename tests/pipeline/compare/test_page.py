@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.compare.numbers import DISCLAIMER
+from pipeline.compare.page import duration, images, p_value, signed, write_comparison
+from pipeline.compare.runs import read_runs
+from schema.errors import PneumoError
+from schema.labels import BACTERIA_VIRUS, THREE_CLASS
+from tests.components.model_card.test_page import read
+from tests.pipeline.compare.conftest import Make
+
+
+@pytest.fixture
+def work(make: Make) -> Path:
+    make("alpha", seed=1, skill=1.0)
+    make("beta", THREE_CLASS, seed=2, skill=1.0, cached=("Embedder", "Trainer"))
+    work = make("gamma", BACTERIA_VIRUS, seed=3, skill=1.0)
+    folder = work / "compare" / "broken"
+    folder.mkdir()
+    error = "Trainer failed: <b>no weights</b>   log: /w/run.log"
+    (folder / "process.json").write_text(json.dumps({"error": error}))
+    return work
+
+
+def test_the_page_stands_alone_and_says_what_the_file_says(work: Path) -> None:
+    runs, failed = read_runs(work)
+    page_file, facts_file = write_comparison(runs, failed, work, 100)
+    page, facts = read(page_file), json.loads(facts_file.read_text())
+    assert page.fetched
+    assert all(link.startswith("data:image/") for link in page.fetched)
+    for part in (
+        DISCLAIMER, "nothing was chosen on test", "test has been looked at 3 times",
+        "Trainer failed: <b>no weights</b>", "Bacteria against virus", "not measured",
+        "(cached)", "2 min 4 s",
+    ):  # fmt: skip
+        assert part in page.text, part
+    assert "run.log" not in page.text
+    for question in facts["questions"]:
+        for row in question["leaderboard"]:
+            assert f"{row['val_auc']:.4f}" in page.text
+            assert f"{row['metrics']['auc']['low']:.3f} to" in page.text
+        for row in question["disputed"]:
+            assert row["filename"].split("/")[-1] in page.text
+    assert [one["name"] for one in facts["failed"]] == ["broken"]
+    assert {row["name"] for row in facts["costs"]} == {"alpha", "beta", "gamma"}
+    disputes = sum(len(q["disputed"]) for q in facts["questions"])
+    jpegs = [link for link in page.fetched if link.startswith("data:image/jpeg")]
+    assert disputes and len(jpegs) == disputes
+
+
+def test_one_configuration_makes_a_page_too(make: Make) -> None:
+    runs, failed = read_runs(make("alone"))
+    page_file, _ = write_comparison(runs, failed, page_file_folder(runs[0].model), 100)
+    text = read(page_file).text
+    assert "Comparison of 1 configuration" in text
+    assert "Differences on the same images" not in text
+
+
+def page_file_folder(model: Path) -> Path:
+    return model.parents[3]
+
+
+def test_records_that_are_gone_cost_the_pictures_alone(work: Path) -> None:
+    runs, failed = read_runs(work)
+    for file in runs[0].records.glob("*.tfrecord"):
+        file.unlink()
+    page_file, _ = write_comparison(runs, failed, work, 100)
+    assert "data:image/jpeg" not in page_file.read_text()
+
+
+def test_only_wanted_images_are_read(work: Path) -> None:
+    runs, _ = read_runs(work)
+    assert set(images(runs[0].records, {"test3", "test5", "none"})) == {"test3", "test5"}
+    assert images(runs[0].records, set()) == {}
+
+
+def test_names_choose_and_what_was_not_run_is_said(work: Path) -> None:
+    runs, failed = read_runs(work, ["gamma", "delta"])
+    assert [run.name for run in runs] == ["gamma"]
+    assert [(one.name, one.error) for one in failed] == [("delta", "it was not run here")]
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "val_predictions.parquet"])
+def test_files_that_are_gone_are_named(work: Path, name: str) -> None:
+    next((work / "artifacts").rglob(name)).unlink()
+    with pytest.raises(PneumoError, match=f"{name} is gone; run the configuration again"):
+        read_runs(work)
+
+
+def test_other_test_images_are_not_compared(make: Make) -> None:
+    make("one")
+    work = make("two", prefix="other")
+    with pytest.raises(PneumoError, match="one and two were tested on different images"):
+        read_runs(work)
+
+
+def test_nothing_to_compare(tmp_path: Path) -> None:
+    with pytest.raises(PneumoError, match="no configuration has finished"):
+        read_runs(tmp_path)
+    with pytest.raises(PneumoError, match="xception: it was not run here"):
+        read_runs(tmp_path, ["xception"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "not known"), (0.04, "0.0 s"), (59.94, "59.9 s"), (59.99, "60.0 s"),
+     (60, "1 min 0 s"), (733.4, "12 min 13 s"), (3599.7, "1 h 0 min"), (7384, "2 h 3 min")],
+)  # fmt: skip
+def test_duration(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_small_numbers() -> None:
+    assert [p_value(p) for p in (None, 0.0, 0.0009, 0.02)] == [
+        "not defined", "below 0.001", "below 0.001", "0.020"]  # fmt: skip
+    assert [signed(x) for x in (None, -0.0004, 0.01, -0.01)] == [
+        "not defined", "0.000", "+0.010", "-0.010"]  # fmt: skip
