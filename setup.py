@@ -48,6 +48,10 @@ EXTRAS_REQUIRE = {
         "ruff>=0.17,<0.18",  # a formatter's opinion changes with its minor version
         "mypy>=2.4,<3",
         "types-PyYAML>=6,<7",
+        # The notebook is executed in the tests.
+        "nbclient>=0.10,<0.12",
+        "nbformat>=5.10,<6",
+        "ipykernel>=6.29,<8",
     ],
 }
 
