@@ -52,7 +52,9 @@ def missing(f: Facts) -> Told | None:
     if not f.dataset:
         return None
     reasons = f.part("dataset", "reasons")
-    said = [f"Files that could not be used were left out ({listed(reasons) or 'there were none'})"]
+    said = ["No file had to be left out"]
+    if reasons:
+        said = [f"Files that could not be used were left out ({listed(reasons)})"]
     unsure = [name for name, of in f.task.compatible.items() if len(of) > 1]
     known = sum(
         counts.get(name, 0) for counts in f.part("dataset", "splits").values() for name in unsure

@@ -75,14 +75,18 @@ def initialisation(f: Facts) -> Told | None:
     if weights.get("kind") == "random":
         why = f" ({weights['reason']})" if weights.get("reason") else ""
         return Told(f"RANDOM weights: nothing was pre-trained{why}", "training.json")
-    published = {
+    return Told(
+        f"{Path(weights.get('file', '')).name}, SHA-256 {weights.get('sha256')}; {digest(weights)}",
+        "training.json",
+    )
+
+
+def digest(weights: dict[str, Any]) -> str:
+    """Whether a weight file is the one that Keras publishes."""
+    return {
         "yes": "the digest is that of the ImageNet weights that Keras publishes",
         "no": "its digest is NOT that of the ImageNet weights that Keras publishes",
     }.get(weights.get("published", ""), "whether it is a published file is not known")
-    return Told(
-        f"{Path(weights.get('file', '')).name}, SHA-256 {weights.get('sha256')}; {published}",
-        "training.json",
-    )
 
 
 def training(f: Facts) -> Told | None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from components.model_card.about_model import rule
+from components.model_card.about_model import digest, rule
 from components.model_card.about_results import metrics, slices
 from components.model_card.data import Facts, interval, number
 from components.model_card.limits import limits
@@ -31,7 +31,11 @@ def card(facts: Facts) -> dict[str, Any]:
             "notices": notices(facts),
             "task": facts.task.to_dict(),
             "trunk": training.get("trunk"),
-            "weights": {**weights, "file": Path(weights.get("file") or "").name},
+            "weights": {
+                **weights,
+                "file": Path(weights.get("file") or "").name,
+                "digest": digest(weights),
+            },
             "test": report.get("test"),
             "dataset": _dataset(facts),
             "rejects": facts.rejects,
@@ -82,7 +86,7 @@ def protocol(facts: Facts) -> list[dict[str, str]]:
             f"{number(band[0])} to {number(band[1])}" if band else "none asked for",
             "val",
         ),
-        ("nothing", "opened once, after all of the above; results below", "test"),
+        ("nothing", "opened after all of the above, once for this model", "test"),
     ]
     if search:
         chosen.insert(0, ("head and optimiser", f"search of {search.get('trials')} trials", "val"))

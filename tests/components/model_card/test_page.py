@@ -53,7 +53,8 @@ def test_the_page_stands_alone_and_says_what_the_file_says(facts: Facts, tmp_pat
     for part in (
         "77aa88", "c0ffee", "0.910", "0.850 to 0.970", "Trainer/model/8", "2026-01-31 14:05:00",
         "test, after temperature", "Did not pass its gate", "source = IM",
-        "opened once, after all of the above",
+        "opened after all of the above, once for this model",
+        "the digest is that of the ImageNet weights",
     ):  # fmt: skip
         assert part in page.text
     assert f"{plain['known']} of {len(plain['items'])} items" in page.text
