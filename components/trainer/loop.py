@@ -252,7 +252,8 @@ def _steps(
         return strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
 
     @tf.function(input_signature=batch_of, autograph=False)
-    def val_step(x: "tf.Tensor", targets: "tf.Tensor", _: "tf.Tensor") -> "tf.Tensor":
+    def val_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
+        del weights  # validation counts every image the same
         logits = model(tf.cast(x, tf.float32), training=False)
         return sums(logits, targets, partial_cross_entropy(targets, logits))
 
