@@ -21,7 +21,8 @@ training:
   epochs: 3
   seeds: [0, 1]
   embedding: {views: 1, batch_size: 16}
-  fine_tune: {from_cut: block_13_expand, epochs: 5, batch_size: 8, learning_rate: 1.0e-3, batch_norm: trained}
+  fine_tune:
+    {from_cut: block_13_expand, epochs: 5, batch_size: 8, learning_rate: 0.001, batch_norm: trained}
 evaluation:
   resamples: 100
   operating_point: {rule: sensitivity, at_least: 0.9}
