@@ -30,9 +30,9 @@ test-all: $(READY) ## Build, train, fine-tune, export and serve every backbone (
 	@$(BIN)/python -m pytest -v tests/all_backbones/every_backbone.py
 
 lint: $(READY) ## Check format, style and types
-	@$(BIN)/ruff format --check --quiet $(CHECKED) || \
+	@$(BIN)/ruff format --check --quiet $(CHECKED) notebooks || \
 		{ echo "lint: format differs; to repair: $(BIN)/ruff format $(CHECKED)" >&2; exit 1; }
-	@$(BIN)/ruff check --quiet $(CHECKED)
+	@$(BIN)/ruff check --quiet $(CHECKED) notebooks
 	@$(BIN)/mypy --no-error-summary
 
 bench: $(READY) ## Measure ingest, Transform, training and the whole run against bare loops
