@@ -31,7 +31,7 @@ def bench() -> dict[str, Any]:
         folder = Path(name)
         _images(folder)
         found: dict[str, Any] = {}
-        for what in ("notebook", "embedder", "rates", "cut", "end_to_end"):
+        for what in ("embedder", "rates", "cut", "end_to_end", "notebook"):
             cost = measure("-m", "tests.benchmarks.training", what, folder)
             found[what] = json.loads(cost.output.strip().splitlines()[-1])
             found[what]["peak_mib"] = round(cost.peak_mib)
