@@ -42,6 +42,7 @@ def test_a_run_killed_in_every_node_ends_with_the_same_numbers(
     names = {p.name for p in work.iterdir()}
     assert names <= {
         ".lock", "metadata.sqlite", "artifacts", "records", "serving", "run.log", "run.json",
+        "checkpoints",
     }  # fmt: skip
 
 
