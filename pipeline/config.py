@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from components.endpoint_validator.choice import Chosen, Wanted
 from components.evaluation.options import EvaluationOptions
 from components.ingest.options import IngestOptions
 from components.model_card.options import CardOptions
@@ -64,6 +65,20 @@ class ServingOptions(BaseModel):
     push_to: str | None = Field(
         None, description="folder that a model server watches; none: serving/ of the work folder"
     )
+    infra_validation: Wanted = Field(
+        "auto",
+        description="who tries the candidate before it is pushed: a container of TF Serving, a "
+        "cluster, `pneumo serve` (endpoint), a new process (savedmodel), or nobody; auto: the "
+        "first of these that the machine has",
+    )
+
+
+class BatchOptions(BaseModel):
+    """Unlabelled images that a blessed model answers in the same run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    records: str = Field(description="folder that `pneumo ingest` wrote; labels are not looked at")
 
 
 class RunFacts(BaseModel):
@@ -77,6 +92,8 @@ class RunFacts(BaseModel):
       push_to: folder of the pushed versions.
       checkpoints: folder of the states that a killed training goes on from.
       weights: `components.trainer.weights.Weights` as a dict.
+      infra_validation: what `auto` of the configuration came to.
+      batch_records: folder of unlabelled records; empty: none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,6 +105,8 @@ class RunFacts(BaseModel):
     push_to: str
     checkpoints: str
     weights: dict[str, str]
+    infra_validation: Chosen = "savedmodel"
+    batch_records: str = ""
 
 
 class Config(BaseModel):
@@ -104,6 +123,9 @@ class Config(BaseModel):
     )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
     serving: ServingOptions = Field(default_factory=ServingOptions)
+    batch: BatchOptions | None = Field(
+        None, description="unlabelled records to answer; none: no such nodes"
+    )
     card: CardOptions = Field(default_factory=CardOptions)
     engine: Literal["local"] = "local"
     run: RunFacts | None = Field(None, exclude=True, repr=False)

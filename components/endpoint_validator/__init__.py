@@ -1,0 +1,1 @@
+"""Infrastructure: does the exported model answer in a server as it did in the pipeline?"""
