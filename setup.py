@@ -28,8 +28,19 @@ INSTALL_REQUIRES = [
 EXTRAS_REQUIRE = {
     # Compile the graph for Kubeflow Pipelines and Vertex AI; TFX 1.21 takes kfp below Python 3.12.
     "kubeflow": ["kfp>=2.6,<2.17; python_version < '3.12'"],
-    # Clients of TF Serving.
-    "serving": ["tensorflow-serving-api>=2.19.1,<2.22", "grpcio>=1.60,<2", "requests>=2.31,<3"],
+    # `pneumo serve` where TensorFlow Serving itself is not at hand, and the clients of both.
+    "serving": [
+        "ray[serve]>=2.60,<2.61",  # replicas, restarts, both proxies; its internals are called
+        "starlette>=0.40,<2",  # the REST half of the contract, with uvicorn below it
+        "uvicorn>=0.30,<1",
+        "httptools>=0.6,<1",
+        "uvloop>=0.20,<1",
+        "tensorflow-serving-api>=2.19.1,<2.22",  # messages and services of TF Serving
+        "grpcio>=1.60,<2",
+        "urllib3>=2,<3",  # the client's REST half
+        "orjson>=3.10,<4",  # JSON of float32 at native speed
+        "prometheus-client>=0.20,<1",  # the text that Prometheus reads
+    ],
     # Radiographs as DICOM, with their compressed transfer syntaxes.
     "dicom": [
         "pydicom>=3,<4",
@@ -48,6 +59,10 @@ EXTRAS_REQUIRE = {
         "ruff>=0.17,<0.18",  # a formatter's opinion changes with its minor version
         "mypy>=2.4,<3",
         "types-PyYAML>=6,<7",
+        # The server is asked over HTTP, the page is used in a real browser, DICOM is read.
+        "httpx>=0.28,<1",
+        "playwright>=1.50,<2",
+        "pydicom>=3,<4",
         # The notebook is executed in the tests.
         "nbclient>=0.10,<0.12",
         "nbformat>=5.10,<6",
