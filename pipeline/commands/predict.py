@@ -1,35 +1,234 @@
 """`pneumo predict`."""
 
+import itertools
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from schema.errors import PneumoError
+
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from serving.client import Client
     from serving.predict import Prediction
+    from serving.results import ResultFile
+
+NOTICE = "Research software, not a medical device."
 
 
-@click.command(epilog="Example: pneumo predict --model pneumo_runs/demo/serving image.jpeg folder/")
-@click.option("--model", "folder", type=click.Path(path_type=Path), required=True,
+@click.command(
+    epilog="Example: pneumo predict --endpoint grpc://127.0.0.1:8500 --worklist "
+    "--output answers.csv --resume folder/"
+)
+@click.option("--model", "folder", type=click.Path(path_type=Path),
               help="A SavedModel, or a folder of versions (the newest is taken).")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
-@click.option("--batch-size", default=16, show_default=True, help="Images in one call.")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-def command(folder: Path, as_json: bool, batch_size: int, images: tuple[Path, ...]) -> None:
-    """Ask a pushed model about images.
+@click.option("--endpoint", metavar="URL",
+              help="A server: http[s]://host:8501 for REST, grpc[s]://host:8500.")  # fmt: skip
+@click.option("--name", default="pneumo", show_default=True, help="The model's name there.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]),
+              help="Default: what the suffix of --output says, else a table.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="--format json: one object a line.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the answers (.csv, .json or .jsonl) here as they come.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on with --output: skip the files it answers.")
+@click.option("--worklist", is_flag=True,
+              help="Order: abstained, then by falling score, then what was rejected.")  # fmt: skip
+@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1),
+              help="Images in one call.")  # fmt: skip
+@click.option("--concurrency", default=2, show_default=True, type=click.IntRange(1, 256),
+              help="Calls to the server under way at once.")  # fmt: skip
+@click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1),
+              help="Seconds for one call to the server.")  # fmt: skip
+@click.argument("images", nargs=-1, required=True,
+                type=click.Path(path_type=Path, allow_dash=True))  # fmt: skip
+def command(
+    folder: Path | None,
+    endpoint: str | None,
+    name: str,
+    form: str | None,
+    as_json: bool,
+    output: Path | None,
+    resume: bool,
+    worklist: bool,
+    batch_size: int,
+    concurrency: int,
+    timeout: float,
+    images: tuple[Path, ...],
+) -> None:
+    """Ask a pushed model, or a server of it, about images.
 
-    IMAGES are JPEG or PNG files, or folders of such. A file that cannot be read is answered with an
-    error of its own; the others are answered all the same. Exit status 1 if there was one.
+    IMAGES are JPEG, PNG or DICOM files, folders of such, or - for file names from standard input.
+    A file that cannot be read or used is answered with a reason of its own; the others are answered
+    all the same. Exit status 1 if there was one.
     """
-    from serving.predict import image_files, load_model, predict_files
+    from serving.files import check_paths
+    from serving.results import ResultFile, form_of, urgency
 
-    files = image_files(images)
-    answers = predict_files(load_model(folder), files, batch_size)
-    failed = print_json(answers) if as_json else print_table(answers)
-    sys.exit(1 if failed else 0)
+    if (folder is None) == (endpoint is None):
+        raise click.UsageError("Missing option: give either '--model' or '--endpoint'.")
+    if resume and output is None:
+        raise click.UsageError("--resume goes on with a file: give --output too.")
+    form = _form(form, as_json, output)
+    check_paths(path for path in images if str(path) != "-")
+    with ExitStack() as stack:
+        if endpoint is not None:
+            from serving.client import Client
+
+            client = Client(
+                endpoint, name, timeout=timeout, batch_size=batch_size, concurrency=concurrency
+            )
+            source: _Source = _Server(stack.enter_context(client))
+        else:
+            assert folder is not None
+            source = _Local(folder, batch_size)
+        if output is not None:
+            file = ResultFile(output, form_of(form, source.classes), resume)
+            tally = _to_file(stack.enter_context(file), source, images)
+            if worklist:
+                file.sort(urgency)
+        else:
+            tally = Tally()
+            answers: Iterable[Prediction] = tally.count(source.answers(_files(images)))
+            if worklist:
+                answers = sorted(answers, key=urgency)
+            _print(answers, form, source.classes, worklist)
+    click.echo(f"{tally}. {NOTICE}", err=True)
+    sys.exit(1 if tally.rejected else 0)
+
+
+@dataclass
+class Tally:
+    """How many answers of each kind: what went in is what came out and what was rejected."""
+
+    answered: int = 0
+    referred: int = 0
+    rejected: int = 0
+
+    def add(self, answer: "Prediction") -> None:
+        """Counts one answer."""
+        if answer.error:
+            self.rejected += 1
+        else:
+            self.answered += 1
+            self.referred += answer.decision == "REFER"
+
+    def count(self, answers: "Iterable[Prediction]") -> "Iterator[Prediction]":
+        """Counts answers as they pass."""
+        for answer in answers:
+            self.add(answer)
+            yield answer
+
+    def __str__(self) -> str:
+        total = self.answered + self.rejected
+        return (
+            f"{total} images: {self.answered} answered ({self.referred} of them abstained), "
+            f"{self.rejected} rejected"
+        )
+
+
+class _Server:
+    """Answers from an endpoint."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self.classes = client.classes()
+
+    def answers(self, files: Iterable[Path]) -> "Iterator[Prediction]":
+        from serving.client import Image
+
+        return self._client.predict(map(Image.of_file, files))
+
+
+class _Local:
+    """Answers from a SavedModel in this process."""
+
+    def __init__(self, folder: Path, batch_size: int) -> None:
+        from serving.predict import load_model
+
+        self._model, self._batch_size = load_model(folder), batch_size
+        self.classes: list[str] = self._model.facts.get("classes", [])
+
+    def answers(self, files: Iterable[Path]) -> "Iterator[Prediction]":
+        from serving.local import predict_stream
+
+        return predict_stream(self._model, files, self._batch_size)
+
+
+_Source = _Server | _Local
+
+
+def _form(form: str | None, as_json: bool, output: Path | None) -> str:
+    suffix = output.suffix.lower() if output else ""
+    told = {".csv": "csv", ".json": "json", ".jsonl": "json"}.get(suffix)
+    form = form or ("json" if as_json else None) or told
+    if output is not None and form not in ("csv", "json"):
+        raise click.UsageError("--output is CSV or JSON: name it .csv or .json, or give --format.")
+    return form or "table"
+
+
+def _files(images: Iterable[Path]) -> Iterator[Path]:
+    from serving.files import names_of, stream_files
+
+    for path in images:
+        if str(path) == "-":
+            yield from names_of(sys.stdin.buffer)
+        else:
+            yield from stream_files([path])
+
+
+def _to_file(file: "ResultFile", source: _Source, images: tuple[Path, ...]) -> Tally:
+    """Appends an answer for each file that has none, and counts the whole file."""
+    from serving.progress import shown
+
+    left = file.done.copy()
+    tally = Tally()
+    for earlier in file.answers():
+        tally.add(earlier)
+
+    def unanswered() -> Iterator[Path]:
+        for path in _files(images):
+            if left[str(path)] > 0:
+                left[str(path)] -= 1
+            else:
+                yield path
+
+    total = None
+    if sys.stderr.isatty() and Path("-") not in images:
+        total = sum(1 for _ in _files(images)) - left.total()
+    try:
+        for answer in shown(tally.count(source.answers(unanswered())), total):
+            file.write(answer)
+    except PneumoError as error:
+        done = tally.answered + tally.rejected
+        raise PneumoError(
+            f"{error} ({done} answers are in {file.path}; --resume goes on from there)"
+        ) from error
+    return tally
+
+
+def _print(answers: "Iterable[Prediction]", form: str, classes: list[str], worklist: bool) -> None:
+    if form == "json":
+        print_json(answers)
+    elif form == "csv":
+        from serving.results import Csv
+
+        rows = Csv(classes)
+        out = sys.stdout.buffer
+        out.write(rows.header())
+        for answer in answers:
+            out.write(rows.encode(answer))
+            out.flush()
+    elif worklist:
+        print_worklist(answers)
+    else:
+        print_table(answers)
 
 
 def print_json(answers: "Iterable[Prediction]") -> int:
@@ -41,29 +240,41 @@ def print_json(answers: "Iterable[Prediction]") -> int:
     return failed
 
 
-def print_table(answers: "Iterable[Prediction]") -> int:
+def print_worklist(answers: "Iterable[Prediction]") -> None:
+    """Prints ordered answers as three tables: abstained, scored, rejected."""
+    from serving.results import urgency
+
+    titles = ("Abstained: to be read first", "By falling score", "Rejected: not read by the model")
+    for place, group in itertools.groupby(answers, key=lambda answer: urgency(answer)[0]):
+        print_table(group, titles[place])
+
+
+def print_table(answers: "Iterable[Prediction]", title: str | None = None) -> int:
     """Prints a table; returns how many failed."""
     from rich.console import Console
     from rich.table import Table
+
+    table = Table(title=title, title_justify="left", caption=NOTICE, caption_justify="left")
+    held = list(answers)
+    columns = next((list(answer.probabilities) for answer in held if answer.probabilities), [])
+    table.add_column("image", overflow="fold")
+    table.add_column("predicted", overflow="fold")
+    if columns:
+        table.add_column("decision")
+        for name in columns:
+            table.add_column(f"p({name})", justify="right")
+    for answer in held:
+        _add_row(table, answer, len(columns))
+    Console(highlight=False).print(table)
+    return sum(bool(answer.error) for answer in held)
+
+
+def _add_row(table: "Table", answer: "Prediction", columns: int) -> None:
     from rich.text import Text
 
-    table = Table(caption="Research software, not a medical device.", caption_justify="left")
-    columns: list[str] = []
-    failed = 0
-    for answer in answers:
-        if not columns and answer.probabilities:
-            columns = list(answer.probabilities)
-        if answer.error:
-            failed += 1
-            cells = ["-"] * (1 + len(columns))
-            cells[0] = f"error: {answer.error}"
-        else:
-            cells = [answer.predicted, *(f"{p:.4f}" for p in answer.probabilities.values())]
-        if not table.columns:
-            table.add_column("image", overflow="fold")
-            table.add_column("predicted", overflow="fold")
-            for name in columns:
-                table.add_column(f"p({name})", justify="right")
-        table.add_row(Text(answer.file), *(Text(cell) for cell in cells))
-    Console(highlight=False).print(table)
-    return failed
+    if answer.error:
+        cells = [f"error: {answer.error}", *["-"] * (columns and columns + 1)]
+    else:
+        numbers = (f"{p:.4f}" for p in answer.probabilities.values())
+        cells = [answer.predicted, answer.decision, *numbers]
+    table.add_row(Text(answer.file), *(Text(cell) for cell in cells))

@@ -1,0 +1,121 @@
+"""TF Serving's gRPC interface."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving.client.errors import ClientError
+from serving.client.messages import STATES, messages, strings, to_list
+
+_SERVICES = "/tensorflow.serving."
+
+
+class Grpc:
+    """Speaks gRPC with one server; safe in many threads.
+
+    Args:
+      endpoint: the address as the user gave it.
+      target: host:port.
+      name: of the model.
+      timeout: seconds for one answer.
+      headers: sent as metadata with each request.
+      secure: TLS.
+      ca_file: certificates to trust, PEM; None means those of gRPC.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        target: str,
+        name: str,
+        timeout: float,
+        headers: dict[str, str],
+        secure: bool,
+        ca_file: str | None,
+    ) -> None:
+        import grpc
+
+        self.endpoint, self._name, self._timeout = endpoint, name, timeout
+        self._headers = [(key.lower(), value) for key, value in headers.items()]
+        options = [
+            ("grpc.max_send_message_length", -1),  # the server's limit counts
+            ("grpc.max_receive_message_length", 256 << 20),
+            ("grpc.enable_retries", 0),  # the client retries by itself, on REST alike
+            # After an outage the channel waits as long before it connects anew; the default of two
+            # minutes would outlast the patience of the calls.
+            ("grpc.max_reconnect_backoff_ms", 2000),
+        ]
+        if secure:
+            roots = Path(ca_file).read_bytes() if ca_file else None
+            trust = grpc.ssl_channel_credentials(roots)
+            self._channel = grpc.secure_channel(target, trust, options)
+        else:
+            self._channel = grpc.insecure_channel(target, options)
+        kinds = messages()
+        self._predict = self._method(
+            "PredictionService/Predict", kinds.PredictRequest, kinds.PredictResponse
+        )
+        self._metadata = self._method(
+            "PredictionService/GetModelMetadata",
+            kinds.GetModelMetadataRequest,
+            kinds.GetModelMetadataResponse,
+        )
+        self._status = self._method(
+            "ModelService/GetModelStatus", kinds.GetModelStatusRequest, kinds.GetModelStatusResponse
+        )
+
+    def predict(self, signature: str, images: Sequence[bytes]) -> list[dict[str, Any]]:
+        """One row of outputs for each image."""
+        request = messages().PredictRequest(
+            model_spec={"name": self._name, "signature_name": signature},
+            inputs={"image_bytes": strings(images)},
+        )
+        answer = self._ask(self._predict, request)
+        try:
+            columns = {name: to_list(tensor) for name, tensor in answer.outputs.items()}
+        except ValueError as error:
+            raise ClientError(self.endpoint, "BAD_ANSWER", str(error)) from error
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) != 1:
+            raise ClientError(self.endpoint, "BAD_ANSWER", "outputs of different lengths")
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    def status(self) -> dict[int, str]:
+        """Version -> state."""
+        request = messages().GetModelStatusRequest(model_spec={"name": self._name})
+        answer = self._ask(self._status, request)
+        return {v.version: STATES.get(v.state, "UNKNOWN") for v in answer.model_version_status}
+
+    def signatures(self) -> dict[str, list[str]]:
+        """Signature -> names of its outputs."""
+        request = messages().GetModelMetadataRequest(
+            model_spec={"name": self._name}, metadata_field=["signature_def"]
+        )
+        answer = self._ask(self._metadata, request)
+        packed = answer.metadata["signature_def"].value
+        found = messages().SignatureDefMap.FromString(packed).signature_def
+        return {name: sorted(facts.outputs) for name, facts in found.items()}
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self._channel.close()
+
+    def _method(self, name: str, request: Any, response: Any) -> Callable[..., Any]:
+        method: Callable[..., Any] = self._channel.unary_unary(
+            _SERVICES + name,
+            request_serializer=request.SerializeToString,
+            response_deserializer=response.FromString,
+        )
+        return method
+
+    def _ask(self, method: Callable[..., Any], request: Any) -> Any:
+        import grpc
+
+        try:
+            return method(request, timeout=self._timeout, metadata=self._headers)
+        except grpc.RpcError as error:
+            code, told = error.code().name, error.details() or "no reason given"
+            # gRPC has one code for "overloaded" and for "above the limit of a message".
+            if code == "RESOURCE_EXHAUSTED" and "larger than max" in told:
+                code = "TOO_LARGE"
+            raise ClientError(self.endpoint, code, told) from error

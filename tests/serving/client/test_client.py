@@ -1,0 +1,270 @@
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schema.errors import PneumoError
+from serving.client import Client, ClientError, Image
+from serving.client.client import gray_png
+from serving.client.retry import Retry, call
+from tests.serving.standin import CLASSES, Standin, row_of
+
+QUICK = Retry(patience=5.0, base=0.01, cap=0.05)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def image(i: int, size: int = 100) -> bytes:
+    return PNG + str(i).encode().ljust(size, b".")
+
+
+def named(contents: list[bytes]) -> list[Image]:
+    return [Image(f"{i}.png", lambda c=c: c) for i, c in enumerate(contents)]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_one_answer_each_in_order(endpoint: str, batch_size: int, concurrency: int) -> None:
+    contents = [image(i) for i in range(20)]
+    with Client(endpoint, batch_size=batch_size, concurrency=concurrency) as client:
+        answers = list(client.predict(named(contents)))
+    assert [answer.file for answer in answers] == [f"{i}.png" for i in range(20)]
+    for content, answer in zip(contents, answers, strict=True):
+        row = row_of(content)
+        assert answer.score == row["score"]  # to the last bit, in both protocols
+        assert answer.decision == row["decision"]
+        assert answer.predicted == row["predicted_class"]
+        assert answer.abstained == row["abstained"]
+        assert list(answer.probabilities) == CLASSES
+        assert list(answer.probabilities.values()) == row["probabilities"]
+        assert not answer.error
+
+
+def test_nothing_asked_nothing_answered(endpoint: str, standin: Standin) -> None:
+    with Client(endpoint) as client:
+        assert list(client.predict([])) == []
+    assert standin.attempts == 0
+
+
+def test_facts_of_the_model(endpoint: str) -> None:
+    with Client(endpoint) as client:
+        assert client.status() == {7: "AVAILABLE"}
+        assert client.signatures() == {"serving_default": ["probabilities", "score", "status"]}
+        assert client.classes() == CLASSES
+
+
+def test_a_rejected_image_is_told_and_its_neighbours_are_answered(endpoint: str) -> None:
+    def unreadable() -> bytes:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    def not_shown() -> bytes:
+        raise PneumoError("a DICOM file of 30 frames")
+
+    images = [
+        *named([image(0), b"", b"GIF89a" + bytes(100), PNG, image(1)]),
+        Image("gone", unreadable),
+        Image("film", not_shown),
+    ]
+    with Client(endpoint, batch_size=4) as client:
+        answers = list(client.predict(images))
+    errors = [answer.error for answer in answers]
+    assert errors[0] == errors[4] == ""
+    assert errors[1] == "the file is empty"
+    assert errors[2] == "not a JPEG or PNG file"
+    assert errors[3] == "the file is truncated (no end of image)"
+    assert errors[5] == "cannot be read: No such file or directory"
+    assert errors[6] == "a DICOM file of 30 frames"
+    rejected = [answer for answer in answers if answer.error]
+    assert {answer.decision for answer in rejected} == {"REJECTED"}
+    assert all(a.abstained and a.score is None and not a.probabilities for a in rejected)
+    assert [a.status for a in answers[1:4]] == [
+        "EMPTY",
+        "NOT_JPEG_OR_PNG",
+        "TRUNCATED: no end of image",
+    ]
+
+
+@pytest.mark.parametrize("fault", [429, 503, "cut"])
+def test_what_may_pass_is_tried_again(endpoint: str, standin: Standin, fault: int | str) -> None:
+    standin.faults.extend([fault, fault, fault])
+    with Client(endpoint, retry=QUICK, concurrency=1) as client:
+        answers = list(client.predict(named([image(0)])))
+    assert [answer.error for answer in answers] == [""]
+    assert standin.attempts == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(404, "NOT_FOUND"), (500, "INTERNAL"), (504, "DEADLINE_EXCEEDED")]
+)
+def test_what_will_not_pass_is_not(endpoint: str, standin: Standin, fault: int, code: str) -> None:
+    standin.faults.append(fault)
+    with Client(endpoint, retry=QUICK) as client, pytest.raises(ClientError) as caught:
+        list(client.predict(named([image(0)])))
+    assert caught.value.code == code
+    assert endpoint in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert standin.attempts == 1
+
+
+def test_patience_ends(endpoint: str, standin: Standin) -> None:
+    standin.faults.extend([503] * 10_000)
+    retry = Retry(patience=0.3, base=0.01, cap=0.05)
+    with Client(endpoint, retry=retry) as client, pytest.raises(ClientError, match="UNAVAILABLE"):
+        client.call("serving_default", [image(0)])
+    assert 3 < standin.attempts < 1000
+
+
+def test_the_server_says_how_long_to_wait(standin: Standin) -> None:
+    standin.faults.append(429)
+    standin.retry_after = "1"
+    start = time.monotonic()
+    with Client(standin.rest, retry=QUICK) as client:
+        client.call("serving_default", [image(0)])
+    assert time.monotonic() - start >= 1.0
+
+
+def test_answers_before_a_failure_are_given(endpoint: str, standin: Standin) -> None:
+    got = []
+    with Client(endpoint, batch_size=2, concurrency=1, retry=Retry(patience=0)) as client:
+        standin.faults.extend([200, 200, 503])
+        with pytest.raises(ClientError):
+            for answer in client.predict(named([image(i) for i in range(10)])):
+                got.append(answer.file)
+    assert got == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_an_image_that_fails_a_request_fails_alone(endpoint: str, standin: Standin) -> None:
+    """As a model without `status` does."""
+    standin.fails_on = image(5)
+    with Client(endpoint, batch_size=8) as client:
+        answers = list(client.predict(named([image(i) for i in range(8)])))
+    assert [i for i, answer in enumerate(answers) if answer.error] == [5]
+    assert "fault 400" in answers[5].error
+    assert [answer.file for answer in answers] == [f"{i}.png" for i in range(8)]
+
+
+def test_a_batch_above_the_limit_is_sent_in_parts(endpoint: str, standin: Standin) -> None:
+    standin.batch_limit = 2500
+    contents = [*(image(i, 1000) for i in range(7)), image(7, 3000)]
+    with Client(endpoint, batch_size=8, retry=QUICK) as client:
+        answers = list(client.predict(named(contents)))
+    assert [bool(answer.error) for answer in answers] == [False] * 7 + [True]
+    assert answers[7].decision == "REJECTED"
+
+
+def test_a_request_holds_at_most_so_many_bytes(endpoint: str, standin: Standin) -> None:
+    with Client(endpoint, batch_size=8, batch_bytes=2500, concurrency=1) as client:
+        list(client.predict(named([image(i, 1000) for i in range(7)] + [image(7, 5000)])))
+    assert standin.calls == [2, 2, 2, 1, 1]
+
+
+def test_concurrency_is_bounded_and_images_are_taken_as_needed(
+    endpoint: str, standin: Standin
+) -> None:
+    standin.delay = 0.02
+    taken = 0
+
+    def endless() -> object:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield Image(str(taken), lambda: image(1))
+
+    with Client(endpoint, batch_size=2, concurrency=3) as client:
+        answers = client.predict(endless())  # type: ignore[arg-type]
+        for _ in range(30):
+            next(answers)
+        assert taken <= 30 + 2 * 2 * 3
+        answers.close()  # type: ignore[attr-defined]
+    assert standin.busiest == 3
+
+
+def test_a_slow_server_is_a_deadline(endpoint: str, standin: Standin) -> None:
+    standin.delay = 2.0
+    with Client(endpoint, timeout=0.2) as client, pytest.raises(ClientError) as caught:
+        client.call("serving_default", [image(0)])
+    assert caught.value.code == "DEADLINE_EXCEEDED"
+    assert "more time" in str(caught.value)
+
+
+def test_an_unknown_model_is_one_line(endpoint: str) -> None:
+    with Client(endpoint, "nothing") as client:
+        for ask in (client.status, client.classes):
+            with pytest.raises(ClientError, match=r"NOT_FOUND.*check the model's name"):
+                ask()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("localhost:8501", "give http://host:8501"),
+        ("ftp://host", "give http://host:8501"),
+        ("http://", "give http://host:8501"),
+        ("grpc://host:port", "BAD_ADDRESS"),
+        ("grpc://host:99999", "BAD_ADDRESS"),
+        ("", "give http://host:8501"),
+    ],
+)
+def test_a_wrong_address_is_one_line(address: str, says: str) -> None:
+    with pytest.raises(ClientError, match=says):
+        Client(address)
+
+
+def test_closing_ends_the_wait_for_another_try(endpoint: str, standin: Standin) -> None:
+    standin.faults.extend([503] * 100)
+    client = Client(endpoint, retry=Retry(patience=60, base=30, cap=30))
+    timer = threading.Timer(0.3, client.close)
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(ClientError):
+        client.call("serving_default", [image(0)])
+    assert time.monotonic() - start < 20
+    timer.join()
+
+
+@pytest.mark.parametrize("content", ["<html></html>", "[]", '{"error": "x"}'])
+def test_something_else_that_speaks_http(standin: Standin, tmp_path: Path, content: str) -> None:
+    (tmp_path / "page.html").write_text(content)
+    standin.ui = tmp_path
+    client = Client(f"{standin.rest}/ui/page.html?")
+    with client, pytest.raises(ClientError, match=r"BAD_ANSWER.*is this a model server"):
+        client.status()
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 60), st.integers(0, 2**32), st.integers(1, 40))
+def test_pauses_double_up_to_the_cap(base: float, cap: float, seed: int, count: int) -> None:
+    drawn = random.Random(seed)
+    pauses = Retry(base=base, cap=cap).pauses(drawn.uniform)
+    for i in range(count):
+        assert 0 <= next(pauses) <= min(base * 2**i, cap) * (1 + 1e-9)
+    highest = Retry(base=base, cap=cap).pauses(max)
+    assert [next(highest) for _ in range(count)] == pytest.approx(
+        [min(base * 2**i, cap) for i in range(count)]
+    )
+
+
+def test_a_call_is_made_once_where_patience_is_none() -> None:
+    count = 0
+
+    def ask() -> None:
+        nonlocal count
+        count += 1
+        raise ClientError("x", "UNAVAILABLE", "gone")
+
+    with pytest.raises(ClientError):
+        call(ask, Retry(patience=0, base=0.5), threading.Event())
+    assert count == 1
+
+
+def test_the_gray_square_is_a_png() -> None:
+    import io
+
+    from PIL import Image as Pillow
+
+    with Pillow.open(io.BytesIO(gray_png(64))) as opened:
+        opened.load()
+        assert (opened.mode, opened.size) == ("L", (64, 64))
+        assert opened.getextrema() == (128, 128)
