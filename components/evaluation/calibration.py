@@ -1,8 +1,7 @@
-"""Temperature scaling, and how far probabilities of several classes can be believed.
+"""Temperature scaling.
 
 Throughout: logits float [n, C]; targets 0/1 [n, C], the classes that a row may belong to (one for
-an ordinary label, several for a partial one, none for a row without a place in the task); labels
-int [n], -1 where there is no single class; probabilities float [n, C].
+an ordinary label, several for a partial one, none for a row without a place in the task).
 """
 
 import math
@@ -83,65 +82,6 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         options={"xatol": 1e-6},
     )
     return float(math.exp(found.x))
-
-
-def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over images of sum_c (p_c - y_c)^2 (Brier 1950), in 0..2.
-
-    For two classes it is twice `metrics.brier` of the score. Rows of label -1 are left out.
-
-    Returns:
-      NaN where no row has a label.
-    """
-    p, y = _labelled(probabilities, labels)
-    if not len(y):
-        return math.nan
-    return float(((p - np.eye(p.shape[1])[y]) ** 2).sum(axis=1).mean())
-
-
-def top_label_ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
-    """Mean distance between the confidence of the predicted class and how often it is right.
-
-    In bins of equal width, weighted by their images (Guo et al. 2017). Rows of label -1 are left
-    out.
-
-    Returns:
-      NaN where no row has a label.
-    """
-    p, y = _labelled(probabilities, labels)
-    if not len(y):
-        return math.nan
-    return _binned_gap(p.max(axis=1), p.argmax(axis=1) == y, bins)
-
-
-def classwise_ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:
-    """Mean over classes of the calibration error of each class against the rest.
-
-    Kull et al. (2019, NeurIPS). It sees errors that the top label hides. Rows of label -1 are left
-    out.
-
-    Returns:
-      NaN where no row has a label.
-    """
-    p, y = _labelled(probabilities, labels)
-    if not len(y):
-        return math.nan
-    return float(np.mean([_binned_gap(p[:, c], y == c, bins) for c in range(p.shape[1])]))
-
-
-def _binned_gap(scores: np.ndarray, hits: np.ndarray, bins: int) -> float:
-    at = np.clip((scores * bins).astype(int), 0, bins - 1)
-    gap = np.bincount(at, weights=scores - hits, minlength=bins)
-    return float(np.abs(gap).sum() / len(scores))
-
-
-def _labelled(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    p, y = np.asarray(probabilities, np.float64), np.asarray(labels)
-    if p.ndim != 2 or y.shape != p.shape[:1]:
-        raise ValueError(f"probabilities {p.shape} and labels {y.shape} do not belong together")
-    if len(y) and (y.max() >= p.shape[1] or y.min() < -1):
-        raise ValueError(f"labels {y.min()}..{y.max()} for {p.shape[1]} classes")
-    return p[y >= 0], y[y >= 0].astype(np.int64)
 
 
 def _check(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,7 @@
 """Tests of two models on the same images: DeLong for areas, McNemar for decisions.
 
 Throughout: `a` and `b` are the two models, a difference is a - b, and `p_worse` is the one-sided p
-of "a is worse than b". Images of one patient are not independent; the clustered forms take the
-patient as the unit.
+of "a is worse than b". Images of one patient are not independent: the unit is the patient.
 """
 
 import math
@@ -29,7 +28,7 @@ class PairedAuc:
       p: two-sided; NaN where the test is not defined.
       p_worse: one-sided, that a is worse.
       n: images.
-      clusters: patients; equal to n in the form that is not clustered.
+      clusters: patients.
     """
 
     auc_a: float
@@ -77,29 +76,15 @@ class PairedAccuracy:
     method: str
 
 
-def delong(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> PairedAuc:
-    """DeLong's test of two areas (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44).
-
-    Placements come from midranks, O(n log n), as in Sun & Xu (2014, IEEE Signal Process. Lett. 21).
-
-    Args:
-      labels: int [n] of 0 and 1.
-      a: scores of the first model, float [n].
-      b: scores of the second model, float [n].
-
-    Raises:
-      ValueError: lengths differ, or a bad label or score.
-    """
-    return delong_clustered(labels, a, b, np.arange(len(np.asarray(labels))))
-
-
 def delong_clustered(
     labels: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray
 ) -> PairedAuc:
     """DeLong's test where images of one patient go together (Obuchowski 1997, Biometrics 53).
 
     The placements of each patient's images are summed; a patient may have images of both classes.
-    With one image of each patient it is `delong`.
+    With one image of each patient it is the test of DeLong, DeLong & Clarke-Pearson (1988,
+    Biometrics 44). Placements come from midranks, O(n log n), as in Sun & Xu (2014, IEEE Signal
+    Process. Lett. 21).
 
     Args:
       labels: int [n] of 0 and 1.
@@ -155,33 +140,6 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarra
     return float(part[positive].mean()), part
 
 
-def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> PairedAccuracy:
-    """McNemar's test with the exact binomial and mid-p (Lancaster 1961; Fagerland et al. 2013).
-
-    Args:
-      correct_a: bool [n], which decisions of the first model are right.
-      correct_b: bool [n], of the second.
-
-    Raises:
-      ValueError: lengths differ.
-    """
-    from scipy.stats import binom
-
-    a, b = _decisions(correct_a, correct_b)
-    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
-    total = only_a + only_b
-    if not len(a):
-        p = p_worse = math.nan
-    elif not total:
-        p = p_worse = 1.0
-    else:
-        # mid-p: half the weight of what was seen
-        p_worse = float(binom.cdf(only_a, total, 0.5) - binom.pmf(only_a, total, 0.5) / 2)
-        less = min(only_a, only_b)
-        p = min(1.0, float(2 * binom.cdf(less, total, 0.5) - binom.pmf(less, total, 0.5)))
-    return _accuracies(a, b, np.arange(len(a)), math.nan, p, p_worse, "binomial, mid-p")
-
-
 def mcnemar_clustered(
     correct_a: np.ndarray, correct_b: np.ndarray, groups: np.ndarray
 ) -> PairedAccuracy:
@@ -190,8 +148,8 @@ def mcnemar_clustered(
     Durkalski et al. (2003, Stat. Med. 22): z = sum d_k / sqrt(sum d_k^2), d_k the mean over the
     images of patient k of (a right) - (b right). Under "no difference" the sign of each d_k is as
     likely plus as minus; where fewer than 16 patients differ, all signs are tried and p is exact
-    for the same sum (with mid-p, as in `mcnemar`, which it then equals for one image of each
-    patient).
+    for the same sum, with mid-p (half the weight of what was seen; Lancaster 1961). For one image
+    of each patient that is McNemar's test with the binomial (Fagerland et al. 2013).
 
     Args:
       correct_a: bool [n], which decisions of the first model are right.

@@ -32,8 +32,10 @@ def calibrated(answers: Answers, resamples: int, seed: int) -> dict[str, dict[st
     """Calibration error and Brier score before and after temperature, with intervals.
 
     Returns:
-      "before" and "after", each with `ece` and `brier` of the score, and with `top_label_ece` and
-      `class_brier` of the classes where there are more than two.
+      "before" and "after", each with `ece` and `brier` of the score. Where there are more than two
+      classes, also with `top_label_ece`, the distance of the predicted class's confidence and of
+      how often it is right, in bins of equal width (Guo et al. 2017), and with `class_brier`, the
+      mean over images of sum_c (p_c - y_c)^2 (Brier 1950), in 0..2.
     """
     told, labelled = answers.told(), answers.labelled()
     found: dict[str, dict[str, Any]] = {}
