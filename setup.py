@@ -61,6 +61,7 @@ EXTRAS_REQUIRE = {
         "types-PyYAML>=6,<7",
         # The server is asked over HTTP, the page is used in a real browser, DICOM is read.
         "httpx>=0.28,<1",
+        "filelock>=3.12",
         "playwright>=1.50,<2",
         "pydicom>=3,<4",
         # The notebook is executed in the tests.

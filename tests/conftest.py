@@ -1,4 +1,10 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
 
 # Before any import of TensorFlow: quiet, and no search for a GPU that tests do not use.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -6,3 +12,20 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # TFX puts a stand-in into tfx_bsl without which TFDV cannot be imported: it must come first.
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with version 1 of a small model; made once for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "small_model"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "1").exists():
+            # In a process of its own: TFX leaves much behind, and one process makes it for all.
+            subprocess.run(
+                [sys.executable, "-m", "tests.small_model", str(folder / "making" / "1")],
+                check=True, cwd=Path(__file__).parents[1], capture_output=True,
+            )  # fmt: skip
+            (folder / "making" / "1").rename(folder / "1")
+            (folder / "making").rmdir()
+    return folder

@@ -1,0 +1,46 @@
+"""The endpoint under test: PNEUMO_ENDPOINT and PNEUMO_GRPC name one, else one is started."""
+
+import os
+from collections.abc import Iterator
+
+import grpc
+import httpx
+import pytest
+
+from tests.server import Server, running
+from tests.small_model import phantoms
+
+
+@pytest.fixture(scope="session")
+def given() -> bool:
+    """Whether an endpoint was named; its model is then not ours to know."""
+    return "PNEUMO_ENDPOINT" in os.environ
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, given: bool) -> Iterator[Server]:
+    if given:
+        name = os.environ.get("PNEUMO_MODEL", "pneumo")
+        rest = os.environ["PNEUMO_ENDPOINT"].rstrip("/")
+        host = rest.split("://")[1].rsplit(":", 1)[0]
+        yield Server(rest, os.environ.get("PNEUMO_GRPC", f"{host}:8500"), name)
+    else:
+        with running(request.getfixturevalue("small_model")) as started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def channel(server: Server) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.rpc) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    return phantoms(tmp_path_factory.mktemp("images"), 4, size=256)

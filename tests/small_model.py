@@ -1,0 +1,87 @@
+"""A SavedModel with a small network of random weights: python -m tests.small_model DIR."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+SIZE = 64
+
+
+def write_small_model(folder: Path, seed: int = 3) -> None:
+    """Writes a version: the whole way from Transform's graph to `serving.export`, on phantoms."""
+    import tfx.v1  # noqa: F401, I001  before TFT and TFDV
+    import apache_beam as beam
+    import keras
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+    from tfx_bsl.public import tfxio
+
+    from components.transform.decode import from_png
+    from components.transform.preprocessing import preprocessing_fn
+    from pipeline.pipeline import SCHEMA_FILE
+    from schema.labels import THREE_CLASS
+    from serving.export import Decision, export
+    from tests import records
+
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        rows = [
+            records.values(content, pathogen, f"phantom-{i}")
+            for i, (content, pathogen) in enumerate(
+                zip(phantoms(work, 6), ("normal", "bacteria", "virus") * 2, strict=True)
+            )
+        ]
+        records.write(str(work / "raw.tfrecord"), rows)
+        schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
+        source = tfxio.TFExampleRecord(
+            str(work / "raw.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
+        )
+        config = {"image_size": SIZE, "fit": "stretch"}
+        with beam.Pipeline() as pipeline, tft_beam.Context(str(work / "tmp")):
+            raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
+            _, fn = raw | tft_beam.AnalyzeAndTransformDataset(
+                lambda inputs: preprocessing_fn(inputs, config), output_record_batches=True
+            )
+            fn | tft_beam.WriteTransformFn(str(work / "graph"))
+        metadata_io.write_metadata(
+            dataset_metadata.DatasetMetadata(schema), str(work / "graph" / "metadata")
+        )
+        keras.utils.set_random_seed(seed)
+        trunk = keras.Sequential(
+            [
+                keras.Input((SIZE, SIZE, 1)),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
+                keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+                keras.layers.GlobalAveragePooling2D(),
+            ]
+        )
+        network = keras.Sequential([trunk, keras.layers.Dense(3), keras.layers.Reshape((1, 3))])
+        export(
+            lambda pixels: network(pixels, training=False),
+            network.variables,
+            SIZE,
+            tft.TFTransformOutput(str(work / "graph")),
+            THREE_CLASS,
+            str(folder),
+            pixels_of=lambda png: from_png(png, SIZE),
+            features=lambda pixels: trunk(pixels, training=False),
+            decision=Decision(1.0, 0.66, (0.6, 0.7)),
+            about={"name": "small", "seeds": [seed]},
+        )
+
+
+def phantoms(work: Path, n: int, size: int = 128) -> list[bytes]:
+    """Files of n synthetic radiographs."""
+    from components.phantom.dataset import write_phantoms
+
+    write_phantoms(work / "phantoms", n, 1, size=size)
+    files = sorted((work / "phantoms").rglob("*.jpeg"), key=lambda file: file.name)
+    return [file.read_bytes() for file in files[:n]]
+
+
+if __name__ == "__main__":
+    write_small_model(Path(sys.argv[1]))
