@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": "Run several configurations on the same data and compare them on one page.",
     "predict": "Ask a pushed model about images.",
     "serve": "Serve a pushed model over REST and gRPC; research software, not a medical device.",
+    "monitor": "Compare what a server saw with what its model learned from.",
     "ingest": "Check images, split them by patient and write TFRecord shards.",
     "phantom": "Write a data set of synthetic radiographs.",
     "download": "Fetch a public data set (needs network and credentials).",

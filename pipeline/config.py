@@ -12,6 +12,7 @@ from components.endpoint_validator.choice import Chosen, Wanted
 from components.evaluation.options import EvaluationOptions
 from components.ingest.options import IngestOptions
 from components.model_card.options import CardOptions
+from components.monitor.options import MonitorOptions
 from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
 from schema.errors import PneumoError
 from schema.labels import CUSTOM, TASKS, Task, custom_task, task
@@ -126,6 +127,7 @@ class Config(BaseModel):
     batch: BatchOptions | None = Field(
         None, description="unlabelled records to answer; none: no such nodes"
     )
+    monitor: MonitorOptions = Field(default_factory=MonitorOptions)
     card: CardOptions = Field(default_factory=CardOptions)
     engine: Literal["local"] = "local"
     run: RunFacts | None = Field(None, exclude=True, repr=False)
@@ -171,6 +173,23 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         raise PneumoError(f"{path}: {_one_line(error)}") from None
+
+
+def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> MonitorOptions:
+    """The part `monitor` of a configuration alone, with overrides as `load_config` takes them.
+
+    Raises:
+      PneumoError: a wrong key or value; one line that names it.
+    """
+    whole: dict[str, Any] = {"monitor": dict(values)}
+    for override in overrides:
+        _override(whole, override)
+    if other := whole.keys() - {"monitor"}:
+        raise PneumoError(f"--set {other.pop()}...: only keys of monitor count here")
+    try:
+        return MonitorOptions.model_validate(whole["monitor"])
+    except ValidationError as error:
+        raise PneumoError(f"monitor.{_one_line(error)}") from None
 
 
 def _override(values: dict[str, Any], text: str) -> None:

@@ -1,0 +1,1 @@
+"""Watching: are the images that a server sees like those that the model learned from?"""

@@ -1,0 +1,51 @@
+"""What a user may decide about watching."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NUMBERS = ("brightness", "height", "width", "score")
+WORDS = ("decision", "status")
+
+# Divergences lie in 0..1. Chance alone, 50 logged images of the training population: brightness
+# and score stay below 0.1 and the shares below 0.2 in 99 of 100 logs; see tests/components/monitor.
+_DEFAULT = {
+    **dict.fromkeys(NUMBERS, 0.1),
+    "decision": 0.2,
+    "status": 0.1,
+}
+
+
+class MonitorOptions(BaseModel):
+    """Options of `pneumo monitor`, and of `monitor` in a configuration.
+
+    Attributes:
+      thresholds: measure -> what is let through. Jensen-Shannon divergence (base 2) for numbers,
+        the largest difference of a share (L-infinity) for words.
+      least: fewer usable images than this are no ground for a verdict.
+      alpha: level of the two-sample test on embeddings.
+      permutations: of that test.
+      most: embeddings of either side that it takes.
+      seed: of what is drawn at random.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    thresholds: dict[str, float] = Field(default_factory=lambda: dict(_DEFAULT))
+    least: int = Field(default=50, ge=2)
+    alpha: float = Field(default=0.01, gt=0, lt=1)
+    permutations: int = Field(default=999, ge=99)
+    most: int = Field(default=400, ge=20)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name, value in self.thresholds.items():
+            if name not in (*NUMBERS, *WORDS):
+                raise ValueError(
+                    f"thresholds: no measure {name!r}; choose from {', '.join((*NUMBERS, *WORDS))}"
+                )
+            if not 0 <= value <= 1:
+                raise ValueError(f"thresholds: {name} must lie in 0..1, not {value}")
+        object.__setattr__(self, "thresholds", {**_DEFAULT, **self.thresholds})
+        return self
