@@ -1,7 +1,8 @@
 """The SavedModel: one transform graph, one network, several doors.
 
-Every signature sends an image through the graph that Transform wrote, so training and serving
-cannot decode an image in two ways.
+Signatures for records send an image through the graph that Transform wrote; those for clients
+through the code that it was traced from, guarded (serving/guard.py), and export fails where the two
+differ in a pixel. So training and serving cannot decode an image in two ways.
 """
 
 import json
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from schema import features as f
 from schema.labels import Task
+from serving.guard import OK, Limits, fit_of, read_images
+from serving.warmup import write_warmup
 
 if TYPE_CHECKING:
     import keras
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     import tensorflow_transform as tft
 
 ABOUT = "assets.extra/pneumo.json"
-POSITIVE, NEGATIVE, REFER = "POSITIVE", "NEGATIVE", "REFER"
+POSITIVE, NEGATIVE, REFER, REJECTED = "POSITIVE", "NEGATIVE", "REFER", "REJECTED"
+NO_NUMBER = -1.0  # in the place of a probability that there is not; JSON has no NaN
 
 
 @dataclass(frozen=True)
@@ -46,15 +50,22 @@ def export(
     folder: str,
     *,
     pixels_of: "Callable[[tf.Tensor], tf.Tensor]",
+    features: "Callable[[tf.Tensor], tf.Tensor]",
     decision: Decision,
     about: dict[str, Any],
+    limits: Limits = Limits(),  # noqa: B008  frozen
 ) -> None:
-    """Writes the SavedModel.
+    """Writes the SavedModel, facts about it and warm-up requests.
 
     Signatures, n images each:
-      serving_default: `image_bytes` string [n] -> `probabilities` float32 [n, classes]
-        (calibrated), `score` float32 [n] (of the positive classes together), `decision` string [n]
-        (POSITIVE, NEGATIVE or REFER), `predicted_class` string [n], `classes` string [n, classes].
+      serving_default: `image_bytes` string [n], JPEG or PNG files -> `probabilities` float32
+        [n, classes] (calibrated), `score` float32 [n] (of the positive classes together),
+        `decision` string [n] (POSITIVE, NEGATIVE, REFER in the band of abstention, or REJECTED),
+        `abstained` bool [n] (of the latter two), `predicted_class` string [n], `classes` string
+        [n, classes], `status` string [n] (see `guard.read_images`). A rejected image has -1 for
+        every number and "" for its class; it changes no bit of its neighbours' answers.
+      embed: `image_bytes` string [n] -> `embedding` float32 [n, d], the pooled features of the
+        trunk (zeros for a rejected image), `status` string [n].
       examples: serialized records, string [n] -> `probabilities`, `score`, `raw` (before
         temperature), `members` float32 [n, members * classes]. For TFMA and Scorer.
       labels: serialized records, string [n] -> `label` int64 [n] (1: positive), `example_weight`
@@ -69,20 +80,34 @@ def export(
       of: the task; gives names and the positive classes.
       folder: where the SavedModel goes.
       pixels_of: reads the images that Transform encoded, string [n] -> uint8 [n, size, size, 1].
+      features: float32 [n, size, size, 1] in 0..255 -> what the heads see, float32 [n, d].
       decision: what validation fixed.
       about: facts about the model, stored beside it as JSON.
+      limits: what one image of a client may cost.
+
+    Raises:
+      ValueError: Transform's graph and this code read different pixels.
     """
     import tensorflow as tf
 
-    module = _module(network, variables, transform, of, pixels_of, decision)
+    layer = transform.transform_features_layer()
+    fit = fit_of(layer, size)
+
+    def guarded(contents: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        return read_images(contents, size, fit, limits)
+
+    module = _module(
+        network, features, variables, layer, transform.raw_feature_spec(), of, pixels_of, guarded,
+        decision,
+    )  # fmt: skip
     strings = tf.TensorSpec([None], tf.string)
+    images = tf.TensorSpec([None], tf.string, name="image_bytes")
     tf.saved_model.save(
         module,
         folder,
         signatures={
-            "serving_default": module.serve.get_concrete_function(
-                tf.TensorSpec([None], tf.string, name="image_bytes")
-            ),
+            "serving_default": module.serve.get_concrete_function(images),
+            "embed": module.embed.get_concrete_function(images),
             "examples": module.score_examples.get_concrete_function(strings),
             "labels": module.label_examples.get_concrete_function(strings),
             "transform_features": module.transform_examples.get_concrete_function(strings),
@@ -98,18 +123,24 @@ def export(
         "threshold": decision.threshold,
         "band": list(decision.band) if decision.band is not None else None,
         "image_size": size,
+        "fit": fit,
+        "limits": limits.to_dict(),
         "notice": "Research software, not a medical device.",
         **about,
     }
     extra.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    write_warmup(Path(folder))
 
 
 def _module(
     network: "Callable[[tf.Tensor], tf.Tensor]",
+    features: "Callable[[tf.Tensor], tf.Tensor]",
     variables: "Sequence[keras.Variable]",
-    transform: "tft.TFTransformOutput",
+    transform: Any,
+    raw_spec: dict[str, Any],
     of: Task,
     pixels_of: "Callable[[tf.Tensor], tf.Tensor]",
+    guarded: "Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]",
     decision: Decision,
 ) -> Any:
     import tensorflow as tf
@@ -119,38 +150,50 @@ def _module(
 
         def __init__(self) -> None:
             super().__init__(name="radiograph")
-            self.transform = transform.transform_features_layer()
+            self.transform = transform
             # The variables alone: Keras's own object tree makes saving several times slower, and
             # nothing reads it back.
             self.network_variables = [variable.value for variable in variables]
             self.classes = tf.constant(of.classes)
 
-        # A function of its own: both doors call one copy of the network.
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-        def _members(self, encoded: "tf.Tensor") -> "tf.Tensor":
-            transformed = self.transform({f.IMAGE_ENCODED: encoded[:, tf.newaxis]})
-            pixels = tf.cast(pixels_of(transformed[f.IMAGE_PNG]), tf.float32)
-            return tf.nn.softmax(network(pixels))
+        # A function of its own: all doors call one copy of the network.
+        @tf.function(autograph=False)
+        def _members(self, pixels: "tf.Tensor") -> "tf.Tensor":
+            return tf.nn.softmax(network(tf.cast(pixels, tf.float32)))
 
         @tf.function(autograph=False)
         def serve(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-            probabilities, score = _answer(self._members(image_bytes), of, decision)
+            pixels, status = guarded(image_bytes)
+            good = tf.equal(status, OK)
+            probabilities, score = _answer(self._members(pixels), of, decision)
+            named = tf.gather(self.classes, _class(probabilities, score, of, decision.threshold))
+            called = tf.where(good, _decide(score, decision), REJECTED)
             return {
-                "probabilities": probabilities,
-                "score": score,
-                "decision": _decide(score, decision),
-                "predicted_class": tf.gather(
-                    self.classes, _class(probabilities, score, of, decision.threshold)
-                ),
+                "probabilities": tf.where(good[:, tf.newaxis], probabilities, NO_NUMBER),
+                "score": tf.where(good, score, NO_NUMBER),
+                "decision": called,
+                "abstained": tf.equal(called, REFER) | tf.equal(called, REJECTED),
+                "predicted_class": tf.where(good, named, ""),
                 "classes": tf.tile(self.classes[tf.newaxis], [tf.shape(score)[0], 1]),
+                "status": status,
             }
+
+        @tf.function(autograph=False)
+        def embed(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+            pixels, status = guarded(image_bytes)
+            embedding = features(tf.cast(pixels, tf.float32))
+            good = tf.equal(status, OK)[:, tf.newaxis]
+            return {"embedding": tf.where(good, embedding, 0.0), "status": status}
 
         @tf.function(autograph=False)
         def score_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
             parsed = tf.io.parse_example(
                 examples, {f.IMAGE_ENCODED: tf.io.FixedLenFeature([], tf.string)}
             )
-            members = self._members(parsed[f.IMAGE_ENCODED])
+            encoded = parsed[f.IMAGE_ENCODED][:, tf.newaxis]
+            members = self._members(
+                pixels_of(self.transform({f.IMAGE_ENCODED: encoded})[f.IMAGE_PNG])
+            )
             probabilities, score = _answer(members, of, decision)
             return {
                 "probabilities": probabilities,
@@ -174,8 +217,7 @@ def _module(
 
         @tf.function(autograph=False)
         def transform_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-            spec = transform.raw_feature_spec()
-            return self.transform(tf.io.parse_example(examples, spec))
+            return self.transform(tf.io.parse_example(examples, raw_spec))
 
     return Radiograph()
 

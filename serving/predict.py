@@ -19,10 +19,13 @@ class Prediction:
     Attributes:
       file: as given.
       predicted: class name at the model's operating point; empty when there was an error.
-      decision: POSITIVE, NEGATIVE, or REFER where the score lies in the band of abstention.
+      decision: POSITIVE, NEGATIVE, REFER where the score lies in the band of abstention, or
+        REJECTED where the model could not use the image.
       score: calibrated probability of the positive classes together.
       probabilities: class name -> calibrated probability.
-      error: why there is no answer; empty otherwise.
+      abstained: whether a person has to look (REFER, REJECTED).
+      status: what the model says of the file, see `serving.guard`; empty where it was not asked.
+      error: why there is no answer, in words; empty otherwise.
     """
 
     file: str
@@ -30,11 +33,13 @@ class Prediction:
     decision: str = ""
     score: float | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
+    abstained: bool = False
+    status: str = ""
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without empty parts."""
-        return {key: value for key, value in asdict(self).items() if value or value == 0.0}
+        return {key: value for key, value in asdict(self).items() if value not in ("", None, {})}
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,11 @@ def load_model(folder: Path) -> Model:
     loaded = tf.saved_model.load(str(chosen))
     if "serving_default" not in loaded.signatures:
         raise PneumoError(f"{chosen} has no signature serving_default; it is not one of ours")
+    if "status" not in loaded.signatures["serving_default"].structured_outputs:
+        raise PneumoError(
+            f"{chosen} was exported by an older version: it gives no status of each image; "
+            "export it anew with `pneumo run`"
+        )
     return Model(chosen, facts, loaded)
 
 
@@ -102,8 +112,8 @@ def predict_files(
 ) -> Iterator[Prediction]:
     """Answers in the order of the files, a batch at a time.
 
-    A file that cannot be decoded fails its batch; the batch is then asked one by one, so that the
-    others are answered and the error is told of the right file.
+    A file that cannot be read, or that the model rejects, is answered with an error of its own; the
+    others are answered as if it were not there.
     """
     for start in range(0, len(files), batch_size):
         chunk = files[start : start + batch_size]
@@ -119,46 +129,46 @@ def predict_files(
             yield Prediction(str(file), error=broken[file]) if file in broken else next(answers)
 
 
+def in_words(status: str) -> str:
+    """What a status means for the owner of the file; "" for OK."""
+    code, _, detail = status.partition(": ")
+    said = _WORDS.get(code, status)
+    return f"{said} ({detail})" if detail and said else said
+
+
+_WORDS = {
+    "OK": "",
+    "EMPTY": "the file is empty",
+    "NOT_JPEG_OR_PNG": "not a JPEG or PNG file",
+    "TOO_MANY_BYTES": "the file is too large",
+    "TOO_MANY_PIXELS": "the image is too large",
+    "TOO_SMALL": "the image is too small",
+    "TRUNCATED": "the file is truncated",
+    "DAMAGED": "the file is damaged",
+}
+
+
 def _answer(model: Model, images: list[tuple[Path, bytes]]) -> Iterator[Prediction]:
     import tensorflow as tf
 
     if not images:
         return
-    try:
-        answer = model.loaded.signatures["serving_default"](
-            image_bytes=tf.constant([content for _, content in images])
-        )
-    except tf.errors.OpError as error:
-        if len(images) > 1:
-            for image in images:
-                yield from _answer(model, [image])
-            return
-        yield Prediction(str(images[0][0]), error=_why(images[0][1], error))
-        return
-    classes = [name.decode() for name in answer["classes"].numpy()[0]]
-    probabilities = answer["probabilities"].numpy().tolist()
-    rows = zip(
-        images,
-        answer["predicted_class"].numpy(),
-        answer["decision"].numpy(),
-        answer["score"].numpy(),
-        probabilities,
-        strict=True,
+    answer = model.loaded.signatures["serving_default"](
+        image_bytes=tf.constant([content for _, content in images])
     )
-    for (file, _), name, decision, score, row in rows:
+    names = [name.decode() for name in answer["classes"].numpy()[0]]
+    columns = ("status", "predicted_class", "decision", "score", "probabilities", "abstained")
+    rows = zip(*(answer[column].numpy().tolist() for column in columns), strict=True)
+    for (file, _), row in zip(images, rows, strict=True):
+        status, predicted, decision, score, probabilities, abstained = row
+        error = in_words(status.decode())
         yield Prediction(
             str(file),
-            name.decode(),
+            predicted.decode(),
             decision.decode(),
-            float(score),
-            dict(zip(classes, row, strict=True)),
+            None if error else score,
+            {} if error else dict(zip(names, probabilities, strict=True)),
+            abstained,
+            status.decode(),
+            error,
         )
-
-
-def _why(content: bytes, error: Exception) -> str:
-    if not content:
-        return "the file is empty"
-    if not content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
-        return "not a JPEG or PNG file"
-    first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"cannot be decoded; it is damaged or truncated ({first[:80]})"

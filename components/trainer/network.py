@@ -65,17 +65,36 @@ class Network:
         """float32 [n, size, size, 1] -> logits float32 [n, members, classes]."""
         import tensorflow as tf
 
+        logits = [
+            tf.cast(member.head(pooled, training=False), tf.float32)
+            for member, pooled in zip(self.members, self._pooled(pixels), strict=True)
+        ]
+        return tf.stack(logits, axis=1)
+
+    def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
+        """float32 [n, size, size, 1] -> what the heads see, float32 [n, d].
+
+        Where members have blocks of their own: the mean over members.
+        """
+        import tensorflow as tf
+
+        pooled = self._pooled(pixels)
+        if all(member.upper is None for member in self.members):
+            return tf.cast(pooled[0], tf.float32)
+        return tf.reduce_mean(tf.cast(tf.stack(pooled), tf.float32), axis=0)
+
+    def _pooled(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
+        """The pooled features of each member; the same tensor where they share the trunk."""
         at_cut = self.lower(pixels, training=False)
         shared = None
-        logits = []
+        found = []
         for member in self.members:
             if member.upper is None:
                 shared = pool(at_cut, self.pooling) if shared is None else shared
-                features = shared
+                found.append(shared)
             else:
-                features = pool(member.upper(at_cut, training=False), self.pooling)
-            logits.append(tf.cast(member.head(features, training=False), tf.float32))
-        return tf.stack(logits, axis=1)
+                found.append(pool(member.upper(at_cut, training=False), self.pooling))
+        return found
 
 
 def moments(features: np.ndarray, rows: int = 4096) -> tuple[np.ndarray, np.ndarray]:

@@ -27,26 +27,59 @@ def decode_gray(encoded: tf.Tensor) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: not a JPEG or PNG, or a damaged one.
     """
-    is_jpeg = tf.io.is_jpeg(encoded)
-    rgb = tf.cond(
-        is_jpeg,
-        # Pillow's (and libjpeg's) exact integer inverse DCT, so that both decode alike.
-        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: _decode_png_rgb(encoded),
+    return oriented(stored_gray(encoded), encoded)
+
+
+def stored_gray(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes one image as it lies in the file: `decode_gray` before the EXIF orientation.
+
+    Args:
+      encoded: scalar string, the bytes of a JPEG or PNG file.
+
+    Returns:
+      uint8 [height, width, 1].
+
+    Raises:
+      tf.errors.InvalidArgumentError: not a JPEG or PNG, or a damaged one.
+    """
+    gray = tf.cond(
+        tf.io.is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_png(encoded)
     )
-    gray = _luma(rgb)
-    return _orient(gray, _orientation(encoded, is_jpeg))
+    return tf.ensure_shape(gray, [None, None, 1])
 
 
-def _decode_png_rgb(encoded: tf.Tensor) -> tf.Tensor:
-    # Byte 24 of a PNG is the bit depth in its header.
+def oriented(gray: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """Turns an image [h, w, 1] as the EXIF orientation in its file asks for."""
+    return _orient(gray, _orientation(encoded, tf.io.is_jpeg(encoded)))
+
+
+def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    def read(channels: int) -> tf.Tensor:
+        # Pillow's (and libjpeg's) exact integer inverse DCT, so that both decode alike.
+        return tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE")
+
+    # The luma of three equal planes is the plane itself, to the last bit; one plane costs a third.
+    is_gray = tf.equal(tf.io.extract_jpeg_shape(encoded)[2], 1)
+    return tf.cond(is_gray, lambda: read(1), lambda: _luma(read(3)))
+
+
+def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+    # Bytes 24 and 25 of a PNG are the bit depth and the type of colour in its header.
     deep = tf.equal(tf.strings.substr(encoded, 24, 1), b"\x10")
+    kind = tf.strings.substr(encoded, 25, 1)
+    is_gray = tf.logical_or(tf.equal(kind, b"\x00"), tf.equal(kind, b"\x04"))
 
-    def sixteen_bit() -> tf.Tensor:
-        wide = tf.cast(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), tf.int32)
-        return tf.cast((wide * 255 + 32767) // 65535, tf.uint8)
+    def eight_bit(channels: int) -> tf.Tensor:
+        return tf.io.decode_png(encoded, channels=channels)
 
-    return tf.cond(deep, sixteen_bit, lambda: tf.io.decode_png(encoded, channels=3))
+    def sixteen_bit(channels: int) -> tf.Tensor:
+        wide = tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)
+        return tf.cast((tf.cast(wide, tf.int32) * 255 + 32767) // 65535, tf.uint8)
+
+    def read(channels: int) -> tf.Tensor:
+        return tf.cond(deep, lambda: sixteen_bit(channels), lambda: eight_bit(channels))
+
+    return tf.cond(is_gray, lambda: read(1), lambda: _luma(read(3)))
 
 
 def _luma(rgb: tf.Tensor) -> tf.Tensor:

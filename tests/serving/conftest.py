@@ -22,6 +22,7 @@ class Exported:
     examples: list[bytes]
     transformed: list[dict[str, Any]]  # what the Transform pipeline itself materialised
     network: Any
+    trunk: Any
     fit: str
 
 
@@ -47,6 +48,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from serving.export import Decision, export
+    from serving.guard import Limits
 
     folder = tmp_path_factory.mktemp("exported")
     forms = list(FORMS.items())
@@ -78,15 +80,16 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )
     output = tft.TFTransformOutput(str(folder / "graph"))
     keras.utils.set_random_seed(3)
-    network = keras.Sequential(
+    trunk = keras.Sequential(
         [
             keras.Input((SIZE, SIZE, 1)),
             keras.layers.Rescaling(1 / 255),
             keras.layers.Conv2D(4, 3, activation="relu"),
             keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3 * MEMBERS),
-            keras.layers.Reshape((MEMBERS, 3)),
         ]
+    )
+    network = keras.Sequential(
+        [trunk, keras.layers.Dense(3 * MEMBERS), keras.layers.Reshape((MEMBERS, 3))]
     )
     export(
         lambda pixels: network(pixels, training=False),
@@ -96,6 +99,8 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         THREE_CLASS,
         str(folder / "model"),
         pixels_of=lambda png: from_png(png, SIZE),
+        features=lambda pixels: trunk(pixels, training=False),
+        limits=Limits(min_side=1),  # the tiny forms too
         decision=Decision(TEMPERATURE, THRESHOLD, BAND),
         about={"seeds": [3]},
     )
@@ -107,6 +112,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         [records.example(row) for row in rows],
         [ast.literal_eval(line) for line in lines],
         network,
+        trunk,
         request.param,
     )
 

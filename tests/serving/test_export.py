@@ -67,6 +67,61 @@ def test_names_and_decision(exported: Exported) -> None:
     called = np.where(score >= THRESHOLD, b"POSITIVE", b"NEGATIVE")
     band = (score >= BAND[0]) & (score < BAND[1])
     np.testing.assert_array_equal(served["decision"].numpy(), np.where(band, b"REFER", called))
+    np.testing.assert_array_equal(served["abstained"].numpy(), band)
+    assert (served["status"].numpy() == b"OK").all()
+
+
+def test_a_rejected_image_changes_no_bit_of_its_neighbours(exported: Exported) -> None:
+    loaded = tf.saved_model.load(str(exported.folder))
+    bad = [b"", b"text", exported.contents[0][:-20], exported.contents[6][:-20]]
+    places = [0, 3, 4, 9]
+    contents = list(exported.contents)
+    for place, content in zip(places, bad, strict=True):
+        contents[place] = content
+    others = [i for i in range(len(contents)) if i not in places]
+    for signature in ("serving_default", "embed"):
+        serve = loaded.signatures[signature]
+        mixed = serve(image_bytes=tf.constant(contents))
+        clean = serve(image_bytes=tf.constant(exported.contents))
+        for key, values in mixed.items():
+            np.testing.assert_array_equal(values.numpy()[others], clean[key].numpy()[others])
+        status = [text.decode().partition(":")[0] for text in mixed["status"].numpy()[places]]
+        assert status == ["EMPTY", "NOT_JPEG_OR_PNG", "TRUNCATED", "TRUNCATED"]
+    rejected = {k: v.numpy()[places] for k, v in loaded.signatures["serving_default"](
+        image_bytes=tf.constant(contents)).items()}  # fmt: skip
+    assert (rejected["probabilities"] == -1).all()
+    assert (rejected["score"] == -1).all()
+    assert (rejected["decision"] == b"REJECTED").all()
+    assert rejected["abstained"].all()
+    assert (rejected["predicted_class"] == b"").all()
+    assert (rejected["classes"] == [b"NORMAL", b"BACTERIA", b"VIRUS"]).all()
+    embedding = loaded.signatures["embed"](image_bytes=tf.constant(contents))["embedding"]
+    assert (embedding.numpy()[places] == 0).all()
+
+
+def test_embedding_is_what_the_heads_see(exported: Exported) -> None:
+    expected = exported.trunk(tf.cast(eager(exported), tf.float32), training=False)
+    loaded = tf.saved_model.load(str(exported.folder))
+    answer = loaded.signatures["embed"](image_bytes=tf.constant(exported.contents))
+    np.testing.assert_allclose(answer["embedding"], expected, atol=1e-6)
+    assert answer["embedding"].shape == (len(exported.contents), 4)
+
+
+# Whatever a model server is built of, it has these: no Python, no custom op, nothing of tf.text.
+FOREIGN = {"PyFunc", "EagerPyFunc", "PyFuncStateless", "XlaLaunch", "MlirPassthroughOp"}
+
+
+def test_only_kernels_that_every_server_has(exported: Exported) -> None:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((exported.folder / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0].graph_def
+    used = {node.op for function in graph.library.function for node in function.node_def}
+    used |= {node.op for node in graph.node}
+    names = {function.signature.name for function in graph.library.function}
+    assert not used & FOREIGN
+    core = {name for name in dir(tf.raw_ops) if not name.startswith("_")}
+    assert used - names - core <= {"_Retval", "_Arg"}
 
 
 @pytest.mark.parametrize("scores", [[0.0, 0.3, 0.5, 0.66, 0.7, 1.0]])
@@ -105,9 +160,22 @@ def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -
 
 @pytest.mark.parametrize(
     "key",
-    ["classes", "threshold", "temperature", "band", "image_size", "positive", "task", "seeds"],
+    [
+        "classes",
+        "threshold",
+        "temperature",
+        "band",
+        "image_size",
+        "fit",
+        "limits",
+        "positive",
+        "task",
+        "seeds",
+    ],
 )
 def test_facts_travel_with_the_model(exported: Exported, key: str) -> None:
     facts = json.loads((exported.folder / "assets.extra" / "pneumo.json").read_text())
     assert key in facts
     assert "not a medical device" in facts["notice"]
+    assert facts["fit"] == exported.fit
+    assert facts["limits"]["min_side"] == 1

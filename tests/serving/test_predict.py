@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from schema.errors import PneumoError
-from serving.predict import image_files, load_model, newest_version, predict_files
+from serving.guard import STATUSES
+from serving.predict import image_files, in_words, load_model, newest_version, predict_files
 from tests.serving.conftest import Exported
 
 
@@ -34,7 +36,7 @@ def test_answers_in_order_whatever_the_batch(exported: Exported, folder: Path) -
         (b"", "empty"),
         (b"<html></html>", "not a JPEG or PNG"),
         (b"GIF89a", "not a JPEG or PNG"),
-        (None, "damaged or truncated"),
+        (None, "truncated"),
     ],
 )
 def test_a_broken_file_fails_alone(
@@ -46,7 +48,68 @@ def test_a_broken_file_fails_alone(
     failed = [answer for answer in answers if answer.error]
     assert [answer.file for answer in failed] == [str(bad)]
     assert says in failed[0].error
+    assert (failed[0].decision, failed[0].abstained, failed[0].score) == ("REJECTED", True, None)
+    assert failed[0].probabilities == {}
     assert len(answers) == len(exported.contents) + 1
+
+
+def test_a_batch_is_asked_once(exported: Exported, folder: Path) -> None:
+    """Whatever it holds: a broken file costs no second call."""
+    (folder / "00.jpeg").write_bytes(b"broken")
+    model = load_model(exported.folder)
+    serve, calls = model.loaded.signatures["serving_default"], []
+
+    class Counting:
+        signatures = {
+            "serving_default": lambda image_bytes: (
+                calls.append(len(image_bytes)) or serve(image_bytes=image_bytes)
+            )
+        }
+
+    files = image_files([folder])
+    answers = list(predict_files(replace(model, loaded=Counting()), files, 10))
+    assert len(answers) == len(files)
+    assert sum(calls) == len(files)
+    assert len(calls) == -(-len(files) // 10)
+
+
+def test_plain_values(exported: Exported, folder: Path) -> None:
+    (folder / "a.png").write_bytes(b"")
+    model = load_model(exported.folder)
+    good, bad = (p.to_dict() for p in predict_files(model, [folder / "00.jpeg", folder / "a.png"]))
+    assert set(good) == {
+        "file", "predicted", "decision", "score", "probabilities", "abstained", "status"
+    }  # fmt: skip
+    assert bad == {
+        "file": str(folder / "a.png"),
+        "decision": "REJECTED",
+        "abstained": True,
+        "status": "EMPTY",
+        "error": "the file is empty",
+    }
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_every_status_has_words(status: str) -> None:
+    assert (in_words(status) == "") == (status == "OK")
+    assert status not in in_words(status)
+    if status != "OK":
+        assert in_words(f"{status}: 3 x 4").endswith(" (3 x 4)")
+
+
+def test_a_model_of_the_old_signature_is_one_line(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Old(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+        def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"score": tf.zeros(tf.shape(image_bytes))}
+
+    old = Old()
+    tf.saved_model.save(old, str(tmp_path / "1"), signatures={"serving_default": old.serve})
+    with pytest.raises(PneumoError, match="older version") as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_unreadable_file_fails_alone(exported: Exported, folder: Path) -> None:
