@@ -72,6 +72,7 @@ def run_fn(fn_args: "FnArgs") -> None:
         job.of,
         fn_args.serving_model_dir,
         pixels_of=lambda png: from_png(png, network.size),
+        features=network.features,
         decision=Decision(
             fixed.facts["temperature"], fixed.facts["threshold"], fixed.facts["band"]
         ),
