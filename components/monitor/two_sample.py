@@ -36,18 +36,16 @@ def one_each(patients: np.ndarray, most: int, rng: np.random.Generator) -> np.nd
     Vectors of one patient are alike, and would make two samples differ that do not. One whose
     patient is not known (empty) counts as a patient.
     """
-    order = rng.permutation(len(patients))
     seen: set[str] = set()
     chosen = []
-    for i in order.tolist():
+    for i in rng.permutation(len(patients)).tolist():
         patient = str(patients[i])
         if patient and patient in seen:
             continue
         seen.add(patient)
         chosen.append(i)
-        if len(chosen) == most:
-            break
-    return np.array(chosen, np.int64)
+    # Shuffled again: the patients of many images came first, and they are ill more often.
+    return rng.permutation(np.array(chosen, np.int64))[:most]
 
 
 def mmd(x: np.ndarray, y: np.ndarray, permutations: int, rng: np.random.Generator) -> TwoSample:

@@ -27,12 +27,16 @@ def deal(
     """Indices of a log of n images and of the reference, which share no patient."""
     names = rng.permutation(np.unique(patients))
     log: list[int] = []
-    for k, name in enumerate(names):
-        rows = np.flatnonzero(patients == name)
+    used = 0
+    while len(log) < n:
+        rows = np.flatnonzero(patients == names[used])
         log += rows.tolist() if whole else [int(rng.choice(rows))]
-        if len(log) >= n:
-            break
-    return np.array(log[:n]), np.flatnonzero(np.isin(patients, names[k + 1 :]))
+        used += 1
+    rest = np.flatnonzero(np.isin(patients, names[used:]))
+    if not whole:
+        # The same unit on both sides: patients with pneumonia have more images than others.
+        rest = rest[one_each(patients[rest], len(rest), rng)]
+    return np.array(log[:n]), rest
 
 
 def measures(
@@ -119,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--only", choices=["scalars", "embeddings"])
     asked = parser.parse_args()
     told = json.loads((asked.run / "run.json").read_text())
     nodes = {node["name"]: node["outputs"] for node in told["nodes"]}
@@ -134,11 +139,16 @@ def main() -> None:
             ("width", "width"), ("score", "score"),
         )
     }  # fmt: skip
-    for line in scalars(columns, asked.repeats):
-        print(line, flush=True)
+    if asked.only != "embeddings":
+        for line in scalars(columns, asked.repeats):
+            print(line, flush=True)
+    if asked.only == "scalars":
+        return
     half = stored.features[0].shape[1] // 2
     features = np.asarray(stored.features[0][:, :half], np.float32)
-    for line in embeddings(features, records.patient_id, records.pathogen == "normal", 100):
+    for line in embeddings(
+        features, records.patient_id, records.pathogen == "normal", asked.repeats
+    ):
         print(line, flush=True)
 
 

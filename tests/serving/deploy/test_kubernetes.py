@@ -1,0 +1,266 @@
+"""Manifests against Kubernetes's own schemas, and against each other."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from components.endpoint_validator.choice import TAG
+
+DEPLOY = Path(__file__).parents[3] / "serving" / "deploy"
+FOLDER = DEPLOY / "kubernetes"
+# The oldest release that is still kept up, and the newest whose schemas are here.
+VERSIONS = ("1.33", kubernetes_validate.latest_version())
+
+
+def documents(file: Path) -> list[dict[str, Any]]:
+    return [found for found in yaml.safe_load_all(file.read_text()) if found]
+
+
+MANIFESTS = {
+    f"{file.name}:{found['kind']}/{found['metadata']['name']}": found
+    for file in sorted(FOLDER.glob("*.yaml"))
+    if file.name != "kustomization.yaml"
+    for found in documents(file)
+}
+ISVC = documents(DEPLOY / "kserve" / "inferenceservice.yaml")[0]
+KINDS = {
+    "Namespace", "PersistentVolumeClaim", "ConfigMap", "Deployment", "Service",
+    "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
+}  # fmt: skip
+
+
+def one(kind: str) -> dict[str, Any]:
+    return next(found for found in MANIFESTS.values() if found["kind"] == kind)
+
+
+def pod() -> dict[str, Any]:
+    return one("Deployment")["spec"]["template"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_strictly_valid(name: str, version: str) -> None:
+    kubernetes_validate.validate(MANIFESTS[name], version, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("spec", "replica"), 2),
+        (("spec", "template", "spec", "containers", 0, "ports", 0, "containerPort"), "8500"),
+        (("spec", "template", "spec", "securityContext", "runAsNonRoot"), "yes"),
+    ],
+)
+def test_the_check_can_fail(path: tuple[Any, ...], value: Any) -> None:
+    broken = copy.deepcopy(one("Deployment"))
+    at: Any = broken
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, VERSIONS[-1], strict=True)
+
+
+def test_everything_is_there_and_listed() -> None:
+    assert {found["kind"] for found in MANIFESTS.values()} == KINDS
+    listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == sorted({name.split(":")[0] for name in MANIFESTS})
+    assert {found["metadata"].get("namespace", "pneumo") for found in MANIFESTS.values()} == {
+        "pneumo"
+    }
+
+
+def test_selectors_find_the_pods() -> None:
+    labels = pod()["metadata"]["labels"].items()
+    selectors = [
+        one("Deployment")["spec"]["selector"]["matchLabels"],
+        one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        *(f["spec"]["selector"] for f in MANIFESTS.values() if f["kind"] == "Service"),
+        *(
+            spread["labelSelector"]["matchLabels"]
+            for spread in pod()["spec"]["topologySpreadConstraints"]
+        ),
+    ]
+    assert len(selectors) == 7
+    assert all(selector.items() <= labels for selector in selectors)
+    target = one("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]
+    assert target["name"] == one("Deployment")["metadata"]["name"]
+    assert "replicas" not in one("Deployment")["spec"]  # the autoscaler's
+
+
+def test_ports_and_volumes_fit() -> None:
+    (container,) = pod()["spec"]["containers"]
+    named = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert named == {"grpc": 8500, "rest": 8501}
+    assert {f"--port={named['grpc']}", f"--rest_api_port={named['rest']}"} <= set(container["args"])
+    for found in MANIFESTS.values():
+        if found["kind"] == "Service":
+            assert {p["targetPort"] for p in found["spec"]["ports"]} <= set(named)
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        (how,) = [
+            container[probe][key] for key in ("httpGet", "tcpSocket") if key in container[probe]
+        ]
+        assert how["port"] in named
+    volumes = {volume["name"]: volume for volume in pod()["spec"]["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
+    claim = volumes["models"]["persistentVolumeClaim"]
+    assert claim == {
+        "claimName": one("PersistentVolumeClaim")["metadata"]["name"], "readOnly": True,
+    }  # fmt: skip
+    assert volumes["config"]["configMap"]["name"] == one("ConfigMap")["metadata"]["name"]
+
+
+def test_the_config_map_holds_the_files_word_for_word() -> None:
+    data = one("ConfigMap")["data"]
+    assert set(data) == {file.name for file in DEPLOY.glob("*.config")}
+    for name, text in data.items():
+        assert text == (DEPLOY / name).read_text()
+    (container,) = pod()["spec"]["containers"]
+    asked = {x.split("=/config/")[1] for x in container["args"] if "=/config/" in x}
+    assert asked == set(data)
+
+
+PREDICTOR = ISVC["spec"]["predictor"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [pod()["spec"], {**PREDICTOR, "containers": [PREDICTOR["model"]]}],
+    ids=["deployment", "kserve"],
+)
+def test_no_more_rights_than_needed(spec: dict[str, Any]) -> None:
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    (container,) = spec["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    for kind in ("requests", "limits"):
+        assert {"cpu", "memory"} <= set(container["resources"][kind])
+
+
+def test_the_end_of_a_pod_leaves_time_for_the_longest_answer() -> None:
+    (container,) = pod()["spec"]["containers"]
+    (longest,) = [
+        int(x.split("=")[1]) / 1000 for x in container["args"] if x.startswith("--rest_api_timeout")
+    ]
+    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod()["spec"]["terminationGracePeriodSeconds"] >= longest + pause
+
+
+def test_one_server_everywhere() -> None:
+    from serving.server.engines import IMAGE
+
+    (container,) = pod()["spec"]["containers"]
+    compose = yaml.safe_load((DEPLOY / "docker-compose.yaml").read_text())
+    images = {container["image"], compose["services"]["pneumo"]["image"], IMAGE}
+    assert images == {f"tensorflow/serving:{TAG}"}
+    assert ISVC["spec"]["predictor"]["model"]["runtimeVersion"] == TAG
+
+
+# The part of KServe's custom resource (serving.kserve.io/v1beta1) that is used here: its fields
+# and their types. Everything of a container and of a pod is held against Kubernetes's own schema.
+_MODEL_FIELDS = {
+    "modelFormat": {
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": False,
+        "properties": {"name": {"type": "string"}, "version": {"type": "string"}},
+    },
+    "runtime": {"type": "string"},
+    "runtimeVersion": {"type": "string"},
+    "protocolVersion": {"enum": ["v1", "v2", "grpc-v1", "grpc-v2"]},
+    "storageUri": {"type": "string", "pattern": "^(pvc|s3|gs|https?|hdfs|webhdfs)://"},
+}
+_SCALING_FIELDS = {
+    "minReplicas": {"type": "integer", "minimum": 0},
+    "maxReplicas": {"type": "integer", "minimum": 1},
+    "scaleTarget": {"type": "integer", "minimum": 1},
+    "scaleMetric": {"enum": ["cpu", "memory", "concurrency", "rps"]},
+    "timeout": {"type": "integer", "minimum": 1},
+    "containerConcurrency": {"type": "integer", "minimum": 0},
+    "canaryTrafficPercent": {"type": "integer", "minimum": 0, "maximum": 100},
+}
+ISVC_SCHEMA = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "additionalProperties": False,
+    "properties": {
+        "apiVersion": {"const": "serving.kserve.io/v1beta1"},
+        "kind": {"const": "InferenceService"},
+        "metadata": {
+            "type": "object",
+            "properties": {"annotations": {"additionalProperties": {"type": "string"}}},
+        },
+        "spec": {
+            "type": "object",
+            "required": ["predictor"],
+            "additionalProperties": False,
+            "properties": {
+                "predictor": {
+                    "type": "object",
+                    "required": ["model"],
+                    "properties": {
+                        **_SCALING_FIELDS,
+                        "model": {
+                            "type": "object",
+                            "required": ["modelFormat"],
+                            "properties": _MODEL_FIELDS,
+                        },
+                    },
+                }
+            },
+        },
+    },
+}
+
+
+def check_inference_service(found: dict[str, Any]) -> None:
+    jsonschema.validate(found, ISVC_SCHEMA)
+    predictor = found["spec"]["predictor"]
+    model = predictor["model"]
+    container = {k: v for k, v in model.items() if k not in _MODEL_FIELDS}
+    rest = {k: v for k, v in predictor.items() if k not in ("model", *_SCALING_FIELDS)}
+    whole = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "it"},
+        "spec": {**rest, "containers": [{"name": "kserve-container", **container}]},
+    }
+    kubernetes_validate.validate(whole, VERSIONS[-1], strict=True)
+
+
+def test_inference_service() -> None:
+    check_inference_service(ISVC)
+    scaler = one("HorizontalPodAutoscaler")["spec"]
+    predictor = ISVC["spec"]["predictor"]
+    for key in ("minReplicas", "maxReplicas"):
+        assert predictor[key] == scaler[key]
+
+
+@pytest.mark.parametrize(
+    ("where", "key", "value"),
+    [
+        ("predictor", "minReplica", 2),
+        ("predictor", "maxReplicas", "8"),
+        ("model", "storageURI", "pvc://x"),
+        ("model", "storageUri", "/models"),
+        ("model", "resources", {"limits": {"cpu": ["4"]}}),
+    ],
+)
+def test_the_check_of_the_inference_service_can_fail(where: str, key: str, value: Any) -> None:
+    broken = copy.deepcopy(ISVC)
+    predictor = broken["spec"]["predictor"]
+    (predictor if where == "predictor" else predictor["model"])[key] = value
+    with pytest.raises(jsonschema.ValidationError):
+        check_inference_service(broken)
