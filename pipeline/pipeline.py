@@ -53,6 +53,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
             _PACKAGE / "components" / "trainer",
             _PACKAGE / "components" / "embedder",
             _PACKAGE / "components" / "evaluation",
+            _PACKAGE / "components" / "scorer" / "table.py",
             _PACKAGE / "serving" / "export.py",
         ]
     )
@@ -115,7 +116,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
                 _PACKAGE / "components" / "embedder",
                 *(
                     _PACKAGE / "components" / "trainer" / name
-                    for name in ("trunks.py", "trunk_table.py", "augment.py", "data.py")
+                    for name in ("trunks.py", "trunk_table.py", "head.py", "augment.py", "data.py")
                 ),
             ]
         ),
@@ -184,7 +185,12 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         batch_size=config.training.embedding.batch_size,
-        code=fingerprint_of_code([_PACKAGE / "components" / "scorer"]),
+        code=fingerprint_of_code(
+            [
+                _PACKAGE / "components" / "scorer",
+                _PACKAGE / "components" / "embedder" / "records.py",
+            ]
+        ),
     )
 
     # The blessing: bounds, and paired tests against the blessed model on the same images.

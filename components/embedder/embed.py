@@ -1,5 +1,6 @@
 """Streams a split through the frozen trunk to disk."""
 
+import contextlib
 import json
 import logging
 import time
@@ -60,44 +61,43 @@ def embed_split(
     folder.mkdir(parents=True, exist_ok=True)
     # Where blocks of the trunk learn, views are needed below them and not above.
     only_maps = forward.below is not None
-    pooled = [
-        ArrayWriter(features_file(folder, view), storage)
-        for view in range(1 if only_maps else views + 1)
-    ]
-    maps = [
-        ArrayWriter(maps_file(folder, view), storage)
-        for view in range(views + 1 if only_maps else 0)
-    ]
     identities: list[dict[str, Any]] = []
-    step, done, started = Step(), 0, time.monotonic()
-    for number, (pixels, identity) in enumerate(images):
-        identities.append({name: value.numpy() for name, value in identity.items()})
-        shown = []
-        for view in range(views + 1):
-            seen = pixels
-            if view:
-                from components.trainer.augment import augment as changed
+    with contextlib.ExitStack() as files:
+        pooled = [
+            files.enter_context(ArrayWriter(features_file(folder, view), storage))
+            for view in range(1 if only_maps else views + 1)
+        ]
+        maps = [
+            files.enter_context(ArrayWriter(maps_file(folder, view), storage))
+            for view in range(views + 1 if only_maps else 0)
+        ]
+        step, done, started = Step(), 0, time.monotonic()
+        for number, (pixels, identity) in enumerate(images):
+            identities.append({name: value.numpy() for name, value in identity.items()})
+            shown = []
+            for view in range(views + 1):
+                seen = pixels
+                if view:
+                    from components.trainer.augment import augment as changed
 
-                key = tf.constant([seed, number * 64 + view], tf.int32)
-                seen = changed(pixels, augment or AugmentOptions(), key)
-            shown.append(seen[:SHOWN].numpy())
-            if view and forward.below is not None:
-                maps[view].add(forward.below(seen).numpy())
-                continue
-            features, at_cut = forward.whole(seen)
-            pooled[view].add(features.numpy())
-            if at_cut is not None:
-                maps[view].add(at_cut.numpy())
-        if not number:
-            # Image after image, each followed by its views: what a person wants to look at.
-            np.save(folder / SAMPLES, np.stack(shown, axis=1).reshape(-1, *pixels.shape[1:]))
-        done += int(pixels.shape[0])
-        step(f"embed {what}", done)
-    seconds = time.monotonic() - started
-    if not done:
-        raise ValueError(f"split {what!r} has no image; look at what Transform wrote")
-    for writer in (*pooled, *maps):
-        writer.close()
+                    key = tf.constant([seed, number * 64 + view], tf.int32)
+                    seen = changed(pixels, augment or AugmentOptions(), key)
+                shown.append(seen[:SHOWN].numpy())
+                if view and forward.below is not None:
+                    maps[view].add(forward.below(seen).numpy())
+                    continue
+                features, at_cut = forward.whole(seen)
+                pooled[view].add(features.numpy())
+                if at_cut is not None:
+                    maps[view].add(at_cut.numpy())
+            if not number:
+                # Image after image, each followed by its views: what a person wants to look at.
+                np.save(folder / SAMPLES, np.stack(shown, axis=1).reshape(-1, *pixels.shape[1:]))
+            done += int(pixels.shape[0])
+            step(f"embed {what}", done)
+        seconds = time.monotonic() - started
+        if not done:
+            raise ValueError(f"split {what!r} has no image; look at what Transform wrote")
     Records.of_batches(identities).write(folder)
     found = {
         **(facts or {}),

@@ -3,11 +3,9 @@
 import hashlib
 import json
 import logging
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -49,11 +47,11 @@ class Executor(base_executor.BaseExecutor):
             uri = artifact_utils.get_split_uri([images], split)
             return transformed_images([f"{uri}/*"], size, batch)
 
-        first = [pixels.numpy() for pixels, _ in islice(stream("train", AGREEMENT_IMAGES), 1)]
-        if not first:
+        first = next(iter(stream("train", AGREEMENT_IMAGES)), None)
+        if first is None:
             raise ValueError("split 'train' has no image; look at what Transform wrote")
         chosen = choose_forward(
-            trunk, size, weights.file or None, cut, options.compute, np.concatenate(first), seed
+            trunk, size, weights.file or None, cut, options.compute, first[0].numpy(), seed
         )
         storage = options.storage
         if storage == "float16" and chosen.storage_noise > TOO_NOISY:

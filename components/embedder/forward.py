@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.trainer.head import pool
 from components.trainer.trunks import split_trunk
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def build_forward(
     def whole(pixels: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor | None"]:
         at_cut = lower(tf.cast(pixels, tf.float32), training=False)
         top = at_cut if upper is None else upper(at_cut, training=False)
-        pooled = pooled_both(tf.cast(top, tf.float32))
+        pooled = pool(tf.cast(top, tf.float32), "both")
         return pooled, None if upper is None else tf.cast(at_cut, tf.float32)
 
     @tf.function(input_signature=pixels_of, autograph=False)
@@ -86,15 +87,6 @@ def build_forward(
         return tf.cast(lower(tf.cast(pixels, tf.float32), training=False), tf.float32)
 
     return Forward(whole, None if upper is None else below, (lower, upper))
-
-
-def pooled_both(features: "tf.Tensor") -> "tf.Tensor":
-    """[n, h, w, c] -> [n, 2 c]: global average, then global maximum."""
-    import tensorflow as tf
-
-    return tf.concat(
-        [tf.reduce_mean(features, axis=(1, 2)), tf.reduce_max(features, axis=(1, 2))], axis=-1
-    )
 
 
 def choose_forward(

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from schema import features as f
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Column of the table -> feature of Transform's output.
 STRINGS = {
@@ -18,6 +21,17 @@ STRINGS = {
 }
 NUMBERS = {"height": f.IMAGE_HEIGHT, "width": f.IMAGE_WIDTH, "brightness": f.STATS_MEAN}
 FILE = "records.parquet"
+
+
+def record_spec() -> "dict[str, tf.io.FixedLenFeature]":
+    """What `tf.io.parse_example` reads of a record: feature name -> one value, for `Records`."""
+    import tensorflow as tf
+
+    kinds = {f.IMAGE_HEIGHT: tf.int64, f.IMAGE_WIDTH: tf.int64, f.STATS_MEAN: tf.float32}
+    return {
+        **{name: tf.io.FixedLenFeature([], tf.string) for name in STRINGS.values()},
+        **{name: tf.io.FixedLenFeature([], kinds[name]) for name in NUMBERS.values()},
+    }
 
 
 @dataclass(frozen=True)
@@ -46,10 +60,6 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.sha256)
-
-    def where(self, chosen: np.ndarray) -> Self:
-        """The entries of a mask or of indices."""
-        return type(self)(**{of.name: getattr(self, of.name)[chosen] for of in fields(self)})
 
     def columns(self) -> dict[str, Any]:
         """Column name -> values."""

@@ -109,7 +109,7 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
     Raises:
       PneumoError: the columns do not fit the task.
     """
-    columns = table.read_file(file).to_pydict()
+    columns = table.read(file).to_pydict()
     of = Task.from_dict(facts["task"])
     n, classes = len(columns["score"]), len(of.classes)
 

@@ -10,19 +10,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.embedder.records import STRINGS
+from components.embedder.records import Records, record_spec
 from components.progress import Step
 from components.scorer import table
-from schema import features as f
 from schema.labels import Task
 
 ABOUT = "assets.extra/pneumo.json"
-
-_NUMBERS = {
-    "height": (f.IMAGE_HEIGHT, "int64"),
-    "width": (f.IMAGE_WIDTH, "int64"),
-    "brightness": (f.STATS_MEAN, "float32"),
-}
 
 
 def score(
@@ -43,28 +36,15 @@ def score(
     import tensorflow as tf
 
     examples = model.signatures["examples"]
-    spec = {
-        **{name: tf.io.FixedLenFeature([], tf.string) for name in STRINGS.values()},
-        **{name: tf.io.FixedLenFeature([], kind) for name, kind in _NUMBERS.values()},
-    }
+    spec = record_spec()
     step, done = Step(), 0
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(batch_size)
-    for batch in records.prefetch(1):
-        parsed = tf.io.parse_example(batch, spec)
-        answer = examples(batch)
-        columns: dict[str, list[Any]] = {
-            column: [value.decode(errors="replace") for value in parsed[name].numpy()]
-            for column, name in STRINGS.items()
-        }
-        for column, (name, _) in _NUMBERS.items():
-            columns[column] = parsed[name].numpy().tolist()
-        columns["label"] = [of.label(name) for name in columns["pathogen"]]
-        columns["positive"] = [of.is_positive(name) for name in columns["pathogen"]]
-        for name in ("score", "probabilities", "raw", "members"):
-            columns[name] = answer[name].numpy().tolist()
-        done += len(columns["score"])
+    batches = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(batch_size)
+    for batch in batches.prefetch(1):
+        records = Records.of_batches([tf.io.parse_example(batch, spec)])
+        answer = {name: value.numpy() for name, value in examples(batch).items()}
+        done += len(records)
         step(what, done)
-        yield columns
+        yield table.columns(records, of, answer)
 
 
 class Executor(base_executor.BaseExecutor):

@@ -1,8 +1,13 @@
 """Predictions on disk: one Parquet row for each image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.embedder.records import Records
+from schema.labels import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +50,24 @@ def schema() -> "pa.Schema":
     )
 
 
+def columns(records: Records, of: Task, answers: Mapping[str, np.ndarray]) -> dict[str, list[Any]]:
+    """Rows of the table, as columns.
+
+    Args:
+      records: who the images are, n of them.
+      of: the task.
+      answers: `score` [n], `probabilities` [n, classes], `raw` [n, classes], `members`
+        [n, members * classes].
+    """
+    pathogens = records.pathogen.tolist()
+    return {
+        **{name: values.tolist() for name, values in records.columns().items()},
+        "label": [of.label(name) for name in pathogens],
+        "positive": [of.is_positive(name) for name in pathogens],
+        **{name: answers[name].tolist() for name in ("score", "probabilities", "raw", "members")},
+    }
+
+
 def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
     """Writes batches of columns as they come; returns the number of rows."""
     import pyarrow as pa
@@ -61,12 +84,7 @@ def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
     return rows
 
 
-def read(folder: Path) -> "pa.Table":
-    """Reads the predictions of an artifact's folder, sorted by file name."""
-    return read_file(folder / FILE)
-
-
-def read_file(file: Path) -> "pa.Table":
+def read(file: Path) -> "pa.Table":
     """Reads predictions, sorted by file name."""
     import pyarrow.parquet as pq
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from components.embedder.records import record_spec
 from schema import features as f
 
 if TYPE_CHECKING:
@@ -22,19 +23,13 @@ def transformed_images(
 
     Returns:
       A dataset of (uint8 [n, size, size, 1], feature name -> [n]): everything that
-      `schema.features` lists in RECORD_STRINGS and RECORD_NUMBERS.
+      `components.embedder.records.record_spec` names.
     """
     import tensorflow as tf
 
     from components.transform.decode import from_png
 
-    spec = {
-        f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string),
-        **{name: tf.io.FixedLenFeature([], tf.string) for name in f.RECORD_STRINGS},
-        f.IMAGE_HEIGHT: tf.io.FixedLenFeature([], tf.int64),
-        f.IMAGE_WIDTH: tf.io.FixedLenFeature([], tf.int64),
-        f.STATS_MEAN: tf.io.FixedLenFeature([], tf.float32),
-    }
+    spec = {f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string), **record_spec()}
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
     if shuffle is not None:

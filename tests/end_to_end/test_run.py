@@ -54,7 +54,7 @@ def test_predictions_cover_exactly_the_test_split(work: Path) -> None:
     result = summary(work)
     dataset = json.loads((Path(result["records"]) / "dataset.json").read_text())
     outputs = {node["name"]: node["outputs"] for node in result["nodes"]}
-    rows = table.read(Path(outputs["Scorer"]["predictions"][0])).to_pydict()
+    rows = table.read(Path(outputs["Scorer"]["predictions"][0]) / table.FILE).to_pydict()
     assert len(rows["sha256"]) == sum(dataset["splits"]["test"].values())
     assert all(name.startswith("chest_xray/test/") or "/test/" in name for name in rows["filename"])
     normal = [p == "normal" for p in rows["pathogen"]]
@@ -69,7 +69,7 @@ def test_tfma_and_the_predictions_agree(work: Path) -> None:
     outputs = {node["name"]: node["outputs"] for node in summary(work)["nodes"]}
     evaluation = tfma.load_eval_result(outputs["Evaluator"]["evaluation"][0])
     overall = dict(evaluation.slicing_metrics)[()][""][""]
-    rows = table.read(Path(outputs["Scorer"]["predictions"][0])).to_pydict()
+    rows = table.read(Path(outputs["Scorer"]["predictions"][0]) / table.FILE).to_pydict()
     labels, scores = np.array(rows["label"]), np.array(rows["score"])
     accuracy = ((scores >= 0.5) == labels).mean()
     assert len(set(scores)) > len(scores) / 2  # a model that says one thing would pass below

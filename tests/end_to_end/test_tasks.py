@@ -50,7 +50,9 @@ def test_tasks_share_transform_and_embeddings(work: Path, phantoms: Path) -> Non
         assert not nodes["latest_blessed_model"]["outputs"].get("model")
         facts = facts_of(nodes)
         assert facts["task"]["name"] == task
-        rows = table.read(Path(nodes["Scorer"]["outputs"]["predictions"][0])).to_pydict()
+        rows = table.read(
+            Path(nodes["Scorer"]["outputs"]["predictions"][0]) / table.FILE
+        ).to_pydict()
         probabilities = np.array(rows["probabilities"])
         assert probabilities.shape[1] == len(facts["classes"])
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
@@ -73,7 +75,7 @@ def test_a_task_without_normals_and_a_tuner_over_its_head(work: Path, phantoms: 
         best["dense"]
     )
     assert len(facts["members"]) == 2
-    rows = table.read(Path(nodes["Scorer"]["outputs"]["predictions"][0])).to_pydict()
+    rows = table.read(Path(nodes["Scorer"]["outputs"]["predictions"][0]) / table.FILE).to_pydict()
     for pathogen, label in zip(rows["pathogen"], rows["label"], strict=True):
         assert label == {"normal": -1, "unknown": -1, "virus": 0, "bacteria": 1}[pathogen]
 

@@ -148,13 +148,13 @@ def test_its_numbers_are_those_of_the_report(ran: tuple[Path, dict[str, list[Any
 def test_the_pushed_model_answers_as_it_did_on_test(
     ran: tuple[Path, dict[str, list[Any]]],
 ) -> None:
-    from components.scorer.table import read_file
+    from components.scorer.table import read
 
     folder, outputs = ran
     answer = json.loads(text(outputs["predict"]))
     assert answer["decision"] in ("POSITIVE", "NEGATIVE")
     table = next((folder / "work").rglob("predictions.parquet"))
-    scores = {Path(row["filename"]).name: row["score"] for row in read_file(table).to_pylist()}
+    scores = {Path(row["filename"]).name: row["score"] for row in read(table).to_pylist()}
     assert answer["score"] == pytest.approx(scores[Path(answer["file"]).name], abs=1e-4)
 
 

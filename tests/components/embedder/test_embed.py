@@ -1,3 +1,4 @@
+import contextlib
 import json
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from components.embedder.forward import (
 from components.embedder.store import read
 from components.trainer.data import transformed_images
 from components.trainer.options import AugmentOptions
-from components.trainer.trunks import build_trunk
+from components.trainer.trunks import TOP, split_trunk
 from schema import features as f
 from schema.labels import PATHOGENS
 from tests.images import gray
@@ -75,7 +76,9 @@ def test_features_and_maps_are_those_of_the_trunk_in_order(
     import keras
 
     keras.utils.set_random_seed(4)
-    top = build_trunk("MobileNetV2", SIZE, None).predict(images().astype(np.float32), verbose=0)
+    top = split_trunk("MobileNetV2", SIZE, None, TOP)[0].predict(
+        images().astype(np.float32), verbose=0
+    )
     expected = np.concatenate([top.mean(axis=(1, 2)), top.max(axis=(1, 2))], axis=1)
     np.testing.assert_allclose(found.features[0], expected, rtol=1e-4, atol=1e-6)
     assert found.maps[0].shape[0] == COUNT
@@ -136,6 +139,30 @@ def test_nothing_to_embed_is_an_error(forward: Forward, tmp_path: Path) -> None:
             transformed_images([str(tmp_path / "none*")], SIZE, 8), forward, tmp_path, "val",
             storage="float16",
         )  # fmt: skip
+
+
+def test_an_error_in_the_stream_closes_the_files(
+    forward: Forward, files: list[str], tmp_path: Path
+) -> None:
+    def still_open() -> list[Path]:
+        found = []
+        for fd in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                found.append(fd.readlink())
+        return [file for file in found if file.is_relative_to(tmp_path)]
+
+    opened: list[Path] = []
+
+    def stream() -> object:
+        yield from transformed_images(files, SIZE, 8).take(1)
+        opened.extend(still_open())
+        raise OSError("the disk went away")
+
+    with pytest.raises(OSError, match="the disk went away"):
+        embed_split(stream(), forward, tmp_path, "train", storage="float32", views=1)
+    assert len(opened) == 3  # features, and maps of two views
+    assert still_open() == []
+    assert not list(tmp_path.glob("features-*.npy")) + list(tmp_path.glob("maps-*.npy"))
 
 
 def test_bfloat16_agrees_and_says_how_well() -> None:

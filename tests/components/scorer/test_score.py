@@ -28,7 +28,7 @@ def test_every_record_is_scored_once_whatever_the_batch(
         folder.mkdir()
         rows = table.write(folder / table.FILE, score(model, files, THREE_CLASS, batch))
         assert rows == len(exported.examples)
-    one, many = (table.read(tmp_path / name).to_pydict() for name in ("1", "100"))
+    one, many = (table.read(tmp_path / name / table.FILE).to_pydict() for name in ("1", "100"))
     assert one["sha256"] == many["sha256"]
     assert len(set(one["sha256"])) == rows
     np.testing.assert_allclose(one["score"], many["score"], atol=1e-6)
@@ -43,8 +43,8 @@ def test_every_record_is_scored_once_whatever_the_batch(
 
 def test_no_batches_make_an_empty_table(tmp_path: Path) -> None:
     assert table.write(tmp_path / table.FILE, iter(())) == 0
-    assert table.read(tmp_path).num_rows == 0
-    assert table.read(tmp_path).column_names == COLUMNS
+    assert table.read(tmp_path / table.FILE).num_rows == 0
+    assert table.read(tmp_path / table.FILE).column_names == COLUMNS
 
 
 def test_a_failure_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
