@@ -10,13 +10,13 @@ from components.embedder.store import Embeddings
 from components.progress import Step
 from components.scorer import table
 from components.trainer.calibrate import Calibrated, member_probabilities
-from components.trainer.head import select
+from components.trainer.head import pool, select
 from components.trainer.network import Network
 from schema.labels import Task
 
 
 @dataclass(frozen=True)
-class Answers:
+class MemberAnswers:
     """Of each member to each image of a split.
 
     Attributes:
@@ -28,15 +28,13 @@ class Answers:
     members: np.ndarray
 
 
-def answer(network: Network, split: Embeddings, batch: int = 32) -> Answers:
+def answer(network: Network, split: Embeddings, batch: int = 32) -> MemberAnswers:
     """Asks every member, from the stored features; from the stored maps where the trunk learned.
 
     Without stored maps (training from images) the members that changed the trunk are asked by
     `components.trainer.images`, which puts their maps into `split`.
     """
     import tensorflow as tf
-
-    from components.trainer.head import pool
 
     logits: list[np.ndarray] = []
     step = Step()
@@ -63,24 +61,20 @@ def answer(network: Network, split: Embeddings, batch: int = 32) -> Answers:
                 step(f"validate member {i + 1}", min(start + batch, len(split)), len(split))
         logits.append(np.concatenate(rows).astype(np.float32))
     stacked = np.stack(logits, axis=1)
-    return Answers(stacked, member_probabilities(stacked))
+    return MemberAnswers(stacked, member_probabilities(stacked))
 
 
 def write_predictions(
-    file: Path, records: Records, answers: Answers, fixed: Calibrated, of: Task
+    file: Path, records: Records, answers: MemberAnswers, fixed: Calibrated, of: Task
 ) -> None:
     """Writes answers in the columns of components.scorer.table."""
-    pathogens = records.pathogen.tolist()
-    columns = {
-        **{name: values.tolist() for name, values in records.columns().items()},
-        "label": [of.label(name) for name in pathogens],
-        "positive": [of.is_positive(name) for name in pathogens],
-        "score": fixed.score.tolist(),
-        "probabilities": fixed.probabilities.tolist(),
-        "raw": fixed.raw.tolist(),
-        "members": answers.members.reshape(len(records), -1).tolist(),
+    given = {
+        "score": fixed.score,
+        "probabilities": fixed.probabilities,
+        "raw": fixed.raw,
+        "members": answers.members.reshape(len(records), -1),
     }
-    table.write(file, iter([columns]))
+    table.write(file, iter([table.columns(records, of, given)]))
 
 
 def summary_text(network: Network) -> str:

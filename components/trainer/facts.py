@@ -5,16 +5,17 @@ from typing import Any
 import numpy as np
 
 from components.embedder.store import Embeddings
-from components.trainer.answers import Answers
+from components.trainer.answers import MemberAnswers
 from components.trainer.calibrate import Calibrated
 from components.trainer.job import Job
+from components.trainer.losses import class_weights
 from components.trainer.network import Network
 from schema.labels import Task
 
 
 def tell_members(
     told: list[dict[str, Any]],
-    answers: Answers,
+    answers: MemberAnswers,
     positive: np.ndarray,
     targets: np.ndarray,
     of: Task,
@@ -39,21 +40,18 @@ def facts_of(
     """What `training.json` says beside members and seconds."""
     of, options = job.of, job.training
 
-    def counts(split: Embeddings) -> list[int]:
-        labels = [of.label(name) for name in split.records.pathogen.tolist()]
-        return [labels.count(i) for i in range(len(of.classes))]
-
+    counts: dict[str, list[int]] = {}
+    for name, split in (("train", train), ("val", val)):
+        labels = [of.label(pathogen) for pathogen in split.records.pathogen.tolist()]
+        counts[name] = [labels.count(i) for i in range(len(of.classes))]
     trained = [w for member in network.members for w in member.head.trainable_weights]
     trained += [
         w for member in network.members if member.upper for w in member.upper.trainable_weights
     ]
     weights: dict[str, float] = {}
     if options.class_weight == "balanced":
-        total, of_class = sum(counts(train)), counts(train)
-        weights = {
-            name: total / (len(of.classes) * n)
-            for name, n in zip(of.classes, of_class, strict=True)
-        }
+        of_class = class_weights(np.array(counts["train"])).tolist()
+        weights = dict(zip(of.classes, of_class, strict=True))
     kept = (
         "views",
         "storage",
@@ -74,7 +72,7 @@ def facts_of(
         "task": of.to_dict(),
         "classes": list(of.classes),
         "class_weight": weights,
-        "class_counts": {"train": counts(train), "val": counts(val)},
+        "class_counts": counts,
         "parameters": {
             "trainable": int(sum(np.prod(w.shape) for w in trained)),
             "total": network.count_params(),

@@ -13,7 +13,7 @@ import numpy as np
 from components.trainer.batches import Batch, Rows
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import strategy_of
-from components.trainer.head import build_head, select
+from components.trainer.head import build_head, pool, select
 from components.trainer.logs import Logs
 from components.trainer.loop import Curves, Group, Plan, Source, train
 from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
@@ -149,7 +149,6 @@ def fine_tune(
     training: TrainingOptions,
     seed: int,
     places: Places,
-    distribution: str = "none",
 ) -> "tuple[keras.Model, keras.Model, Curves]":
     """Second phase: the trunk above the cut learns, and the head goes on learning.
 
@@ -159,20 +158,17 @@ def fine_tune(
       source: batches of activations at the cut, or of pixels (`options.source`).
       pooling: avg, max or both.
       options: of this phase.
-      training: loss.
+      training: loss, distribution.
       seed: of dropout.
       places: for checkpoints and logs.
-      distribution: none, or mirrored.
 
     Returns:
       The trunk above the cut, in float32, and the head, at the best epoch; the curves.
     """
     import keras
 
-    from components.trainer.head import pool
-
     keras.utils.set_random_seed(seed)
-    strategy = strategy_of(distribution)
+    strategy = strategy_of(training.distribution)
     with strategy.scope() if strategy else contextlib.nullcontext():
         policy = keras.config.dtype_policy()
         if options.compute == "bfloat16":

@@ -73,8 +73,8 @@ class Job:
         return Trunk(self.model.trunk, self.size, self.weights.file or None, self.cut, seed)
 
 
-def rows_of(embeddings: Embeddings, of: Task, balanced: bool, maps: bool = False) -> Rows:
-    """What training may use of a split.
+def rows_of(embeddings: Embeddings, of: Task, balanced: bool) -> Rows:
+    """What training may use of a split: its pooled features.
 
     Raises:
       ValueError: no image has a place in the task, or balanced weights lack a class.
@@ -85,7 +85,7 @@ def rows_of(embeddings: Embeddings, of: Task, balanced: bool, maps: bool = False
         raise ValueError(f"no image has a class of task {of.name!r}; look at the pathogens")
     weights = np.zeros(len(targets), np.float32)
     weights[rows] = example_weights(targets[rows], balanced)
-    return Rows(embeddings.maps if maps else embeddings.features, targets, weights, rows)
+    return Rows(embeddings.features, targets, weights, rows)
 
 
 def tuned_values(hyperparameters: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -25,12 +25,20 @@ def targets_of(pathogens: np.ndarray, of: Task) -> np.ndarray:
     return np.stack([rows[name] for name in pathogens.tolist()])
 
 
+def class_weights(counts: np.ndarray) -> np.ndarray:
+    """Weights that make every class count the same: n / (classes * n_c) (King & Zeng 2001).
+
+    Args:
+      counts: images of each class, [classes], all above 0.
+    """
+    return np.asarray(counts.sum() / (len(counts) * counts))
+
+
 def example_weights(targets: np.ndarray, balanced: bool) -> np.ndarray:
     """Weight of each image in the loss, float32 [n].
 
-    Balanced: n / (classes * n_c), which makes every class count the same (King & Zeng 2001); an
-    image of several compatible classes gets the mean of theirs. n and n_c count images of one
-    class.
+    Balanced: `class_weights`, from the images of one class; an image of several compatible classes
+    gets the mean of theirs.
 
     Raises:
       ValueError: balanced, and a class has no image of its own.
@@ -41,8 +49,7 @@ def example_weights(targets: np.ndarray, balanced: bool) -> np.ndarray:
     counts = alone.sum(axis=0)
     if not len(alone) or not counts.all():
         raise ValueError(f"each class needs an image to learn from; counts are {counts.tolist()}")
-    of_class = len(alone) / (len(counts) * counts)
-    weights = (targets @ of_class) / np.maximum(targets.sum(axis=1), 1)
+    weights = (targets @ class_weights(counts)) / np.maximum(targets.sum(axis=1), 1)
     return np.asarray(weights, np.float32)
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,8 @@ def _members(
     options, tune = job.training, job.training.fine_tune
     balanced = options.class_weight == "balanced"
     rows, val_rows = rows_of(train, job.of, balanced), rows_of(val, job.of, balanced=False)
+    # The same images, as they are at the cut.
+    at_cut, val_at_cut = replace(rows, views=train.maps), replace(val_rows, views=val.maps)
     scaling = moments(select(train.features[0], job.model.pooling))
     lower, _ = job.trunk.split()
     samples = Path(fn_args.train_files[0]).parent / SAMPLES
@@ -116,15 +119,9 @@ def _members(
             if job.from_images:
                 source = images_source(job, seed, fn_args.train_files, fn_args.eval_files, rows)
             else:
-                source = rows_source(
-                    rows_of(train, job.of, balanced, maps=True),
-                    rows_of(val, job.of, balanced=False, maps=True),
-                    seed,
-                    tune.batch_size,
-                )
+                source = rows_source(at_cut, val_at_cut, seed, tune.batch_size)
             upper, head, phases["fine_tune"] = fine_tune(
-                job.trunk, head, source, job.model.pooling, tune, options, seed, places,
-                options.distribution,
+                job.trunk, head, source, job.model.pooling, tune, options, seed, places
             )  # fmt: skip
             spent["fine_tune"] = round(time.monotonic() - at, 3)
         write_history(folder, seed, phases)

@@ -10,6 +10,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,13 +94,13 @@ def _images(folder: Path) -> None:
 def _notebook(folder: Path) -> dict[str, Any]:
     import keras
 
-    from components.trainer.trunks import build_trunk
+    from components.trainer.trunks import TOP, split_trunk
 
     stored = np.load(folder / "images.npz")
     pixels, labels = stored["pixels"], stored["labels"]
     started = time.monotonic()
     keras.utils.set_random_seed(0)
-    trunk = build_trunk(TRUNK, SIDE, None)
+    trunk = split_trunk(TRUNK, SIDE, None, TOP)[0]
     pooled = keras.layers.GlobalAveragePooling2D()(trunk.output)
     model = keras.Model(trunk.input, keras.layers.Dense(2)(keras.layers.Dropout(0.2)(pooled)))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -167,12 +168,12 @@ def _rates(folder: Path) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    from components.trainer.trunks import build_trunk
+    from components.trainer.trunks import TOP, split_trunk
 
     pixels = np.load(folder / "images.npz")["pixels"][:RATE_IMAGES].astype(np.float32)
     batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
     keras.utils.set_random_seed(0)
-    trunk = build_trunk(TRUNK, SIDE, None)
+    trunk = split_trunk(TRUNK, SIDE, None, TOP)[0]
     model = keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D()(trunk.output))
     function = tf.function(
         lambda x: model(x, training=False),
@@ -229,8 +230,8 @@ def _tune(folder: Path, source: str) -> dict[str, Any]:
     if source == "cache":
         train, val = (read(folder / cut / split) for split in ("train", "val"))
         batches = rows_source(
-            rows_of(train, BINARY, balanced=True, maps=True),
-            rows_of(val, BINARY, balanced=False, maps=True), 0, BATCH,
+            replace(rows_of(train, BINARY, balanced=True), views=train.maps),
+            replace(rows_of(val, BINARY, balanced=False), views=val.maps), 0, BATCH,
         )  # fmt: skip
     else:
 

@@ -134,8 +134,8 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
         )
     options = FineTuneOptions(source=source_of, epochs=3, batch_size=8, learning_rate=1e-3)
     learned, head, curves = fine_tune(
-        TRUNK, untrained_head(), source, "avg", options, TrainingOptions(), 0, places(tmp_path),
-        distribution,
+        TRUNK, untrained_head(), source, "avg", options,
+        TrainingOptions(distribution=distribution), 0, places(tmp_path),
     )  # fmt: skip
     assert len(curves) == 3
     again, _ = TRUNK.split()
