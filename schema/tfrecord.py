@@ -7,7 +7,6 @@ crc32c of the length, the bytes, masked crc32c of the bytes; all little endian.
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -18,11 +17,6 @@ def frame(record: bytes) -> bytes:
     """Frames one record: what a TFRecord file holds for it."""
     length = struct.pack("<Q", len(record))
     return length + _crc(length) + record + _crc(record)
-
-
-def write_record(stream: IO[bytes], record: bytes) -> None:
-    """Appends one record to an open binary stream."""
-    stream.write(frame(record))
 
 
 def read_records(path: Path) -> Iterator[bytes]:

@@ -15,9 +15,7 @@ __all__ = [
     "TRUNKS",
     "Trunk",
     "build_network",
-    "build_trunk",
     "cut_points",
-    "cut_points_of",
     "freeze_batch_norm",
     "image_size",
     "preprocessed",
@@ -90,24 +88,6 @@ def preprocessed(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
     return module.preprocess_input(together([pixels, pixels, pixels]))
 
 
-def build_trunk(name: str, size: int, weights: str | None) -> "keras.Model":
-    """Builds a trunk that takes gray pixels.
-
-    Args:
-      name: a key of `TRUNKS`.
-      size: side of the input, pixels.
-      weights: None (random, from Keras's seeded initialisers), "imagenet", or an .h5 file.
-
-    Returns:
-      A frozen model, float32 [n, size, size, 1] in 0..255 -> float32 [n, h, w, channels]. The gray
-      plane is repeated into three and scaled by the network's own `preprocess_input`.
-
-    Raises:
-      ValueError: the weights do not fit the network, or the size is below its least.
-    """
-    return split_trunk(name, size, weights, TOP)[0]
-
-
 def split_trunk(
     name: str, size: int, weights: str | None, cut: str
 ) -> "tuple[keras.Model, keras.Model | None]":
@@ -122,7 +102,8 @@ def split_trunk(
 
     Returns:
       (lower, upper). lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the
-      cut, float32 [n, h, w, c]; frozen, and in inference mode whatever `training` says. upper:
+      cut, float32 [n, h, w, c]; the gray plane is repeated into three and scaled by the network's
+      own `preprocess_input`; frozen, and in inference mode whatever `training` says. upper:
       activation -> features [n, h, w, channels], trainable, with variables of its own; None for
       "top". Where two tensors cross the cut (NASNet) the activation holds both,
       flattened: [n, 1, 1, h1 w1 c1 + h2 w2 c2].
@@ -179,22 +160,17 @@ def _unpack(
 def _crossing(network: "keras.Model", name: str, cut: str) -> "list[keras.KerasTensor]":
     cuts = _cuts(network)
     if cut not in cuts:
-        listed = ", ".join(cut_points_of(network))
+        listed = ", ".join(cut_points(network))
         raise ValueError(f"{name} cannot be cut at {cut!r}; choose one of {listed}")
     return cuts[cut]
 
 
-def cut_points(name: str, size: int) -> list[str]:
-    """Where a trunk can be cut, from "input" to "top".
+def cut_points(network: "keras.Model") -> list[str]:
+    """Where a network of `build_network` can be cut, from "input" to "top".
 
-    Builds the network, which takes seconds. Cuts that only a normalisation or an operation without
-    weights parts from the next are left out; `split_trunk` takes them all the same.
+    Cuts that only a normalisation or an operation without weights parts from the next are left
+    out; `split_trunk` takes them all the same.
     """
-    return cut_points_of(build_network(name, size, None))
-
-
-def cut_points_of(network: "keras.Model") -> list[str]:
-    """`cut_points` of a network that is there already."""
     import keras
 
     normalizing = (

@@ -39,7 +39,7 @@ def bare(source: Path, dest: Path) -> dict[str, Any]:
     from PIL import Image
 
     from schema.example import encode
-    from schema.tfrecord import write_record
+    from schema.tfrecord import frame
 
     n = 0
     with dest.open("wb") as stream:
@@ -56,7 +56,7 @@ def bare(source: Path, dest: Path) -> dict[str, Any]:
                 "image/filename": path.name,
                 "pixels": pixels,
             }
-            write_record(stream, encode(features))
+            stream.write(frame(encode(features)))
             n += 1
     return {"images": n}
 

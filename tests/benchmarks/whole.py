@@ -81,11 +81,11 @@ def _bare(data: Path, records: Path) -> dict[str, float]:
     from PIL import Image
 
     from components.trainer.head import pool
-    from components.trainer.trunks import build_trunk
+    from components.trainer.trunks import TOP, split_trunk
     from components.transform.decode import decode_gray, resize_gray
     from pipeline.config import load_config
     from schema import features as f
-    from schema.tfrecord import write_record
+    from schema.tfrecord import frame
 
     config = load_config(CONFIG)
     size = config.model.image_size or 299
@@ -102,11 +102,11 @@ def _bare(data: Path, records: Path) -> dict[str, float]:
 
     with tempfile.TemporaryFile() as out:
         for record in checked():
-            write_record(out, record)
+            out.write(frame(record))
     seconds["ingest_s"] = time.monotonic() - started
 
     spec = {f.IMAGE_ENCODED: tf.io.FixedLenFeature([], tf.string)}
-    trunk = build_trunk(config.model.trunk, size, None)
+    trunk = split_trunk(config.model.trunk, size, None, TOP)[0]
     embedder = keras.Model(trunk.input, pool(trunk.output, "avg"))
     forward = tf.function(
         lambda pixels: embedder(tf.cast(pixels, tf.float32), training=False),

@@ -8,10 +8,10 @@ import pytest
 
 from components.trainer import trunks
 from components.trainer.trunks import (
+    TOP,
     TRUNKS,
     build_network,
-    build_trunk,
-    cut_points_of,
+    cut_points,
     freeze_batch_norm,
     image_size,
     preprocessed,
@@ -101,7 +101,7 @@ def test_trunk_is_keras_s_network_and_its_halves_give_the_same(
 ) -> None:
     keras.utils.set_random_seed(0)
     network = build_network(name, size, None)
-    cuts = cut_points_of(network)
+    cuts = cut_points(network)
     assert cuts[0] == "input"
     assert cuts[-1] == "top"
     assert len(cuts) == len(set(cuts)) > 10
@@ -129,7 +129,7 @@ def test_trunk_is_keras_s_network_and_its_halves_give_the_same(
         if cut == "input":
             assert all("normalization" in v.path for v in lower.variables)
             assert len(upper.trainable_variables) == len(network.trainable_variables)
-    trunk = build_trunk(name, size, None)
+    trunk = split_trunk(name, size, None, TOP)[0]
     np.testing.assert_array_equal(np.asarray(trunk(image)), expected)
     # Dropout and batch statistics stay off in a frozen trunk, whatever the caller says.
     np.testing.assert_array_equal(np.asarray(trunk(image, training=True)), expected)
@@ -151,7 +151,7 @@ def test_what_is_no_cut_is_one_line_with_those_that_are(cut: str) -> None:
 
 def test_a_size_below_the_least_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 71"):
-        build_trunk("Xception", 70, None)
+        split_trunk("Xception", 70, None, TOP)
 
 
 def test_a_second_trunk_of_the_process_has_the_same_cuts_and_its_own_variables() -> None:
@@ -238,8 +238,8 @@ def test_efficientnet_file_by_path_is_the_network_that_keras_calls_imagenet(
     normalization.adapt_variance.assign([0.229, 0.224, 0.225])
     file = legacy_file(network, tmp_path / TRUNKS[name].weight_file)
     monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(file))
-    published = build_trunk(name, size, "imagenet")
-    ours = build_trunk(name, size, str(file))
+    published = split_trunk(name, size, "imagenet", TOP)[0]
+    ours = split_trunk(name, size, str(file), TOP)[0]
     expected = np.asarray(published(pixels(size)))
     got = np.asarray(ours(pixels(size)))
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())

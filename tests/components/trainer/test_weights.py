@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.trainer.options import ModelOptions
-from components.trainer.trunks import TRUNKS, build_trunk
+from components.trainer.trunks import TOP, TRUNKS, split_trunk
 from components.trainer.weights import Weights, resolve_weights
 from schema.errors import PneumoError
 from schema.hashing import sha256_of_file
@@ -44,10 +44,10 @@ def test_a_file_is_found_checked_and_loaded(weight_file: Path) -> None:
     assert all(isinstance(value, str) for value in weights.to_dict().values())
     assert weights.notice(NAME) == ""
     keras.utils.set_random_seed(1)
-    other = build_trunk(NAME, 96, None).get_weights()
-    loaded = build_trunk(NAME, 96, weights.file).get_weights()
+    other = split_trunk(NAME, 96, None, TOP)[0].get_weights()
+    loaded = split_trunk(NAME, 96, weights.file, TOP)[0].get_weights()
     keras.utils.set_random_seed(5)
-    expected = build_trunk(NAME, 96, None).get_weights()
+    expected = split_trunk(NAME, 96, None, TOP)[0].get_weights()
     assert any(not np.array_equal(a, b) for a, b in zip(other, expected, strict=True))
     assert all(np.array_equal(a, b) for a, b in zip(loaded, expected, strict=True))
 

@@ -14,7 +14,7 @@ from pipeline.compare.launch import PROCESS, RUN, folder_of
 from schema import features as f
 from schema.example import encode
 from schema.labels import BINARY, Task
-from schema.tfrecord import write_record
+from schema.tfrecord import frame
 from tests.images import encode as encode_image
 from tests.images import gray
 
@@ -57,7 +57,7 @@ def make(tmp_path: Path) -> Make:
         with (records / "test-00000-of-00001.tfrecord").open("wb") as out:
             for i in range(24):
                 values = {f.IMAGE_SHA256: f"test{i}", f.IMAGE_ENCODED: picture}
-                write_record(out, encode(values))
+                out.write(frame(encode(values)))
 
     def run(
         name: str,
