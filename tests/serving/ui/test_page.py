@@ -1,0 +1,336 @@
+"""The page in a real browser."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.serving.standin import Standin, row_of
+from tests.serving.ui.conftest import PHONE, Opened, png_with
+
+Opener = Callable[..., Opened]
+HEADLINES = {
+    "POSITIVE": "Positive",
+    "NEGATIVE": "Negative",
+    "REFER": "Abstained: a person must read it",
+}
+
+
+@pytest.mark.parametrize("decision", list(HEADLINES))
+def test_an_answer_is_shown(open_page: Opener, decision: str) -> None:
+    opened = open_page()
+    content = png_with(decision)
+    opened.choose(("chest.png", content))
+    opened.settle()
+    card = opened.page.locator(".card")
+    assert card.locator("h3").inner_text() == "chest.png"
+    assert card.locator(".decision").inner_text() == HEADLINES[decision]
+    row = row_of(content)
+    shown = dict(line.inner_text().split("\t") for line in card.locator("tbody tr").all())
+    assert shown == {
+        name: f"{100 * p:.1f} %"
+        for name, p in zip(row["classes"], row["probabilities"], strict=True)
+    }
+    assert card.locator("tr.chosen th").inner_text() == row["predicted_class"]
+    assert f"Score {100 * row['score']:.1f} %" in card.locator(".scale").get_attribute("aria-label")
+    assert "version 7" in card.locator(".source").inner_text()
+    assert "not a medical device" in card.locator(".source").inner_text()
+    # The picture itself, and no heat map where the model gives none.
+    assert card.locator("img").evaluate("image => image.naturalWidth") == 120
+    for part in (".heat", ".heat-tools", ".explain"):
+        assert card.locator(part).is_hidden()
+    assert opened.complaints == []
+
+
+def test_nothing_is_asked_of_others(open_page: Opener, standin: Standin) -> None:
+    opened = open_page()
+    opened.choose(("a.png", png_with("POSITIVE")))
+    opened.settle()
+    assert len(opened.requests) > 5
+    for url in opened.requests:
+        assert url.startswith((f"{standin.rest}/", f"blob:{standin.rest}/")), url
+    # And the browser would not let it: the policy of the page forbids any other origin.
+    leaked = opened.page.evaluate(
+        "fetch('http://127.0.0.1:9/').then(() => 'sent', error => String(error))"
+    )
+    assert "TypeError" in leaked
+    assert any("Content Security Policy" in line for line in opened.complaints)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.png", b"", "empty"),
+        ("page.png", b"<html>" * 20, "not a JPEG or PNG"),
+        ("film.dcm", bytes(128) + b"DICM" + bytes(50), "pneumo predict takes it"),
+        ("half.png", b"\x89PNG\r\n\x1a\n", "cut off before its end. (no end of image)"),
+        ("huge.png", png_with("POSITIVE") + bytes(1 << 20), "larger than the model takes"),
+    ],
+)
+def test_what_the_model_rejects_says_why(
+    open_page: Opener, standin: Standin, name: str, content: bytes, says: str
+) -> None:
+    opened = open_page()
+    opened.choose((name, content))
+    opened.settle()
+    card = opened.page.locator(".card")
+    assert card.locator(".decision").inner_text() == "Not read"
+    assert says in card.locator(".meaning").inner_text()
+    assert card.locator("table").is_hidden()
+    assert (standin.attempts == 0) == (name == "huge.png")
+
+
+def test_many_files_are_told_and_ordered(open_page: Opener, standin: Standin) -> None:
+    opened = open_page()
+    kinds = ["NEGATIVE", "POSITIVE", "REFER", "POSITIVE", "NEGATIVE"]
+    files = [(f"{i}.png", png_with(kind, skip=i)) for i, kind in enumerate(kinds)]
+    opened.choose(*files, ("broken.png", b"x" * 90))
+    opened.settle()
+    page = opened.page
+    live = page.locator("#live")
+    assert live.inner_text() == "6 images: 2 positive, 2 negative, 1 abstained, 1 not read"
+    assert live.get_attribute("aria-live") == "polite"
+    names = [name for name, _ in files]
+    assert page.locator(".card h3").all_inner_texts() == [*names, "broken.png"]
+    page.select_option("#order", "worklist")
+    scored = sorted(
+        (file for file, kind in zip(files, kinds, strict=True) if kind != "REFER"),
+        key=lambda file: -row_of(file[1])["score"],
+    )
+    expected = ["2.png", *(name for name, _ in scored), "broken.png"]
+    assert page.locator(".card h3").all_inner_texts() == expected
+    assert standin.busiest <= 2
+    page.click("#clear")
+    assert page.locator(".card").count() == 0
+    assert page.evaluate("document.activeElement.id") == "files"
+
+
+def test_by_keyboard_alone(open_page: Opener) -> None:
+    opened = open_page()
+    page = opened.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "files"
+    # The field itself is not seen; its label shows where the focus is.
+    outline = page.locator("label[for=files]").evaluate("e => getComputedStyle(e).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    for _ in range(200):
+        if not opened.choosers:
+            page.wait_for_timeout(50)
+    given = [
+        {"name": f"{kind}.png", "mimeType": "image/png", "buffer": png_with(kind)}
+        for kind in ("POSITIVE", "NEGATIVE")
+    ]
+    opened.choosers[0].set_files(given)
+    opened.settle()
+    seen = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.id || document.activeElement.innerText"))
+    assert seen[:2] == ["order", "clear"]
+    assert "Remove POSITIVE.png" in seen[2]
+    assert "Remove NEGATIVE.png" in seen[3]
+    page.keyboard.press("Enter")
+    assert page.locator(".card h3").all_inner_texts() == ["POSITIVE.png"]
+    assert "Remove POSITIVE.png" in page.evaluate("document.activeElement.innerText")
+
+
+def test_dropping(open_page: Opener) -> None:
+    opened = open_page()
+    page = opened.page
+    carried = page.evaluate_handle(
+        """content => {
+            const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+            const carried = new DataTransfer();
+            carried.items.add(new File([bytes], 'dropped.png', { type: 'image/png' }));
+            return carried;
+        }""",
+        base64.b64encode(png_with("POSITIVE")).decode(),
+    )
+    drop = page.locator("#drop")
+    drop.dispatch_event("dragenter", {"dataTransfer": carried})
+    assert "over" in drop.get_attribute("class")
+    drop.dispatch_event("drop", {"dataTransfer": carried})
+    assert "over" not in drop.get_attribute("class")
+    opened.settle()
+    assert page.locator(".card h3").inner_text() == "dropped.png"
+    # A text that is dragged over is no file.
+    page.locator("body").dispatch_event(
+        "dragenter", {"dataTransfer": page.evaluate_handle("new DataTransfer()")}
+    )
+    assert "over" not in (drop.get_attribute("class") or "")
+
+
+HEAT = [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("by_explain", [False, True])
+def test_a_heat_map_lies_over_the_picture(
+    open_page: Opener, standin: Standin, by_explain: bool
+) -> None:
+    """In the answer itself, or by the signature `explain` where the model has it."""
+    if by_explain:
+        standin.signatures["explain"] = ["heatmap"]
+    else:
+        standin.extra["heatmap"] = HEAT
+    opened = open_page()
+    opened.choose(("a.png", png_with("POSITIVE")))
+    opened.settle()
+    card = opened.page.locator(".card")
+    if by_explain:
+        assert card.locator(".heat").is_hidden()
+        standin.extra["heatmap"] = HEAT
+        card.locator(".explain").click()
+        card.locator(".heat-tools").wait_for()
+        assert card.locator(".explain").is_hidden()
+    heat = card.locator(".heat")
+    assert heat.is_visible()
+    for side, value in card.locator("img").bounding_box().items():
+        assert heat.bounding_box()[side] == pytest.approx(value, abs=1)
+    alpha = heat.evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, 4, 3).data].filter((_, i) => i % 4 == 3)"
+    )
+    assert alpha == [0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0]
+    opened.page.set_viewport_size(PHONE)
+    for side, value in card.locator("img").bounding_box().items():
+        assert heat.bounding_box()[side] == pytest.approx(value, abs=1)
+    card.locator(".heat-on").uncheck()
+    assert heat.is_hidden()
+
+
+@pytest.mark.parametrize("heat", [[], [[]], [[1, 2], [3]], [["x"]], "map", None, 5])
+def test_what_is_no_heat_map_is_left_out(open_page: Opener, standin: Standin, heat: Any) -> None:
+    standin.extra["heatmap"] = heat
+    opened = open_page()
+    opened.choose(("a.png", png_with("NEGATIVE")))
+    opened.settle()
+    assert opened.page.locator(".decision").inner_text() == "Negative"
+    assert opened.page.locator(".heat").is_hidden()
+    assert opened.complaints == []
+
+
+def test_an_overloaded_server_is_asked_again(open_page: Opener, standin: Standin) -> None:
+    opened = open_page()
+    standin.faults.extend([503, 429])
+    opened.choose(("a.png", png_with("POSITIVE")))
+    opened.settle()
+    assert opened.page.locator(".decision").inner_text() == "Positive"
+    assert standin.attempts == 3
+
+
+def test_no_answer_is_told_and_can_be_asked_for_again(open_page: Opener, standin: Standin) -> None:
+    opened = open_page()
+    standin.faults.append(500)
+    opened.choose(("a.png", png_with("POSITIVE")))
+    opened.settle()
+    card = opened.page.locator(".card")
+    assert card.locator(".decision").inner_text() == "No answer"
+    assert "fault 500" in card.locator(".meaning").inner_text()
+    card.locator(".again").click()
+    opened.page.wait_for_selector(".card.positive")
+    assert card.locator(".again").is_hidden()
+
+
+def test_the_model_and_its_limits_are_told(open_page: Opener) -> None:
+    text = open_page().page.locator("aside").inner_text()
+    for part in (
+        "demo, version 7",
+        "Xception",
+        "NORMAL, BACTERIA, VIRUS",
+        "abstains between 0.40 and 0.60",
+        "Synthetic radiographs",
+        "sensitivity 0.95, specificity 0.90",
+        "up to 1 MiB",
+        "one question",
+    ):
+        assert part in text
+
+
+def test_facts_that_are_missing_leave_no_gap(open_page: Opener, standin: Standin) -> None:
+    standin.about = {"version": "7", "model": "pneumo"}
+    opened = open_page()
+    opened.choose(("a.png", png_with("POSITIVE")))
+    opened.settle()
+    text = opened.page.locator("body").inner_text()
+    assert "undefined" not in text
+    assert "NaN" not in text
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "size", [PHONE, {"width": 320, "height": 600}, {"width": 1280, "height": 800}]
+)
+def test_it_fits_and_the_notice_stays(open_page: Opener, scheme: str, size: dict[str, int]) -> None:
+    opened = open_page(viewport=size, color_scheme=scheme)
+    page = opened.page
+    name = "a-very-long-name-without-any-space-" * 4 + ".png"
+    opened.choose((name, png_with("REFER")), ("b.png", png_with("POSITIVE")), ("c", b""))
+    opened.settle()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    for at in (0, 300, 100_000):
+        page.evaluate(f"window.scrollTo(0, {at})")
+        box = page.locator("#notice").bounding_box()
+        assert box["y"] == pytest.approx(0, abs=1)
+    assert "not a medical device" in page.locator("#notice").inner_text()
+    # Fingers: nothing to press is smaller than 44 pixels.
+    for element in page.locator("button:visible, select, #drop label").all():
+        box = element.bounding_box()
+        assert min(box["width"], box["height"]) >= 43, element.inner_text()
+
+
+CONTRAST = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    const colour = parse(getComputedStyle(e).backgroundColor);
+    return (colour[3] ?? 1) > 0.5 ? colour : ground(e.parentElement);
+  };
+  const low = [];
+  for (const e of document.querySelectorAll('body *')) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.checkVisibility() || e.closest('.unseen, noscript')) continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.push(`${e.tagName} ${e.className} ${e.textContent.slice(0, 30)} ${ratio}`);
+  }
+  return low;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_of_all_text(open_page: Opener, scheme: str) -> None:
+    """Web Content Accessibility Guidelines 2.2, 1.4.3: at least 4.5 to 1."""
+    opened = open_page(color_scheme=scheme)
+    kinds = [(f"{kind}.png", png_with(kind)) for kind in HEADLINES]
+    opened.choose(*kinds, ("broken.png", b"x"))
+    opened.settle()
+    assert opened.page.evaluate(CONTRAST) == []
+    # The measure itself can fail.
+    opened.page.evaluate(
+        "document.querySelector('h1').style.color = getComputedStyle(document.body).backgroundColor"
+    )
+    assert len(opened.page.evaluate(CONTRAST)) == 1
+
+
+def test_everything_has_a_name(open_page: Opener, standin: Standin) -> None:
+    standin.extra["heatmap"] = HEAT
+    opened = open_page()
+    opened.choose(("a.png", png_with("POSITIVE")), ("b.png", png_with("REFER")))
+    opened.settle()
+    page = opened.page
+    assert page.evaluate("document.documentElement.lang") == "en"
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll('input, select, button, img, [role=img]')]
+          .filter((e) => e.checkVisibility())
+          .filter((e) => !(e.alt || e.getAttribute('aria-label') || e.innerText
+            || [...(e.labels ?? [])].some((l) => l.innerText.trim())))
+          .map((e) => e.outerHTML)"""
+    )
+    assert unnamed == []
+    assert page.locator("main").count() == page.locator("h1").count() == 1
+    identifiers = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(identifiers) == len(set(identifiers))
