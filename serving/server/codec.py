@@ -151,6 +151,14 @@ def to_columns(request: Request, inputs: Mapping[str, Spec]) -> dict[str, Column
     return {name: _column(name, values, inputs[name]) for name, values in request.inputs.items()}
 
 
+def read(
+    body: bytes, inputs_of: Mapping[str, Mapping[str, Spec]]
+) -> tuple[Request, dict[str, Column]]:
+    """`read_request` and `to_columns`."""
+    request = read_request(body, inputs_of)
+    return request, to_columns(request, inputs_of[request.signature])
+
+
 def _column(name: str, values: Sequence[Any], spec: Spec) -> Column:
     if spec.dtype == "string":
         if len(spec.shape) != 1:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from serving.server.inputs_log import InputsLog
 
 _PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds before a request is asked again
+_DOUBTFUL = 3  # tries where the replica may be well and the request at fault
 
 
 @dataclass
@@ -106,7 +107,8 @@ class Endpoint:
           deadline: seconds that the client gives; the server's own limit holds as well.
 
         Raises:
-          ServeError: INVALID_ARGUMENT (too many rows, or the model refused), DEADLINE_EXCEEDED.
+          ServeError: INVALID_ARGUMENT (too many rows, or the model refused), DEADLINE_EXCEEDED,
+            INTERNAL.
         """
         if rows > self.limits.images:
             raise ServeError(
@@ -114,7 +116,7 @@ class Endpoint:
                 f"{rows} rows in one request; at most {self.limits.images} are taken",
             )
         seconds = min(self.limits.deadline, deadline or self.limits.deadline)
-        end, pause = time.time() + seconds, _PAUSE
+        end, pause, doubtful = time.time() + seconds, _PAUSE, 0
         while True:
             try:
                 answer: Answer = await version.ask(signature, inputs, rows, end)
@@ -123,7 +125,10 @@ class Endpoint:
                 raise ServeError(
                     Code.DEADLINE_EXCEEDED, f"no answer within {seconds:.3g} seconds"
                 ) from None
-            except ReplicaLost:
+            except ReplicaLost as error:
+                doubtful += not error.certain
+                if doubtful > _DOUBTFUL:
+                    raise ServeError(Code.INTERNAL, "the model could not be asked") from error
                 self.metrics.retries.inc()
                 await asyncio.sleep(max(0.0, min(pause, end - time.time())))
                 pause = min(2 * pause, _LONGEST_PAUSE)

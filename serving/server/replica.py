@@ -159,7 +159,9 @@ class Replica:
                 await self._gather(expected, linger)
             self._drop_late()
             batch = take(self.waiting, self.max_batch) if self.waiting else []
-            if not self.waiting:
+            if self.waiting:
+                self.more.set()
+            else:
                 self.more.clear()
             if not batch:
                 continue

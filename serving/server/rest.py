@@ -20,6 +20,7 @@ from serving.server.metrics import CONTENT_TYPE
 UI = Path(__file__).parents[1] / "ui"
 _JSON = "application/json"
 _READ_AWAY = 4  # times the limit
+_LARGE = 1 << 20  # bytes of JSON that take more than a few ms to read
 _SAFE = {
     # The page brings everything along, so nothing may be fetched from elsewhere.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
@@ -66,38 +67,35 @@ class _Held:
         Raises:
           ServeError: it is too large (413), too slow (408), or memory is full (503).
         """
-        told = request.headers.get("content-length", "")
-        if told.isdecimal() and int(told) > self.of.one:
-            await self._read_away(request, int(told))
-            raise self._too_large()
         parts: list[bytes] = []
+        received, fits = 0, True
         try:
             async with asyncio.timeout(self.of.seconds):
                 async for part in request.stream():
-                    self._add(len(part))
-                    parts.append(part)
+                    received += len(part)
+                    fits = fits and received <= self.of.one
+                    if fits:
+                        self._add(len(part))
+                        parts.append(part)
+                    elif received > _READ_AWAY * self.of.one:
+                        break
+                    else:  # thrown away: many clients read no answer before they have sent all
+                        parts.clear()
         except TimeoutError:
             raise ServeError(
                 Code.DEADLINE_EXCEEDED,
-                f"the request was not sent within {self.of.seconds:.3g} seconds", 408,
-            ) from None  # fmt: skip
+                f"the request was not sent within {self.of.seconds:.3g} seconds",
+                408,
+            ) from None
         except ClientDisconnect:
             raise ServeError(Code.INVALID_ARGUMENT, "the request ended early") from None
+        if not fits:
+            raise self._too_large()
         return b"".join(parts)
-
-    async def _read_away(self, request: Request, size: int) -> None:
-        """Lets a client finish, since many read no answer before; what comes is thrown away."""
-        if size <= _READ_AWAY * self.of.one:
-            with contextlib.suppress(TimeoutError, ClientDisconnect):
-                async with asyncio.timeout(self.of.seconds):
-                    async for _ in request.stream():
-                        pass
 
     def _add(self, size: int) -> None:
         self.size += size
         self.of.held += size
-        if self.size > self.of.one:
-            raise self._too_large()
         if self.of.held > self.of.together:
             raise ServeError(Code.UNAVAILABLE, "too many large requests at once; ask again later")
 
@@ -258,8 +256,10 @@ class _Rest:
             body = await held.read(request)
             with endpoint.admitted():
                 async with endpoint.models.use(number) as (used, version):
-                    asked = codec.read_request(body, version.inputs)
-                    inputs = codec.to_columns(asked, version.inputs[asked.signature])
+                    if len(body) < _LARGE:
+                        asked, inputs = codec.read(body, version.inputs)
+                    else:  # the others are not to wait for it
+                        asked, inputs = await asyncio.to_thread(codec.read, body, version.inputs)
                     del body
                     outputs = await endpoint.predict(
                         used, version, asked.signature, inputs, asked.rows
