@@ -258,9 +258,10 @@ def print_table(answers: "Iterable[Prediction]", title: str | None = None) -> in
     held = list(answers)
     columns = next((list(answer.probabilities) for answer in held if answer.probabilities), [])
     table.add_column("image", overflow="fold")
-    table.add_column("predicted", overflow="fold")
+    table.add_column("predicted" if columns else "reason", overflow="fold")
     if columns:
         table.add_column("decision")
+        table.add_column("score", justify="right")
         for name in columns:
             table.add_column(f"p({name})", justify="right")
     for answer in held:
@@ -273,8 +274,8 @@ def _add_row(table: "Table", answer: "Prediction", columns: int) -> None:
     from rich.text import Text
 
     if answer.error:
-        cells = [f"error: {answer.error}", *["-"] * (columns and columns + 1)]
+        cells = [f"error: {answer.error}", *["-"] * (columns and columns + 2)]
     else:
         numbers = (f"{p:.4f}" for p in answer.probabilities.values())
-        cells = [answer.predicted, answer.decision, *numbers]
+        cells = [answer.predicted, answer.decision, f"{answer.score:.4f}", *numbers]
     table.add_row(Text(answer.file), *(Text(cell) for cell in cells))

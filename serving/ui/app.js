@@ -115,6 +115,7 @@ function show(card, about, hint) {
   scale.hidden = false;
   find('.filled').style.width = share(row.score);
   find('.threshold').style.left = share(about.threshold ?? 0.5);
+  find('.band').hidden = !about.band;
   if (about.band) {
     find('.band').style.left = share(about.band[0]);
     find('.band').style.width = share(about.band[1] - about.band[0]);
@@ -128,7 +129,7 @@ function show(card, about, hint) {
     head.scope = 'row';
     head.textContent = name;
     cell.textContent = percent(row.probabilities[i]);
-    line.classList.toggle('chosen', name === row.predicted_class);
+    line.classList.toggle('chosen', kind !== 'refer' && name === row.predicted_class);
     line.append(head, cell);
     return line;
   }));

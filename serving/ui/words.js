@@ -20,7 +20,7 @@ export function reading(row, about, hint = '') {
   if (row.decision === 'REJECTED' || status !== 'OK') {
     const [code, detail] = status.split(': ');
     const reason = REASONS[code] ?? `The model says: ${status}.`;
-    return { kind: 'rejected', headline: 'Not read', meaning: [reason, detail ? `(${detail})` : '', hint].filter(Boolean).join(' ') };
+    return { kind: 'rejected', headline: 'Not read', meaning: [detail ? reason.replace(/\.$/, ` (${detail}).`) : reason, hint].filter(Boolean).join(' ') };
   }
   const score = percent(row.score);
   if (row.decision === 'REFER') {

@@ -32,7 +32,11 @@ def test_an_answer_is_shown(open_page: Opener, decision: str) -> None:
         name: f"{100 * p:.1f} %"
         for name, p in zip(row["classes"], row["probabilities"], strict=True)
     }
-    assert card.locator("tr.chosen th").inner_text() == row["predicted_class"]
+    # Where the model abstains, no class stands out.
+    chosen = [] if decision == "REFER" else [row["predicted_class"]]
+    assert card.locator("tr.chosen th").all_inner_texts() == chosen
+    for label in card.locator(".scale span").all():
+        assert label.bounding_box()["height"] < 24  # one line
     assert f"Score {100 * row['score']:.1f} %" in card.locator(".scale").get_attribute("aria-label")
     assert "version 7" in card.locator(".source").inner_text()
     assert "not a medical device" in card.locator(".source").inner_text()
@@ -64,7 +68,7 @@ def test_nothing_is_asked_of_others(open_page: Opener, standin: Standin) -> None
         ("empty.png", b"", "empty"),
         ("page.png", b"<html>" * 20, "not a JPEG or PNG"),
         ("film.dcm", bytes(128) + b"DICM" + bytes(50), "pneumo predict takes it"),
-        ("half.png", b"\x89PNG\r\n\x1a\n", "cut off before its end. (no end of image)"),
+        ("half.png", b"\x89PNG\r\n\x1a\n", "cut off before its end (no end of image)."),
         ("huge.png", png_with("POSITIVE") + bytes(1 << 20), "larger than the model takes"),
     ],
 )
@@ -280,6 +284,7 @@ def test_it_fits_and_the_notice_stays(open_page: Opener, scheme: str, size: dict
         assert min(box["width"], box["height"]) >= 43, element.inner_text()
 
 
+# The labels of the scale stand above and below it, on the card.
 CONTRAST = """() => {
   const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -293,7 +298,7 @@ CONTRAST = """() => {
   for (const e of document.querySelectorAll('body *')) {
     const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
     if (!own || !e.checkVisibility() || e.closest('.unseen, noscript')) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e.closest('.scale')?.parentElement ?? e))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) low.push(`${e.tagName} ${e.className} ${e.textContent.slice(0, 30)} ${ratio}`);
   }
