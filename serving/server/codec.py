@@ -177,7 +177,7 @@ def numbers(name: str, values: Any, spec: Spec) -> np.ndarray:
         given = np.asarray(values)
         if given.dtype.kind not in "biuf":
             raise bad(f"input {name} takes {spec.dtype}")
-        array = given.astype(spec.dtype, casting="same_kind" if given.dtype.kind == "f" else "safe")
+        array = given.astype(spec.dtype, casting="same_kind")
     except (TypeError, ValueError):
         raise bad(f"input {name} takes {spec.dtype} of shape {list(spec.shape)}") from None
     if array.ndim != len(spec.shape) or any(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ingest", "transform", "training", "whole")
+PARTS = ("ingest", "transform", "training", "whole", "serving")
 
 
 def main() -> None:

@@ -1,0 +1,69 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schema.errors import PneumoError
+from serving.server.inputs_log import InputsLog, measures
+from tests.images import FORMS, encode, gray
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_measures_are_those_of_the_image(name: str) -> None:
+    content = FORMS[name]()
+    found = measures(content)
+    with Image.open(io.BytesIO(content)) as opened:
+        assert (found["width"], found["height"]) == opened.size
+    assert 0 <= found["brightness"] <= 255
+
+
+@pytest.mark.parametrize("size", [(17, 33), (512, 700)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_brightness_is_the_mean_gray(size: tuple[int, int], kind: str) -> None:
+    pixels = gray(*size)
+    found = measures(encode(Image.fromarray(pixels), kind))
+    assert found["brightness"] == pytest.approx(pixels.mean(), abs=1.5)
+    deep = measures(encode(Image.fromarray(pixels.astype(np.uint16) * 257), "PNG"))
+    assert deep["brightness"] == pytest.approx(pixels.mean(), abs=0.01)
+
+
+@pytest.mark.parametrize("content", [b"", b"GIF89a", b"\xff\xd8\xff", bytes(100)])
+def test_what_is_no_image_has_no_measures(content: bytes) -> None:
+    assert measures(content) == {}
+
+
+class NoEmbedding:
+    inputs: dict[str, Any] = {}
+
+
+def test_lines(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "log.jsonl"
+    content = FORMS["jpeg_gray"]()
+    rows = [(content, 0.25, "NEGATIVE", "OK"), (b"", -1.0, "REJECTED", "EMPTY")]
+    for _ in range(2):  # a second server appends
+        log = InputsLog(file, 1.0, 1.0, lambda: None)
+        log.note(NoEmbedding(), 7, rows)  # type: ignore[arg-type]
+        log.close()
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(lines) == 4
+    good, empty = lines[:2]
+    assert (good["version"], good["score"], good["status"]) == ("7", 0.25, "OK")
+    assert good["height"] > 0 < good["brightness"]
+    assert (empty["height"], empty["brightness"], empty["status"]) == (None, None, "EMPTY")
+
+
+def test_sample(tmp_path: Path) -> None:
+    log = InputsLog(tmp_path / "log", 0.0, 0.0, lambda: None)
+    log.note(NoEmbedding(), 1, [(b"", 0.0, "", "EMPTY")] * 50)  # type: ignore[arg-type]
+    log.close()
+    assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PneumoError, match="cannot be written"):
+        InputsLog(tmp_path / "file" / "log", 1.0, 0.0, lambda: None)
