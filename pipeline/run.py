@@ -16,6 +16,7 @@ from pipeline.runners.store import clean_leftovers, open_store
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError
 from schema.features import SPLITS
+from schema.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,7 @@ def run(
     pipeline = create_pipeline(resolve(config, records, work, weights))
     nodes = run_nodes(pipeline, work.metadata, show.node_starts, show.node_ended)
     result = _summary(nodes, records)
-    partial = work.summary.with_suffix(".partial")
-    partial.write_text(result.to_json())
-    partial.replace(work.summary)
+    write_atomically(work.summary, result.to_json())
     return result
 
 

@@ -13,14 +13,10 @@ from tfx.utils import path_utils
 from components.model_card import lineage
 from components.model_card.data import Facts
 from components.model_card.page import write_card
+from schema.files import read_json
 from schema.labels import Task
 
 _REJECTS = 200  # rows; the counts by reason are whole
-
-
-def read_json(file: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is no such file."""
-    return json.loads(file.read_text()) if file.is_file() else None
 
 
 def read_rejects(file: Path) -> list[dict[str, Any]]:

@@ -10,11 +10,10 @@ from components.model_card.about_results import metrics, slices
 from components.model_card.data import Facts, interval, number
 from components.model_card.limits import limits
 from components.model_card.questions import fill
+from components.report.data import DISCLAIMER, SYNTHETIC
 from components.report.plain import plain
+from schema.files import write_atomically
 
-DISCLAIMER = (
-    "Research software, not a medical device. Nothing here may be used to decide on a patient."
-)
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")
 _IN_SLICES = ("auc", "sensitivity", "specificity", "accuracy", "class_accuracy")
 
@@ -58,10 +57,7 @@ def notices(facts: Facts) -> list[str]:
     """Lines that must stand first."""
     said = []
     if facts.dataset and facts.dataset.get("synthetic"):
-        said.append(
-            "SYNTHETIC DATA: these radiographs were drawn by a program; the numbers show that the "
-            "pipeline works and say nothing about real X-rays."
-        )
+        said.append(SYNTHETIC)
     if facts.part("training", "weights").get("kind") == "random":
         said.append("RANDOM WEIGHTS: the trunk had learned nothing before; no transfer learning.")
     return said
@@ -118,8 +114,8 @@ def write_card(facts: Facts, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     numbers = card(facts)
     page, facts_file = folder / "card.html", folder / "card.json"
-    _write(facts_file, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    _write(page, render(numbers))
+    write_atomically(facts_file, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    write_atomically(page, render(numbers))
     return page, facts_file
 
 
@@ -132,7 +128,12 @@ def render(numbers: dict[str, Any]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.model_card"),
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.PackageLoader("components.model_card"),
+                jinja2.PackageLoader("components.report"),  # common.css.j2
+            ]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -150,9 +151,3 @@ def render(numbers: dict[str, Any]) -> str:
             name for name in _IN_SLICES if any(name in row["metrics"] for row in numbers["slices"])
         ],
     )
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(file)

@@ -8,6 +8,10 @@ from components.evaluation.answers import Answers
 DISCLAIMER = (
     "Research software, not a medical device. Nothing here may be used to decide on a patient."
 )
+SYNTHETIC = (
+    "SYNTHETIC DATA: these radiographs were drawn by a program; the numbers show that the "
+    "pipeline works and say nothing about real X-rays."
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,6 @@ class ReportData:
       pushed: folder of the pushed version; empty when it was not.
       config: YAML.
       versions: package -> version.
-      nodes: of the run: `name`, `seconds`, `cached`.
     """
 
     name: str
@@ -63,4 +66,3 @@ class ReportData:
     pushed: str = ""
     config: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
-    nodes: list[dict[str, Any]] | None = None

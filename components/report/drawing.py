@@ -1,5 +1,6 @@
 """What all figures share: size, colours, PNG bytes. matplotlib is imported where it is used."""
 
+import base64
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ def png(made: "Figure") -> bytes:
     out = io.BytesIO()
     made.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """An image of a kind, such as png, as the address of itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def thumbnail(content: bytes, side: int = 260) -> bytes | None:

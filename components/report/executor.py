@@ -11,12 +11,13 @@ from tfx.types import artifact_utils
 from components.evaluation.answers import read_answers, read_scored
 from components.evaluation.tfma_results import tfma_metrics
 from components.report import gather
-from components.report.data import ReportData
+from components.report.data import SYNTHETIC, ReportData
 from components.report.numbers import mistakes
 from components.report.page import write_report
 from components.report.shortcuts import shortcut_check
 from components.scorer import table
 from schema.errors import PneumoError
+from schema.files import read_json
 
 
 def files_of(examples: types.Artifact, split: str) -> list[str]:
@@ -31,10 +32,7 @@ def notices(dataset: dict[str, Any] | None, training: dict[str, Any] | None) -> 
 
     lines = []
     if dataset and dataset.get("synthetic"):
-        lines.append(
-            "SYNTHETIC DATA: these radiographs were drawn by a program; the numbers show that the "
-            "pipeline works and say nothing about real X-rays."
-        )
+        lines.append(SYNTHETIC)
     if training:
         weights = Weights(**training["weights"])
         lines += [line for line in [weights.notice(training["trunk"])] if line]
@@ -66,11 +64,11 @@ class Executor(base_executor.BaseExecutor):
         if answers is None:
             raise PneumoError(f"{scored} holds no predictions; run the Scorer again")
         val = run / "val_predictions.parquet"
-        facts = gather.read_json((scored / table.FILE).with_suffix(".json")) or {}
-        dataset = gather.read_json(records / "dataset.json")
+        facts = read_json((scored / table.FILE).with_suffix(".json")) or {}
+        dataset = read_json(records / "dataset.json")
         if dataset is not None:
             dataset["shortcuts"] = shortcut_check(records / "manifest.jsonl", answers.of)
-        training = gather.read_json(run / "training.json")
+        training = read_json(run / "training.json")
         wanted = {row["sha256"] for rows in mistakes(answers).values() for row in rows}
         summary = run / "model_summary.txt"
         pushed = one("pushed_model")
@@ -83,7 +81,7 @@ class Executor(base_executor.BaseExecutor):
                 seed=config["evaluation"]["seed"],
                 notices=notices(dataset, training),
                 dataset=dataset,
-                leakage=gather.read_json(records / "leakage.json"),
+                leakage=read_json(records / "leakage.json"),
                 samples=gather.first_of_each(files_of(one("examples"), "train"), 5),
                 training=training,
                 histories=gather.histories(run / "history"),
@@ -92,7 +90,7 @@ class Executor(base_executor.BaseExecutor):
                 val=read_answers(val, facts) if val.is_file() else None,
                 images=gather.images_of(files_of(one("examples"), "test"), wanted),
                 tfma=tfma_metrics(one("evaluation").uri),
-                blessing=gather.read_json(Path(one("blessing").uri) / "decision.json"),
+                blessing=read_json(Path(one("blessing").uri) / "decision.json"),
                 pushed=pushed.get_string_custom_property("pushed_destination")
                 if was_pushed
                 else "",

@@ -24,11 +24,6 @@ PACKAGES = (
 )
 
 
-def read_json(file: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is no such file."""
-    return json.loads(file.read_text()) if file.is_file() else None
-
-
 def histories(folder: Path) -> dict[str, dict[str, Any]]:
     """Seed -> training curves, of the Trainer's `history/` folder; empty where there is none."""
     files = sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))

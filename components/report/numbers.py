@@ -39,7 +39,6 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
         "pushed": data.pushed,
         "config": data.config,
         "versions": data.versions,
-        "nodes": data.nodes,
     }
     if data.answers is not None and len(data.answers.told()):
         numbers |= _test(data.answers, data)

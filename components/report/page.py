@@ -1,6 +1,5 @@
 """The page: one HTML file that needs nothing else, and the same numbers as JSON."""
 
-import base64
 import json
 from functools import partial
 from pathlib import Path
@@ -10,9 +9,10 @@ import numpy as np
 
 from components.report import figures, figures_reliability
 from components.report.data import DISCLAIMER, ReportData
-from components.report.drawing import thumbnail
+from components.report.drawing import data_uri, thumbnail
 from components.report.numbers import report_numbers, sides
 from components.report.words import CLASS_HEADLINE, HEADLINE, LEAKS, words
+from schema.files import write_atomically
 
 
 def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
@@ -28,15 +28,9 @@ def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     numbers = report_numbers(data)
     page, facts = folder / "report.html", folder / "report.json"
-    _write(facts, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
-    _write(page, render(data, numbers))
+    write_atomically(facts, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    write_atomically(page, render(data, numbers))
     return page, facts
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(file)
 
 
 def render(data: ReportData, numbers: dict[str, Any]) -> str:
@@ -73,10 +67,6 @@ def render(data: ReportData, numbers: dict[str, Any]) -> str:
     )
 
 
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def _figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
     drawn: dict[str, bytes] = {}
     if any(history.get("epochs") for history in data.histories.values()):
@@ -100,7 +90,7 @@ def _figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
             drawn["class_confusion"] = figures.confusion_matrix(matrix, numbers["classes"])
         if data.val is not None:
             drawn["shift"] = figures_reliability.score_distributions(data.val.told(), told, names)
-    return {name: _uri(content, "png") for name, content in drawn.items()}
+    return {name: data_uri(content, "png") for name, content in drawn.items()}
 
 
 def _samples(data: ReportData) -> dict[str, list[dict[str, str]]]:
@@ -108,7 +98,7 @@ def _samples(data: ReportData) -> dict[str, list[dict[str, str]]]:
     for sample in data.samples:
         small = thumbnail(sample.content)
         if small is not None:
-            row = {"src": _uri(small, "jpeg"), "name": sample.filename.rsplit("/", 1)[-1]}
+            row = {"src": data_uri(small, "jpeg"), "name": sample.filename.rsplit("/", 1)[-1]}
             shown.setdefault(sample.pathogen, []).append(row)
     return shown
 
@@ -120,7 +110,7 @@ def _mistakes(data: ReportData, numbers: dict[str, Any]) -> dict[str, list[dict[
         for row in rows:
             small = thumbnail(data.images.get(row["sha256"], b""))
             name = row["filename"].rsplit("/", 1)[-1]
-            shown[kind].append({**row, "name": name, "src": small and _uri(small, "jpeg")})
+            shown[kind].append({**row, "name": name, "src": small and data_uri(small, "jpeg")})
     return shown
 
 

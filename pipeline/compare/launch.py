@@ -18,6 +18,7 @@ from typing import Any
 
 import pipeline
 from schema.errors import PneumoError
+from schema.files import write_atomically
 
 RUN, PROCESS = "run.json", "process.json"
 
@@ -141,8 +142,8 @@ def keep(work: Path, child: Child) -> Child:
             record["trained"] = this
         elif earlier.get("model") == this["model"]:
             record["trained"] = earlier
-        write(folder / RUN, text)
-    write(folder / PROCESS, json.dumps(record, indent=1) + "\n")
+        write_atomically(folder / RUN, text)
+    write_atomically(folder / PROCESS, json.dumps(record, indent=1) + "\n")
     return child
 
 
@@ -159,13 +160,6 @@ def read_json(file: Path) -> dict[str, Any]:
     except ValueError:
         raise PneumoError(f"{file} is damaged; delete it and compare again") from None
     return dict(found)
-
-
-def write(file: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(file)
 
 
 def stop_of(error: str) -> str:

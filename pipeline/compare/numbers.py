@@ -11,6 +11,7 @@ from components.evaluation.bootstrap import clustered_bootstrap
 from components.evaluation.metrics import roc_auc
 from components.evaluation.on_split import class_numbers
 from components.evaluation.paired import delong_clustered, mcnemar_clustered
+from components.report.data import DISCLAIMER, SYNTHETIC
 from components.report.plain import as_dict, plain
 from pipeline.compare.cost import cached_executions, cost, durations
 from pipeline.compare.launch import read_json
@@ -20,9 +21,6 @@ from pipeline.compare.runs import Failed, Finished
 DISPUTED = 12
 SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "ece")
 OF_CLASSES = ("class_accuracy", "balanced_accuracy", "macro_auc", "pairwise_auc")
-DISCLAIMER = (
-    "Research software, not a medical device. Nothing here may be used to decide on a patient."
-)
 
 
 def compare_numbers(
@@ -62,10 +60,7 @@ def notices(runs: Sequence[Finished]) -> list[str]:
     """Lines that must stand first."""
     said = []
     if any(read_json(run.records / "dataset.json").get("synthetic") for run in runs):
-        said.append(
-            "SYNTHETIC DATA: these radiographs were drawn by a program; the numbers show that the "
-            "pipeline works and say nothing about real X-rays."
-        )
+        said.append(SYNTHETIC)
     naive = [
         run.name for run in runs if (run.training.get("weights") or {}).get("kind") == "random"
     ]

@@ -1,18 +1,17 @@
 """The page of a comparison: one HTML file that needs nothing else, and the numbers as JSON."""
 
-import base64
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.report.drawing import thumbnail
+from components.report.drawing import data_uri, thumbnail
 from pipeline.compare import figures
-from pipeline.compare.launch import write
 from pipeline.compare.numbers import SHOWN, compare_numbers
 from pipeline.compare.questions import questions
 from pipeline.compare.runs import Failed, Finished
 from schema import features as f
+from schema.files import write_atomically
 
 WORDS = {
     "auc": "AUC",
@@ -40,9 +39,9 @@ def write_comparison(
     """
     numbers = compare_numbers(runs, failed, work / "metadata.sqlite", resamples)
     page, facts = work / "compare.html", work / "compare.json"
-    write(facts, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    write_atomically(facts, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
     wanted = {row["sha256"] for q in numbers["questions"] for row in q["disputed"]}
-    write(page, render(numbers, drawn(runs), images(runs[0].records, wanted)))
+    write_atomically(page, render(numbers, drawn(runs), images(runs[0].records, wanted)))
     return page, facts
 
 
@@ -51,8 +50,8 @@ def drawn(runs: Sequence[Finished]) -> dict[str, dict[str, str]]:
     names = [run.name for run in runs]  # a configuration has one colour on the whole page
     return {
         question.title: {
-            "roc": _uri(figures.roc(question.test, names), "png"),
-            "calibration": _uri(figures.calibration(question.test, names), "png"),
+            "roc": data_uri(figures.roc(question.test, names), "png"),
+            "calibration": data_uri(figures.calibration(question.test, names), "png"),
         }
         for question in questions(runs)
     }
@@ -69,7 +68,7 @@ def images(records: Path, wanted: set[str]) -> dict[str, str]:
     for name, content in _contents(sorted(records.glob("test-*.tfrecord")), wanted):
         small = thumbnail(content, 200)
         if small is not None:
-            found[name] = _uri(small, "jpeg")
+            found[name] = data_uri(small, "jpeg")
     return found
 
 
@@ -106,7 +105,7 @@ def render(
         loader=jinja2.ChoiceLoader(
             [
                 jinja2.PackageLoader("pipeline.compare"),
-                jinja2.PackageLoader("components.model_card"),  # style.css
+                jinja2.PackageLoader("components.report"),  # common.css.j2
             ]
         ),
         autoescape=True,
@@ -125,10 +124,6 @@ def render(
     return environment.get_template("compare.html.j2").render(
         numbers=numbers, pictures=pictures, thumbnails=thumbnails, shown=SHOWN, words=WORDS
     )
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

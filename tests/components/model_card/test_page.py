@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from components.model_card.data import Facts
-from components.model_card.page import DISCLAIMER, card, write_card
+from components.model_card.page import card, write_card
+from components.report.data import DISCLAIMER
 from schema.labels import BINARY
 from tests.components.model_card.conftest import EVIL, REPORT, dataset
 

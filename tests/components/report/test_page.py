@@ -102,8 +102,6 @@ def full(of: Task = BINARY) -> ReportData:
         pushed="/serving/1234567",
         config="name: full\n",
         versions={"tfx": "1.21.0"},
-        nodes=[{"name": "Trainer", "seconds": 485.7, "cached": False},
-               {"name": "Transform", "seconds": 0.02, "cached": True}],
     )  # fmt: skip
 
 
@@ -147,8 +145,8 @@ def missing(name: str) -> ReportData:
 
 
 PARTS = ["dataset", "leakage", "samples", "training", "histories", "model_summary", "answers",
-         "val", "images", "tfma", "blessing", "pushed", "config", "versions", "notices",
-         "nodes"]  # fmt: skip
+         "val", "images", "tfma", "blessing", "pushed", "config", "versions",
+         "notices"]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -185,7 +183,7 @@ def test_every_metric_of_the_json_stands_on_the_page(tmp_path: Path) -> None:
         assert value["low"] <= value["estimate"] <= value["high"]
     for part in ("SYNTHETIC DATA", "21,806,882", "abc123", "2 truncated", "77", "1234567",
                  "offline", "patients", "0.91234", "1.21.0", "a note", "1 not an image", "2 *.txt",
-                 "kind to come", "the gate asks for at least 0.999", "from the cache",
+                 "kind to come", "the gate asks for at least 0.999",
                  "mixed7", "4.8e-04", "A note of it", "0.7654", "learning rate",
                  "fine tune"):  # fmt: skip
         assert part in text
@@ -206,7 +204,6 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, float]]:
 NOT_SHOWN = (
     ".dataset.version",  # of the file's form
     ".bootstrap.level",  # said as 95 %
-    ".nodes.1.seconds",  # from the cache
     ".training.calibration.operating_point",  # measured anew, with intervals
     ".training.members.0.seconds",  # the sum is shown
     ".training.task",  # indices of classes that are named

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.compare.numbers import DISCLAIMER
+from components.report.data import DISCLAIMER
 from pipeline.compare.page import duration, images, p_value, signed, write_comparison
 from pipeline.compare.runs import read_runs
 from schema.errors import PneumoError
