@@ -31,8 +31,19 @@ def test_policies(text: str, of: list[int], expected: set[int]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    "/newest/latest:/latest:0/latest:-1/latest:x/latest:99999999999/specific:/specific:a/specific:1,"
-    "/all:1".split("/"),
+    [
+        "",
+        "newest",
+        "latest:",
+        "latest:0",
+        "latest:-1",
+        "latest:x",
+        "latest:99999999999",
+        "specific:",
+        "specific:a",
+        "specific:1,",
+        "all:1",
+    ],
 )
 def test_wrong_policies(text: str) -> None:
     with pytest.raises(PneumoError, match=r"latest:N, all or specific:N,N"):
