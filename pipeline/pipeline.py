@@ -29,7 +29,9 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from tfx.dsl.components.base import executor_spec
 
     from components.anomaly_gate.component import AnomalyGate
+    from components.batch_results.nodes import batch_nodes
     from components.embedder.component import Embedder
+    from components.endpoint_validator.choice import infra_validator
     from components.evaluation.eval_config import eval_config
     from components.gate.component import Gate
     from components.model_card.component import ModelCard
@@ -43,8 +45,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         raise ValueError("config.run is missing; a runner fills it in")
 
     of, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
-    tune = config.training.fine_tune
-    embedding = config.training.embedding
+    tune, embedding = config.training.fine_tune, config.training.embedding
     cut = resolve_cut(config.model.trunk, tune.from_cut) if tune else "top"
     embedded_at = resolve_cut(config.model.trunk, embedding.cut) if embedding.cut else cut
     transform_code = fingerprint_of_code([_PACKAGE / "components" / "transform"])
@@ -206,14 +207,31 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         ),
     )
 
+    # The other blessing: does a server load it, and answer as it answered here?
+    infra = infra_validator(
+        run.infra_validation,
+        model=trainer.outputs["model"],
+        examples=example_gen.outputs["examples"],
+        predictions=scorer.outputs["predictions"],
+        model_blessing=blesser.outputs["blessing"],
+    )
+
     # A blessed model becomes a new version in the folder that a server watches.
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
         model_blessing=blesser.outputs["blessing"],
+        infra_blessing=infra.outputs["blessing"] if infra else None,
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=run.push_to)
         ),
         custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
+    )
+
+    # Unlabelled images, if there are any: a blessed model answers them all, and a table says what.
+    batch = batch_nodes(
+        run.batch_records,
+        model=trainer.outputs["model"],
+        model_blessing=blesser.outputs["blessing"],
     )
 
     # One page and the same numbers as JSON, blessed or not.
@@ -263,7 +281,9 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
             evaluator,
             scorer,
             blesser,
+            *([infra] if infra else []),
             pusher,
+            *batch,
             report,
             card,
         ],

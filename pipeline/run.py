@@ -3,10 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.batch_results.results import FILE as RESULTS
+from components.endpoint_validator.choice import choose
+from components.endpoint_validator.verdict import VERDICT
 from components.ingest.job import IngestSummary, ingest, read_summary
 from components.trainer.weights import Weights, resolve_weights
 from pipeline.config import Config, RunFacts
@@ -16,7 +19,7 @@ from pipeline.runners.store import clean_leftovers, open_store
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError
 from schema.features import SPLITS
-from schema.files import write_atomically
+from schema.files import read_json, write_atomically
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class RunResult:
       blessed: whether the gate let the model through.
       pushed: folder of the pushed version; empty when it was not blessed.
       records: folder of the records.
+      refused: why a model that passed the gate was not let through by the infrastructure.
+      batch: table of the answers to the unlabelled records; empty where there is none.
+      batch_rows: its rows.
     """
 
     nodes: list[NodeResult]
@@ -38,6 +44,9 @@ class RunResult:
     blessed: bool
     pushed: str
     records: str
+    refused: list[str] = field(default_factory=list)
+    batch: str = ""
+    batch_rows: int = 0
 
     def to_json(self) -> str:
         """The result as JSON, for machines."""
@@ -104,9 +113,28 @@ def resolve(config: Config, records: Path, work: Workspace, weights: Weights) ->
                 push_to=str(Path(push_to).expanduser().resolve() if push_to else work.serving),
                 checkpoints=str(work.checkpoints),
                 weights=weights.to_dict(),
+                infra_validation=choose(config.serving.infra_validation),
+                batch_records=batch_records(config),
             )
         }
     )
+
+
+def batch_records(config: Config) -> str:
+    """Folder of the unlabelled records; empty where the configuration names none.
+
+    Raises:
+      PneumoError: it holds no records.
+    """
+    if config.batch is None:
+        return ""
+    folder = Path(config.batch.records).expanduser().resolve()
+    if not any(folder.glob("*.tfrecord")):
+        raise PneumoError(
+            f"batch.records: {folder} holds no records; make them with `pneumo ingest IMAGES "
+            f"{folder}`"
+        )
+    return str(folder)
 
 
 def find_weights(config: Config, show: RunProgress) -> Weights:
@@ -149,11 +177,37 @@ def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     pushed: dict[str, Any] = by_name["Pusher"].properties.get("pushed_model", {})
     blessing = by_name["Gate"].properties.get("blessing", {})
     page = Path(by_name["Report"].outputs["report"][0]) / "report.html"
+    blessed = blessing.get("blessed") == 1
+    batch, rows = _batch(by_name)
     return RunResult(
         nodes=nodes,
         report=str(page),
         metrics=json.loads(page.with_suffix(".json").read_text()).get("metrics", {}),
-        blessed=blessing.get("blessed") == 1,
+        blessed=blessed,
         pushed=str(pushed.get("pushed_destination", "")) if pushed.get("pushed") == 1 else "",
         records=str(records),
+        refused=_refused(by_name) if blessed else [],
+        batch=batch,
+        batch_rows=rows,
     )
+
+
+def _refused(by_name: dict[str, NodeResult]) -> list[str]:
+    """Why the infrastructure refused a model; empty where it did not, or was not asked."""
+    for name in ("EndpointValidator", "InfraValidator"):
+        node = by_name.get(name)
+        if node is None or node.properties.get("blessing", {}).get("blessed") == 1:
+            continue
+        told = read_json(Path(node.outputs["blessing"][0]) / VERDICT)
+        return told["reasons"] if told else [f"{name} did not bless it; the log says why"]
+    return []
+
+
+def _batch(by_name: dict[str, NodeResult]) -> tuple[str, int]:
+    """Table of the answers to unlabelled records, and its rows."""
+    node = by_name.get("BatchResults")
+    if node is None:
+        return "", 0
+    file = Path(node.outputs["results"][0]) / RESULTS
+    rows = int(node.properties["results"]["rows"])
+    return str(file) if file.is_file() else "", rows

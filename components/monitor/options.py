@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 NUMBERS = ("brightness", "height", "width", "score")
 WORDS = ("decision", "status")
 
-# Divergences lie in 0..1. Logs of the training population by chance alone (tests/components/monitor,
-# calibrate.py; real radiographs, whole patients): 99 of 100 logs of 100 images stay below 0.08 in
-# brightness, 0.07 in score and 0.14 in the shares of decisions; logs of 50 reach 0.14, 0.12, 0.23.
+# Divergences lie in 0..1. Logs of the training population, by chance alone (real radiographs, whole
+# patients; tests/components/monitor/calibrate.py): of logs of 100 images 99 in 100 stay below 0.08
+# in brightness, 0.07 in score and 0.14 in the shares of decisions; of 50 images, 0.14, 0.12, 0.23.
 _DEFAULT = {
     **dict.fromkeys(NUMBERS, 0.1),
     "decision": 0.2,

@@ -80,8 +80,14 @@ def execute(
         click.echo(f"report   {result.report}")
         if result.pushed:
             click.echo(f"model    {result.pushed}")
+        elif result.refused:
+            click.echo("model    not pushed: it passed the gate, but not the server that tried it")
+            for reason in result.refused:
+                click.echo(f"         {reason}")
         else:
             click.echo("model    not pushed: it did not pass the gate; the report says why")
+        if result.batch:
+            click.echo(f"batch    {result.batch_rows} images: {result.batch}")
         if as_json:
             click.echo(result.to_json())
     return 0

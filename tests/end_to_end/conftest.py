@@ -15,6 +15,7 @@ name: small
 model: {trunk: InceptionV3, weights: random, image_size: 75}
 training: {epochs: 6, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
+serving: {infra_validation: savedmodel}
 """
 NODES = (
     "ImportExampleGen",
@@ -29,6 +30,7 @@ NODES = (
     "latest_blessed_model",
     "Scorer",
     "Gate",
+    "EndpointValidator",
     "Pusher",
     "Report",
     "ModelCard",
