@@ -71,6 +71,16 @@ class Network:
         ]
         return tf.stack(logits, axis=1)
 
+    def folded(self) -> "Network":
+        """The same network with batch norm folded into convolutions; see `serving.optimise`."""
+        from serving.optimise import fold_batch_norm
+
+        members = [
+            Member(member.head, fold_batch_norm(member.upper) if member.upper is not None else None)
+            for member in self.members
+        ]
+        return Network(fold_batch_norm(self.lower), tuple(members), self.pooling)
+
     def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
         """float32 [n, size, size, 1] -> what the heads see, float32 [n, d].
 
