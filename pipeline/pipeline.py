@@ -242,6 +242,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         evaluation=evaluator.outputs["evaluation"],
         blessing=blesser.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
+        infra_blessing=infra.outputs["blessing"] if infra else None,
         config=config.to_yaml(),
         records=run.records,
         records_sha256=run.records_sha256,

@@ -38,6 +38,9 @@ class ReportSpec(component_spec.ComponentSpec):
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
+        "infra_blessing": component_spec.ChannelParameter(
+            type=standard_artifacts.InfraBlessing, optional=True
+        ),
     }
     OUTPUTS = {"report": component_spec.ChannelParameter(type=ReportPage)}
 
@@ -59,6 +62,7 @@ class Report(base_component.BaseComponent):
         config: str,
         records: str,
         records_sha256: str,
+        infra_blessing: types.BaseChannel | None = None,
         code: str | None = None,
     ) -> None:
         """Builds the node.
@@ -73,6 +77,7 @@ class Report(base_component.BaseComponent):
           config: the configuration as YAML.
           records: folder that ingest wrote.
           records_sha256: digest of its content, so that other data make another page.
+          infra_blessing: output of EndpointValidator or InfraValidator, where there is one.
           code: digest of the code, so that an edit runs the node again.
         """
         super().__init__(
@@ -83,6 +88,7 @@ class Report(base_component.BaseComponent):
                 evaluation=evaluation,
                 blessing=blessing,
                 pushed_model=pushed_model,
+                infra_blessing=infra_blessing,
                 config=config,
                 records=records,
                 records_sha256=records_sha256,

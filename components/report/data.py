@@ -43,6 +43,7 @@ class ReportData:
       images: id -> bytes, for the mistakes.
       tfma: slice -> metric -> value, of the Evaluator.
       blessing: `decision.json` of the Gate.
+      infra: `blessed`, and `reasons` of a server that refused the model; None: none was asked.
       pushed: folder of the pushed version; empty when it was not.
       config: YAML.
       versions: package -> version.
@@ -63,6 +64,7 @@ class ReportData:
     images: dict[str, bytes] = field(default_factory=dict)
     tfma: dict[str, dict[str, float]] | None = None
     blessing: dict[str, Any] | None = None
+    infra: dict[str, Any] | None = None
     pushed: str = ""
     config: str | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
+from components.endpoint_validator.verdict import VERDICT
 from components.evaluation.answers import read_answers, read_scored
 from components.evaluation.tfma_results import tfma_metrics
 from components.report import gather
@@ -37,6 +38,16 @@ def notices(dataset: dict[str, Any] | None, training: dict[str, Any] | None) -> 
         weights = Weights(**training["weights"])
         lines += [line for line in [weights.notice(training["trunk"])] if line]
     return lines
+
+
+def infra_verdict(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any] | None:
+    """What the server that tried the model said; None where none was asked."""
+    if not input_dict.get("infra_blessing"):
+        return None
+    blessing = artifact_utils.get_single_instance(input_dict["infra_blessing"])
+    told = read_json(Path(blessing.uri) / VERDICT) or {}
+    blessed = blessing.get_int_custom_property("blessed") == 1
+    return {"blessed": blessed, "reasons": told.get("reasons", []), "how": told.get("how", "")}
 
 
 class Executor(base_executor.BaseExecutor):
@@ -91,6 +102,7 @@ class Executor(base_executor.BaseExecutor):
                 images=gather.images_of(files_of(one("examples"), "test"), wanted),
                 tfma=tfma_metrics(one("evaluation").uri),
                 blessing=read_json(Path(one("blessing").uri) / "decision.json"),
+                infra=infra_verdict(input_dict),
                 pushed=pushed.get_string_custom_property("pushed_destination")
                 if was_pushed
                 else "",

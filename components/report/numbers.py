@@ -36,6 +36,7 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
             "unit": "patient",
         },
         "blessing": data.blessing,
+        "infra": data.infra,
         "pushed": data.pushed,
         "config": data.config,
         "versions": data.versions,

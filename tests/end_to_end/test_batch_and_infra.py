@@ -1,5 +1,6 @@
 """Unlabelled images answered in the run; a candidate whose server does not answer as scored."""
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -100,5 +101,8 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     assert [reason.split(":")[0] for reason in after["refused"]] == ["REST batch", "gRPC batch"]
     assert all("the Scorer had" in reason for reason in after["refused"])
     assert "not pushed: it passed the gate, but not the server that tried it" in done.stdout
+    told = json.loads(Path(after["report"]).with_suffix(".json").read_text())["infra"]
+    assert told == {"blessed": False, "reasons": after["refused"], "how": "endpoint"}
     for reason in after["refused"]:
         assert reason in done.stdout
+        assert reason in html.unescape(Path(after["report"]).read_text())

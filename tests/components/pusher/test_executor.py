@@ -7,7 +7,9 @@ from tfx.types import standard_artifacts
 from components.pusher.executor import AtomicPusherExecutor
 
 
-def push(tmp_path: Path, blessed: bool) -> standard_artifacts.PushedModel:
+def push(
+    tmp_path: Path, blessed: bool, infra: bool | None = None
+) -> standard_artifacts.PushedModel:
     saved = tmp_path / "model" / "Format-Serving"
     (saved / "variables").mkdir(parents=True, exist_ok=True)
     (saved / "saved_model.pb").write_bytes(b"graph")
@@ -20,8 +22,14 @@ def push(tmp_path: Path, blessed: bool) -> standard_artifacts.PushedModel:
     pushed = standard_artifacts.PushedModel()
     pushed.uri = str(tmp_path / "pushed")
     destination = {"filesystem": {"base_directory": str(tmp_path / "serving")}}
+    inputs = {"model": [model], "model_blessing": [blessing]}
+    if infra is not None:
+        tried = standard_artifacts.InfraBlessing()
+        tried.uri = str(tmp_path / "infra")
+        tried.set_int_custom_property("blessed", int(infra))
+        inputs["infra_blessing"] = [tried]
     AtomicPusherExecutor().Do(
-        {"model": [model], "model_blessing": [blessing]},
+        inputs,
         {"pushed_model": [pushed]},
         {"push_destination": json.dumps(destination)},
     )
@@ -72,3 +80,13 @@ def test_a_new_version_is_above_all_that_exist(tmp_path: Path, taken: str) -> No
     (tmp_path / "serving" / taken).mkdir(parents=True)
     version = push(tmp_path, blessed=True).get_string_custom_property("pushed_version")
     assert int(version) > int(taken)
+
+
+@pytest.mark.parametrize(
+    ("blessed", "infra", "pushes"), [(True, True, 1), (True, False, 0), (False, True, 0)]
+)
+def test_both_blessings_are_obeyed(blessed: bool, infra: bool, pushes: int, tmp_path: Path) -> None:
+    pushed = push(tmp_path, blessed, infra)
+    assert pushed.get_int_custom_property("pushed") == pushes
+    serving = tmp_path / "serving"
+    assert len(list(serving.iterdir()) if serving.exists() else []) == pushes
