@@ -7,21 +7,24 @@ files in a folder that is removed at the end, sends no usage statistics, and die
 import contextlib
 import logging
 import os
-import re
 import secrets
-import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from schema.errors import PneumoError
+from serving.server import afterwards
 from serving.server.codec import Column
 from serving.server.replica import Answer, Replica
 
 PREFIX = "pneumo-"
 # Names of sockets end at 107 letters, and Ray adds 65 to the folder.
 _ROOT = Path(tempfile.gettempdir()) if len(tempfile.gettempdir()) < 16 else Path("/tmp")
+_TRIES = 3
 _OBJECTS = 96 << 20  # Ray's shared memory; requests do not go through it
 log = logging.getLogger("pneumo.serve")
 
@@ -59,26 +62,41 @@ class Fleet:
         self.max_requests = max_requests
         self.folder = Path()
         self._started = 0
+        self._afterwards: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts Ray. To be called from the main thread: Ray ends when that thread does."""
-        _remove_leftovers()
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=_ROOT))
-        os.environ.update(_environment(self.threads))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_ROOT))
+        self._afterwards = subprocess.Popen(
+            [sys.executable, "-I", "-S", afterwards.__file__, str(self.folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        os.environ.update(_environment(self.threads), **{afterwards.MARK: str(self.folder)})
         import ray
         from ray import serve
 
         logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            num_cpus=1,
-            object_store_memory=_OBJECTS,
-            _temp_dir=str(self.folder),
-            log_to_driver=False,
-            configure_logging=False,
-            logging_level=logging.ERROR,
-        )
+        for left in reversed(range(_TRIES)):
+            try:
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    num_cpus=1,
+                    object_store_memory=_OBJECTS,
+                    _temp_dir=str(self.folder),
+                    log_to_driver=False,
+                    configure_logging=False,
+                    logging_level=logging.ERROR,
+                )
+                break
+            except Exception as error:  # Ray gives its processes 30 seconds and no choice
+                ray.shutdown()
+                if not left:
+                    raise PneumoError(
+                        f"Ray could not be started: {error}; the machine may be too busy, or short "
+                        f"of memory or of space in {_ROOT}"
+                    ) from error
         serve.start(
             http_options={"location": "NoServer"},
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
@@ -142,7 +160,10 @@ class Fleet:
 
         with contextlib.suppress(Exception):
             ray.shutdown()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._afterwards is not None and self._afterwards.stdin is not None:
+            self._afterwards.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._afterwards.wait(20)
 
 
 class Version:
@@ -212,11 +233,3 @@ def _environment(threads: int) -> dict[str, str]:
             [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         ),
     }
-
-
-def _remove_leftovers() -> None:
-    """Removes the folders of servers that were killed."""
-    for folder in _ROOT.glob(f"{PREFIX}*-*"):
-        found = re.match(rf"{PREFIX}(\d+)-", folder.name)
-        if found and not Path(f"/proc/{found[1]}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
