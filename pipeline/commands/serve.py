@@ -34,7 +34,7 @@ import click
               help="Images in one request.")  # fmt: skip
 @click.option("--max-requests", default=256, show_default=True, type=click.IntRange(1),
               help="Requests under way; more are told to come again.")  # fmt: skip
-@click.option("--deadline", default=60.0, show_default=True, type=click.FloatRange(0.1),
+@click.option("--deadline", default=120.0, show_default=True, type=click.FloatRange(0.1),
               help="Seconds for an answer.")  # fmt: skip
 @click.option("--slow-seconds", default=30.0, show_default=True, type=click.FloatRange(0.1),
               help="Seconds a client may take to send a request.")  # fmt: skip

@@ -29,7 +29,7 @@ class Limits:
     images: int = 128
     requests: int = 256
     connections: int = 1024
-    deadline: float = 60.0
+    deadline: float = 120.0
     slow: float = 30.0
     drain: float = 30.0
 
