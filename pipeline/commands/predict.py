@@ -266,7 +266,9 @@ def print_table(answers: "Iterable[Prediction]", title: str | None = None) -> in
             table.add_column(f"p({name})", justify="right")
     for answer in held:
         _add_row(table, answer, len(columns))
-    Console(highlight=False).print(table)
+    # In a file or a pipe a line is as long as it has to be.
+    wide = None if sys.stdout.isatty() else 240
+    Console(highlight=False, width=wide).print(table)
     return sum(bool(answer.error) for answer in held)
 
 

@@ -298,7 +298,8 @@ CONTRAST = """() => {
   for (const e of document.querySelectorAll('body *')) {
     const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
     if (!own || !e.checkVisibility() || e.closest('.unseen, noscript')) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e.closest('.scale')?.parentElement ?? e))];
+    const behind = e.closest('.scale')?.parentElement ?? e;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(behind))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) low.push(`${e.tagName} ${e.className} ${e.textContent.slice(0, 30)} ${ratio}`);
   }
