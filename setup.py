@@ -64,6 +64,9 @@ EXTRAS_REQUIRE = {
         "filelock>=3.12",
         "playwright>=1.50,<2",
         "pydicom>=3,<4",
+        # Manifests are held against the schemas of Kubernetes and of Compose.
+        "kubernetes-validate>=1.31,<2",
+        "check-jsonschema>=0.30,<1",
         # The notebook is executed in the tests.
         "nbclient>=0.10,<0.12",
         "nbformat>=5.10,<6",
@@ -93,6 +96,7 @@ setup(
         "pipeline": ["configs/*.yaml"],
         "components.report": ["templates/*"],
         "components.model_card": ["templates/*"],
+        "components.monitor": ["templates/*"],
         "pipeline.compare": ["templates/*"],
         "serving": ["**/*"],
     },
