@@ -63,7 +63,8 @@ def _flip(content: bytes, rng: random.Random) -> bytes:
 
 
 def _cut(content: bytes, rng: random.Random) -> bytes:
-    return content[: rng.randrange(len(content) + 1)]
+    nothing = rng.random() < 0.05
+    return b"" if nothing else content[: rng.randrange(len(content) + 1)]
 
 
 def _cut_and_close(content: bytes, rng: random.Random) -> bytes:
