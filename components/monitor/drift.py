@@ -66,9 +66,9 @@ def statistics_of(numbers: Mapping[str, np.ndarray], words: Mapping[str, np.ndar
 
 
 def compare(
-    reference: Any, logged: Any, thresholds: Mapping[str, float], against: str
+    reference: Any, logged: Any, thresholds: Mapping[str, float], against: str, least: int = 1
 ) -> list[Finding]:
-    """Compares the measures that both sides have.
+    """Compares the measures that both sides have of enough images.
 
     Args:
       reference: statistics; of training, or of an earlier log.
@@ -76,12 +76,13 @@ def compare(
       thresholds: name -> what is let through.
       against: what the reference is; "earlier log" takes TFDV's drift comparator, the others its
         skew comparator.
+      least: images that a side must have; chance moves fewer of them too far.
     """
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     skew = against != "earlier log"
-    counts = {name: _count(logged, name) for name in (*NUMBERS, *WORDS)}
-    names = [name for name in counts if counts[name] and _count(reference, name)]
+    counts = {name: known(logged, name) for name in (*NUMBERS, *WORDS)}
+    names = [name for name in counts if min(counts[name], known(reference, name)) >= least]
     schema = schema_pb2.Schema()
     for name in names:
         feature = schema.feature.add(
@@ -127,7 +128,7 @@ def feature_of(statistics: Any, name: str) -> Any:
     return None
 
 
-def _count(statistics: Any, name: str) -> int:
+def known(statistics: Any, name: str) -> int:
     """Images of which the measure is known."""
     feature = feature_of(statistics, name)
     if feature is None:

@@ -107,18 +107,19 @@ def watch(
                 f"{what}: {seen.usable} usable images of {len(seen)}; a verdict needs "
                 f"{options.least} (monitor.least)"
             )
+    least = options.least
     statistics = statistics_of(logged.numbers, logged.words)
-    findings = compare(reference.inputs, statistics, options.thresholds, "training")
+    findings = compare(reference.inputs, statistics, options.thresholds, "training", least)
     if reference.answers is not None and reference.answers is not reference.inputs:
-        findings += compare(reference.answers, statistics, options.thresholds, "validation")
+        findings += compare(reference.answers, statistics, options.thresholds, "validation", least)
     shown = {"training": reference.inputs, "validation": reference.answers, "log": statistics}
     if earlier is not None:
         shown["earlier"] = statistics_of(earlier.numbers, earlier.words)
-        findings += compare(shown["earlier"], statistics, options.thresholds, "earlier log")
+        findings += compare(shown["earlier"], statistics, options.thresholds, "earlier log", least)
     notes = [*logged.notes, *reference.notes]
     compared = {found.name for found in findings if found.against != "earlier log"}
     notes += [
-        f"{name} not compared: the log or the reference does not have it"
+        f"{name} not compared: the log or the reference has it of fewer than {least} images"
         for name in (*NUMBERS, *WORDS)
         if name not in compared
     ]

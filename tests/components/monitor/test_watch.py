@@ -121,6 +121,16 @@ def test_what_cannot_be_compared_is_said(reference: Reference) -> None:
         assert any(note.startswith(f"{name} not compared") for note in found.notes)
 
 
+def test_a_reference_of_few_images_is_not_compared_with(reference: Reference) -> None:
+    few = seen(60, 3)
+    small = Reference(
+        "it", reference.inputs, statistics_of({"score": few.numbers["score"]}, few.words)
+    )
+    found = watch(seen(200, 4), small, MonitorOptions())
+    assert {one.name for one in found.findings} == {"brightness", "height", "width"}
+    assert any(note.startswith("score not compared") for note in found.notes)
+
+
 def test_page_and_numbers(reference: Reference, tmp_path: Path) -> None:
     found = watch(seen(200, 9, gain=1.3), reference, MonitorOptions(permutations=199))
     page, numbers = write_page(found, tmp_path / "out")
