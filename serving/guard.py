@@ -39,7 +39,7 @@ _PNG_END: Final = b"IEND"
 _TAIL: Final = 4096  # an end marker stands at most this far from the end
 _MISSING: Final = 128  # what libjpeg paints where data are missing
 _MOST_SCANS: Final = 1000
-_AT_ONCE: Final = 4  # images decoded side by side; each takes up to 20 bytes a pixel meanwhile
+_AT_ONCE: Final = 2  # images decoded side by side; each takes up to 20 bytes a pixel meanwhile
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,17 @@ class Limits:
 
     Attributes:
       max_bytes: of a file.
-      max_pixels: width times height; checked before decoding.
+      max_pixels: width times height, checked before decoding. The largest detectors have 20 million;
+        two images of 40 million at once take 1.6 GB.
       min_side: the shorter side of a radiograph has at least so many pixels (as in ingest).
       max_scanned: pixels times scans of a JPEG. Each scan of a progressive file costs a pass over
         the whole image, however short it is in the file; encoders write about ten.
     """
 
     max_bytes: int = 32 << 20
-    max_pixels: int = 64_000_000
+    max_pixels: int = 40_000_000
     min_side: int = 16
-    max_scanned: int = 1_024_000_000
+    max_scanned: int = 640_000_000
 
     def to_dict(self) -> dict[str, int]:
         """Plain values, for the facts that travel with the model."""

@@ -83,6 +83,14 @@ def run_fn(fn_args: "FnArgs") -> None:
             "trunk": job.model.trunk,
             "weights": job.weights.to_dict(),
             "synthetic": job.synthetic,
+            "data": {
+                f"{split}_{what}": count
+                for split, of in (("training", train), ("validation", val))
+                for what, count in (
+                    ("images", len(of)),
+                    ("patients", len(set(of.records.patient_id.tolist()))),
+                )
+            },
             "seeds": list(job.training.seeds),
             "operating_point": fixed.facts["operating_point"],
             "optimised": optimised,

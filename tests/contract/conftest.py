@@ -25,7 +25,7 @@ def server(request: pytest.FixtureRequest, given: bool) -> Iterator[Server]:
         host = rest.split("://")[1].rsplit(":", 1)[0]
         yield Server(rest, os.environ.get("PNEUMO_GRPC", f"{host}:8500"), name)
     else:
-        with running(request.getfixturevalue("small_model")) as started:
+        with running(request.getfixturevalue("small_model"), "--ui") as started:
             yield started
 
 
