@@ -48,7 +48,7 @@ class Limits:
 
     Attributes:
       max_bytes: of a file.
-      max_pixels: width times height, checked before decoding. The largest detectors have 20 million;
+      max_pixels: width times height, checked before decoding. Large detectors have 20 million;
         two images of 40 million at once take 1.6 GB.
       min_side: the shorter side of a radiograph has at least so many pixels (as in ingest).
       max_scanned: pixels times scans of a JPEG. Each scan of a progressive file costs a pass over
