@@ -18,11 +18,13 @@ class Step:
     every: float = 1.0
     _last: dict[str, float] = field(default_factory=dict)
     _start: dict[str, float] = field(default_factory=dict)
+    _before: float = field(default_factory=time.monotonic)  # the last call: a step starts there
 
     def __call__(self, what: str, done: int, total: int = 0) -> None:
         """Reports that `done` items of `what` are finished; total 0 means not known."""
         now = time.monotonic()
-        start = self._start.setdefault(what, now)
+        start = self._start.setdefault(what, self._before)
+        self._before = now
         if now - self._last.get(what, -self.every) < self.every and done != total:
             return
         self._last[what] = now
