@@ -1,7 +1,10 @@
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -29,3 +32,20 @@ def small_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
             (folder / "making" / "1").rename(folder / "1")
             (folder / "making").rmdir()
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real chromium. Of one module: its driver keeps an event loop running in this thread."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
+    if found is None:
+        pytest.skip("needs chromium on the PATH (apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        # A container often has no user namespaces and a small /dev/shm.
+        options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        made = driver.chromium.launch(executable_path=found, args=options)
+        yield made
+        made.close()

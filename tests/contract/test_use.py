@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from tests.server import Server
-from tests.serving.ui.conftest import browser  # noqa: F401  the fixture
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def test_the_model_in_this_process_says_the_same(
 
 
 def test_the_page(
-    browser: Any,  # noqa: F811
+    browser: Any,
     server: Server,
     web: httpx.Client,
     folder: Path,

@@ -1,7 +1,6 @@
 """A real browser on the page, served by the stand-in."""
 
 import io
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,22 +34,6 @@ ABOUT = {
     "limits": {"max_bytes": 1 << 20, "max_pixels": 64_000_000},
 }
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
-    found = next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-    if found is None:
-        pytest.skip("needs chromium on the PATH (apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        # A container often has no user namespaces and a small /dev/shm.
-        options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        made = driver.chromium.launch(executable_path=found, args=options)
-        yield made
-        made.close()
 
 
 @pytest.fixture
