@@ -11,13 +11,13 @@ from tests.server import Server, running
 from tests.small_model import phantoms
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def given() -> bool:
     """Whether an endpoint was named; its model is then not ours to know."""
     return "PNEUMO_ENDPOINT" in os.environ
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(request: pytest.FixtureRequest, given: bool) -> Iterator[Server]:
     if given:
         name = os.environ.get("PNEUMO_MODEL", "pneumo")
@@ -29,18 +29,18 @@ def server(request: pytest.FixtureRequest, given: bool) -> Iterator[Server]:
             yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def web() -> Iterator[httpx.Client]:
     with httpx.Client(timeout=120) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def channel(server: Server) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(server.rpc) as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return phantoms(tmp_path_factory.mktemp("images"), 4, size=256)

@@ -8,11 +8,11 @@ from components.pusher.executor import AtomicPusherExecutor
 
 
 def push(
-    tmp_path: Path, blessed: bool, infra: bool | None = None
+    tmp_path: Path, blessed: bool, infra: bool | None = None, graph: bytes = b"graph"
 ) -> standard_artifacts.PushedModel:
     saved = tmp_path / "model" / "Format-Serving"
     (saved / "variables").mkdir(parents=True, exist_ok=True)
-    (saved / "saved_model.pb").write_bytes(b"graph")
+    (saved / "saved_model.pb").write_bytes(graph)
     (saved / "variables" / "variables.index").write_bytes(b"index")
     model = standard_artifacts.Model()
     model.uri = str(tmp_path / "model")
@@ -54,8 +54,8 @@ def test_a_blessed_model_appears_whole(tmp_path: Path) -> None:
 
 def test_versions_rise_even_within_a_second(tmp_path: Path) -> None:
     names = [
-        int(push(tmp_path, blessed=True).get_string_custom_property("pushed_version"))
-        for _ in range(3)
+        int(push(tmp_path, blessed=True, graph=graph).get_string_custom_property("pushed_version"))
+        for graph in (b"first", b"second", b"third")
     ]
     assert names == sorted(set(names))
     assert len(list((tmp_path / "serving").iterdir())) == 3
@@ -90,3 +90,14 @@ def test_both_blessings_are_obeyed(blessed: bool, infra: bool, pushes: int, tmp_
     assert pushed.get_int_custom_property("pushed") == pushes
     serving = tmp_path / "serving"
     assert len(list(serving.iterdir()) if serving.exists() else []) == pushes
+
+
+def test_the_newest_version_is_not_pushed_again(tmp_path: Path) -> None:
+    """A push that was killed before it was recorded runs again."""
+    first, again, other, back = (
+        push(tmp_path, blessed=True, graph=graph).get_string_custom_property("pushed_version")
+        for graph in (b"first", b"first", b"other", b"first")
+    )
+    assert first == again
+    assert int(first) < int(other) < int(back)
+    assert {p.name for p in (tmp_path / "serving").iterdir()} == {first, other, back}
