@@ -12,7 +12,7 @@ from tests.contract.test_grpc import apis, asked
 from tests.server import Server, ask
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signature(request: pytest.FixtureRequest, given: bool) -> Any:
     if given:
         pytest.skip("the model of a given endpoint is not here")
