@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Wanted = Literal["auto", "docker", "kubernetes", "endpoint", "savedmodel", "none"]
 Chosen = Literal["docker", "kubernetes", "endpoint", "savedmodel", "none"]
 
-# The newest image of TF Serving whose client library is on PyPI.
+# The newest image of TF Serving whose client library can be had as a package.
 TAG = "2.19.1"
 _HERE = Path(__file__).parent
 
