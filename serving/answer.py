@@ -1,10 +1,39 @@
-"""A row of a model's outputs, from whatever protocol -> the answer about one image."""
+"""The answer about one image, and a row of a model's outputs, from whatever protocol, -> it."""
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from serving.predict import Prediction, in_words
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer about one image.
+
+    Attributes:
+      file: as given.
+      predicted: class name at the model's operating point; empty when there was an error.
+      decision: POSITIVE, NEGATIVE, REFER where the score lies in the band of abstention, or
+        REJECTED where the model could not use the image.
+      score: calibrated probability of the positive classes together.
+      probabilities: class name -> calibrated probability.
+      abstained: whether a person has to look (REFER, REJECTED).
+      status: what the model says of the file, see `serving.guard`; empty where it was not asked.
+      error: why there is no answer, in words; empty otherwise.
+    """
+
+    file: str
+    predicted: str = ""
+    decision: str = ""
+    score: float | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    abstained: bool = False
+    status: str = ""
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without empty parts."""
+        return {key: value for key, value in asdict(self).items() if value not in ("", None, {})}
 
 
 def to_prediction(file: str, row: Mapping[str, Any]) -> Prediction:
@@ -51,3 +80,22 @@ def rejected(file: str, reason: str, status: str = "") -> Prediction:
       status: the model's own; empty where it was not asked.
     """
     return Prediction(file, decision="REJECTED", abstained=True, status=status, error=reason)
+
+
+def in_words(status: str) -> str:
+    """What a status means for the owner of the file; "" for OK."""
+    code, _, detail = status.partition(": ")
+    said = _WORDS.get(code, status)
+    return f"{said} ({detail})" if detail and said else said
+
+
+_WORDS = {
+    "OK": "",
+    "EMPTY": "the file is empty",
+    "NOT_JPEG_OR_PNG": "not a JPEG or PNG file",
+    "TOO_MANY_BYTES": "the file is too large",
+    "TOO_MANY_PIXELS": "the image is too large",
+    "TOO_SMALL": "the image is too small",
+    "TRUNCATED": "the file is truncated",
+    "DAMAGED": "the file is damaged",
+}

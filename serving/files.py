@@ -1,4 +1,4 @@
-"""Which files are asked about: streamed, so that a folder may hold any number."""
+"""Which files are asked about, streamed, so that a folder may hold any number; and their bytes."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from schema.errors import PneumoError
-from serving.dicom import is_dicom
+from serving.dicom import MAX_BYTES as DICOM_LIMIT
+from serving.dicom import is_dicom, to_png
 
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
+
+MAX_BYTES = 32 << 20  # the model's own limit; of a larger file nothing is sent
 
 
 def check_paths(paths: Iterable[Path]) -> None:
@@ -58,6 +61,23 @@ def names_of(lines: BinaryIO) -> Iterator[Path]:
         name = os.fsdecode(line.rstrip(b"\r\n"))
         if name:
             yield Path(name)
+
+
+def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
+    """Bytes of a JPEG or PNG file; a DICOM file is rendered to PNG.
+
+    Raises:
+      OSError: it cannot be read.
+      PneumoError: it is too large, or a DICOM file without a picture to show.
+    """
+    with path.open("rb") as file:
+        head = file.read(132)
+        dicom = is_dicom(head)
+        limit = DICOM_LIMIT if dicom else limit
+        content = head + file.read(limit + 1 - len(head))
+    if len(content) > limit:
+        raise PneumoError(f"TOO_MANY_BYTES: more than {limit >> 20} MiB")
+    return to_png(content) if dicom else content
 
 
 def _hidden_dicom(path: Path) -> bool:

@@ -1,45 +1,16 @@
 """Answers about images from a SavedModel; needs TensorFlow alone, neither TFX nor Keras."""
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from schema.errors import PneumoError
-
-SUFFIXES = (".jpeg", ".jpg", ".png")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer about one image.
-
-    Attributes:
-      file: as given.
-      predicted: class name at the model's operating point; empty when there was an error.
-      decision: POSITIVE, NEGATIVE, REFER where the score lies in the band of abstention, or
-        REJECTED where the model could not use the image.
-      score: calibrated probability of the positive classes together.
-      probabilities: class name -> calibrated probability.
-      abstained: whether a person has to look (REFER, REJECTED).
-      status: what the model says of the file, see `serving.guard`; empty where it was not asked.
-      error: why there is no answer, in words; empty otherwise.
-    """
-
-    file: str
-    predicted: str = ""
-    decision: str = ""
-    score: float | None = None
-    probabilities: dict[str, float] = field(default_factory=dict)
-    abstained: bool = False
-    status: str = ""
-    error: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without empty parts."""
-        return {key: value for key, value in asdict(self).items() if value not in ("", None, {})}
+from serving.answer import Prediction, rejected, to_prediction
+from serving.files import read_file
 
 
 @dataclass(frozen=True)
@@ -87,88 +58,50 @@ def load_model(folder: Path) -> Model:
     return Model(chosen, facts, loaded)
 
 
-def image_files(paths: Iterable[Path]) -> list[Path]:
-    """Expands folders to the images in them, in order of name.
-
-    Raises:
-      PneumoError: a path does not exist, or a folder holds no image.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            if not found:
-                raise PneumoError(f"folder {path} holds no .jpeg, .jpg or .png file")
-            files += found
-        elif path.exists():
-            files.append(path)
-        else:
-            raise PneumoError(f"image {path} does not exist; check the path")
-    return files
-
-
 def predict_files(
-    model: Model, files: Sequence[Path], batch_size: int = 16
+    model: Model, files: Iterable[Path], batch_size: int = 16
 ) -> Iterator[Prediction]:
-    """Answers in the order of the files, a batch at a time.
+    """Answers in the order of the files; holds one batch at a time.
 
     A file that cannot be read, or that the model rejects, is answered with an error of its own; the
     others are answered as if it were not there.
+
+    Args:
+      model: what is asked.
+      files: JPEG, PNG or DICOM.
+      batch_size: files in one call.
     """
-    for start in range(0, len(files), batch_size):
-        chunk = files[start : start + batch_size]
-        readable: list[tuple[Path, bytes]] = []
-        broken: dict[Path, str] = {}
-        for file in chunk:
+    source = iter(files)
+    while batch := list(itertools.islice(source, batch_size)):
+        contents: list[bytes] = []
+        unread: dict[int, str] = {}
+        for i, file in enumerate(batch):
             try:
-                readable.append((file, file.read_bytes()))
+                contents.append(read_file(file))
             except OSError as error:
-                broken[file] = f"cannot be read: {error.strerror}"
-        answers = _answer(model, readable)
-        for file in chunk:
-            yield Prediction(str(file), error=broken[file]) if file in broken else next(answers)
+                unread[i] = f"cannot be read: {error.strerror or error}"
+            except PneumoError as error:
+                unread[i] = str(error)
+        rows = _ask(model, contents)
+        for i, file in enumerate(batch):
+            name = str(file)
+            yield rejected(name, unread[i]) if i in unread else to_prediction(name, next(rows))
 
 
-def in_words(status: str) -> str:
-    """What a status means for the owner of the file; "" for OK."""
-    code, _, detail = status.partition(": ")
-    said = _WORDS.get(code, status)
-    return f"{said} ({detail})" if detail and said else said
-
-
-_WORDS = {
-    "OK": "",
-    "EMPTY": "the file is empty",
-    "NOT_JPEG_OR_PNG": "not a JPEG or PNG file",
-    "TOO_MANY_BYTES": "the file is too large",
-    "TOO_MANY_PIXELS": "the image is too large",
-    "TOO_SMALL": "the image is too small",
-    "TRUNCATED": "the file is truncated",
-    "DAMAGED": "the file is damaged",
-}
-
-
-def _answer(model: Model, images: list[tuple[Path, bytes]]) -> Iterator[Prediction]:
+def _ask(model: Model, contents: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+    """Rows of the signature serving_default, text decoded."""
     import tensorflow as tf
 
-    if not images:
+    if not contents:
         return
-    answer = model.loaded.signatures["serving_default"](
-        image_bytes=tf.constant([content for _, content in images])
-    )
-    names = [name.decode() for name in answer["classes"].numpy()[0]]
-    columns = ("status", "predicted_class", "decision", "score", "probabilities", "abstained")
-    rows = zip(*(answer[column].numpy().tolist() for column in columns), strict=True)
-    for (file, _), row in zip(images, rows, strict=True):
-        status, predicted, decision, score, probabilities, abstained = row
-        error = in_words(status.decode())
-        yield Prediction(
-            str(file),
-            predicted.decode(),
-            decision.decode(),
-            None if error else score,
-            {} if error else dict(zip(names, probabilities, strict=True)),
-            abstained,
-            status.decode(),
-            error,
-        )
+    answer = model.loaded.signatures["serving_default"](image_bytes=tf.constant(contents))
+    columns = {name: _plain(values.numpy().tolist()) for name, values in answer.items()}
+    for row in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, row, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """Nested lists with text in place of bytes."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.decode() if isinstance(value, bytes) else value

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol, cast
 
 from schema.errors import PneumoError
-from serving.predict import Prediction
+from serving.answer import Prediction
 
 _TORN = 1 << 16  # no record is longer
 _FIXED = ("file", "decision", "predicted", "score")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluation.operating_point import decide, predicted_class
+from components.evaluation.operating_point import DECISIONS, decide, predicted_class
 from schema import features as f
 from schema.errors import PneumoError
 from schema.example import decode
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 FILE = "results.parquet"
 ROWS = 1024  # of a row group
-_DECISIONS = {1: "POSITIVE", 0: "NEGATIVE", -1: "REFER"}
 _TEXTS = {
     "file": f.IMAGE_FILENAME,
     "patient": f.PATIENT_ID,
@@ -87,7 +86,7 @@ def row_of(log: Any, facts: Mapping[str, Any], of: Task) -> dict[str, Any]:
         "score": float(score[0]),
         "probabilities": answer["probabilities"].tolist(),
         "predicted_class": "" if rejected else of.classes[int(chosen[0])],
-        "decision": "REJECTED" if rejected else _DECISIONS[called],
+        "decision": "REJECTED" if rejected else DECISIONS[called],
         "status": status,
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from schema.hashing import fingerprint_of_code
+from serving.server.engines import IMAGE
 
 if TYPE_CHECKING:
     from tfx import types
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 Wanted = Literal["auto", "docker", "kubernetes", "endpoint", "savedmodel", "none"]
 Chosen = Literal["docker", "kubernetes", "endpoint", "savedmodel", "none"]
 
-# The newest image of TF Serving whose client library can be had as a package.
-TAG = "2.19.1"
+_, TAG = IMAGE.split(":")
 _HERE = Path(__file__).parent
 
 
@@ -27,7 +27,7 @@ def docker_has_image() -> bool:
 
         client = docker.from_env(timeout=5)
         try:
-            client.images.get(f"tensorflow/serving:{TAG}")
+            client.images.get(IMAGE)
         finally:
             client.close()
     except Exception:  # the package raises its own errors, and those of what lies below it

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.operating_point import decide
+from components.evaluation.operating_point import DECISIONS, decide
 
 VERDICT = "validation.json"
 Columns = Mapping[str, Sequence[Any]]
@@ -104,9 +104,8 @@ def right_decisions(
 ) -> set[str]:
     """Decisions that are right for a score known to within a tolerance."""
     moved = np.array([score - tolerance, score, score + tolerance])
-    words = {1: "POSITIVE", 0: "NEGATIVE", -1: "REFER"}
     found = decide(moved, threshold, (band[0], band[1]) if band is not None else None)
-    return {words[value] for value in found.tolist()}
+    return {DECISIONS[value] for value in found.tolist()}
 
 
 def difference(expected: Expected, probabilities: Sequence[float], score: float) -> float:

@@ -15,6 +15,7 @@ from components.evaluation.metrics import check, ratio
 from components.evaluation.options import OperatingPointOptions
 
 POSITIVE, NEGATIVE, REFER = 1, 0, -1
+DECISIONS = {POSITIVE: "POSITIVE", NEGATIVE: "NEGATIVE", REFER: "REFER"}
 
 
 @dataclass(frozen=True)

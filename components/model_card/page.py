@@ -12,6 +12,7 @@ from components.model_card.limits import limits
 from components.model_card.questions import fill
 from components.report.data import DISCLAIMER, SYNTHETIC
 from components.report.plain import plain
+from components.report.templating import environment
 from schema.files import write_atomically
 
 _SHOWN = ("auc", "accuracy", "sensitivity", "specificity")
@@ -125,25 +126,12 @@ def render(numbers: dict[str, Any]) -> str:
     Args:
       numbers: as `card` gives them.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("components.model_card"),
-                jinja2.PackageLoader("components.report"),  # common.css.j2
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "interval": interval}
+    pages = environment("components.model_card")
+    pages.filters |= {"number": number, "interval": interval}
     sections: dict[str, list[dict[str, Any]]] = {}
     for item in numbers["items"]:
         sections.setdefault(item["section"], []).append(item)
-    return environment.get_template("card.html.j2").render(
+    return pages.get_template("card.html.j2").render(
         card=numbers,
         sections=sections,
         headline=[name for name in _SHOWN if name in numbers["metrics"]],

@@ -8,6 +8,7 @@ from components.monitor.figures import drawn
 from components.monitor.watch import Watched
 from components.report.data import DISCLAIMER
 from components.report.drawing import data_uri
+from components.report.templating import environment
 from schema.files import write_atomically
 
 EXPLAINED = {
@@ -35,25 +36,12 @@ def write_page(watched: Watched, folder: Path) -> tuple[Path, Path]:
 
 def render(watched: Watched) -> str:
     """The page as text."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("components.monitor"),
-                jinja2.PackageLoader("components.report"),  # common.css.j2
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    pages = environment("components.monitor")
     pictures = {
         name: data_uri(content, "png")
         for name, content in drawn(watched.statistics, watched.embeddings).items()
     }
-    return environment.get_template("monitor.html.j2").render(
+    return pages.get_template("monitor.html.j2").render(
         watched=watched,
         numbers=watched.to_dict(),
         pictures=pictures,

@@ -11,15 +11,13 @@ import numpy as np
 import yaml
 
 from components.embedder import store
-from components.evaluation.operating_point import decide
+from components.evaluation.operating_point import DECISIONS, decide
 from components.monitor import asked
 from components.monitor.drift import statistics_of, tfdv
 from components.monitor.options import WORDS
 from components.monitor.seen import Seen, from_rows
 from components.trainer.head import select
 from schema.errors import PneumoError
-
-_CALLED = {1: "POSITIVE", 0: "NEGATIVE", -1: "REFER"}
 
 
 @dataclass
@@ -134,7 +132,7 @@ def _validation(file: Path, facts: dict[str, Any]) -> Any:
     score = pq.read_table(file, columns=["score"])["score"].to_numpy().astype(np.float64)
     band = facts.get("band")
     called = decide(score, facts["threshold"], tuple(band) if band else None)
-    decision = np.array([_CALLED[value] for value in called.tolist()], str)
+    decision = np.array([DECISIONS[value] for value in called.tolist()], str)
     words = {"decision": decision, "status": np.full(len(score), "OK")}
     return statistics_of({"score": score}, {name: words[name] for name in WORDS})
 

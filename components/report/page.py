@@ -11,6 +11,7 @@ from components.report import figures, figures_reliability
 from components.report.data import DISCLAIMER, ReportData
 from components.report.drawing import data_uri, thumbnail
 from components.report.numbers import report_numbers, sides
+from components.report.templating import environment
 from components.report.words import CLASS_HEADLINE, HEADLINE, LEAKS, words
 from schema.files import write_atomically
 
@@ -35,25 +36,15 @@ def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
 
 def render(data: ReportData, numbers: dict[str, Any]) -> str:
     """The page as text."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    environment.filters["count"] = _count
-    environment.filters["score"] = _score
-    environment.filters["interval"] = partial(
-        _interval, resamples=numbers["bootstrap"]["resamples"]
-    )
-    environment.filters["p_value"] = _p_value
+    pages = environment("components.report")
+    pages.filters["number"] = _number
+    pages.filters["count"] = _count
+    pages.filters["score"] = _score
+    pages.filters["interval"] = partial(_interval, resamples=numbers["bootstrap"]["resamples"])
+    pages.filters["p_value"] = _p_value
     of_classes = numbers.get("classes_on_test")
     negative, positive = numbers.get("sides") or ("negative", "positive")
-    return environment.get_template("report.html.j2").render(
+    return pages.get_template("report.html.j2").render(
         numbers=numbers,
         words=words(negative, positive, of_classes["pair"] if of_classes else None),
         leaks=LEAKS,

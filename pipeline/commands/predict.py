@@ -16,8 +16,8 @@ from schema.errors import PneumoError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from serving.answer import Prediction
     from serving.client import Client
-    from serving.predict import Prediction
     from serving.results import ResultFile
 
 NOTICE = "Research software, not a medical device."
@@ -156,9 +156,9 @@ class _Local:
         self.classes: list[str] = self._model.facts.get("classes", [])
 
     def answers(self, files: Iterable[Path]) -> "Iterator[Prediction]":
-        from serving.local import predict_stream
+        from serving.predict import predict_files
 
-        return predict_stream(self._model, files, self._batch_size)
+        return predict_files(self._model, files, self._batch_size)
 
 
 _Source = _Server | _Local

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.report.drawing import data_uri, thumbnail
+from components.report.templating import environment
 from pipeline.compare import figures
 from pipeline.compare.numbers import SHOWN, compare_numbers
 from pipeline.compare.questions import questions
@@ -99,21 +100,8 @@ def render(
       pictures: as `drawn` gives them.
       thumbnails: id -> data URI.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("pipeline.compare"),
-                jinja2.PackageLoader("components.report"),  # common.css.j2
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    pages = environment("pipeline.compare")
+    pages.filters |= {
         "number": number,
         "estimate": estimate,
         "ends": ends,
@@ -121,7 +109,7 @@ def render(
         "duration": duration,
         "signed": signed,
     }
-    return environment.get_template("compare.html.j2").render(
+    return pages.get_template("compare.html.j2").render(
         numbers=numbers, pictures=pictures, thumbnails=thumbnails, shown=SHOWN, words=WORDS
     )
 

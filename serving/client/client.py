@@ -12,13 +12,12 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from schema.errors import PneumoError
-from serving.answer import rejected, to_prediction
+from serving.answer import Prediction, rejected, to_prediction
 from serving.client.errors import OF_CONTENT, ClientError
 from serving.client.grpc_ import Grpc
 from serving.client.images import Image
 from serving.client.rest import Rest
 from serving.client.retry import Retry, call
-from serving.predict import Prediction
 
 _FIRST = Retry(patience=3.0)  # for questions at the start: a wrong address is told soon
 _GRPC_PORT = 8500

@@ -11,6 +11,7 @@ from serving.server.options import Options
 ENGINES = ("auto", "tensorflow_model_server", "container", "ray")
 BINARY = "tensorflow_model_server"
 CONTAINERS = ("docker", "podman")
+# The newest whose client library can be had as a package.
 IMAGE = "tensorflow/serving:2.19.1"
 DEPLOY = Path(__file__).parents[1] / "deploy"
 

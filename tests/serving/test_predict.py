@@ -5,11 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from schema.errors import PneumoError
+from serving.answer import in_words
+from serving.files import stream_files
 from serving.guard import STATUSES
-from serving.predict import image_files, in_words, load_model, newest_version, predict_files
+from serving.predict import load_model, newest_version, predict_files
 from tests.serving.conftest import Exported
 
 
@@ -23,7 +27,7 @@ def folder(exported: Exported, tmp_path: Path) -> Path:
 
 def test_answers_in_order_whatever_the_batch(exported: Exported, folder: Path) -> None:
     model = load_model(exported.folder)
-    files = image_files([folder])
+    files = list(stream_files([folder]))
     one = list(predict_files(model, files, 1))
     many = list(predict_files(model, files, 7))
     assert [p.file for p in one] == [str(file) for file in files] == [p.file for p in many]
@@ -46,7 +50,7 @@ def test_a_broken_file_fails_alone(
 ) -> None:
     bad = folder / "05a.jpeg"
     bad.write_bytes(exported.contents[0][:200] if content is None else content)
-    answers = list(predict_files(load_model(exported.folder), image_files([folder]), 8))
+    answers = list(predict_files(load_model(exported.folder), list(stream_files([folder])), 8))
     failed = [answer for answer in answers if answer.error]
     assert [answer.file for answer in failed] == [str(bad)]
     assert says in failed[0].error
@@ -67,7 +71,7 @@ def test_a_batch_is_asked_once(exported: Exported, folder: Path) -> None:
         return serve(image_bytes=image_bytes)
 
     counted = SimpleNamespace(signatures={"serving_default": counting})
-    files = image_files([folder])
+    files = list(stream_files([folder]))
     answers = list(predict_files(replace(model, loaded=counted), files, 10))
     assert len(answers) == len(files)
     assert sum(calls) == len(files)
@@ -114,7 +118,9 @@ def test_a_model_of_the_old_signature_is_one_line(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_fails_alone(exported: Exported, folder: Path) -> None:
-    answers = list(predict_files(load_model(exported.folder), [folder, *image_files([folder])]))
+    answers = list(
+        predict_files(load_model(exported.folder), [folder, *list(stream_files([folder]))])
+    )
     assert "cannot be read" in answers[0].error
     assert not any(answer.error for answer in answers[1:])
 
@@ -135,20 +141,40 @@ def test_no_model_is_one_line(tmp_path: Path, name: str) -> None:
         load_model(tmp_path / name)
 
 
-def test_missing_images_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(PneumoError, match="does not exist"):
-        image_files([tmp_path / "x.png"])
-    with pytest.raises(PneumoError, match="holds no"):
-        image_files([tmp_path])
-
-
 def test_prediction_does_not_import_tfx(exported: Exported, folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from serving.predict import *;"
+        "from serving.files import stream_files;"
         f"m = load_model(Path({str(exported.folder)!r}));"
-        f"list(predict_files(m, image_files([Path({str(folder)!r})])));"
+        f"list(predict_files(m, stream_files([Path({str(folder)!r})])));"
         "print(sorted({n.split('.')[0] for n in sys.modules} &"
         " {'tfx', 'tfx_bsl', 'apache_beam', 'tensorflow_transform', 'ml_metadata'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_files_of_all_kinds_in_order(small_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pydicom", reason="needs the extra `dicom`")
+    from tests.serving.test_dicom import dicom
+
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 80), np.uint8)
+    pixels[0, :2] = 0, 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (tmp_path / "b.dcm").write_bytes(dicom(pixels, bits=8))
+    (tmp_path / "c.dcm").write_bytes(
+        dicom(255 - pixels, bits=8, PhotometricInterpretation="MONOCHROME1")
+    )
+    (tmp_path / "d.dcm").write_bytes(dicom(pixels, bits=8, NumberOfFrames=9))
+    (tmp_path / "e.png").write_bytes(b"")
+    files = [*sorted(tmp_path.iterdir()), tmp_path / "gone.png"]
+    answers = list(predict_files(load_model(small_model), iter(files), 2))
+    assert [answer.file for answer in answers] == list(map(str, files))
+    png, by_dicom, negative, frames, empty, gone = answers
+    # The same pixels, whatever they were wrapped in.
+    assert by_dicom.probabilities == pytest.approx(png.probabilities, abs=1e-6)
+    assert negative.probabilities == pytest.approx(png.probabilities, abs=1e-6)
+    assert "9 frames" in frames.error
+    assert empty.status == "EMPTY"
+    assert "cannot be read" in gone.error
+    assert all(one.decision == "REJECTED" and one.abstained for one in (frames, empty, gone))

@@ -7,8 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schema.errors import PneumoError
-from serving.answer import rejected
-from serving.predict import Prediction
+from serving.answer import Prediction, rejected
 from serving.results import Format, ResultFile, form_of, urgency
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
