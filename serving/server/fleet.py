@@ -217,6 +217,8 @@ def _environment(threads: int) -> dict[str, str]:
     """Settings that Ray reads from the environment; its processes inherit them."""
     return {
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Else Ray's processes write their titles over the mark by which `afterwards` finds them.
+        "SPT_NOENV": "1",
         # Ray's word for "this machine alone": every address is then 127.0.0.1.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from schema.errors import PneumoError
-from serving.server.afterwards import MARK
+from serving.server.afterwards import MARK, left
 from tests.end_to_end.conftest import pneumo
 from tests.server import Server, ask, running, wait_for
 from tests.small_model import phantoms
@@ -151,6 +151,8 @@ def test_the_end_waits_for_requests_and_a_sudden_death_leaves_nothing(
         assert len(processes) > 4
         folder = next(value for process in processes[1:] if (value := process.environ().get(MARK)))
         assert Path(folder).is_dir()
+        rays = {process.pid for process in processes if "python" not in process.name()}
+        assert rays <= set(left(folder))
         processes[0].kill()
         processes[0].wait()
         _, alive = psutil.wait_procs(processes, timeout=15)
