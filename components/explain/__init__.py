@@ -1,0 +1,1 @@
+"""Where a network sees what it answers: heat maps, and boxes around their hot places."""
