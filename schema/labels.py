@@ -11,8 +11,9 @@ NORMAL: Final = "normal"
 BACTERIA: Final = "bacteria"
 VIRUS: Final = "virus"
 UNKNOWN: Final = "unknown"  # pneumonia whose pathogen the source does not tell
+OTHER: Final = "other"  # abnormal, but no pneumonia
 
-PATHOGENS: Final = (NORMAL, BACTERIA, VIRUS, UNKNOWN)
+PATHOGENS: Final = (NORMAL, BACTERIA, VIRUS, UNKNOWN, OTHER)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Task:
 BINARY: Final = Task(
     name="binary",
     classes=("NORMAL", "PNEUMONIA"),
-    compatible={NORMAL: (0,), BACTERIA: (1,), VIRUS: (1,), UNKNOWN: (1,)},
+    compatible={NORMAL: (0,), OTHER: (0,), BACTERIA: (1,), VIRUS: (1,), UNKNOWN: (1,)},
     positive=(1,),
 )
 _THREE: Final = ("NORMAL", "BACTERIA", "VIRUS")

@@ -23,7 +23,9 @@ def test_every_shipped_task_is_sound(name: str) -> None:
     [
         ("binary", "normal", 0, 0),
         ("binary", "unknown", 1, 1),
+        ("binary", "other", 0, 0),
         ("three_class", "virus", 2, 1),
+        ("three_class", "other", -1, -1),
         ("three_class", "unknown", -1, 1),
         ("two_stage", "unknown", -1, 1),
         ("bacteria_virus", "bacteria", 1, 1),
@@ -41,8 +43,8 @@ def test_labels(name: str, pathogen: str, label: int, positive: int) -> None:
 
 def test_a_custom_task_may_leave_out_and_join() -> None:
     of = custom_task({"REST": ["normal", "virus"], "BACTERIA": ["bacteria"]}, ["BACTERIA"])
-    assert [of.label(name) for name in PATHOGENS] == [0, 1, 0, -1]
-    assert [of.is_positive(name) for name in PATHOGENS] == [0, 1, 0, -1]
+    assert [of.label(name) for name in PATHOGENS] == [0, 1, 0, -1, -1]
+    assert [of.is_positive(name) for name in PATHOGENS] == [0, 1, 0, -1, -1]
 
 
 def test_a_pathogen_of_two_classes_is_a_partial_label() -> None:
