@@ -48,6 +48,8 @@ EXTRAS_REQUIRE = {
         "pylibjpeg>=2,<3",
         "pylibjpeg-libjpeg>=2,<3",
         "pylibjpeg-openjpeg>=2,<3",
+        "pylibjpeg-rle>=2,<3",
+        "pyjpegls>=1.5,<2",
     ],
     # `pneumo download`.
     "kaggle": ["kagglehub>=1,<2"],
@@ -64,6 +66,8 @@ EXTRAS_REQUIRE = {
         "filelock>=3.12",
         "playwright>=1.50,<2",
         "pydicom>=3,<4",
+        "highdicom>=0.25,<1",
+        "python-gdcm>=3.2,<4",  # writes the JPEG files that the tests read
         # Manifests are held against the schemas of Kubernetes and of Compose.
         "kubernetes-validate>=1.31,<2",
         "check-jsonschema>=0.30,<1",

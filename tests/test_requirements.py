@@ -47,7 +47,8 @@ def ranges(monkeypatch: pytest.MonkeyPatch) -> list[Requirement]:
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
     extras = captured["extras_require"]
-    wanted = [*captured["install_requires"], *extras["dev"], *extras["kaggle"]]
+    names = ("dev", "dicom", "kaggle", "serving")
+    wanted = [*captured["install_requires"], *(text for name in names for text in extras[name])]
     return [Requirement(text) for text in wanted]
 
 
