@@ -1,0 +1,73 @@
+"""The metric of the RSNA Pneumonia Detection Challenge (Kaggle 2018, page "Evaluation").
+
+For an image, the mean over the overlaps .40, .45, ... .75 of TP / (TP + FP + FN). Boxes are checked
+in the order of their confidence; each true box can be hit once. The page calls a box a hit where
+its intersection over union with a true box "is greater than" the asked one: strictly, so an overlap
+of exactly .50 is none at .50 (the script that most entrants scored themselves with has "at least";
+it differs only there). Where a box overlaps several true boxes enough, the page does not say which
+it takes; here it is the one that it overlaps most.
+
+An image without a true box and with any prediction scores 0. One without both is left out.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.evaluation.boxes.matching import Boxes, match, pad
+
+OVERLAPS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
+
+
+def scores_of_prefixes(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """What an image would score with only its j best boxes, for every j.
+
+    Args:
+      hits: bool [n, T, M] of `matching.match`.
+      true: int [n], true boxes.
+
+    Returns:
+      float64 [n, M + 1]; column j is of j boxes. NaN where there is neither a true box nor one of
+      the j. Columns beyond the boxes that an image has mean nothing.
+    """
+    n, _, most = hits.shape
+    tp = np.zeros((n, hits.shape[1], most + 1))
+    np.cumsum(hits, axis=2, out=tp[:, :, 1:])
+    either = np.arange(most + 1)[None, None, :] + np.asarray(true)[:, None, None] - tp
+    shares = np.divide(tp, either, out=np.full_like(tp, np.nan), where=either > 0)
+    return np.asarray(shares.mean(axis=1))
+
+
+def challenge_scores(
+    truth: Boxes, boxes: Boxes, scores: Boxes, overlaps: Sequence[float] = OVERLAPS
+) -> np.ndarray:
+    """The score of each image.
+
+    Args:
+      truth: for each image the true boxes [k, 4].
+      boxes: for each image the predicted boxes [m, 4], in any order.
+      scores: for each image their scores [m]; equal ones count in the order given.
+      overlaps: values of intersection over union to take the mean of.
+
+    Returns:
+      float64 [n], 0 to 1; NaN for an image that is left out.
+
+    Raises:
+      ValueError: lengths differ, or a box or score is not a number.
+    """
+    if not len(truth) == len(boxes) == len(scores):
+        raise ValueError(
+            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
+        )
+    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
+    prefixes = scores_of_prefixes(match(true, predicted, overlaps), true.count)
+    return np.asarray(prefixes[np.arange(len(prefixes)), predicted.count])
+
+
+def challenge_score(
+    truth: Boxes, boxes: Boxes, scores: Boxes, overlaps: Sequence[float] = OVERLAPS
+) -> float | None:
+    """The mean of `challenge_scores` over the images that count; None where none does."""
+    found = challenge_scores(truth, boxes, scores, overlaps)
+    counted = found[np.isfinite(found)]
+    return float(counted.mean()) if len(counted) else None

@@ -1,0 +1,162 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.evaluation.boxes.challenge import challenge_score
+from components.evaluation.boxes.choice import SHRINKS, Choice, choose, combined
+from components.evaluation.boxes.iou import resize
+
+A = np.array([[0.2, 0.2, 0.6, 0.6]])
+FAR = np.array([[0.8, 0.8, 0.9, 0.9]])
+NONE = np.zeros((0, 4))
+
+
+def scored(choice, truth, boxes, scores, image_score):
+    """The metric with a choice applied by hand."""
+    kept, kept_scores = [], []
+    for one, heat, image in zip(boxes, scores, image_score, strict=True):
+        value = combined(choice.combine, np.asarray(heat), image)
+        keep = value >= choice.threshold
+        kept.append(resize(np.asarray(one).reshape(-1, 4)[keep], choice.shrink))
+        kept_scores.append(value[keep])
+    return challenge_score(truth, kept, kept_scores)
+
+
+def many(n, seed, most=5):
+    """Images half of which have an opacity; found boxes are near, alarms are anywhere."""
+    rng = np.random.default_rng(seed)
+    truth, boxes, scores, image_score = [], [], [], []
+    for i in range(n):
+        positive = i % 2
+        corner = rng.uniform(0, 0.6, (rng.integers(1, 3) if positive else 0, 2))
+        true = np.concatenate([corner, corner + rng.uniform(0.15, 0.35, corner.shape)], axis=1)
+        found = resize(true + rng.normal(0, 0.01, true.shape), 1.2)
+        alarm = rng.uniform(0, 0.7, (rng.integers(0, most - 1), 2))
+        alarms = np.concatenate([alarm, alarm + 0.2], axis=1)
+        truth.append(true)
+        boxes.append(np.concatenate([found, alarms]))
+        scores.append(np.concatenate([rng.beta(5, 2, len(found)), rng.beta(2, 4, len(alarms))]))
+        image_score.append(rng.beta(5, 2) if positive else rng.beta(2, 5))
+    return truth, boxes, scores, np.array(image_score)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_score_told_is_the_metric_with_the_choice(seed):
+    given_rows = many(60, seed)
+    choice = choose(*given_rows)
+    assert choice.score == pytest.approx(scored(choice, *given_rows))
+    assert choice.note == ""
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_grid_point_is_better_by_more_than_the_plateau(seed):
+    given_rows = many(40, seed)
+    choice = choose(*given_rows, plateau=0.002)
+    for combine in ("heat", "product", "geometric"):
+        for shrink in SHRINKS[::4]:
+            for threshold in np.linspace(0, 1, 21):
+                other = Choice(float(threshold), shrink, combine, None)
+                # Once for the threshold and once for the shrink factor.
+                assert scored(other, *given_rows) <= choice.score + 0.004
+
+
+def test_boxes_that_are_too_large_are_shrunk():
+    truth, boxes, scores, image_score = many(300, 1)
+    choice = choose(truth, boxes, scores, image_score)
+    assert choice.shrink == pytest.approx(1 / 1.2, abs=0.05)
+
+
+def test_a_quiet_image_loses_its_boxes():
+    # The same heat on ill and healthy images: only the image's probability tells them apart.
+    truth, boxes = [A, NONE] * 10, [A, A] * 10
+    choice = choose(truth, boxes, [np.array([0.8])] * 20, np.array([0.9, 0.1] * 10))
+    assert choice.combine == "product"
+    assert choice.score == pytest.approx(1)
+    assert 0.08 < choice.threshold < 0.72
+
+
+def test_where_heat_does_as_well_it_stays_alone():
+    truth, boxes = [A, NONE] * 5, [A, A] * 5
+    choice = choose(truth, boxes, [np.array([0.8]), np.array([0.2])] * 5, np.full(10, 0.5))
+    assert (choice.combine, choice.score) == ("heat", 1)
+    assert choice.threshold == pytest.approx(0.5)  # the middle between .8 and .2
+
+
+def test_shrink_is_the_middle_of_what_is_as_good():
+    choice = choose([A], [A], [np.array([0.9])], np.array([0.9]), shrinks=(0.9, 0.95, 1, 1.05, 1.1))
+    assert (choice.shrink, choice.score) == (1, 1)  # overlap is above .75 with all of them
+
+
+def test_geometric_orders_as_product():
+    given_rows = many(60, 3)
+    one = choose(*given_rows, combines=("product",), plateau=0)
+    two = choose(*given_rows, combines=("geometric",), plateau=0)
+    assert one.score == pytest.approx(two.score)
+    assert one.shrink == two.shrink
+
+
+@pytest.mark.parametrize(
+    ("given_rows", "score", "note"),
+    [
+        (([], [], [], np.zeros(0)), None, "no true box"),
+        (([NONE], [NONE], [[]], np.zeros(1)), None, "no true box"),
+        (([NONE], [A], [[0.9]], np.zeros(1)), None, "no true box"),
+        (([A], [NONE], [[]], np.ones(1)), 0.0, "no predicted box hits"),
+        (([A], [FAR], [[0.9]], np.ones(1)), 0.0, "no predicted box hits"),
+    ],
+    ids=["nothing", "no boxes", "no truth", "no prediction", "no hit"],
+)
+def test_where_nothing_can_be_chosen_it_says_so(given_rows, score, note):
+    choice = choose(*given_rows)
+    assert dataclasses.astuple(choice)[:4] == (0.5, 1.0, "heat", score)
+    assert note in choice.note
+
+
+def test_tied_scores_come_and_go_together():
+    # At .5 the hit and the alarm are kept or left together; no threshold lies between them.
+    choice = choose([A, NONE], [A, A], [[0.5], [0.5]], np.ones(2))
+    assert choice.score == pytest.approx(0.5)
+    assert choice.threshold <= 0.5
+
+
+def test_an_image_whose_probability_is_zero():
+    choice = choose([A, NONE], [A, A], [[0.9], [0.9]], np.array([1.0, 0.0]))
+    assert choice.score == 1
+    assert choice.threshold > 0
+
+
+@pytest.mark.parametrize(
+    ("given_rows", "line"),
+    [
+        (([A], [A], [[np.nan]], np.ones(1)), "image 0: the score nan"),
+        (([A], [A], [[0.5]], np.array([np.nan])), "image 0: the score nan"),
+        (([A], [A], [[0.5]], np.ones(2)), "do not belong together"),
+        (([A], [A * np.nan], [[0.5]], np.ones(1)), "not made of numbers"),
+    ],
+)
+def test_what_is_no_number_is_refused(given_rows, line):
+    with pytest.raises(ValueError, match=line):
+        choose(*given_rows)
+
+
+def test_something_to_try_is_needed():
+    with pytest.raises(ValueError, match="at least one shrink"):
+        choose([A], [A], [[0.5]], np.ones(1), shrinks=())
+
+
+def test_an_unknown_way_to_combine_is_refused():
+    with pytest.raises(ValueError, match="unknown way 'sum'"):
+        combined("sum", np.ones(1), np.ones(1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.floats(0, 0.05))
+def test_told_score_and_bounds_hold_for_any_images(seed, n, plateau):
+    given_rows = many(n, seed)
+    choice = choose(*given_rows, shrinks=(0.8, 0.9, 1.0), plateau=plateau)
+    assert choice.shrink in (0.8, 0.9, 1.0)
+    if choice.score is not None and not choice.note:
+        assert choice.score == pytest.approx(scored(choice, *given_rows))
