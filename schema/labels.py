@@ -31,6 +31,8 @@ class Task:
         that has an operating point.
       two_stage: the network asks "positive or not" and then "which of the positive classes", and
         multiplies; otherwise one softmax over all classes.
+      located: a record's class comes from its boxes and not from its pathogen: the first positive
+        class where it has one, otherwise the first that is not. The model says where, too.
     """
 
     name: str
@@ -38,21 +40,41 @@ class Task:
     compatible: dict[str, tuple[int, ...]]
     positive: tuple[int, ...]
     two_stage: bool = False
+    located: bool = False
 
     @property
     def negative(self) -> tuple[int, ...]:
         """Indices of the classes that are not positive."""
         return tuple(i for i in range(len(self.classes)) if i not in self.positive)
 
-    def label(self, pathogen: str) -> int:
-        """Index of the one class of a pathogen; -1 where there is none or more than one."""
-        found = self.compatible.get(pathogen, ())
+    def places(self, pathogen: str, boxes: int) -> tuple[int, ...]:
+        """Indices of the classes that a record may belong to.
+
+        Args:
+          pathogen: of `PATHOGENS`.
+          boxes: how many opacities are marked in the record; only a located task looks at it.
+        """
+        if self.located:
+            return (self.positive if boxes > 0 else self.negative)[:1]
+        return self.compatible.get(pathogen, ())
+
+    def class_of(self, pathogen: str, boxes: int) -> int:
+        """Index of the one class of a record; -1 where there is none or more than one."""
+        found = self.places(pathogen, boxes)
         return found[0] if len(found) == 1 else -1
 
-    def is_positive(self, pathogen: str) -> int:
-        """1 or 0 where every compatible class agrees, otherwise -1."""
-        found = {int(i in self.positive) for i in self.compatible.get(pathogen, ())}
+    def side(self, pathogen: str, boxes: int) -> int:
+        """1 or 0 where every class that a record may belong to agrees, otherwise -1."""
+        found = {int(i in self.positive) for i in self.places(pathogen, boxes)}
         return found.pop() if len(found) == 1 else -1
+
+    def label(self, pathogen: str) -> int:
+        """`class_of` of a pathogen where records carry no boxes."""
+        return self.class_of(pathogen, 0) if not self.located else -1
+
+    def is_positive(self, pathogen: str) -> int:
+        """`side` of a pathogen where records carry no boxes."""
+        return self.side(pathogen, 0) if not self.located else -1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` reads them back."""
@@ -67,6 +89,7 @@ class Task:
             compatible={key: tuple(of) for key, of in values["compatible"].items()},
             positive=tuple(values["positive"]),
             two_stage=bool(values["two_stage"]),
+            located=bool(values.get("located", False)),  # models of before know no boxes
         )
 
 
@@ -87,7 +110,16 @@ BACTERIA_VIRUS: Final = Task(
     positive=(1,),
 )
 
-TASKS: Final = {task.name: task for task in (BINARY, THREE_CLASS, TWO_STAGE, BACTERIA_VIRUS)}
+LOCATE: Final = Task(
+    name="locate",
+    classes=("NO OPACITY", "OPACITY"),
+    compatible={},
+    positive=(1,),
+    located=True,
+)
+
+_SHIPPED: Final = (BINARY, THREE_CLASS, TWO_STAGE, BACTERIA_VIRUS, LOCATE)
+TASKS: Final = {task.name: task for task in _SHIPPED}
 CUSTOM: Final = "custom"
 
 

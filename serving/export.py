@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.transform.boxes import fit_boxes, unfit_boxes
 from schema import features as f
 from schema.labels import Task
-from serving.guard import OK, Limits, fit_of, read_images
+from serving.guard import OK, Images, Limits, fit_of, read_images
 from serving.warmup import write_warmup
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
     import tensorflow_transform as tft
+
+    from components.explain.types import Explained
 
 ABOUT = "assets.extra/pneumo.json"
 POSITIVE, NEGATIVE, REFER, REJECTED = "POSITIVE", "NEGATIVE", "REFER", "REJECTED"
@@ -54,6 +57,7 @@ def export(
     decision: Decision,
     about: dict[str, Any],
     limits: Limits = Limits(),  # noqa: B008  frozen
+    explain: "Callable[[tf.Tensor], Explained] | None" = None,
 ) -> None:
     """Writes the SavedModel, facts about it and warm-up requests.
 
@@ -64,10 +68,18 @@ def export(
         `abstained` bool [n] (of the latter two), `predicted_class` string [n], `classes` string
         [n, classes], `status` string [n] (see `guard.read_images`). A rejected image has -1 for
         every number and "" for its class; it changes no bit of its neighbours' answers.
+      explain (with `explain`): `image_bytes` string [n] -> all that serving_default gives,
+        `heatmap` float32 [n, h, w], 0..1, cells of equal size that cover the displayed image,
+        `boxes` float32 [n, K, 4] (ymin, xmin, ymax, xmax in pixels of the displayed image, best
+        first, zeros after the last), `box_scores` float32 [n, K] (-1 after the last),
+        `image_height` and `image_width` int64 [n], of the displayed image. A rejected image has 0
+        everywhere and -1 for scores. "Displayed": the EXIF orientation is applied.
+        For a task that locates, serving_default has these `boxes` and `box_scores` too.
       embed: `image_bytes` string [n] -> `embedding` float32 [n, d], the pooled features of the
         trunk (zeros for a rejected image), `status` string [n].
       examples: serialized records, string [n] -> `probabilities`, `score`, `raw` (before
-        temperature), `members` float32 [n, members * classes]. For TFMA and Scorer.
+        temperature), `members` float32 [n, members * classes]. For TFMA and Scorer. For a task that
+        locates also `boxes` float32 [n, K * 4], in parts of the displayed image, and `box_scores`.
       labels: serialized records, string [n] -> `label` int64 [n] (1: positive), `example_weight`
         float32 [n] (0: no place in the task). For TFMA.
       transform_features: serialized records, string [n] -> everything that Transform makes.
@@ -84,21 +96,24 @@ def export(
       decision: what validation fixed.
       about: facts about the model, stored beside it as JSON.
       limits: what one image of a client may cost.
+      explain: float32 [n, size, size, 1] in 0..255 -> heat and boxes in the model's square.
 
     Raises:
-      ValueError: Transform's graph and this code read different pixels.
+      ValueError: a task that locates without `explain`; Transform's graph and this code read different pixels.
     """
     import tensorflow as tf
 
+    if of.located and explain is None:
+        raise ValueError(f"task {of.name!r} locates, and there is nothing that does")
     layer = transform.transform_features_layer()
     fit = fit_of(layer, size)
 
-    def guarded(contents: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+    def guarded(contents: "tf.Tensor") -> Images:
         return read_images(contents, size, fit, limits)
 
     module = _module(
         network, features, variables, layer, transform.raw_feature_spec(), of, pixels_of, guarded,
-        decision,
+        decision, explain, fit,
     )  # fmt: skip
     strings = tf.TensorSpec([None], tf.string)
     images = tf.TensorSpec([None], tf.string, name="image_bytes")
@@ -107,6 +122,7 @@ def export(
         folder,
         signatures={
             "serving_default": module.serve.get_concrete_function(images),
+            **({"explain": module.explain.get_concrete_function(images)} if explain else {}),
             "embed": module.embed.get_concrete_function(images),
             "examples": module.score_examples.get_concrete_function(strings),
             "labels": module.label_examples.get_concrete_function(strings),
@@ -129,7 +145,7 @@ def export(
         **about,
     }
     extra.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    write_warmup(Path(folder))
+    write_warmup(Path(folder), others=("embed", "explain") if explain else ("embed",))
 
 
 def _module(
@@ -140,8 +156,10 @@ def _module(
     raw_spec: dict[str, Any],
     of: Task,
     pixels_of: "Callable[[tf.Tensor], tf.Tensor]",
-    guarded: "Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]",
+    guarded: "Callable[[tf.Tensor], Images]",
     decision: Decision,
+    explained: "Callable[[tf.Tensor], Explained] | None",
+    fit: str,
 ) -> Any:
     import tensorflow as tf
 
@@ -162,10 +180,39 @@ def _module(
             return tf.nn.softmax(network(tf.cast(pixels, tf.float32)))
 
         @tf.function(autograph=False)
+        def _explained(self, pixels: "tf.Tensor") -> "tuple[tf.Tensor, Explained]":
+            """Members' probabilities, heat and boxes, of one pass through the network."""
+            assert explained is not None
+            found = explained(tf.cast(pixels, tf.float32))
+            if found.logits is None:
+                return self._members(pixels), found
+            return tf.nn.softmax(found.logits), found._replace(logits=None)
+
+        @tf.function(autograph=False)
         def serve(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-            pixels, status = guarded(image_bytes)
-            good = tf.equal(status, OK)
-            probabilities, score = _answer(self._members(pixels), of, decision)
+            images = guarded(image_bytes)
+            if not of.located:
+                return self._told(images, self._members(images.pixels))
+            members, found = self._explained(images.pixels)
+            return self._told(images, members) | _boxes_in_pixels(found, images, fit)
+
+        @tf.function(autograph=False)
+        def explain(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+            images = guarded(image_bytes)
+            members, found = self._explained(images.pixels)
+            good = tf.equal(images.status, OK)[:, tf.newaxis, tf.newaxis]
+            heat = displayed_heat(found.heat, images.sides, fit, images.pixels.shape[1])
+            return {
+                **self._told(images, members),
+                **_boxes_in_pixels(found, images, fit),
+                "heatmap": tf.where(good, heat, 0.0),
+                "image_height": images.sides[:, 0],
+                "image_width": images.sides[:, 1],
+            }
+
+        def _told(self, images: Images, members: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+            good = tf.equal(images.status, OK)
+            probabilities, score = calibrated(members, of, decision)
             named = tf.gather(self.classes, _class(probabilities, score, of, decision.threshold))
             called = tf.where(good, _decide(score, decision), REJECTED)
             return {
@@ -175,26 +222,36 @@ def _module(
                 "abstained": tf.equal(called, REFER) | tf.equal(called, REJECTED),
                 "predicted_class": tf.where(good, named, ""),
                 "classes": tf.tile(self.classes[tf.newaxis], [tf.shape(score)[0], 1]),
-                "status": status,
+                "status": images.status,
             }
 
         @tf.function(autograph=False)
         def embed(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-            pixels, status = guarded(image_bytes)
-            embedding = features(tf.cast(pixels, tf.float32))
-            good = tf.equal(status, OK)[:, tf.newaxis]
-            return {"embedding": tf.where(good, embedding, 0.0), "status": status}
+            images = guarded(image_bytes)
+            embedding = features(tf.cast(images.pixels, tf.float32))
+            good = tf.equal(images.status, OK)[:, tf.newaxis]
+            return {"embedding": tf.where(good, embedding, 0.0), "status": images.status}
 
         @tf.function(autograph=False)
         def score_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+            wanted = (f.IMAGE_ENCODED, *((f.IMAGE_HEIGHT, f.IMAGE_WIDTH) if of.located else ()))
+            kinds = (tf.string, tf.int64, tf.int64)
             parsed = tf.io.parse_example(
-                examples, {f.IMAGE_ENCODED: tf.io.FixedLenFeature([], tf.string)}
+                examples,
+                {n: tf.io.FixedLenFeature([], k) for n, k in zip(wanted, kinds, strict=False)},
             )
             encoded = parsed[f.IMAGE_ENCODED][:, tf.newaxis]
-            members = self._members(
-                pixels_of(self.transform({f.IMAGE_ENCODED: encoded})[f.IMAGE_PNG])
-            )
-            probabilities, score = _answer(members, of, decision)
+            pixels = pixels_of(self.transform({f.IMAGE_ENCODED: encoded})[f.IMAGE_PNG])
+            located: dict[str, tf.Tensor] = {}
+            if of.located:
+                members, found = self._explained(pixels)
+                height, width = parsed[f.IMAGE_HEIGHT], parsed[f.IMAGE_WIDTH]
+                boxes = _displayed(found, height, width, fit, pixels.shape[1])
+                flat = tf.reshape(boxes, [-1, 4 * boxes.shape[1]])
+                located = {"boxes": flat, "box_scores": found.box_scores}
+            else:
+                members = self._members(pixels)
+            probabilities, score = calibrated(members, of, decision)
             return {
                 "probabilities": probabilities,
                 "score": score,
@@ -202,14 +259,12 @@ def _module(
                 "members": tf.reshape(
                     members, [tf.shape(members)[0], members.shape[1] * members.shape[2]]
                 ),
+                **located,
             }
 
         @tf.function(autograph=False)
         def label_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-            parsed = tf.io.parse_example(
-                examples, {f.PATHOGEN: tf.io.FixedLenFeature([], tf.string)}
-            )
-            positive = _positive(parsed[f.PATHOGEN], of)
+            positive = _positive(examples, of)
             return {
                 f.LABEL: tf.maximum(positive, 0),
                 f.WEIGHT: tf.cast(positive >= 0, tf.float32),
@@ -217,12 +272,79 @@ def _module(
 
         @tf.function(autograph=False)
         def transform_examples(self, examples: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-            return self.transform(tf.io.parse_example(examples, raw_spec))
+            made = self.transform(tf.io.parse_example(examples, raw_spec))
+            # The edges of boxes, as many as the image with the most has; -1 after the last.
+            return {
+                name: tf.sparse.to_dense(value, -1.0)
+                if isinstance(value, tf.SparseTensor)
+                else value
+                for name, value in made.items()
+            }
 
     return Radiograph()
 
 
-def _answer(members: "tf.Tensor", of: Task, decision: Decision) -> tuple["tf.Tensor", "tf.Tensor"]:
+def _displayed(
+    found: "Explained", height: "tf.Tensor", width: "tf.Tensor", fit: str, size: int
+) -> "tf.Tensor":
+    """Boxes of the model's square -> in parts of the displayed image, 0 where there is none."""
+    import tensorflow as tf
+
+    boxes = unfit_boxes(found.boxes, height, width, fit, size)
+    there = found.box_scores[..., tf.newaxis] >= 0
+    return tf.where(there, tf.clip_by_value(boxes, 0.0, 1.0), 0.0)
+
+
+def _boxes_in_pixels(found: "Explained", images: Images, fit: str) -> dict[str, "tf.Tensor"]:
+    """`boxes` and `box_scores` of the signatures for clients."""
+    import tensorflow as tf
+
+    good = tf.equal(images.status, OK)[:, tf.newaxis]
+    height, width = tf.unstack(tf.maximum(images.sides, 1), axis=1)
+    boxes = _displayed(found, height, width, fit, images.pixels.shape[1])
+    sides = tf.cast(tf.concat([images.sides, images.sides], axis=1), tf.float32)
+    return {
+        "boxes": boxes * sides[:, tf.newaxis],  # sides are 0 where an image is rejected
+        "box_scores": tf.where(good, found.box_scores, NO_NUMBER),
+    }
+
+
+def displayed_heat(heat: "tf.Tensor", sides: "tf.Tensor", fit: str, size: int) -> "tf.Tensor":
+    """Heat of the model's square -> of the displayed image: borders cut off, drawn anew.
+
+    Args:
+      heat: float32 [n, h, w]; covers the square.
+      sides: int64 [n, 2], height and width of the displayed image.
+      fit: "stretch" (nothing to be done) or "pad".
+      size: side of the square, pixels.
+
+    Returns:
+      float32 [n, h, w]; covers the displayed image. Linear between the centres of cells.
+    """
+    import tensorflow as tf
+
+    if fit == "stretch":
+        return heat
+    height, width = tf.unstack(tf.maximum(sides, 1), axis=1)
+    whole = tf.tile(tf.constant([[0.0, 0.0, 1.0, 1.0]]), [tf.shape(heat)[0], 1])
+    window = fit_boxes(whole, height, width, fit, size)
+
+    def weights(cells: int, start: "tf.Tensor", end: "tf.Tensor") -> "tf.Tensor":
+        """Of each cell of the square in each of the picture's, [n, cells, cells]."""
+        middle = (tf.range(cells, dtype=tf.float32) + 0.5) / cells
+        at = start[:, tf.newaxis] + middle * (end - start)[:, tf.newaxis]
+        at = tf.clip_by_value(at * cells - 0.5, 0.0, cells - 1.0)
+        apart = tf.abs(at[..., tf.newaxis] - tf.range(cells, dtype=tf.float32))
+        return tf.nn.relu(1.0 - apart)
+
+    rows = weights(heat.shape[1], window[:, 0], window[:, 2])
+    columns = weights(heat.shape[2], window[:, 1], window[:, 3])
+    return rows @ heat @ tf.transpose(columns, [0, 2, 1])
+
+
+def calibrated(
+    members: "tf.Tensor", of: Task, decision: Decision
+) -> tuple["tf.Tensor", "tf.Tensor"]:
     """Members' probabilities [n, m, c] -> calibrated [n, c], and the score [n]."""
     import tensorflow as tf
 
@@ -254,12 +376,18 @@ def _decide(score: "tf.Tensor", decision: Decision) -> "tf.Tensor":
     return tf.where((score >= low) & (score < high), REFER, called)
 
 
-def _positive(pathogen: "tf.Tensor", of: Task) -> "tf.Tensor":
-    """Pathogens, string [n] -> 1, 0, or -1 where the task does not tell; int64 [n]."""
+def _positive(examples: "tf.Tensor", of: Task) -> "tf.Tensor":
+    """Serialized records, string [n] -> 1, 0, or -1 where the task does not tell; int64 [n]."""
     import tensorflow as tf
 
+    if of.located:
+        edge = {f.BOX_YMIN: tf.io.RaggedFeature(tf.float32)}
+        boxes = tf.io.parse_example(examples, edge)[f.BOX_YMIN].row_lengths()
+        return tf.cast(boxes > 0, tf.int64)
+    spec = {f.PATHOGEN: tf.io.FixedLenFeature([], tf.string)}
+    pathogen = tf.io.parse_example(examples, spec)[f.PATHOGEN]
     found = tf.fill(tf.shape(pathogen), tf.constant(-1, tf.int64))
     for name in of.compatible:
-        value = tf.constant(of.is_positive(name), tf.int64)
+        value = tf.constant(of.side(name, 0), tf.int64)
         found = tf.where(tf.equal(pathogen, name), value, found)
     return found

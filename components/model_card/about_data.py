@@ -38,7 +38,7 @@ def subsets(f: Facts) -> Told | None:
     if not splits:
         return None
     left = {
-        split: sum(n for name, n in counts.items() if not f.task.compatible.get(name))
+        split: sum(n for name, n in counts.items() if not f.task.places(name, 0))
         for split, counts in splits.items()
     }
     if not any(left.values()):
@@ -157,13 +157,14 @@ def differences(f: Facts) -> Told | None:
         return None
     shares = []
     for split, counts in splits.items():
-        sides = {name: f.task.is_positive(name) for name in counts}
+        # Counts by pathogen; of a located task they tell no side.
+        sides = {name: -1 if f.task.located else f.task.side(name, 0) for name in counts}
         told = sum(n for name, n in counts.items() if sides[name] >= 0)
         positive = sum(n for name, n in counts.items() if sides[name] == 1)
         if told:
             shares.append(f"{split} {positive / told:.0%}")
     warnings = f.part("report", "shift").get("warnings")
-    said = f"Share of positives: {', '.join(shares)}"
+    said = f"Share of positives: {', '.join(shares) or 'not told by the pathogens'}"
     if warnings is None:
         return Told(said, "dataset.json")
     found = " ".join(warnings) or "no shift of the scores between validation and test was found"

@@ -50,7 +50,7 @@ def shortcut_check(manifest: Path, of: Task, seed: int = 0) -> list[dict[str, An
     with manifest.open() as lines:
         for line in lines:
             row = json.loads(line)
-            positive = of.is_positive(row["pathogen"])
+            positive = of.side(row["pathogen"], int(row.get("boxes", 0)))
             if row["split"] not in rows or positive < 0:
                 continue
             numbers = {**row, **row["stats"]}

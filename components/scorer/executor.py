@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.embedder.records import Records, record_spec
+from components.embedder.records import Records, parse_records
 from components.progress import Step
 from components.scorer import table
 from schema.labels import Task
@@ -36,11 +36,10 @@ def score(
     import tensorflow as tf
 
     examples = model.signatures["examples"]
-    spec = record_spec()
     step, done = Step(), 0
     batches = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(batch_size)
     for batch in batches.prefetch(1):
-        records = Records.of_batches([tf.io.parse_example(batch, spec)])
+        records = Records.of_batches([parse_records(batch)])
         answer = {name: value.numpy() for name, value in examples(batch).items()}
         done += len(records)
         step(what, done)

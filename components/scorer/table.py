@@ -59,11 +59,11 @@ def columns(records: Records, of: Task, answers: Mapping[str, np.ndarray]) -> di
       answers: `score` [n], `probabilities` [n, classes], `raw` [n, classes], `members`
         [n, members * classes].
     """
-    pathogens = records.pathogen.tolist()
+    known = list(zip(records.pathogen.tolist(), records.box_counts.tolist(), strict=True))
     return {
         **{name: values.tolist() for name, values in records.columns().items()},
-        "label": [of.label(name) for name in pathogens],
-        "positive": [of.is_positive(name) for name in pathogens],
+        "label": [of.class_of(*record) for record in known],
+        "positive": [of.side(*record) for record in known],
         **{name: answers[name].tolist() for name in ("score", "probabilities", "raw", "members")},
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from components.embedder.records import record_spec
+from components.embedder.records import parse_records
 from schema import features as f
 
 if TYPE_CHECKING:
@@ -22,21 +22,21 @@ def transformed_images(
       shuffle: (buffer in images, seed); none keeps the order of the files.
 
     Returns:
-      A dataset of (uint8 [n, size, size, 1], feature name -> [n]): everything that
-      `components.embedder.records.record_spec` names.
+      A dataset of (uint8 [n, size, size, 1], identity): what
+      `components.embedder.records.parse_records` gives.
     """
     import tensorflow as tf
 
     from components.transform.decode import from_png
 
-    spec = {f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string), **record_spec()}
+    png = {f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string)}
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
     if shuffle is not None:
         records = records.shuffle(shuffle[0], seed=shuffle[1], reshuffle_each_iteration=False)
 
     def decoded(batch_of: "tf.Tensor") -> tuple["tf.Tensor", dict[str, "tf.Tensor"]]:
-        parsed = tf.io.parse_example(batch_of, spec)
+        parsed = parse_records(batch_of, png)
         return from_png(parsed.pop(f.IMAGE_PNG), size), parsed
 
     return records.batch(batch).map(decoded, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

@@ -42,7 +42,8 @@ def facts_of(
 
     counts: dict[str, list[int]] = {}
     for name, split in (("train", train), ("val", val)):
-        labels = [of.label(pathogen) for pathogen in split.records.pathogen.tolist()]
+        known = zip(split.records.pathogen.tolist(), split.records.box_counts.tolist(), strict=True)
+        labels = [of.class_of(*record) for record in known]
         counts[name] = [labels.count(i) for i in range(len(of.classes))]
     trained = [w for member in network.members for w in member.head.trainable_weights]
     trained += [

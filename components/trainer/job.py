@@ -79,7 +79,7 @@ def rows_of(embeddings: Embeddings, of: Task, balanced: bool) -> Rows:
     Raises:
       ValueError: no image has a place in the task, or balanced weights lack a class.
     """
-    targets = targets_of(embeddings.records.pathogen, of)
+    targets = targets_of(embeddings.records.pathogen, of, embeddings.records.box_counts)
     rows = np.flatnonzero(targets.sum(axis=1) > 0)
     if not len(rows):
         raise ValueError(f"no image has a class of task {of.name!r}; look at the pathogens")

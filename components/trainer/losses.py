@@ -10,19 +10,22 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def targets_of(pathogens: np.ndarray, of: Task) -> np.ndarray:
+def targets_of(pathogens: np.ndarray, of: Task, boxes: np.ndarray | None = None) -> np.ndarray:
     """Compatible classes, float32 [n, classes] of 0 and 1; a row of zeros has no place in the task.
 
     Args:
       pathogens: str [n].
       of: the task.
+      boxes: int [n], how many each image has; none: no image has any.
     """
-    rows = {name: np.zeros(len(of.classes), np.float32) for name in {*pathogens.tolist()}}
-    for name, row in rows.items():
-        row[list(of.compatible.get(name, ()))] = 1.0
-    if not len(pathogens):
+    marked = np.zeros(len(pathogens), bool) if boxes is None else np.asarray(boxes) > 0
+    known = list(zip(pathogens.tolist(), marked.tolist(), strict=True))
+    rows = {record: np.zeros(len(of.classes), np.float32) for record in set(known)}
+    for record, row in rows.items():
+        row[list(of.places(*record))] = 1.0
+    if not known:
         return np.zeros((0, len(of.classes)), np.float32)
-    return np.stack([rows[name] for name in pathogens.tolist()])
+    return np.stack([rows[record] for record in known])
 
 
 def class_weights(counts: np.ndarray) -> np.ndarray:

@@ -58,8 +58,10 @@ def run_fn(fn_args: "FnArgs") -> None:
         lower, members, facts = _members(job, train, val, folder, fn_args)
         network = Network(lower, tuple(members), job.model.pooling)
         answers = answer(network, val)
-        targets = targets_of(val.records.pathogen, job.of)
-        positive = np.array([job.of.is_positive(name) for name in val.records.pathogen.tolist()])
+        counts = val.records.box_counts
+        targets = targets_of(val.records.pathogen, job.of, counts)
+        known = zip(val.records.pathogen.tolist(), counts.tolist(), strict=True)
+        positive = np.array([job.of.side(*record) for record in known])
         fixed = calibrate(answers.logits, targets, positive, job.of, job.evaluation)
         write_predictions(folder / "val_predictions.parquet", val.records, answers, fixed, job.of)
         tell_members(facts["members"], answers, positive, targets, job.of)

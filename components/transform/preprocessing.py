@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.transform.boxes import EDGES
 from components.transform.decode import to_png
 from schema import features as f
 
@@ -21,7 +22,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     Returns:
       `image_png` string [n] (gray 8-bit PNG, image_size x image_size); the record's id, file name,
       patient, pathogen and source, string [n]; its height and width, int64 [n]; its mean gray
-      level, float32 [n].
+      level, float32 [n]; the edges of its boxes, sparse float32, relative to the displayed image.
     """
 
     def flat(name: str) -> tf.Tensor:
@@ -33,4 +34,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         ),
         **{name: flat(name) for name in f.RECORD_STRINGS},
         **{name: flat(name) for name in f.RECORD_NUMBERS},
+        # Relative, so that no resizing changes them; `components.transform.boxes` takes them into
+        # the square of the model.
+        **{name: inputs[name] for name in EDGES},
     }

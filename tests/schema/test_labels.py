@@ -11,7 +11,8 @@ def test_every_shipped_task_is_sound(name: str) -> None:
     of = labels.task(name)
     assert of.name == name
     assert set(of.compatible) <= set(PATHOGENS)
-    assert {i for found in of.compatible.values() for i in found} == set(range(len(of.classes)))
+    found = {i for name in PATHOGENS for boxes in (0, 1) for i in of.places(name, boxes)}
+    assert found == set(range(len(of.classes)))
     assert of.positive
     assert set(of.positive) | set(of.negative) == set(range(len(of.classes)))
     assert of.negative
@@ -39,6 +40,22 @@ def test_labels(name: str, pathogen: str, label: int, positive: int) -> None:
     of = labels.task(name)
     assert of.label(pathogen) == label
     assert of.is_positive(pathogen) == positive
+    for boxes in (0, 2):  # these tasks ask for the pathogen alone
+        assert of.class_of(pathogen, boxes) == label
+        assert of.side(pathogen, boxes) == positive
+
+
+@pytest.mark.parametrize("pathogen", [*PATHOGENS, ""])
+@pytest.mark.parametrize(("boxes", "side"), [(0, 0), (1, 1), (4, 1)])
+def test_a_located_task_asks_for_boxes_alone(pathogen: str, boxes: int, side: int) -> None:
+    of = labels.task("locate")
+    assert of.side(pathogen, boxes) == of.class_of(pathogen, boxes) == side
+    assert of.label(pathogen) == of.is_positive(pathogen) == -1
+
+
+def test_a_task_of_a_model_that_knew_no_boxes() -> None:
+    old = {name: value for name, value in labels.BINARY.to_dict().items() if name != "located"}
+    assert Task.from_dict(old) == labels.BINARY
 
 
 def test_a_custom_task_may_leave_out_and_join() -> None:
@@ -76,5 +93,5 @@ def test_an_unsound_mapping_says_why(
 
 
 def test_an_unknown_task_lists_those_that_exist() -> None:
-    with pytest.raises(ValueError, match="bacteria_virus, binary, three_class, two_stage"):
+    with pytest.raises(ValueError, match="bacteria_virus, binary, locate, three_class, two_stage"):
         labels.task("lungs")

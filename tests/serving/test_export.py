@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from components.transform.decode import decode_gray, from_png, resize_gray
 from schema import features as f
-from schema.labels import BACTERIA_VIRUS, PATHOGENS
+from schema.labels import BACTERIA_VIRUS, LOCATE, PATHOGENS
+from tests import records
 from tests.serving.conftest import BAND, SIZE, TEMPERATURE, THRESHOLD, Exported, softmax
 
 
@@ -148,8 +149,17 @@ def test_labels(exported: Exported) -> None:
 def test_images_without_a_place_in_the_task_weigh_nothing() -> None:
     from serving.export import _positive
 
-    found = _positive(tf.constant([b"normal", b"bacteria", b"virus", b"unknown"]), BACTERIA_VIRUS)
-    assert found.numpy().tolist() == [-1, 1, 0, -1]
+    names = ("normal", "bacteria", "virus", "unknown")
+    given = tf.constant([records.example({f.PATHOGEN: name}) for name in names])
+    assert _positive(given, BACTERIA_VIRUS).numpy().tolist() == [-1, 1, 0, -1]
+
+
+def test_a_located_task_is_positive_where_a_box_is() -> None:
+    from serving.export import _positive
+
+    boxes = [{f.BOX_YMIN: (0.5,)}, {f.BOX_YMIN: ()}, {}, {f.BOX_YMIN: (0.0, 0.25)}]
+    given = tf.constant([records.example({f.PATHOGEN: "unknown", **of}) for of in boxes])
+    assert _positive(given, LOCATE).numpy().tolist() == [1, 0, 0, 1]
 
 
 def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -> None:
