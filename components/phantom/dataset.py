@@ -1,10 +1,11 @@
-"""Writes a data set of synthetic radiographs in the layout of the well-known chest X-ray set."""
+"""Writes a data set of synthetic radiographs in the layout of a well-known one."""
 
 import csv
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,21 +15,16 @@ import numpy as np
 
 from components.phantom.anatomy import sample_anatomy, sample_view
 from components.phantom.findings import sample_findings
-from components.phantom.plan import FOLDERS, Patient, cohort, relative_path
+from components.phantom.layouts import LAYOUTS, Layout, Rows, Shot
+from components.phantom.plan import FOLDERS, Patient
 from components.phantom.render import Radiograph, render
 from schema.errors import PneumoError
-from schema.features import SPLITS
 
 VERSION: Final = 1  # of the renderer: raised whenever the same seed gives other pixels
 NOTICE: Final = "SYNTHETIC.txt"
-BOXES: Final = "boxes.csv"
-ROOT: Final = "chest_xray"
-COMMENT: Final = b"SYNTHETIC chest radiograph drawn by PneumoTFX; not a patient"
-BOX_COLUMNS: Final = ("filename", "label", "xmin", "ymin", "xmax", "ymax")
 SMALLEST, LARGEST = 64, 4096
 
 Progress = Callable[[int, int], None]
-Boxes = tuple[tuple[int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -36,15 +32,17 @@ class PhantomSummary:
     """What a data set of phantoms has.
 
     Attributes:
-      dest: its folder; the images are in `dest / "chest_xray"`.
+      dest: its folder.
+      source: what `pneumo ingest` reads: `dest` or a folder in it.
       images: number of images.
       patients: number of patients.
       boxes: number of boxes.
-      splits: split -> pathogen -> images.
+      splits: split -> pathogen -> images; the RSNA layout has the one split "all".
       reused: the folder was there already, with the same parameters; nothing was written.
     """
 
     dest: Path
+    source: Path
     images: int
     patients: int
     boxes: int
@@ -74,13 +72,14 @@ def write_phantoms(
     n: int,
     seed: int,
     *,
-    size: int = 320,
+    layout: str = "folders",
+    size: int | None = None,
     jpeg_quality: int = 92,
     workers: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> PhantomSummary:
-    """Writes `n` synthetic radiographs below `dest / "chest_xray"`, and `dest / "boxes.csv"`.
+    """Writes `n` synthetic radiographs below `dest`, and a table of their boxes.
 
     Image i depends on (seed, i) alone, whatever `n` and `workers`; only its split depends on `n`.
     The folder appears when it is complete: a run that is killed leaves no `dest`.
@@ -89,7 +88,8 @@ def write_phantoms(
       dest: folder to make; may exist if it is empty.
       n: images, at least 1. From 24 on each class is in each split.
       seed: 0 or more.
-      size: width in pixels, 64 to 4096; the height varies below it.
+      layout: "folders", images in `dest / "chest_xray"` and `dest / "boxes.csv"`; or "rsna".
+      size: width in pixels, 64 to 4096; the height varies below it. Default 320, of "rsna" 1024.
       jpeg_quality: 1 to 95.
       workers: processes.
       overwrite: replace a data set of phantoms that is there; nothing else is ever replaced.
@@ -99,47 +99,50 @@ def write_phantoms(
       Counts, and whether an equal data set was already there.
 
     Raises:
-      PneumoError: a parameter is out of range, or `dest` holds something else.
+      PneumoError: a parameter is out of range, `dest` holds something else, or the layout needs
+        what is not installed.
     """
+    form = LAYOUTS[layout]
+    size = form.size if size is None else size
     _check(n, seed, size, jpeg_quality, workers)
+    form.check()
     dest = Path(dest).resolve()
-    notice = notice_text(n, seed, size, jpeg_quality)
-    plan = cohort(seed, n)
-    if _already_there(dest, notice, n, overwrite):
-        with (dest / BOXES).open(newline="") as lines:
-            boxes = sum(1 for _ in csv.reader(lines)) - 1
-        return _summary(dest, plan, boxes, reused=True)
+    notice = notice_text(n, seed, size, jpeg_quality, layout)
+    plan = form.plan(seed, n)
+    if _already_there(dest, notice, n, form, overwrite):
+        return _summary(dest, form, plan, _count_boxes(dest, form), reused=True)
 
     _remove_leftovers(dest)
     work = dest.with_name(f".{dest.name}.phantom-{os.getpid()}")
     try:
-        root = work / ROOT
-        for split in SPLITS:
-            for folder in dict.fromkeys(FOLDERS.values()):
-                (root / split / folder).mkdir(parents=True, exist_ok=True)
-        for place in (work, root):
+        for folder in form.folders():
+            (work / folder).mkdir(parents=True, exist_ok=True)
+        for place in {work, work / form.source}:
             (place / NOTICE).write_text(notice)
-        boxes = _write_images(work, plan, seed, size, jpeg_quality, workers, progress)
+        boxes = _write_images(work, form, plan, seed, size, jpeg_quality, workers, progress)
         _put_in_place(work, dest)
     except OSError as error:
         raise PneumoError(f"cannot write {dest}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return _summary(dest, plan, boxes, reused=False)
+    return _summary(dest, form, plan, boxes, reused=False)
 
 
-def notice_text(n: int, seed: int, size: int, jpeg_quality: int) -> str:
+def notice_text(n: int, seed: int, size: int, jpeg_quality: int, layout: str = "folders") -> str:
     """Text of SYNTHETIC.txt: what the folder is, and the parameters that it was made with."""
+    boxes = next(iter(LAYOUTS[layout].tables))
+    # The layout that was there first is not named, so that its sets stay what they are.
+    named = "" if layout == "folders" else f"layout: {layout}\n"
     return (
         "SYNTHETIC DATA. These images were drawn by a program (pneumo phantom). They show no\n"
         "patient, and say nothing about how well a model reads real radiographs. Use them to try\n"
         "the pipeline, to test it and to load it; never to train or judge a model for patients.\n"
         "\n"
-        "bacteria: focal lobar consolidation; its boxes are in boxes.csv.\n"
+        f"bacteria: focal lobar consolidation; its boxes are in {boxes}.\n"
         "virus: diffuse interstitial pattern on both sides. normal: neither.\n"
         "\n"
         f"generator_version: {VERSION}\n"
-        f"images: {n}\nseed: {seed}\nsize: {size}\njpeg_quality: {jpeg_quality}\n"
+        f"images: {n}\nseed: {seed}\nsize: {size}\njpeg_quality: {jpeg_quality}\n{named}"
     )
 
 
@@ -156,7 +159,7 @@ def _check(n: int, seed: int, size: int, jpeg_quality: int, workers: int) -> Non
             raise PneumoError(f"phantom: {name} is {value}; it must be {span}")
 
 
-def _already_there(dest: Path, notice: str, n: int, overwrite: bool) -> bool:
+def _already_there(dest: Path, notice: str, n: int, form: Layout, overwrite: bool) -> bool:
     """True if `dest` is this very data set; raises if it is something that must stay."""
     if not dest.exists() and not dest.is_symlink():
         return False
@@ -170,10 +173,10 @@ def _already_there(dest: Path, notice: str, n: int, overwrite: bool) -> bool:
         raise PneumoError(f"{dest} exists and is no data set of phantoms; give another folder")
     if overwrite:
         return False
-    same = (dest / NOTICE).read_text(errors="replace") == notice and (dest / BOXES).is_file()
-    if not same:
+    same = (dest / NOTICE).read_text(errors="replace") == notice
+    if not same or not all((dest / table).is_file() for table in form.tables):
         raise PneumoError(f"{dest} holds phantoms of other parameters; add --overwrite to replace")
-    found = sum(1 for _ in (dest / ROOT).rglob("*.jpeg"))
+    found = sum(1 for _ in (dest / form.source).rglob(form.pattern))
     if found != n:
         raise PneumoError(f"{dest} has {found} of its {n} images; add --overwrite to redo them")
     return True
@@ -212,8 +215,14 @@ def _put_in_place(work: Path, dest: Path) -> None:
     shutil.rmtree(old)
 
 
+def _count_boxes(dest: Path, form: Layout) -> int:
+    with (dest / next(iter(form.tables))).open(newline="") as lines:
+        return sum(form.boxes_in(row) for row in csv.DictReader(lines))
+
+
 def _write_images(
     work: Path,
+    form: Layout,
     plan: list[tuple[Patient, str]],
     seed: int,
     size: int,
@@ -221,27 +230,31 @@ def _write_images(
     workers: int,
     progress: Progress | None,
 ) -> int:
-    """Draws all images and writes boxes.csv in the order of the images; returns the boxes."""
+    """Draws all images and writes the tables in the order of the images; returns the boxes."""
     n = sum(patient.images for patient, _ in plan)
     done = boxes = 0
-    jobs = [(str(work / ROOT), seed, size, jpeg_quality, patient, split) for patient, split in plan]
-    with (work / BOXES).open("w", newline="") as out:
-        rows = csv.writer(out, lineterminator="\n")
-        rows.writerow(BOX_COLUMNS)
+    jobs = [(str(work), form.name, size, seed, jpeg_quality, *one) for one in plan]
+    with ExitStack() as stack:
+        tables = {}
+        for name, columns in form.tables.items():
+            out = stack.enter_context((work / name).open("w", newline=""))
+            tables[name] = csv.writer(out, lineterminator="\n")
+            tables[name].writerow(columns)
         for images in _results(jobs, workers):
-            for path, label, found in images:
-                rows.writerows((path, label, *box) for box in found)
-                boxes += len(found)
+            for found, rows in images:
+                for name, some in rows.items():
+                    tables[name].writerows(some)
+                boxes += found
             done += len(images)
             if progress is not None:
                 progress(done, n)
     return boxes
 
 
-Job = tuple[str, int, int, int, Patient, str]
+Job = tuple[str, str, int, int, int, Patient, str]
 
 
-def _results(jobs: list[Job], workers: int) -> Iterator[list[tuple[str, str, Boxes]]]:
+def _results(jobs: list[Job], workers: int) -> Iterator[list[tuple[int, dict[str, Rows]]]]:
     if workers == 1:
         yield from map(_write_patient, jobs)
         return
@@ -250,26 +263,24 @@ def _results(jobs: list[Job], workers: int) -> Iterator[list[tuple[str, str, Box
         yield from pool.map(_write_patient, jobs, chunksize=max(1, min(16, len(jobs) // workers)))
 
 
-def _write_patient(job: Job) -> list[tuple[str, str, Boxes]]:
-    from PIL import Image
-
-    root, seed, size, jpeg_quality, patient, split = job
+def _write_patient(job: Job) -> list[tuple[int, dict[str, Rows]]]:
+    """Number of boxes and rows of the tables for each image of a patient."""
+    work, name, size, seed, jpeg_quality, patient, split = job
+    form = LAYOUTS[name]
     written = []
     for k in range(patient.images):
         radiograph = draw_image(seed, patient, k, size)
-        path = relative_path(patient, k, split)
-        Image.fromarray(radiograph.pixels).save(
-            Path(root) / path, "JPEG", quality=jpeg_quality, comment=COMMENT
-        )
-        written.append((path, patient.pathogen, radiograph.boxes))
+        shot = Shot(seed, patient, k, split, jpeg_quality)
+        form.save(Path(work) / form.path(shot), shot, radiograph.pixels)
+        written.append((len(radiograph.boxes), form.rows(shot, radiograph.boxes)))
     return written
 
 
 def _summary(
-    dest: Path, plan: list[tuple[Patient, str]], boxes: int, reused: bool
+    dest: Path, form: Layout, plan: list[tuple[Patient, str]], boxes: int, reused: bool
 ) -> PhantomSummary:
-    splits: dict[str, dict[str, int]] = {split: dict.fromkeys(FOLDERS, 0) for split in SPLITS}
+    splits: dict[str, dict[str, int]] = {split: dict.fromkeys(FOLDERS, 0) for split in form.splits}
     for patient, split in plan:
         splits[split][patient.pathogen] += patient.images
     images = sum(patient.images for patient, _ in plan)
-    return PhantomSummary(dest, images, len(plan), boxes, splits, reused)
+    return PhantomSummary(dest, dest / form.source, images, len(plan), boxes, splits, reused)

@@ -1,5 +1,6 @@
 """Which image belongs to which patient, and which patient to which split."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -107,3 +108,9 @@ def file_name(patient: Patient, k: int) -> str:
 def relative_path(patient: Patient, k: int, split: str) -> str:
     """Path of an image below `chest_xray`, "/" between the parts."""
     return f"{split}/{FOLDERS[patient.pathogen]}/{file_name(patient, k)}"
+
+
+def synthetic_id(seed: int, patient: Patient) -> str:
+    """An id of a patient in which neither the order of drawing nor the class can be seen."""
+    digest = hashlib.sha256(f"{seed}/{patient.index}".encode()).hexdigest()
+    return f"synthetic-{digest[:8]}-{digest[8:20]}"

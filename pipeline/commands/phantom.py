@@ -13,19 +13,31 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: pneumo phantom phantoms --n 200 --seed 7")
 @click.option("--n", default=400, show_default=True, help="How many images.")
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same images.")
-@click.option("--size", default=320, show_default=True, help="Width of an image in pixels.")
+@click.option("--layout", type=click.Choice(["folders", "rsna"]), default="folders",
+              show_default=True, help="Of which well-known set; rsna is DICOM.")  # fmt: skip
+@click.option("--size", type=int, show_default="320, rsna 1024",
+              help="Width of an image in pixels.")  # fmt: skip
 @click.option("--jpeg-quality", default=92, show_default=True, help="1 to 95.")
 @click.option("--workers", default=0, help="Processes; 0 (the default) takes one for each core.")
 @click.option("--overwrite", is_flag=True, help="Replace a data set of phantoms in DEST.")
 @click.argument("dest", type=click.Path(path_type=Path))
 def command(
-    n: int, seed: int, size: int, jpeg_quality: int, workers: int, overwrite: bool, dest: Path
+    n: int,
+    seed: int,
+    layout: str,
+    size: int | None,
+    jpeg_quality: int,
+    workers: int,
+    overwrite: bool,
+    dest: Path,
 ) -> None:
     """Write a data set of synthetic radiographs to DEST.
 
     The layout is that of the well-known chest X-ray set: DEST/chest_xray/{train,val,test}/
-    {NORMAL,PNEUMONIA}. DEST/boxes.csv has the true boxes of the opacities. Everything is marked as
-    SYNTHETIC: it shows that the pipeline works, never how well it reads real radiographs.
+    {NORMAL,PNEUMONIA}; DEST/boxes.csv has the true boxes of the opacities. Or, with --layout rsna,
+    that of the RSNA Pneumonia Detection Challenge: DICOM files, one a patient, and both tables.
+    Everything is marked as SYNTHETIC: it shows that the pipeline works, never how well it reads
+    real radiographs.
     """
     from rich.console import Console
     from rich.progress import (
@@ -61,6 +73,7 @@ def command(
             dest,
             n,
             seed,
+            layout=layout,
             size=size,
             jpeg_quality=jpeg_quality,
             workers=workers,
@@ -72,8 +85,6 @@ def command(
 
 def print_summary(summary: "PhantomSummary", dest: Path) -> None:
     """Prints what is in the folder, and the next command."""
-    from components.phantom.dataset import ROOT
-
     if summary.reused:
         click.echo(f"{dest} already holds these {summary.images} images; nothing to do")
     else:
@@ -83,4 +94,5 @@ def print_summary(summary: "PhantomSummary", dest: Path) -> None:
         )
     for split, counts in summary.splits.items():
         click.echo(f"  {split:<6}" + ", ".join(f"{k} {name}" for name, k in counts.items()))
-    click.echo(f"next: pneumo ingest {dest / ROOT} {dest.with_name(dest.name + '-records')}")
+    source = dest / summary.source.relative_to(summary.dest)
+    click.echo(f"next: pneumo ingest {source} {dest.with_name(dest.name + '-records')}")

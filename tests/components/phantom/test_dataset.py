@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from components.ingest.naming import parse_name
-from components.phantom.dataset import COMMENT, PhantomSummary, write_phantoms
+from components.phantom.dataset import PhantomSummary, write_phantoms
+from components.phantom.layouts import COMMENT
 from components.phantom.marks import mark_box
 from schema.errors import PneumoError
 from schema.features import SPLITS
