@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.evaluation.boxes.precision import average_precision, pr_points
+from tests.components.evaluation.boxes.made import made
+
+A, B, FAR, FAR2 = (0, 0, 10, 10), (20, 20, 30, 30), (50, 50, 60, 60), (70, 70, 80, 80)
+
+# images as (truth, boxes, scores); area by hand
+CASES = {
+    "all found": ([([A], [A], [0.9]), ([B], [B], [0.8])], 1.0),
+    "half found": ([([A], [A], [0.9]), ([B], [], [])], 0.5),
+    "an alarm first": ([([A], [FAR, A], [0.9, 0.8])], 0.5),
+    "an alarm last does no harm": ([([A], [A, FAR], [0.9, 0.8])], 1.0),
+    "an alarm on a healthy image, first": ([([A], [A], [0.5]), ([], [FAR], [0.9])], 0.5),
+    "hit, alarm, hit": ([([A, B], [A, FAR, B], [0.9, 0.8, 0.7])], 0.5 * 1 + 0.5 * 2 / 3),
+    # precision 1/2 at recall 1/2, then 2/3: the envelope is 2/3 for both.
+    "alarm, hit, hit": ([([A, B], [FAR, A, B], [0.9, 0.8, 0.7])], 2 / 3),
+    "a second box on the same is an alarm": (
+        [([A, B], [A, A, B], [0.9, 0.8, 0.7])],
+        0.5 * 1 + 0.5 * 2 / 3,
+    ),
+    "a tie counts together": ([([A], [A], [0.5]), ([], [FAR], [0.5])], 0.5),
+    "nothing predicted": ([([A], [], [])], 0.0),
+    "nothing hit": ([([A], [FAR, FAR2], [0.9, 0.8])], 0.0),
+    "overlap of .5 is none": ([([A], [(0, 0, 10, 5)], [0.9])], 0.0),
+    "no truth": ([([], [A], [0.9])], None),
+    "no images": ([], None),
+}
+
+
+def rows(images):
+    return tuple(
+        [np.array(image[i], float).reshape(shape) for image in images]
+        for i, shape in enumerate([(-1, 4), (-1, 4), (-1,)])
+    )
+
+
+@pytest.mark.parametrize(("images", "expected"), CASES.values(), ids=CASES)
+def test_by_hand(images, expected):
+    found = average_precision(*rows(images))
+    assert found == (expected if expected is None else pytest.approx(expected))
+
+
+def test_points_of_the_curve():
+    recall, precision, score = pr_points(*rows(CASES["hit, alarm, hit"][0]))
+    assert recall.tolist() == [0.5, 1]
+    assert precision == pytest.approx([1, 2 / 3])
+    assert score.tolist() == [0.9, 0.7]
+    assert [len(row) for row in pr_points(*rows(CASES["no truth"][0]))] == [0, 0, 0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 12))
+def test_bounded_and_only_the_order_of_scores_counts(seed, n):
+    truth, boxes, scores = made(n, seed)
+    found = average_precision(truth, boxes, scores)
+    assert 0 <= found <= 1
+    assert average_precision(truth, boxes, [row**3 for row in scores]) == pytest.approx(found)
+    assert average_precision(truth[::-1], boxes[::-1], scores[::-1]) == pytest.approx(found)
+    assert average_precision(truth, truth, [np.ones(len(row)) for row in truth]) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_an_alarm_never_raises_it(seed, score):
+    truth, boxes, scores = made(6, seed)
+    before = average_precision(truth, boxes, scores)
+    boxes[0] = np.concatenate([boxes[0], [[0.98, 0.98, 0.99, 0.99]]])
+    scores[0] = np.append(scores[0], score)
+    assert average_precision(truth, boxes, scores) <= before + 1e-12
+
+
+def test_as_the_library_without_interpolation_where_precision_only_falls():
+    """scikit-learn has no envelope; where precision never rises again, both are the same."""
+    from sklearn.metrics import average_precision_score
+
+    truth = [np.array([[i, 0, i + 1.0, 1]]) for i in range(4)]
+    scores = [np.array([0.9]), np.array([0.8]), np.array([0.3]), np.array([0.2])]
+    boxes = [truth[0], truth[1], np.array([[50.0, 0, 51, 1]]), np.array([[60.0, 0, 61, 1]])]
+    hit = [1, 1, 0, 0]
+    # Two of four true boxes are found: the library knows of recall among the found only.
+    expected = average_precision_score(hit, np.concatenate(scores)) * 2 / 4
+    assert average_precision(truth, boxes, scores) == pytest.approx(expected)
+
+
+def test_lists_of_other_length_are_refused():
+    with pytest.raises(ValueError, match="do not belong together"):
+        average_precision([np.zeros((0, 4))], [], [])
