@@ -99,7 +99,8 @@ def export(
       explain: float32 [n, size, size, 1] in 0..255 -> heat and boxes in the model's square.
 
     Raises:
-      ValueError: a task that locates without `explain`; Transform's graph and this code read different pixels.
+      ValueError: a task that locates without `explain`; Transform's graph and this code read
+        different pixels.
     """
     import tensorflow as tf
 

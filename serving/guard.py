@@ -11,7 +11,7 @@ and pack the pixels into a PNG in between. `fit_of` proves at export that both g
 """
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +65,22 @@ class Limits:
         return asdict(self)
 
 
-def read_images(
-    contents: "tf.Tensor", size: int, fit: str, limits: Limits
-) -> tuple["tf.Tensor", "tf.Tensor"]:
+class Images(NamedTuple):
+    """What `read_images` gives of n files.
+
+    Attributes:
+      pixels: uint8 [n, size, size, 1], black where an image is refused.
+      status: string [n], "OK", or another of `STATUSES`, maybe followed by ": " and a detail.
+      sides: int64 [n, 2], height and width of the image as a viewer shows it (EXIF orientation
+        applied), pixels; 0 where it is refused.
+    """
+
+    pixels: "tf.Tensor"
+    status: "tf.Tensor"
+    sides: "tf.Tensor"
+
+
+def read_images(contents: "tf.Tensor", size: int, fit: str, limits: Limits) -> Images:
     """Reads a batch; never raises for what the files hold.
 
     Args:
@@ -75,10 +88,6 @@ def read_images(
       size: side of the images, pixels.
       fit: see `components.transform.decode.resize_gray`.
       limits: what an image may cost.
-
-    Returns:
-      Pixels uint8 [n, size, size, 1], black where an image is refused; status string [n]: "OK", or
-      another of `STATUSES`, maybe followed by ": " and a detail.
     """
     import tensorflow as tf
 
@@ -91,7 +100,7 @@ def read_images(
         num_parallel_calls=_AT_ONCE,
     )
     images = images.ignore_errors().batch(tf.cast(count, tf.int64) + 1).with_options(_plain())
-    found, status, pixels = images.get_single_element()
+    found, status, pixels, sides = images.get_single_element()
     last = tf.size(found) - 1
     places = tf.tensor_scatter_nd_update(
         tf.fill([count + 1], last), found[:, tf.newaxis], tf.range(last + 1)
@@ -102,7 +111,8 @@ def read_images(
         lambda: tf.where(dropped, _why(contents, dropped), tf.gather(status, places)),
         lambda: tf.gather(status, places),
     )
-    return tf.ensure_shape(tf.gather(pixels, places), [None, size, size, 1]), status
+    pixels = tf.ensure_shape(tf.gather(pixels, places), [None, size, size, 1])
+    return Images(pixels, status, tf.gather(sides, places))
 
 
 def fit_of(transform: "Callable[[dict[str, tf.Tensor]], Any]", size: int) -> str:
@@ -156,24 +166,26 @@ def _plain() -> "tf.data.Options":
 
 def _read(
     content: "tf.Tensor", size: int, fit: str, limits: Limits
-) -> tuple["tf.Tensor", "tf.Tensor"]:
-    """One file -> status and pixels [size, size, 1]; raises where it cannot be decoded."""
+) -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+    """One file -> status, pixels [size, size, 1], sides [2]; raises where it cannot be decoded."""
     import tensorflow as tf
 
     from components.transform.decode import oriented, resize_gray, stored_gray
 
-    black = tf.zeros([size, size, 1], tf.uint8)
+    black, none = tf.zeros([size, size, 1], tf.uint8), tf.zeros([2], tf.int64)
 
-    def decode() -> tuple[tf.Tensor, tf.Tensor]:
+    def seen(stored: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+        shown = oriented(stored, content)
+        sides = tf.cast(tf.shape(shown)[:2], tf.int64)
+        return tf.constant(OK), resize_gray(shown, size, fit), sides
+
+    def decode() -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
         stored = stored_gray(content)
-        return tf.cond(
-            _was_cut(stored, content),
-            lambda: (_says(TRUNCATED, "its last rows are the flat gray of missing data"), black),
-            lambda: (tf.constant(OK), resize_gray(oriented(stored, content), size, fit)),
-        )
+        cut = _says(TRUNCATED, "its last rows are the flat gray of missing data")
+        return tf.cond(_was_cut(stored, content), lambda: (cut, black, none), lambda: seen(stored))
 
     refusal = _refusal(content, limits)
-    return tf.cond(tf.equal(refusal, ""), decode, lambda: (refusal, black))
+    return tf.cond(tf.equal(refusal, ""), decode, lambda: (refusal, black, none))
 
 
 def _refusal(content: "tf.Tensor", limits: Limits) -> "tf.Tensor":

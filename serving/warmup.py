@@ -12,19 +12,22 @@ BATCHES: Final = (1, 4, 32)
 SIDE: Final = 512
 
 
-def write_warmup(folder: Path, batches: tuple[int, ...] = BATCHES) -> None:
+def write_warmup(
+    folder: Path, batches: tuple[int, ...] = BATCHES, others: tuple[str, ...] = ("embed",)
+) -> None:
     """Writes the requests beside a SavedModel: TFRecords of `tensorflow.serving.PredictionLog`.
 
     Args:
       folder: of the SavedModel.
-      batches: number of images of each request for `serving_default`; the least of them is asked
-        of `embed` too.
+      batches: number of images of each request for `serving_default`.
+      others: signatures that are asked about the least of these numbers.
     """
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     images = picture_files(SIDE)
-    asked = [("serving_default", count) for count in batches] + [("embed", min(batches))]
+    asked = [("serving_default", count) for count in batches]
+    asked += [(signature, min(batches)) for signature in others]
     file = folder / WARMUP
     file.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(file)) as writer:

@@ -63,11 +63,26 @@ class Network:
 
     def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":
         """float32 [n, size, size, 1] -> logits float32 [n, members, classes]."""
+        return self.logits_of(self.activations(pixels))
+
+    def activations(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
+        """float32 [n, size, size, 1] -> the trunk's output for each member, [n, h, w, c].
+
+        The same tensor where members share the trunk.
+        """
+        at_cut = self.lower(pixels, training=False)
+        return [
+            at_cut if member.upper is None else member.upper(at_cut, training=False)
+            for member in self.members
+        ]
+
+    def logits_of(self, activations: "list[tf.Tensor]") -> "tf.Tensor":
+        """What `activations` gave -> logits float32 [n, members, classes]."""
         import tensorflow as tf
 
         logits = [
             tf.cast(member.head(pooled, training=False), tf.float32)
-            for member, pooled in zip(self.members, self._pooled(pixels), strict=True)
+            for member, pooled in zip(self.members, self._pooled(activations), strict=True)
         ]
         return tf.stack(logits, axis=1)
 
@@ -88,23 +103,15 @@ class Network:
         """
         import tensorflow as tf
 
-        pooled = self._pooled(pixels)
+        pooled = self._pooled(self.activations(pixels))
         if all(member.upper is None for member in self.members):
             return tf.cast(pooled[0], tf.float32)
         return tf.reduce_mean(tf.cast(tf.stack(pooled), tf.float32), axis=0)
 
-    def _pooled(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
+    def _pooled(self, activations: "list[tf.Tensor]") -> "list[tf.Tensor]":
         """The pooled features of each member; the same tensor where they share the trunk."""
-        at_cut = self.lower(pixels, training=False)
-        shared = None
-        found = []
-        for member in self.members:
-            if member.upper is None:
-                shared = pool(at_cut, self.pooling) if shared is None else shared
-                found.append(shared)
-            else:
-                found.append(pool(member.upper(at_cut, training=False), self.pooling))
-        return found
+        pooled = {id(one): pool(one, self.pooling) for one in activations}
+        return [pooled[id(one)] for one in activations]
 
 
 def moments(features: np.ndarray, rows: int = 4096) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,8 @@ class Exported:
     network: Any
     trunk: Any
     fit: str
+    explain: Any
+    transform: Any
 
 
 MEMBERS = 2
@@ -44,6 +46,8 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
+    from components.explain.types import Explained
+    from components.explain.weak import weak_boxes
     from components.transform.decode import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
@@ -80,17 +84,23 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )
     output = tft.TFTransformOutput(str(folder / "graph"))
     keras.utils.set_random_seed(3)
-    trunk = keras.Sequential(
+    places = keras.Sequential(
         [
             keras.Input((SIZE, SIZE, 1)),
             keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(4, 3, activation="relu"),
-            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Conv2D(4, 3, activation="relu", padding="same", strides=2),
         ]
     )
+    trunk = keras.Sequential([places, keras.layers.GlobalAveragePooling2D()])
     network = keras.Sequential(
         [trunk, keras.layers.Dense(3 * MEMBERS), keras.layers.Reshape((MEMBERS, 3))]
     )
+
+    def explain(pixels: tf.Tensor) -> Explained:
+        """Without logits: the network is asked for them."""
+        heat = tf.clip_by_value(places(pixels, training=False)[..., 0], 0.0, 1.0)
+        return Explained(heat, *weak_boxes(heat, 0.8))
+
     export(
         lambda pixels: network(pixels, training=False),
         network.variables,
@@ -103,6 +113,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         limits=Limits(min_side=1),  # the tiny forms too
         decision=Decision(TEMPERATURE, THRESHOLD, BAND),
         about={"seeds": [3]},
+        explain=explain,
     )
     lines = (folder / "transformed").read_text().splitlines()
     assert tf.io.gfile.exists(str(folder / "model" / "saved_model.pb"))
@@ -114,6 +125,8 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         network,
         trunk,
         request.param,
+        explain,
+        output,
     )
 
 

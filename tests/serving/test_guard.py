@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from components.transform.decode import decode_gray, oriented, resize_gray, stored_gray
 from serving.guard import STATUSES, Limits, fit_of, read_images
@@ -23,7 +23,7 @@ TINY = Limits(max_bytes=20_000, max_pixels=10_000, min_side=16, max_scanned=160_
 
 
 def read(contents: list[bytes], limits: Limits = TINY) -> tuple[np.ndarray, list[str]]:
-    pixels, status = read_images(tf.constant(contents, tf.string), SIZE, "pad", limits)
+    pixels, status, _ = read_images(tf.constant(contents, tf.string), SIZE, "pad", limits)
     return pixels.numpy(), [text.decode() for text in status.numpy()]
 
 
@@ -104,6 +104,18 @@ def test_good_images_are_read_as_transform_reads_them(form: str) -> None:
     pixels, status = read([content], Limits(min_side=1))
     assert status == ["OK"]
     np.testing.assert_array_equal(pixels[0], pixels_of(content))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_sides_of_the_displayed_image(form: str) -> None:
+    """As Pillow shows it: with the EXIF orientation applied."""
+    content = FORMS[form]()
+    with Image.open(io.BytesIO(content)) as opened:
+        width, height = ImageOps.exif_transpose(opened).size
+    bad = content[: len(content) // 2]
+    read = read_images(tf.constant([b"", content, bad]), SIZE, "pad", Limits(min_side=1))
+    np.testing.assert_array_equal(read.sides, [[0, 0], [height, width], [0, 0]])
+    assert read.sides.dtype == tf.int64
 
 
 def test_more_forms() -> None:
@@ -195,11 +207,13 @@ def test_ten_thousand_damaged_files(tmp_path: Path) -> None:
         places = sorted(rng.sample(range(AT_ONCE + BESIDE), BESIDE))
         mixed, clean = _together(good, damaged, places), _together(good, None, places)
         answer, reference = serve(tf.constant(mixed)), serve(tf.constant(clean))
-        for key in ("numbers", "status", "pixels"):
+        for key in ("numbers", "status", "pixels", "sides"):
             np.testing.assert_array_equal(
                 answer[key].numpy()[places], reference[key].numpy()[places]
             )
         pixels = answer["pixels"].numpy()
+        refused = np.array([text != b"OK" for text in answer["status"].numpy()])
+        np.testing.assert_array_equal((answer["sides"].numpy() == 0).all(axis=1), refused)
         for i, text in enumerate(answer["status"].numpy().tolist()):
             code = text.decode().partition(": ")[0]
             counts[code] += 1
@@ -280,9 +294,10 @@ def _saved(folder: Path) -> Any:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
         def serve(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-            pixels, status = read_images(image_bytes, SIZE, "pad", Limits())
+            pixels, status, sides = read_images(image_bytes, SIZE, "pad", Limits())
             maps = tf.nn.relu(tf.nn.conv2d(tf.cast(pixels, tf.float32), self.kernel, 2, "SAME"))
-            return {"pixels": pixels, "status": status, "numbers": tf.reduce_mean(maps, [1, 2])}
+            numbers = tf.reduce_mean(maps, [1, 2])
+            return {"pixels": pixels, "status": status, "sides": sides, "numbers": numbers}
 
     module = Module()
     tf.saved_model.save(module, str(folder / "model"), signatures={"serve": module.serve})

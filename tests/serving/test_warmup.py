@@ -22,7 +22,10 @@ def test_every_request_is_answered_by_the_model_beside_it(exported: Exported) ->
         answer = signature(**dict.fromkeys(request.inputs, images))
         assert (answer["status"].numpy() == b"OK").all()
         asked.append((request.model_spec.signature_name, len(images)))
-    assert asked == [("serving_default", count) for count in BATCHES] + [("embed", 1)]
+    assert asked == [("serving_default", count) for count in BATCHES] + [
+        ("embed", 1),
+        ("explain", 1),
+    ]
 
 
 def test_pictures_have_the_forms_that_clients_send() -> None:

@@ -1,0 +1,92 @@
+"""What the SavedModel of a classifier says of places."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from components.explain.cam import class_activation, is_linear
+from components.explain.gradcam import grad_cam
+from components.explain.types import Explained
+from components.explain.weak import PART, weak_boxes
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from components.trainer.network import Network
+    from schema.labels import Task
+    from serving.export import Decision
+
+
+def evidence(network: "Network", activations: "list[tf.Tensor]", of: "Task") -> "tf.Tensor":
+    """What each place adds to the log-odds of the positive classes, mean over the members.
+
+    Exact where a head has no hidden layer, Grad-CAM elsewhere.
+
+    Args:
+      network: trunk and members.
+      activations: of each member, float32 [n, h, w, c].
+      of: the task.
+
+    Returns:
+      float32 [n, h, w]; negative where a place speaks against.
+    """
+    import tensorflow as tf
+
+    maps = []
+    for member, found in zip(network.members, activations, strict=True):
+        given = member.head, tf.cast(found, tf.float32), network.pooling, of
+        exact = is_linear(member.head)
+        maps.append(class_activation(*given)[0] if exact else grad_cam(*given))
+    return tf.add_n(maps) / len(maps)
+
+
+def heat_of(evidence: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
+    """Evidence -> heat, 0..1: the hottest place of an image is as hot as the image is probable.
+
+    What speaks against is left out. A map that reached 1 in every image would show a hot place in
+    the healthiest chest; so it is scaled by the image's calibrated probability.
+
+    Args:
+      evidence: float32 [n, h, w].
+      score: float32 [n], calibrated probability of the positive classes.
+
+    Returns:
+      float32 [n, h, w].
+    """
+    import tensorflow as tf
+
+    positive = tf.nn.relu(evidence)
+    most = tf.reduce_max(positive, axis=[1, 2], keepdims=True)
+    return tf.math.divide_no_nan(positive, most) * score[:, tf.newaxis, tf.newaxis]
+
+
+def explainer(
+    network: "Network", of: "Task", decision: "Decision", part: float = PART
+) -> "Callable[[tf.Tensor], Explained]":
+    """What `serving.export.export` takes as `explain`.
+
+    Args:
+      network: trunk and members.
+      of: the task.
+      decision: what validation fixed; an image below the operating point has no boxes.
+      part: of the hottest place, see `weak_boxes`.
+
+    Returns:
+      float32 [n, size, size, 1] in 0..255 -> heat, weak boxes and logits. A box's score is the
+      mean heat of its hot places: the image's probability times their mean relative evidence.
+    """
+
+    def explain(pixels: "tf.Tensor") -> Explained:
+        import tensorflow as tf
+
+        from serving.export import calibrated
+
+        activations = network.activations(pixels)
+        logits = network.logits_of(activations)
+        _, score = calibrated(tf.nn.softmax(logits), of, decision)
+        heat = heat_of(evidence(network, activations, of), score)
+        boxes, scores = weak_boxes(heat, part)
+        called = (score >= decision.threshold)[:, tf.newaxis]
+        boxes = tf.where(called[..., tf.newaxis], boxes, 0.0)
+        return Explained(heat, boxes, tf.where(called, scores, -1.0), logits)
+
+    return explain
