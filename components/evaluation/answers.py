@@ -1,8 +1,8 @@
 """A model's answers to the images of a split, with the task and what validation fixed."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ class Answers:
       probabilities: float64 [n, C], calibrated.
       raw: float64 [n, C], the ensemble before temperature.
       members: float64 [n, M, C], each member before temperature.
+      truth_boxes: object [n], each float64 [k, 4]: ymin, xmin, ymax, xmax of the marked opacities,
+        relative; left out: none.
+      boxes: object [n], each float64 [m, 4]: predicted boxes, best first, not cut; left out: none.
+      box_scores: object [n], each float64 [m].
+      box_threshold: a box whose score is at or above it is shown; None: the model predicts none.
     """
 
     of: Task
@@ -57,6 +62,19 @@ class Answers:
     probabilities: np.ndarray
     raw: np.ndarray
     members: np.ndarray
+    truth_boxes: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    boxes: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    box_scores: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    box_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, shape in (("truth_boxes", (-1, 4)), ("boxes", (-1, 4)), ("box_scores", (-1,))):
+            if len(getattr(self, name)) != len(self):
+                if len(getattr(self, name)):
+                    raise ValueError(
+                        f"{name} of {len(getattr(self, name))} images, not {len(self)}"
+                    )
+                object.__setattr__(self, name, _ragged([[]] * len(self), shape))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -64,9 +82,9 @@ class Answers:
     def where(self, chosen: np.ndarray) -> "Answers":
         """The entries of a mask or of indices."""
         rows = {
-            field.name: getattr(self, field.name)[chosen]
-            for field in fields(self)
-            if field.name not in ("of", "threshold", "band", "temperature")
+            one.name: getattr(self, one.name)[chosen]
+            for one in fields(self)
+            if one.name not in ("of", "threshold", "band", "temperature", "box_threshold")
         }
         return replace(self, **rows)
 
@@ -94,9 +112,32 @@ class Answers:
         return predicted_class(self.probabilities, self.score, self.of.positive, self.threshold)
 
     @property
+    def locates(self) -> bool:
+        """Whether the model predicts boxes, so that they can be held against the marked ones."""
+        return self.box_threshold is not None
+
+    def shown_boxes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes and scores at or above the threshold of boxes; object [n] each."""
+        least = -np.inf if self.box_threshold is None else self.box_threshold
+        keep = [scores >= least for scores in self.box_scores]
+        boxes, scores = (
+            [row[k] for row, k in zip(rows, keep, strict=True)]
+            for rows in (self.boxes, self.box_scores)
+        )
+        return _ragged(boxes, (-1, 4)), _ragged(scores, (-1,))
+
+    @property
     def pair(self) -> tuple[int, ...]:
         """Classes whose pairs are of interest: the positive ones, all where there is only one."""
         return self.of.positive if len(self.of.positive) > 1 else ()
+
+
+def _ragged(rows: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
+    found = [np.asarray(row, np.float64).reshape(shape) for row in rows]
+    out = np.empty(len(found), object)
+    for i, row in enumerate(found):
+        out[i] = row
+    return out
 
 
 def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
@@ -104,7 +145,8 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
 
     Args:
       file: columns of components.scorer.table.
-      facts: of the model: `task` (of `Task.to_dict`), `threshold`, `band`, `temperature`.
+      facts: of the model: `task` (of `Task.to_dict`), `threshold`, `band`, `temperature`; of a
+        model that predicts boxes, `boxes` with `threshold`.
 
     Raises:
       PneumoError: the columns do not fit the task.
@@ -144,7 +186,16 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
         probabilities=rows("probabilities", classes),
         raw=rows("raw", classes),
         members=rows("members", -1, classes),
+        truth_boxes=_ragged(columns["truth_boxes"], (-1, 4)),
+        boxes=_ragged(columns["boxes"], (-1, 4)),
+        box_scores=_ragged(columns["box_scores"], (-1,)),
+        box_threshold=_box_threshold(of, facts.get("boxes")),
     )
+
+
+def _box_threshold(of: Task, about: Mapping[str, Any] | None) -> float | None:
+    """Of a located task; the weak boxes of a classifier's heat map are not its answer."""
+    return float(about["threshold"]) if of.located and about else None
 
 
 def read_scored(folder: Path, name: str = table.FILE) -> Answers | None:

@@ -78,11 +78,16 @@ def store(given: Answers, folder: Path, name: str = table.FILE) -> None:
         "members": given.members.reshape(len(given), -1) if len(given) else given.raw,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    table.write(folder / name, iter([{key: value.tolist() for key, value in rows.items()}]))
+    columns = {key: value.tolist() for key, value in rows.items()}
+    for key in table.BOXES:
+        columns[key] = [row.ravel().tolist() for row in getattr(given, key)]
+    table.write(folder / name, iter([columns]))
     facts = {
         "task": given.of.to_dict(),
         "threshold": given.threshold,
         "band": given.band,
         "temperature": given.temperature,
     }
+    if given.box_threshold is not None:
+        facts["boxes"] = {"kind": "detector", "threshold": given.box_threshold}
     (folder / name).with_suffix(".json").write_text(json.dumps(facts))

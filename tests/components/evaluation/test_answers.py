@@ -1,6 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from components.evaluation.answers import read_answers, read_scored
@@ -8,6 +10,7 @@ from components.evaluation.on_split import class_numbers, score_numbers
 from components.scorer import table
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
+from tests.components.evaluation.boxes.made import located
 from tests.components.evaluation.given import answers, store
 
 
@@ -60,3 +63,47 @@ def test_decisions_and_subsets() -> None:
     assert found["pairwise_auc"] == found["auc/BACTERIA|VIRUS"]
     right = (given.called == given.positive).mean()
     assert score_numbers(given, 100, 0)["accuracy"].estimate == pytest.approx(right)
+
+
+def test_boxes_come_back_and_go_with_their_image(tmp_path: Path) -> None:
+    given = located(20)
+    store(given, tmp_path)
+    found = read_scored(tmp_path)
+    assert found.box_threshold == given.box_threshold
+    assert found.locates
+    for name in table.BOXES:
+        for one, two in zip(getattr(found, name), getattr(given, name), strict=True):
+            assert one == pytest.approx(two, abs=1e-6)
+            assert one.shape == two.shape
+    some = found.where(found.positive == 1)
+    assert [len(rows) for rows in some.truth_boxes] == [
+        len(rows) for rows in found.truth_boxes if len(rows)
+    ]
+    boxes, scores = found.shown_boxes()
+    for i in range(len(found)):
+        assert (scores[i] >= given.box_threshold).all()
+        assert len(boxes[i]) == (found.box_scores[i] >= given.box_threshold).sum()
+
+
+def test_predictions_of_before_boxes_were_known_are_read(tmp_path: Path) -> None:
+    store(answers(6), tmp_path)
+    file = tmp_path / table.FILE
+    old = pq.read_table(file).drop_columns(list(table.BOXES))
+    pq.write_table(old, file)
+    found = read_scored(tmp_path)
+    assert table.read(file).schema.names == table.schema().names
+    assert [len(rows) for rows in found.truth_boxes] == [0] * 6
+    assert not found.locates
+    assert found.where(found.positive == 1).boxes[0].shape == (0, 4)
+
+
+def test_weak_boxes_of_a_classifier_are_not_its_answer(tmp_path: Path) -> None:
+    store(answers(6), tmp_path)
+    facts = {"task": BINARY.to_dict(), "threshold": 0.5, "temperature": 1.0}
+    facts["boxes"] = {"kind": "weak", "threshold": 0.5}
+    assert not read_answers(tmp_path / table.FILE, facts).locates
+
+
+def test_boxes_of_another_number_of_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="boxes of 3 images, not 6"):
+        replace(answers(6), boxes=np.empty(3, object))

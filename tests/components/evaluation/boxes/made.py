@@ -1,8 +1,12 @@
 """Made-up boxes of known skill, for tests."""
 
+from typing import Any
+
 import numpy as np
 
+from components.evaluation.answers import Answers
 from components.evaluation.boxes.iou import resize
+from schema.labels import LOCATE
 
 Rows = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 
@@ -26,3 +30,47 @@ def made(n: int, seed: int = 0, *, blur: float = 0.02, alarms: int = 3, luck: in
         boxes.append(np.concatenate([found, np.concatenate([at, at + 0.2], axis=1)]))
         scores.append(np.concatenate([own.beta(5, 2, len(found)), own.beta(2, 4, len(at))]))
     return truth, boxes, scores
+
+
+def located(
+    n: int, seed: int = 0, *, threshold: float = 0.45, luck: int = 0, **how: Any
+) -> Answers:
+    """Answers of a model that locates; images 2 and 3, 4 and 5, ... are of one patient."""
+    truth, boxes, scores = made(n, seed, luck=luck, **how)
+    own = np.random.default_rng([seed, luck, 1])
+    positive = np.array([int(len(rows) > 0) for rows in truth], np.int64)
+    score = own.beta(np.where(positive, 5, 2), np.where(positive, 2, 5))
+    both = np.stack([1 - score, score], axis=1)
+    order = [np.argsort(-row, kind="stable") for row in scores]
+    return Answers(
+        of=LOCATE,
+        threshold=0.5,
+        band=None,
+        temperature=1.0,
+        sha256=np.array([f"id{i}" for i in range(n)], str),
+        filename=np.array([f"test/image{i:04d}.png" for i in range(n)], str),
+        patient=np.array([f"patient{i // 2}" for i in range(n)], str),
+        pathogen=np.where(positive, "unknown", np.where(np.arange(n) % 4, "normal", "other")),
+        source=np.full(n, "made"),
+        height=np.full(n, 96),
+        width=np.full(n, 128),
+        brightness=own.uniform(80, 160, n),
+        label=positive,
+        positive=positive,
+        score=score,
+        probabilities=both,
+        raw=both,
+        members=both[:, None, :],
+        truth_boxes=objects(truth),
+        boxes=objects([rows[o] for rows, o in zip(boxes, order, strict=True)]),
+        box_scores=objects([rows[o] for rows, o in zip(scores, order, strict=True)]),
+        box_threshold=threshold,
+    )
+
+
+def objects(rows: list[np.ndarray]) -> np.ndarray:
+    """Arrays of any length in one object array [n]."""
+    out = np.empty(len(rows), object)
+    for i, row in enumerate(rows):
+        out[i] = row
+    return out
