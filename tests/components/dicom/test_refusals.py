@@ -1,0 +1,306 @@
+"""What is no single gray radiograph: one line, a code, and nothing that the file holds."""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.dicom.decode import coded_size
+from components.dicom.load import load, to_png
+from components.dicom.read import Rules
+from components.dicom.refusal import DicomRefusal
+from tests.dicoms import PLACES, SYNTAXES, leaks, make, to_bytes
+
+pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
+
+PIXELS = (np.add.outer(np.arange(40), np.arange(32)) * 3).astype(np.uint8)
+COLOUR = np.dstack([PIXELS] * 3)
+UIDS = {syntax.name: syntax.uid for syntax in SYNTAXES}
+
+
+def with_syntax(uid: str) -> bytes:
+    """A file whose header names another transfer syntax than its pixels have."""
+    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make(PIXELS))))
+    dataset.file_meta.TransferSyntaxUID = uid
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, dataset, implicit_vr=False, little_endian=True)
+    return out.getvalue()
+
+
+def broken(keyword: str, raw: bytes) -> bytes:
+    """A file with bytes under a keyword that are no value of its kind."""
+    from pydicom.tag import Tag
+
+    dataset = make(PIXELS)
+    vr = pydicom.datadict.dictionary_VR(keyword)
+    if keyword in dataset:
+        delattr(dataset, keyword)
+    content = to_bytes(dataset)
+    tag = Tag(keyword)
+    element = tag.group.to_bytes(2, "little") + tag.elem.to_bytes(2, "little") + vr.encode()
+    element += len(raw).to_bytes(2, "little") + raw
+    at = place(content, tag)
+    return content[:at] + element + content[at:]
+
+
+def place(content: bytes, tag: int) -> int:
+    """Where an element of the data set belongs, explicit VR little endian."""
+    found = []
+
+    def stop(current: Any, vr: Any, length: int) -> bool:
+        return int(current) > tag
+
+    stream = io.BytesIO(content)
+    pydicom.filereader.read_partial(stream, stop_when=stop)
+    found.append(stream.tell())
+    return found[0]
+
+
+def cut(content: bytes, n: int) -> bytes:
+    return content[:-n]
+
+
+def jpeg_of_another_size() -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make(PIXELS), UIDS["jpegls_lossless"])))
+    dataset.Rows = 39
+    return to_bytes_as_is(dataset)
+
+
+def jpeg_without_end() -> bytes:
+    from pydicom.encaps import encapsulate, generate_frames
+
+    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make(PIXELS), UIDS["jpeg2000_lossless"])))
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[:200]])
+    return to_bytes_as_is(dataset)
+
+
+def to_bytes_as_is(dataset: Any) -> bytes:
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, dataset)
+    return out.getvalue()
+
+
+def bomb() -> bytes:
+    """A small deflated file that inflates to more than memory is taken for."""
+    import zlib
+
+    content = to_bytes(make(PIXELS), UIDS["deflated"])
+    start = 144 + int.from_bytes(content[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    piece = bytes(1 << 20)
+    body = b"".join(packer.compress(piece) for _ in range(300)) + packer.flush()
+    return content[:start] + body
+
+
+Make = Callable[[], bytes]
+REFUSED: dict[str, tuple[Make, str, str]] = {
+    "not dicom": (lambda: b"Quillfeather" * 30, "not_dicom", "no DICM"),
+    "empty": (lambda: b"", "not_dicom", "no DICM"),
+    "header alone": (lambda: bytes(128) + b"DICM", "", ""),
+    "report": (lambda: to_bytes(make(None, modality="SR")), "wrong_modality", "SR"),
+    "no pixels": (lambda: to_bytes(make(None)), "no_pixels", "no image"),
+    "frames": (lambda: to_bytes(make(PIXELS, NumberOfFrames=30)), "multi_frame", "30 frames"),
+    "cine": (lambda: to_bytes(make(np.stack([PIXELS] * 2))), "multi_frame", "2 frames"),
+    "colour": (lambda: to_bytes(make(COLOUR)), "colour", "RGB"),
+    "palette": (
+        lambda: to_bytes(make(PIXELS, PhotometricInterpretation="PALETTE COLOR")),
+        "colour",
+        "PALETTE COLOR",
+    ),
+    "name as colour": (
+        lambda: to_bytes(make(PIXELS, PhotometricInterpretation="QUILLFEATHER")),
+        "colour",
+        "no known interpretation",
+    ),
+    "ct": (lambda: to_bytes(make(PIXELS, modality="CT")), "wrong_modality", "CT"),
+    "fluoroscopy": (lambda: to_bytes(make(PIXELS, modality="RF")), "wrong_modality", "RF"),
+    "angiography": (lambda: to_bytes(make(PIXELS, modality="XA")), "wrong_modality", "XA"),
+    "ultrasound": (lambda: to_bytes(make(PIXELS, modality="US")), "wrong_modality", "US"),
+    "name as modality": (
+        lambda: to_bytes(make(PIXELS, modality="QUILLFEATHER")),
+        "wrong_modality",
+        "no known modality",
+    ),
+    "screen shot": (lambda: to_bytes(make(PIXELS, modality="OT")), "secondary_capture", "OT"),
+    "no modality": (
+        lambda: to_bytes(make(PIXELS, Modality=None)),
+        "secondary_capture",
+        "not told",
+    ),
+    "no syntax": (
+        lambda: with_syntax("1.2.826.0.1.3680043.8.498.77120011"),
+        "transfer_syntax",
+        "not known",
+    ),
+    "video": (lambda: with_syntax("1.2.840.10008.1.2.4.102"), "transfer_syntax", "MPEG-4"),
+    "huge": (
+        lambda: to_bytes(make(PIXELS, Rows=65535, Columns=65535)),
+        "too_large",
+        "65535x65535",
+    ),
+    "no rows": (lambda: to_bytes(make(PIXELS, Rows=None)), "corrupt", "Rows is missing"),
+    "zero rows": (lambda: to_bytes(make(PIXELS, Rows=0)), "corrupt", "32x0"),
+    "one bit": (lambda: to_bytes(make(PIXELS, BitsAllocated=1)), "bits", "1 bits"),
+    "32 bits": (lambda: to_bytes(make(PIXELS, BitsAllocated=32)), "bits", "32 bits"),
+    "too many bits": (lambda: to_bytes(make(PIXELS, BitsStored=12)), "corrupt", "12 bits"),
+    "high bits": (
+        lambda: to_bytes(make(PIXELS.astype(np.uint16), bits_stored=12, HighBit=15)),
+        "bits",
+        "not the lowest",
+    ),
+    "short": (lambda: to_bytes(make(PIXELS, PixelData=b"\0\0")), "truncated", "2 of 1280 bytes"),
+    "cut": (lambda: cut(to_bytes(make(PIXELS)), 100), "", ""),
+    "cut jpeg": (lambda: cut(to_bytes(make(PIXELS), UIDS["jpeg_baseline"]), 60), "", ""),
+    "another size": (jpeg_of_another_size, "corrupt", "another size"),
+    "no end": (jpeg_without_end, "truncated", "the end"),
+    "rle as jpeg": (lambda: with_syntax(UIDS["jpeg2000"]), "", ""),
+    "bomb": (bomb, "too_large", "when inflated"),
+    "window of no width": (
+        lambda: to_bytes(make(PIXELS, WindowCenter=1, WindowWidth=0)),
+        "window",
+        "0 wide",
+    ),
+    "long pixels": (
+        lambda: to_bytes(make(PIXELS, PixelSpacing=[9.0, 0.1])),
+        "wrong_spacing",
+        "90 times",
+    ),
+    "name as rows": (lambda: broken("NumberOfFrames", b"Quillfeather"), "corrupt", "NumberOf"),
+    "name as window": (
+        lambda: broken("WindowCenter", b"Mallowtree"),
+        "corrupt",
+        "WindowCenter",
+    ),
+    "name as slope": (lambda: broken("RescaleSlope", b"PID-77314-QX"), "corrupt", "RescaleSlope"),
+    "name as number": (lambda: broken("Rows", b"Vandersloot_"), "corrupt", "Rows"),
+}
+
+
+def refusal(content: bytes, rules: Rules | None = None) -> DicomRefusal:
+    with pytest.raises(DicomRefusal) as caught:
+        load(content, rules or Rules(), "salt", "a/b.dcm")
+    return caught.value
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_each_refusal_is_one_line_of_our_own(
+    case: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    build, reason, says = REFUSED[case]
+    content = build()
+    capfd.readouterr()
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        error = refusal(content)
+    out, err = capfd.readouterr()
+    text = f"{error} {error.__cause__} {out} {err} {caplog.text} {[str(w.message) for w in warned]}"
+    assert not leaks(text)
+    assert "\n" not in str(error)
+    assert error.__suppress_context__
+    assert str(error).startswith(f"{reason}: " if reason else error.reason)
+    assert says in error.detail
+    assert not warned
+    assert out == err == caplog.text == ""
+
+
+@pytest.mark.parametrize("modality", ["CR", "DX", "DR", "RG"])
+@pytest.mark.parametrize("secondary", ["radiographs", "accept"])
+def test_radiographs_are_taken(modality: str, secondary: Any) -> None:
+    rsna = make(PIXELS, modality=modality, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    assert to_png(to_bytes(rsna), Rules(secondary=secondary))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "secondary", "reason"),
+    [
+        ({"modality": "OT"}, "accept", None),
+        ({"modality": "SC"}, "accept", None),
+        ({"Modality": None}, "accept", None),
+        ({"modality": "CT"}, "accept", "wrong_modality"),
+        ({"modality": "OT"}, "refuse", "secondary_capture"),
+        (
+            {"modality": "CR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"},
+            "refuse",
+            "secondary_capture",
+        ),
+        ({"modality": "CR"}, "refuse", None),
+    ],
+)
+def test_secondary_captures(attributes: dict[str, Any], secondary: Any, reason: str | None) -> None:
+    content = to_bytes(make(PIXELS, **attributes))
+    if reason is None:
+        assert to_png(content, Rules(secondary=secondary))
+    else:
+        assert refusal(content, Rules(secondary=secondary)).reason == reason
+
+
+def test_the_limit_of_pixels_is_exact() -> None:
+    content = to_bytes(make(PIXELS))
+    assert to_png(content, Rules(max_pixels=40 * 32))
+    assert refusal(content, Rules(max_pixels=40 * 32 - 1)).reason == "too_large"
+    longer = to_bytes(make(PIXELS, PixelSpacing=[0.2, 0.1]))
+    assert refusal(longer, Rules(max_pixels=40 * 32)).reason == "too_large"
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+def test_without_its_plugin_a_syntax_is_refused_by_name(
+    syntax: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pydicom.pixels import get_decoder
+
+    decoder = get_decoder(syntax.uid)
+    content = to_bytes(make(PIXELS), syntax.uid)
+    if not decoder.is_encapsulated:
+        assert to_png(content)
+        return
+    monkeypatch.setattr(decoder, "_available", {})
+    error = refusal(content)
+    assert error.reason == "missing_plugin"
+    assert decoder.UID.name in error.detail
+    assert "install the extra `dicom`" in error.detail
+
+
+@given(st.sampled_from(SYNTAXES), st.data())
+@settings(deadline=None, max_examples=300)
+def test_damage_is_a_refusal_or_a_picture(syntax: Any, draw: st.DataObject) -> None:
+    content = bytearray(WHOLE[syntax.name])
+    for _ in range(draw.draw(st.integers(0, 5))):
+        at = draw.draw(st.integers(132, len(content) - 1))
+        content[at] = draw.draw(st.integers(0, 255))
+    damaged = bytes(content[: draw.draw(st.integers(132, len(content)))])
+    try:
+        assert to_png(damaged).startswith(b"\x89PNG")
+    except DicomRefusal as error:
+        assert "\n" not in str(error)
+        assert not leaks(str(error))
+
+
+WHOLE = {syntax.name: to_bytes(make(PIXELS), syntax.uid) for syntax in SYNTAXES}
+
+
+@pytest.mark.parametrize(
+    ("frame", "size"),
+    [
+        (b"", None),
+        (b"\xff\xd8", None),
+        (b"\xff\xd8\xff\xe0\0\x04ab\xff\xc0\0\x0b\x08\0\x05\0\x07\x01", (5, 7)),
+        (b"\xff\xd8\xff\xff\xc3\0\x0b\x08\0\x05\0\x07\x01", (5, 7)),
+        (b"\xff\xd8\xff\xf7\0\x0b\x08\0\x05\0\x07\x01", (5, 7)),
+        (b"\xff\xd8\xff\xc4\0\x03a\xff\xc1\0\x0b\x0c\x01\0\0\x02\x01", (256, 2)),
+        (b"\xff\xd8\0\0\0\0\0\0\0\0\0\0\0\0\0\0", None),
+    ],
+)
+def test_the_size_in_a_header(frame: bytes, size: tuple[int, int] | None) -> None:
+    assert coded_size(frame) == size
+
+
+def test_planted_identities_are_many() -> None:
+    assert len(PLACES) > 30
