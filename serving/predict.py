@@ -59,7 +59,7 @@ def load_model(folder: Path) -> Model:
 
 
 def predict_files(
-    model: Model, files: Iterable[Path], batch_size: int = 16
+    model: Model, files: Iterable[Path], batch_size: int = 16, signature: str = "serving_default"
 ) -> Iterator[Prediction]:
     """Answers in the order of the files; holds one batch at a time.
 
@@ -70,7 +70,16 @@ def predict_files(
       model: what is asked.
       files: JPEG, PNG or DICOM.
       batch_size: files in one call.
+      signature: serving_default, or explain for heat maps and boxes.
+
+    Raises:
+      PneumoError: the model has no such signature.
     """
+    if signature not in model.loaded.signatures:
+        raise PneumoError(
+            f"{model.folder} has no signature {signature}; a model that `pneumo run` exports now "
+            "has it"
+        )
     source = iter(files)
     while batch := list(itertools.islice(source, batch_size)):
         contents: list[bytes] = []
@@ -82,19 +91,19 @@ def predict_files(
                 unread[i] = f"cannot be read: {error.strerror or error}"
             except PneumoError as error:
                 unread[i] = str(error)
-        rows = _ask(model, contents)
+        rows = _ask(model, contents, signature)
         for i, file in enumerate(batch):
             name = str(file)
             yield rejected(name, unread[i]) if i in unread else to_prediction(name, next(rows))
 
 
-def _ask(model: Model, contents: Sequence[bytes]) -> Iterator[dict[str, Any]]:
-    """Rows of the signature serving_default, text decoded."""
+def _ask(model: Model, contents: Sequence[bytes], signature: str) -> Iterator[dict[str, Any]]:
+    """Rows of a signature, text decoded."""
     import tensorflow as tf
 
     if not contents:
         return
-    answer = model.loaded.signatures["serving_default"](image_bytes=tf.constant(contents))
+    answer = model.loaded.signatures[signature](image_bytes=tf.constant(contents))
     columns = {name: _plain(values.numpy().tolist()) for name, values in answer.items()}
     for row in zip(*columns.values(), strict=True):
         yield dict(zip(columns, row, strict=True))

@@ -12,6 +12,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     import tfx.v1  # noqa: F401, I001  before TFT and TFDV
     import apache_beam as beam
     import keras
+    import numpy as np
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
     from google.protobuf import text_format
@@ -19,6 +20,10 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
+    from components.explain.explainer import explainer
+    from components.trainer.head import build_head
+    from components.trainer.network import Member, Network
+    from components.trainer.options import ModelOptions
     from components.transform.decode import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
@@ -56,21 +61,27 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
                 keras.layers.Rescaling(1 / 255),
                 keras.layers.Conv2D(8, 3, strides=2, activation="relu"),
                 keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-                keras.layers.GlobalAveragePooling2D(),
             ]
         )
-        network = keras.Sequential([trunk, keras.layers.Dense(3), keras.layers.Reshape((1, 3))])
+        head = build_head(
+            np.zeros(16, np.float32), np.ones(16, np.float32), 3, ModelOptions(dense=())
+        )
+        rng = np.random.default_rng(seed)
+        head.set_weights([rng.normal(size=weight.shape) for weight in head.get_weights()])
+        network = Network(trunk, (Member(head, None),), "avg")
+        decision = Decision(1.0, 0.66, (0.6, 0.7))
         export(
-            lambda pixels: network(pixels, training=False),
+            network,
             network.variables,
             SIZE,
             tft.TFTransformOutput(str(work / "graph")),
             THREE_CLASS,
             str(folder),
             pixels_of=lambda png: from_png(png, SIZE),
-            features=lambda pixels: trunk(pixels, training=False),
-            decision=Decision(1.0, 0.66, (0.6, 0.7)),
+            features=network.features,
+            decision=decision,
             about={"name": "small", "seeds": [seed]},
+            explain=explainer(network, THREE_CLASS, decision),
         )
 
 

@@ -132,12 +132,18 @@ class Client:
             raise ClientError(self.endpoint, "BAD_ANSWER", told)
         return rows
 
-    def predict(self, images: Iterable[Image]) -> Iterator[Prediction]:
+    def predict(
+        self, images: Iterable[Image], signature: str = "serving_default"
+    ) -> Iterator[Prediction]:
         """Answers in the order of the images, one for each.
 
         Images are taken from the iterable, read and sent as answers are consumed: at most twice
         `concurrency` batches are held. An image that cannot be read, or that the model rejects, has
         an answer with `error`; the others are answered all the same.
+
+        Args:
+          images: what is asked about.
+          signature: serving_default, or explain.
 
         Raises:
           ClientError: the server gave no answer, after retries; all answers before were given.
@@ -147,7 +153,7 @@ class Client:
         try:
             source = iter(images)
             while batch := list(itertools.islice(source, self._batch_size)):
-                waiting.append(pool.submit(self._answer, batch))
+                waiting.append(pool.submit(self._answer, batch, signature))
                 if len(waiting) >= 2 * self._concurrency:
                     yield from waiting.popleft().result()
             while waiting:
@@ -157,7 +163,18 @@ class Client:
                 future.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, batch: Sequence[Image]) -> list[Prediction]:
+    def explain(self, images: Iterable[Image]) -> Iterator[Prediction]:
+        """As `predict`, with `heatmap`, `boxes` and the size of the displayed image.
+
+        Raises:
+          ClientError: the model has no signature explain, or as `predict`.
+        """
+        if "explain" not in self.signatures():
+            told = "this model has no signature explain; export it anew with `pneumo run`"
+            raise ClientError(self.endpoint, "FAILED_PRECONDITION", told)
+        yield from self.predict(images, "explain")
+
+    def _answer(self, batch: Sequence[Image], signature: str) -> list[Prediction]:
         """Reads and asks about a batch, in parts of at most `batch_bytes`."""
         answers: dict[int, Prediction] = {}
         part: list[tuple[int, str, bytes]] = []
@@ -173,18 +190,18 @@ class Client:
                 answers[i] = rejected(image.name, str(error))
                 continue
             if part and size + len(content) > self._batch_bytes:
-                answers |= self._send(part)
+                answers |= self._send(part, signature)
                 part, size = [], 0
             part.append((i, image.name, content))
             size += len(content)
-        answers |= self._send(part)
+        answers |= self._send(part, signature)
         return [answers[i] for i in range(len(batch))]
 
-    def _send(self, part: list[tuple[int, str, bytes]]) -> dict[int, Prediction]:
+    def _send(self, part: list[tuple[int, str, bytes]], signature: str) -> dict[int, Prediction]:
         if not part:
             return {}
         try:
-            rows = self.call("serving_default", [content for _, _, content in part])
+            rows = self.call(signature, [content for _, _, content in part])
         except ClientError as error:
             if error.code not in OF_CONTENT:
                 raise
@@ -193,7 +210,8 @@ class Client:
                 return {i: rejected(name, error.reason)}
             # One of them is at fault, or all together are too much: halves find out which.
             middle = len(part) // 2
-            return self._send(part[:middle]) | self._send(part[middle:])
+            first, second = part[:middle], part[middle:]
+            return self._send(first, signature) | self._send(second, signature)
         try:
             return {
                 i: to_prediction(name, row) for (i, name, _), row in zip(part, rows, strict=True)

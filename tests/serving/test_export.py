@@ -80,7 +80,7 @@ def test_a_rejected_image_changes_no_bit_of_its_neighbours(exported: Exported) -
     for place, content in zip(places, bad, strict=True):
         contents[place] = content
     others = [i for i in range(len(contents)) if i not in places]
-    for signature in ("serving_default", "embed"):
+    for signature in ("serving_default", "embed", "explain"):
         serve = loaded.signatures[signature]
         mixed = serve(image_bytes=tf.constant(contents))
         clean = serve(image_bytes=tf.constant(exported.contents))
@@ -98,6 +98,11 @@ def test_a_rejected_image_changes_no_bit_of_its_neighbours(exported: Exported) -
     assert (rejected["classes"] == [b"NORMAL", b"BACTERIA", b"VIRUS"]).all()
     embedding = loaded.signatures["embed"](image_bytes=tf.constant(contents))["embedding"]
     assert (embedding.numpy()[places] == 0).all()
+    explained = loaded.signatures["explain"](image_bytes=tf.constant(contents))
+    for key in ("heatmap", "boxes", "image_height", "image_width"):
+        assert (explained[key].numpy()[places] == 0).all(), key
+        assert (explained[key].numpy()[others] != 0).any(), key
+    assert (explained["box_scores"].numpy()[places] == -1).all()
 
 
 def test_embedding_is_what_the_heads_see(exported: Exported) -> None:

@@ -1,0 +1,139 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.answer import Prediction, to_prediction
+from serving.explained import LINE, colours, drawn, gray_of, name_of, overlaid, picture_of
+from tests.images import FORMS, encode
+
+
+def answer(file: str = "a.png") -> Prediction:
+    return Prediction(
+        file, decision="POSITIVE", score=0.9, heatmap=[[0.0, 0.0], [0.0, 0.9]],
+        boxes=[[30.0, 40.0, 60.0, 80.0]], box_scores=[0.7], height=61, width=83,
+    )  # fmt: skip
+
+
+def black(height: int = 100, width: int = 200) -> Image.Image:
+    return Image.fromarray(np.zeros((height, width), np.uint8))
+
+
+def test_heat_lies_where_it_is_hot() -> None:
+    heat = np.zeros((10, 20))
+    heat[7, 3] = 1
+    found = np.asarray(overlaid(black(), heat)).astype(int)
+    bright = found.sum(axis=-1)
+    row, column = np.unravel_index(bright.argmax(), bright.shape)
+    assert (abs(row - 75) <= 5, abs(column - 35) <= 5) == (True, True)
+    assert bright[:55].max() == 0
+    half = np.zeros((10, 20))
+    half[:, 10:] = 1
+    found = np.asarray(overlaid(black(), half)).astype(int)
+    assert found[:, :90].max() == 0
+    expected = 0.6 * colours(np.ones((100, 85)))
+    np.testing.assert_allclose(found[:, 115:], expected, atol=1)
+
+
+def test_no_heat_leaves_the_image() -> None:
+    gray = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8))
+    for heat in (None, np.zeros((3, 3))):
+        found = np.asarray(overlaid(gray, heat))
+        np.testing.assert_array_equal(found, np.asarray(gray)[..., None].repeat(3, axis=-1))
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_box_is_drawn_where_it_is(scale: int) -> None:
+    box = [20.0 * scale, 50.0 * scale, 80.0 * scale, 150.0 * scale]
+    found = np.asarray(overlaid(black(100 * scale, 200 * scale), None, [box], side=200))
+    assert found.shape == (100, 200, 3)
+    lines = (found == LINE).all(axis=-1)
+    assert lines[20, 51:150].all()
+    assert lines[80, 51:150].all()
+    assert lines[21:80, 50].all()
+    assert lines[21:80, 150].all()
+    assert not lines[30:70, 60:140].any()
+    assert not lines[:18].any()
+
+
+def test_true_boxes_have_broken_lines_in_another_colour() -> None:
+    found = np.asarray(overlaid(black(), None, truth=[[20.0, 50.0, 80.0, 150.0]]))
+    white = (found == 255).all(axis=-1)[20, 50:150]
+    assert 0.3 < white.mean() < 0.7
+    assert not (found == LINE).all(axis=-1).any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_image(form: str) -> None:
+    content = FORMS[form]()
+    gray = gray_of(content)
+    assert gray.mode == "L"
+    with Image.open(io.BytesIO(picture_of(content, answer()))) as picture:
+        assert picture.format == "PNG"
+        assert picture.width == gray.width
+        assert picture.height > gray.height
+
+
+def test_pictures_are_written_and_answers_passed_on(tmp_path: Path) -> None:
+    files = []
+    for name in ("a/x.jpeg", "b/x.jpeg"):
+        file = tmp_path / name
+        file.parent.mkdir()
+        file.write_bytes(encode(black(), "JPEG"))
+        files.append(str(file))
+    answers = [answer(files[0]), Prediction("gone.png", error="the file is empty"),
+               answer(files[1])]  # fmt: skip
+    out = tmp_path / "made" / "out"
+    assert list(drawn(answers, out)) == answers
+    assert sorted(path.name for path in out.iterdir()) == sorted(name_of(file) for file in files)
+    assert len({name_of(file) for file in files}) == 2
+
+
+@pytest.mark.parametrize("name", ["/a/b.png", "/a/\udcff\udcfe.png", "/x/" + "long" * 60 + ".png"])
+def test_names_are_short_and_plain(name: str) -> None:
+    assert name_of(name).isascii()
+    assert len(name_of(name)) < 100
+    assert name_of(name).endswith(".png")
+
+
+ROW = {
+    "probabilities": [0.1, 0.9], "score": 0.9, "decision": "POSITIVE", "predicted_class": "B",
+    "classes": ["A", "B"], "status": "OK", "heatmap": [[0.5]], "image_height": 6,
+    "image_width": 8, "boxes": [[0.0, 1.0, 2.0, 3.0], [0.0] * 4], "box_scores": [0.6, -1.0],
+}  # fmt: skip
+
+
+def test_a_row_of_explain_is_read() -> None:
+    found = to_prediction("a", ROW)
+    assert (found.boxes, found.box_scores) == ([[0.0, 1.0, 2.0, 3.0]], [0.6])
+    assert (found.heatmap, found.height, found.width) == ([[0.5]], 6, 8)
+    told = found.to_dict()
+    assert told["boxes"] == [[0.0, 1.0, 2.0, 3.0]]
+    assert "heatmap" not in told  # a picture, and no part of a table
+    none = to_prediction("a", {**ROW, "box_scores": [-1.0, -1.0]})
+    assert none.to_dict()["boxes"] == []  # looked for, and not found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"boxes": [[0.0, 1.0, float("nan"), 3.0], [0.0] * 4]},
+        {"boxes": [[0.0, 1.0]]},
+        {"boxes": [[0.0, 1.0], [0.0, 1.0]]},
+        {"boxes": 5},
+        {"heatmap": [[float("inf")]]},
+        {"heatmap": [0.5]},
+    ],
+)
+def test_a_row_that_is_none_of_ours(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"box|model of this project|finite|argument"):
+        to_prediction("a", {**ROW, **change})
+
+
+def test_rows_without_places_have_none() -> None:
+    row = {key: ROW[key] for key in list(ROW)[:6]}
+    found = to_prediction("a", row)
+    assert found.boxes is found.heatmap is found.height is None
+    assert "boxes" not in found.to_dict()
