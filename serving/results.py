@@ -4,10 +4,9 @@ import csv
 import fcntl
 import io
 import json
-import mmap
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol, cast
@@ -31,32 +30,39 @@ class Format(Protocol):
     def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
         """Each whole record after the header: where it ends, and what it says."""
 
+    def decode(self, file: IO[bytes]) -> Prediction:
+        """The whole record at which a file stands."""
+
     def whole(self, rest: bytes) -> bool:
         """Whether a record seems to end in these bytes, which are none that could be read."""
 
 
 class Csv:
     """One row an answer: file, decision, predicted, score, p_CLASS for each class, status,
-    error.
+    error, and boxes of a model that locates.
 
     Args:
       classes: names in the order of the columns.
+      boxes: whether there is a column of boxes, "score x y width height" for each, in pixels: what
+        the RSNA challenge calls a prediction string.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
-        self._classes = list(classes)
+    def __init__(self, classes: Sequence[str], boxes: bool = False) -> None:
+        self._classes, self._boxes = list(classes), boxes
         self._columns = [*_FIXED, *(f"p_{name}" for name in classes), "status", "error"]
+        self._columns += ["boxes"] if boxes else []
 
     def header(self) -> bytes:
         """Names of the columns."""
-        return _row(self._columns)
+        return csv_row(self._columns)
 
     def encode(self, answer: Prediction) -> bytes:
         """One row."""
         numbers = [answer.probabilities.get(name, "") for name in self._classes]
         score = "" if answer.score is None else answer.score
         fixed = [answer.file, answer.decision, answer.predicted, score]
-        return _row([*fixed, *numbers, answer.status, answer.error])
+        places = [to_string(answer)] if self._boxes else []
+        return csv_row([*fixed, *numbers, answer.status, answer.error, *places])
 
     def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
         """Each whole row after the header."""
@@ -80,11 +86,21 @@ class Csv:
         except (csv.Error, ValueError):
             return  # what follows is torn
 
+    def decode(self, file: IO[bytes]) -> Prediction:
+        """The row at which a file stands; a name may hold line feeds."""
+        lines = (line.decode("utf-8", "surrogateescape") for line in file)
+        return self._decode(next(csv.reader(lines, strict=True)))
+
     def whole(self, rest: bytes) -> bool:
         """Whether a line ends outside of quotes."""
         return any(b"\n" in part for part in rest.split(b'"')[::2])
 
     def _decode(self, row: list[str]) -> Prediction:
+        boxes = scores = None
+        if self._boxes:
+            *row, places = row
+            if not row[-1]:  # an answer, perhaps without any
+                boxes, scores = from_string(places)
         file, decision, predicted, score, *numbers, status, error = row
         given = zip(self._classes, numbers, strict=True)
         probabilities = {name: float(number) for name, number in given if number}
@@ -97,6 +113,8 @@ class Csv:
             abstained=decision in ("REFER", "REJECTED"),
             status=status,
             error=error,
+            boxes=boxes,
+            box_scores=scores,
         )
 
 
@@ -122,8 +140,11 @@ class JsonLines:
             if not isinstance(facts, dict) or "file" not in facts:
                 return
             end += len(line)
-            known = {key: facts[key] for key in Prediction.__dataclass_fields__ if key in facts}
-            yield end, Prediction(**known)
+            yield end, _prediction(facts)
+
+    def decode(self, file: IO[bytes]) -> Prediction:
+        """The line at which a file stands."""
+        return _prediction(json.loads(file.readline()))
 
     def whole(self, rest: bytes) -> bool:
         """Whether a line ends."""
@@ -195,33 +216,20 @@ class ResultFile:
             for _, answer in self._form.records(file):
                 yield answer
 
-    def sort(self, rank: Any) -> None:
-        """Puts the records in the order of `rank(answer)`, atomically.
-
-        Holds a rank and a place for each record, not the records.
-        """
-        header = len(self._form.header())
-        ranked: list[tuple[Any, int, int]] = []
+    def placed(self) -> Iterator[tuple[int, Prediction]]:
+        """Where each answer starts, in bytes, and the answer."""
+        start = len(self._form.header())
         with self.path.open("rb") as file:
-            start = header
             for end, answer in self._form.records(file):
-                ranked.append((rank(answer), start, end))
+                yield start, answer
                 start = end
-        if not ranked:
-            return
-        ranked.sort()
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            with self.path.open("rb") as file, partial.open("wb") as out:
-                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                    out.write(view[:header])
-                    for _, start, end in ranked:
-                        out.write(view[start:end])
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(partial, self.path)  # noqa: PTH105  atomic, over the old one
-        finally:
-            partial.unlink(missing_ok=True)
+
+    def at(self, starts: Iterable[int]) -> Iterator[Prediction]:
+        """The answers that start there, in that order; one at a time is held."""
+        with self.path.open("rb") as file:
+            for start in starts:
+                file.seek(start)
+                yield self._form.decode(file)
 
     def _go_on(self) -> None:
         """Checks what is there, drops a torn last record, writes a missing header."""
@@ -261,19 +269,37 @@ class ResultFile:
             raise PneumoError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
-def form_of(name: str, classes: Sequence[str]) -> Format:
-    """The format of that name, "csv" or "json"."""
-    return cast(Format, Csv(classes) if name == "csv" else JsonLines())
+def form_of(name: str, classes: Sequence[str], boxes: bool = False) -> Format:
+    """The format of that name, "csv" or "json"; boxes are a column of CSV where asked for."""
+    return cast(Format, Csv(classes, boxes) if name == "csv" else JsonLines())
 
 
-def urgency(answer: Prediction) -> tuple[int, float, str]:
-    """Rank in a worklist: what the model abstained on, then by falling score, then the rejected."""
-    if answer.error:
-        return 2, 0.0, answer.file
-    return 0 if answer.decision == "REFER" else 1, -(answer.score or 0.0), answer.file
+def to_string(answer: Prediction) -> str:
+    """Boxes as "score x y width height" one after the other; "" for none."""
+    parts: list[float] = []
+    for (y0, x0, y1, x1), score in zip(answer.boxes or [], answer.box_scores or [], strict=True):
+        parts += [score, x0, y0, x1 - x0, y1 - y0]
+    return " ".join(f"{part:.6g}" for part in parts)
 
 
-def _row(values: Sequence[Any]) -> bytes:
+def from_string(text: str) -> tuple[list[list[float]], list[float]]:
+    """Boxes (ymin, xmin, ymax, xmax) and scores of what `to_string` wrote.
+
+    Raises:
+      ValueError: not five numbers for each box.
+    """
+    numbers = [float(part) for part in text.split()]
+    rows = list(zip(*[iter(numbers)] * 5, strict=True))
+    return [[y, x, y + h, x + w] for _, x, y, w, h in rows], [row[0] for row in rows]
+
+
+def _prediction(facts: dict[str, Any]) -> Prediction:
+    known = {key: facts[key] for key in Prediction.__dataclass_fields__ if key in facts}
+    return Prediction(**known)
+
+
+def csv_row(values: Sequence[Any]) -> bytes:
+    """One line of CSV, with its end."""
     out = io.StringIO()
     # The end of line that makes the writer quote both of its characters; a bare "\n" is written.
     csv.writer(out, lineterminator="\r\n").writerow(values)

@@ -5,8 +5,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -16,16 +17,18 @@ from schema.errors import PneumoError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pipeline.commands.sources import Source
     from serving.answer import Prediction
-    from serving.client import Client
+    from serving.dicom_out import Reports
     from serving.results import ResultFile
 
 NOTICE = "Research software, not a medical device."
+_SCREEN = Path("-")
 
 
 @click.command(
-    epilog="Example: pneumo predict --endpoint grpc://127.0.0.1:8500 --worklist "
-    "--output answers.csv --resume folder/"
+    epilog="Example: pneumo predict --endpoint grpc://127.0.0.1:8500 --output answers.csv "
+    "--worklist list.csv --resume folder/"
 )
 @click.option("--model", "folder", type=click.Path(path_type=Path),
               help="A SavedModel, or a folder of versions (the newest is taken).")  # fmt: skip
@@ -38,8 +41,12 @@ NOTICE = "Research software, not a medical device."
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False),
               help="Write the answers (.csv, .json or .jsonl) here as they come.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with --output: skip the files it answers.")
-@click.option("--worklist", is_flag=True,
-              help="Order: abstained, then by falling score, then what was rejected.")  # fmt: skip
+@click.option("--worklist", metavar="FILE",
+              type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+              help="Write .csv or .json: abstained, then by falling score, then rejected; "
+              "- shows it.")  # fmt: skip
+@click.option("--dicom-out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+              help="Write a report about each DICOM file, which names its patient.")  # fmt: skip
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1),
               help="Images in one call.")  # fmt: skip
 @click.option("--concurrency", default=2, show_default=True, type=click.IntRange(1, 256),
@@ -56,7 +63,8 @@ def command(
     as_json: bool,
     output: Path | None,
     resume: bool,
-    worklist: bool,
+    worklist: Path | None,
+    dicom_out: Path | None,
     batch_size: int,
     concurrency: int,
     timeout: float,
@@ -67,16 +75,25 @@ def command(
     IMAGES are JPEG, PNG or DICOM files, folders of such, or - for file names from standard input.
     A file that cannot be read or used is answered with a reason of its own; the others are answered
     all the same. Exit status 1 if there was one.
+
+    With --dicom-out, DICOM files get a structured report (TID 1500) that belongs to the patient and
+    the study of the image. It is the one output with identities; keep DIR as you keep the images.
     """
+    from pipeline.commands.sources import Local, Server
     from serving.files import check_paths
-    from serving.results import ResultFile, form_of, urgency
+    from serving.results import ResultFile, form_of
+    from serving.worklist import check_worklist, write_worklist
 
     if (folder is None) == (endpoint is None):
         raise click.UsageError("Missing option: give either '--model' or '--endpoint'.")
     if resume and output is None:
         raise click.UsageError("--resume goes on with a file: give --output too.")
+    shown = form is not None or as_json or worklist is None or worklist == _SCREEN
     form = _form(form, as_json, output)
-    check_paths(path for path in images if str(path) != "-")
+    check_paths(path for path in images if path != _SCREEN)
+    listed = None if worklist == _SCREEN else worklist
+    if listed is not None:
+        check_worklist(listed, replace=resume)
     with ExitStack() as stack:
         if endpoint is not None:
             from serving.client import Client
@@ -84,23 +101,30 @@ def command(
             client = Client(
                 endpoint, name, timeout=timeout, batch_size=batch_size, concurrency=concurrency
             )
-            source: _Source = _Server(stack.enter_context(client))
+            source: Source = Server(stack.enter_context(client), name)
         else:
             assert folder is not None
-            source = _Local(folder, batch_size)
-        if output is not None:
-            file = ResultFile(output, form_of(form, source.classes), resume)
-            tally = _to_file(stack.enter_context(file), source, images)
-            if worklist:
-                file.sort(urgency)
+            source = Local(folder, batch_size, name)
+        reports = _reports(dicom_out, source) if dicom_out is not None else None
+        kept = output
+        if kept is None and listed is not None:
+            kept = Path(stack.enter_context(TemporaryDirectory())) / "answers.json"
+        if kept is not None:
+            written = form_of(form if output else "json", source.classes, source.located)
+            file = stack.enter_context(ResultFile(kept, written, resume))
+            tally = _to_file(file, source, images, reports)
+            if listed is not None:
+                write_worklist(file, listed, NOTICE)
+            if worklist == _SCREEN or (output is None and shown):
+                _print(file.answers(), form if output is None else "table", source, worklist)
         else:
             tally = Tally()
-            answers: Iterable[Prediction] = tally.count(source.answers(_files(images)))
-            if worklist:
-                answers = sorted(answers, key=urgency)
-            _print(answers, form, source.classes, worklist)
+            answers = tally.count(_asked(source, _files(images), reports))
+            _print(answers, form, source, worklist)
+    for line in reports.lines() if reports else ():
+        click.echo(line, err=True)
     click.echo(f"{tally}. {NOTICE}", err=True)
-    sys.exit(1 if tally.rejected else 0)
+    sys.exit(1 if tally.rejected or (reports and reports.unreported) else 0)
 
 
 @dataclass
@@ -133,35 +157,24 @@ class Tally:
         )
 
 
-class _Server:
-    """Answers from an endpoint."""
+def _reports(folder: Path, source: "Source") -> "Reports":
+    from serving.dicom_out import Reports
 
-    def __init__(self, client: "Client") -> None:
-        self._client = client
-        self.classes = client.classes()
-
-    def answers(self, files: Iterable[Path]) -> "Iterator[Prediction]":
-        from serving.client import Image
-
-        return self._client.predict(map(Image.of_file, files))
+    if not source.explains:
+        click.echo("this model tells no places: its reports have no regions", err=True)
+    return Reports(folder, source.algorithm(), source.classes)
 
 
-class _Local:
-    """Answers from a SavedModel in this process."""
-
-    def __init__(self, folder: Path, batch_size: int) -> None:
-        from serving.predict import load_model
-
-        self._model, self._batch_size = load_model(folder), batch_size
-        self.classes: list[str] = self._model.facts.get("classes", [])
-
-    def answers(self, files: Iterable[Path]) -> "Iterator[Prediction]":
-        from serving.predict import predict_files
-
-        return predict_files(self._model, files, self._batch_size)
-
-
-_Source = _Server | _Local
+def _asked(
+    source: "Source", files: Iterable[Path], reports: "Reports | None"
+) -> "Iterator[Prediction]":
+    """Answers; with reports, each has its report before it is given on."""
+    if reports is None:
+        yield from source.answers(files)
+        return
+    for answer in source.answers(files, "explain" if source.explains else "serving_default"):
+        reports.add(answer)
+        yield replace(answer, heatmap=None)
 
 
 def _form(form: str | None, as_json: bool, output: Path | None) -> str:
@@ -177,13 +190,15 @@ def _files(images: Iterable[Path]) -> Iterator[Path]:
     from serving.files import names_of, stream_files
 
     for path in images:
-        if str(path) == "-":
+        if path == _SCREEN:
             yield from names_of(sys.stdin.buffer)
         else:
             yield from stream_files([path])
 
 
-def _to_file(file: "ResultFile", source: _Source, images: tuple[Path, ...]) -> Tally:
+def _to_file(
+    file: "ResultFile", source: "Source", images: tuple[Path, ...], reports: "Reports | None"
+) -> Tally:
     """Appends an answer for each file that has none, and counts the whole file."""
     from serving.progress import shown
 
@@ -200,10 +215,10 @@ def _to_file(file: "ResultFile", source: _Source, images: tuple[Path, ...]) -> T
                 yield path
 
     total = None
-    if sys.stderr.isatty() and Path("-") not in images:
+    if sys.stderr.isatty() and _SCREEN not in images:
         total = sum(1 for _ in _files(images)) - left.total()
     try:
-        for answer in shown(tally.count(source.answers(unanswered())), total):
+        for answer in shown(tally.count(_asked(source, unanswered(), reports)), total):
             file.write(answer)
     except PneumoError as error:
         done = tally.answered + tally.rejected
@@ -213,19 +228,25 @@ def _to_file(file: "ResultFile", source: _Source, images: tuple[Path, ...]) -> T
     return tally
 
 
-def _print(answers: "Iterable[Prediction]", form: str, classes: list[str], worklist: bool) -> None:
+def _print(
+    answers: "Iterable[Prediction]", form: str, source: "Source", worklist: Path | None
+) -> None:
+    if worklist == _SCREEN:
+        from serving.worklist import urgency
+
+        answers = sorted(answers, key=urgency)
     if form == "json":
         print_json(answers)
     elif form == "csv":
         from serving.results import Csv
 
-        rows = Csv(classes)
+        rows = Csv(source.classes, source.located)
         out = sys.stdout.buffer
         out.write(rows.header())
         for answer in answers:
             out.write(rows.encode(answer))
             out.flush()
-    elif worklist:
+    elif worklist == _SCREEN:
         print_worklist(answers)
     else:
         print_table(answers)
@@ -242,10 +263,10 @@ def print_json(answers: "Iterable[Prediction]") -> int:
 
 def print_worklist(answers: "Iterable[Prediction]") -> None:
     """Prints ordered answers as three tables: abstained, scored, rejected."""
-    from serving.results import urgency
+    from serving.worklist import list_of
 
     titles = ("Abstained: to be read first", "By falling score", "Rejected: not read by the model")
-    for place, group in itertools.groupby(answers, key=lambda answer: urgency(answer)[0]):
+    for place, group in itertools.groupby(answers, key=list_of):
         print_table(group, titles[place])
 
 

@@ -71,7 +71,7 @@ class Standin:
       fails_on: bytes that fail the whole request, as in a model without status.
       calls: number of images in each predict call answered well.
       busiest: greatest number of calls at once.
-      extra: outputs added to each row over REST.
+      extra: outputs added to each row.
       signatures: that metadata tells of.
     """
 
@@ -235,6 +235,7 @@ def _grpc_server(standin: Standin) -> tuple[grpc.Server, int]:
                 told = "Received message larger than max" if status == 413 else f"fault {status}"
                 context.abort(_CODES[status], told)
             answer = predict_pb2.PredictResponse()
+            rows = [{**row, **standin.extra} for row in rows]
             for name in rows[0]:
                 column = np.array([row[name] for row in rows])
                 if column.dtype == np.float64:
