@@ -36,6 +36,7 @@ _WANTED: Final = (
     *("VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence", "RescaleSlope"),
     *("RescaleIntercept", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
+_LOUD: Final = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle", "jpeg_ls")
 NEEDS: Final = "DICOM needs pydicom: install the extra with `pip install 'pneumo-tfx[dicom]'`"
 
 
@@ -100,12 +101,10 @@ def quiet() -> None:
 
     # Files of the wild break rules that do not touch the picture.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    logger = logging.getLogger("pydicom")
-    if logger.propagate:
-        logger.propagate = False
-        logger.addHandler(logging.NullHandler())
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     # Again each time: filters are the process's, and others set them anew.
-    warnings.filterwarnings("ignore", module=r"(pydicom|pylibjpeg|openjpeg|libjpeg|rle|jpeg_ls)\b")
+    warnings.filterwarnings("ignore", module=rf"({'|'.join(_LOUD)})\b")
 
 
 def parse(content: bytes) -> Any:

@@ -25,12 +25,16 @@ UIDS = {syntax.name: syntax.uid for syntax in SYNTAXES}
 
 
 def with_syntax(uid: str) -> bytes:
-    """A file whose header names another transfer syntax than its pixels have."""
-    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make(PIXELS))))
-    dataset.file_meta.TransferSyntaxUID = uid
-    out = io.BytesIO()
-    pydicom.dcmwrite(out, dataset, implicit_vr=False, little_endian=True)
-    return out.getvalue()
+    """A file whose header names another transfer syntax."""
+    content = to_bytes(make(PIXELS), UIDS["rle"])
+    old = UIDS["rle"].encode()
+    at = content.index(old)
+    length = len(uid) + len(uid) % 2
+    padded = uid.encode().ljust(length, b"\0")
+    was = len(old) + len(old) % 2
+    group = int.from_bytes(content[140:144], "little") + length - was
+    head = content[:140] + group.to_bytes(4, "little") + content[144 : at - 2]
+    return head + length.to_bytes(2, "little") + padded + content[at + was :]
 
 
 def broken(keyword: str, raw: bytes) -> bytes:
