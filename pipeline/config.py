@@ -132,6 +132,11 @@ class Config(BaseModel):
     engine: Literal["local"] = "local"
     run: RunFacts | None = Field(None, exclude=True, repr=False)
 
+    @model_validator(mode="after")
+    def _rules_fit_the_task(self) -> Self:
+        self.evaluation.check_task(self.data.of())
+        return self
+
     def to_yaml(self) -> str:
         """The configuration as a user would write it, defaults filled in."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

@@ -4,10 +4,13 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-# Metrics of the score, and of the classes; a task of two classes has both alike.
+from schema.labels import Task
+
+# Metrics of the score, of the classes (a task of two classes has both alike), and of boxes.
 OF_SCORE = ("auc", "auc_pr", "accuracy", "sensitivity", "specificity", "precision", "f1")
 OF_CLASSES = ("class_accuracy", "macro_auc", "pairwise_auc")
-GATED = OF_SCORE + OF_CLASSES
+OF_BOXES = ("challenge", "box_ap", "pointing")
+GATED = OF_SCORE + OF_CLASSES + OF_BOXES
 
 
 class OperatingPointOptions(BaseModel):
@@ -33,8 +36,10 @@ class AgainstBlessedOptions(BaseModel):
     alpha: float = Field(
         0.05, gt=0, lt=0.5, description="one-sided level at which a model counts as worse"
     )
-    tests: tuple[Literal["auc", "accuracy"], ...] = Field(
-        ("auc", "accuracy"), description="auc: DeLong on the score; accuracy: McNemar on decisions"
+    tests: tuple[Literal["auc", "accuracy", "challenge"], ...] = Field(
+        ("auc", "accuracy", "challenge"),
+        description="auc: DeLong on the score; accuracy: McNemar on decisions; challenge: "
+        "bootstrap of the challenge's metric, only for a task that locates",
     )
 
     @field_validator("tests")
@@ -95,3 +100,16 @@ class EvaluationOptions(BaseModel):
         if not self.gate:
             raise ValueError("an empty gate would bless any first model; name at least one rule")
         return self
+
+    def check_task(self, of: Task) -> None:
+        """Checks what cannot be known without the task.
+
+        Raises:
+          ValueError: a rule of boxes for a task without boxes.
+        """
+        rules = [name for name in self.gate if name in OF_BOXES]
+        if rules and not of.located:
+            raise ValueError(
+                f"evaluation.gate.{rules[0]} bounds boxes, and task {of.name!r} predicts none; take the rule "
+                "out, or set data.task: locate"
+            )

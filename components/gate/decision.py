@@ -6,7 +6,9 @@ A model is blessed when
 2. it is not significantly worse than the latest blessed model of the same configuration and task,
    on the same images, by tests that take the patient as the unit: DeLong on the area of the score,
    McNemar on the decisions, each model at its own operating point, and for more than two classes
-   McNemar on the classes too. `alpha` is one-sided and for all tests together (Bonferroni).
+   McNemar on the classes too. Where both locate, the challenge's metric of their boxes, each at its
+   own threshold of boxes, by the bootstrap of the difference. `alpha` is one-sided and for all
+   tests together (Bonferroni).
 
 So noise does not refuse a model that is as good: a drop counts only where it is more than the same
 images would show by chance. Noise does not bless either: no gain over the blessed model, however it
@@ -23,8 +25,10 @@ from typing import Any
 import numpy as np
 
 from components.evaluation.answers import Answers
-from components.evaluation.on_split import class_numbers, score_numbers
-from components.evaluation.options import OF_CLASSES, EvaluationOptions
+from components.evaluation.boxes.challenge import challenge_scores
+from components.evaluation.boxes.paired import PairedMean, bootstrap_difference
+from components.evaluation.on_split import box_numbers, class_numbers, score_numbers
+from components.evaluation.options import OF_BOXES, OF_CLASSES, EvaluationOptions
 from components.evaluation.paired import (
     PairedAccuracy,
     PairedAuc,
@@ -32,6 +36,8 @@ from components.evaluation.paired import (
     mcnemar_clustered,
 )
 from schema.errors import PneumoError
+
+Paired = PairedAuc | PairedAccuracy | PairedMean
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Test:
     """One paired test; differences are candidate - blessed.
 
     Attributes:
-      metric: "auc", "accuracy" or "class_accuracy".
+      metric: "auc", "accuracy", "class_accuracy" or "challenge".
       method: name of the test.
       candidate: its number on test.
       blessed: the blessed model's number on the same images.
@@ -147,6 +153,8 @@ def bounds(candidate: Answers, options: EvaluationOptions) -> list[Rule]:
     found = score_numbers(candidate, options.resamples, options.seed)
     if set(options.gate) & set(OF_CLASSES):
         found |= class_numbers(candidate, options.resamples, options.seed)
+    if set(options.gate) & set(OF_BOXES):
+        found |= box_numbers(candidate, options.resamples, options.seed)
     rules = []
     for metric, rule in options.gate.items():
         interval = found.get(metric)
@@ -175,7 +183,7 @@ def against(candidate: Answers, blessed: Answers, options: EvaluationOptions) ->
         )
     wanted = options.against_blessed.tests
     told, told_b = candidate.told(), blessed.told()
-    found: list[tuple[str, PairedAuc | PairedAccuracy]] = []
+    found: list[tuple[str, Paired]] = []
     if "auc" in wanted:
         found.append(
             ("auc", delong_clustered(told.positive, told.score, told_b.score, told.patient))
@@ -187,14 +195,24 @@ def against(candidate: Answers, blessed: Answers, options: EvaluationOptions) ->
             one, two = candidate.labelled(), blessed.labelled()
             right, right_b = (a.predicted == a.label for a in (one, two))
             found.append(("class_accuracy", mcnemar_clustered(right, right_b, one.patient)))
+    if "challenge" in wanted and candidate.locates and blessed.locates:
+        scores, scores_b = (
+            challenge_scores(a.truth_boxes.tolist(), *(rows.tolist() for rows in a.shown_boxes()))
+            for a in (candidate, blessed)
+        )
+        drawn = {"resamples": options.resamples, "seed": options.seed}
+        pair = bootstrap_difference(scores, scores_b, candidate.patient, **drawn)
+        found.append(("challenge", pair))
     level = options.against_blessed.alpha / max(1, len(found))
     return [_test(metric, pair, level) for metric, pair in found]
 
 
-def _test(metric: str, pair: PairedAuc | PairedAccuracy, level: float) -> Test:
+def _test(metric: str, pair: Paired, level: float) -> Test:
     from scipy.stats import norm
 
-    if isinstance(pair, PairedAuc):
+    if isinstance(pair, PairedMean):
+        method, values = "bootstrap by patient", (pair.mean_a, pair.mean_b)
+    elif isinstance(pair, PairedAuc):
         method, values = "DeLong by patient", (pair.auc_a, pair.auc_b)
     else:
         method = f"McNemar by patient, {pair.method}"

@@ -29,6 +29,7 @@ def test_overrides_win_and_are_typed() -> None:
         ("evaluation.operating_point.rule=best", "'best'"),
         ("evaluation.gate.auc={}", "gate.auc"),
         ("evaluation.gate.auc={max_drop: 0.1}", "max_drop"),
+        ("evaluation.gate.challenge={min: 0.2}", "set data.task: locate"),
         ("data.classes={A: [normal], B: [virus]}", "task: custom"),
         ("data.task=custom", "needs classes"),
         ("data={task: custom, classes: {A: [normal], B: [flu]}, positive: [B]}", "'flu'"),

@@ -10,9 +10,6 @@ from components.evaluation.boxes.pointing import best_centres, pointing_hits
 from components.evaluation.boxes.ranking import RankedBoxes
 from components.evaluation.multiclass import Statistics, clustered_bootstrap_of
 
-# Names that a gate may bound.
-GATED = ("challenge", "box_ap", "pointing")
-
 
 def froc_name(rate: float) -> str:
     """Name of the sensitivity at a rate of false boxes per image."""

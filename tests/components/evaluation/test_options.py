@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from components.evaluation.options import EvaluationOptions
+from components.evaluation.options import OF_BOXES, EvaluationOptions
+from schema.labels import BINARY, LOCATE
 
 
 def test_the_defaults_are_valid_and_survive_json() -> None:
@@ -38,3 +39,12 @@ def test_bad_options(values: dict[str, Any], says: str) -> None:
 
 def test_a_gate_without_paired_tests_is_allowed() -> None:
     assert EvaluationOptions(against_blessed={"tests": []}).against_blessed.tests == ()
+
+
+@pytest.mark.parametrize("rule", OF_BOXES)
+def test_rules_of_boxes_are_for_a_task_that_locates(rule: str) -> None:
+    options = EvaluationOptions(gate={"auc": {"min": 0.8}, rule: {"min": 0.1}})
+    options.check_task(LOCATE)
+    with pytest.raises(ValueError, match=f"gate.{rule} bounds boxes, and task 'binary'"):
+        options.check_task(BINARY)
+    EvaluationOptions().check_task(BINARY)

@@ -11,6 +11,7 @@ from components.evaluation.paired import delong_clustered
 from components.gate.decision import against, bounds, decide
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
+from tests.components.evaluation.boxes.made import located
 from tests.components.evaluation.given import answers
 
 
@@ -137,3 +138,57 @@ def test_the_decision_is_json() -> None:
     assert json.loads(text) == told
     assert told["rules"][0]["value"] is None
     assert bounds(ill, options(gate={"sensitivity": {"min": 0.1}}))[0].ok
+
+
+@pytest.mark.parametrize(
+    ("gate", "kept"),
+    [
+        ({"challenge": 0.2, "box_ap": 0.3, "pointing": 0.5}, True),
+        ({"challenge": 0.9}, False),
+        ({"box_ap": 0.999}, False),
+        ({"auc": 0.5, "pointing": 1.0}, False),
+    ],
+)
+def test_bounds_of_boxes(gate: dict[str, float], kept: bool) -> None:
+    wanted = options(gate={name: {"min": least} for name, least in gate.items()})
+    found = decide(located(80), None, wanted)
+    assert found.blessed is kept
+    assert [rule.metric for rule in found.rules] == list(gate)
+    for rule in found.rules:
+        assert rule.low <= rule.value <= rule.high
+
+
+def test_without_boxes_their_bounds_are_not_kept() -> None:
+    found = decide(answers(30), None, options(gate={"challenge": {"min": 0.0}}))
+    assert not found.blessed
+    assert "challenge is not defined" in found.failures[0]
+
+
+@pytest.mark.parametrize(("blur", "ok"), [(0.02, True), (0.0, True), (0.12, False)])
+def test_boxes_that_got_worse_refuse(blur: float, ok: bool) -> None:
+    one, two = located(200, luck=1, blur=blur), located(200, luck=2, blur=0.02)
+    # The images' scores are as good as before: only the boxes tell the models apart.
+    one = replace(one, score=two.score)
+    found = decide(one, two, options())
+    tests = {test.metric: test for test in found.tests}
+    assert set(tests) == {"auc", "accuracy", "challenge"}
+    assert tests["challenge"].ok is ok
+    assert tests["challenge"].alpha == pytest.approx(0.05 / 3)
+    assert tests["challenge"].detectable > 0
+    assert found.blessed is ok
+    if not ok:
+        assert "challenge fell from" in found.failures[0]
+
+
+def test_each_model_stands_at_its_own_threshold_of_boxes() -> None:
+    given = located(100)
+    shy = replace(given, box_threshold=2.0)  # shows none
+    tests = {test.metric: test for test in against(shy, given, options())}
+    assert tests["challenge"].candidate == 0
+    assert not tests["challenge"].ok
+
+
+def test_a_blessed_model_without_boxes_is_compared_on_the_images_alone() -> None:
+    given = located(60)
+    old = replace(given, box_threshold=None)
+    assert {test.metric for test in against(given, old, options())} == {"auc", "accuracy"}

@@ -37,6 +37,7 @@ def rows(of: Task, n: int, seed: int, skill: float, prefix: str) -> dict[str, li
             "height": 61, "width": 83, "brightness": 120.0, "label": of.label(pathogen),
             "positive": of.is_positive(pathogen), "score": float(p[list(of.positive)].sum()),
             "probabilities": p.tolist(), "raw": p.tolist(), "members": p.tolist(),
+            "truth_boxes": [], "boxes": [], "box_scores": [],
         }  # fmt: skip
         for name, value in values.items():
             columns[name].append(value)
