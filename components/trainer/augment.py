@@ -8,6 +8,8 @@ from components.trainer.options import AugmentOptions
 if TYPE_CHECKING:
     import tensorflow as tf
 
+LEFT = 0.3  # part of a moved box that must lie in the image
+
 
 def augment(images: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor") -> "tf.Tensor":
     """Changes each image of a batch in its own way.
@@ -27,9 +29,9 @@ def augment(images: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor") -> 
     """
     import tensorflow as tf
 
-    mirror, place, grey, grain = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+    mirror, place, grey, grain = _kinds(seed)
     if options.flip:
-        chosen = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], mirror) < 0.5
+        chosen = _mirrored(tf.shape(images)[0], mirror)[:, tf.newaxis, tf.newaxis, tf.newaxis]
         images = tf.where(chosen, images[:, :, ::-1], images)
     if options.rotation or options.shift or options.zoom:
         x = _moved(tf.cast(images, tf.float32), options, place)
@@ -41,6 +43,67 @@ def augment(images: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor") -> 
     if options.noise:
         x += 255.0 * options.noise * tf.random.stateless_normal(tf.shape(x), grain)
     return tf.cast(tf.clip_by_value(tf.round(x), 0.0, 255.0), tf.uint8)
+
+
+def augment_boxes(
+    boxes: "tf.Tensor", side: int, options: AugmentOptions, seed: "tf.Tensor"
+) -> "tf.Tensor":
+    """Moves boxes as `augment` moves the images that they are in.
+
+    The corners are moved; the box is then the upright one around them, cut at the border of the
+    image. One of which less than `LEFT` is left is dropped.
+
+    Args:
+      boxes: float32 [n, k, 4], ymin, xmin, ymax, xmax in parts of the image; NaN: no box.
+      side: of the square images, pixels.
+      options: as for `augment`.
+      seed: as for `augment`.
+
+    Returns:
+      float32 [n, k, 4]; NaN where there was no box or it was dropped.
+    """
+    import tensorflow as tf
+
+    mirror, place, _, _ = _kinds(seed)
+    n = tf.shape(boxes)[0]
+    ymin, xmin, ymax, xmax = tf.unstack(boxes, axis=-1)
+    if options.flip:
+        chosen = _mirrored(n, mirror)[:, tf.newaxis]
+        xmin, xmax = tf.where(chosen, 1 - xmax, xmin), tf.where(chosen, 1 - xmin, xmax)
+    if options.rotation or options.shift or options.zoom:
+        size = tf.constant([side, side], tf.float32)
+        cos, sin, to_x, to_y = (
+            value[:, tf.newaxis, tf.newaxis] for value in _placing(n, size, options, place)
+        )
+        # Places in pixels count from the middle of the first one.
+        x = tf.stack([xmin, xmax, xmin, xmax], axis=-1) * side - 0.5 - to_x
+        y = tf.stack([ymin, ymin, ymax, ymax], axis=-1) * side - 0.5 - to_y
+        # `_placing` goes from the result to the image; back is the other way round.
+        square = cos**2 + sin**2
+        x, y = (cos * x + sin * y) / square, (cos * y - sin * x) / square
+        middle = (side - 1) / 2
+        x, y = (x + middle + 0.5) / side, (y + middle + 0.5) / side
+        ymin, ymax = tf.reduce_min(y, axis=-1), tf.reduce_max(y, axis=-1)
+        xmin, xmax = tf.reduce_min(x, axis=-1), tf.reduce_max(x, axis=-1)
+    moved = tf.stack([ymin, xmin, ymax, xmax], axis=-1)
+    cut = tf.clip_by_value(moved, 0.0, 1.0)
+    before, after = (tf.reduce_prod(of[..., 2:] - of[..., :2], axis=-1) for of in (moved, cut))
+    # Not a number compares as false: what was no box stays none.
+    return tf.where((after >= LEFT * before)[..., tf.newaxis], cut, float("nan"))
+
+
+def _kinds(seed: "tf.Tensor") -> "list[tf.Tensor]":
+    """A seed of its own for mirroring, place, exposure and grain."""
+    import tensorflow as tf
+
+    return tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+
+
+def _mirrored(n: "tf.Tensor", seed: "tf.Tensor") -> "tf.Tensor":
+    """Which images are mirrored, bool [n]."""
+    import tensorflow as tf
+
+    return tf.random.stateless_uniform([n, 1, 1, 1], seed)[:, 0, 0, 0] < 0.5
 
 
 def _either_way(n: "tf.Tensor", columns: int, seed: "tf.Tensor") -> "list[tf.Tensor]":
@@ -60,15 +123,9 @@ def _moved(x: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor") -> "tf.Te
 
     shape = tf.shape(x)
     size = tf.cast(shape[1:3], tf.float32)
-    turn, scale, right, down = _either_way(shape[0], 4, seed)
-    angle = turn * (options.rotation * math.pi / 180)
-    factor = 1.0 / (1.0 + scale * options.zoom)
-    cos, sin = tf.cos(angle) * factor, tf.sin(angle) * factor
+    cos, sin, to_x, to_y = _placing(shape[0], size, options, seed)
     middle_y, middle_x = (size[0] - 1) / 2, (size[1] - 1) / 2
-    # From a place in the result to a place in the image.
-    to_x = middle_x + right * options.shift * size[1]
-    to_y = middle_y + down * options.shift * size[0]
-    none = tf.zeros_like(angle)
+    none = tf.zeros_like(cos)
     transforms = tf.stack(
         [
             cos,
@@ -90,6 +147,25 @@ def _moved(x: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor") -> "tf.Te
         fill_mode="NEAREST",
         fill_value=0.0,
     )
+
+
+def _placing(
+    n: "tf.Tensor", size: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor"
+) -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]":
+    """From a place in the result to a place in the image, in pixels from the middle of the first.
+
+    Returns:
+      cos, sin (times the zoom), x, y, float32 [n] each: the place (a, b) from the middle of the
+      result comes from (x + cos a - sin b, y + sin a + cos b) of the image.
+    """
+    import tensorflow as tf
+
+    turn, scale, right, down = _either_way(n, 4, seed)
+    angle = turn * (options.rotation * math.pi / 180)
+    factor = 1.0 / (1.0 + scale * options.zoom)
+    to_x = (size[1] - 1) / 2 + right * options.shift * size[1]
+    to_y = (size[0] - 1) / 2 + down * options.shift * size[0]
+    return tf.cos(angle) * factor, tf.sin(angle) * factor, to_x, to_y
 
 
 def _exposed(x: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor") -> "tf.Tensor":

@@ -37,9 +37,7 @@ class Rows:
         The order depends on `seed` and `epoch` alone, so that a run that goes on after a kill sees
         what it would have seen.
         """
-        rng = np.random.default_rng((seed, epoch))
-        order = self.rows[rng.permutation(len(self.rows))]
-        view = rng.integers(0, len(self.views), len(order))
+        order, view = self.draw(seed, epoch)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             yield (
@@ -47,6 +45,12 @@ class Rows:
                 self.targets[chosen],
                 self.weights[chosen],
             )
+
+    def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of an epoch in their order, int64 [m], and the view of each, int64 [m]."""
+        rng = np.random.default_rng((seed, epoch))
+        order = self.rows[rng.permutation(len(self.rows))]
+        return order, rng.integers(0, len(self.views), len(order))
 
     def gather(self, rows: np.ndarray, view: np.ndarray) -> np.ndarray:
         """Rows of chosen views, in the type of the store."""

@@ -16,7 +16,7 @@ import numpy as np
 from components.progress import Step
 from components.trainer.batches import Batch
 from components.trainer.checkpoint import Checkpoint
-from components.trainer.losses import partial_cross_entropy
+from components.trainer.objective import Objective, of_classes
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +30,7 @@ class Source:
     """Where batches come from.
 
     Attributes:
-      epoch: epoch, counted from 0 -> its batches (x [n, ...], targets [n, classes], weights [n]).
+      epoch: epoch, counted from 0 -> its batches (x [n, ...], targets [n, ...], weights [n]).
       steps: batches of an epoch.
       validation: every validation image once.
       x: shape and type of x, without the batch.
@@ -87,7 +87,8 @@ class Curves:
     """One entry for each epoch.
 
     Attributes:
-      values: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`.
+      values: `loss`, `val_loss`, `learning_rate`; and what the objective measures, under its name
+        and as `val_...`: `accuracy` of classes.
       best_epoch: counted from 1; 0 before the first.
     """
 
@@ -121,11 +122,12 @@ def train(
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     strategy: "tf.distribute.Strategy | None" = None,
+    objective: Objective | None = None,
 ) -> Curves:
     """Trains in place and leaves the model at its best epoch by validation loss.
 
     Args:
-      model: x -> logits float32 [n, classes].
+      model: x -> outputs float32 [n, ...]; logits [n, classes] unless there is an objective.
       groups: what learns, and how fast.
       source: batches.
       plan: epochs, schedule, loss.
@@ -133,6 +135,7 @@ def train(
       checkpoint: where the state goes after epochs; if it holds one, training goes on from there.
       on_epoch: called with the epoch, counted from 1, and its numbers.
       strategy: of tf.distribute; the model must have been built in its scope.
+      objective: what is to be learned; none: classes, as `plan` says.
 
     Raises:
       ValueError: the loss is no longer a number.
@@ -146,7 +149,9 @@ def train(
         optimizer.build(group.variables)
         optimizers.append(optimizer)
     kept = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
-    train_step, val_step = _steps(model, groups, optimizers, source, plan, strategy)
+    aim = objective or of_classes(model.output_shape[-1], plan.label_smoothing, plan.focal_gamma)
+    width = 2 + len(aim.measures)
+    train_step, val_step = _steps(model, groups, optimizers, source, aim, strategy)
     curves, best = Curves(), [v.value.numpy() for v in model.variables]
     if checkpoint is not None and (stored := checkpoint.load()) is not None:
         arrays, facts = stored
@@ -159,7 +164,7 @@ def train(
     for epoch in range(len(curves), plan.epochs):
         if epoch - curves.best_epoch >= plan.patience and curves.best_epoch:
             break
-        sums, seen = np.zeros(3), 0
+        sums, seen = np.zeros(width), 0
         for i, (x, targets, weights) in enumerate(source.epoch(epoch)):
             at = epoch * source.steps + i
             for group, optimizer in zip(groups, optimizers, strict=True):
@@ -167,12 +172,11 @@ def train(
             sums += train_step(x, targets, weights).numpy()
             seen += len(x)
             progress(f"{what}, epoch {epoch + 1}", seen)
-        val = sum((val_step(*batch).numpy() for batch in source.validation()), np.zeros(3))
+        val = sum((val_step(*batch).numpy() for batch in source.validation()), np.zeros(width))
+        names = ("loss", *aim.measures)
         numbers = {
-            "loss": sums[0] / sums[2],
-            "accuracy": sums[1] / sums[2],
-            "val_loss": val[0] / val[2],
-            "val_accuracy": val[1] / val[2],
+            **dict(zip(names, sums[:-1] / sums[-1], strict=True)),
+            **{f"val_{name}": of for name, of in zip(names, val[:-1] / val[-1], strict=True)},
             "learning_rate": float(optimizers[0].learning_rate.value.numpy()),
         }
         if not math.isfinite(numbers["loss"]) or not math.isfinite(numbers["val_loss"]):
@@ -188,14 +192,16 @@ def train(
             arrays = [v.value.numpy() for v in kept]
             facts = {"values": curves.values, "best_epoch": curves.best_epoch}
             checkpoint.save([*arrays, *best], facts)
-        log.info(
-            "%s epoch %d/%d: loss %.4f, val_loss %.4f, val_accuracy %.4f",
-            what, epoch + 1, plan.epochs, numbers["loss"], numbers["val_loss"],
-            numbers["val_accuracy"],
-        )  # fmt: skip
+        told = ", ".join(f"{name} {numbers[name]:.4f}" for name in ("loss", *_val_names(numbers)))
+        log.info("%s epoch %d/%d: %s", what, epoch + 1, plan.epochs, told)
     for variable, value in zip(model.variables, best, strict=True):
         variable.assign(value)
     return curves
+
+
+def _val_names(numbers: dict[str, float]) -> list[str]:
+    """Names of what was measured on validation."""
+    return [name for name in numbers if name.startswith("val_")]
 
 
 def _steps(
@@ -203,22 +209,22 @@ def _steps(
     groups: list[Group],
     optimizers: "list[keras.optimizers.Optimizer]",
     source: Source,
-    plan: Plan,
+    aim: Objective,
     strategy: "tf.distribute.Strategy | None",
 ) -> tuple[Any, Any]:
-    """Traced functions: batch -> float32 [3], sums of loss and of right answers, and images."""
+    """Traced functions: batch -> sums of loss and of each measure, and images."""
     import tensorflow as tf
 
     batch_of = [
         tf.TensorSpec([None, *source.x.shape], source.x.dtype),
-        tf.TensorSpec([None, model.output_shape[-1]], tf.float32),
+        tf.TensorSpec([None, *aim.shape], tf.float32),
         tf.TensorSpec([None], tf.float32),
     ]
 
-    def sums(logits: "tf.Tensor", targets: "tf.Tensor", loss: "tf.Tensor") -> "tf.Tensor":
-        hit = tf.gather(targets, tf.argmax(logits, axis=-1), axis=1, batch_dims=1)
+    def sums(outputs: "tf.Tensor", targets: "tf.Tensor", loss: "tf.Tensor") -> "tf.Tensor":
+        measured = [of(targets, outputs) for of in aim.measures.values()]
         count = tf.cast(tf.shape(targets)[0], tf.float32)
-        return tf.stack([tf.reduce_sum(loss), tf.reduce_sum(hit), count])
+        return tf.stack([*(tf.reduce_sum(of) for of in (loss, *measured)), count])
 
     def learn(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
         images = tf.cast(tf.shape(x)[0], tf.float32)
@@ -226,13 +232,8 @@ def _steps(
             x, targets, weights = (_share(whole) for whole in (x, targets, weights))
         variables = [v.value for group in groups for v in group.variables]
         with tf.GradientTape() as tape:
-            logits = model(tf.cast(x, tf.float32), training=True)
-            loss = weights * partial_cross_entropy(
-                targets,
-                logits,
-                label_smoothing=plan.label_smoothing,
-                focal_gamma=plan.focal_gamma,
-            )
+            outputs = model(tf.cast(x, tf.float32), training=True)
+            loss = weights * aim.learned(targets, outputs)
             # Divided by the images of all replicas: the optimiser sums their gradients.
             total = tf.reduce_sum(loss) / images
             if model.losses:
@@ -242,7 +243,7 @@ def _steps(
         for group, optimizer in zip(groups, optimizers, strict=True):
             optimizer.apply(gradients[at : at + len(group.variables)], group.variables)
             at += len(group.variables)
-        return sums(logits, targets, loss)
+        return sums(outputs, targets, loss)
 
     @tf.function(input_signature=batch_of, autograph=False)
     def train_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
@@ -254,8 +255,8 @@ def _steps(
     @tf.function(input_signature=batch_of, autograph=False)
     def val_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
         del weights  # validation counts every image the same
-        logits = model(tf.cast(x, tf.float32), training=False)
-        return sums(logits, targets, partial_cross_entropy(targets, logits))
+        outputs = model(tf.cast(x, tf.float32), training=False)
+        return sums(outputs, targets, aim.judged(targets, outputs))
 
     return train_step, val_step
 

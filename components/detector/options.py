@@ -1,0 +1,51 @@
+"""What a configuration says of the detector."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class DetectorOptions(BaseModel):
+    """A dense head: heat map of centres, size, offset (CenterNet, Zhou et al. 2019)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    levels: tuple[str, ...] = Field(
+        ("default", "top"),
+        description="cuts of the trunk whose activations the head reads, from below to above; "
+        "default: the trunk's own cut. The Embedder embeds at the first",
+    )
+    channels: int = Field(128, ge=8, le=1024)
+    upsample: Literal[1, 2] = Field(2, description="grid of the head over that of the first level")
+    dropout: float = Field(0.2, ge=0, lt=1, description="of whole channels of the levels")
+    epochs: int = Field(30, ge=1, le=10_000)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1, description="part of all steps that warms up")
+    patience: int = Field(8, ge=1, description="epochs without a better validation loss")
+    weight_decay: float = Field(1e-2, ge=0)
+    min_overlap: float = Field(
+        0.5, gt=0, lt=1,
+        description="a centre so far off that the box still overlaps the true one so much counts "
+        "as nearly right; smaller: wider peaks",
+    )  # fmt: skip
+    size_weight: float = Field(1.0, ge=0, description="of the loss of sizes; that of heat is 1")
+    offset_weight: float = Field(1.0, ge=0, description="of the loss of offsets, in cells")
+    nms_iou: float = Field(
+        0.3, ge=0, le=1, description="of two boxes that overlap more, the weaker one goes"
+    )
+    train_trunk: bool = Field(
+        False, description="the trunk above the first level learns too, a copy for each seed"
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _from_below(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError(f"levels must be different cuts, at least one, not {list(value)}")
+        if value[0] in ("top", "input"):
+            raise ValueError(
+                f"the first level must lie within the trunk, not at {value[0]!r}; name a cut"
+            )
+        return value
