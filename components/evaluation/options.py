@@ -110,6 +110,6 @@ class EvaluationOptions(BaseModel):
         rules = [name for name in self.gate if name in OF_BOXES]
         if rules and not of.located:
             raise ValueError(
-                f"evaluation.gate.{rules[0]} bounds boxes, and task {of.name!r} predicts none; take "
-                "the rule out, or set data.task: locate"
+                f"evaluation.gate.{rules[0]} bounds boxes, and task {of.name!r} predicts none; "
+                "take the rule out, or set data.task: locate"
             )
