@@ -1,6 +1,7 @@
 import { facts, signatures, predict, NoAnswer } from './server.js';
 import { heatMapOf, paint, follow } from './heat.js';
-import { reading, aboutModel, percent } from './words.js';
+import { boxesOf, drawBoxes, inWords } from './boxes.js';
+import { reading, aboutModel, percent, ofBoxes, ofHeat } from './words.js';
 
 const AT_ONCE = 2;
 const MOST = 200;
@@ -51,6 +52,7 @@ function newCard(file) {
   find('.explain').addEventListener('click', () => explain(card));
   find('.heat-on').addEventListener('change', (event) => { find('.heat').hidden = !event.target.checked; });
   find('.heat-strength').addEventListener('input', (event) => { find('.heat').style.opacity = event.target.value / 100; });
+  find('.boxes-on').addEventListener('change', (event) => { find('.boxes').toggleAttribute('hidden', !event.target.checked); });
   const image = find('img');
   image.addEventListener('error', () => find('.picture').classList.add('none'));
   image.alt = `X-ray ${file.name}`;
@@ -133,12 +135,14 @@ function show(card, about, hint) {
     line.append(head, cell);
     return line;
   }));
-  if (!overlay(card, row)) find('.explain').hidden = !explains;
+  if (!overlay(card, row, about)) find('.explain').hidden = !explains;
 }
 
-function overlay(card, row) {
+function overlay(card, row, about) {
+  markPlaces(card, row, about);
   const map = heatMapOf(row);
   if (!map) return false;
+  card.find('.heat-means').textContent = ofHeat(about);
   const canvas = card.find('.heat');
   paint(canvas, map);
   canvas.hidden = false;
@@ -149,13 +153,41 @@ function overlay(card, row) {
   return true;
 }
 
+async function markPlaces(card, row, about) {
+  const found = boxesOf(row);
+  if (!found) return;
+  const { find } = card;
+  const image = find('img');
+  try {
+    await image.decode(); // its size is not known before
+  } catch {
+    return;
+  }
+  const [width, height] = [row.image_width || image.naturalWidth, row.image_height || image.naturalHeight];
+  const svg = find('.boxes');
+  drawBoxes(svg, found, width, height);
+  svg.toggleAttribute('hidden', !found.length || !find('.boxes-on').checked);
+  follow(svg, image);
+  find('.box-tools').hidden = false;
+  find('.box-tools label').hidden = !found.length;
+  find('.box-count').textContent = ofBoxes(found.length, about);
+  find('.places').replaceChildren(...inWords(found, width, height).map((text) => {
+    const item = document.createElement('li');
+    item.textContent = text;
+    return item;
+  }));
+}
+
 async function explain(card) {
   const button = card.find('.explain');
   button.disabled = true;
   try {
     const about = await facts();
-    const shown = overlay(card, await predict(about.model ?? 'pneumo', card.file, 'explain'));
-    say(shown ? `Heat map of ${card.file.name} is shown.` : `The model gave no heat map of ${card.file.name}.`);
+    const row = await predict(about.model ?? 'pneumo', card.file, 'explain');
+    const shown = overlay(card, row, about);
+    const count = boxesOf(row)?.length;
+    const marked = count === undefined ? '' : ` ${ofBoxes(count, about)}`;
+    say(shown ? `Heat map of ${card.file.name} is shown.${marked}` : `The model gave no heat map of ${card.file.name}.`);
     if (shown) card.find('.heat-on').focus();
   } catch (error) {
     say(`No heat map of ${card.file.name}: ${error.message}`);

@@ -34,6 +34,19 @@ export function reading(row, about, hint = '') {
   };
 }
 
+/** What the colours of a heat map mean. */
+export function ofHeat(about) {
+  const positive = (about.positive ?? []).join(' or ') || 'the positive class';
+  return `The brighter, the more a place speaks for ${positive}. The brightest is as strong as the probability of the whole image.`;
+}
+
+/** How many places are marked, and how they were found. */
+export function ofBoxes(count, about) {
+  if (!count) return 'No place is marked.';
+  const weak = about.boxes?.kind === 'weak' ? ', read off the heat map: the model was never shown a box' : '';
+  return `${count} ${count === 1 ? 'place is' : 'places are'} marked${weak}.`;
+}
+
 /** Pairs of term and text about the served model; what it does not tell is left out. */
 export function aboutModel(about) {
   const band = about.band;

@@ -214,6 +214,102 @@ def test_what_is_no_heat_map_is_left_out(open_page: Opener, standin: Standin, he
     assert opened.complaints == []
 
 
+BOXES = [[20.0, 30.0, 70.0, 48.0], [70.0, 96.0, 84.0, 119.0], [0.0, 0.0, 0.0, 0.0]]
+SCORES = [0.81, 0.4, -1.0]
+
+
+@pytest.mark.parametrize("by_explain", [False, True])
+def test_boxes_are_drawn_where_they_are(
+    open_page: Opener, standin: Standin, by_explain: bool
+) -> None:
+    """In the answer of a model that locates, or by `explain` with the heat map."""
+    places = {"boxes": BOXES, "box_scores": SCORES}
+    content = png_with("POSITIVE")
+    if by_explain:
+        standin.signatures["explain"] = ["heatmap", "boxes"]
+        standin.about["boxes"] = {"kind": "weak"}
+    else:
+        standin.extra.update(places)
+    opened = open_page()
+    opened.choose(("a.png", content))
+    opened.settle()
+    page, card = opened.page, opened.page.locator(".card")
+    if by_explain:
+        assert card.locator(".box-tools").is_hidden()
+        sides = {"image_width": 120, "image_height": 90}
+        standin.extra.update(heatmap=HEAT, **places, **sides)
+        button = card.locator(".explain")
+        button.focus()
+        page.keyboard.press("Enter")
+        card.locator(".heat-tools").wait_for()
+        assert card.locator(".heat-on").evaluate("e => e === document.activeElement")
+        live = page.locator("#live").inner_text()
+        assert "Heat map of a.png is shown. 2 places are marked" in live
+        assert "never shown a box" in live
+        assert "speaks for BACTERIA or VIRUS" in card.locator(".heat-means").inner_text()
+    card.locator(".boxes").wait_for()
+    for size in (None, PHONE):
+        if size:
+            page.set_viewport_size(size)
+        image = card.locator("img").bounding_box()
+        scale = image["width"] / card.locator("img").evaluate("i => i.naturalWidth")
+        drawn = card.locator(".boxes .over")
+        assert drawn.count() == 2
+        for i, (top, left, bottom, right) in enumerate(BOXES[:2]):
+            found = drawn.nth(i).evaluate(
+                "e => { const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height] }"
+            )
+            expected = [image["x"] + scale * left, image["y"] + scale * top,
+                        scale * (right - left), scale * (bottom - top)]  # fmt: skip
+            assert found == pytest.approx(expected, abs=2.5)
+    told = card.locator(".places li").all_inner_texts()
+    assert told[0].startswith("middle left of the picture, 8 % of its area, score 0.81")
+    assert told[1].startswith("lower right of the picture, 3 % of its area, score 0.40")
+    # The drawing itself is not read out, the list is.
+    assert card.locator(".boxes").get_attribute("aria-hidden") == "true"
+    card.locator(".boxes-on").focus()
+    page.keyboard.press("Space")
+    assert card.locator(".boxes").is_hidden()
+    page.keyboard.press("Space")
+    assert card.locator(".boxes").is_visible()
+    assert page.evaluate(CONTRAST) == []
+    assert opened.complaints == []
+
+
+def test_no_place_is_marked(open_page: Opener, standin: Standin) -> None:
+    standin.extra.update(boxes=[[0, 0, 0, 0]], box_scores=[-1])
+    opened = open_page()
+    opened.choose(("a.png", png_with("NEGATIVE")))
+    opened.settle()
+    card = opened.page.locator(".card")
+    card.locator(".box-tools").wait_for()
+    assert card.locator(".box-tools").inner_text().strip() == "No place is marked."
+    assert card.locator(".boxes").is_hidden()
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"boxes": "x", "box_scores": []},
+        {"boxes": [[1, 2, 3]], "box_scores": [0.5]},
+        {"boxes": [[1, 2, 3, "a"]], "box_scores": [0.5]},
+        {"boxes": [[1, 2, 3, 4]], "box_scores": []},
+        {"boxes": [[1, 2, 3, 4]]},
+    ],
+)
+def test_what_are_no_boxes_is_left_out(
+    open_page: Opener, standin: Standin, places: dict[str, Any]
+) -> None:
+    standin.extra.update(places)
+    opened = open_page()
+    opened.choose(("a.png", png_with("POSITIVE")))
+    opened.settle()
+    assert opened.page.locator(".decision").inner_text() == "Positive"
+    assert opened.page.locator(".box-tools").is_hidden()
+    assert opened.page.locator(".boxes").is_hidden()
+    assert opened.complaints == []
+
+
 def test_an_overloaded_server_is_asked_again(open_page: Opener, standin: Standin) -> None:
     opened = open_page()
     standin.faults.extend([503, 429])
@@ -284,7 +380,8 @@ def test_it_fits_and_the_notice_stays(open_page: Opener, scheme: str, size: dict
         assert min(box["width"], box["height"]) >= 43, element.inner_text()
 
 
-# The labels of the scale stand above and below it, on the card.
+# The labels of the scale stand above and below it, on the card. Numbers drawn on a picture have a
+# dark edge of their own, and stand in the list as well.
 CONTRAST = """() => {
   const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -297,7 +394,7 @@ CONTRAST = """() => {
   const low = [];
   for (const e of document.querySelectorAll('body *')) {
     const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-    if (!own || !e.checkVisibility() || e.closest('.unseen, noscript')) continue;
+    if (!own || !e.checkVisibility() || e.closest('.unseen, noscript, svg')) continue;
     const behind = e.closest('.scale')?.parentElement ?? e;
     const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(behind))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
