@@ -40,7 +40,8 @@ class ReportData:
       model_summary: text.
       answers: on test.
       val: on validation.
-      images: id -> bytes, for the mistakes.
+      images: id -> bytes, for the mistakes and for the images with boxes.
+      boxes: what the model carries of its boxes: threshold, size and how they were chosen.
       tfma: slice -> metric -> value, of the Evaluator.
       blessing: `decision.json` of the Gate.
       infra: `blessed`, and `reasons` of a server that refused the model; None: none was asked.
@@ -62,6 +63,7 @@ class ReportData:
     answers: Answers | None = None
     val: Answers | None = None
     images: dict[str, bytes] = field(default_factory=dict)
+    boxes: dict[str, Any] | None = None
     tfma: dict[str, dict[str, float]] | None = None
     blessing: dict[str, Any] | None = None
     infra: dict[str, Any] | None = None

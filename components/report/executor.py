@@ -12,6 +12,7 @@ from components.endpoint_validator.verdict import VERDICT
 from components.evaluation.answers import read_answers, read_scored
 from components.evaluation.tfma_results import tfma_metrics
 from components.report import gather
+from components.report.boxes import cases
 from components.report.data import SYNTHETIC, ReportData
 from components.report.numbers import mistakes
 from components.report.page import write_report
@@ -80,7 +81,9 @@ class Executor(base_executor.BaseExecutor):
         if dataset is not None:
             dataset["shortcuts"] = shortcut_check(records / "manifest.jsonl", answers.of)
         training = read_json(run / "training.json")
-        wanted = {row["sha256"] for rows in mistakes(answers).values() for row in rows}
+        shown = [*mistakes(answers).values()]
+        shown += cases(answers).values() if answers.locates else []
+        wanted = {row["sha256"] for rows in shown for row in rows}
         summary = run / "model_summary.txt"
         pushed = one("pushed_model")
         was_pushed = pushed.get_int_custom_property("pushed") == 1
@@ -100,6 +103,7 @@ class Executor(base_executor.BaseExecutor):
                 answers=answers,
                 val=read_answers(val, facts) if val.is_file() else None,
                 images=gather.images_of(files_of(one("examples"), "test"), wanted),
+                boxes=facts.get("boxes") if answers.locates else None,
                 tfma=tfma_metrics(one("evaluation").uri),
                 blessing=read_json(Path(one("blessing").uri) / "decision.json"),
                 infra=infra_verdict(input_dict),

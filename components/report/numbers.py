@@ -9,6 +9,7 @@ from components.evaluation.metrics import confusion
 from components.evaluation.multiclass import confusion_matrix
 from components.evaluation.on_split import class_numbers, score_numbers
 from components.report import reliability
+from components.report.boxes import box_section
 from components.report.data import ReportData
 from components.report.plain import as_dict, plain
 from components.report.slices import slices
@@ -83,6 +84,8 @@ def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
     }
     if len(answers.of.classes) > 2:
         found["classes_on_test"] = classes_on_test(answers, *repeat)
+    if (boxes := box_section(answers, data.val, data.boxes, *repeat)) is not None:
+        found["boxes"] = boxes
     if data.val is not None:
         found["operating_point"] = reliability.on_validation(data.val, metrics, *repeat)
         found["shift"] = reliability.shift(data.val, answers, sides(answers), data.seed)

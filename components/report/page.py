@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from components.report import figures, figures_reliability
+from components.report import boxes_figures, figures, figures_reliability
+from components.report.boxes import HEADLINE as BOX_HEADLINE
+from components.report.boxes import TOLD
+from components.report.boxes_pictures import pictures
 from components.report.data import DISCLAIMER, ReportData
 from components.report.drawing import data_uri, thumbnail
 from components.report.numbers import report_numbers, sides
@@ -50,11 +53,14 @@ def render(data: ReportData, numbers: dict[str, Any]) -> str:
         leaks=LEAKS,
         headline=HEADLINE,
         class_headline=CLASS_HEADLINE,
+        box_headline=BOX_HEADLINE,
+        box_metrics=TOLD,
         disclaimer=DISCLAIMER,
         summary=data.model_summary,
         figures=_figures(data, numbers),
         samples=_samples(data),
         mistakes=_mistakes(data, numbers),
+        boxed=pictures(numbers.get("boxes", {}).get("cases", {}), data.images),
     )
 
 
@@ -79,6 +85,9 @@ def _figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
             drawn["class_roc"] = figures.class_roc(data.answers.labelled())
             matrix = np.array(numbers["classes_on_test"]["matrix"])
             drawn["class_confusion"] = figures.confusion_matrix(matrix, numbers["classes"])
+        if numbers.get("boxes"):
+            drawn["froc"] = boxes_figures.froc_curve(data.answers, numbers["boxes"]["metrics"])
+            drawn["box_pr"] = boxes_figures.box_precision_recall(data.answers)
         if data.val is not None:
             drawn["shift"] = figures_reliability.score_distributions(data.val.told(), told, names)
     return {name: data_uri(content, "png") for name, content in drawn.items()}

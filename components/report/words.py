@@ -12,6 +12,11 @@ HEADLINE = ("auc", "accuracy", "sensitivity", "specificity")
 CLASS_HEADLINE = ("class_accuracy", "pairwise_auc")
 
 
+def a(name: str) -> str:
+    """A name with its article."""
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
 def words(
     negative: str = "negative", positive: str = "positive", pair: list[str] | None = None
 ) -> dict[str, tuple[str, str]]:
@@ -24,7 +29,7 @@ def words(
     """
     among = " and ".join(pair or ["each pair of classes"])
     return {
-        "auc": ("AUC", f"chance that a {positive} image scores above a {negative} one"),
+        "auc": ("AUC", f"chance that {a(positive)} image scores above {a(negative)} one"),
         "auc_pr": ("AUC-PR", "average precision over all thresholds"),
         "accuracy": ("Accuracy", f"share of images on the right side, {negative} or not"),
         "sensitivity": ("Sensitivity", f"share of {positive} images that are found"),
@@ -46,6 +51,25 @@ def words(
         "top_label_ece": (
             "Calibration error of the class",
             "distance of the largest probability and how often that class is right",
+        ),
+        "challenge": (
+            "Challenge score",
+            "of the RSNA challenge: mean over overlaps 0.40 to 0.75 of TP / (TP + FP + FN)",
+        ),
+        "box_ap": ("Box AP", "average precision of all boxes at overlap 0.50, at any threshold"),
+        "box_map": ("Box AP, mean", "the same, mean over overlaps 0.40 to 0.75"),
+        "froc": ("FROC score", "mean share of opacities found at 1/8 to 8 false boxes per image"),
+        "pointing": (
+            "Pointing accuracy",
+            "share of images with an opacity in which the surest box is centred on one",
+        ),
+        "box_sensitivity": (
+            "Opacities found",
+            "share of marked opacities that a box above the threshold overlaps by more than 0.40",
+        ),
+        "false_boxes": (
+            "False boxes per image",
+            "boxes above the threshold that overlap no opacity so; lower is better",
         ),
         "class_brier": ("Brier score of the classes", "summed over classes, 0 to 2"),
     }  # fmt: skip
