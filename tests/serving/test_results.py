@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from schema.errors import PneumoError
 from serving.answer import Prediction, rejected
-from serving.results import Format, ResultFile, form_of, urgency
+from serving.results import Format, ResultFile, form_of, from_string, to_string
 
 CLASSES = ["NORMAL", "PNEUMONIA"]
 FORMS = ["csv", "json"]
@@ -176,31 +177,52 @@ def test_an_unwritable_path_is_one_line(tmp_path: Path, form: Format, path: str)
         ResultFile(tmp_path / path, form, resume=True)
 
 
-def test_the_worklist(tmp_path: Path, form: Format) -> None:
+def test_answers_by_their_place(tmp_path: Path, form: Format) -> None:
     path = tmp_path / "answers"
-    answers = [
-        answer("low", 0.01),
-        rejected("y-broken", "the file is empty", "EMPTY"),
-        answer("unsure", 0.52, "REFER"),
-        answer("high", 0.99),
-        answer("less sure", 0.51, "REFER"),
-        rejected("x-gone", "cannot be read"),
-        answer("mid", 0.7),
-        answer("same as mid", 0.7),
-    ]
+    answers = [answer('a "line\nfeed", and so on', 0.25), rejected("b", "why"), answer("c", 0.5)]
     with ResultFile(path, form, resume=False) as file:
         for one in answers:
             file.write(one)
-        file.sort(urgency)
-    order = ["unsure", "less sure", "high", "mid", "same as mid", "low", "x-gone", "y-broken"]
+        placed = list(file.placed())
+        assert [one for _, one in placed] == answers
+        backwards = [start for start, _ in reversed(placed)]
+        assert list(file.at(backwards)) == answers[::-1]
+        assert list(file.at([])) == []
+
+
+BOXES = st.lists(
+    st.tuples(*[st.integers(0, 4000).map(lambda e: e / 4)] * 4, st.integers(0, 1000)), max_size=4
+)
+
+
+@given(found=BOXES)
+def test_boxes_as_a_string_of_the_challenge(found: list[tuple[float, ...]]) -> None:
+    boxes = [[y, x, y + h, x + w] for y, x, h, w, _ in found]
+    scores = [score / 1000 for *_, score in found]
+    text = to_string(Prediction("a", boxes=boxes, box_scores=scores))
+    assert len(text.split()) == 5 * len(found)
+    again, back = from_string(text)
+    assert again == [pytest.approx(box, abs=0.01) for box in boxes]
+    assert back == pytest.approx(scores)
+
+
+def test_a_box_by_hand() -> None:
+    """The challenge: confidence x-min y-min width height."""
+    one = Prediction("a", boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.75])
+    assert to_string(one) == "0.75 10 20 100.5 30"
+
+
+@pytest.mark.parametrize("text", ["1 2 3 4", "1 2 3 4 5 6", "a b c d e"])
+def test_torn_boxes(text: str) -> None:
+    with pytest.raises(ValueError):
+        from_string(text)
+
+
+def test_csv_of_a_model_that_locates(tmp_path: Path) -> None:
+    path, form = tmp_path / "a.csv", form_of("csv", CLASSES, boxes=True)
+    found = replace(answer("a", 0.75), boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.5])
+    answers = [found, replace(answer("b", 0.25), boxes=[], box_scores=[]), rejected("c", "why")]
+    write(path, form, answers)
+    assert path.read_text().splitlines()[0].endswith(",status,error,boxes")
     with ResultFile(path, form, resume=True) as file:
-        assert [one.file for one in file.answers()] == order
-        assert sorted(one.file for one in file.answers()) == sorted(one.file for one in answers)
-    assert [one.name for one in tmp_path.iterdir()] == ["answers"]
-
-
-def test_sorting_nothing(tmp_path: Path, form: Format) -> None:
-    path = tmp_path / "answers"
-    with ResultFile(path, form, resume=False) as file:
-        file.sort(urgency)
-    assert path.read_bytes() == form.header()
+        assert list(file.answers()) == answers

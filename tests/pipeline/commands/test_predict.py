@@ -88,20 +88,57 @@ def test_all_well_is_status_0(standin: Standin, folder: Path) -> None:
     assert row_of((folder / "001.png").read_bytes())["decision"] in text
 
 
-def test_the_worklist(standin: Standin, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", [None, "answers.csv", "answers.json"])
+def test_the_worklist(standin: Standin, folder: Path, tmp_path: Path, output: str | None) -> None:
     out = tmp_path / "list.csv"
-    done = pneumo("--endpoint", standin.grpc, "--worklist", "--output", out, folder)
+    kept = ["--output", tmp_path / output] if output else []
+    done = pneumo("--endpoint", standin.grpc, "--worklist", out, *kept, folder)
     assert done.returncode == 1
+    assert not done.stdout
     found = rows(out.read_bytes())
     assert len(found) == 32
     assert order(found) == sorted(order(found))
     assert {row["decision"] for row in found} == {"REFER", "POSITIVE", "NEGATIVE", "REJECTED"}
-    # On the screen the same order, in three lists.
-    text = pneumo("--endpoint", standin.grpc, "--worklist", folder).stdout.decode()
+    assert {row["list"] for row in found} == {"read_first", "by_urgency", "rejected"}
+    assert all(row["reason"] for row in found if row["list"] == "rejected")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"images", "list.csv", *([output] if output else [])}
+
+
+def test_the_worklist_on_the_screen(standin: Standin, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "list.csv"
+    pneumo("--endpoint", standin.grpc, "--worklist", out, folder)
+    text = pneumo("--endpoint", standin.grpc, "--worklist", "-", folder).stdout.decode()
     heads = ["Abstained", "By falling score", "Rejected"]
     assert [text.index(head) for head in heads] == sorted(text.index(head) for head in heads)
-    shown = [Path(row["file"]).name for row in found]
+    shown = [Path(row["file"]).name for row in rows(out.read_bytes())]
     assert [text.index(name) for name in shown] == sorted(text.index(name) for name in shown)
+
+
+def test_the_worklist_and_the_answers_as_they_come(
+    standin: Standin, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "list.json"
+    done = pneumo("--endpoint", standin.rest, "--worklist", out, "--format", "csv", folder)
+    assert [row["file"] for row in rows(done.stdout)] == [str(p) for p in sorted(folder.iterdir())]
+    made = json.loads(out.read_text())
+    assert sum(len(made[name]) for name in ("read_first", "by_urgency", "rejected")) == 32
+
+
+def test_a_resumed_worklist_holds_all(standin: Standin, folder: Path, tmp_path: Path) -> None:
+    out, answers = tmp_path / "list.json", tmp_path / "answers.csv"
+    arguments = ["--endpoint", standin.rest, "--output", answers, "--worklist", out]
+    pneumo(*arguments, folder)
+    asked = sum(standin.calls)
+    refused = pneumo(*arguments, folder)
+    assert refused.returncode == 2
+    assert b"is there already" in refused.stderr
+    (folder / "new.png").write_bytes(PNG + b"new".ljust(100))
+    pneumo(*arguments, "--resume", folder)
+    assert sum(standin.calls) == asked + 1 + 1
+    made = json.loads(out.read_text())
+    names = [one["file"] for name in ("read_first", "by_urgency", "rejected") for one in made[name]]
+    assert sorted(names) == sorted(str(path) for path in folder.iterdir())
 
 
 def test_a_second_run_asks_nothing_again(standin: Standin, folder: Path, tmp_path: Path) -> None:

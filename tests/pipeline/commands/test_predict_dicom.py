@@ -1,0 +1,179 @@
+"""`pneumo predict --dicom-out` as a user runs it, over a server of both protocols and a model."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import dicoms
+from tests.serving.standin import Standin, start
+
+pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
+hd = pytest.importorskip("highdicom", reason="needs the extra `dicom`")
+
+HEIGHT, WIDTH = 96, 64  # displayed; stored are half as many rows, twice as high
+BOX = [24.0, 16.0, 48.0, 32.0]
+N = 12
+
+
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    made = Standin()
+    made.signatures["explain"] = ["boxes", "box_scores", "heatmap"]
+    made.extra = {
+        "boxes": [BOX, [0.0] * 4],
+        "box_scores": [0.5, -1.0],
+        "heatmap": [[0.0, 1.0], [0.5, 0.25]],
+        "image_height": HEIGHT,
+        "image_width": WIDTH,
+    }
+    stop = start(made)
+    yield made
+    stop()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Radiographs with planted identities, pixels that are not square, and what is no DICOM."""
+    made = tmp_path / "images"
+    made.mkdir()
+    for i in range(N):
+        pixels = np.random.default_rng(i).integers(0, 4096, (HEIGHT // 2, WIDTH), np.uint16)
+        uid = f"{dicoms.PLACES['SOPInstanceUID']}.{i}"
+        dataset = dicoms.make(
+            pixels,
+            bits_stored=12,
+            SOPInstanceUID=uid,
+            InstanceNumber=i + 1,
+            PixelSpacing=[0.4, 0.2],
+        )
+        (made / f"{i:02}.dcm").write_bytes(dicoms.to_bytes(dataset, "1.2.840.10008.1.2.4.90"))
+    frames = dicoms.make(np.zeros((9, 8, 8), np.uint8))
+    (made / "frames.dcm").write_bytes(dicoms.to_bytes(frames))
+    (made / "lost.dcm").write_bytes(
+        dicoms.to_bytes(dicoms.make(np.eye(64, dtype=np.uint8), StudyInstanceUID=None))
+    )
+    (made / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n".ljust(100, b"."))
+    return made
+
+
+def pneumo(*arguments: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "pipeline.cli", "predict", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False)
+
+
+def code(value: str) -> Any:
+    return hd.sr.CodedConcept(value, "DCM", "x")
+
+
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
+def test_reports_over_a_server(
+    standin: Standin, folder: Path, tmp_path: Path, protocol: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    arguments = ["--endpoint", getattr(standin, protocol), "--dicom-out", out / "reports"]
+    arguments += ["--output", out / "answers.json", "--worklist", out / "list.csv"]
+    done = pneumo(*arguments, folder)
+    told = done.stderr.decode()
+    assert done.returncode == 1
+    assert f"{N} structured reports in {out / 'reports'}" in told
+    assert f"no DICOM file: {folder / 'picture.png'}" in told
+    assert "no report about the 1 rejected" in told
+    assert f"no report about {folder / 'lost.dcm'}: it has no StudyInstanceUID" in told
+    found = {}
+    for path in (out / "reports").iterdir():
+        report = hd.sr.srread(path)
+        assert str(report.PatientName) == dicoms.PLACES["PatientName"]
+        (group,) = report.content.get_image_measurement_groups()
+        uid = group.source_images[0].referenced_sop_instance_uid
+        decision = group.get_qualitative_evaluations(name=code("121052"))[0].value.meaning
+        regions = [
+            (one.roi.value[[0, 2]].ravel().tolist(), one.get_measurements(name=code("111012"))[0])
+            for one in report.content.get_planar_roi_measurement_groups()
+        ]
+        # Rows were doubled for the model: y is halved again.
+        expected = [] if decision == "Absent" else [[16.0, 12.0, 32.0, 24.0]]
+        assert [box for box, _ in regions] == expected
+        assert [score.value for _, score in regions] == [50.0] * len(expected)
+        found[uid] = decision
+    assert len(found) == N
+    assert {"Present", "Absent"} <= set(found.values())
+    # Identities are in the reports, and in nothing else.
+    reported = {name.rpartition("/")[2] for name in dicoms.leaks_below(out)}
+    assert reported == {path.name for path in (out / "reports").iterdir()}
+    assert not dicoms.leaks(told)
+    assert not done.stdout
+
+
+def test_the_same_again_writes_nothing(standin: Standin, folder: Path, tmp_path: Path) -> None:
+    arguments = ["--endpoint", standin.rest, "--dicom-out", tmp_path / "reports"]
+    pneumo(*arguments, folder)
+    before = {path: path.read_bytes() for path in (tmp_path / "reports").iterdir()}
+    again = pneumo(*arguments, "--batch-size", 3, folder)
+    assert {path: path.read_bytes() for path in (tmp_path / "reports").iterdir()} == before
+    assert f"{N} structured reports" in again.stderr.decode()
+
+
+def test_a_model_that_tells_no_places(standin: Standin, folder: Path, tmp_path: Path) -> None:
+    del standin.signatures["explain"]
+    standin.extra.clear()
+    done = pneumo("--endpoint", standin.grpc, "--dicom-out", tmp_path / "reports", folder)
+    assert done.stderr.decode().count("its reports have no regions") == 1
+    for path in (tmp_path / "reports").iterdir():
+        assert not hd.sr.srread(path).content.get_planar_roi_measurement_groups()
+    assert len(list((tmp_path / "reports").iterdir())) == N
+
+
+def test_reports_of_a_model_in_this_process(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the real decoder, network and heat map."""
+    from click.testing import CliRunner
+
+    from components.phantom.dataset import write_phantoms
+    from pipeline.commands.predict import command
+    from serving.predict import load_model, predict_files
+
+    phantoms = write_phantoms(tmp_path / "set", 6, 1, layout="rsna", size=128)
+    images = phantoms.dest / "stage_2_train_images"
+    arguments = ["--model", str(small_model), "--dicom-out", str(tmp_path / "reports"), str(images)]
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    answers = {
+        Path(answer.file).stem: answer
+        for answer in predict_files(
+            load_model(small_model), sorted(images.iterdir()), signature="explain"
+        )
+    }
+    assert len(answers) == 6
+    for path in (tmp_path / "reports").iterdir():
+        report = hd.sr.srread(path)
+        answer = answers.pop(report.PatientID)
+        assert report.QualityControlSubject == "YES"
+        (group,) = report.content.get_image_measurement_groups()
+        (probability,) = group.get_measurements(name=code("122157"))
+        assert probability.value == pytest.approx(answer.score, abs=1e-6)
+        regions = report.content.get_planar_roi_measurement_groups()
+        boxes = [] if answer.decision == "NEGATIVE" else answer.boxes
+        assert boxes is not None
+        assert len(regions) == len(boxes)
+        for one, (y0, x0, y1, x1) in zip(regions, boxes, strict=True):
+            corners = one.roi.value[[0, 2]].ravel().tolist()
+            assert corners == pytest.approx([x0, y0, x1, y1], abs=1e-3)
+    assert not answers
+
+
+def test_classes_of_the_users_own_are_one_line(
+    standin: Standin, folder: Path, tmp_path: Path
+) -> None:
+    standin.extra["classes"] = ["CAT", "DOG", "EEL"]
+    done = pneumo("--endpoint", standin.rest, "--dicom-out", tmp_path / "reports", folder)
+    assert done.returncode == 2
+    assert "no code for a finding of the classes CAT, DOG, EEL" in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
