@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -118,6 +119,22 @@ def _odd_exif(seed: int) -> bytes:
     return _jpeg(seed, exif=b"Exif\0\0MM\0*\0\0\xff\xff" + bytes(8))
 
 
+def _dicom(seed: int, syntax: str = "1.2.840.10008.1.2.1", **attributes: Any) -> bytes:
+    from tests.dicoms import make, to_bytes
+
+    pixels = attributes.pop("pixels", gray(48 + seed % 17, 40 + seed % 23, seed))
+    return to_bytes(make(pixels, PatientID=f"PID-{seed}", **attributes), syntax)
+
+
+def _film(seed: int) -> bytes:
+    pixels = gray(50, 44, seed).astype(np.uint16) * 16
+    return _dicom(seed, pixels=pixels, bits_stored=12, photometric="MONOCHROME1")
+
+
+def _stack(seed: int) -> bytes:
+    return _dicom(seed, pixels=np.stack([gray(40, 40, seed)] * 3))
+
+
 Bytes = Callable[[int], bytes]
 
 # kind -> (name of the file with {} for its number, bytes, expectation)
@@ -175,7 +192,29 @@ KINDS: dict[str, tuple[str, Bytes, str | tuple[str, ...]]] = {
     "bmp": ("fb{}.bmp", lambda s: encode(_picture(s), "BMP"), ("unsupported_format",)),
     "tiff": ("ft{}.tif", lambda s: encode(_picture(s), "TIFF"), ("unsupported_format",)),
     "webp": ("fw{}.webp", lambda s: encode(_picture(s), "WEBP"), ("unsupported_format",)),
-    "dicom": ("fd{}.dcm", lambda _: bytes(128) + b"DICM" + bytes(90), ("unsupported_format",)),
+    "dicom": ("fd{}.dcm", _dicom, WRITTEN),
+    "dicom of 12 bits": ("fn{}.dicom", _film, WRITTEN),
+    "dicom without suffix": ("MR{}", _dicom, WRITTEN),
+    "dicom named as a uid": ("1.2.840.{}", _dicom, WRITTEN),
+    "dicom named jpeg": ("dj{}.jpeg", _dicom, WRITTEN),
+    "dicom, rle": ("dr{}.dcm", lambda s: _dicom(s, "1.2.840.10008.1.2.5"), WRITTEN),
+    "dicom, high pixels": ("dp{}.dcm", lambda s: _dicom(s, PixelSpacing=[0.2, 0.1]), WRITTEN),
+    "dicom header alone": (
+        "dh{}.dcm",
+        lambda _: bytes(128) + b"DICM" + bytes(90),
+        ("corrupt", "no_pixels"),
+    ),
+    "dicom without magic": ("dm{}.dcm", lambda s: _dicom(s)[132:], ("not_an_image",)),
+    "dicom of frames": ("df{}.dcm", _stack, ("multi_frame",)),
+    "dicom of colour": ("dc{}.dcm", lambda s: _dicom(s, pixels=colour(40, 40, s)), ("colour",)),
+    "ct": ("ct{}.dcm", lambda s: _dicom(s, modality="CT"), ("wrong_modality",)),
+    "screen shot": ("ds{}.dcm", lambda s: _dicom(s, modality="OT"), ("secondary_capture",)),
+    "half a dicom": ("dt{}.dcm", lambda s: _half(_dicom(s)), ("truncated", "no_pixels", "corrupt")),
+    "dicom claims more": (
+        "dx{}.dcm",
+        lambda s: _dicom(s, Rows=60_000, Columns=60_000),
+        ("too_large",),
+    ),
     "apple double": ("._d{}.jpeg", lambda _: b"\0\5\x16\7" + bytes(60), "skipped"),
     "hidden": (".hidden{}.jpeg", _jpeg, "skipped"),
     "text": ("notes{}.txt", lambda _: b"notes", "skipped"),

@@ -11,9 +11,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from components.ingest.work import WorkFolder, check_chunk, write_shard
 
-STEPS: dict[str, Callable[[WorkFolder, Path, str], None]] = {
+STEPS: dict[str, Callable[[WorkFolder, Path, str, str], None]] = {
     "check": check_chunk,
-    "write": write_shard,
+    "write": lambda work, source, name, _: write_shard(work, source, name),
 }
 
 
@@ -24,10 +24,11 @@ class Piece(beam.DoFn):
       step: key of STEPS.
       work: folder with the lists and the results.
       source: folder with the images.
+      salt: of the keys of patients; it goes with the work and is never written down.
     """
 
-    def __init__(self, step: str, work: str, source: str) -> None:
-        self._step, self._work, self._source = step, work, source
+    def __init__(self, step: str, work: str, source: str, salt: str) -> None:
+        self._step, self._work, self._source, self._salt = step, work, source, salt
 
     def setup(self) -> None:
         """Silences Pillow, whose findings end up in rejects.jsonl."""
@@ -38,12 +39,17 @@ class Piece(beam.DoFn):
 
     def process(self, name: str) -> Iterable[str]:
         """Takes the name of a list; yields nothing."""
-        STEPS[self._step](WorkFolder(Path(self._work)), Path(self._source), name)
+        STEPS[self._step](WorkFolder(Path(self._work)), Path(self._source), name, self._salt)
         return ()
 
 
 def run(
-    step: str, names: Sequence[str], work: WorkFolder, source: Path, args: Sequence[str]
+    step: str,
+    names: Sequence[str],
+    work: WorkFolder,
+    source: Path,
+    args: Sequence[str],
+    salt: str = "",
 ) -> None:
     """Does all the pieces and waits for them.
 
@@ -54,8 +60,9 @@ def run(
       source: likewise.
       args: options of Beam, such as --runner=...; without them the local runner with a thread for
         each core.
+      salt: of the keys of patients.
     """
-    do = partial(Piece, step, str(work.root), str(source))
+    do = partial(Piece, step, str(work.root), str(source), salt)
     with beam.Pipeline(options=PipelineOptions([*default_args(args), *args])) as pipeline:
         _ = (
             pipeline

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from components.ingest.naming import parse_name, pathogen_of
 from components.ingest.scan import Entry
 
 _TABLES = """
@@ -17,11 +18,17 @@ CREATE TABLE files(
   id INTEGER PRIMARY KEY, path BLOB NOT NULL, dir INTEGER, size INTEGER, mtime INTEGER,
   state TEXT NOT NULL DEFAULT 'new',         -- new, todo, ok, skip, reject
   given TEXT, pathogen TEXT, said TEXT, patient TEXT, source TEXT,
+  told INTEGER DEFAULT 0,                    -- the patient was told, not read from the name
+  tall INTEGER, wide INTEGER,                -- pixels that boxes are told in
   shown TEXT, sha256 TEXT, pixels TEXT, phash BLOB, flat INTEGER, rank TEXT, split TEXT,
   facts TEXT);                               -- the rest of what was measured, JSON
 CREATE TABLE rejects(path BLOB, reason TEXT, detail TEXT);
 CREATE TABLE manifest(
   path BLOB PRIMARY KEY, label TEXT, patient TEXT, split TEXT, seen INTEGER DEFAULT 0);
+CREATE TABLE boxes(
+  id INTEGER PRIMARY KEY, name TEXT, line INTEGER, file INTEGER,
+  x0 REAL, y0 REAL, x1 REAL, y1 REAL,        -- pixels, later relative
+  reason TEXT NOT NULL DEFAULT '', clipped INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE patients(key TEXT PRIMARY KEY, label TEXT, fixed TEXT, split TEXT);
 """
 _PAGE = 2000
@@ -127,28 +134,87 @@ class Catalog:
         ):
             yield os.fsdecode(path), size, mtime
 
+    def place(
+        self,
+        file_id: int,
+        path: str,
+        pathogen: str,
+        *,
+        given: str = "",
+        patient: str = "",
+        source: str = "",
+    ) -> None:
+        """Gives a file its class, and what else is told or its name tells.
+
+        Args:
+          file_id: of the file.
+          path: below the source.
+          pathogen: unknown may be refined by the name.
+          given: official split.
+          patient: where it is told; otherwise the name tells.
+          source: batch, likewise.
+        """
+        text = shown(path)
+        name = parse_name(text)
+        self.db.execute(
+            "UPDATE files SET state = 'todo', shown = ?, pathogen = ?, said = ?, patient = ?,"
+            " told = ?, source = ?, given = ? WHERE id = ?",
+            (
+                text,
+                pathogen_of(pathogen, text),
+                name.pathogen or "",
+                patient or name.patient,
+                bool(patient),
+                source or name.source,
+                given,
+                file_id,
+            ),
+        )
+
     def add_result(self, row: dict[str, Any]) -> None:
         """Takes in what a check found of one file."""
         path = row["path"]
+        raw = os.fsencode(path)
+        if hidden := row.get("hidden"):
+            # Whatever else is told of this file is told under another name.
+            self.db.execute("UPDATE files SET shown = ? WHERE path = ?", (hidden, raw))
         if "reason" in row:
-            self.db.execute(
-                "UPDATE files SET state = 'reject' WHERE path = ?", (os.fsencode(path),)
-            )
-            self.reject(path, row["reason"], row["detail"])
+            self.db.execute("UPDATE files SET state = 'reject' WHERE path = ?", (raw,))
+            self.reject(hidden or path, row["reason"], row["detail"])
             return
         facts = {k: row[k] for k in ("format", "height", "width", "bytes", "stats")}
+        tall, wide = row["height"], row["width"]
+        if tags := row.get("dicom"):
+            facts["dicom"] = tags
+            tall, wide = tags["rows"], tags["columns"]
+            self._add_tags(raw, tags.get("view", ""), row["patient"], hidden)
         self.db.execute(
             "UPDATE files SET state = 'ok', sha256 = ?, pixels = ?, phash = ?, flat = ?, rank = ?,"
-            " facts = ? WHERE path = ?",
+            " tall = ?, wide = ?, facts = ? WHERE path = ?",
             (
                 row["sha256"],
                 row["pixel_hash"],
                 bytes.fromhex(row["perceptual_hash"]),
                 row["stats"]["stats/std"] < FLAT_STD,
                 row["rank"],
+                tall,
+                wide,
                 json.dumps(facts),
-                os.fsencode(path),
+                raw,
             ),
+        )
+
+    def _add_tags(self, raw: bytes, view: str, patient: str, hidden: str | None) -> None:
+        """Patient and batch of a DICOM file: the view is the batch that a model could learn."""
+        if patient or hidden:
+            self.db.execute(
+                "UPDATE files SET patient = ? WHERE path = ? AND NOT told",
+                (patient or hidden, raw),
+            )
+        self.db.execute(
+            "UPDATE files SET source = CASE source WHEN 'other' THEN 'dicom' ELSE source END || ?"
+            " WHERE path = ? AND source != 'synthetic'",
+            (f"-{view}" if view else "", raw),
         )
 
     def rejects(self) -> Iterator[dict[str, str]]:

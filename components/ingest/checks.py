@@ -49,12 +49,14 @@ class Refusal(Exception):
     Attributes:
       reason: short code, as rejects.jsonl has it.
       detail: a sentence.
+      named: the path tells what the file says of the patient.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, named: bool = False) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.named = named
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,14 @@ def _kind(data: bytes) -> str:
     other = next((name for magic, name in _OTHER_FORMATS if data.startswith(magic)), "")
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         other = "WebP"
-    if data[128:132] == b"DICM":
-        other = "DICOM"
     if other:
         raise Refusal("unsupported_format", f"{other}; convert it to PNG or JPEG")
     if _PNG.startswith(data) or _JPEG.startswith(data):
         raise Refusal("truncated", f"only {len(data)} bytes of a header")
     if data[:512].lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise Refusal("not_an_image", "a web page; was the download refused?")
-    raise Refusal("not_an_image", f"starts with {data[:8]!r}")
+    # Its first bytes are not told: a text may begin with a name.
+    raise Refusal("not_an_image", "it begins like no image")
 
 
 def _decode(data: bytes, kind: str, max_pixels: int, min_side: int) -> Image.Image:

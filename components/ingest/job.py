@@ -21,7 +21,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.ingest.catalog import Catalog
+from components.dicom.read import needs_pydicom
+from components.ingest.boxes import (
+    PHANTOM_TABLE,
+    box_counts,
+    boxes_of,
+    place_boxes,
+    read_boxes,
+    reject_boxes,
+    rejected_boxes,
+    settle_boxes,
+)
+from components.ingest.catalog import Catalog, shown
 from components.ingest.leakage import LeakageError, leakage_report
 from components.ingest.options import IngestOptions
 from components.ingest.placing import place_files
@@ -38,6 +49,7 @@ __all__ = ["IngestSummary", "ingest", "read_summary"]
 
 Progress = Callable[[str, int, int], None]
 SYNTHETIC_MARK = "SYNTHETIC.txt"
+_DICOM = "state = 'todo' AND (path LIKE '%.dcm' OR path LIKE '%.dicom')"
 
 
 def ingest(
@@ -89,17 +101,34 @@ def _check_paths(source: Path, dest: Path, options: IngestOptions) -> None:
         raise PneumoError(f"destination {dest} and source {source} lie within each other")
     if options.manifest is not None and not options.manifest.is_file():
         raise PneumoError(f"manifest {options.manifest} does not exist")
+    if options.boxes is not None and not options.boxes.is_file():
+        raise PneumoError(f"boxes {options.boxes} does not exist")
 
 
 def _identity(source: Path, options: IngestOptions) -> tuple[str, ...]:
     """What the fingerprint holds besides the listing."""
     synthetic = str((source / SYNTHETIC_MARK).is_file())
     manifest = sha256_of_file(options.manifest) if options.manifest else ""
-    return (f"v{VERSION}", synthetic, manifest)
+    table = _box_table(source, options)
+    boxes = sha256_of_file(table) if table else ""
+    salt = options.patient_salt.get_secret_value()
+    salted = hashlib.sha256(f"salt:{salt}".encode()).hexdigest() if salt else ""
+    return (f"v{VERSION}", synthetic, manifest, boxes, salted)
+
+
+def _box_table(source: Path, options: IngestOptions) -> Path | None:
+    """The table of boxes: the one that is given, or that of a folder of phantoms."""
+    if options.boxes is not None:
+        return options.boxes
+    if (source / SYNTHETIC_MARK).is_file():
+        for path in (source / PHANTOM_TABLE, source.parent / PHANTOM_TABLE):
+            if path.is_file():
+                return path
+    return None
 
 
 def _comparable(options: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in options.items() if k not in ("on_leak", "manifest")}
+    return {k: v for k, v in options.items() if k not in ("on_leak", "manifest", "boxes")}
 
 
 def _reuse(
@@ -191,8 +220,16 @@ class _Run:
         try:
             catalog.add_entries(self._listing())
             layout = place_files(catalog, self.source, self.options)
+            if table := _box_table(self.source, self.options):
+                # What is given counts alone: the RSNA layout has a table of its own.
+                catalog.db.execute("DELETE FROM boxes")
+                read_boxes(catalog, table)
+            place_boxes(catalog)
             policy = choose_policy(catalog, layout, self.options)
-            self._check(catalog)
+            if catalog.count(_DICOM):
+                needs_pydicom()
+            self._check(catalog, layout)
+            settle_boxes(catalog)
             if not catalog.count("state = 'ok'"):
                 raise self._nothing_left(catalog)
             self.progress("compare", 0, 0)
@@ -220,8 +257,15 @@ class _Run:
                 self.progress("scan", n, 0)
             yield entry
 
-    def _check(self, catalog: Catalog) -> None:
-        settings = {"max_pixels": self.options.max_pixels, "min_side": self.options.min_side}
+    def _check(self, catalog: Catalog, layout: str) -> None:
+        settings = {
+            "max_pixels": self.options.max_pixels,
+            "min_side": self.options.min_side,
+            "secondary": self.options.dicom_secondary,
+            # The challenge's ids, which are its file names too, are made up.
+            "hide": self.options.dicom_names == "auto" and layout != "rsna",
+            "salted": self.identity[-1],
+        }
         names = list(chunk_lists(catalog.todo(), self.work, settings))
         open_names = [n for n in names if not (self.work.checks / f"{n}.jsonl").is_file()]
         total = catalog.count("state = 'todo'")
@@ -245,7 +289,8 @@ class _Run:
 
         with _watch(self.work.ticks, lambda n: self.progress(step, min(done + n, total), total)):
             try:
-                beam.run(step, names, self.work, self.source, self.beam_args)
+                salt = self.options.patient_salt.get_secret_value()
+                beam.run(step, names, self.work, self.source, self.beam_args, salt)
             except Exception as error:
                 if "No space left on device" in str(error):
                     raise PneumoError(
@@ -281,14 +326,16 @@ class _Run:
             n = catalog.count(f"state = 'ok' AND split = '{split}'")
             shards = -(-n // size)
             rows = catalog.db.execute(
-                "SELECT path, shown, mtime, sha256, pixels, phash, pathogen, patient, source, facts"
-                " FROM files WHERE state = 'ok' AND split = ? ORDER BY rank, shown",
+                "SELECT path, shown, mtime, size, sha256, pixels, phash, pathogen, patient, source,"
+                " facts, id FROM files WHERE state = 'ok' AND split = ? ORDER BY rank, shown",
                 (split,),
             )
             for shard in range(shards):
                 name = f"{split}-{shard:05d}-of-{shards:05d}.tfrecord"
                 with atomic(self.work.lists / f"{name}.jsonl") as stream:
-                    stream.writelines(json_line(_planned(row)) for row in rows.fetchmany(size))
+                    for *row, file_id in rows.fetchmany(size):
+                        planned = _planned(row, boxes_of(catalog, file_id))
+                        stream.write(json_line(planned))
                 yield name
 
     def _finish(
@@ -296,6 +343,7 @@ class _Run:
     ) -> IngestSummary:
         digests: list[str] = []
         counts: dict[str, Counter[str]] = defaultdict(Counter)
+        boxed: dict[str, Counter[str]] = defaultdict(Counter)
         catalog.db.execute(
             "CREATE TEMP TABLE there(split TEXT, patient TEXT, UNIQUE(split, patient))"
         )
@@ -303,11 +351,12 @@ class _Run:
             for name in shards:
                 for row in read_lines(self.work.rows / f"{name}.jsonl"):
                     if "reason" in row:
-                        catalog.reject(row["path"], row["reason"], row["detail"])
+                        self._reject_late(catalog, row)
                     elif "index" not in row:
                         digests.append(f"{name} {row['sha256']}\n")
                     else:
                         counts[row["split"]][row["pathogen"]] += 1
+                        boxed[row["split"]].update(images=bool(row["boxes"]), boxes=row["boxes"])
                         catalog.db.execute(
                             "INSERT OR IGNORE INTO there VALUES (?, ?)",
                             (row["split"], row["patient_id"]),
@@ -315,6 +364,7 @@ class _Run:
                         manifest.write(json_line(row))
         with atomic(self.work.out / "rejects.jsonl") as stream:
             stream.writelines(json_line(row) for row in catalog.rejects())
+            stream.writelines(json_line(row) for row in rejected_boxes(catalog))
         patients = dict(catalog.db.execute("SELECT split, COUNT(*) FROM there GROUP BY split"))
         reasons = catalog.reasons()
         summary = IngestSummary(
@@ -333,6 +383,10 @@ class _Run:
                 if s in counts
             },
             patients={s: patients[s] for s in f.SPLITS if s in patients},
+            boxes={
+                **box_counts(catalog),
+                "splits": {s: dict(boxed[s]) for s in f.SPLITS if s in counts},
+            },
             leakage=leakage["counts"],
             leakage_ok=leakage["ok"],
             options=self.options.model_dump(mode="json"),
@@ -348,17 +402,28 @@ class _Run:
             stream.write(summary.model_dump_json(indent=1).encode() + b"\n")
         return summary
 
+    def _reject_late(self, catalog: Catalog, row: dict[str, Any]) -> None:
+        """Writes down a file that could not be written after all, and its boxes."""
+        raw = os.fsencode(row["path"])
+        name = catalog.db.execute("SELECT shown FROM files WHERE path = ?", (raw,)).fetchone()[0]
+        hidden = name != shown(row["path"])
+        catalog.reject(name if hidden else row["path"], row["reason"], row["detail"])
+        reject_boxes(catalog, "path = ?", raw)
+
 
 def _rank(seed: int, sha256: str) -> str:
     """Place of a record among the others; fixed by seed and content."""
     return hashlib.sha256(f"{seed}:{sha256}".encode()).hexdigest()[:16]
 
 
-def _planned(row: tuple[Any, ...]) -> dict[str, Any]:
-    path, name, mtime, sha256, pixels, phash, pathogen, patient, source, facts = row
+def _planned(
+    row: Sequence[Any], boxes: Sequence[tuple[float, float, float, float]]
+) -> dict[str, Any]:
+    path, name, mtime, size, sha256, pixels, phash, pathogen, patient, source, facts = row
     return {
         "path": os.fsdecode(path),
         "mtime": mtime,
+        "size": size,
         "filename": name,
         "sha256": sha256,
         "pixel_hash": pixels,
@@ -366,6 +431,7 @@ def _planned(row: tuple[Any, ...]) -> dict[str, Any]:
         "pathogen": pathogen,
         "patient_id": patient,
         "source": source,
+        "boxes": boxes,
         **json.loads(facts),
     }
 
@@ -375,7 +441,7 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     out = {"python": platform.python_version(), "records": str(VERSION)}
-    for name in ("pneumo-tfx", "apache-beam", "pillow", "numpy"):
+    for name in ("pneumo-tfx", "apache-beam", "pillow", "numpy", "pydicom"):
         with contextlib.suppress(PackageNotFoundError):
             out[name] = version(name)
     return out

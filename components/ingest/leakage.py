@@ -118,12 +118,13 @@ def _patients(catalog: Catalog) -> tuple[list[dict[str, Any]], int]:
 def _contradictory(catalog: Catalog) -> tuple[list[dict[str, Any]], int]:
     """Equal pixels with labels that exclude each other, and names that deny their folder.
 
-    `unknown` is pneumonia: it agrees with bacteria and with virus, not with normal.
+    `unknown` is pneumonia: it agrees with bacteria and with virus, not with normal or other.
     """
     entries: list[dict[str, Any]] = []
     total = 0
     certain = "COUNT(DISTINCT CASE WHEN pathogen != 'unknown' THEN pathogen END) > 1"
-    mixed = "MAX(pathogen = 'normal') AND MAX(pathogen != 'normal')"
+    healthy = "pathogen IN ('normal', 'other')"
+    mixed = f"MAX({healthy}) AND MAX(NOT {healthy})"
     for pixels, names in catalog.db.execute(
         "SELECT pixels, GROUP_CONCAT(DISTINCT pathogen) FROM files WHERE state = 'ok'"
         f" GROUP BY pixels HAVING ({certain}) OR ({mixed}) ORDER BY MIN(shown)"

@@ -3,11 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from schema import labels
 
-Layout = Literal["auto", "split_class", "class", "manifest"]
+Layout = Literal["auto", "split_class", "class", "manifest", "rsna"]
+Secondary = Literal["radiographs", "accept", "refuse"]
 Policy = Literal["auto", "given", "patient", "given_patient_val"]
 
 DEFAULT_CLASSES: Final = {
@@ -31,11 +40,23 @@ class IngestOptions(BaseModel):
 
     Attributes:
       layout: how the source tells classes. `split_class`: train/NORMAL/x.jpeg; `class`:
-        NORMAL/x.jpeg; `manifest`: the CSV of `manifest`; `auto`: whichever is found.
+        NORMAL/x.jpeg; `manifest`: the CSV of `manifest`; `rsna`: the folder of the RSNA Pneumonia
+        Detection Challenge with its two tables; `auto`: whichever is found.
       class_map: more folder names (any case) -> pathogen. NORMAL, PNEUMONIA, BACTERIA and VIRUS are
         known. `unknown` stands for pneumonia whose pathogen the file name may tell.
       manifest: CSV with the columns path (relative to the source), label, and optionally patient
         and split.
+      boxes: CSV of opacities, one a row: filename (or path, or patientId) and xmin, ymin, xmax,
+        ymax (max exclusive) or x, y, width, height, in pixels of the displayed image; of a DICOM
+        file in its Rows and Columns. The table of the RSNA layout and that of a folder of phantoms
+        are found without it.
+      patient_salt: a secret that goes into the keys of patients of DICOM files (SHA-256 of salt and
+        PatientID). Without one, who can guess an id can confirm it. It is never written down: give
+        the same again to get the same keys.
+      dicom_secondary: DICOM files of class Secondary Capture or modality OT, SC or none:
+        `radiographs` takes those whose modality says radiograph, `accept` all, `refuse` none.
+      dicom_names: `auto`: a DICOM file whose path holds the patient's name, id or date of birth as
+        its tags tell them gets a digest for a name; `keep`: every name stays.
       split: `given`: as the folders (or the manifest) say; `patient`: drawn by patient;
         `given_patient_val`: train and test as given, val carved from train by patient; `auto`:
         given_patient_val where the source has train and test, otherwise patient. A manifest that
@@ -56,6 +77,10 @@ class IngestOptions(BaseModel):
     layout: Layout = "auto"
     class_map: dict[str, str] = Field(default_factory=dict)
     manifest: Path | None = None
+    boxes: Path | None = None
+    patient_salt: SecretStr = SecretStr("")
+    dicom_secondary: Secondary = "radiographs"
+    dicom_names: Literal["auto", "keep"] = "auto"
     split: Policy = "auto"
     val_fraction: Fraction = 0.15
     test_fraction: Fraction = 0.15

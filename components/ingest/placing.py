@@ -8,8 +8,8 @@ from typing import Final
 
 from components.ingest.catalog import Catalog, shown
 from components.ingest.layout import Place, detect, parents_of_roots, place_of, split_name
-from components.ingest.naming import parse_name, pathogen_of
 from components.ingest.options import IngestOptions
+from components.ingest.rsna import find_tables, place_rsna
 from schema import labels
 from schema.errors import PneumoError
 
@@ -19,12 +19,23 @@ _LABEL_COLUMNS: Final = {"path", "label", "patient", "split"}
 def place_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
     """Fills in pathogen, patient, source and official split of the files; returns the layout.
 
+    The boxes of the RSNA layout are taken in with its labels.
+
     Raises:
       PneumoError: the source has no layout that can be read, or the manifest is unusable.
     """
     if options.manifest is not None:
         _place_by_manifest(catalog, source, options.manifest, options)
         return "manifest"
+    if options.layout in ("auto", "rsna"):
+        tables = find_tables(source)
+        if tables is not None:
+            place_rsna(catalog, tables)
+            return "rsna"
+        if options.layout == "rsna":
+            raise PneumoError(
+                f"{source}: no stage_2_train_labels.csv (patientId, Target) in it (layout rsna)"
+            )
     classes = options.classes()
     for dir_id, raw in catalog.db.execute("SELECT id, path FROM dirs").fetchall():
         place = place_of(os.fsdecode(raw), classes)
@@ -50,7 +61,9 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
     )
     if not found:
         if not catalog.count("1"):
-            raise PneumoError(f"{source}: no JPEG or PNG file below it; give the folder of images")
+            raise PneumoError(
+                f"{source}: no JPEG, PNG or DICOM file below it; give the folder of images"
+            )
         raise PneumoError(
             f"{source}: no class folder such as NORMAL or train/NORMAL; name yours with "
             "--class-map FOLDER=normal, or give a CSV with --manifest"
@@ -93,27 +106,7 @@ def _place_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> N
             catalog.reject_file(file_id, path, "outside_layout", "not below train, val or test")
         else:
             given = place.split if layout == "split_class" else ""
-            _set(catalog, file_id, path, place.pathogen, given)
-
-
-def _set(
-    catalog: Catalog, file_id: int, path: str, pathogen: str, given: str, patient: str = ""
-) -> None:
-    text = shown(path)
-    name = parse_name(text)
-    catalog.db.execute(
-        "UPDATE files SET state = 'todo', shown = ?, pathogen = ?, said = ?, patient = ?,"
-        " source = ?, given = ? WHERE id = ?",
-        (
-            text,
-            pathogen_of(pathogen, text),
-            name.pathogen or "",
-            patient or name.patient,
-            name.source,
-            given,
-            file_id,
-        ),
-    )
+            catalog.place(file_id, path, place.pathogen, given=given)
 
 
 def _place_by_manifest(
@@ -136,7 +129,7 @@ def _place_by_manifest(
             detail = f"label {label!r}; --class-map can name it"
             catalog.reject_file(file_id, path, "unknown_class", detail)
         else:
-            _set(catalog, file_id, path, pathogen, split, patient)
+            catalog.place(file_id, path, pathogen, given=split, patient=patient)
     rejected = "SELECT path FROM rejects"
     for (raw,) in catalog.db.execute(
         f"SELECT path FROM manifest WHERE NOT seen AND path NOT IN ({rejected}) ORDER BY path"

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-IMAGE_SUFFIXES: Final = frozenset({".jpeg", ".jpg", ".jpe", ".jfif", ".png"})
+from components.dicom.read import is_dicom
+
+DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom"})
+IMAGE_SUFFIXES: Final = frozenset({".jpeg", ".jpg", ".jpe", ".jfif", ".png"}) | DICOM_SUFFIXES
 # Image files that are refused with a line of their own instead of being passed over.
 OTHER_IMAGE_SUFFIXES: Final = frozenset(
-    {".gif", ".bmp", ".webp", ".tif", ".tiff", ".dcm", ".dicom", ".heic", ".jp2", ".avif"}
+    {".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".jp2", ".avif"}
 )
 _JUNK_FILES: Final = {
     ".ds_store": ".DS_Store",
@@ -111,11 +114,27 @@ def _file(entry: os.DirEntry[str], path: str, junk: str) -> Entry:
         if entry.is_symlink():
             return Entry(path, "reject", "broken_link", "the link leads nowhere")
         return Entry(path, "reject", "unreadable", error.strerror or str(error))
+    if what and not junk and _may_be_dicom(entry, info):
+        what = ""
     if what:
         return Entry(path, "skip", what, size=info.st_size, mtime_ns=info.st_mtime_ns)
     if not stat.S_ISREG(info.st_mode):
         return Entry(path, "reject", "not_a_file", "a pipe, socket or device")
     return Entry(path, "file", size=info.st_size, mtime_ns=info.st_mtime_ns)
+
+
+def _may_be_dicom(entry: os.DirEntry[str], info: os.stat_result) -> bool:
+    """Whether a file without suffix (or whose suffix is a number, as in a UID) begins as DICOM."""
+    suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122
+    if entry.name.startswith(".") or (suffix and not suffix[1:].isdigit()):
+        return False
+    if not stat.S_ISREG(info.st_mode):
+        return False
+    try:
+        with open(entry.path, "rb") as stream:  # noqa: PTH123
+            return is_dicom(stream.read(132))
+    except OSError:
+        return False
 
 
 def _junk_file(name: str) -> str:

@@ -24,6 +24,9 @@ class IngestSummary(BaseModel):
       skipped: name of the junk -> how many.
       splits: split -> pathogen -> records.
       patients: split -> number of patients.
+      boxes: of opacities: how many were `read`, `written`, `clipped` to their image, `rejected`,
+        for which `reasons`, and `splits`: split -> `images` with boxes, `boxes`. Empty in data sets
+        of older versions.
       leakage: counts of the leakage report.
       leakage_ok: nothing leaks between the splits.
       options: of ingest, as JSON.
@@ -48,6 +51,7 @@ class IngestSummary(BaseModel):
     skipped: dict[str, int]
     splits: dict[str, dict[str, int]]
     patients: dict[str, int]
+    boxes: dict[str, Any] = Field(default_factory=dict)
     leakage: dict[str, int]
     leakage_ok: bool
     options: dict[str, Any]
@@ -61,7 +65,7 @@ class IngestSummary(BaseModel):
     reused: bool = Field(default=False, exclude=True)
 
     def reconcile(self) -> None:
-        """Checks that every file of the source is accounted for.
+        """Checks that every file of the source and every box is accounted for.
 
         Raises:
           RuntimeError: it is not; a defect of ingest.
@@ -69,6 +73,11 @@ class IngestSummary(BaseModel):
         told = self.written + self.rejected + sum(self.skipped.values())
         if told != self.found:
             raise RuntimeError(f"{self.found} files found, but {told} accounted for")
+        if self.boxes:
+            written = sum(split["boxes"] for split in self.boxes["splits"].values())
+            told = written + self.boxes["rejected"]
+            if told != self.boxes["read"] or written != self.boxes["written"]:
+                raise RuntimeError(f"{self.boxes['read']} boxes read, but {told} accounted for")
 
 
 def read_summary(dest: Path) -> IngestSummary:

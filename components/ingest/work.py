@@ -19,7 +19,7 @@ from schema.example import encode
 from schema.tfrecord import frame
 
 CHUNK = 64
-VERSION = 1  # of what a check finds and of what a shard holds; a new one discards old results
+VERSION = 2  # of what a check finds and of what a shard holds; a new one discards old results
 
 
 @dataclass(frozen=True)
@@ -120,21 +120,38 @@ def _write_list(
     return name
 
 
-def check_chunk(work: WorkFolder, source: Path, name: str) -> None:
+def check_chunk(work: WorkFolder, source: Path, name: str, salt: str) -> None:
     """Checks the files of one chunk and writes `checks/NAME.jsonl`."""
-    from components.ingest.checks import Refusal, check_image
+    from components.ingest.checks import Refusal
 
     job = json.loads((work.lists / f"{name}.json").read_bytes())
     with atomic(work.checks / f"{name}.jsonl") as stream, work.ticks.open("ab", 0) as ticks:
         for path, size, mtime in job["files"]:
+            row = {"path": path}
             try:
                 data = read_unchanged(f"{source}/{path}", size, mtime)
-                checked = check_image(data, job["max_pixels"], job["min_side"])
-                row = {"path": path, **checked.to_dict()}
+                row |= _checked(data, path, job, salt)
             except Refusal as refusal:
-                row = {"path": path, "reason": refusal.reason, "detail": refusal.detail}
+                row |= {"reason": refusal.reason, "detail": refusal.detail}
+                row["named"] = refusal.named
+            if row.pop("named", False) and job["hide"]:
+                row["hidden"] = hidden_name(path, salt)
             stream.write(json_line(row))
             ticks.write(b".")
+
+
+def _checked(data: bytes, path: str, job: dict[str, Any], salt: str) -> dict[str, Any]:
+    from components.ingest.checks import check_image
+    from components.ingest.dicom import as_image
+
+    image, facts = as_image(data, path, job, salt)
+    return {**check_image(image, job["max_pixels"], job["min_side"]).to_dict(), **facts}
+
+
+def hidden_name(path: str, salt: str) -> str:
+    """A name for a file whose own tells the patient: a digest of salt and path."""
+    digest = hashlib.sha256(salt.encode("utf-8", "surrogateescape") + b"\0" + os.fsencode(path))
+    return f"dicom-{digest.hexdigest()[:24]}"
 
 
 def read_unchanged(path: str, size: int, mtime_ns: int) -> bytes:
@@ -200,8 +217,9 @@ def write_shard(work: WorkFolder, source: Path, name: str) -> None:
 
 def _read_same(path: str, file: dict[str, Any]) -> bytes:
     from components.ingest.checks import Refusal
+    from components.ingest.dicom import image_again
 
-    data = read_unchanged(path, file["bytes"], file["mtime"])
+    data = image_again(read_unchanged(path, file["size"], file["mtime"]))
     if hashlib.sha256(data).hexdigest() != file["sha256"]:
         raise Refusal("changed_during_run", "its bytes changed since they were checked")
     return data
@@ -219,15 +237,19 @@ def _record(file: dict[str, Any], data: bytes) -> bytes:
             f.IMAGE_SOURCE: file["source"],
             f.PATIENT_ID: file["patient_id"],
             f.PATHOGEN: file["pathogen"],
-            f.BOX_YMIN: (),
-            f.BOX_XMIN: (),
-            f.BOX_YMAX: (),
-            f.BOX_XMAX: (),
+            **_boxes(file["boxes"]),
             **file["stats"],
         }
     )
 
 
+def _boxes(boxes: list[list[float]]) -> dict[str, list[float]]:
+    """Relative (ymin, xmin, ymax, xmax) -> the four features."""
+    names = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
+    return {name: [box[i] for box in boxes] for i, name in enumerate(names)}
+
+
 def _manifest_row(file: dict[str, Any], split: str, shard: str, index: int) -> dict[str, Any]:
-    kept = {k: v for k, v in file.items() if k not in ("path", "mtime", "stats")}
+    kept = {k: v for k, v in file.items() if k not in ("path", "mtime", "size", "stats")}
+    kept["boxes"] = len(file["boxes"])
     return {**kept, "split": split, "shard": shard, "index": index, "stats": file["stats"]}

@@ -18,7 +18,7 @@ _WORDS = {"scan": "listing", "check": "checking", "compare": "comparing", "write
 )
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
-@click.option("--layout", type=click.Choice(["auto", "split_class", "class", "manifest"]),
+@click.option("--layout", type=click.Choice(["auto", "split_class", "class", "manifest", "rsna"]),
               default="auto", show_default=True, help="How SOURCE tells classes.")  # fmt: skip
 @click.option("--split", type=click.Choice(["auto", "given", "patient", "given_patient_val"]),
               default="auto", show_default=True,
@@ -31,8 +31,20 @@ _WORDS = {"scan": "listing", "check": "checking", "compare": "comparing", "write
               help="Part of the patients for test (--split patient).")  # fmt: skip
 @click.option("--manifest", type=click.Path(path_type=Path), default=None,
               help="CSV with path, label and optionally patient, split.")  # fmt: skip
+@click.option("--boxes", type=click.Path(path_type=Path), default=None,
+              help="CSV of opacities: filename and xmin, ymin, xmax, ymax or x, y, width, height, "
+              "in pixels. Found by itself for RSNA and for phantoms.")  # fmt: skip
+@click.option("--patient-salt", envvar="PNEUMO_PATIENT_SALT", default="", metavar="SECRET",
+              help="Goes into the hashed patient keys of DICOM files; better as "
+              "PNEUMO_PATIENT_SALT in the environment.")  # fmt: skip
+@click.option("--dicom-secondary", type=click.Choice(["radiographs", "accept", "refuse"]),
+              default="radiographs", show_default=True,
+              help="Secondary captures: those of a radiograph's modality, all, none.")  # fmt: skip
+@click.option("--dicom-names", type=click.Choice(["auto", "keep"]), default="auto",
+              show_default=True,
+              help="Replace DICOM file names that tell the patient, or keep all.")  # fmt: skip
 @click.option("--class-map", "class_map", multiple=True, metavar="FOLDER=PATHOGEN",
-              help="normal, bacteria, virus or unknown; may be repeated.")  # fmt: skip
+              help="normal, bacteria, virus, unknown or other; may be repeated.")  # fmt: skip
 @click.option("--on-leak", type=click.Choice(["report", "fail"]), default="report",
               show_default=True, help="What to do where the splits leak.")  # fmt: skip
 @click.option("--beam-arg", "beam_args", multiple=True, metavar="ARG",
@@ -48,6 +60,10 @@ def command(
     val_fraction: float,
     test_fraction: float,
     manifest: Path | None,
+    boxes: Path | None,
+    patient_salt: str,
+    dicom_secondary: str,
+    dicom_names: str,
     class_map: tuple[str, ...],
     on_leak: str,
     beam_args: tuple[str, ...],
@@ -56,8 +72,12 @@ def command(
 ) -> None:
     """Check the images below SOURCE, split them by patient, write TFRecord shards to DEST.
 
-    SOURCE holds {train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg, or NORMAL/ and PNEUMONIA/, or what a
-    manifest names. It is never written to. A run that was killed goes on with the same command.
+    SOURCE holds {train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg, or NORMAL/ and PNEUMONIA/, or the RSNA
+    challenge (stage_2_train_images/ and its two tables), or what a manifest names. Images are JPEG,
+    PNG or DICOM. It is never written to. A run that was killed goes on with the same command.
+
+    Of a DICOM file its pixels leave, and of its tags: view, modality, size, bits, spacing, age (90
+    at most), sex, and a hashed key of the patient. Text burned into the pixels is not seen.
 
     Exit status: 0 done, 2 wrong input, 3 stopped because the splits leak.
     """
@@ -70,6 +90,10 @@ def command(
         val_fraction=val_fraction,
         test_fraction=test_fraction,
         manifest=manifest,
+        boxes=boxes,
+        patient_salt=patient_salt,
+        dicom_secondary=dicom_secondary,
+        dicom_names=dicom_names,
         class_map=_mapping(class_map),
         on_leak=on_leak,
     )
@@ -171,6 +195,15 @@ def _show(summary: "IngestSummary") -> None:
         f" + {skipped} skipped; split policy {summary.policy}",
         soft_wrap=True,
     )
+    if summary.boxes.get("read"):
+        told = summary.boxes
+        images = sum(split["images"] for split in told["splits"].values())
+        why = ", ".join(f"{reason} {n}" for reason, n in told["reasons"].items())
+        console.print(
+            f"{told['read']} boxes read = {told['written']} written (in {images} images, "
+            f"{told['clipped']} clipped) + {told['rejected']} rejected" + (f": {why}" * bool(why)),
+            soft_wrap=True,
+        )
     if summary.skipped:
         listed = ", ".join(f"{name} {n}" for name, n in summary.skipped.items())
         console.print(f"skipped: {listed}", soft_wrap=True, markup=False)
