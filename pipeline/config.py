@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from components.detector.options import DetectorOptions
 from components.endpoint_validator.choice import Chosen, Wanted
 from components.evaluation.options import EvaluationOptions
 from components.ingest.options import IngestOptions
@@ -135,6 +136,31 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _rules_fit_the_task(self) -> Self:
         self.evaluation.check_task(self.data.of())
+        return self
+
+    @model_validator(mode="after")
+    def _detector_of_a_located_task(self) -> Self:
+        located = self.data.of().located
+        if self.model.detector is not None and not located:
+            raise ValueError(
+                f"model.detector is of task locate, and data.task is {self.data.task!r}; "
+                "remove the one or change the other"
+            )
+        if not located:
+            return self
+        if self.training.fine_tune is not None:
+            # One trunk serves both halves; blocks that learned classes would not be the ones that
+            # the maps of the dense head come from.
+            raise ValueError(
+                "training.fine_tune is of classifiers; for task locate set "
+                "model.detector.train_trunk: true"
+            )
+        if self.training.embedding.cut is not None:
+            raise ValueError("training.embedding.cut: task locate embeds at the first of "
+                             "model.detector.levels; remove it")  # fmt: skip
+        if self.model.detector is None:
+            filled = self.model.model_copy(update={"detector": DetectorOptions()})
+            object.__setattr__(self, "model", filled)  # frozen, and this is its making
         return self
 
     def to_yaml(self) -> str:

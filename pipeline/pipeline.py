@@ -46,14 +46,16 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
 
     of, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
     tune, embedding = config.training.fine_tune, config.training.embedding
-    cut = resolve_cut(config.model.trunk, tune.from_cut) if tune else "top"
-    embedded_at = resolve_cut(config.model.trunk, embedding.cut) if embedding.cut else cut
+    cut, embedded_at = _cuts(config)
     transform_code = fingerprint_of_code([_PACKAGE / "components" / "transform"])
     trainer_code = fingerprint_of_code(
         [
             _PACKAGE / "components" / "trainer",
             _PACKAGE / "components" / "embedder",
             _PACKAGE / "components" / "evaluation",
+            _PACKAGE / "components" / "detector",
+            _PACKAGE / "components" / "explain",
+            _PACKAGE / "components" / "transform" / "boxes.py",
             _PACKAGE / "components" / "scorer" / "table.py",
             _PACKAGE / "serving" / "export.py",
         ]
@@ -111,6 +113,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         weights=run.weights,
         cut=embedded_at,
         options=embedding.model_dump(mode="json", exclude={"cut"}),
+        fit=config.model.fit,
         preprocessing=f"{size} {config.model.fit} {transform_code}",
         code=fingerprint_of_code(
             [
@@ -242,12 +245,17 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         evaluation=evaluator.outputs["evaluation"],
         blessing=blesser.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
+        model=trainer.outputs["model"],
         infra_blessing=infra.outputs["blessing"] if infra else None,
         config=config.to_yaml(),
         records=run.records,
         records_sha256=run.records_sha256,
         code=fingerprint_of_code(
-            [_PACKAGE / "components" / "report", _PACKAGE / "components" / "evaluation"]
+            [
+                _PACKAGE / "components" / "report",
+                _PACKAGE / "components" / "evaluation",
+                _PACKAGE / "serving" / "explained.py",
+            ]
         ),
     )
 
@@ -290,3 +298,13 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         ],
         enable_cache=True,
     )
+
+
+def _cuts(config: Config) -> tuple[str, str]:
+    """Above which cut the trunk learns classes ("top": nowhere), and at which it is embedded."""
+    trunk, tune = config.model.trunk, config.training.fine_tune
+    cut = resolve_cut(trunk, tune.from_cut) if tune else "top"
+    # A detector reads maps from its first level on; the heads for the image stand on the top.
+    detector = config.model.detector
+    wanted = detector.levels[0] if detector else config.training.embedding.cut
+    return cut, resolve_cut(trunk, wanted) if wanted else cut

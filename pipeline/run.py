@@ -100,7 +100,12 @@ def _need_all_splits(records: Path) -> None:
 
 
 def resolve(config: Config, records: Path, work: Workspace, weights: Weights) -> Config:
-    """Fills in what the graph needs to know of this run."""
+    """Fills in what the graph needs to know of this run.
+
+    Raises:
+      PneumoError: the records do not serve the task.
+    """
+    need_boxes(config, records)
     facts = json.loads((records / "dataset.json").read_text())
     push_to = config.serving.push_to
     return config.model_copy(
@@ -118,6 +123,31 @@ def resolve(config: Config, records: Path, work: Workspace, weights: Weights) ->
             )
         }
     )
+
+
+def need_boxes(config: Config, records: Path) -> None:
+    """Stops a located task over records without boxes.
+
+    Raises:
+      PneumoError: train or val has no image with a box, or no image without one.
+    """
+    if not config.data.of().located:
+        return
+    found = {split: [0, 0] for split in ("train", "val")}
+    manifest = records / "manifest.jsonl"
+    if manifest.is_file():
+        with manifest.open() as lines:
+            for line in lines:
+                row = json.loads(line)
+                if row["split"] in found:
+                    found[row["split"]][int(row.get("boxes", 0) > 0)] += 1
+    for split, (without, marked) in found.items():
+        if not marked or not without:
+            raise PneumoError(
+                f"{records}: split {split!r} has {marked} images with a box and {without} without; "
+                "task locate needs both. Ingest with data.ingest.boxes (a CSV of boxes), or choose "
+                "another data.task"
+            )
 
 
 def batch_records(config: Config) -> str:

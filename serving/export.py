@@ -58,6 +58,7 @@ def export(
     about: dict[str, Any],
     limits: Limits = Limits(),  # noqa: B008  frozen
     explain: "Callable[[tf.Tensor], Explained] | None" = None,
+    box_threshold: float = 0.0,
 ) -> None:
     """Writes the SavedModel, facts about it and warm-up requests.
 
@@ -97,6 +98,8 @@ def export(
       about: facts about the model, stored beside it as JSON.
       limits: what one image of a client may cost.
       explain: float32 [n, size, size, 1] in 0..255 -> heat and boxes in the model's square.
+      box_threshold: clients are told of boxes whose score is at or above it; `examples` has all,
+        because average precision and FROC need them.
 
     Raises:
       ValueError: a task that locates without `explain`; Transform's graph and this code read
@@ -114,7 +117,7 @@ def export(
 
     module = _module(
         network, features, variables, layer, transform.raw_feature_spec(), of, pixels_of, guarded,
-        decision, explain, fit,
+        decision, explain, fit, box_threshold,
     )  # fmt: skip
     strings = tf.TensorSpec([None], tf.string)
     images = tf.TensorSpec([None], tf.string, name="image_bytes")
@@ -161,6 +164,7 @@ def _module(
     decision: Decision,
     explained: "Callable[[tf.Tensor], Explained] | None",
     fit: str,
+    box_threshold: float,
 ) -> Any:
     import tensorflow as tf
 
@@ -195,7 +199,8 @@ def _module(
             if not of.located:
                 return self._told(images, self._members(images.pixels))
             members, found = self._explained(images.pixels)
-            return self._told(images, members) | _boxes_in_pixels(found, images, fit)
+            shown = _shown(found, box_threshold)
+            return self._told(images, members) | _boxes_in_pixels(shown, images, fit)
 
         @tf.function(autograph=False)
         def explain(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
@@ -205,7 +210,7 @@ def _module(
             heat = displayed_heat(found.heat, images.sides, fit, images.pixels.shape[1])
             return {
                 **self._told(images, members),
-                **_boxes_in_pixels(found, images, fit),
+                **_boxes_in_pixels(_shown(found, box_threshold), images, fit),
                 "heatmap": tf.where(good, heat, 0.0),
                 "image_height": images.sides[:, 0],
                 "image_width": images.sides[:, 1],
@@ -283,6 +288,15 @@ def _module(
             }
 
     return Radiograph()
+
+
+def _shown(found: "Explained", threshold: float) -> "Explained":
+    """The boxes at or above a threshold; they are the first ones."""
+    import tensorflow as tf
+
+    kept = found.box_scores >= threshold
+    boxes = tf.where(kept[..., tf.newaxis], found.boxes, 0.0)
+    return found._replace(boxes=boxes, box_scores=tf.where(kept, found.box_scores, NO_NUMBER))
 
 
 def _displayed(

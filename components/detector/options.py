@@ -1,8 +1,8 @@
 """What a configuration says of the detector."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class DetectorOptions(BaseModel):
@@ -49,3 +49,9 @@ class DetectorOptions(BaseModel):
                 f"the first level must lie within the trunk, not at {value[0]!r}; name a cut"
             )
         return value
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if self.train_trunk and len(self.levels) < 2:
+            raise ValueError("train_trunk needs a level above the first, or nothing would learn")
+        return self

@@ -8,7 +8,7 @@ import numpy as np
 
 from components.detector.decode import decode, join
 from components.detector.head import build_dense_head, grid_of
-from components.detector.levels import Pack, channel_moments, unpack
+from components.detector.levels import Pack, unpack
 from components.detector.losses import Loss
 from components.detector.options import DetectorOptions
 from components.detector.targets import CHANNELS, centre_targets, padded
@@ -97,11 +97,6 @@ def centre_source(
 
     first = learn.views[0]
     return Source(epoch, rows.steps(size), validation, tf.TensorSpec(first.shape[1:], first.dtype))
-
-
-def scaling_of(view: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Mean and deviation of the channels of each level of a `Pack`."""
-    return [channel_moments(array) for array in view.arrays]
 
 
 def fit_detector(

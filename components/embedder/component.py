@@ -33,6 +33,7 @@ class EmbedderSpec(component_spec.ComponentSpec):
         "weights": component_spec.ExecutionParameter(type=str),
         "cut": component_spec.ExecutionParameter(type=str),
         "options": component_spec.ExecutionParameter(type=str),
+        "fit": component_spec.ExecutionParameter(type=str, optional=True),
         "preprocessing": component_spec.ExecutionParameter(type=str, optional=True),
         "code": component_spec.ExecutionParameter(type=str, optional=True),
     }
@@ -54,6 +55,7 @@ class Embedder(base_component.BaseComponent):
         weights: dict[str, str],
         cut: str,
         options: dict[str, Any],
+        fit: str = "stretch",
         preprocessing: str | None = None,
         code: str | None = None,
     ) -> None:
@@ -66,6 +68,7 @@ class Embedder(base_component.BaseComponent):
           weights: `Weights.to_dict()`.
           cut: "top", or a cut of the trunk.
           options: `EmbeddingOptions` as plain values.
+          fit: how images were brought to the square, "stretch" or "pad"; their boxes follow.
           preprocessing: what decodes and resizes, as text; its digest is stored with the artifact.
           code: digest of the code, so that an edit runs the node again.
         """
@@ -77,6 +80,7 @@ class Embedder(base_component.BaseComponent):
                 weights=json.dumps(weights, sort_keys=True),
                 cut=cut,
                 options=json.dumps(options, sort_keys=True),
+                fit=fit,
                 preprocessing=preprocessing,
                 code=code,
                 embeddings=types.Channel(type=standard_artifacts.Examples),

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.embedder.forward import Forward
-from components.embedder.records import Records
-from components.embedder.store import FACTS, ArrayWriter, features_file, maps_file
+from components.embedder.marked import Marked
+from components.embedder.records import BOXES, Records, ragged
+from components.embedder.store import FACTS, ArrayWriter, features_file, maps_file, write_boxes
 from components.progress import Step
 from components.trainer.options import AugmentOptions
+from components.transform.boxes import fit_boxes
+from schema import features as f
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -35,6 +38,7 @@ def embed_split(
     augment: AugmentOptions | None = None,
     seed: int = 0,
     facts: dict[str, Any] | None = None,
+    fit: str = "stretch",
 ) -> dict[str, Any]:
     """Writes the embeddings of one split; memory does not grow with its length.
 
@@ -49,6 +53,7 @@ def embed_split(
       seed: of the views; a view depends on it, on the number of the view and on the place of the
         batch, so that a second pass gives the same.
       facts: more to store in `embedding.json`.
+      fit: how images were brought to the square, for their boxes.
 
     Returns:
       what `embedding.json` holds.
@@ -62,6 +67,8 @@ def embed_split(
     # Where blocks of the trunk learn, views are needed below them and not above.
     only_maps = forward.below is not None
     identities: list[dict[str, Any]] = []
+    marked = Marked()
+    boxes: list[list[np.ndarray]] = [[] for _ in range(views + 1)]
     with contextlib.ExitStack() as files:
         pooled = [
             files.enter_context(ArrayWriter(features_file(folder, view), storage))
@@ -74,14 +81,21 @@ def embed_split(
         step, done, started = Step(), 0, time.monotonic()
         for number, (pixels, identity) in enumerate(images):
             identities.append({name: value.numpy() for name, value in identity.items()})
-            shown = []
+            marked.add(pixels.numpy(), identities[-1].get(BOXES))
+            shown, side = [], int(pixels.shape[1])
+            of_image = fit_boxes(
+                identity[BOXES], identity[f.IMAGE_HEIGHT], identity[f.IMAGE_WIDTH], fit, side
+            )
             for view in range(views + 1):
-                seen = pixels
+                seen, where = pixels, of_image
                 if view:
-                    from components.trainer.augment import augment as changed
+                    from components.trainer import augment as changed
 
                     key = tf.constant([seed, number * 64 + view], tf.int32)
-                    seen = changed(pixels, augment or AugmentOptions(), key)
+                    options = augment or AugmentOptions()
+                    seen = changed.augment(pixels, options, key)
+                    where = changed.augment_boxes(of_image, side, options, key)
+                boxes[view] += [row[~np.isnan(row[:, 0])] for row in where.numpy()]
                 shown.append(seen[:SHOWN].numpy())
                 if view and forward.below is not None:
                     maps[view].add(forward.below(seen).numpy())
@@ -99,6 +113,8 @@ def embed_split(
         if not done:
             raise ValueError(f"split {what!r} has no image; look at what Transform wrote")
     Records.of_batches(identities).write(folder)
+    write_boxes(folder, [ragged(rows) for rows in boxes])
+    marked.write(folder)
     found = {
         **(facts or {}),
         "images": done,

@@ -40,6 +40,7 @@ class Executor(base_executor.BaseExecutor):
         weights = Weights(**json.loads(exec_properties["weights"]))
         size, cut = int(exec_properties["image_size"]), str(exec_properties["cut"])
         trunk, seed = str(exec_properties["trunk"]), options.seed
+        fit = str(exec_properties.get("fit") or "stretch")
         images = artifact_utils.get_single_instance(input_dict["examples"])
         out = artifact_utils.get_single_instance(output_dict["embeddings"])
 
@@ -86,6 +87,7 @@ class Executor(base_executor.BaseExecutor):
                 augment=options.augment,
                 seed=seed,
                 facts=facts,
+                fit=fit,
             )
         out.split_names = artifact_utils.encode_split_names(["train", "val"])
         for name in ("trunk", "cut"):

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -9,9 +10,11 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from components.embedder.records import Records
+from components.embedder import marked
+from components.embedder.records import Records, ragged
 
 FACTS = "embedding.json"
+BOXES_FILE = "boxes.parquet"
 _HEADER = 256  # bytes; fixed, so that it can be written when the number of rows is known
 
 
@@ -87,12 +90,17 @@ class Embeddings:
       maps: view -> [n, h, w, channels], memory-mapped: the activation at the cut; none for "top".
       records: who the rows are.
       facts: trunk, cut, weights, compute and storage types, what both cost, seconds.
+      boxes: view -> object [n], each float32 [k, 4] in "model" coordinates
+        (components.transform.boxes): where the boxes of the records are in that view.
+      marked: pixels and rows of a sample of the images with boxes; see `marked`.
     """
 
     features: tuple[np.ndarray, ...]
     maps: tuple[np.ndarray, ...]
     records: Records
     facts: dict[str, Any]
+    marked: tuple[np.ndarray, np.ndarray] | None = None
+    boxes: tuple[np.ndarray, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -120,7 +128,31 @@ def read(folder: Path) -> Embeddings:
         found = sorted(folder.glob(f"{of}-*.npy"), key=lambda path: int(path.stem.split("-")[1]))
         return tuple(open_array(path) for path in found)
 
-    return Embeddings(views("features"), views("maps"), Records.read(folder), facts)
+    records, sample = Records.read(folder), marked.read(folder)
+    return Embeddings(views("features"), views("maps"), records, facts, sample, read_boxes(folder))
+
+
+def write_boxes(folder: Path, boxes: Sequence[np.ndarray]) -> None:
+    """Writes the boxes of each view, object [n] of float32 [k, 4], as `boxes.parquet`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    flat = pa.list_(pa.float32())
+    columns = {
+        f"view-{view}": pa.array([row.ravel() for row in rows], flat)
+        for view, rows in enumerate(boxes)
+    }
+    pq.write_table(pa.table(columns), folder / BOXES_FILE)
+
+
+def read_boxes(folder: Path) -> tuple[np.ndarray, ...]:
+    """Reads what `write_boxes` wrote; empty where there is none."""
+    import pyarrow.parquet as pq
+
+    if not (folder / BOXES_FILE).is_file():
+        return ()
+    table = pq.read_table(folder / BOXES_FILE)
+    return tuple(ragged(table[f"view-{view}"].to_pylist()) for view in range(table.num_columns))
 
 
 def open_array(file: Path) -> np.ndarray:

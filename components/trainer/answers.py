@@ -1,7 +1,9 @@
 """The members' answers on validation, and how they are kept."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,14 +67,20 @@ def answer(network: Network, split: Embeddings, batch: int = 32) -> MemberAnswer
 
 
 def write_predictions(
-    file: Path, records: Records, answers: MemberAnswers, fixed: Calibrated, of: Task
+    file: Path,
+    records: Records,
+    answers: MemberAnswers,
+    fixed: Calibrated,
+    of: Task,
+    boxes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes answers in the columns of components.scorer.table."""
+    """Writes answers in the columns of components.scorer.table; `boxes` are those of a detector."""
     given = {
         "score": fixed.score,
         "probabilities": fixed.probabilities,
         "raw": fixed.raw,
         "members": answers.members.reshape(len(records), -1),
+        **(boxes or {}),
     }
     table.write(file, iter([table.columns(records, of, given)]))
 

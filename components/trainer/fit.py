@@ -227,8 +227,11 @@ def fine_tune(
 
 
 def write_history(folder: Path, seed: int, phases: dict[str, Curves]) -> dict[str, Any]:
-    """Writes `history/<seed>.json`: the curves of each phase, the last phase at the top level."""
-    *_, last = phases.values()
+    """Writes `history/<seed>.json`: the curves of each phase, the last phase at the top level.
+
+    The phase "detector" is none of the classifier's, and stands among the phases alone.
+    """
+    *_, last = (of for name, of in phases.items() if name != "detector")
     curves = {**last.to_dict(), "phases": {name: of.to_dict() for name, of in phases.items()}}
     file = folder / "history" / f"{seed}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -40,6 +40,7 @@ def embed_images(
             split,
             storage="float32",
             facts={"compute": "float32"},
+            fit=job.model.fit,
         )
         found.append(read(folder / split))
     return found[0], found[1]

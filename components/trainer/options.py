@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from components.detector.options import DetectorOptions
+
 
 class ModelOptions(BaseModel):
     """The network: trunk, its weights, and the head on top of it."""
@@ -25,6 +27,9 @@ class ModelOptions(BaseModel):
     batch_norm: bool = Field(False, description="batch normalisation after each dense layer")
     dropout: float = Field(0.2, ge=0.0, lt=1.0)
     l2: float = Field(0.0, ge=0.0, description="L2 penalty on the kernels of the head")
+    detector: DetectorOptions | None = Field(
+        None, description="of task locate; none there: the defaults"
+    )
 
     @field_validator("trunk")
     @classmethod

@@ -7,7 +7,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,17 @@ from components.trainer.losses import targets_of
 from components.trainer.network import Member, Network, moments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import tensorflow as tf
     from tfx.v1.components import FnArgs
+
+    from components.detector.network import Locator
+    from components.detector.phase import Located
+    from components.explain.types import Explained
+    from serving.export import Decision
+
+AnyNetwork = TypeVar("AnyNetwork", Network, "Locator")
 
 log = logging.getLogger("pneumo.trainer")
 
@@ -39,6 +49,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     """
     import tensorflow_transform as tft
 
+    from components.detector.network import locate
     from components.transform.decode import from_png
     from serving.export import Decision, export
 
@@ -55,7 +66,7 @@ def run_fn(fn_args: "FnArgs") -> None:
             train, val = (
                 read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files)
             )
-        lower, members, facts = _members(job, train, val, folder, fn_args)
+        lower, members, facts, phases = _members(job, train, val, folder, fn_args)
         network = Network(lower, tuple(members), job.model.pooling)
         answers = answer(network, val)
         counts = val.records.box_counts
@@ -63,11 +74,30 @@ def run_fn(fn_args: "FnArgs") -> None:
         known = zip(val.records.pathogen.tolist(), counts.tolist(), strict=True)
         positive = np.array([job.of.side(*record) for record in known])
         fixed = calibrate(answers.logits, targets, positive, job.of, job.evaluation)
-        write_predictions(folder / "val_predictions.parquet", val.records, answers, fixed, job.of)
+        located = None
+        if job.of.located:
+            located = _located(
+                job, network, train, val, fixed.score, Path(scratch), folder, fn_args, phases
+            )  # fmt: skip
+            facts["detector"] = located.facts
+            facts["seconds"]["detector"] = located.facts["seconds"]
+        _write_histories(folder, phases)
+        write_predictions(
+            folder / "val_predictions.parquet", val.records, answers, fixed, job.of,
+            {"boxes": located.boxes, "box_scores": located.scores} if located else None,
+        )  # fmt: skip
         tell_members(facts["members"], answers, positive, targets, job.of)
         facts |= facts_of(job, train, val, network, fixed)
     (folder / "model_summary.txt").write_text(summary_text(network))
-    served, optimised = _served(network)
+    decision = Decision(fixed.facts["temperature"], fixed.facts["threshold"], fixed.facts["band"])
+    served: Network | Locator
+    if located is not None:
+        served, optimised = _served(located.locator)
+        explain = locate(served, job.of, decision, located.choice, located.nms_iou)
+        boxes = located.about
+    else:
+        served, optimised = _served(network)
+        explain, boxes = _explained(served, job, decision, val)
     export(
         served,
         served.variables,
@@ -77,9 +107,9 @@ def run_fn(fn_args: "FnArgs") -> None:
         fn_args.serving_model_dir,
         pixels_of=lambda png: from_png(png, network.size),
         features=served.features,
-        decision=Decision(
-            fixed.facts["temperature"], fixed.facts["threshold"], fixed.facts["band"]
-        ),
+        decision=decision,
+        explain=explain,
+        box_threshold=located.choice.threshold if located is not None else 0.0,
         about={
             "name": job.name,
             "trunk": job.model.trunk,
@@ -96,13 +126,43 @@ def run_fn(fn_args: "FnArgs") -> None:
             "seeds": list(job.training.seeds),
             "operating_point": fixed.facts["operating_point"],
             "optimised": optimised,
+            "boxes": boxes,
         },
     )
     facts["seconds"]["all"] = round(time.monotonic() - started, 3)
     (folder / "training.json").write_text(json.dumps(facts, indent=1))
 
 
-def _served(network: Network) -> tuple[Network, dict[str, Any]]:
+def _located(
+    job: Job,
+    network: Network,
+    train: Embeddings,
+    val: Embeddings,
+    score: np.ndarray,
+    scratch: Path,
+    folder: Path,
+    fn_args: "FnArgs",
+    phases: dict[int, dict[str, Curves]],
+) -> "Located":
+    """The phase of a located task; its curves become a phase of each seed."""
+    from components.detector.phase import fit_detectors
+
+    places = {seed: _places(job, folder, fn_args, seed) for seed in job.training.seeds}
+    found = fit_detectors(job, network, train, val, score, scratch, places)
+    for seed, curves in found.curves.items():
+        phases[seed]["detector"] = curves
+    return found
+
+
+def _write_histories(folder: Path, phases: dict[int, dict[str, Curves]]) -> None:
+    """Curves of every seed, and those of the first as `history.json`."""
+    for seed, of_seed in phases.items():
+        write_history(folder, seed, of_seed)
+    first = folder / "history" / f"{next(iter(phases))}.json"
+    (folder / "history.json").write_text(first.read_text())
+
+
+def _served(network: AnyNetwork) -> tuple[AnyNetwork, dict[str, Any]]:
     """The network as it is exported, and what was done to it: faster, if it says the same."""
     from serving.optimise import BOUND, difference
 
@@ -117,10 +177,39 @@ def _served(network: Network) -> tuple[Network, dict[str, Any]]:
     return network, {"batch_norm_folded": False, "difference": apart}
 
 
+def _explained(
+    network: Network, job: Job, decision: "Decision", val: Embeddings
+) -> "tuple[Callable[[tf.Tensor], Explained], dict[str, Any]]":
+    """What the model says of places, and the facts of its boxes: weak ones, of a heat map."""
+    from components.explain.choice import Part, choose_part
+    from components.explain.explainer import explainer
+    from components.transform.boxes import fit_boxes
+
+    part = Part()
+    if val.marked is not None:
+        pixels, rows = val.marked
+        records, fit = val.records, job.model.fit
+        truth = [
+            fit_boxes(records.boxes[i], records.height[i], records.width[i], fit, job.size)
+            for i in rows
+        ]
+        part = choose_part(explainer(network, job.of, decision), pixels, truth)
+    facts = {
+        "kind": "weak",
+        "threshold": part.part,
+        "threshold_is": "part of the image's greatest heat",
+        "image_threshold": decision.threshold,
+        "shrink": 1.0,
+        "nms_iou": None,
+        "chosen": part.to_dict(),
+    }
+    return explainer(network, job.of, decision, part.part), facts
+
+
 def _members(
     job: Job, train: Embeddings, val: Embeddings, folder: Path, fn_args: "FnArgs"
-) -> tuple[Any, list[Member], dict[str, Any]]:
-    """Trains one member for each seed."""
+) -> tuple[Any, list[Member], dict[str, Any], dict[int, dict[str, Curves]]]:
+    """Trains one member for each seed; gives their trunk, them, facts, and curves by phase."""
     options, tune = job.training, job.training.fine_tune
     balanced = options.class_weight == "balanced"
     rows, val_rows = rows_of(train, job.of, balanced), rows_of(val, job.of, balanced=False)
@@ -132,11 +221,10 @@ def _members(
     if samples.is_file():
         log_images(folder / "tensorboard", "images and their views", np.load(samples))
     members, told = [], []
+    curves_of: dict[int, dict[str, Curves]] = {}
     seconds = {"embed": train.facts["seconds"] + val.facts["seconds"], "fit": 0.0, "fine_tune": 0.0}
     for seed in options.seeds:
-        places = Places(
-            job.checkpoints / _fingerprint(fn_args), folder / "tensorboard" / f"seed-{seed}"
-        )
+        places = _places(job, folder, fn_args, seed)
         at = time.monotonic()
         head, curves = fit_head(rows, val_rows, scaling, job.of, job.model, options, seed, places)
         phases: dict[str, Curves] = {"head": curves}
@@ -151,7 +239,7 @@ def _members(
                 job.trunk, head, source, job.model.pooling, tune, options, seed, places
             )  # fmt: skip
             spent["fine_tune"] = round(time.monotonic() - at, 3)
-        write_history(folder, seed, phases)
+        curves_of[seed] = phases
         members.append(Member(head, upper))
         *_, last = phases.values()
         told.append(
@@ -159,9 +247,12 @@ def _members(
         )
         for phase, of_phase in (("fit", "head"), ("fine_tune", "fine_tune")):
             seconds[phase] = round(seconds[phase] + spent.get(of_phase, 0.0), 3)
-    first = folder / "history" / f"{options.seeds[0]}.json"
-    (folder / "history.json").write_text(first.read_text())
-    return lower, members, {"members": told, "seconds": seconds}
+    return lower, members, {"members": told, "seconds": seconds}, curves_of
+
+
+def _places(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> Places:
+    """Where a member leaves its traces."""
+    return Places(job.checkpoints / _fingerprint(fn_args), folder / "tensorboard" / f"seed-{seed}")
 
 
 def _fingerprint(fn_args: "FnArgs") -> str:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from components.detector.head import build_dense_head
 from components.detector.levels import Pack, above_maps, channel_moments, unpack
 from components.detector.options import DetectorOptions
-from components.detector.train import Detector, Marked, ask, fit_detector, scaling_of
+from components.detector.train import Detector, Marked, ask, fit_detector
 from components.embedder.records import ragged
 from components.evaluation.boxes.iou import iou
 from components.trainer.checkpoint import Checkpoint
@@ -44,7 +44,13 @@ def fit(
 ) -> tuple[Detector, dict[str, list[float]]]:  # fmt: skip
     shapes = learn.views[0].shapes
     found, curves = fit_detector(
-        learn, judge, shapes, scaling_of(learn.views[0]), options, seed, places
+        learn,
+        judge,
+        shapes,
+        [channel_moments(x) for x in learn.views[0].arrays],
+        options,
+        seed,
+        places,
     )
     return found, curves.values
 
