@@ -70,9 +70,10 @@ class Reports:
         self._reasons: list[str] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".{os.getpid()}.part"
+            probe = folder / f".probe.{os.getpid()}.part"
             probe.write_bytes(b"")
             probe.unlink()
+            _remove_leftovers(folder)
         except OSError as error:
             raise PneumoError(f"{folder} cannot be written: {error.strerror}") from error
 
@@ -166,6 +167,24 @@ def _put(final: Path, content: bytes) -> None:
         raise PneumoError(f"{final} cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what runs that were killed had half written."""
+    for left in folder.glob(".*.part"):
+        owner = left.name.split(".")[-2]
+        if owner.isdigit() and not _runs(int(owner)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _read(file: Path) -> "Dataset":

@@ -1,7 +1,9 @@
 """`pneumo predict --dicom-out` as a user runs it, over a server of both protocols and a model."""
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,29 @@ def test_the_same_again_writes_nothing(standin: Standin, folder: Path, tmp_path:
     again = pneumo(*arguments, "--batch-size", 3, folder)
     assert {path: path.read_bytes() for path in (tmp_path / "reports").iterdir()} == before
     assert f"{N} structured reports" in again.stderr.decode()
+
+
+def test_killed_and_gone_on_with(standin: Standin, folder: Path, tmp_path: Path) -> None:
+    """Every answer in the file has its report, and no report is torn."""
+    out, answers = tmp_path / "reports", tmp_path / "answers.json"
+    arguments = ["--endpoint", standin.rest, "--dicom-out", out, "--output", answers, "--resume"]
+    command = [sys.executable, "-m", "pipeline.cli", "predict", *map(str, arguments)]
+    command += ["--batch-size", "1", "--concurrency", "1", str(folder)]
+    standin.delay = 0.1
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while run.poll() is None and (not out.exists() or len(list(out.glob("*.dcm"))) < 4):
+        time.sleep(0.005)
+    run.kill()
+    assert run.wait() == -signal.SIGKILL
+    kept = len(answers.read_bytes().splitlines())
+    before = {path: path.read_bytes() for path in out.glob("*.dcm")}
+    assert 4 <= len(before) < N
+    assert kept <= len(before) <= kept + 1
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 1
+    assert len(answers.read_bytes().splitlines()) == N + 3
+    after = {path: path.read_bytes() for path in out.iterdir()}
+    assert len(after) == N
+    assert {path: after[path] for path in before} == before
 
 
 def test_a_model_that_tells_no_places(standin: Standin, folder: Path, tmp_path: Path) -> None:

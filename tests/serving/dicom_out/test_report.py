@@ -4,6 +4,7 @@ import datetime
 import io
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -296,11 +297,13 @@ def test_boxes_without_the_size_they_were_measured_in_are_an_error() -> None:
 
 def test_a_healthy_image_has_no_regions() -> None:
     """The warmest place of its heat map is no finding."""
-    given_ = {"score": 0.1, "boxes": [[1.0, 2.0, 3.0, 4.0]], "box_scores": [0.9]}
-    sizes = {"height": 60, "width": 80}
-    assert result_of(Prediction("a", decision="NEGATIVE", **given_, **sizes)).regions == ()
+    found = Prediction(
+        "a", decision="NEGATIVE", score=0.1, height=60, width=80,
+        boxes=[[1.0, 2.0, 3.0, 4.0]], box_scores=[0.9],
+    )  # fmt: skip
+    assert result_of(found).regions == ()
     for decision in ("POSITIVE", "REFER"):
-        (region,) = result_of(Prediction("a", decision=decision, **given_, **sizes)).regions
+        (region,) = result_of(replace(found, decision=decision)).regions
         assert region == Region((1.0, 2.0, 3.0, 4.0), 0.9)
     assert result_of(Prediction("a", decision="POSITIVE", score=0.9)).regions == ()
 

@@ -2,6 +2,8 @@
 
 import datetime
 import logging
+import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -76,6 +78,19 @@ def test_a_report_that_is_there_is_kept(image: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()  # now no process has this number
+    out = tmp_path / "out"
+    out.mkdir()
+    left = out / f".2.25.1.dcm.{child.pid}.part"
+    others = [out / f".2.25.1.dcm.{os.getppid()}.part", out / "2.25.9.dcm", out / ".keep.part"]
+    for path in (left, *others):
+        path.write_bytes(b"")
+    reports(out)
+    assert sorted(out.iterdir()) == sorted(others)
+
+
 def test_what_has_no_report(image: Path, tmp_path: Path) -> None:
     made = reports(tmp_path / "out")
     for i in range(5):
@@ -98,7 +113,8 @@ def test_what_has_no_report(image: Path, tmp_path: Path) -> None:
 )
 def test_an_image_that_cannot_be_referred_to(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "image.dcm"
-    path.write_bytes(dicoms.to_bytes(dicoms.make(PIXELS, **{missing: None})))
+    without: dict[str, Any] = {missing: None}
+    path.write_bytes(dicoms.to_bytes(dicoms.make(PIXELS, **without)))
     made = reports(tmp_path / "out")
     assert made.add(answer(path)) is None
     assert made.lines()[1] == f"no report about {path}: it has no {missing}"
