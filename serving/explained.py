@@ -101,17 +101,15 @@ def overlaid(
     boxes: list[list[float]] | np.ndarray = (),  # type: ignore[assignment]
     scores: list[float] | np.ndarray = (),  # type: ignore[assignment]
     side: int = _SIDE,
-    truth: list[list[float]] | np.ndarray = (),  # type: ignore[assignment]
 ) -> "Image":
     """Heat and boxes over an image.
 
     Args:
       gray: 8-bit gray.
       heat: [h][w], 0..1, over the whole image; the weaker, the more of the image is seen.
-      boxes: [k][4], ymin, xmin, ymax, xmax in pixels of `gray`; drawn with whole lines.
+      boxes: [k][4], ymin, xmin, ymax, xmax in pixels of `gray`.
       scores: of each box, written beside it.
       side: of the result at most, pixels; a larger image is made smaller.
-      truth: boxes that people drew, [k][4]; drawn with broken lines.
 
     Returns:
       RGB.
@@ -128,8 +126,6 @@ def overlaid(
         opacity = STRENGTH * fine[..., None]
         pixels = (1 - opacity) * pixels + opacity * colours(fine)
     picture = Images.fromarray(pixels.round().astype(np.uint8))
-    for box in truth:
-        _draw_box(picture, [scale * edge for edge in box], "", broken=True)
     for i, box in enumerate(boxes):
         told = f"{scores[i]:.2f}" if i < len(scores) else ""
         _draw_box(picture, [scale * edge for edge in box], told)
@@ -142,23 +138,17 @@ def colours(values: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(values, at, STOPS[:, i]) for i in range(3)], axis=-1)
 
 
-def _draw_box(picture: "Image", box: list[float], text: str, broken: bool = False) -> None:
+def _draw_box(picture: "Image", box: list[float], text: str) -> None:
     from PIL import ImageDraw
 
     draw = ImageDraw.Draw(picture)
     top, left, bottom, right = box
     width = max(1, max(picture.size) // 250)
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    ends = []
-    for (x0, y0), (x1, y1) in pairwise(corners):
-        pieces = max(1, int((abs(x1 - x0) + abs(y1 - y0)) / (8 * width))) if broken else 1
-        for k in range(pieces):
-            share = (k / pieces, (k + 0.5) / pieces) if broken else (0.0, 1.0)
-            ends.append([(x0 + t * (x1 - x0), y0 + t * (y1 - y0)) for t in share])
     # Dark lines below the light ones: seen on bone and on lung.
-    for colour, wide in (((0, 0, 0), width + 2), ((255, 255, 255) if broken else LINE, width)):
-        for line in ends:
-            draw.line(line, fill=colour, width=wide)
+    for colour, wide in (((0, 0, 0), width + 2), (LINE, width)):
+        for ends in pairwise(corners):
+            draw.line(ends, fill=colour, width=wide)
     if text:
         font = _font(max(10, max(picture.size) // 40))
         place = (left + 2 * width, top + width)

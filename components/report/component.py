@@ -38,6 +38,7 @@ class ReportSpec(component_spec.ComponentSpec):
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
         "infra_blessing": component_spec.ChannelParameter(
             type=standard_artifacts.InfraBlessing, optional=True
         ),
@@ -62,6 +63,7 @@ class Report(base_component.BaseComponent):
         config: str,
         records: str,
         records_sha256: str,
+        model: types.BaseChannel | None = None,
         infra_blessing: types.BaseChannel | None = None,
         code: str | None = None,
     ) -> None:
@@ -77,6 +79,7 @@ class Report(base_component.BaseComponent):
           config: the configuration as YAML.
           records: folder that ingest wrote.
           records_sha256: digest of its content, so that other data make another page.
+          model: output of Trainer, asked for heat maps; without it the page has none.
           infra_blessing: output of EndpointValidator or InfraValidator, where there is one.
           code: digest of the code, so that an edit runs the node again.
         """
@@ -88,6 +91,7 @@ class Report(base_component.BaseComponent):
                 evaluation=evaluation,
                 blessing=blessing,
                 pushed_model=pushed_model,
+                model=model,
                 infra_blessing=infra_blessing,
                 config=config,
                 records=records,

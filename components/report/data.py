@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.evaluation.answers import Answers
+from components.report.heat import Heat
 
 DISCLAIMER = (
     "Research software, not a medical device. Nothing here may be used to decide on a patient."
@@ -42,6 +43,7 @@ class ReportData:
       val: on validation.
       images: id -> bytes, for the mistakes and for the images with boxes.
       boxes: what the model carries of its boxes: threshold, size and how they were chosen.
+      heat: what the model says of places in some images of test.
       tfma: slice -> metric -> value, of the Evaluator.
       blessing: `decision.json` of the Gate.
       infra: `blessed`, and `reasons` of a server that refused the model; None: none was asked.
@@ -64,6 +66,7 @@ class ReportData:
     val: Answers | None = None
     images: dict[str, bytes] = field(default_factory=dict)
     boxes: dict[str, Any] | None = None
+    heat: Heat | None = None
     tfma: dict[str, dict[str, float]] | None = None
     blessing: dict[str, Any] | None = None
     infra: dict[str, Any] | None = None

@@ -7,17 +7,20 @@ import yaml
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
+from tfx.utils import path_utils
 
 from components.endpoint_validator.verdict import VERDICT
-from components.evaluation.answers import read_answers, read_scored
+from components.evaluation.answers import Answers, read_answers, read_scored
 from components.evaluation.tfma_results import tfma_metrics
 from components.report import gather
 from components.report.boxes import cases
 from components.report.data import SYNTHETIC, ReportData
+from components.report.heat import Heat, places_of, rightly, to_measure
 from components.report.numbers import mistakes
 from components.report.page import write_report
 from components.report.shortcuts import shortcut_check
 from components.scorer import table
+from components.scorer.executor import ABOUT
 from schema.errors import PneumoError
 from schema.files import read_json
 
@@ -49,6 +52,30 @@ def infra_verdict(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]
     told = read_json(Path(blessing.uri) / VERDICT) or {}
     blessed = blessing.get_int_custom_property("blessed") == 1
     return {"blessed": blessed, "reasons": told.get("reasons", []), "how": told.get("how", "")}
+
+
+def heat_of(
+    input_dict: dict[str, list[types.Artifact]], answers: Answers, files: list[str]
+) -> Heat | None:
+    """What the model says of places in images of test; None where it says nothing of them.
+
+    It is asked about the images that the page shows, and for the numbers of weak boxes about those
+    that they need.
+    """
+    if not input_dict.get("model"):
+        return None
+    import tensorflow as tf
+
+    folder = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+    loaded = tf.saved_model.load(folder)
+    if "explain" not in loaded.signatures:
+        return None
+    facts = read_json(Path(folder) / ABOUT) or {}
+    rows = [*mistakes(answers).values(), *rightly(answers).values()]
+    shown = {row["sha256"] for of in rows for row in of}
+    measured = set() if answers.locates else set(answers.sha256[to_measure(answers)].tolist())
+    places = places_of(loaded.signatures["explain"], files, shown, measured)
+    return Heat(facts.get("boxes") or {}, places)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -104,6 +131,7 @@ class Executor(base_executor.BaseExecutor):
                 val=read_answers(val, facts) if val.is_file() else None,
                 images=gather.images_of(files_of(one("examples"), "test"), wanted),
                 boxes=facts.get("boxes") if answers.locates else None,
+                heat=heat_of(input_dict, answers, files_of(one("examples"), "test")),
                 tfma=tfma_metrics(one("evaluation").uri),
                 blessing=read_json(Path(one("blessing").uri) / "decision.json"),
                 infra=infra_verdict(input_dict),

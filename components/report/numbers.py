@@ -11,6 +11,7 @@ from components.evaluation.on_split import class_numbers, score_numbers
 from components.report import reliability
 from components.report.boxes import box_section
 from components.report.data import ReportData
+from components.report.heat import heat_section
 from components.report.plain import as_dict, plain
 from components.report.slices import slices
 
@@ -86,6 +87,8 @@ def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
         found["classes_on_test"] = classes_on_test(answers, *repeat)
     if (boxes := box_section(answers, data.val, data.boxes, *repeat)) is not None:
         found["boxes"] = boxes
+    if (explained := heat_section(answers, data.heat, *repeat)) is not None:
+        found["explain"] = explained
     if data.val is not None:
         found["operating_point"] = reliability.on_validation(data.val, metrics, *repeat)
         found["shift"] = reliability.shift(data.val, answers, sides(answers), data.seed)

@@ -13,6 +13,9 @@ from components.report.boxes import TOLD
 from components.report.boxes_pictures import pictures
 from components.report.data import DISCLAIMER, ReportData
 from components.report.drawing import data_uri, thumbnail
+from components.report.heat import TOLD as HEAT_METRICS
+from components.report.heat import WORDS as HEAT_WORDS
+from components.report.heat_pictures import heat_pictures
 from components.report.numbers import report_numbers, sides
 from components.report.templating import environment
 from components.report.words import CLASS_HEADLINE, HEADLINE, LEAKS, words
@@ -60,6 +63,9 @@ def render(data: ReportData, numbers: dict[str, Any]) -> str:
         figures=_figures(data, numbers),
         samples=_samples(data),
         mistakes=_mistakes(data, numbers),
+        heat_metrics=HEAT_METRICS,
+        heat_words=HEAT_WORDS,
+        heated=_heated(data, numbers),
         boxed=pictures(numbers.get("boxes", {}).get("cases", {}), data.images),
     )
 
@@ -112,6 +118,14 @@ def _mistakes(data: ReportData, numbers: dict[str, Any]) -> dict[str, list[dict[
             name = row["filename"].rsplit("/", 1)[-1]
             shown[kind].append({**row, "name": name, "src": small and data_uri(small, "jpeg")})
     return shown
+
+
+def _heated(data: ReportData, numbers: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    if data.answers is None or "explain" not in numbers:
+        return {}
+    pairs = zip(data.answers.sha256.tolist(), data.answers.truth_boxes, strict=True)
+    truth = {name: boxes.tolist() for name, boxes in pairs if len(boxes)}
+    return heat_pictures(numbers["mistakes"] | numbers["explain"]["right"], data.heat, truth)
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -58,13 +58,6 @@ def test_a_box_is_drawn_where_it_is(scale: int) -> None:
     assert not lines[:18].any()
 
 
-def test_true_boxes_have_broken_lines_in_another_colour() -> None:
-    found = np.asarray(overlaid(black(), None, truth=[[20.0, 50.0, 80.0, 150.0]]))
-    white = (found == 255).all(axis=-1)[20, 50:150]
-    assert 0.3 < white.mean() < 0.7
-    assert not (found == LINE).all(axis=-1).any()
-
-
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_image(form: str) -> None:
     content = FORMS[form]()
