@@ -13,6 +13,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     import apache_beam as beam
     import keras
     import numpy as np
+    import tensorflow as tf
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
     from google.protobuf import text_format
@@ -22,11 +23,12 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
 
     from components.explain.explainer import explainer
     from components.trainer.head import build_head
-    from components.trainer.network import Member, Network
+    from components.trainer.network import Member, Network, moments
     from components.trainer.options import ModelOptions
-    from components.transform.decode import from_png
+    from components.transform.decode import decode_gray, from_png, resize_gray
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
+    from schema import features as f
     from schema.labels import THREE_CLASS
     from serving.export import Decision, export
     from tests import records
@@ -63,11 +65,14 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
                 keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
             ]
         )
-        head = build_head(
-            np.zeros(16, np.float32), np.ones(16, np.float32), 3, ModelOptions(dense=())
-        )
+        pictures = [resize_gray(decode_gray(tf.constant(r[f.IMAGE_ENCODED])), SIZE, "stretch")
+                    for r in rows]  # fmt: skip
+        features = tf.reduce_mean(trunk(tf.cast(tf.stack(pictures), tf.float32)), [1, 2]).numpy()
+        # Centred and scaled as the Trainer does it: so the decisions differ.
+        head = build_head(*moments(features), 3, ModelOptions(dense=()))
         rng = np.random.default_rng(seed)
-        head.set_weights([rng.normal(size=weight.shape) for weight in head.get_weights()])
+        kernel, bias = (rng.normal(size=weight.shape) for weight in head.get_weights())
+        head.set_weights([kernel, bias - [3, 0, 0]])  # some pictures of each decision
         network = Network(trunk, (Member(head, None),), "avg")
         decision = Decision(1.0, 0.66, (0.6, 0.7))
         export(

@@ -1,12 +1,14 @@
 """What every endpoint answers over REST, TensorFlow Serving itself or ours."""
 
 import base64
+import io
 import json
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.server import Server, ask, rows
 
@@ -27,6 +29,12 @@ def predict(web: httpx.Client, server: Server, body: Any, of: str = "") -> httpx
 def version_of(web: httpx.Client, server: Server) -> int:
     states = web.get(server.model).json()["model_version_status"]
     return max(int(s["version"]) for s in states if s["state"] == "AVAILABLE")
+
+
+def signatures_of(web: httpx.Client, server: Server) -> dict[str, Any]:
+    told = web.get(f"{server.model}/metadata").json()
+    found: dict[str, Any] = told["metadata"]["signature_def"]["signature_def"]
+    return found
 
 
 def test_status(web: httpx.Client, server: Server) -> None:
@@ -113,6 +121,35 @@ def test_embed(web: httpx.Client, server: Server, images: list[bytes]) -> None:
     assert vectors.shape[0] == len(images)
     assert np.isfinite(vectors).all()
     assert len(np.unique(vectors, axis=0)) == len(images)
+
+
+def test_explain(web: httpx.Client, server: Server, images: list[bytes]) -> None:
+    if "explain" not in signatures_of(web, server):
+        pytest.skip("this endpoint's model explains nothing")
+    bad = [images[0], b"no image", images[2]]
+    answer = predict(web, server, {"signature_name": "explain", **rows(bad)})
+    assert answer.status_code == 200
+    first, rejected, last = answer.json()["predictions"]
+    for row, content in ((first, images[0]), (last, images[2])):
+        heat = np.array(row["heatmap"])
+        assert heat.ndim == 2
+        assert 0 <= heat.min() <= heat.max() <= 1
+        with Image.open(io.BytesIO(content)) as opened:
+            assert (row["image_width"], row["image_height"]) == opened.size
+        boxes, scores = np.array(row["boxes"]), np.array(row["box_scores"])
+        assert boxes.shape == (len(scores), 4)
+        there = boxes[scores >= 0]
+        assert (there[:, :2] < there[:, 2:]).all()
+        assert (there <= [row["image_height"], row["image_width"]] * 2).all()
+        assert not boxes[scores < 0].any()
+    assert rejected["decision"] == "REJECTED"
+    assert not np.any(rejected["heatmap"])
+    assert not np.any(rejected["boxes"])
+    assert set(rejected["box_scores"]) == {-1}
+    assert rejected["image_width"] == rejected["image_height"] == 0
+    good = [images[0], images[1], images[2]]
+    clean = predict(web, server, {"signature_name": "explain", **rows(good)}).json()
+    assert [clean["predictions"][i] for i in (0, 2)] == [first, last]
 
 
 REFUSED: dict[str, tuple[Any, int]] = {

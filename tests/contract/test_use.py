@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.client import Client, Image
+from serving.predict import load_model, predict_files
 from tests.server import Server
 
 
@@ -55,6 +57,27 @@ def test_the_model_in_this_process_says_the_same(
     assert predict("--model", request.getfixturevalue("small_model"), folder) == by_rest
 
 
+def test_explain_is_the_same_over_each_protocol_and_in_this_process(
+    request: pytest.FixtureRequest, given: bool, server: Server, folder: Path
+) -> None:
+    """To the last bit, at the same batch size."""
+    files = sorted(folder.iterdir())
+    found = []
+    for address in (server.rest, f"grpc://{server.rpc}"):
+        with Client(address, server.name) as client:
+            if "explain" not in client.signatures():
+                pytest.skip("this endpoint's model explains nothing")
+            found.append(list(client.explain(map(Image.of_file, files))))
+    assert found[0] == found[1]
+    assert [one.heatmap is None for one in found[0]] == [one.error != "" for one in found[0]]
+    if not given:
+        model = load_model(request.getfixturevalue("small_model"))
+        assert list(predict_files(model, files, 16, "explain")) == found[0]
+        some = [one for one in found[0] if one.decision == "POSITIVE"]
+        assert some
+        assert any(one.boxes for one in some)
+
+
 def test_the_page(
     browser: Any,
     server: Server,
@@ -79,5 +102,14 @@ def test_the_page(
     ]
     assert page.locator(".card .decision").all_inner_texts() == expected
     assert "not a medical device" in page.locator("#notice").inner_text()
+    card = page.locator(".card").first
+    if card.locator(".explain").is_visible():
+        card.locator(".explain").click()
+        card.locator(".heat").wait_for()
+        heat, image = card.locator(".heat").bounding_box(), card.locator("img").bounding_box()
+        for side, value in image.items():
+            assert heat[side] == pytest.approx(value, abs=1)
+        marked = card.locator(".boxes .over").count()
+        assert card.locator(".places li").count() == marked
     assert complaints == []
     page.close()
