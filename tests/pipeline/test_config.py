@@ -30,6 +30,12 @@ def test_overrides_win_and_are_typed() -> None:
         ("evaluation.gate.auc={}", "gate.auc"),
         ("evaluation.gate.auc={max_drop: 0.1}", "max_drop"),
         ("evaluation.gate.challenge={min: 0.2}", "set data.task: locate"),
+        ("model.detector={}", "model.detector is of task locate, and data.task is 'binary'"),
+        ("model={trunk: VGG16, detector: {levels: [top]}}", "must lie within the trunk"),
+        ("model={trunk: VGG16, detector: {levels: []}}", "at least one"),
+        ("model={trunk: VGG16, detector: {levels: [a, a]}}", "different cuts"),
+        ("model={detector: {levels: [mixed7], train_trunk: true}}", "a level above the first"),
+        ("model.detector={min_overlap: 1}", "min_overlap"),
         ("data.classes={A: [normal], B: [virus]}", "task: custom"),
         ("data.task=custom", "needs classes"),
         ("data={task: custom, classes: {A: [normal], B: [flu]}, positive: [B]}", "'flu'"),
@@ -80,6 +86,29 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(PneumoError, match="inceptionv3"):
         load_config("inception")
+
+
+def test_a_located_task_has_a_detector() -> None:
+    config = load_config("demo", ["data.task=locate"])
+    assert config.model.detector is not None
+    assert config.model.detector.levels == ("default", "top")
+    assert yaml.safe_load(config.to_yaml())["model"]["detector"]["channels"] == 128
+    given = load_config("demo", ["data.task=locate", "model.detector.channels=32"])
+    assert given.model.detector is not None
+    assert given.model.detector.channels == 32
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("training.fine_tune={}", "train_trunk"),
+        ("training.embedding.cut=mixed7", "embedding.cut"),
+    ],
+)
+def test_a_located_task_refuses_what_is_of_classifiers(override: str, says: str) -> None:
+    with pytest.raises(PneumoError, match=says) as caught:
+        load_config("demo", ["data.task=locate", override])
+    assert "\n" not in str(caught.value)
 
 
 def test_yaml_round_trip() -> None:

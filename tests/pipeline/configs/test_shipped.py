@@ -22,6 +22,8 @@ EXPECTED = {
     "resnet50": ("ResNet50", "bacteria_virus"),
     "best": ("Xception", "two_stage"),
     "demo": ("InceptionV3", "binary"),
+    "locate": ("Xception", "locate"),
+    "rsna": ("InceptionV3", "locate"),
 }
 
 
