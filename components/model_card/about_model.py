@@ -18,9 +18,10 @@ def kind(f: Facts) -> Told | None:
     """The technology and the classes."""
     if not f.training:
         return None
+    boxes = " that boxes the opacities" if f.task.located else ""
     return Told(
-        f"Deep learning: classifier of chest radiographs into {', '.join(f.task.classes)}, by "
-        f"transfer from {f.training['trunk']}",
+        f"Deep learning: classifier of chest radiographs into {', '.join(f.task.classes)}{boxes}, "
+        f"by transfer from {f.training['trunk']}",
         "training.json",
     )
 
@@ -30,6 +31,7 @@ def goal(f: Facts) -> Told | None:
     positive = " or ".join(f.task.classes[i] for i in f.task.positive)
     negative = " or ".join(f.task.classes[i] for i in f.task.negative)
     more = ", and which of the classes it is" if len(f.task.classes) > 2 else ""
+    more += ", and to say where" if f.task.located else ""
     return Told(
         f"To tell {positive} from {negative} on a radiograph{more}; development, and evaluation on "
         "a test split of the same data",

@@ -6,12 +6,19 @@ from components.model_card.data import Facts, Told, interval, number
 from components.model_card.limits import limits
 
 _CLASS_NUMBERS = ("class_accuracy", "macro_auc", "pairwise_auc")
+_BOX_NUMBERS = ("challenge", "box_ap", "froc", "pointing")
 
 
 def metrics(f: Facts) -> dict[str, dict[str, Any]]:
-    """All numbers on the whole test split: of the score, then of more than two classes."""
+    """All numbers on the whole test split: of the score, of more than two classes, of boxes."""
     of_classes = f.part("report", "classes_on_test").get("metrics") or {}
-    return {**f.part("report", "metrics"), **of_classes}
+    return {**f.part("report", "metrics"), **of_classes, **box_metrics(f)}
+
+
+def box_metrics(f: Facts) -> dict[str, dict[str, Any]]:
+    """Numbers of boxes on the whole test split; empty where the model predicts none."""
+    found = f.part("report", "boxes").get("metrics") or {}
+    return {name: value for name, value in found.items() if "/" not in name}
 
 
 def summary(f: Facts) -> Told | None:
@@ -19,9 +26,10 @@ def summary(f: Facts) -> Told | None:
     found, test = metrics(f), f.part("report", "test")
     if not found or not f.training:
         return None
+    where = f"challenge score {interval(found['challenge'])}, " if "challenge" in found else ""
     return Told(
-        f"{f.training['trunk']} for task {f.task.name}: AUC {interval(found.get('auc'))}, accuracy "
-        f"{interval(found.get('accuracy'))} on {test.get('images', '?')} test images of "
+        f"{f.training['trunk']} for task {f.task.name}: {where}AUC {interval(found.get('auc'))}, "
+        f"accuracy {interval(found.get('accuracy'))} on {test.get('images', '?')} test images of "
         f"{test.get('patients', '?')} patients, with 95 % intervals by patient",
         "report.json",
     )
@@ -88,7 +96,7 @@ def heterogeneity(f: Facts) -> Told | None:
 def performance(f: Facts) -> Told | None:
     """Headline numbers with intervals."""
     found = metrics(f)
-    names = ("auc", "accuracy", "sensitivity", "specificity", *_CLASS_NUMBERS)
+    names = ("auc", "accuracy", "sensitivity", "specificity", *_CLASS_NUMBERS, *_BOX_NUMBERS)
     told = "; ".join(
         f"{name.replace('_', ' ')} {interval(found[name])}" for name in names if name in found
     )
@@ -100,10 +108,17 @@ def failures(f: Facts) -> Told | None:
     c = f.part("report", "confusion")
     if not {"tp", "fp", "fn", "tn"} <= set(c):
         return None
+    b = f.part("report", "boxes").get("counts") or {}
+    boxes = (
+        f"; of {b['opacities']} marked opacities {b['opacities'] - b['found']} were not boxed, and "
+        f"{b['disturbed']} of {b['without']} images without one show a box"
+        if b
+        else ""
+    )
     return Told(
         f"At the operating point {c['fn']} of {c['fn'] + c['tp']} positives were missed and "
-        f"{c['fp']} of {c['fp'] + c['tn']} negatives raised a false alarm; the report shows the "
-        "most confident mistakes",
+        f"{c['fp']} of {c['fp'] + c['tn']} negatives raised a false alarm{boxes}; the report shows "
+        "the most confident mistakes",
         "report.json",
     )
 

@@ -64,6 +64,8 @@ def _of_results(f: Facts) -> list[str]:
         said.append(
             f"Slices of fewer than {_FEW} patients are hints, not results: {', '.join(thin)}."
         )
+    if (chosen := f.part("report", "boxes").get("chosen")) and chosen.get("note"):
+        said.append(f"Threshold and size of boxes were not chosen: {chosen['note']}.")
     if f.decision and not f.decision.get("blessed"):
         said.append("The model did not pass its gate.")
     return said
@@ -78,6 +80,12 @@ def _of_every_model(f: Facts) -> list[str]:
         "How often this test split was looked at with other configurations is not recorded here; "
         "each look makes the best of several results too good.",
     ]
+    if f.task.located:
+        said.append(
+            "Boxes say roughly where, not how large: readers who mark opacities do not agree on "
+            "their edges, and an overlap above 0.40 already counts as found."
+        )
+        said.append("An image without a box is not a healthy one: only opacities were marked.")
     if not f.card.get("reference_standard"):
         said.append("How the true classes were found is not known to this card.")
     return said

@@ -15,7 +15,7 @@ from components.report.plain import plain
 from components.report.templating import environment
 from schema.files import write_atomically
 
-_SHOWN = ("auc", "accuracy", "sensitivity", "specificity")
+_SHOWN = ("challenge", "auc", "accuracy", "sensitivity", "specificity")
 _IN_SLICES = ("auc", "sensitivity", "specificity", "accuracy", "class_accuracy")
 
 
@@ -85,6 +85,10 @@ def protocol(facts: Facts) -> list[dict[str, str]]:
         ),
         ("nothing", "opened after all of the above, once for this model", "test"),
     ]
+    if boxes := facts.part("report", "boxes").get("chosen"):
+        how = f"best challenge score: {number(boxes.get('threshold'))}, sides times "
+        how += f"{number(boxes.get('shrink'))}, score by {boxes.get('combine')}"
+        chosen.insert(-1, ("threshold, size and score of boxes", how, "val"))
     if search:
         chosen.insert(0, ("head and optimiser", f"search of {search.get('trials')} trials", "val"))
     return [{"what": what, "how": how, "on": on} for what, how, on in chosen]

@@ -94,9 +94,12 @@ def execute(
 
 
 def headline(metrics: "dict[str, dict[str, float | None]]") -> str:
-    """AUC and accuracy with their intervals."""
+    """AUC and accuracy with their intervals; before them the challenge's metric of boxes."""
     shown = []
-    for name, word in (("auc", "AUC"), ("accuracy", "accuracy")):
+    named = [("auc", "AUC"), ("accuracy", "accuracy")]
+    if "challenge" in metrics:
+        named.insert(0, ("challenge", "challenge score"))
+    for name, word in named:
         value = metrics.get(name, {})
         if value.get("estimate") is None:
             shown.append(f"{word} not defined")

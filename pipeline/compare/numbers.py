@@ -1,15 +1,16 @@
 """The numbers of the page: leaderboards, paired tests, disputed images, costs."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from components.evaluation.answers import Answers
 from components.evaluation.bootstrap import clustered_bootstrap
 from components.evaluation.metrics import roc_auc
-from components.evaluation.on_split import class_numbers
+from components.evaluation.on_split import box_numbers, class_numbers
 from components.evaluation.paired import delong_clustered, mcnemar_clustered
 from components.report.data import DISCLAIMER, SYNTHETIC
 from components.report.plain import as_dict, plain
@@ -20,6 +21,7 @@ from pipeline.compare.runs import Failed, Finished
 
 DISPUTED = 12
 SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "ece")
+OF_BOXES = ("challenge", "pointing")
 OF_CLASSES = ("class_accuracy", "balanced_accuracy", "macro_auc", "pairwise_auc")
 
 
@@ -48,7 +50,7 @@ def compare_numbers(
             "patients": len(set(runs[0].test.patient.tolist())),
             "looks": len(runs),
             "bootstrap": {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "patient"},
-            "questions": [of_question(q, resamples, seed) for q in questions(runs)],
+            "questions": [of_question(q, resamples, seed, located(runs)) for q in questions(runs)],
             "classes": of_classes(runs, resamples, seed),
             "costs": [{"name": run.name, **about(run), **cost(run, took)} for run in runs],
             "failed": [vars(one) for one in failed],
@@ -81,21 +83,40 @@ def about(run: Finished) -> dict[str, Any]:
     }
 
 
-def of_question(question: Question, resamples: int, seed: int) -> dict[str, Any]:
-    """Leaderboard, paired tests and disputed images of one question; best on validation first."""
+def located(runs: Sequence[Finished]) -> dict[str, Answers]:
+    """Answers on test of the configurations that predict boxes, by name."""
+    return {run.name: run.test for run in runs if run.test.locates}
+
+
+def of_question(
+    question: Question, resamples: int, seed: int, boxes: Mapping[str, Answers] | None = None
+) -> dict[str, Any]:
+    """Leaderboard, paired tests and disputed images of one question; best on validation first.
+
+    Args:
+      question: who answers what.
+      resamples: of the bootstrap.
+      seed: of the bootstrap.
+      boxes: name -> answers on test of configurations that predict boxes; their rows have
+        `challenge` and `pointing` among the metrics.
+    """
     rows: list[dict[str, Any]] = []
     for name in question.names:
         test, val = question.test[name], question.val[name]
         found = clustered_bootstrap(
             test.label, test.score, test.patient, test.threshold, resamples=resamples, seed=seed
         )
+        shown = {metric: as_dict(found[metric]) for metric in SHOWN}
+        if name in (boxes or {}) and name not in question.derived:
+            of_boxes = box_numbers((boxes or {})[name], resamples, seed)
+            shown |= {metric: as_dict(of_boxes[metric]) for metric in OF_BOXES}
         rows.append(
             {
                 "name": name,
                 "derived": name in question.derived,
                 "val_auc": roc_auc(val.label, val.score) if len(val) else float("nan"),
                 "threshold": test.threshold,
-                "metrics": {metric: as_dict(found[metric]) for metric in SHOWN},
+                "metrics": shown,
             }
         )
     rows.sort(key=lambda row: -np.nan_to_num(row["val_auc"], nan=-1.0))

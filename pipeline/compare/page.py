@@ -8,7 +8,7 @@ from typing import Any
 from components.report.drawing import data_uri, thumbnail
 from components.report.templating import environment
 from pipeline.compare import figures
-from pipeline.compare.numbers import SHOWN, compare_numbers
+from pipeline.compare.numbers import OF_BOXES, SHOWN, compare_numbers
 from pipeline.compare.questions import questions
 from pipeline.compare.runs import Failed, Finished
 from schema import features as f
@@ -20,6 +20,8 @@ WORDS = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
     "ece": "calibration error",
+    "challenge": "challenge score",
+    "pointing": "pointing accuracy",
     "class_accuracy": "class accuracy",
     "balanced_accuracy": "balanced accuracy",
     "macro_auc": "macro AUC",
@@ -110,7 +112,12 @@ def render(
         "signed": signed,
     }
     return pages.get_template("compare.html.j2").render(
-        numbers=numbers, pictures=pictures, thumbnails=thumbnails, shown=SHOWN, words=WORDS
+        numbers=numbers,
+        pictures=pictures,
+        thumbnails=thumbnails,
+        shown=SHOWN,
+        of_boxes=OF_BOXES,
+        words=WORDS,
     )
 
 

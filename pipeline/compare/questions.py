@@ -10,6 +10,7 @@ from pipeline.compare.runs import Finished
 from schema.labels import NORMAL
 
 Key = tuple[tuple[str, ...], tuple[str, ...]]
+_LOCATED: Key = (("opacity",), ("no opacity",))
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Question:
     """Positive against negative pathogens, and who answers.
 
     Attributes:
-      positive: pathogens.
-      negative: pathogens.
+      positive: pathogens; of tasks that locate "opacity".
+      negative: pathogens; of tasks that locate "no opacity".
       names: configurations that answer it.
       derived: those of them that were not trained for it: the share of one class among two.
       test: name -> answers.
@@ -76,6 +77,16 @@ def questions(runs: Sequence[Finished]) -> list[Question]:
     found: dict[Key, Question] = {}
     for run in runs:
         of = run.test.of
+        if of.located:  # its sides are told by boxes, not by pathogens
+            if len(set(run.test.told().positive.tolist())) < 2:
+                continue  # test has one side only
+            question = found.setdefault(_LOCATED, Question(*_LOCATED))
+            question.names.append(run.name)
+            for split, answers in (("test", run.test), ("val", run.val)):
+                getattr(question, split)[run.name] = _score(
+                    answers, of.positive, of.negative, False
+                )
+            continue
         asked: list[tuple[tuple[int, ...], tuple[int, ...], bool]] = [
             (of.positive, of.negative, False)
         ]

@@ -22,6 +22,10 @@ def value(estimate: float | None, low: float | None = None) -> dict[str, Any]:
         ({}, "AUC not defined, accuracy not defined"),
         ({"auc": value(None), "accuracy": value(0.5)}, "AUC not defined, accuracy 0.500"),
         ({"auc": value(0.9, 0.85), "accuracy": value(1.0, 0.9)}, "AUC 0.900 (0.850 to 0.950), acc"),
+        (
+            {"auc": value(0.9), "challenge": value(0.25, 0.2)},
+            "challenge score 0.250 (0.200 to 0.300), AUC 0.900, accuracy",
+        ),
     ],
 )
 def test_headline(metrics: dict[str, Any], says: str) -> None:

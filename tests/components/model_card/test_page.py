@@ -123,3 +123,13 @@ def test_numbers_that_are_no_numbers_become_null(facts: Facts, tmp_path: Path) -
     report = {**REPORT, "metrics": {"auc": {"estimate": float("nan"), "low": None, "high": None}}}
     _, plain_file = write_card(replace(facts, report=report), tmp_path)
     assert json.loads(plain_file.read_text())["metrics"]["auc"]["estimate"] is None
+
+
+@pytest.mark.parametrize("other", [0, 7])
+def test_the_abnormal_without_pneumonia_have_a_column_where_there_are_any(
+    facts: Facts, other: int, tmp_path: Path
+) -> None:
+    splits = {"train": {"normal": 5, "unknown": 6, "other": other}, "test": {"normal": 3}}
+    given = replace(facts, dataset=dataset(splits=splits))
+    page = read(write_card(given, tmp_path)[0])
+    assert ("abnormal, no pneumonia" in page.text) is bool(other)

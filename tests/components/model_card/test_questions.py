@@ -8,8 +8,9 @@ import pytest
 from components.model_card.data import UNKNOWN, Facts, Item
 from components.model_card.limits import limits
 from components.model_card.options import CardOptions
+from components.model_card.page import protocol
 from components.model_card.questions import QUESTIONS, fill, nobody
-from schema.labels import BACTERIA_VIRUS, BINARY, TASKS
+from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, TASKS
 from tests.components.model_card.conftest import REPORT, TRAINING, dataset, interval
 
 # All items of TRIPOD+AI; CLAIM 2024 has 44.
@@ -167,3 +168,39 @@ def test_a_number_that_is_not_defined_says_so(facts: Facts) -> None:
     item = items(replace(facts, report=undefined))["performance"]
     assert "auc not defined" in item.value
     assert "accuracy 0.500 (no interval)" in item.value
+
+
+BOXES = {
+    "metrics": {"challenge": interval(0.21, 0.18, 0.24), "box_ap": interval(0.3, 0.2, 0.4),
+                "pointing": interval(0.7, 0.6, 0.8), "froc/1": interval(0.5)},
+    "counts": {"images": 9, "with_opacity": 5, "opacities": 6, "found": 2, "shown": 6, "false": 4,
+               "without": 4, "disturbed": 3},
+    "chosen": {"threshold": 0.31, "shrink": 0.875, "combine": "product", "note": "",
+               "score": 0.22},
+}  # fmt: skip
+
+
+def test_a_model_that_locates_says_where_it_fails(facts: Facts) -> None:
+    found = replace(facts, task=LOCATE, report=REPORT | {"boxes": BOXES})
+    told = items(found)
+    said = " ".join(item.value for item in told.values())
+    for part in (
+        "challenge score 0.210 (0.180 to 0.240), AUC",
+        "pointing 0.700 (0.600 to 0.800)",
+        "of 6 marked opacities 4 were not boxed, and 3 of 4 images without one show a box",
+        "and to say where",
+    ):
+        assert part in said, part
+    assert "froc/1" not in said
+    assert any("An image without a box" in line for line in limits(found))
+    assert not any("box" in line.lower() for line in limits(facts))
+    rows = {row["what"]: row for row in protocol(found)}
+    chosen = rows["threshold, size and score of boxes"]
+    assert (chosen["on"], "0.310" in chosen["how"], "0.875" in chosen["how"]) == ("val", True, True)
+    assert list(rows)[-1] == "nothing"  # test is opened after all of it
+
+
+def test_boxes_that_were_not_chosen_are_a_limit(facts: Facts) -> None:
+    noted = BOXES | {"chosen": {"threshold": 0.5, "note": "no true box on validation"}}
+    found = replace(facts, task=LOCATE, report=REPORT | {"boxes": noted})
+    assert any("no true box on validation" in line for line in limits(found))

@@ -390,3 +390,12 @@ def test_mistakes_are_the_most_confident_ones() -> None:
 )
 def test_plain(value: Any, expected: Any) -> None:
     assert plain(value) == expected
+
+
+def test_the_abnormal_without_pneumonia_are_not_counted_as_pneumonia(tmp_path: Path) -> None:
+    data = full()
+    splits = {"train": {"normal": 5, "unknown": 6, "other": 703}, "test": {"normal": 3}}
+    page, _ = write_report(replace(data, dataset=data.dataset | {"splits": splits}), tmp_path)
+    row = re.search(r"<tr><td>train</td>(.*?)</tr>", page.read_text())
+    cells = re.findall(r">(\d+)<", row.group(1))
+    assert cells == ["5", "6", "0", "0", "6", "703", "714", "11"]

@@ -18,6 +18,7 @@ from schema.tfrecord import frame
 from tests.images import encode as encode_image
 from tests.images import gray
 
+BOX = [0.2, 0.2, 0.6, 0.6]
 PATHOGENS = ("normal", "bacteria", "virus", "normal", "bacteria", "unknown")
 Make = Callable[..., Path]
 
@@ -29,15 +30,18 @@ def rows(of: Task, n: int, seed: int, skill: float, prefix: str) -> dict[str, li
     columns: dict[str, list[Any]] = {name: [] for name in table.schema().names}
     for i, pathogen in enumerate(pathogens):
         logits = rng.normal(0, 1, len(of.classes))
-        logits[list(of.compatible.get(pathogen, (0,)))] += skill
+        marked = int(of.located and pathogen != "normal")
+        known = (marked,) if of.located else of.compatible.get(pathogen, (0,))
+        logits[list(known)] += skill
         p = np.exp(logits) / np.exp(logits).sum()
         values = {
             "sha256": f"{prefix}{i}", "filename": f"{prefix}/{i:03d}.jpeg",
             "patient_id": f"{prefix}-{i // 2}", "pathogen": pathogen, "source": "person",
-            "height": 61, "width": 83, "brightness": 120.0, "label": of.label(pathogen),
-            "positive": of.is_positive(pathogen), "score": float(p[list(of.positive)].sum()),
+            "height": 61, "width": 83, "brightness": 120.0, "label": of.class_of(pathogen, marked),
+            "positive": of.side(pathogen, marked), "score": float(p[list(of.positive)].sum()),
             "probabilities": p.tolist(), "raw": p.tolist(), "members": p.tolist(),
-            "truth_boxes": [], "boxes": [], "box_scores": [],
+            "truth_boxes": BOX * marked, "boxes": BOX if of.located else [],
+            "box_scores": [float(p[1])] if of.located else [],
         }  # fmt: skip
         for name, value in values.items():
             columns[name].append(value)
@@ -86,6 +90,8 @@ def make(tmp_path: Path) -> Make:
         scored, trained = at["Scorer", "predictions"], at["Trainer", "model_run"]
         table.write(scored / table.FILE, iter([rows(of, n, seed, skill, prefix)]))
         told = {"task": of.to_dict(), "threshold": threshold, "band": None, "temperature": 1.0}
+        if of.located:
+            told["boxes"] = {"kind": "detector", "threshold": 0.5}
         (scored / "predictions.json").write_text(json.dumps(told))
         known = skill if val_skill is None else val_skill
         table.write(

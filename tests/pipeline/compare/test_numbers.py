@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.evaluation.boxes.challenge import challenge_score
 from components.evaluation.metrics import roc_auc
 from pipeline.compare.numbers import compare_numbers, disputed, holm, paired
+from pipeline.compare.page import write_comparison
 from pipeline.compare.questions import Score
 from pipeline.compare.runs import read_runs
-from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, TWO_STAGE
+from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, THREE_CLASS, TWO_STAGE
 from tests.pipeline.compare.conftest import Make
 
 
@@ -111,6 +113,28 @@ def test_classes_are_compared_among_tasks_of_the_same_classes(make: Make) -> Non
         share = (labelled.predicted == labelled.label).mean()
         assert row["metrics"]["class_accuracy"]["estimate"] == pytest.approx(share)
         assert "recall/VIRUS" in row["metrics"]
+
+
+def test_tasks_that_locate_ask_their_own_question_and_show_their_boxes(make: Make) -> None:
+    make("binary", BINARY)
+    make("near", LOCATE, seed=1, skill=4.0)
+    work = make("far", LOCATE, seed=2, skill=0.5)
+    runs, failed = read_runs(work)
+    numbers = compare_numbers(runs, failed, work / "none.sqlite", 100)
+    asked = {q["title"]: q for q in numbers["questions"]}
+    assert len(asked) == 2
+    located = asked["opacity against no opacity"]
+    assert [row["name"] for row in located["leaderboard"]] == ["near", "far"]
+    for row in located["leaderboard"]:
+        test = next(run for run in runs if run.name == row["name"]).test
+        shown, scores = test.shown_boxes()
+        expected = challenge_score(test.truth_boxes.tolist(), shown.tolist(), scores.tolist())
+        assert row["metrics"]["challenge"]["estimate"] == pytest.approx(expected)
+        assert row["metrics"]["pointing"]["estimate"] == 1
+    others = [q for q in asked.values() if q is not located]
+    assert all("challenge" not in row["metrics"] for q in others for row in q["leaderboard"])
+    page, _ = write_comparison(runs, failed, work, 100)
+    assert page.read_text().count("challenge score") == 1
 
 
 @pytest.mark.parametrize("n", [2, 4])
