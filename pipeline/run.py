@@ -150,6 +150,11 @@ def need_boxes(config: Config, records: Path) -> None:
             )
 
 
+def metrics_of(report: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Numbers of a report by name; those of boxes too, where the model predicts any."""
+    return {**report.get("metrics", {}), **(report.get("boxes") or {}).get("metrics", {})}
+
+
 def batch_records(config: Config) -> str:
     """Folder of the unlabelled records; empty where the configuration names none.
 
@@ -212,7 +217,7 @@ def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     return RunResult(
         nodes=nodes,
         report=str(page),
-        metrics=json.loads(page.with_suffix(".json").read_text()).get("metrics", {}),
+        metrics=metrics_of(json.loads(page.with_suffix(".json").read_text())),
         blessed=blessed,
         pushed=str(pushed.get("pushed_destination", "")) if pushed.get("pushed") == 1 else "",
         records=str(records),

@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipeline.commands.run import headline
 from pipeline.config import load_config
-from pipeline.run import prepare_records
+from pipeline.run import metrics_of, prepare_records
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError
 from tests.images import encode, gray
@@ -30,6 +30,13 @@ def value(estimate: float | None, low: float | None = None) -> dict[str, Any]:
 )
 def test_headline(metrics: dict[str, Any], says: str) -> None:
     assert headline(metrics).startswith(says)
+
+
+def test_metrics_are_those_of_images_and_of_boxes() -> None:
+    report = {"metrics": {"auc": value(0.9)}, "boxes": {"metrics": {"challenge": value(0.2)}}}
+    assert metrics_of(report) == {"auc": value(0.9), "challenge": value(0.2)}
+    assert metrics_of({"metrics": {"auc": value(0.9)}}) == {"auc": value(0.9)}
+    assert metrics_of({}) == {}
 
 
 def folder_of(tmp_path: Path, **classes: int) -> Path:
