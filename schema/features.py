@@ -12,7 +12,8 @@ IMAGE_HEIGHT: Final = "image/height"  # int64, pixels, as displayed (after EXIF 
 IMAGE_WIDTH: Final = "image/width"  # int64, pixels, as displayed (after EXIF rotation)
 IMAGE_SHA256: Final = "image/sha256"  # bytes: hex digest of image/encoded; the id of the record
 IMAGE_FILENAME: Final = "image/filename"  # bytes: path relative to the source folder, "/" between
-IMAGE_SOURCE: Final = "image/source"  # bytes: the collection or batch that the file name shows
+# bytes: the collection or batch that the file name shows; of a DICOM file with its view (rsna-AP)
+IMAGE_SOURCE: Final = "image/source"
 PATIENT_ID: Final = "patient_id"  # bytes: the key that splits and bootstraps keep together
 PATHOGEN: Final = "pathogen"  # bytes: one of schema.labels.PATHOGENS
 

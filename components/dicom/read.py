@@ -136,9 +136,9 @@ def check(dataset: Any, rules: Rules) -> Opened:
     Raises:
       DicomRefusal: it is no single gray radiograph, or one that can't be decoded.
     """
-    _check_kind(dataset, rules)
     if "PixelData" not in dataset:
         refuse("no_pixels", "no image in it, as in a report or in a file that was cut")
+    _check_kind(dataset, rules)
     syntax = _syntax(dataset)
     photometric = word(dataset, "PhotometricInterpretation", PHOTOMETRIC)
     if photometric not in _SHOWN or integer(dataset, "SamplesPerPixel", 1) != 1:

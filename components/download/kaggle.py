@@ -39,7 +39,7 @@ DATASETS: Final = {
         "rsna-pneumonia-detection-challenge",
         competition=True,
         page="competitions/rsna-pneumonia-detection-challenge/rules",
-        next="its images are DICOM, which pneumo ingest does not read yet; it is kept in",
+        next="pneumo run --config rsna --data",
     ),
 }
 CREDENTIALS = (

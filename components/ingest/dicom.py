@@ -7,6 +7,7 @@ from components.dicom.read import Rules, is_dicom
 from components.dicom.refusal import DicomRefusal
 from components.ingest.checks import Refusal
 from components.ingest.options import PILLOW_LIMIT
+from schema.errors import PneumoError
 
 
 def as_image(
@@ -33,6 +34,8 @@ def as_image(
         loaded = load(data, rules, salt, path)
     except DicomRefusal as refusal:
         raise Refusal(refusal.reason, refusal.detail, bool(refusal.named)) from None
+    except PneumoError as error:  # pydicom is missing
+        raise Refusal("missing_plugin", str(error)) from None
     facts = {"dicom": loaded.tags.to_dict(), "patient": loaded.patient, "named": loaded.named}
     return loaded.png, facts
 

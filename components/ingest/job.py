@@ -49,7 +49,7 @@ __all__ = ["IngestSummary", "ingest", "read_summary"]
 
 Progress = Callable[[str, int, int], None]
 SYNTHETIC_MARK = "SYNTHETIC.txt"
-_DICOM = "state = 'todo' AND (path LIKE '%.dcm' OR path LIKE '%.dicom')"
+_DICOM = "state = 'todo' AND (shown LIKE '%.dcm' OR shown LIKE '%.dicom')"
 
 
 def ingest(

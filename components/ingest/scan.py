@@ -20,6 +20,7 @@ _JUNK_FILES: Final = {
     ".ds_store": ".DS_Store",
     "thumbs.db": "Thumbs.db",
     "desktop.ini": "desktop.ini",
+    "dicomdir": "DICOMDIR",  # lists the files of a medium; it holds no picture
 }
 
 
@@ -126,7 +127,7 @@ def _file(entry: os.DirEntry[str], path: str, junk: str) -> Entry:
 def _may_be_dicom(entry: os.DirEntry[str], info: os.stat_result) -> bool:
     """Whether a file without suffix (or whose suffix is a number, as in a UID) begins as DICOM."""
     suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122
-    if entry.name.startswith(".") or (suffix and not suffix[1:].isdigit()):
+    if _junk_name(entry.name) or (suffix and not suffix[1:].isdigit()):
         return False
     if not stat.S_ISREG(info.st_mode):
         return False
@@ -137,15 +138,18 @@ def _may_be_dicom(entry: os.DirEntry[str], info: os.stat_result) -> bool:
         return False
 
 
-def _junk_file(name: str) -> str:
-    lower = name.lower()
+def _junk_name(name: str) -> str:
     if name.startswith("._"):
         return "._*"
-    if known := _JUNK_FILES.get(lower):
+    if known := _JUNK_FILES.get(name.lower()):
         return known
-    if name.startswith("."):
-        return "hidden"
-    suffix = os.path.splitext(lower)[1]  # noqa: PTH122
+    return "hidden" if name.startswith(".") else ""
+
+
+def _junk_file(name: str) -> str:
+    if known := _junk_name(name):
+        return known
+    suffix = os.path.splitext(name.lower())[1]  # noqa: PTH122
     if suffix in IMAGE_SUFFIXES or suffix in OTHER_IMAGE_SUFFIXES:
         return ""
     return f"*{suffix}" if suffix else "(no suffix)"

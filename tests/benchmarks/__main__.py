@@ -12,7 +12,9 @@ PARTS = ("ingest", "transform", "training", "whole", "serving", "serving_options
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}, rsna_stubs"
+    )
     parser.add_argument("--out", type=Path, default=Path("pneumo_runs/bench.json"))
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
