@@ -166,6 +166,9 @@ def test_reports_of_a_model_in_this_process(
 
     phantoms = write_phantoms(tmp_path / "set", 6, 1, layout="rsna", size=128)
     images = phantoms.dest / "stage_2_train_images"
+    tall = np.random.default_rng(0).integers(0, 256, (50, 160), np.uint8)
+    dataset = dicoms.make(tall, planted=False, PatientID="tall", PixelSpacing=[0.4, 0.2])
+    (images / "tall.dcm").write_bytes(dicoms.to_bytes(dataset))
     arguments = ["--model", str(small_model), "--dicom-out", str(tmp_path / "reports"), str(images)]
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(command, arguments)
@@ -176,11 +179,14 @@ def test_reports_of_a_model_in_this_process(
             load_model(small_model), sorted(images.iterdir()), signature="explain"
         )
     }
-    assert len(answers) == 6
+    assert len(answers) == 7
+    assert (answers["tall"].height, answers["tall"].width) != (50, 160)  # shown with square pixels
+    told = 0
     for path in (tmp_path / "reports").iterdir():
         report = hd.sr.srread(path)
-        answer = answers.pop(report.PatientID)
-        assert report.QualityControlSubject == "YES"
+        answer = answers.pop(str(report.PatientID))
+        phantom = report.PatientID != "tall"
+        assert report.get("QualityControlSubject") == ("YES" if phantom else None)
         (group,) = report.content.get_image_measurement_groups()
         (probability,) = group.get_measurements(name=code("122157"))
         assert probability.value == pytest.approx(answer.score, abs=1e-6)
@@ -188,10 +194,16 @@ def test_reports_of_a_model_in_this_process(
         boxes = [] if answer.decision == "NEGATIVE" else answer.boxes
         assert boxes is not None
         assert len(regions) == len(boxes)
+        source = pydicom.dcmread(next(images.glob(f"*{report.PatientID}.dcm")))
+        assert answer.height and answer.width
+        down, across = source.Rows / answer.height, source.Columns / answer.width
         for one, (y0, x0, y1, x1) in zip(regions, boxes, strict=True):
             corners = one.roi.value[[0, 2]].ravel().tolist()
-            assert corners == pytest.approx([x0, y0, x1, y1], abs=1e-3)
+            expected = [x0 * across, y0 * down, x1 * across, y1 * down]
+            assert corners == pytest.approx(expected, abs=1e-3)
+            told += 1
     assert not answers
+    assert told
 
 
 def test_classes_of_the_users_own_are_one_line(
