@@ -47,6 +47,9 @@ _SCREEN = Path("-")
               "- shows it.")  # fmt: skip
 @click.option("--dicom-out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
               help="Write a report about each DICOM file, which names its patient.")  # fmt: skip
+@click.option("--explain", "pictures", metavar="DIR",
+              type=click.Path(path_type=Path, file_okay=False),
+              help="Write a PNG of each image with heat map and boxes over it.")  # fmt: skip
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1),
               help="Images in one call.")  # fmt: skip
 @click.option("--concurrency", default=2, show_default=True, type=click.IntRange(1, 256),
@@ -65,6 +68,7 @@ def command(
     resume: bool,
     worklist: Path | None,
     dicom_out: Path | None,
+    pictures: Path | None,
     batch_size: int,
     concurrency: int,
     timeout: float,
@@ -105,6 +109,8 @@ def command(
         else:
             assert folder is not None
             source = Local(folder, batch_size, name)
+        if pictures is not None and not source.explains:
+            raise PneumoError("this model gives no heat maps; `pneumo run` exports one that does")
         reports = _reports(dicom_out, source) if dicom_out is not None else None
         kept = output
         if kept is None and listed is not None:
@@ -112,14 +118,14 @@ def command(
         if kept is not None:
             written = form_of(form if output else "json", source.classes, source.located)
             file = stack.enter_context(ResultFile(kept, written, resume))
-            tally = _to_file(file, source, images, reports)
+            tally = _to_file(file, source, images, reports, pictures)
             if listed is not None:
                 write_worklist(file, listed, NOTICE)
             if worklist == _SCREEN or (output is None and shown):
                 _print(file.answers(), form if output is None else "table", source, worklist)
         else:
             tally = Tally()
-            answers = tally.count(_asked(source, _files(images), reports))
+            answers = tally.count(_asked(source, _files(images), reports, pictures))
             _print(answers, form, source, worklist)
     for line in reports.lines() if reports else ():
         click.echo(line, err=True)
@@ -166,14 +172,20 @@ def _reports(folder: Path, source: "Source") -> "Reports":
 
 
 def _asked(
-    source: "Source", files: Iterable[Path], reports: "Reports | None"
+    source: "Source", files: Iterable[Path], reports: "Reports | None", pictures: Path | None
 ) -> "Iterator[Prediction]":
-    """Answers; with reports, each has its report before it is given on."""
-    if reports is None:
+    """Answers; each has its report and its picture before it is given on."""
+    if reports is None and pictures is None:
         yield from source.answers(files)
         return
-    for answer in source.answers(files, "explain" if source.explains else "serving_default"):
-        reports.add(answer)
+    answers = source.answers(files, "explain" if source.explains else "serving_default")
+    if pictures is not None:
+        from serving.explained import drawn
+
+        answers = drawn(answers, pictures)
+    for answer in answers:
+        if reports is not None:
+            reports.add(answer)
         yield replace(answer, heatmap=None)
 
 
@@ -197,7 +209,11 @@ def _files(images: Iterable[Path]) -> Iterator[Path]:
 
 
 def _to_file(
-    file: "ResultFile", source: "Source", images: tuple[Path, ...], reports: "Reports | None"
+    file: "ResultFile",
+    source: "Source",
+    images: tuple[Path, ...],
+    reports: "Reports | None",
+    pictures: Path | None,
 ) -> Tally:
     """Appends an answer for each file that has none, and counts the whole file."""
     from serving.progress import shown
@@ -218,7 +234,7 @@ def _to_file(
     if sys.stderr.isatty() and _SCREEN not in images:
         total = sum(1 for _ in _files(images)) - left.total()
     try:
-        for answer in shown(tally.count(_asked(source, unanswered(), reports)), total):
+        for answer in shown(tally.count(_asked(source, unanswered(), reports, pictures)), total):
             file.write(answer)
     except PneumoError as error:
         done = tally.answered + tally.rejected

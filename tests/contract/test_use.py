@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image as Picture
 
 from serving.client import Client, Image
+from serving.explained import name_of
 from serving.predict import load_model, predict_files
 from tests.server import Server
 
@@ -76,6 +78,27 @@ def test_explain_is_the_same_over_each_protocol_and_in_this_process(
         some = [one for one in found[0] if one.decision == "POSITIVE"]
         assert some
         assert any(one.boxes for one in some)
+
+
+def test_pictures_with_heat_and_boxes(
+    server: Server, folder: Path, by_rest: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    with Client(server.rest, server.name) as client:
+        if "explain" not in client.signatures():
+            pytest.skip("this endpoint's model explains nothing")
+    out = tmp_path / "out"
+    found = predict("--endpoint", server.rest, "--name", server.name, "--explain", out, folder)
+    places = ("boxes", "box_scores", "height", "width")
+    assert [{k: v for k, v in one.items() if k not in places} for one in found] == [
+        {k: v for k, v in one.items() if k not in places} for one in by_rest
+    ]
+    drawn = sorted(path.name for path in out.iterdir())
+    good = [one["file"] for one in by_rest if one["decision"] != "REJECTED"]
+    assert drawn == sorted(name_of(file) for file in good)
+    for one in found:
+        if one["decision"] != "REJECTED":
+            with Picture.open(out / name_of(one["file"])) as picture:
+                assert picture.width == one["width"]
 
 
 def test_the_page(

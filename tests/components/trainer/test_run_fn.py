@@ -1,0 +1,81 @@
+"""What the Trainer exports beside probabilities: heat, and boxes whose part validation chose."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.embedder.records import Records, ragged
+from components.embedder.store import Embeddings
+from components.explain.choice import FEWEST, PARTS
+from components.explain.weak import PART
+from components.trainer.head import build_head
+from components.trainer.network import Member, Network
+from components.trainer.options import ModelOptions
+from components.trainer.run_fn import _explained
+from schema.labels import BINARY
+from serving.export import Decision
+
+SIZE = 32
+
+
+def brightness() -> Network:
+    """A trunk whose only feature is the brightness of a place, and a head that says so."""
+    trunk = keras.Sequential(
+        [keras.Input((SIZE, SIZE, 1)), keras.layers.AveragePooling2D(4),
+         keras.layers.Rescaling(1 / 255)]
+    )  # fmt: skip
+    head = build_head(np.zeros(1, np.float32), np.ones(1, np.float32), 2, ModelOptions(dense=()))
+    head.set_weights([np.array([[0.0, 9.0]]), np.zeros(2)])
+    return Network(trunk, (Member(head, None),), "avg")
+
+
+def validation(n: int, marked: bool, height: int, width: int) -> Embeddings:
+    """Bright squares on black, displayed at another size and padded into the model's square."""
+    rng = np.random.default_rng(0)
+    pixels, boxes = np.zeros((n, SIZE, SIZE, 1), np.uint8), []
+    frame = np.array([SIZE * height, SIZE * width]) // max(height, width)
+    border = (SIZE - frame) // 2
+    for i in range(n):
+        top, left = (border + rng.integers(0, frame - 8, 2) // 4 * 4).tolist()
+        pixels[i, top : top + 8, left : left + 8] = 255
+        edges = np.array([top, left, top + 8, left + 8])
+        boxes.append([(edges - np.tile(border, 2)) / np.tile(frame, 2)])
+    names = np.array([f"i{i}" for i in range(n)])
+    records = Records(
+        names, names, names, np.array(["unknown"] * n), names,
+        np.full(n, height), np.full(n, width), np.full(n, 9.0, np.float32), ragged(boxes),
+    )  # fmt: skip
+    sample = (pixels, np.arange(n)) if marked else None
+    return Embeddings((), (), records, {}, marked=sample)
+
+
+def job(fit: str) -> Any:
+    return SimpleNamespace(of=BINARY, size=SIZE, model=SimpleNamespace(fit=fit))
+
+
+@pytest.mark.parametrize("height, width, fit", [(32, 32, "stretch"), (32, 64, "pad")])
+def test_the_part_is_chosen_on_marked_images_of_validation(
+    height: int, width: int, fit: str
+) -> None:
+    val = validation(20, True, height, width)
+    explain, facts = _explained(brightness(), job(fit), Decision(1.0, 0.5), val)
+    assert facts["kind"] == "weak"
+    assert facts["threshold"] in PARTS
+    assert facts["chosen"]["images"] == 20
+    assert facts["chosen"]["score"] > 0.6
+    assert facts["image_threshold"] == 0.5
+    assert val.marked is not None
+    found = explain(tf.constant(val.marked[0], tf.float32))
+    assert (found.box_scores.numpy()[:, 0] > 0).all()
+
+
+@pytest.mark.parametrize("n, marked", [(20, False), (FEWEST - 1, True)])
+def test_without_marks_the_part_is_the_default_and_says_why(n: int, marked: bool) -> None:
+    val = validation(n, marked, 32, 32)
+    _, facts = _explained(brightness(), job("stretch"), Decision(1.0, 0.5), val)
+    assert facts["threshold"] == PART
+    assert facts["chosen"]["note"]
