@@ -153,7 +153,7 @@ def test_added_images_move_no_patient(tmp_path):
     ("files", "dest", "options", "says"),
     [
         (None, "d", {}, "does not exist"),
-        ([], "d", {}, "no JPEG or PNG file below it"),
+        ([], "d", {}, "no JPEG, PNG or DICOM file below it"),
         (["a/x.jpeg"], "d", {}, "no class folder"),
         (["NORMAL/x.jpeg"], "d", {"split": "given"}, "needs train in the source, found no splits"),
         (["NORMAL/x.jpeg"], "d", {"layout": "split_class"}, "no folders train/NORMAL"),
