@@ -35,8 +35,8 @@ def box_section(
 
     Returns:
       None where the model predicts no boxes. `threshold`, `overlaps`, `chosen`, `counts` (see
-      `counts`), `metrics` name -> interval, `validation` the same or None, `rates` of FROC, `cases`
-      (see `cases`).
+      `counts`), `metrics` name -> interval, `flat` (names whose interval has no width),
+      `validation` the same as `metrics` or None, `rates` of FROC, `cases` (see `cases`).
     """
     if not test.locates or not len(test):
         return None
@@ -50,6 +50,7 @@ def box_section(
         "chosen": chosen,
         "counts": counts(test),
         "metrics": {name: as_dict(value) for name, value in found.items()},
+        "flat": [name for name in TOLD if found[name].low == found[name].high],
         "validation": on_val and {name: as_dict(on_val[name]) for name in TOLD},
         "rates": list(froc.RATES),
         "cases": cases(test),

@@ -55,9 +55,16 @@ def box_precision_recall(answers: Answers) -> bytes:
         if not len(recall):
             continue
         drawn = True
+        marker = "." if len(recall) == 1 else None  # one point is no line
         area = precision.average_precision(*rows, overlap)
         axis.plot(
-            recall, right, style, color=colour, lw=1.6, label=f"overlap {overlap}: {area:.3f}"
+            recall,
+            right,
+            style,
+            color=colour,
+            lw=1.6,
+            marker=marker,
+            label=f"overlap {overlap}: {area:.3f}",
         )
         kept = np.flatnonzero(score >= (answers.box_threshold or 0))
         if overlap == precision.OVERLAP and len(kept):

@@ -35,7 +35,7 @@ def box_statistics(
         pointing: share of images with a true box in which the centre of the best box is on one.
         box_sensitivity: share of true boxes found by boxes at or above the threshold, overlap .4.
         false_boxes: of those, false ones per image.
-      and which images the share "pointing" counts, bool [n].
+      and which images the shares "pointing" and "box_sensitivity" count, bool [n] each.
 
     Raises:
       ValueError: lengths differ, or a box or score is not a number.
@@ -79,7 +79,7 @@ def box_statistics(
             found[froc_name(rate)] = sensitivity[:, k]
         return found
 
-    return numbers, {"pointing": with_truth}
+    return numbers, {"pointing": with_truth, "box_sensitivity": with_truth}
 
 
 def box_numbers(

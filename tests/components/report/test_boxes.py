@@ -139,6 +139,16 @@ def test_a_missing_image_leaves_the_words(tmp_path: Path) -> None:
     assert "2 marked, 1 predicted, 1 of them on the mark" in page.read_text()
 
 
+@pytest.mark.parametrize(("boxes", "flat"), [(FAR, True), (A, False)], ids=["no hit", "a hit"])
+def test_an_interval_without_width_is_explained(
+    boxes: list[list[float]], flat: bool, tmp_path: Path
+) -> None:
+    given = few((A, boxes, [0.9]), (A, FAR, [0.8]), (B, A, [0.7]), ([], [], []), (A, [], []))
+    page, facts = write_report(data(given), tmp_path)
+    assert ("challenge" in json.loads(facts.read_text())["boxes"]["flat"]) is flat
+    assert ("no width says" in page.read_text()) is flat
+
+
 def test_a_model_without_boxes_has_no_such_section(tmp_path: Path) -> None:
     page, facts = write_report(data(answers(30), val=None), tmp_path)
     assert "Where the opacity is" not in page.read_text()

@@ -68,6 +68,7 @@ def test_what_all_patients_agree_on_has_exact_bounds():
     found = box_numbers(truth, truth, [np.ones(1)] * 5, np.arange(5), 0.5, resamples=100)
     assert found["pointing"].exact
     assert found["pointing"].low == pytest.approx(0.025 ** (1 / 5))
+    assert found["box_sensitivity"].low == pytest.approx(0.025 ** (1 / 5))
     assert found["challenge"].estimate == 1
 
 
