@@ -33,7 +33,7 @@ def _picture(row: dict[str, Any], images: dict[str, bytes]) -> dict[str, Any]:
         "score": row["score"],
         "challenge": row["challenge"],
         "told": f"{len(row['truth'])} marked, {len(row['boxes'])} predicted"
-        + (f", {sum(row['hit'])} of them on the mark" if row["boxes"] else ""),
+        + (f", {sum(row['hit'])} of them on the mark" if row["boxes"] and row["truth"] else ""),
         "src": None,
     }
     small = thumbnail(images.get(row["sha256"], b""), SIDE)
