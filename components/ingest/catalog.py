@@ -46,6 +46,7 @@ class Catalog:
       db: the connection; leakage and splits ask it directly.
       found: entries seen.
       skipped: name of the junk -> how many.
+      hidden: files whose names told the patient and were replaced.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,6 +58,7 @@ class Catalog:
         self.db.execute("BEGIN")
         self.found = 0
         self.skipped: Counter[str] = Counter()
+        self.hidden = 0
 
     def close(self) -> None:
         """Closes the file."""
@@ -177,6 +179,7 @@ class Catalog:
         raw = os.fsencode(path)
         if hidden := row.get("hidden"):
             # Whatever else is told of this file is told under another name.
+            self.hidden += 1
             self.db.execute("UPDATE files SET shown = ? WHERE path = ?", (hidden, raw))
         if "reason" in row:
             self.db.execute("UPDATE files SET state = 'reject' WHERE path = ?", (raw,))

@@ -344,6 +344,7 @@ class _Run:
         digests: list[str] = []
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         boxed: dict[str, Counter[str]] = defaultdict(Counter)
+        dicom: Counter[str] = Counter()
         catalog.db.execute(
             "CREATE TEMP TABLE there(split TEXT, patient TEXT, UNIQUE(split, patient))"
         )
@@ -357,6 +358,9 @@ class _Run:
                     else:
                         counts[row["split"]][row["pathogen"]] += 1
                         boxed[row["split"]].update(images=bool(row["boxes"]), boxes=row["boxes"])
+                        if "dicom" in row:
+                            hashed = row["patient_id"].startswith(("patient-", "study-"))
+                            dicom.update(written=1, hashed_patients=hashed)
                         catalog.db.execute(
                             "INSERT OR IGNORE INTO there VALUES (?, ?)",
                             (row["split"], row["patient_id"]),
@@ -387,6 +391,13 @@ class _Run:
                 **box_counts(catalog),
                 "splits": {s: dict(boxed[s]) for s in f.SPLITS if s in counts},
             },
+            dicom={
+                **dicom,
+                "replaced_names": catalog.hidden,
+                "salted": bool(self.options.patient_salt.get_secret_value()),
+            }
+            if dicom
+            else {},
             leakage=leakage["counts"],
             leakage_ok=leakage["ok"],
             options=self.options.model_dump(mode="json"),

@@ -91,6 +91,14 @@ class IngestOptions(BaseModel):
     images_per_shard: int = Field(default=512, ge=1)
     near_duplicate_distance: int = Field(default=24, ge=0, le=64)
 
+    @field_validator("patient_salt")
+    @classmethod
+    def _not_masked(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and not text.strip("*"):
+            raise ValueError("patient_salt was masked where this was written down; give it again")
+        return value
+
     @field_validator("class_map")
     @classmethod
     def _known_pathogens(cls, value: dict[str, str]) -> dict[str, str]:

@@ -27,6 +27,8 @@ class IngestSummary(BaseModel):
       boxes: of opacities: how many were `read`, `written`, `clipped` to their image, `rejected`,
         for which `reasons`, and `splits`: split -> `images` with boxes, `boxes`. Empty in data sets
         of older versions.
+      dicom: of DICOM files: `written`, `hashed_patients` (records with a key made of PatientID),
+        `replaced_names` (files whose names told the patient), `salted` keys or not. Empty without.
       leakage: counts of the leakage report.
       leakage_ok: nothing leaks between the splits.
       options: of ingest, as JSON.
@@ -52,6 +54,7 @@ class IngestSummary(BaseModel):
     splits: dict[str, dict[str, int]]
     patients: dict[str, int]
     boxes: dict[str, Any] = Field(default_factory=dict)
+    dicom: dict[str, Any] = Field(default_factory=dict)
     leakage: dict[str, int]
     leakage_ok: bool
     options: dict[str, Any]

@@ -204,6 +204,8 @@ def _show(summary: "IngestSummary") -> None:
             f"{told['clipped']} clipped) + {told['rejected']} rejected" + (f": {why}" * bool(why)),
             soft_wrap=True,
         )
+    if summary.dicom:
+        console.print(_of_dicom(summary.dicom), soft_wrap=True)
     if summary.skipped:
         listed = ", ".join(f"{name} {n}" for name, n in summary.skipped.items())
         console.print(f"skipped: {listed}", soft_wrap=True, markup=False)
@@ -220,3 +222,15 @@ def _show(summary: "IngestSummary") -> None:
     state = "nothing leaks between the splits" if summary.leakage_ok else "THE SPLITS LEAK"
     console.print(f"{state}; details: {summary.dest / 'leakage.json'}", soft_wrap=True)
     console.print("Research software, not a medical device.")
+
+
+def _of_dicom(told: dict[str, Any]) -> str:
+    lines = [f"{told['written']} DICOM files: pixels and an allow-list of tags left them"]
+    if told["replaced_names"]:
+        lines.append(f"{told['replaced_names']} names that told the patient were replaced")
+    if told.get("hashed_patients") and not told["salted"]:
+        lines.append(
+            "patient keys are hashed WITHOUT a salt, so who guesses an id can confirm it: "
+            "set PNEUMO_PATIENT_SALT"
+        )
+    return "; ".join([*lines, "text burned into the pixels was not looked for"])

@@ -60,6 +60,12 @@ def test_a_tree_of_class_folders(tmp_path: Path) -> None:
     assert found["NORMAL/IM0.dcm"]["patient_id"] != found["VIRUS/IM2.dcm"]["patient_id"]
     assert found["NORMAL/IM0.dcm"]["source"] == "dicom-PA"
     assert found["NORMAL/IM0.dcm"]["format"] == "png"
+    assert summary.dicom == {
+        "written": 17,
+        "hashed_patients": 17,
+        "replaced_names": 0,
+        "salted": False,
+    }
     assert found["NORMAL/plain.jpeg"]["source"] == "other"
     assert "dicom" not in found["NORMAL/plain.jpeg"]
     splits = split_of(tmp_path / "d")

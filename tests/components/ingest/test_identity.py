@@ -120,6 +120,9 @@ def test_good_files_are_in_and_bad_ones_told(done: Any) -> None:
     keys = {row["patient_id"] for name, row in names.items() if name.startswith("PNEUMONIA/IM")}
     assert len(keys) == 12
     assert all(key.startswith("patient-") for key in keys)
+    assert b"3 names that told the patient were replaced" in done[1].stdout
+    assert b"text burned into the pixels was not looked for" in done[1].stdout
+    assert b"WITHOUT a salt" not in done[1].stdout
     allowed = {"modality", "view", "photometric", "rows", "columns", "bits_stored", "spacing"}
     assert {key for row in names.values() for key in row["dicom"]} <= {*allowed, "age", "sex"}
 

@@ -17,6 +17,8 @@ from components.ingest.options import IngestOptions
         ({"images_per_shard": 0}, "images_per_shard"),
         ({"max_pixels": 10**9}, "max_pixels"),
         ({"sead": 1}, "sead"),
+        ({"patient_salt": "**********"}, "was masked"),
+        ({"dicom_secondary": "perhaps"}, "dicom_secondary"),
     ],
 )
 def test_wrong_options_are_named(values, says):
@@ -42,3 +44,9 @@ def test_class_map_adds_to_the_known_folders():
 
 def test_numbers_as_yaml_writes_them():
     assert IngestOptions(max_pixels=100e6).max_pixels == 100_000_000
+
+
+def test_the_salt_is_in_no_dump():
+    options = IngestOptions(patient_salt="tarnwick")
+    assert "tarnwick" not in f"{options!r} {options.model_dump()} {options.model_dump_json()}"
+    assert options.patient_salt.get_secret_value() == "tarnwick"
