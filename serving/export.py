@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.transform.boxes import fit_boxes, unfit_boxes
 from schema import features as f
 from schema.labels import Task
 from serving.guard import OK, Images, Limits, fit_of, read_images
+from serving.places import boxes_in_pixels, displayed_boxes, displayed_heat, shown_boxes
 from serving.warmup import write_warmup
 
 if TYPE_CHECKING:
@@ -199,8 +199,8 @@ def _module(
             if not of.located:
                 return self._told(images, self._members(images.pixels))
             members, found = self._explained(images.pixels)
-            shown = _shown(found, box_threshold)
-            return self._told(images, members) | _boxes_in_pixels(shown, images, fit)
+            shown = shown_boxes(found, box_threshold)
+            return self._told(images, members) | boxes_in_pixels(shown, images, fit)
 
         @tf.function(autograph=False)
         def explain(self, image_bytes: "tf.Tensor") -> dict[str, "tf.Tensor"]:
@@ -210,7 +210,7 @@ def _module(
             heat = displayed_heat(found.heat, images.sides, fit, images.pixels.shape[1])
             return {
                 **self._told(images, members),
-                **_boxes_in_pixels(_shown(found, box_threshold), images, fit),
+                **boxes_in_pixels(shown_boxes(found, box_threshold), images, fit),
                 "heatmap": tf.where(good, heat, 0.0),
                 "image_height": images.sides[:, 0],
                 "image_width": images.sides[:, 1],
@@ -252,7 +252,7 @@ def _module(
             if of.located:
                 members, found = self._explained(pixels)
                 height, width = parsed[f.IMAGE_HEIGHT], parsed[f.IMAGE_WIDTH]
-                boxes = _displayed(found, height, width, fit, pixels.shape[1])
+                boxes = displayed_boxes(found, height, width, fit, pixels.shape[1])
                 flat = tf.reshape(boxes, [-1, 4 * boxes.shape[1]])
                 located = {"boxes": flat, "box_scores": found.box_scores}
             else:
@@ -288,73 +288,6 @@ def _module(
             }
 
     return Radiograph()
-
-
-def _shown(found: "Explained", threshold: float) -> "Explained":
-    """The boxes at or above a threshold; they are the first ones."""
-    import tensorflow as tf
-
-    kept = found.box_scores >= threshold
-    boxes = tf.where(kept[..., tf.newaxis], found.boxes, 0.0)
-    return found._replace(boxes=boxes, box_scores=tf.where(kept, found.box_scores, NO_NUMBER))
-
-
-def _displayed(
-    found: "Explained", height: "tf.Tensor", width: "tf.Tensor", fit: str, size: int
-) -> "tf.Tensor":
-    """Boxes of the model's square -> in parts of the displayed image, 0 where there is none."""
-    import tensorflow as tf
-
-    boxes = unfit_boxes(found.boxes, height, width, fit, size)
-    there = found.box_scores[..., tf.newaxis] >= 0
-    return tf.where(there, tf.clip_by_value(boxes, 0.0, 1.0), 0.0)
-
-
-def _boxes_in_pixels(found: "Explained", images: Images, fit: str) -> dict[str, "tf.Tensor"]:
-    """`boxes` and `box_scores` of the signatures for clients."""
-    import tensorflow as tf
-
-    good = tf.equal(images.status, OK)[:, tf.newaxis]
-    height, width = tf.unstack(tf.maximum(images.sides, 1), axis=1)
-    boxes = _displayed(found, height, width, fit, images.pixels.shape[1])
-    sides = tf.cast(tf.concat([images.sides, images.sides], axis=1), tf.float32)
-    return {
-        "boxes": boxes * sides[:, tf.newaxis],  # sides are 0 where an image is rejected
-        "box_scores": tf.where(good, found.box_scores, NO_NUMBER),
-    }
-
-
-def displayed_heat(heat: "tf.Tensor", sides: "tf.Tensor", fit: str, size: int) -> "tf.Tensor":
-    """Heat of the model's square -> of the displayed image: borders cut off, drawn anew.
-
-    Args:
-      heat: float32 [n, h, w]; covers the square.
-      sides: int64 [n, 2], height and width of the displayed image.
-      fit: "stretch" (nothing to be done) or "pad".
-      size: side of the square, pixels.
-
-    Returns:
-      float32 [n, h, w]; covers the displayed image. Linear between the centres of cells.
-    """
-    import tensorflow as tf
-
-    if fit == "stretch":
-        return heat
-    height, width = tf.unstack(tf.maximum(sides, 1), axis=1)
-    whole = tf.tile(tf.constant([[0.0, 0.0, 1.0, 1.0]]), [tf.shape(heat)[0], 1])
-    window = fit_boxes(whole, height, width, fit, size)
-
-    def weights(cells: int, start: "tf.Tensor", end: "tf.Tensor") -> "tf.Tensor":
-        """Of each cell of the square in each of the picture's, [n, cells, cells]."""
-        middle = (tf.range(cells, dtype=tf.float32) + 0.5) / cells
-        at = start[:, tf.newaxis] + middle * (end - start)[:, tf.newaxis]
-        at = tf.clip_by_value(at * cells - 0.5, 0.0, cells - 1.0)
-        apart = tf.abs(at[..., tf.newaxis] - tf.range(cells, dtype=tf.float32))
-        return tf.nn.relu(1.0 - apart)
-
-    rows = weights(heat.shape[1], window[:, 0], window[:, 2])
-    columns = weights(heat.shape[2], window[:, 1], window[:, 3])
-    return rows @ heat @ tf.transpose(columns, [0, 2, 1])
 
 
 def calibrated(
