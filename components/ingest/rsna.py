@@ -8,6 +8,7 @@ challenge: no identity.
 import os
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,17 +48,8 @@ def find_tables(source: Path) -> Tables | None:
     Raises:
       PneumoError: there are labels, but nothing tells the classes.
     """
-    try:
-        folders = [source, *sorted(path for path in source.iterdir() if path.is_dir())]
-    except OSError:
-        return None
-    for folder in folders:
-        try:
-            files = sorted(
-                (p for p in folder.iterdir() if p.suffix.lower() == ".csv"), reverse=True
-            )
-        except OSError:
-            continue
+    for folder in (str(source), *sorted(_below(source, folders=True))):
+        files = [Path(p) for p in sorted(_below(folder, folders=False), reverse=True)]
         told = [p for p in files if _LABELS.fullmatch(p.name)]
         told = [p for p in told if {"patientid", "target"} <= header_of(p)]
         if not told:
@@ -71,6 +63,17 @@ def find_tables(source: Path) -> Tables | None:
             "stage_2_detailed_class_info.csv (patientId, class) there"
         )
     return None
+
+
+def _below(folder: str | Path, folders: bool) -> Iterator[str]:
+    """Paths of the folders right below a folder, or of its CSV files; the others pass by."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir() if folders else entry.name.lower().endswith(".csv"):
+                    yield entry.path
+    except OSError:
+        return
 
 
 def place_rsna(catalog: Catalog, tables: Tables) -> None:

@@ -60,6 +60,17 @@ def test_options_reach_the_data_set(cwd):
     assert "rejects.jsonl" in table
 
 
+def test_boxes_are_told(cwd):
+    write(cwd["work"] / "s", [f"other/{n}.jpeg" for n in range(6)])
+    put(cwd["work"] / "b.csv", b"filename,xmin,ymin,xmax,ymax\n1,1,2,9,9\n2,-1,2,9,9\n3,5,5,5,9")
+    done = _pneumo("ingest", "s", "d", "--boxes", "b.csv", "--class-map", "other=other", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    told = "3 boxes read = 2 written (in 2 images, 1 clipped) + 1 rejected: box_empty 1"
+    assert told in done.stdout
+    wrong = _pneumo("ingest", "s", "e", "--boxes", "none.csv", cwd=cwd)
+    assert (wrong.returncode, "none.csv does not exist" in wrong.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

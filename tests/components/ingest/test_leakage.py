@@ -110,6 +110,17 @@ def test_unknown_pathogen_does_not_contradict_pneumonia(tmp_path):
     assert run(source, tmp_path / "d").leakage["contradictory"] == 0
 
 
+@pytest.mark.parametrize(
+    ("pathogen", "contradictory"), [("normal", 1), ("unknown", 1), ("bacteria", 1), ("other", 0)]
+)
+def test_other_contradicts_all_but_itself(tmp_path, pathogen, contradictory):
+    source = write(tmp_path / "s", [f"NORMAL/{n}.jpeg" for n in range(3)])
+    for name in ("a/x.jpeg", "b/y.jpeg"):
+        put(source / name, jpeg(77))
+    summary = run(source, tmp_path / "d", class_map={"a": "other", "b": pathogen})
+    assert summary.leakage["contradictory"] == contradictory
+
+
 def test_on_leak_fail_writes_nothing_and_says_where(tmp_path):
     source = _leaky(tmp_path / "s")
     with pytest.raises(LeakageError, match=r"2 equal images, 1 near duplicates.*leakage\.json"):
