@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.embedder.forward import Forward
-from components.embedder.marked import Marked
 from components.embedder.records import BOXES, Records, ragged
+from components.embedder.sample import Sampler
 from components.embedder.store import FACTS, ArrayWriter, features_file, maps_file, write_boxes
 from components.progress import Step
 from components.trainer.options import AugmentOptions
@@ -67,7 +67,8 @@ def embed_split(
     # Where blocks of the trunk learn, views are needed below them and not above.
     only_maps = forward.below is not None
     identities: list[dict[str, Any]] = []
-    marked = Marked()
+    # What is chosen with images, and not with features, is chosen on validation.
+    sample = Sampler() if what == "val" else None
     boxes: list[list[np.ndarray]] = [[] for _ in range(views + 1)]
     with contextlib.ExitStack() as files:
         pooled = [
@@ -81,7 +82,8 @@ def embed_split(
         step, done, started = Step(), 0, time.monotonic()
         for number, (pixels, identity) in enumerate(images):
             identities.append({name: value.numpy() for name, value in identity.items()})
-            marked.add(pixels.numpy(), identities[-1].get(BOXES))
+            if sample is not None:
+                sample.add(pixels.numpy(), identities[-1].get(BOXES))
             shown, side = [], int(pixels.shape[1])
             of_image = fit_boxes(
                 identity[BOXES], identity[f.IMAGE_HEIGHT], identity[f.IMAGE_WIDTH], fit, side
@@ -114,7 +116,8 @@ def embed_split(
             raise ValueError(f"split {what!r} has no image; look at what Transform wrote")
     Records.of_batches(identities).write(folder)
     write_boxes(folder, [ragged(rows) for rows in boxes])
-    marked.write(folder)
+    if sample is not None:
+        sample.write(folder)
     found = {
         **(facts or {}),
         "images": done,

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from components.embedder import marked
+from components.embedder import sample
 from components.embedder.records import Records, ragged
 
 FACTS = "embedding.json"
@@ -92,15 +92,17 @@ class Embeddings:
       facts: trunk, cut, weights, compute and storage types, what both cost, seconds.
       boxes: view -> object [n], each float32 [k, 4] in "model" coordinates
         (components.transform.boxes): where the boxes of the records are in that view.
-      marked: pixels and rows of a sample of the images with boxes; see `marked`.
+      marked: pixels and rows of some of the images with boxes; see `components.embedder.sample`.
+      plain: likewise of some without.
     """
 
     features: tuple[np.ndarray, ...]
     maps: tuple[np.ndarray, ...]
     records: Records
     facts: dict[str, Any]
-    marked: tuple[np.ndarray, np.ndarray] | None = None
+    marked: sample.Sample | None = None
     boxes: tuple[np.ndarray, ...] = ()
+    plain: sample.Sample | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -128,8 +130,11 @@ def read(folder: Path) -> Embeddings:
         found = sorted(folder.glob(f"{of}-*.npy"), key=lambda path: int(path.stem.split("-")[1]))
         return tuple(open_array(path) for path in found)
 
-    records, sample = Records.read(folder), marked.read(folder)
-    return Embeddings(views("features"), views("maps"), records, facts, sample, read_boxes(folder))
+    marked, plain = sample.read(folder)
+    return Embeddings(
+        views("features"), views("maps"), Records.read(folder), facts, marked, read_boxes(folder),
+        plain,
+    )  # fmt: skip
 
 
 def write_boxes(folder: Path, boxes: Sequence[np.ndarray]) -> None:

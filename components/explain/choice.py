@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from components.explain.types import Explained
 
 PARTS: Final = tuple(round(0.2 + 0.05 * i, 2) for i in range(13))  # .2 to .8
-FEWEST: Final = 10  # images; from fewer nothing is chosen
+FEWEST: Final = 10  # images; nothing is taken from fewer
 _BATCH: Final = 16
 
 
@@ -26,7 +26,7 @@ class Part:
     Attributes:
       part: of the image's hottest place, see `weak_boxes`.
       images: that it was chosen on: they have true boxes and are called positive.
-      score: the challenge's metric on them with this part; None where nothing was chosen.
+      score: the challenge's metric on them with this part; None where there were too few.
       note: why nothing was chosen; empty where it was.
     """
 
@@ -66,7 +66,11 @@ def choose_part(
         return Part(images=len(chosen), note=f"{told}choose on; the part is the default")
     heat, true = np.concatenate(heats)[chosen], [truth[i] for i in chosen]
     scores = [_score(heat, true, part) for part in PARTS]
-    best = int(np.argmax(scores))
+    if not max(scores):
+        told = f"no part finds an opacity in {len(chosen)} images of validation"
+        return Part(images=len(chosen), score=0.0, note=f"{told}; the part is the default")
+    # Of equal ones the nearest to the default.
+    best = max(range(len(PARTS)), key=lambda i: (scores[i], -abs(PARTS[i] - PART)))
     return Part(PARTS[best], len(chosen), scores[best], "")
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from components.explain.cam import class_activation, is_linear
 from components.explain.gradcam import grad_cam
 from components.explain.types import Explained
@@ -59,8 +61,38 @@ def heat_of(evidence: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
     return tf.math.divide_no_nan(positive, most) * score[:, tf.newaxis, tf.newaxis]
 
 
+def reference_of(network: "Network", of: "Task", pixels: np.ndarray, batch: int = 16) -> np.ndarray:
+    """The mean evidence of images without a finding: what to expect at each place.
+
+    In every chest some places (heart, spine) speak for or against, and the head's bias makes up for
+    it. Only what differs from that tells this image from others. The log-odds are still taken apart
+    without a rest: what is subtracted from the map belongs to the bias.
+
+    Args:
+      network: trunk and members.
+      of: the task.
+      pixels: uint8 [n, size, size, 1], n at least 1.
+      batch: images at once.
+
+    Returns:
+      float32 [h, w].
+    """
+    import tensorflow as tf
+
+    total: np.ndarray | float = 0.0
+    for start in range(0, len(pixels), batch):
+        given = tf.constant(np.asarray(pixels[start : start + batch]), tf.float32)
+        maps = evidence(network, network.activations(given), of)
+        total = total + maps.numpy().sum(axis=0, dtype=np.float64)
+    return np.asarray(total / len(pixels), np.float32)
+
+
 def explainer(
-    network: "Network", of: "Task", decision: "Decision", part: float = PART
+    network: "Network",
+    of: "Task",
+    decision: "Decision",
+    part: float = PART,
+    reference: np.ndarray | None = None,
 ) -> "Callable[[tf.Tensor], Explained]":
     """What `serving.export.export` takes as `explain`.
 
@@ -69,6 +101,7 @@ def explainer(
       of: the task.
       decision: what validation fixed; an image below the operating point has no boxes.
       part: of the hottest place, see `weak_boxes`.
+      reference: of `reference_of`; the heat is of what goes beyond it. None: of all evidence.
 
     Returns:
       float32 [n, size, size, 1] in 0..255 -> heat, weak boxes and logits. A box's score is the
@@ -83,7 +116,8 @@ def explainer(
         activations = network.activations(pixels)
         logits = network.logits_of(activations)
         _, score = calibrated(tf.nn.softmax(logits), of, decision)
-        heat = heat_of(evidence(network, activations, of), score)
+        found = evidence(network, activations, of)
+        heat = heat_of(found if reference is None else found - reference, score)
         boxes, scores = weak_boxes(heat, part)
         called = (score >= decision.threshold)[:, tf.newaxis]
         boxes = tf.where(called[..., tf.newaxis], boxes, 0.0)

@@ -181,19 +181,27 @@ def _explained(
     network: Network, job: Job, decision: "Decision", val: Embeddings
 ) -> "tuple[Callable[[tf.Tensor], Explained], dict[str, Any]]":
     """What the model says of places, and the facts of its boxes: weak ones, of a heat map."""
-    from components.explain.choice import Part, choose_part
-    from components.explain.explainer import explainer
+    from components.explain.choice import FEWEST, Part, choose_part
+    from components.explain.explainer import explainer, reference_of
     from components.transform.boxes import fit_boxes
 
-    part = Part()
+    records, part, reference, healthy = val.records, Part(), None, 0
+    if val.plain is not None:
+        pixels, rows = val.plain
+        counts = records.box_counts
+        chosen = [job.of.side(str(records.pathogen[i]), int(counts[i])) == 0 for i in rows]
+        healthy = sum(chosen)
+        if healthy >= FEWEST:
+            reference = reference_of(network, job.of, pixels[np.array(chosen)])
     if val.marked is not None:
         pixels, rows = val.marked
-        records, fit = val.records, job.model.fit
         truth = [
-            fit_boxes(records.boxes[i], records.height[i], records.width[i], fit, job.size)
+            fit_boxes(
+                records.boxes[i], records.height[i], records.width[i], job.model.fit, job.size
+            )
             for i in rows
         ]
-        part = choose_part(explainer(network, job.of, decision), pixels, truth)
+        part = choose_part(explainer(network, job.of, decision, reference=reference), pixels, truth)
     facts = {
         "kind": "weak",
         "threshold": part.part,
@@ -202,8 +210,10 @@ def _explained(
         "shrink": 1.0,
         "nms_iou": None,
         "chosen": part.to_dict(),
+        # Negative images of validation whose mean evidence is subtracted; too few: nothing is.
+        "reference_images": healthy if reference is not None else 0,
     }
-    return explainer(network, job.of, decision, part.part), facts
+    return explainer(network, job.of, decision, part.part, reference), facts
 
 
 def _members(

@@ -49,6 +49,21 @@ def test_images_that_are_not_called_are_not_chosen_on() -> None:
     assert some == choose_part(explain, pixels[15:], truth[15:])
 
 
+def test_where_no_part_finds_anything_the_default_stays() -> None:
+    pixels, truth = hills(20)
+    found = choose_part(explain, pixels, [np.array([[0.0, 0.0, 0.01, 0.01]])] * len(truth))
+    assert (found.part, found.images, found.score) == (PART, 20, 0.0)
+    assert "no part finds" in found.note
+
+
+def test_of_equal_parts_the_nearest_to_the_default() -> None:
+    """Flat squares: every part gives the same boxes."""
+    pixels = np.zeros((12, SIDE, SIDE, 1), np.uint8)
+    pixels[:, 8:24, 8:24] = 250
+    found = choose_part(explain, pixels, [np.array([[0.2, 0.2, 0.6, 0.6]])] * 12)
+    assert (found.part, found.score) == (PART, 1.0)
+
+
 @pytest.mark.parametrize("n", [0, FEWEST - 1])
 def test_too_few_leave_the_default(n: int) -> None:
     found = choose_part(explain, *hills(n))

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from components.explain.cam import class_activation, is_linear, log_odds, spread
-from components.explain.explainer import evidence, explainer, heat_of
+from components.explain.explainer import evidence, explainer, heat_of, reference_of
 from components.explain.gradcam import grad_cam
 from components.explain.types import MAX_BOXES
 from components.trainer.head import build_head, pool
@@ -160,6 +160,20 @@ def test_the_explainer_answers_as_the_network_does(network: Network) -> None:
     never = explainer(network, THREE_CLASS, Decision(2.0, 1.1))(pixels())
     np.testing.assert_array_equal(never.box_scores, np.full((3, MAX_BOXES), -1))
     np.testing.assert_array_equal(never.boxes, np.zeros((3, MAX_BOXES, 4)))
+
+
+def test_what_every_image_says_is_no_heat(network: Network) -> None:
+    """Heat is what goes beyond the mean evidence of the reference."""
+    several = np.random.default_rng(5).integers(0, 256, (5, 64, 64, 1), np.uint8)
+    reference = reference_of(network, THREE_CLASS, several, batch=2)
+    maps = evidence(network, network.activations(tf.constant(several, tf.float32)), THREE_CLASS)
+    np.testing.assert_allclose(reference, maps.numpy().mean(axis=0), atol=1e-4)
+    explain = explainer(network, THREE_CLASS, Decision(1.0, 0.0), reference=reference)
+    found = explain(pixels())
+    own = evidence(network, network.activations(pixels()), THREE_CLASS)
+    np.testing.assert_allclose(
+        found.heat, heat_of(own - reference, found.heat.numpy().max(axis=(1, 2))), atol=1e-4
+    )
 
 
 def test_a_folded_network_is_explained_alike(network: Network) -> None:

@@ -1,5 +1,6 @@
 """What the Trainer exports beside probabilities: heat, and boxes whose part validation chose."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +34,7 @@ def brightness() -> Network:
     return Network(trunk, (Member(head, None),), "avg")
 
 
-def validation(n: int, marked: bool, height: int, width: int) -> Embeddings:
+def validation(n: int, marked: bool, height: int, width: int, plain: Any = None) -> Embeddings:
     """Bright squares on black, displayed at another size and padded into the model's square."""
     rng = np.random.default_rng(0)
     pixels, boxes = np.zeros((n, SIZE, SIZE, 1), np.uint8), []
@@ -50,7 +51,7 @@ def validation(n: int, marked: bool, height: int, width: int) -> Embeddings:
         np.full(n, height), np.full(n, width), np.full(n, 9.0, np.float32), ragged(boxes),
     )  # fmt: skip
     sample = (pixels, np.arange(n)) if marked else None
-    return Embeddings((), (), records, {}, marked=sample)
+    return Embeddings((), (), records, {}, marked=sample, plain=plain)
 
 
 def job(fit: str) -> Any:
@@ -71,6 +72,27 @@ def test_the_part_is_chosen_on_marked_images_of_validation(
     assert val.marked is not None
     found = explain(tf.constant(val.marked[0], tf.float32))
     assert (found.box_scores.numpy()[:, 0] > 0).all()
+
+
+def test_what_negative_images_say_too_is_no_heat() -> None:
+    """A bright corner in every image: hottest of all, but for what negative images have there."""
+    val = validation(20, True, 32, 32)
+    assert val.marked is not None
+    pixels = val.marked[0]
+    pixels[:, 28:, 28:] = 255
+    empty = np.zeros_like(pixels)
+    empty[:, 28:, 28:] = 255
+    # Rows 0 to 14 are normal. The others are not, and bright all over: they are left out.
+    val.records.pathogen[:15] = "normal"
+    empty[15:] = 255
+    with_plain = replace(val, plain=(empty, np.arange(20)))
+    explain, facts = _explained(brightness(), job("stretch"), Decision(1.0, 0.5), with_plain)
+    assert facts["reference_images"] == 15
+    heat = explain(tf.constant(pixels, tf.float32)).heat.numpy()
+    assert heat[:, 7, 7].max() < 1e-6
+    without, facts = _explained(brightness(), job("stretch"), Decision(1.0, 0.5), val)
+    assert facts["reference_images"] == 0
+    assert without(tf.constant(pixels, tf.float32)).heat.numpy()[:, 7, 7].min() > 0.1
 
 
 @pytest.mark.parametrize("n, marked", [(20, False), (FEWEST - 1, True)])
