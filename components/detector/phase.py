@@ -19,7 +19,7 @@ from components.evaluation.boxes.choice import Choice, choose
 from components.trainer.fit import Places
 from components.trainer.loop import Curves
 from components.trainer.network import Network
-from components.trainer.trunks import Pyramid, build_pyramid
+from components.trainer.pyramid import Pyramid, build_pyramid
 from components.transform.boxes import unfit_boxes
 
 if TYPE_CHECKING:

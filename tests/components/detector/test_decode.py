@@ -5,7 +5,7 @@ import tensorflow as tf
 from components.detector.decode import decode, finish, iou, join, suppress
 from components.detector.targets import centre_targets, padded
 from components.evaluation.boxes import iou as reference
-from components.evaluation.boxes.choice import COMBINES, combined
+from components.evaluation.boxes.choice import COMBINES, Combine, combined
 from components.explain.types import MAX_BOXES
 
 GRID = (12, 16)
@@ -69,17 +69,14 @@ def test_suppression_is_greedy(limit: float) -> None:
 
 @pytest.mark.parametrize("combine", COMBINES)
 @pytest.mark.parametrize("shrink", [0.8, 1.0, 1.1])
-def test_what_validation_chose_is_done_as_it_was_tried(combine: str, shrink: float) -> None:
+def test_what_validation_chose_is_done_as_it_was_tried(combine: Combine, shrink: float) -> None:
     boxes = np.array([[[0.2, 0.3, 0.6, 0.5], [0.5, 0.5, 0.7, 0.9], [0, 0, 0, 0]]], np.float32)
     heat = np.array([[0.8, 0.4, -1.0]], np.float32)
     score = np.array([0.7], np.float32)
-    found, scores = finish(*(tf.constant(x) for x in (boxes, heat, score)), combine, shrink)
+    given = tf.constant(boxes), tf.constant(heat), tf.constant(score)
+    found, scores = finish(*given, combine, shrink)
     np.testing.assert_allclose(found[0, :2], reference.resize(boxes[0, :2], shrink), atol=1e-6)
-    np.testing.assert_allclose(
-        scores[0, :2],
-        combined(combine, heat[0, :2], score),
-        atol=1e-6,  # type: ignore[arg-type]
-    )
+    np.testing.assert_allclose(scores[0, :2], combined(combine, heat[0, :2], score), atol=1e-6)
     assert scores[0, 2] == -1
     assert not found[0, 2].numpy().any()
 

@@ -129,6 +129,7 @@ def test_what_is_exported_answers_as_validation_did(
     }
     explain = locate(locator, LOCATE, Decision(), found.choice, found.nms_iou)
     told = explain(tf.constant(pixels, tf.float32))
+    assert told.logits is not None
     np.testing.assert_allclose(told.logits, locator(tf.constant(pixels, tf.float32)), atol=1e-5)
     # The same boxes; scores differ, as the probabilities given to the phase were made up.
     for i, boxes in enumerate(found.boxes):

@@ -13,7 +13,8 @@ from components.embedder.records import ragged
 from components.evaluation.boxes.iou import iou
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.fit import Places
-from components.trainer.trunks import TOP, build_pyramid, split_trunk
+from components.trainer.pyramid import build_pyramid
+from components.trainer.trunks import TOP, split_trunk
 
 TRUNK, SIZE, CUT = "MobileNet", 64, "conv_dw_11_relu"
 OPTIONS = DetectorOptions(
@@ -26,7 +27,7 @@ def drawn(n: int, seed: int) -> Marked:
     """Maps that show their boxes: one channel is 1 inside, the other noise; some have none."""
     rng = np.random.default_rng(seed)
     maps = rng.normal(0, 0.1, (n, 12, 12, 2)).astype(np.float32)
-    boxes = []
+    boxes: list[list[list[float]]] = []
     for i in range(n):
         if i % 3 == 2:
             boxes.append([])
@@ -177,6 +178,11 @@ def test_the_pyramid_shows_what_the_trunk_cut_there_gives(tmp_path: Path) -> Non
 def test_levels_that_cannot_be(levels: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_pyramid(TRUNK, SIZE, None, levels)
+
+
+def test_a_trunk_whose_cut_two_tensors_cross_needs_another_level() -> None:
+    with pytest.raises(ValueError, match="NASNetMobile has no map at 'normal_concat_9'"):
+        build_pyramid("NASNetMobile", 32, None, ("default", TOP))
 
 
 def test_the_trunk_above_the_first_level_may_learn_too() -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from schema import features as f
 from schema.example import encode
 from schema.labels import LOCATE
 
-ROW = {
+ROW: dict[str, Any] = {
     f.IMAGE_SHA256: "a", f.IMAGE_FILENAME: "b", f.PATIENT_ID: "c", f.PATHOGEN: "normal",
     f.IMAGE_SOURCE: "d", f.IMAGE_HEIGHT: 3, f.IMAGE_WIDTH: 4, f.STATS_MEAN: 1.5,
 }  # fmt: skip
