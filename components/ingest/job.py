@@ -23,7 +23,6 @@ from typing import Any
 
 from components.dicom.read import needs_pydicom
 from components.ingest.boxes import (
-    PHANTOM_TABLE,
     box_counts,
     boxes_of,
     place_boxes,
@@ -36,19 +35,26 @@ from components.ingest.catalog import Catalog, shown
 from components.ingest.leakage import LeakageError, leakage_report
 from components.ingest.options import IngestOptions
 from components.ingest.placing import place_files
-from components.ingest.scan import Entry, Fingerprint, fingerprint, scan
+from components.ingest.reuse import (
+    SYNTHETIC_MARK,
+    box_table,
+    check_free,
+    check_paths,
+    identity_of,
+    leak_line,
+    reuse,
+)
+from components.ingest.scan import Entry, Fingerprint, scan
 from components.ingest.splitting import choose_policy, split_files
 from components.ingest.summary import FILE, IngestSummary, read_summary
 from components.ingest.work import VERSION, WorkFolder, atomic, chunk_lists, json_line, read_lines
 from schema import features as f
 from schema.errors import PneumoError
-from schema.hashing import sha256_of_file
 from schema.labels import PATHOGENS
 
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 
 Progress = Callable[[str, int, int], None]
-SYNTHETIC_MARK = "SYNTHETIC.txt"
 _DICOM = "state = 'todo' AND (shown LIKE '%.dcm' OR shown LIKE '%.dicom')"
 
 
@@ -77,91 +83,19 @@ def ingest(
       LeakageError: the splits leak and options.on_leak is "fail".
     """
     source, dest = source.resolve(), Path(os.path.abspath(dest))  # noqa: PTH100, keeps links
-    _check_paths(source, dest, options)
-    identity = _identity(source, options)
+    check_paths(source, dest, options)
+    identity = identity_of(source, options)
     if (dest / FILE).is_file():
-        reused = _reuse(source, dest, options, identity)
+        reused = reuse(source, dest, options, identity)
         if reused is not None:
             return reused
-    _check_free(dest, overwrite)
+    check_free(dest, overwrite)
     work = WorkFolder(dest.parent / f".{dest.name}.ingest")
     with _locked(work):
         run = _Run(source, dest, options, work, beam_args, progress or (lambda *_: None), identity)
         summary = run.make()
         _publish(work, dest)
     return summary.model_copy(update={"dest": dest})
-
-
-def _check_paths(source: Path, dest: Path, options: IngestOptions) -> None:
-    if not source.is_dir():
-        what = "is a file; unpack it and give the folder" if source.exists() else "does not exist"
-        raise PneumoError(f"source {source} {what}")
-    real = dest.resolve()
-    if real == source or source in real.parents or real in source.parents:
-        raise PneumoError(f"destination {dest} and source {source} lie within each other")
-    if options.manifest is not None and not options.manifest.is_file():
-        raise PneumoError(f"manifest {options.manifest} does not exist")
-    if options.boxes is not None and not options.boxes.is_file():
-        raise PneumoError(f"boxes {options.boxes} does not exist")
-
-
-def _identity(source: Path, options: IngestOptions) -> tuple[str, ...]:
-    """What the fingerprint holds besides the listing."""
-    synthetic = str((source / SYNTHETIC_MARK).is_file())
-    manifest = sha256_of_file(options.manifest) if options.manifest else ""
-    table = _box_table(source, options)
-    boxes = sha256_of_file(table) if table else ""
-    salt = options.patient_salt.get_secret_value()
-    salted = hashlib.sha256(f"salt:{salt}".encode()).hexdigest() if salt else ""
-    return (f"v{VERSION}", synthetic, manifest, boxes, salted)
-
-
-def _box_table(source: Path, options: IngestOptions) -> Path | None:
-    """The table of boxes: the one that is given, or that of a folder of phantoms."""
-    if options.boxes is not None:
-        return options.boxes
-    if (source / SYNTHETIC_MARK).is_file():
-        for path in (source / PHANTOM_TABLE, source.parent / PHANTOM_TABLE):
-            if path.is_file():
-                return path
-    return None
-
-
-def _comparable(options: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in options.items() if k not in ("on_leak", "manifest", "boxes")}
-
-
-def _reuse(
-    source: Path, dest: Path, options: IngestOptions, identity: tuple[str, ...]
-) -> IngestSummary | None:
-    """The summary of a data set that is there and fits."""
-    try:
-        summary = read_summary(dest)
-    except PneumoError:
-        return None
-    if _comparable(summary.options) != _comparable(options.model_dump(mode="json")):
-        return None
-    if summary.source_fingerprint != fingerprint(scan(source), *identity):
-        return None
-    if options.on_leak == "fail" and not summary.leakage_ok:
-        raise LeakageError(_leak_line(summary.leakage, dest / "leakage.json"))
-    return summary.model_copy(update={"reused": True})
-
-
-def _check_free(dest: Path, overwrite: bool) -> None:
-    if not dest.exists():
-        return
-    if not dest.is_dir():
-        raise PneumoError(f"destination {dest} is a file; give another folder")
-    if not any(dest.iterdir()):
-        return
-    if not (dest / FILE).is_file():
-        raise PneumoError(f"destination {dest} is not empty and no data set; give another folder")
-    if not overwrite:
-        raise PneumoError(
-            f"destination {dest} holds a data set of another source or other options; "
-            "give another folder, or --overwrite"
-        )
 
 
 @contextlib.contextmanager
@@ -188,14 +122,6 @@ def _publish(work: WorkFolder, dest: Path) -> None:
     shutil.rmtree(work.root, ignore_errors=True)
 
 
-def _leak_line(counts: dict[str, int], where: Path) -> str:
-    return (
-        f"the splits leak ({counts['exact_across_splits']} equal images, "
-        f"{counts['near_across_splits']} near duplicates, {counts['patients_in_two_splits']} "
-        f"patients in two splits; {counts['contradictory']} contradictory labels); see {where}"
-    )
-
-
 class _Run:
     """One run; the steps in `make`, from top to bottom."""
 
@@ -220,7 +146,7 @@ class _Run:
         try:
             catalog.add_entries(self._listing())
             layout = place_files(catalog, self.source, self.options)
-            if table := _box_table(self.source, self.options):
+            if table := box_table(self.source, self.options):
                 # What is given counts alone: the RSNA layout has a table of its own.
                 catalog.db.execute("DELETE FROM boxes")
                 read_boxes(catalog, table)
@@ -316,7 +242,7 @@ class _Run:
         with atomic(path) as stream:
             stream.write(json.dumps(report, indent=1).encode() + b"\n")
         if stops:
-            raise LeakageError(_leak_line(report["counts"], path))
+            raise LeakageError(leak_line(report["counts"], path))
         return report
 
     def _plan(self, catalog: Catalog) -> Iterator[str]:
