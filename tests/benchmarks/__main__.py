@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ingest", "transform", "training", "whole", "serving", "serving_options")
+PARTS = ("ingest", "transform", "training", "whole", "serving", "serving_options", "locate")
 
 
 def main() -> None:
