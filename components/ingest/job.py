@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import threading
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,10 @@ from components.ingest.boxes import (
     boxes_of,
     place_boxes,
     read_boxes,
-    reject_boxes,
     rejected_boxes,
     settle_boxes,
 )
-from components.ingest.catalog import Catalog, shown
+from components.ingest.catalog import Catalog
 from components.ingest.leakage import LeakageError, leakage_report
 from components.ingest.options import IngestOptions
 from components.ingest.placing import place_files
@@ -48,9 +46,9 @@ from components.ingest.scan import Entry, Fingerprint, scan
 from components.ingest.splitting import choose_policy, split_files
 from components.ingest.summary import FILE, IngestSummary, read_summary
 from components.ingest.work import VERSION, WorkFolder, atomic, chunk_lists, json_line, read_lines
+from components.ingest.written import Written
 from schema import features as f
 from schema.errors import PneumoError
-from schema.labels import PATHOGENS
 
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 
@@ -267,62 +265,27 @@ class _Run:
     def _finish(
         self, catalog: Catalog, shards: list[str], layout: str, policy: str, leakage: dict[str, Any]
     ) -> IngestSummary:
-        digests: list[str] = []
-        counts: dict[str, Counter[str]] = defaultdict(Counter)
-        boxed: dict[str, Counter[str]] = defaultdict(Counter)
-        dicom: Counter[str] = Counter()
-        catalog.db.execute(
-            "CREATE TEMP TABLE there(split TEXT, patient TEXT, UNIQUE(split, patient))"
-        )
-        with atomic(self.work.out / "manifest.jsonl") as manifest:
-            for name in shards:
-                for row in read_lines(self.work.rows / f"{name}.jsonl"):
-                    if "reason" in row:
-                        self._reject_late(catalog, row)
-                    elif "index" not in row:
-                        digests.append(f"{name} {row['sha256']}\n")
-                    else:
-                        counts[row["split"]][row["pathogen"]] += 1
-                        boxed[row["split"]].update(images=bool(row["boxes"]), boxes=row["boxes"])
-                        if "dicom" in row:
-                            hashed = row["patient_id"].startswith(("patient-", "study-"))
-                            dicom.update(written=1, hashed_patients=hashed)
-                        catalog.db.execute(
-                            "INSERT OR IGNORE INTO there VALUES (?, ?)",
-                            (row["split"], row["patient_id"]),
-                        )
-                        manifest.write(json_line(row))
+        written = Written.of(catalog, self.work, shards)
         with atomic(self.work.out / "rejects.jsonl") as stream:
             stream.writelines(json_line(row) for row in catalog.rejects())
             stream.writelines(json_line(row) for row in rejected_boxes(catalog))
-        patients = dict(catalog.db.execute("SELECT split, COUNT(*) FROM there GROUP BY split"))
         reasons = catalog.reasons()
+        salted = bool(self.options.patient_salt.get_secret_value())
         summary = IngestSummary(
             version=1,
             # Also where phantoms were copied among other images without the mark.
             synthetic=(self.source / SYNTHETIC_MARK).is_file()
             or catalog.count("state = 'ok' AND source = 'synthetic'") > 0,
             found=catalog.found,
-            written=sum(sum(c.values()) for c in counts.values()),
+            written=written.images,
             rejected=sum(reasons.values()),
             reasons=reasons,
             skipped=dict(sorted(catalog.skipped.items())),
-            splits={
-                s: {p: counts[s][p] for p in PATHOGENS if counts[s][p]}
-                for s in f.SPLITS
-                if s in counts
-            },
-            patients={s: patients[s] for s in f.SPLITS if s in patients},
-            boxes={
-                **box_counts(catalog),
-                "splits": {s: dict(boxed[s]) for s in f.SPLITS if s in counts},
-            },
-            dicom={
-                **dicom,
-                "replaced_names": catalog.hidden,
-                "salted": bool(self.options.patient_salt.get_secret_value()),
-            }
-            if dicom
+            splits=written.splits(),
+            patients=written.patients,
+            boxes={**box_counts(catalog), "splits": written.boxes()},
+            dicom={**written.dicom, "replaced_names": catalog.hidden, "salted": salted}
+            if written.dicom
             else {},
             leakage=leakage["counts"],
             leakage_ok=leakage["ok"],
@@ -331,21 +294,13 @@ class _Run:
             policy=policy,
             layout=layout,
             source_fingerprint=self.hashed.hexdigest(*self.identity),
-            content_sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
+            content_sha256=written.content_sha256,
             versions=_versions(),
         )
         summary.reconcile()
         with atomic(self.work.out / FILE) as stream:
             stream.write(summary.model_dump_json(indent=1).encode() + b"\n")
         return summary
-
-    def _reject_late(self, catalog: Catalog, row: dict[str, Any]) -> None:
-        """Writes down a file that could not be written after all, and its boxes."""
-        raw = os.fsencode(row["path"])
-        name = catalog.db.execute("SELECT shown FROM files WHERE path = ?", (raw,)).fetchone()[0]
-        hidden = name != shown(row["path"])
-        catalog.reject(name if hidden else row["path"], row["reason"], row["detail"])
-        reject_boxes(catalog, "path = ?", raw)
 
 
 def _rank(seed: int, sha256: str) -> str:
