@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from components.detector.decode import decode, finish, join
+from components.detector.evidence import ALONE, Evidence
 from components.detector.train import Detector
 from components.explain.types import Explained
 from components.trainer.head import pool
@@ -29,12 +30,14 @@ class Locator:
       levels: how many of them the dense heads read.
       network: the heads for the image; of its trunk, which is the same, nothing is used.
       detectors: one for each seed.
+      evidence: joins what the heads and the strongest box say of the image.
     """
 
     pyramid: "keras.Model"
     levels: int
     network: Network
     detectors: tuple[Detector, ...]
+    evidence: Evidence = ALONE
 
     @property
     def size(self) -> int:
@@ -56,7 +59,7 @@ class Locator:
 
     def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":
         """float32 [n, size, size, 1] -> logits of the image, float32 [n, members, classes]."""
-        return self._logits(self.pyramid(pixels, training=False)[-1])
+        return self.told(self.pyramid(pixels, training=False))[0]
 
     def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
         """float32 [n, size, size, 1] -> what the heads for the image see, float32 [n, d]."""
@@ -76,8 +79,14 @@ class Locator:
         """What `pyramid` gives -> heat and geometry of the ensemble, see `join`."""
         return join([of(list(activations[: self.levels])) for of in self.detectors])
 
-    def _logits(self, top: "tf.Tensor") -> "tf.Tensor":
-        return self.network.logits_of([top] * len(self.network.members))
+    def told(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+        """What `pyramid` gives -> logits of the image, heat and geometry (see `join`)."""
+        import tensorflow as tf
+
+        logits = self.network.logits_of([activations[-1]] * len(self.network.members))
+        heat, geometry = self.dense(activations)
+        strongest = tf.reduce_max(heat, axis=[1, 2])
+        return self.evidence.joined_tensor(logits, strongest), heat, geometry
 
 
 def locate(
@@ -102,10 +111,8 @@ def locate(
 
         from serving.export import calibrated
 
-        activations = locator.pyramid(pixels, training=False)
-        logits = locator._logits(activations[-1])
+        logits, heat, geometry = locator.told(locator.pyramid(pixels, training=False))
         _, score = calibrated(tf.nn.softmax(logits), of, decision)
-        heat, geometry = locator.dense(activations)
         boxes, peaks = decode(heat, geometry, nms_iou)
         return Explained(heat, *finish(boxes, peaks, score, choice.combine, choice.shrink), logits)
 

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.detector.decode import finish
+from components.detector.evidence import Evidence
 from components.detector.head import grid_of
 from components.detector.levels import Pack, above_maps, channel_moments
 from components.detector.network import Locator
@@ -29,6 +30,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """Dense heads, and what they say of validation.
+
+    Attributes:
+      locator: with the evidence of the pooled heads alone.
+      boxes: of validation, float32 [n, MAX_BOXES, 4] in "model" coordinates, as `decode` gives.
+      heat: of each, float32 [n, MAX_BOXES], best first, -1 after the last.
+      curves: seed -> of the phase.
+      facts: for `training.json`.
+    """
+
+    locator: Locator
+    boxes: np.ndarray
+    heat: np.ndarray
+    curves: dict[int, Curves]
+    facts: dict[str, Any]
+
+    @property
+    def strongest(self) -> np.ndarray:
+        """Heat of the strongest box of each validation image, [n]; -1 without one."""
+        return self.heat[:, 0]
+
+
+@dataclass(frozen=True)
 class Located:
     """What the phase left.
 
@@ -39,7 +64,6 @@ class Located:
       boxes: of validation, for each image float32 [m, 4], relative, best first; all of them, with
         scores below the threshold too.
       scores: of each.
-      curves: seed -> of the phase.
       facts: for `training.json`.
     """
 
@@ -48,13 +72,17 @@ class Located:
     nms_iou: float
     boxes: list[np.ndarray]
     scores: list[np.ndarray]
-    curves: dict[int, Curves]
     facts: dict[str, Any]
 
     @property
     def about(self) -> dict[str, Any]:
         """What the SavedModel says of its boxes."""
-        return {"kind": "detector", "nms_iou": self.nms_iou, **self.choice.to_dict()}
+        return {
+            "kind": "detector",
+            "nms_iou": self.nms_iou,
+            "evidence": self.locator.evidence.to_dict(),
+            **self.choice.to_dict(),
+        }
 
 
 def fit_detectors(
@@ -62,18 +90,16 @@ def fit_detectors(
     network: Network,
     train: Embeddings,
     val: Embeddings,
-    score: np.ndarray,
     scratch: Path,
     places: Mapping[int, Places],
-) -> Located:
-    """Trains a dense head for each seed on the stored maps and chooses on validation.
+) -> Trained:
+    """Trains a dense head for each seed on the stored maps, and asks them about validation.
 
     Args:
       job: of a located task.
-      network: the heads for the image, calibrated.
+      network: the heads for the image.
       train: maps at the first level with their views, and the boxes of each.
       val: likewise; view 0 alone is looked at.
-      score: float [n], calibrated probability of the validation images.
       scratch: folder for the activations at higher levels; may go afterwards.
       places: seed -> where it leaves its traces.
 
@@ -108,11 +134,41 @@ def fit_detectors(
         )
     locator = Locator(pyramid.whole, len(shapes), network, tuple(detectors))
     boxes, heat = ask(detectors, judge.views[0], options.nms_iou)
-    size, fit = job.size, job.model.fit
-    records = val.records
+    return Trained(
+        locator, boxes, heat, curves,
+        {
+            "options": options.model_dump(mode="json"),
+            "levels": dict(zip(pyramid.levels, [list(shape) for shape in shapes], strict=True)),
+            "grid": list(grid_of(shapes, options)),
+            "parameters": int(sum(of.head.count_params() for of in detectors)),
+            "members": told,
+            "boxes": {
+                name: int(of.records.box_counts.sum())
+                for name, of in (("train", train), ("val", val))
+            },
+            "seconds": round(time.monotonic() - started, 3),
+        },
+    )  # fmt: skip
+
+
+def choose_boxes(
+    job: "Job", trained: Trained, evidence: Evidence, val: Embeddings, score: np.ndarray
+) -> Located:
+    """Fixes on validation which boxes are shown.
+
+    Args:
+      job: of a located task.
+      trained: of `fit_detectors`.
+      evidence: what joins heads and boxes for the image.
+      val: as given to `fit_detectors`.
+      score: float [n], calibrated joint probability of the validation images.
+    """
+    options = job.model.detector
+    assert options is not None
+    records, boxes, heat = val.records, trained.boxes, trained.heat
 
     def relative(found: np.ndarray) -> list[np.ndarray]:
-        there = unfit_boxes(found, records.height, records.width, fit, size)
+        there = unfit_boxes(found, records.height, records.width, job.model.fit, job.size)
         kept = np.clip(there, 0, 1).astype(np.float32)
         return [row[of >= 0] for row, of in zip(kept, heat, strict=True)]
 
@@ -122,21 +178,9 @@ def fit_detectors(
         for x in finish(boxes, heat, score.astype(np.float32), choice.combine, choice.shrink)
     )
     return Located(
-        locator, choice, options.nms_iou, relative(done),
-        [of[of >= 0] for of in scores], curves,
-        {
-            "options": options.model_dump(mode="json"),
-            "levels": dict(zip(pyramid.levels, [list(shape) for shape in shapes], strict=True)),
-            "grid": list(grid_of(shapes, options)),
-            "parameters": int(sum(of.head.count_params() for of in detectors)),
-            "members": told,
-            "choice": asdict(choice),
-            "boxes": {
-                name: int(of.records.box_counts.sum())
-                for name, of in (("train", train), ("val", val))
-            },
-            "seconds": round(time.monotonic() - started, 3),
-        },
+        replace(trained.locator, evidence=evidence), choice, options.nms_iou, relative(done),
+        [of[of >= 0] for of in scores],
+        {**trained.facts, "choice": asdict(choice), "evidence": evidence.to_dict()},
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -28,6 +28,11 @@ class MemberAnswers:
 
     logits: np.ndarray
     members: np.ndarray
+
+    @classmethod
+    def of(cls, logits: np.ndarray) -> Self:
+        """From logits."""
+        return cls(logits, member_probabilities(logits))
 
 
 def answer(network: Network, split: Embeddings, batch: int = 32) -> MemberAnswers:
@@ -63,7 +68,7 @@ def answer(network: Network, split: Embeddings, batch: int = 32) -> MemberAnswer
                 step(f"validate member {i + 1}", min(start + batch, len(split)), len(split))
         logits.append(np.concatenate(rows).astype(np.float32))
     stacked = np.stack(logits, axis=1)
-    return MemberAnswers(stacked, member_probabilities(stacked))
+    return MemberAnswers.of(stacked)
 
 
 def write_predictions(

@@ -5,7 +5,7 @@ import json
 import logging
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from components.embedder.embed import SAMPLES
 from components.embedder.store import Embeddings, read
-from components.trainer.answers import answer, summary_text, write_predictions
-from components.trainer.calibrate import calibrate
+from components.trainer.answers import MemberAnswers, answer, summary_text, write_predictions
+from components.trainer.calibrate import Calibrated, calibrate
 from components.trainer.facts import facts_of, tell_members
 from components.trainer.fit import Places, fine_tune, fit_head, rows_source, write_history
 from components.trainer.head import select
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tfx.v1.components import FnArgs
 
     from components.detector.network import Locator
-    from components.detector.phase import Located
+    from components.detector.phase import Located, Trained
     from components.explain.types import Explained
     from serving.export import Decision
 
@@ -68,25 +68,20 @@ def run_fn(fn_args: "FnArgs") -> None:
             )
         lower, members, facts, phases = _members(job, train, val, folder, fn_args)
         network = Network(lower, tuple(members), job.model.pooling)
-        answers = answer(network, val)
-        counts = val.records.box_counts
-        targets = targets_of(val.records.pathogen, job.of, counts)
-        known = zip(val.records.pathogen.tolist(), counts.tolist(), strict=True)
-        positive = np.array([job.of.side(*record) for record in known])
-        fixed = calibrate(answers.logits, targets, positive, job.of, job.evaluation)
-        located = None
+        trained = None
         if job.of.located:
-            located = _located(
-                job, network, train, val, fixed.score, Path(scratch), folder, fn_args, phases
-            )  # fmt: skip
+            trained = _detectors(job, network, train, val, Path(scratch), folder, fn_args, phases)
+        judged = _judge(job, answer(network, val), trained, val)
+        located, fixed = judged.located, judged.fixed
+        if located is not None:
             facts["detector"] = located.facts
             facts["seconds"]["detector"] = located.facts["seconds"]
         _write_histories(folder, phases)
         write_predictions(
-            folder / "val_predictions.parquet", val.records, answers, fixed, job.of,
+            folder / "val_predictions.parquet", val.records, judged.answers, fixed, job.of,
             {"boxes": located.boxes, "box_scores": located.scores} if located else None,
         )  # fmt: skip
-        tell_members(facts["members"], answers, positive, targets, job.of)
+        tell_members(facts["members"], judged.answers, judged.positive, judged.targets, job.of)
         facts |= facts_of(job, train, val, network, fixed)
     (folder / "model_summary.txt").write_text(summary_text(network))
     decision = Decision(fixed.facts["temperature"], fixed.facts["threshold"], fixed.facts["band"])
@@ -133,22 +128,59 @@ def run_fn(fn_args: "FnArgs") -> None:
     (folder / "training.json").write_text(json.dumps(facts, indent=1))
 
 
-def _located(
+@dataclass(frozen=True)
+class _Judged:
+    """Answers on validation, and what was fixed on them.
+
+    Attributes:
+      answers: of the members; of a located task with the evidence of their boxes.
+      targets: float32 [n, classes].
+      positive: int [n], 1, 0 or -1.
+      fixed: temperature, operating point, band.
+      located: boxes of a located task.
+    """
+
+    answers: MemberAnswers
+    targets: np.ndarray
+    positive: np.ndarray
+    fixed: Calibrated
+    located: "Located | None"
+
+
+def _judge(job: Job, answers: MemberAnswers, trained: "Trained | None", val: Embeddings) -> _Judged:
+    """Fixes on validation all that is fixed there."""
+    from components.detector.evidence import fit_evidence
+    from components.detector.phase import choose_boxes
+
+    records, counts = val.records, val.records.box_counts
+    targets = targets_of(records.pathogen, job.of, counts)
+    known = zip(records.pathogen.tolist(), counts.tolist(), strict=True)
+    positive = np.array([job.of.side(*record) for record in known])
+    if trained is None:
+        fixed = calibrate(answers.logits, targets, positive, job.of, job.evaluation)
+        return _Judged(answers, targets, positive, fixed, None)
+    evidence = fit_evidence(answers.logits, trained.strongest, positive)
+    answers = MemberAnswers.of(evidence.joined(answers.logits, trained.strongest))
+    fixed = calibrate(answers.logits, targets, positive, job.of, job.evaluation)
+    located = choose_boxes(job, trained, evidence, val, fixed.score)
+    return _Judged(answers, targets, positive, fixed, located)
+
+
+def _detectors(
     job: Job,
     network: Network,
     train: Embeddings,
     val: Embeddings,
-    score: np.ndarray,
     scratch: Path,
     folder: Path,
     fn_args: "FnArgs",
     phases: dict[int, dict[str, Curves]],
-) -> "Located":
-    """The phase of a located task; its curves become a phase of each seed."""
+) -> "Trained":
+    """The dense heads of a located task; their curves become a phase of each seed."""
     from components.detector.phase import fit_detectors
 
     places = {seed: _places(job, folder, fn_args, seed) for seed in job.training.seeds}
-    found = fit_detectors(job, network, train, val, score, scratch, places)
+    found = fit_detectors(job, network, train, val, scratch, places)
     for seed, curves in found.curves.items():
         phases[seed]["detector"] = curves
     return found

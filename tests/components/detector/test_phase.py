@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.detector.evidence import Evidence
 from components.detector.network import Locator, locate
-from components.detector.phase import Located, fit_detectors
+from components.detector.phase import Located, Trained, choose_boxes, fit_detectors
 from components.embedder.embed import embed_split
 from components.embedder.forward import build_forward
 from components.embedder.records import BOXES
@@ -92,10 +93,14 @@ def network(of: Job, split: Embeddings) -> Network:
     return Network(lower, tuple(Member(head, None) for head in heads), "avg")
 
 
-def fitted(of: Job, split: Embeddings, folder: Path) -> Located:
+EVIDENCE = Evidence(0.7, 1.5, 0.3)
+
+
+def fitted(of: Job, split: Embeddings, folder: Path) -> tuple[Trained, Located]:
     places = {seed: Places(folder / "states", folder / "logs") for seed in of.training.seeds}
+    trained = fit_detectors(of, network(of, split), split, split, folder / "scratch", places)
     score = np.linspace(0.2, 0.9, N)
-    return fit_detectors(of, network(of, split), split, split, score, folder / "scratch", places)
+    return trained, choose_boxes(of, trained, EVIDENCE, split, score)
 
 
 def test_the_boxes_of_each_view_are_stored(embedded: tuple[Embeddings, np.ndarray]) -> None:
@@ -120,17 +125,25 @@ def test_what_is_exported_answers_as_validation_did(
 ) -> None:
     split, pixels = embedded
     of = job(**detector)
-    found = fitted(of, split, tmp_path)
+    trained, found = fitted(of, split, tmp_path)
     locator = found.locator
-    assert set(found.curves) == {0, 1}
+    assert set(trained.curves) == {0, 1}
     assert found.about["kind"] == "detector"
     assert found.facts["choice"] == {
-        key: value for key, value in found.about.items() if key not in ("kind", "nms_iou")
+        key: value
+        for key, value in found.about.items()
+        if key not in ("kind", "nms_iou", "evidence")
     }
     explain = locate(locator, LOCATE, Decision(), found.choice, found.nms_iou)
     told = explain(tf.constant(pixels, tf.float32))
     assert told.logits is not None
     np.testing.assert_allclose(told.logits, locator(tf.constant(pixels, tf.float32)), atol=1e-5)
+    # What was stored of validation, joined there, is what the exported network says of pixels.
+    at_top = [tf.cast(locator.pyramid(tf.constant(pixels, tf.float32))[-1], tf.float32)]
+    alone = locator.network.logits_of(at_top * 2).numpy()
+    np.testing.assert_allclose(
+        told.logits, EVIDENCE.joined(alone, trained.strongest), rtol=1e-3, atol=1e-3
+    )
     # The same boxes; scores differ, as the probabilities given to the phase were made up.
     for i, boxes in enumerate(found.boxes):
         there = told.box_scores[i].numpy() >= 0
@@ -161,4 +174,4 @@ def test_embeddings_without_maps_are_refused(
     of = job()
     for without in (replace(split, maps=()), replace(split, boxes=())):
         with pytest.raises(ValueError, match="maps and boxes"):
-            fit_detectors(of, network(of, split), without, split, np.zeros(N), tmp_path, {})
+            fit_detectors(of, network(of, split), without, split, tmp_path, {})
