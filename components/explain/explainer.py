@@ -79,10 +79,14 @@ def reference_of(network: "Network", of: "Task", pixels: np.ndarray, batch: int 
     """
     import tensorflow as tf
 
+    # Called eagerly, Keras would hold every activation of the trunk until the end of the call.
+    ask = tf.function(
+        lambda given: evidence(network, network.activations(given), of),
+        autograph=False, reduce_retracing=True,
+    )  # fmt: skip
     total: np.ndarray | float = 0.0
     for start in range(0, len(pixels), batch):
-        given = tf.constant(np.asarray(pixels[start : start + batch]), tf.float32)
-        maps = evidence(network, network.activations(given), of)
+        maps = ask(tf.constant(np.asarray(pixels[start : start + batch]), tf.float32))
         total = total + maps.numpy().sum(axis=0, dtype=np.float64)
     return np.asarray(total / len(pixels), np.float32)
 
