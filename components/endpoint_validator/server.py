@@ -23,6 +23,7 @@ VERSION = "1"
 STARTUP_SECONDS = 300.0  # as TFX's InfraValidator
 ANSWER_SECONDS = 120.0
 STOP_SECONDS = 30.0
+_TRIES = 3  # with other ports, where one was taken meanwhile
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LOOPBACK = "127.0.0.1"
@@ -166,6 +167,10 @@ class Endpoint:
         return found
 
 
+class _PortTaken(NoAnswer):
+    """Somebody took a port between its choice and the start of the server."""
+
+
 @contextlib.contextmanager
 def serving(model: Path, scratch: Path, timeout: float = STARTUP_SECONDS) -> Iterator[Endpoint]:
     """`pneumo serve` on a candidate, on ports of the loopback address.
@@ -179,7 +184,19 @@ def serving(model: Path, scratch: Path, timeout: float = STARTUP_SECONDS) -> Ite
       NoAnswer: the server ended, or was not ready in time.
     """
     version_folder(model, scratch / NAME)
-    rest, rpc = free_ports(2)
+    with contextlib.ExitStack() as stack:
+        for left in reversed(range(_TRIES)):
+            try:
+                endpoint = stack.enter_context(_started(scratch, timeout, *free_ports(2)))
+                break
+            except _PortTaken:
+                if not left:
+                    raise
+        yield endpoint
+
+
+@contextlib.contextmanager
+def _started(scratch: Path, timeout: float, rest: int, rpc: int) -> Iterator[Endpoint]:
     log = scratch / "server.log"
     arguments = ["pipeline.cli", "serve", "--model-dir", str(scratch / NAME), "--name", NAME]
     arguments += ["--host", _LOOPBACK, "--rest-port", str(rest), "--grpc-port", str(rpc)]
@@ -188,7 +205,9 @@ def serving(model: Path, scratch: Path, timeout: float = STARTUP_SECONDS) -> Ite
         deadline = time.monotonic() + timeout
         while not _ready(f"{endpoint.rest}/readyz"):
             if child.poll() is not None:
-                raise NoAnswer(f"the server ended with status {child.poll()}: {last_line(log)}")
+                said = last_line(log)
+                kind = _PortTaken if "is in use" in said else NoAnswer
+                raise kind(f"the server ended with status {child.poll()}: {said}")
             if time.monotonic() > deadline:
                 raise NoAnswer(f"the server was not ready in {timeout:g} s: {last_line(log)}")
             time.sleep(0.25)

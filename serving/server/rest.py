@@ -68,7 +68,7 @@ class _Held:
           ServeError: it is too large (413), too slow (408), or memory is full (503).
         """
         parts: list[bytes] = []
-        received, fits = 0, True
+        received, fits = 0, _told(request) <= self.of.one
         try:
             async with asyncio.timeout(self.of.seconds):
                 async for part in request.stream():
@@ -82,6 +82,8 @@ class _Held:
                     else:  # thrown away: many clients read no answer before they have sent all
                         parts.clear()
         except TimeoutError:
+            if not fits:  # no time would have been enough
+                raise self._too_large() from None
             raise ServeError(
                 Code.DEADLINE_EXCEEDED,
                 f"the request was not sent within {self.of.seconds:.3g} seconds",
@@ -103,6 +105,12 @@ class _Held:
         return ServeError(
             Code.INVALID_ARGUMENT, f"the request is larger than {self.of.one >> 20} MiB", 413
         )
+
+
+def _told(request: Request) -> int:
+    """Bytes of the body as the head of the request tells them; 0 where it does not."""
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isdecimal() else 0
 
 
 def build_app(endpoint: Endpoint, with_ui: bool) -> Starlette:

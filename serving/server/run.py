@@ -66,10 +66,12 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had: {error.strerror}"
-        raise PneumoError(
-            f"port {port} of {host} {why}; choose others by --rest-port and --grpc-port"
-        ) from None
+        raise _not_had(host, port, why) from None
     return sock
+
+
+def _not_had(host: str, port: int, why: str) -> PneumoError:
+    return PneumoError(f"port {port} of {host} {why}; choose others by --rest-port and --grpc-port")
 
 
 async def _serve(options: Options, fleet: Any, sockets: list[socket.socket]) -> int:
@@ -110,7 +112,10 @@ async def _serve(options: Options, fleet: Any, sockets: list[socket.socket]) -> 
         maximum_concurrent_rpcs=limits.connections,
     )
     rpc.add_generic_rpc_handlers(services(endpoint))
-    rpc.add_insecure_port(f"[{host}]:{grpc_port}" if ":" in host else f"{host}:{grpc_port}")
+    try:
+        rpc.add_insecure_port(f"[{host}]:{grpc_port}" if ":" in host else f"{host}:{grpc_port}")
+    except RuntimeError:  # somebody took it in between; gRPC has no error of its own for that
+        raise _not_had(host, grpc_port, "is in use") from None
     await rpc.start()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
