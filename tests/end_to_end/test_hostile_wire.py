@@ -196,6 +196,14 @@ def test_a_client_that_sends_its_body_slowly(server: Server) -> None:
         assert b"was not sent within" in answer
 
 
+def test_a_slow_body_that_was_told_too_large(server: Server) -> None:
+    """No time would have been enough: it is not told to hurry."""
+    with socket.create_connection(address(server)) as sock:
+        sock.sendall(b"POST /v1/models/pneumo:predict HTTP/1.1\r\nHost: x\r\n"
+                     b"Content-Length: 100000000\r\n\r\nx")  # fmt: skip
+        assert b" 413 " in read_all(sock).split(b"\r\n")[0]
+
+
 def test_a_client_that_leaves_in_the_middle(server: Server) -> None:
     for _ in range(20):
         with socket.create_connection(address(server)) as sock:
