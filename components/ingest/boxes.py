@@ -3,13 +3,13 @@
 Every box of the table ends as written or as rejected with a reason, as the files do.
 """
 
-import csv
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from components.ingest.catalog import Catalog, shown
+from components.ingest.tables import read_rows
 from schema.errors import PneumoError
 
 PHANTOM_TABLE: Final = "boxes.csv"
@@ -51,48 +51,21 @@ def relative(
     return (top, left, bottom, right), ""
 
 
-def read_rows(path: Path, what: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields (line, cells by casefolded column) of a CSV with a header.
-
-    Raises:
-      PneumoError: it can't be read, or is no CSV.
-    """
-    try:
-        stream = path.open(encoding="utf-8-sig", newline="", errors="surrogateescape")
-    except OSError as error:
-        raise PneumoError(f"{what} {path}: {error.strerror}") from None
-    with stream:
-        reader = csv.DictReader(stream)
-        try:
-            columns = {(c or "").strip().casefold(): c for c in reader.fieldnames or ()}
-            for row in reader:
-                yield reader.line_num, {k: (row[c] or "").strip() for k, c in columns.items()}
-        except csv.Error as error:
-            raise PneumoError(f"{what} {path}, line {reader.line_num}: {error}") from None
-
-
-def header_of(path: Path) -> set[str]:
-    """Casefolded columns of a CSV; empty where it can't be read as one."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as stream:
-            return {c.strip().casefold() for c in next(csv.reader(stream), [])}
-    except (OSError, csv.Error):
-        return set()
-
-
 def read_boxes(catalog: Catalog, path: Path) -> None:
     """Takes in the boxes of a CSV; see IngestOptions.boxes. Rows without numbers name no box.
 
     Raises:
       PneumoError: it can't be read, or lacks a column.
     """
-    columns = header_of(path)
-    if not columns & set(_NAMES) or not (set(_CORNERS) <= columns or set(_SIZES) <= columns):
-        raise PneumoError(
-            f"boxes {path}: needs the column filename (or path, or patientId) and xmin, ymin, "
-            f"xmax, ymax or x, y, width, height; it has {', '.join(sorted(columns)) or 'none'}"
-        )
-    for line, cells in read_rows(path, "boxes"):
+
+    def check(columns: set[str]) -> None:
+        if not columns & set(_NAMES) or not (set(_CORNERS) <= columns or set(_SIZES) <= columns):
+            raise PneumoError(
+                f"boxes {path}: needs the column filename (or path, or patientId) and xmin, ymin, "
+                f"xmax, ymax or x, y, width, height; it has {', '.join(sorted(columns)) or 'none'}"
+            )
+
+    for line, cells in read_rows(path, "boxes", check):
         add_box(catalog, line, cells)
 
 

@@ -1,6 +1,5 @@
 """Gives every listed file its class, patient and official split, or the reason why it has none."""
 
-import csv
 import os
 import posixpath
 from pathlib import Path
@@ -10,6 +9,7 @@ from components.ingest.catalog import Catalog, shown
 from components.ingest.layout import Place, detect, parents_of_roots, place_of, split_name
 from components.ingest.options import IngestOptions
 from components.ingest.rsna import find_tables, place_rsna
+from components.ingest.tables import read_rows
 from schema import labels
 from schema.errors import PneumoError
 
@@ -139,26 +139,16 @@ def _place_by_manifest(
 
 
 def _read_manifest(catalog: Catalog, source: Path, manifest: Path) -> None:
-    try:
-        stream = manifest.open(encoding="utf-8-sig", newline="", errors="surrogateescape")
-    except OSError as error:
-        raise PneumoError(f"manifest {manifest}: {error.strerror}") from None
-    with stream:
-        reader = csv.DictReader(stream)
-        try:
-            columns = {(c or "").strip().lower(): c for c in reader.fieldnames or ()}
-            if not {"path", "label"} <= set(columns):
-                raise PneumoError(
-                    f"manifest {manifest}: needs the columns path and label "
-                    f"(and optionally patient, split); it has {', '.join(columns) or 'none'}"
-                )
-            for row in reader:
-                cell = {
-                    k: (row[v] or "").strip() for k, v in columns.items() if k in _LABEL_COLUMNS
-                }
-                _add_row(catalog, source, f"manifest {manifest}, line {reader.line_num}", cell)
-        except csv.Error as error:
-            raise PneumoError(f"manifest {manifest}, line {reader.line_num}: {error}") from None
+    def check(columns: set[str]) -> None:
+        if not {"path", "label"} <= columns:
+            raise PneumoError(
+                f"manifest {manifest}: needs the columns path and label "
+                f"(and optionally patient, split); it has {', '.join(sorted(columns)) or 'none'}"
+            )
+
+    for line, cells in read_rows(manifest, "manifest", check):
+        cell = {name: cells[name] for name in _LABEL_COLUMNS & cells.keys()}
+        _add_row(catalog, source, f"manifest {manifest}, line {line}", cell)
 
 
 def _add_row(catalog: Catalog, source: Path, where: str, cell: dict[str, str]) -> None:

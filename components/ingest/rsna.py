@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from components.ingest.boxes import add_box, header_of, read_rows
+from components.ingest.boxes import add_box
 from components.ingest.catalog import Catalog
 from components.ingest.naming import parse_name
+from components.ingest.tables import header_of, read_rows
 from schema import labels
 from schema.errors import PneumoError
 

@@ -19,6 +19,7 @@ from components.phantom.layouts import LAYOUTS, Layout, Rows, Shot
 from components.phantom.plan import FOLDERS, Patient
 from components.phantom.render import Radiograph, render
 from schema.errors import PneumoError
+from schema.processes import runs
 
 VERSION: Final = 1  # of the renderer: raised whenever the same seed gives other pixels
 NOTICE: Final = "SYNTHETIC.txt"
@@ -186,18 +187,8 @@ def _remove_leftovers(dest: Path) -> None:
     """Removes the work folders of runs that were killed."""
     for left in dest.parent.glob(f".{dest.name}.phantom-*"):
         owner = left.name.rpartition("-")[2]
-        if owner.isdigit() and int(owner) != os.getpid() and not _runs(int(owner)):
+        if owner.isdigit() and int(owner) != os.getpid() and not runs(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _put_in_place(work: Path, dest: Path) -> None:

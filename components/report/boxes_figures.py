@@ -7,7 +7,7 @@ import numpy as np
 from components.evaluation.answers import Answers
 from components.evaluation.boxes import froc, precision
 from components.evaluation.boxes.numbers import froc_name
-from components.report.drawing import BLUE, GREY, INK, ORANGE, figure, png
+from components.report.drawing import BLUE, GREY, INK, figure, operating_point, png
 
 _LEAST = 1 / 16  # the axis of false boxes is logarithmic and ends here
 
@@ -33,7 +33,7 @@ def froc_curve(answers: Answers, metrics: dict[str, dict[str, Any]]) -> bytes:
         kept = np.flatnonzero(score >= (answers.box_threshold or 0))
         if len(kept):
             at = kept[-1]
-            _dot(axis, max(false[at], _LEAST), found[at], answers.box_threshold)
+            operating_point(axis, max(false[at], _LEAST), found[at], answers.box_threshold)
     else:
         axis.text(0.5, 0.5, "no box hits", ha="center", color=INK, transform=axis.transAxes)
     axis.set(xlim=(_LEAST, max(froc.RATES)), ylim=(-0.01, 1.02))
@@ -68,7 +68,7 @@ def box_precision_recall(answers: Answers) -> bytes:
         )
         kept = np.flatnonzero(score >= (answers.box_threshold or 0))
         if overlap == precision.OVERLAP and len(kept):
-            _dot(axis, recall[kept[-1]], right[kept[-1]], answers.box_threshold)
+            operating_point(axis, recall[kept[-1]], right[kept[-1]], answers.box_threshold)
     if drawn:
         axis.legend(frameon=False, fontsize=8, loc="lower left")
     else:
@@ -77,18 +77,6 @@ def box_precision_recall(answers: Answers) -> bytes:
     axis.set_xlabel("recall: share of opacities found", color=INK)
     axis.set_ylabel("precision: share of boxes that hit", color=INK)
     return png(made)
-
-
-def _dot(axis: Any, x: float, y: float, threshold: float | None) -> None:
-    axis.plot(x, y, "o", color=ORANGE, ms=7, zorder=5)
-    axis.annotate(
-        f"threshold {threshold:.3g}",
-        (x, y),
-        xytext=(8, -14),
-        textcoords="offset points",
-        fontsize=9,
-        color=ORANGE,
-    )
 
 
 def _rows(answers: Answers) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:

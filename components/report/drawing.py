@@ -55,3 +55,16 @@ def thumbnail(content: bytes, side: int = 260) -> bytes | None:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=82)
     return out.getvalue()
+
+
+def operating_point(axis: Any, x: float, y: float, threshold: float | None) -> None:
+    """Marks a point of a curve with its threshold."""
+    axis.plot(x, y, "o", color=ORANGE, ms=7, zorder=5)
+    axis.annotate(
+        f"threshold {threshold:.3g}",
+        (x, y),
+        xytext=(10, -14),
+        textcoords="offset points",
+        fontsize=9,
+        color=ORANGE,
+    )

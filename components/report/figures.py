@@ -7,7 +7,7 @@ import numpy as np
 
 from components.evaluation.answers import Answers
 from components.evaluation.metrics import confusion, pr_curve, roc_auc, roc_curve
-from components.report.drawing import BLUE, GREY, INK, ORANGE, SERIES, figure, png
+from components.report.drawing import BLUE, GREY, INK, ORANGE, SERIES, figure, operating_point, png
 
 
 def curve(histories: Mapping[str, Mapping[str, Any]], name: str) -> bytes:
@@ -43,18 +43,6 @@ def curve(histories: Mapping[str, Mapping[str, Any]], name: str) -> bytes:
     return png(made)
 
 
-def _operating_point(axis: Any, x: float, y: float, threshold: float) -> None:
-    axis.plot(x, y, "o", color=ORANGE, ms=7, zorder=5)
-    axis.annotate(
-        f"threshold {threshold:.3g}",
-        (x, y),
-        xytext=(10, -14),
-        textcoords="offset points",
-        fontsize=9,
-        color=ORANGE,
-    )
-
-
 def roc(told: Answers) -> bytes:
     """ROC curve of the score with the operating point."""
     made, axis = figure(4.2, 4.0)
@@ -63,7 +51,7 @@ def roc(told: Answers) -> bytes:
     if len(fpr):
         axis.plot(fpr, tpr, color=BLUE, lw=1.8)
         c = confusion(told.positive, told.score, told.threshold)
-        _operating_point(axis, c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn), told.threshold)
+        operating_point(axis, c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn), told.threshold)
     else:
         axis.text(0.5, 0.5, "only one class", ha="center", color=INK)
     axis.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")

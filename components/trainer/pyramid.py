@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from components.trainer.trunks import (
     INPUT,
     TOP,
-    _crossing,
-    _cuts,
-    _switch_off_noise,
     build_network,
+    cuts_of,
     preprocessed,
     resolve_cut,
+    switch_off_noise,
+    tensors_at,
 )
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, 
 
     network = build_network(name, size, weights)
     names = tuple(resolve_cut(name, level) for level in levels)
-    order = {cut: i for i, cut in enumerate([*_cuts(network), TOP])}
+    order = {cut: i for i, cut in enumerate([*cuts_of(network), TOP])}
     tensors = []
     for level in names:
-        crossing = [network.output] if level == TOP else _crossing(network, name, level)
+        crossing = [network.output] if level == TOP else tensors_at(network, name, level)
         if len(crossing) != 1 or level == INPUT:
             raise ValueError(f"{name} has no map at {level!r} that a detector can read; name "
                              "another level")  # fmt: skip
@@ -71,5 +71,5 @@ def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, 
     whole = keras.Model(pixels, shown, name=f"{name}_pyramid")
     above = keras.Model(tensors[0], outputs[1:], name=f"{name}_above")
     whole.trainable = above.trainable = False
-    _switch_off_noise(whole)
+    switch_off_noise(whole)
     return Pyramid(whole, above, names)

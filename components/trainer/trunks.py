@@ -117,7 +117,7 @@ def split_trunk(
     pixels = keras.Input((size, size, 1), name="pixels")
     scaled = preprocessed(name, pixels)
     cut = resolve_cut(name, cut)
-    crossing = [network.output] if cut == TOP else _crossing(network, name, cut)
+    crossing = [network.output] if cut == TOP else tensors_at(network, name, cut)
     start = len(crossing) == 1 and crossing[0] is network.input
     below = None if start else keras.Model(network.input, crossing, name=f"{network.name}_below")
     activations = [scaled] if below is None else below(scaled, training=False)
@@ -125,7 +125,7 @@ def split_trunk(
     at_cut = keras.layers.Identity(name="float32", dtype="float32")(at_cut)
     lower = keras.Model(pixels, at_cut, name=f"{name}_trunk" if cut == TOP else f"{name}_lower")
     lower.trainable = False
-    _switch_off_noise(lower)
+    switch_off_noise(lower)
     if cut == TOP:
         return lower, None
     if len(crossing) == 1:
@@ -157,8 +157,8 @@ def _unpack(
     return out
 
 
-def _crossing(network: "keras.Model", name: str, cut: str) -> "list[keras.KerasTensor]":
-    cuts = _cuts(network)
+def tensors_at(network: "keras.Model", name: str, cut: str) -> "list[keras.KerasTensor]":
+    cuts = cuts_of(network)
     if cut not in cuts:
         listed = ", ".join(cut_points(network))
         raise ValueError(f"{name} cannot be cut at {cut!r}; choose one of {listed}")
@@ -183,7 +183,7 @@ def cut_points(network: "keras.Model") -> list[str]:
         for source in _sources(operation):
             consumers.setdefault(id(source), []).append(operation)
     out = []
-    for name, crossing in _cuts(network).items():
+    for name, crossing in cuts_of(network).items():
         following = [
             consumer
             for tensor in crossing
@@ -197,7 +197,7 @@ def cut_points(network: "keras.Model") -> list[str]:
     return [*out, TOP]
 
 
-def _cuts(network: "keras.Model") -> "dict[str, list[keras.KerasTensor]]":
+def cuts_of(network: "keras.Model") -> "dict[str, list[keras.KerasTensor]]":
     """Name of each cut -> the tensors that cross it, from below to above.
 
     In topological order, an operation is passed by everything exactly if no edge spans it. At a
@@ -259,7 +259,7 @@ def _layers(model: "keras.Model") -> "Iterator[keras.Layer]":
             yield from _layers(layer)
 
 
-def _switch_off_noise(model: "keras.Model") -> None:
+def switch_off_noise(model: "keras.Model") -> None:
     """Dropout and stochastic depth off; a frozen batch norm uses its stored statistics anyhow.
 
     `training=False` in the graph would not do: Keras lets the outermost call overrule it.

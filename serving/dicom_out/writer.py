@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from schema.errors import PneumoError
+from schema.processes import runs
 from serving.answer import Prediction
 from serving.dicom import is_dicom
 from serving.dicom_out.algorithm import Algorithm
@@ -173,18 +174,8 @@ def _remove_leftovers(folder: Path) -> None:
     """Removes what runs that were killed had half written."""
     for left in folder.glob(".*.part"):
         owner = left.name.split(".")[-2]
-        if owner.isdigit() and not _runs(int(owner)):
+        if owner.isdigit() and not runs(int(owner)):
             left.unlink(missing_ok=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _read(file: Path) -> "Dataset":

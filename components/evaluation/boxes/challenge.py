@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.evaluation.boxes.matching import Boxes, match, pad
+from components.evaluation.boxes.matching import Boxes, match, padded
 
 OVERLAPS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 
@@ -55,11 +55,7 @@ def challenge_scores(
     Raises:
       ValueError: lengths differ, or a box or score is not a number.
     """
-    if not len(truth) == len(boxes) == len(scores):
-        raise ValueError(
-            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
-        )
-    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
+    true, predicted = padded(truth, boxes, scores)
     prefixes = scores_of_prefixes(match(true, predicted, overlaps), true.count)
     return np.asarray(prefixes[np.arange(len(prefixes)), predicted.count])
 

@@ -101,3 +101,16 @@ def match(truth: Padded, predicted: Padded, overlaps: Sequence[float]) -> np.nda
         image, overlap = np.nonzero(hit)
         free[image, overlap, taken[image, overlap]] = False
     return hits
+
+
+def padded(truth: Boxes, boxes: Boxes, scores: Boxes) -> tuple[Padded, Padded]:
+    """True and predicted boxes of the same images.
+
+    Raises:
+      ValueError: lengths differ, or a box or score is not a number.
+    """
+    if not len(truth) == len(boxes) == len(scores):
+        raise ValueError(
+            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
+        )
+    return pad(truth, what="true box"), pad(boxes, scores)

@@ -5,7 +5,7 @@ import numpy as np
 from components.evaluation.bootstrap import Interval
 from components.evaluation.boxes import froc, precision
 from components.evaluation.boxes.challenge import OVERLAPS, scores_of_prefixes
-from components.evaluation.boxes.matching import Boxes, match, pad
+from components.evaluation.boxes.matching import Boxes, match, padded
 from components.evaluation.boxes.pointing import best_centres, pointing_hits
 from components.evaluation.boxes.ranking import RankedBoxes
 from components.evaluation.multiclass import Statistics, clustered_bootstrap_of
@@ -40,11 +40,7 @@ def box_statistics(
     Raises:
       ValueError: lengths differ, or a box or score is not a number.
     """
-    if not len(truth) == len(boxes) == len(scores):
-        raise ValueError(
-            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
-        )
-    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
+    true, predicted = padded(truth, boxes, scores)
     hits = match(true, predicted, OVERLAPS)
     kept = (predicted.there & (predicted.scores >= threshold)).sum(axis=1)
     each = scores_of_prefixes(hits, true.count)[np.arange(len(kept)), kept]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.evaluation.boxes.matching import Boxes, match, pad
+from components.evaluation.boxes.matching import Boxes, match, padded
 from components.evaluation.boxes.ranking import RankedBoxes
 
 OVERLAP = 0.5
@@ -71,9 +71,5 @@ def rank(truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float) -> RankedBox
     Raises:
       ValueError: lengths differ, or a box or score is not a number.
     """
-    if not len(truth) == len(boxes) == len(scores):
-        raise ValueError(
-            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
-        )
-    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
+    true, predicted = padded(truth, boxes, scores)
     return RankedBoxes(match(true, predicted, [overlap])[:, 0], predicted, true.count)
