@@ -26,8 +26,15 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS_REQUIRE = {
-    # Compile the graph for Kubeflow Pipelines and Vertex AI; TFX 1.21 takes kfp below Python 3.12.
-    "kubeflow": ["kfp>=2.6,<2.17; python_version < '3.12'"],
+    # Compile the graph for Kubeflow Pipelines and Vertex AI and submit it there; artifacts in
+    # object stores. TFX 1.21 takes kfp below Python 3.12.
+    "cloud": [
+        "kfp>=2.16,<2.17; python_version < '3.12'",
+        "google-cloud-aiplatform>=1.60,<2",  # submits to Vertex AI
+        "fsspec>=2025.1",  # one interface to object stores
+        "gcsfs>=2025.1",  # gs://
+        "s3fs>=2025.1",  # s3://, and minio:// with an endpoint of its own
+    ],
     # `pneumo serve` where TensorFlow Serving itself is not at hand, and the clients of both.
     "serving": [
         "ray[serve]>=2.60,<2.61",  # replicas, restarts, both proxies; its internals are called
@@ -68,6 +75,11 @@ EXTRAS_REQUIRE = {
         "pydicom>=3,<4",
         "highdicom>=0.25,<1",
         "python-gdcm>=3.2,<4",  # writes the JPEG files that the tests read
+        # An S3 and a GCS to store artifacts in; both answer on the loopback interface.
+        "moto[s3]>=5,<6",
+        "flask>=3,<4",
+        "flask-cors>=4",
+        "gcp-storage-emulator>=2024.8",
         # Manifests are held against the schemas of Kubernetes and of Compose.
         "kubernetes-validate>=1.31,<2",
         "check-jsonschema>=0.30,<1",

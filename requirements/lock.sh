@@ -14,7 +14,7 @@ compile() {
   local name=$1 lock=requirements/lock-$1.txt
   shift
   [ ! -e "$lock" ] || cp "$lock" "$work/$name.txt" # what is locked is what uv prefers
-  "$uv" pip compile setup.py --extra dev --extra dicom --extra kaggle --extra serving \
+  "$uv" pip compile setup.py --extra dev --extra cloud --extra dicom --extra kaggle --extra serving \
     --python-version 3.11 --override "requirements/overrides-$name.txt" \
     --no-header --no-annotate --quiet --output-file "$work/$name.txt" "$@"
   # Markers that hold on every machine that set-up accepts say nothing to a reader.
