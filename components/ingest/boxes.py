@@ -94,6 +94,9 @@ def add_box(catalog: Catalog, line: int, cells: Mapping[str, str]) -> None:
 def place_boxes(catalog: Catalog) -> None:
     """Finds the image of each box: by path, by the end of a path, each with suffix or without."""
     db = catalog.db
+    db.execute("CREATE INDEX boxes_file ON boxes(file)")
+    if not db.execute("SELECT 1 FROM boxes LIMIT 1").fetchone():
+        return  # nothing to find; the keys of all files would cost more than the rest of the plan
     db.execute("CREATE TEMP TABLE keys(level INTEGER, key TEXT, file INTEGER)")
     for file_id, raw in catalog.pages("path", "state = 'todo'"):
         path = shown(raw.decode("utf-8", "surrogateescape"))
@@ -112,7 +115,6 @@ def place_boxes(catalog: Catalog) -> None:
         )
     db.execute("UPDATE boxes SET reason = ? WHERE file IS NULL AND reason = ''", (NO_IMAGE,))
     db.execute("DROP TABLE keys")
-    db.execute("CREATE INDEX boxes_file ON boxes(file)")
 
 
 def _bare(path: str) -> str:

@@ -42,8 +42,11 @@ def near_pairs(
         order = np.lexsort((words[:, 1], words[:, 0], key))
         sorted_key = key[order]
         end = np.searchsorted(sorted_key, sorted_key, side="right")
+        left = end - np.arange(n)  # places up to the end of those that agree
+        at = np.arange(n)
         for step in range(1, window + 1):
-            at = np.flatnonzero(end - np.arange(n) > step)
+            # Only those that had a follower can have the next one: cost goes with the pairs.
+            at = at[left[at] > step]
             if not at.size:
                 break
             for start in range(0, at.size, _BLOCK):
