@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from components.baseline.choice import Source
 from components.detector.options import DetectorOptions
 from components.endpoint_validator.choice import Chosen, Wanted
 from components.evaluation.options import EvaluationOptions
@@ -15,6 +16,7 @@ from components.ingest.options import IngestOptions
 from components.model_card.options import CardOptions
 from components.monitor.options import MonitorOptions
 from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
+from pipeline.kubeflow.options import DeployOptions
 from schema.errors import PneumoError
 from schema.labels import CUSTOM, TASKS, Task, custom_task, task
 
@@ -89,26 +91,28 @@ class RunFacts(BaseModel):
     Attributes:
       records: folder that `pneumo ingest` wrote.
       records_sha256: digest of its content; part of the cache key of the report.
-      synthetic: the records are phantoms.
+      synthetic: the records are phantoms; none: not known yet, the records tell when it runs.
       root: folder of the artifacts.
       push_to: folder of the pushed versions.
       checkpoints: folder of the states that a killed training goes on from.
       weights: `components.trainer.weights.Weights` as a dict.
       infra_validation: what `auto` of the configuration came to.
       batch_records: folder of unlabelled records; empty: none.
+      baseline: who finds the model to beat.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     records: str
     records_sha256: str
-    synthetic: bool
+    synthetic: bool | None
     root: str
     push_to: str
     checkpoints: str
     weights: dict[str, str]
     infra_validation: Chosen = "savedmodel"
     batch_records: str = ""
+    baseline: Source = "metadata"
 
 
 class Config(BaseModel):
@@ -130,6 +134,7 @@ class Config(BaseModel):
     )
     monitor: MonitorOptions = Field(default_factory=MonitorOptions)
     card: CardOptions = Field(default_factory=CardOptions)
+    deploy: DeployOptions = Field(default_factory=DeployOptions)
     engine: Literal["local"] = "local"
     run: RunFacts | None = Field(None, exclude=True, repr=False)
 

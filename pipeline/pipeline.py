@@ -29,6 +29,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from tfx.dsl.components.base import executor_spec
 
     from components.anomaly_gate.component import AnomalyGate
+    from components.baseline.choice import baseline_node
     from components.batch_results.nodes import batch_nodes
     from components.embedder.component import Embedder
     from components.endpoint_validator.choice import infra_validator
@@ -37,7 +38,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from components.model_card.component import ModelCard
     from components.pusher.executor import AtomicPusherExecutor
     from components.report.component import Report
-    from components.resolver.strategy import BlessedBeforeStrategy
     from components.scorer.component import Scorer
 
     run = config.run
@@ -167,12 +167,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     )
 
     # The model to beat: the latest blessed one that is older than this candidate.
-    baseline = tfx.dsl.Resolver(
-        strategy_class=BlessedBeforeStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-        candidate=trainer.outputs["model"],
-    ).with_id("latest_blessed_model")
+    baseline = baseline_node(run.baseline, candidate=trainer.outputs["model"], push_to=run.push_to)
 
     # Opens the test split: metrics on slices, and the absolute bounds.
     evaluator = tfx.components.Evaluator(

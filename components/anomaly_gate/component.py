@@ -18,7 +18,7 @@ from components.anomaly_gate.executor import Executor
 class DataVerdict(types.Artifact):
     """Says that the data of a run kept the contract; holds the splits that were looked at."""
 
-    TYPE_NAME = "PneumoDataVerdict"
+    TYPE_NAME = "components.DataVerdict"
 
 
 class AnomalyGateSpec(component_spec.ComponentSpec):

@@ -19,7 +19,7 @@ from components.batch_results.executor import Executor
 class BatchPredictions(types.Artifact):
     """`results.parquet`, columns in components.batch_results.results, and `results.json`."""
 
-    TYPE_NAME = "PneumoBatchPredictions"
+    TYPE_NAME = "components.BatchPredictions"
 
 
 class BatchResultsSpec(component_spec.ComponentSpec):

@@ -10,6 +10,7 @@ from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
+from components.baseline.choice import found
 from components.evaluation.answers import read_scored
 from components.evaluation.options import EvaluationOptions
 from components.gate.decision import decide
@@ -53,7 +54,7 @@ class Executor(base_executor.BaseExecutor):
             constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
         )
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
-        if input_dict.get("baseline_model"):
+        if found(input_dict.get("baseline_model")):
             baseline = artifact_utils.get_single_instance(input_dict["baseline_model"])
             blessing.set_string_custom_property(
                 constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri

@@ -23,7 +23,7 @@ from components.scorer.component import Predictions
 class CardPage(types.Artifact):
     """`card.html` and `card.json`."""
 
-    TYPE_NAME = "PneumoModelCard"
+    TYPE_NAME = "components.CardPage"
 
 
 class ModelCardSpec(component_spec.ComponentSpec):

@@ -19,7 +19,7 @@ from components.scorer.component import Predictions
 class ReportPage(types.Artifact):
     """`report.html` and `report.json`."""
 
-    TYPE_NAME = "PneumoReport"
+    TYPE_NAME = "components.ReportPage"
 
 
 class ReportSpec(component_spec.ComponentSpec):

@@ -1,30 +1,23 @@
 """Which blessed model is the one to beat."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfx import types
 from tfx.dsl.components.common import resolver
 from tfx.utils import path_utils
 
+from components.resolver.kind import ABOUT, kind_of
+
 if TYPE_CHECKING:
     import ml_metadata
 
-ABOUT = Path("assets.extra") / "pneumo.json"
-
 
 def same_kind(model: types.Artifact) -> tuple[str, str] | None:
-    """What must agree for two models to be compared: name of the configuration, and the task.
-
-    Returns:
-      None where the model does not tell, as one that was removed from the disk.
-    """
-    file = Path(path_utils.serving_model_path(model.uri)) / ABOUT
+    """`kind_of` of a model; None too where it was removed from the disk."""
     try:
-        facts: dict[str, Any] = json.loads(file.read_text())
-        return str(facts["name"]), json.dumps(facts["task"], sort_keys=True)
-    except (OSError, ValueError, KeyError, TypeError):
+        return kind_of((Path(path_utils.serving_model_path(model.uri)) / ABOUT).read_bytes())
+    except OSError:
         return None
 
 

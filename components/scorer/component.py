@@ -20,7 +20,7 @@ class Predictions(types.Artifact):
     `baseline.parquet`: the same of the blessed model to beat, where there is one.
     """
 
-    TYPE_NAME = "PneumoPredictions"
+    TYPE_NAME = "components.Predictions"
 
 
 class ScorerSpec(component_spec.ComponentSpec):

@@ -1,0 +1,1 @@
+"""Finds the model to beat where no metadata store can be asked: among the pushed versions."""

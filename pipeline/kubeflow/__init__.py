@@ -1,0 +1,1 @@
+"""The graph on Kubeflow Pipelines and on Vertex AI: compiled, checked, submitted."""
