@@ -138,6 +138,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         "image_size": size,
         "cut": cut,
         "synthetic": run.synthetic,
+        **({"records": run.records} if run.synthetic is None else {}),
         "checkpoints": run.checkpoints,
         "code": trainer_code,
     }

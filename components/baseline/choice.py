@@ -40,7 +40,7 @@ def baseline_node(source: Source, *, candidate: "types.BaseChannel", push_to: st
 
 
 def found(artifacts: "Sequence[types.Artifact] | None") -> bool:
-    """Whether an input `baseline_model` holds a model; the one that a Baseline left may be empty."""
+    """Whether an input `baseline_model` holds a model; what a Baseline left may be empty."""
     if not artifacts:
         return False
     folder = Path(artifacts[0].uri)

@@ -12,6 +12,7 @@ from tfx.types import artifact_utils
 
 from components.embedder.embed import embed_split
 from components.embedder.forward import choose_forward
+from components.trainer.asked import settled
 from components.trainer.data import transformed_images
 from components.trainer.options import EmbeddingOptions
 from components.trainer.weights import Weights
@@ -37,9 +38,9 @@ class Executor(base_executor.BaseExecutor):
           ValueError: a split has no image.
         """
         options = EmbeddingOptions(**json.loads(exec_properties["options"]))
-        weights = Weights(**json.loads(exec_properties["weights"]))
         size, cut = int(exec_properties["image_size"]), str(exec_properties["cut"])
         trunk, seed = str(exec_properties["trunk"]), options.seed
+        weights = settled(Weights(**json.loads(exec_properties["weights"])), trunk)
         fit = str(exec_properties.get("fit") or "stretch")
         images = artifact_utils.get_single_instance(input_dict["examples"])
         out = artifact_utils.get_single_instance(output_dict["embeddings"])

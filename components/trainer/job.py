@@ -1,5 +1,6 @@
 """The configuration of one Trainer, parsed, and what it may learn from."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import numpy as np
 
 from components.embedder.store import Embeddings
 from components.evaluation.options import EvaluationOptions
+from components.trainer.asked import settled
 from components.trainer.batches import Rows
 from components.trainer.fit import Trunk
 from components.trainer.losses import example_weights, targets_of
 from components.trainer.options import ModelOptions, TrainingOptions
 from components.trainer.weights import Weights
 from schema.labels import Task
+from schema.storage import join, read_bytes
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Job:
           config: as the graph puts it together.
           tuned: values that the Tuner found best: `dense`, `dropout`, `learning_rate`,
             `weight_decay`.
+
+        Raises:
+          PneumoError: weights or records that a compiled graph names cannot be had.
         """
         model, training = dict(config["model"]), dict(config["training"])
         for name, value in (tuned or {}).items():
@@ -53,11 +59,11 @@ class Job:
             model=ModelOptions(**model),
             training=TrainingOptions(**training),
             evaluation=EvaluationOptions(**config["evaluation"]),
-            weights=Weights(**config["weights"]),
+            weights=settled(Weights(**config["weights"]), model["trunk"]),
             of=Task.from_dict(config["task"]),
             size=int(config["image_size"]),
             cut=config["cut"],
-            synthetic=bool(config["synthetic"]),
+            synthetic=_synthetic(config),
             checkpoints=Path(config["checkpoints"]),
         )
 
@@ -71,6 +77,13 @@ class Job:
         """How to build the trunk as the Embedder had it."""
         seed = self.training.embedding.seed
         return Trunk(self.model.trunk, self.size, self.weights.file or None, self.cut, seed)
+
+
+def _synthetic(config: dict[str, Any]) -> bool:
+    """Whether the images are phantoms; a graph that was compiled elsewhere asks the records."""
+    if config["synthetic"] is not None:
+        return bool(config["synthetic"])
+    return bool(json.loads(read_bytes(join(config["records"], "dataset.json")))["synthetic"])
 
 
 def rows_of(embeddings: Embeddings, of: Task, balanced: bool) -> Rows:

@@ -22,7 +22,8 @@ class Weights:
     """Where a trunk starts from.
 
     Attributes:
-      kind: "imagenet" (Keras's own download), "file" (given by the user) or "random".
+      kind: "imagenet" (Keras's own download), "file" (given by the user) or "random"; "asked" in a
+        graph that was compiled for another machine, see `components.trainer.asked`.
       file: path of the weight file; empty when random.
       sha256: hex digest of that file; empty when random. Part of the cache key of training.
       reason: why it is random although the configuration asked for more; empty otherwise.
