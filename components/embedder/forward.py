@@ -1,5 +1,7 @@
 """The lower part of a trunk as one traced function, in the number type that serves best."""
 
+import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +14,10 @@ from components.trainer.trunks import split_trunk
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+
+# Constants travel in one message of at most 2 GB; the largest trunks stay as they are.
+FREEZE_BELOW = 500 * 2**20  # bytes of weights
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Chosen:
       compute: float32 or bfloat16.
       agreement: against float32 on one batch: `cosine` (the least over images) and `relative`
         (largest |difference| / standard deviation of the features); empty for float32.
-      images_per_second: of each type that was timed, on one batch after a warm-up.
+      images_per_second: of each type, on one batch after a warm-up; empty where only one counts.
       storage_noise: see `storage_noise`, for float16.
     """
 
@@ -86,7 +92,39 @@ def build_forward(
     def below(pixels: "tf.Tensor") -> "tf.Tensor":
         return tf.cast(lower(tf.cast(pixels, tf.float32), training=False), tf.float32)
 
-    return Forward(whole, None if upper is None else below, (lower, upper))
+    models = (lower, upper)
+    if upper is None:
+        return Forward(_frozen(whole, models), None, models)
+    return Forward(_frozen(whole, models), _frozen(below, models), models)
+
+
+def _frozen(function: Any, models: tuple[Any, Any]) -> Callable[["tf.Tensor"], Any]:
+    """The same function with its weights as constants, made at the first call.
+
+    Batch normalisation of constants folds into the convolution before it: a tenth less work for
+    InceptionV3, a sixth for Xception.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    variables = [v for model in models if model for v in model.variables]
+    weights = sum(math.prod(v.shape) * 4 for v in variables)
+    if weights > FREEZE_BELOW:
+        return function
+
+    @functools.cache
+    def constant() -> tuple[Any, Any]:
+        traced = function.get_concrete_function()
+        return convert_variables_to_constants_v2(traced), traced.structured_outputs
+
+    def call(pixels: "tf.Tensor") -> Any:
+        run, structure = constant()
+        given = iter(tf.nest.flatten(run(tf.convert_to_tensor(pixels, tf.uint8))))
+        # A frozen function leaves out what was None; nest counts it.
+        outputs = [None if of is None else next(given) for of in tf.nest.flatten(structure)]
+        return tf.nest.pack_sequence_as(structure, outputs)
+
+    return call
 
 
 def choose_forward(
@@ -115,10 +153,12 @@ def choose_forward(
     for kind in kinds:
         forwards[kind] = build_forward(name, size, weights, cut, kind, seed)
         outputs[kind] = forwards[kind].whole(sample)[0].numpy()
+        if len(kinds) == 1:
+            break  # nothing to compare it with
         started = time.monotonic()
         forwards[kind].whole(sample)
         rates[kind] = round(len(sample) / (time.monotonic() - started), 2)
-    chosen = max(rates, key=lambda kind: rates[kind]) if compute == "auto" else compute
+    chosen = max(rates, key=rates.__getitem__) if compute == "auto" else compute
     agreement: dict[str, Any] = {}
     if chosen != "float32":
         agreement = agreement_of(outputs["float32"], outputs[chosen])

@@ -133,6 +133,26 @@ def test_a_frozen_trunk_gives_views_of_its_features(files: list[str], tmp_path: 
     assert not np.array_equal(found.features[0], found.features[1])
 
 
+@pytest.mark.parametrize("cut", ["top", CUT])
+def test_weights_as_constants_change_nothing_that_counts(
+    cut: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constants = build_forward("MobileNetV2", SIZE, None, cut, "float32", seed=4)
+    monkeypatch.setattr("components.embedder.forward.FREEZE_BELOW", 0)  # every network is too large
+    variables = build_forward("MobileNetV2", SIZE, None, cut, "float32", seed=4)
+    assert isinstance(variables.whole, tf.types.experimental.PolymorphicFunction)
+    assert not isinstance(constants.whole, tf.types.experimental.PolymorphicFunction)
+    for pixels in (images()[:3], images()[:1]):
+        folded, at_cut = constants.whole(pixels)
+        plain, plain_at_cut = variables.whole(pixels)
+        np.testing.assert_allclose(folded, plain, rtol=1e-3, atol=1e-4 * float(np.std(plain)))
+        assert (at_cut is None) == (plain_at_cut is None) == (cut == "top")
+        if at_cut is not None and constants.below is not None:
+            scale = 1e-4 * float(np.std(plain_at_cut))
+            np.testing.assert_allclose(at_cut, plain_at_cut, rtol=1e-3, atol=scale)
+            np.testing.assert_allclose(constants.below(pixels), at_cut, rtol=1e-3, atol=scale)
+
+
 def test_nothing_to_embed_is_an_error(forward: Forward, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split 'val' has no image"):
         embed_split(
