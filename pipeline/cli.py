@@ -16,6 +16,8 @@ COMMANDS = {
     "predict": "Ask a pushed model about images.",
     "serve": "Serve a pushed model over REST and gRPC; research software, not a medical device.",
     "monitor": "Compare what a server saw with what its model learned from.",
+    "compile": "Compile the pipeline for Kubeflow Pipelines or Vertex AI.",
+    "submit": "Send a compiled pipeline to Kubeflow Pipelines or Vertex AI.",
     "ingest": "Check images, split them by patient and write TFRecord shards.",
     "phantom": "Write a data set of synthetic radiographs.",
     "download": "Fetch a public data set (needs network and credentials).",

@@ -1,0 +1,72 @@
+"""`pneumo compile`."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import click
+
+
+@click.command(
+    epilog="Example: pneumo compile --target kubeflow --config xception -o xception.yaml "
+    "--image registry/pneumo-tfx:1 --root s3://pneumo/runs --data s3://pneumo/records"
+)
+@click.option("--target", type=click.Choice(["kubeflow", "vertex"]), required=True,
+              help="Kubeflow Pipelines (YAML), or Vertex AI (JSON).")  # fmt: skip
+@click.option("--config", "source", default="inceptionv3", show_default=True, metavar="NAME|FILE",
+              help="A shipped configuration or a YAML file.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True,
+              help="The file to write.")  # fmt: skip
+@click.option("--data", default=None, metavar="URI",
+              help="Records; without it they are named when it is submitted.")  # fmt: skip
+@click.option("--root", default=None, metavar="URI", help="Where the artifacts go.")
+@click.option("--image", default=None, help="Container image of every node.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+              help="Override a key of the configuration; may be repeated.")  # fmt: skip
+def command(
+    target: Literal["kubeflow", "vertex"],
+    source: str,
+    output: Path,
+    data: str | None,
+    root: str | None,
+    image: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Compile the pipeline for a cluster.
+
+    Data, weights, epochs, threshold and the bound of the gate stay parameters of the file: `pneumo
+    submit` takes their values. What a node gets, how often it is tried and what is cached is said
+    in the part `deploy` of the configuration. Exit status: 0 done, 2 wrong input.
+    """
+    from pipeline.config import load_config
+    from pipeline.kubeflow.ready import need
+
+    given = {"data": data, "root": root, "image": image}
+    extra = [f"deploy.{key}={value}" for key, value in given.items() if value is not None]
+    config = load_config(source, [*overrides, *extra])
+    where = need(config, target)
+
+    from pipeline.kubeflow.compile import compile_spec, need_packages, platform_spec
+    from pipeline.kubeflow.ready import as_text, write
+    from pipeline.kubeflow.validate import check, load_with_kfp
+    from pipeline.runners.workspace import quiet
+
+    need_packages()
+    with quiet(Path(os.devnull)):
+        compiled = compile_spec(config, target, image=where[0], root=where[1])
+        spec = compiled if target == "kubeflow" else compiled["pipelineSpec"]
+        platform = platform_spec(config, spec) if target == "kubeflow" else None
+        text = as_text(compiled, target, platform)
+        check(spec)
+        if target == "kubeflow":
+            load_with_kfp(text)
+    write(output, text)
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    told = "  ".join(
+        f"{name}={of['defaultValue']}" if "defaultValue" in of else f"{name} (must be given)"
+        for name, of in sorted(inputs.items())
+    )
+    click.echo(f"compiled    {output}   {len(spec['root']['dag']['tasks'])} nodes for {target}")
+    click.echo(f"parameters  {told}")
+    hint = "--host http://ADDRESS" if target == "kubeflow" else "--project PROJECT --region REGION"
+    click.echo(f"submit      pneumo submit {output} {hint}")

@@ -1,0 +1,91 @@
+"""`pneumo submit`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+
+@click.command(
+    epilog="Example: pneumo submit xception.yaml --host http://localhost:8888 "
+    "--param data=s3://pneumo/records --param epochs=20 --wait"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--target", type=click.Choice(["kubeflow", "vertex"]), default=None,
+              help="Whom the file must be for. [default: as it says]")  # fmt: skip
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE",
+              help="Value of a parameter of the file; may be repeated.")  # fmt: skip
+@click.option("--config", "source", default=None, metavar="NAME|FILE",
+              help="Takes host, project, region, ... from its part deploy.")  # fmt: skip
+@click.option("--host", envvar="KF_PIPELINES_ENDPOINT", default=None,
+              help="Kubeflow: address of the API. [env: KF_PIPELINES_ENDPOINT]")  # fmt: skip
+@click.option("--namespace", default=None, help="Kubeflow: namespace, where it has several users.")
+@click.option("--project", envvar="GOOGLE_CLOUD_PROJECT", default=None,
+              help="Vertex AI: project. [env: GOOGLE_CLOUD_PROJECT]")  # fmt: skip
+@click.option("--region", envvar="GOOGLE_CLOUD_REGION", default=None,
+              help="Vertex AI: region. [env: GOOGLE_CLOUD_REGION]")  # fmt: skip
+@click.option("--api-endpoint", default=None, metavar="HOST:PORT",
+              help="Vertex AI: another address of the API, as a private one.")  # fmt: skip
+@click.option("--service-account", default=None, help="The account that the nodes run as.")
+@click.option("--experiment", default=None, help="Group of runs.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent; ask nobody.")
+@click.option("--wait", is_flag=True, help="Wait for the end; exit status 1 if it failed.")
+def command(
+    file: Path,
+    target: Literal["kubeflow", "vertex"] | None,
+    params: tuple[str, ...],
+    source: str | None,
+    host: str | None,
+    namespace: str | None,
+    project: str | None,
+    region: str | None,
+    api_endpoint: str | None,
+    service_account: str | None,
+    experiment: str | None,
+    dry_run: bool,
+    wait: bool,
+) -> None:
+    """Send a compiled pipeline to Kubeflow Pipelines or Vertex AI.
+
+    FILE is what `pneumo compile` wrote. A bearer token for Kubeflow is read from PNEUMO_KFP_TOKEN,
+    credentials of Google Cloud from where its tools keep them. Exit status: 0 sent (with --wait:
+    succeeded), 1 the run failed, 2 wrong input or refused.
+    """
+    from pipeline.kubeflow.compile import need_packages
+    from pipeline.kubeflow.options import DeployOptions
+    from pipeline.kubeflow.submit import Where, parameter_values, read, send, shown
+    from pipeline.runners.workspace import quiet
+
+    deploy = DeployOptions()
+    if source is not None:
+        from pipeline.config import load_config
+
+        deploy = load_config(source).deploy
+    need_packages()
+    compiled = read(file, target)
+    values = parameter_values(compiled.spec, params)
+    where = Where(
+        host=host or deploy.host or "",
+        namespace=namespace or deploy.namespace or "",
+        token=os.environ.get("PNEUMO_KFP_TOKEN", ""),
+        project=project or deploy.project or "",
+        region=region or deploy.region or "",
+        endpoint=api_endpoint or "",
+        service_account=service_account or deploy.service_account or "",
+        experiment=experiment or deploy.experiment or "",
+    )
+    if dry_run:
+        click.echo(shown(compiled, where, values))
+        return
+    with quiet(Path(os.devnull)):
+        sent = send(compiled, where, values)
+    click.echo(f"sent     {compiled.name} to {compiled.target} as {sent.id}")
+    click.echo(f"page     {sent.page}")
+    if not wait:
+        return
+    with quiet(Path(os.devnull)):
+        state = sent.wait()
+    click.echo(f"ended    {state}")
+    sys.exit(0 if state == "SUCCEEDED" else 1)
