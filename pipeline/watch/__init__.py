@@ -1,0 +1,1 @@
+"""Starts a run when new images land, or when the monitor reports drift."""
