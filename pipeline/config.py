@@ -3,7 +3,7 @@
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -16,6 +16,8 @@ from components.ingest.options import IngestOptions
 from components.model_card.options import CardOptions
 from components.monitor.options import MonitorOptions
 from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
+from pipeline.engines.arguments import known
+from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
 from schema.errors import PneumoError
 from schema.labels import CUSTOM, TASKS, Task, custom_task, task
@@ -99,6 +101,7 @@ class RunFacts(BaseModel):
       infra_validation: what `auto` of the configuration came to.
       batch_records: folder of unlabelled records; empty: none.
       baseline: who finds the model to beat.
+      beam_args: Beam's arguments of every component that works with Beam.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -113,6 +116,7 @@ class RunFacts(BaseModel):
     infra_validation: Chosen = "savedmodel"
     batch_records: str = ""
     baseline: Source = "metadata"
+    beam_args: tuple[str, ...] = ()
 
 
 class Config(BaseModel):
@@ -135,8 +139,17 @@ class Config(BaseModel):
     monitor: MonitorOptions = Field(default_factory=MonitorOptions)
     card: CardOptions = Field(default_factory=CardOptions)
     deploy: DeployOptions = Field(default_factory=DeployOptions)
-    engine: Literal["local"] = "local"
+    engine: Engine = Field("direct", description="what Beam runs on, for ingest and components")
+    beam: BeamOptions = Field(default_factory=BeamOptions)
     run: RunFacts | None = Field(None, exclude=True, repr=False)
+
+    @field_validator("engine", mode="before")
+    @classmethod
+    def _known_engine(cls, value: object) -> object:
+        try:
+            return known(str(value))
+        except PneumoError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _rules_fit_the_task(self) -> Self:
@@ -226,6 +239,21 @@ def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> Monitor
         return MonitorOptions.model_validate(whole["monitor"])
     except ValidationError as error:
         raise PneumoError(f"monitor.{_one_line(error)}") from None
+
+
+def beam_options(pairs: Sequence[str]) -> BeamOptions:
+    """The part `beam` of a configuration alone, from `key=value` each.
+
+    Raises:
+      PneumoError: a wrong key or value; one line that names it.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        _override(values, pair)
+    try:
+        return BeamOptions.model_validate(values)
+    except ValidationError as error:
+        raise PneumoError(f"beam.{_one_line(error)}") from None
 
 
 def _override(values: dict[str, Any], text: str) -> None:

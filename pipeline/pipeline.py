@@ -293,6 +293,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
             card,
         ],
         enable_cache=True,
+        beam_pipeline_args=list(run.beam_args),
     )
 
 

@@ -99,7 +99,13 @@ def _need_all_splits(records: Path) -> None:
             )
 
 
-def resolve(config: Config, records: Path, work: Workspace, weights: Weights) -> Config:
+def resolve(
+    config: Config,
+    records: Path,
+    work: Workspace,
+    weights: Weights,
+    beam_args: Sequence[str] = (),
+) -> Config:
     """Fills in what the graph needs to know of this run.
 
     Raises:
@@ -120,6 +126,7 @@ def resolve(config: Config, records: Path, work: Workspace, weights: Weights) ->
                 weights=weights.to_dict(),
                 infra_validation=choose(config.serving.infra_validation),
                 batch_records=batch_records(config),
+                beam_args=tuple(beam_args),
             )
         }
     )
@@ -187,9 +194,22 @@ def find_weights(config: Config, show: RunProgress) -> Weights:
 
 
 def run(
-    config: Config, work: Workspace, records: Path, weights: Weights, show: RunProgress
+    config: Config,
+    work: Workspace,
+    records: Path,
+    weights: Weights,
+    show: RunProgress,
+    beam_args: Sequence[str] = (),
 ) -> RunResult:
     """Runs the graph over records and writes `run.json`.
+
+    Args:
+      config: of the run.
+      work: its folder.
+      records: what `pneumo ingest` wrote.
+      weights: of the trunk.
+      show: told of each node.
+      beam_args: of every component that works with Beam.
 
     Raises:
       NodeFailed: a node raised.
@@ -200,7 +220,7 @@ def run(
         show.say(f"removed what an earlier, killed run left: {leftover}")
     from pipeline.pipeline import create_pipeline
 
-    pipeline = create_pipeline(resolve(config, records, work, weights))
+    pipeline = create_pipeline(resolve(config, records, work, weights, beam_args))
     nodes = run_nodes(pipeline, work.metadata, show.node_starts, show.node_ended)
     result = _summary(nodes, records)
     write_atomically(work.summary, result.to_json())

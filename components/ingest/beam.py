@@ -81,6 +81,8 @@ def default_args(args: Sequence[str]) -> list[str]:
     defaults = []
     if "--runner" not in given:
         defaults.append("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner")
+    elif not any(arg.endswith(("DirectRunner", "FnApiRunner")) for arg in args):
+        return []  # another engine, which knows nothing of threads here
     if not given & {"--direct_running_mode", "--direct_num_workers"}:
         workers = len(os.sched_getaffinity(0))
         defaults += ["--direct_running_mode=multi_threading", f"--direct_num_workers={workers}"]

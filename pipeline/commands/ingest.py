@@ -1,6 +1,8 @@
 """`pneumo ingest`."""
 
+import contextlib
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,11 @@ _WORDS = {"scan": "listing", "check": "checking", "compare": "comparing", "write
               help="normal, bacteria, virus, unknown or other; may be repeated.")  # fmt: skip
 @click.option("--on-leak", type=click.Choice(["report", "fail"]), default="report",
               show_default=True, help="What to do where the splits leak.")  # fmt: skip
+@click.option("--engine", default="direct", show_default=True, metavar="NAME",
+              help="What Beam runs on: direct (here), processes, portable, flink or spark. Its "
+              "workers must see SOURCE and DEST at the same paths.")  # fmt: skip
+@click.option("--beam-set", "beam_set", multiple=True, metavar="KEY=VALUE",
+              help="A key of the configuration's part beam; may be repeated.")  # fmt: skip
 @click.option("--beam-arg", "beam_args", multiple=True, metavar="ARG",
               help="Passed to Beam, e.g. --direct_num_workers=4; may be repeated.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a data set that is in DEST.")
@@ -66,6 +73,8 @@ def command(
     dicom_names: str,
     class_map: tuple[str, ...],
     on_leak: str,
+    engine: str,
+    beam_set: tuple[str, ...],
     beam_args: tuple[str, ...],
     overwrite: bool,
     as_json: bool,
@@ -98,7 +107,8 @@ def command(
         on_leak=on_leak,
     )
     try:
-        summary = _run(source, dest, options, beam_args, overwrite)
+        with _engine(engine, beam_set, dest, beam_args) as args:
+            summary = _run(source, dest, options, args, overwrite)
     except LeakageError as error:
         click.echo(f"pneumo: {error}", err=True)
         sys.exit(LEAK_STATUS)
@@ -106,6 +116,27 @@ def command(
         click.echo(summary.model_dump_json(indent=1))
     else:
         _show(summary)
+
+
+@contextlib.contextmanager
+def _engine(
+    name: str, pairs: Sequence[str], dest: Path, more: Sequence[str]
+) -> Iterator[Sequence[str]]:
+    """Beam's arguments, and what they point at is up; its logs go when all went well."""
+    import shutil
+
+    from pipeline.config import beam_options
+    from pipeline.engines.arguments import known
+    from pipeline.engines.local import running
+    from schema.errors import PneumoError
+
+    engine = known(name)
+    if engine == "dataflow":
+        raise PneumoError("ingest needs workers that share a file system, and Dataflow's do not")
+    logs = dest.absolute().parent / f".{dest.name}.engine"
+    with running(engine, beam_options(pairs), logs, more) as args:
+        yield args
+    shutil.rmtree(logs, ignore_errors=True)
 
 
 def _options(**values: Any) -> Any:
@@ -134,7 +165,7 @@ def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def _run(
-    source: Path, dest: Path, options: Any, beam_args: tuple[str, ...], overwrite: bool
+    source: Path, dest: Path, options: Any, beam_args: Sequence[str], overwrite: bool
 ) -> "IngestSummary":
     import logging
 

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
               help="Override a key of the configuration; may be repeated.")  # fmt: skip
 @click.option("--workdir", type=click.Path(path_type=Path), default=None,
               help="Where everything goes. [default: pneumo_runs/NAME]")  # fmt: skip
+@click.option("--engine", default=None, metavar="NAME",
+              help="What Beam runs on: direct (here), processes, portable, flink, spark or "
+              "dataflow; more with --set beam.KEY=VALUE. [default: configuration]")  # fmt: skip
 @click.option("--beam-arg", "beam_args", multiple=True, metavar="ARG",
-              help="Passed to Beam by ingest; may be repeated.")  # fmt: skip
+              help="Passed to Beam after the engine's own; may be repeated.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON at the end.")
 def command(
     source: str,
@@ -34,6 +37,7 @@ def command(
     weights: Path | None,
     overrides: tuple[str, ...],
     workdir: Path | None,
+    engine: str | None,
     beam_args: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -43,8 +47,11 @@ def command(
     Exit status: 0 done, 1 a node failed, 2 wrong input.
     """
     from pipeline.config import load_config
+    from pipeline.engines.arguments import known
 
     extra = [f"model.weights={weights}"] if weights else []
+    if engine:
+        extra.append(f"engine={known(engine)}")
     config = load_config(source, [*overrides, *extra])
     sys.exit(execute(config, data, workdir, beam_args, as_json))
 
@@ -57,6 +64,7 @@ def execute(
     as_json: bool = False,
 ) -> int:
     """Runs a configuration with everything that a terminal should see; returns the exit status."""
+    from pipeline.engines.local import running
     from pipeline.runners.local import NodeFailed
     from pipeline.runners.progress import RunProgress
     from pipeline.runners.workspace import locked, quiet
@@ -69,10 +77,12 @@ def execute(
 
                 show.say(f"run {config.name}   work folder {work.folder}")
                 weights = find_weights(config, show)
-                with show.counting() as count:
-                    records, summary = prepare_records(config, data, work, count, beam_args)
-                show.say(summary_line(summary))
-                result = run(config, work, records, weights, show)
+                logs = work.folder / "engine"
+                with running(config.engine, config.beam, logs, beam_args) as args:
+                    with show.counting() as count:
+                        records, summary = prepare_records(config, data, work, count, args)
+                    show.say(summary_line(summary))
+                    result = run(config, work, records, weights, show, args)
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)
             return 2 if isinstance(error.cause, PneumoError) else 1

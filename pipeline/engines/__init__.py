@@ -1,0 +1,1 @@
+"""Where Beam runs: the engine below ingest and below the components that work with Beam."""

@@ -1,0 +1,158 @@
+"""A Flink cluster on the loopback interface: a job manager and task managers, one slot each."""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from components.endpoint_validator.server import free_ports
+from pipeline.engines.guard import LOOPBACK, answers, child, wait_until
+from pipeline.engines.job_server import java_command
+from schema.errors import PneumoError
+
+_JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+_TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+
+# MiB. A task manager moves names and records between Python workers and computes nothing itself.
+_HEAP, _OFF_HEAP, _MANAGED, _NETWORK = 320, 128, 128, 64
+
+_LOGGING = """
+rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = Console
+appender.console.name = Console
+appender.console.type = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{HH:mm:ss,SSS} %p %c{1} - %m%n
+"""
+
+
+def home(given: Path | None) -> Path | None:
+    """Folder of the Flink distribution; None where neither `given` nor FLINK_HOME names one.
+
+    Raises:
+      PneumoError: it holds no Flink.
+    """
+    named = given or (Path(os.environ["FLINK_HOME"]) if os.environ.get("FLINK_HOME") else None)
+    if named is None:
+        return None
+    folder = named.expanduser()
+    if not any(folder.glob("lib/flink-dist*.jar")):
+        raise PneumoError(
+            f"{folder} holds no Flink distribution (no lib/flink-dist*.jar); look at "
+            f"{'beam.flink_home' if given else 'FLINK_HOME'}"
+        )
+    return folder.resolve()
+
+
+@dataclass
+class Cluster:
+    """A running cluster.
+
+    Attributes:
+      address: HOST:PORT of the REST interface.
+      job_manager: its process.
+      task_managers: their processes.
+    """
+
+    address: str
+    job_manager: "subprocess.Popen[bytes]"
+    task_managers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    def get(self, path: str) -> Any:
+        """JSON that the REST interface answers; None where it does not."""
+        body = answers(f"http://{self.address}{path}")
+        return json.loads(body) if body else None
+
+
+def settings(ports: tuple[int, int], folder: Path) -> dict[str, str]:
+    """Configuration of every process of a loopback cluster.
+
+    Args:
+      ports: of the job manager's RPC and REST.
+      folder: for what it puts on disk.
+    """
+    rpc, rest = ports
+    return {
+        "jobmanager.rpc.address": LOOPBACK,
+        "jobmanager.rpc.port": str(rpc),
+        "jobmanager.bind-host": LOOPBACK,
+        "jobmanager.memory.process.size": "1024m",
+        "rest.address": LOOPBACK,
+        "rest.bind-address": LOOPBACK,
+        "rest.port": str(rest),
+        "taskmanager.host": LOOPBACK,
+        "taskmanager.bind-host": LOOPBACK,
+        "taskmanager.numberOfTaskSlots": "1",
+        "taskmanager.cpu.cores": "1",
+        "taskmanager.memory.framework.heap.size": "64m",
+        "taskmanager.memory.task.heap.size": f"{_HEAP - 64}m",
+        "taskmanager.memory.framework.off-heap.size": f"{_OFF_HEAP // 2}m",
+        "taskmanager.memory.task.off-heap.size": f"{_OFF_HEAP // 2}m",
+        "taskmanager.memory.managed.size": f"{_MANAGED}m",
+        "taskmanager.memory.network.min": f"{_NETWORK}m",
+        "taskmanager.memory.network.max": f"{_NETWORK}m",
+        "taskmanager.memory.jvm-metaspace.size": "256m",
+        "taskmanager.memory.jvm-overhead.min": "64m",
+        "taskmanager.memory.jvm-overhead.max": "64m",
+        # A task manager that dies takes its tasks with it: they start again on those that are left,
+        # as soon as the silence is noticed.
+        "restart-strategy": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "10",
+        "restart-strategy.fixed-delay.delay": "1 s",
+        "heartbeat.interval": "1000",
+        "heartbeat.timeout": "10000",
+        "io.tmp.dirs": str(folder / "tmp"),
+    }
+
+
+@contextlib.contextmanager
+def cluster(distribution: Path, folder: Path, workers: int) -> Iterator[Cluster]:
+    """Runs a cluster as long as this lasts.
+
+    Args:
+      distribution: folder with lib/.
+      folder: for configuration, logs and scratch; made if need be.
+      workers: task managers.
+
+    Raises:
+      PneumoError: no Java, or it does not start; the line names the log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "tmp").mkdir(exist_ok=True)
+    rpc, rest = free_ports(2)
+    told = settings((rpc, rest), folder)
+    (folder / "flink-conf.yaml").write_text("".join(f"{k}: {v}\n" for k, v in told.items()))
+    (folder / "log4j.properties").write_text(_LOGGING)
+    with contextlib.ExitStack() as up:
+        log = folder / "job_manager.log"
+        manager = up.enter_context(child(command(distribution, folder, _JOB_MANAGER, 512), log))
+        found = Cluster(f"{LOOPBACK}:{rest}", manager)
+        wait_until(lambda: found.get("/overview") is not None, [manager], "Flink", log)
+        for number in range(1, workers + 1):
+            started = command(distribution, folder, _TASK_MANAGER, _HEAP)
+            one = up.enter_context(child(started, folder / f"task_manager_{number}.log"))
+            found.task_managers.append(one)
+        log = folder / "task_manager_1.log"
+
+        def all_there() -> bool:
+            return (found.get("/overview") or {}).get("taskmanagers") == workers
+
+        wait_until(all_there, [manager, *found.task_managers], "a task manager of Flink", log)
+        yield found
+
+
+def command(distribution: Path, folder: Path, program: str, heap_mib: int) -> list[str]:
+    """The command of one process of a cluster."""
+    # The table interface is large, and nothing here is a table.
+    jars = [str(x) for x in sorted(distribution.glob("lib/*.jar")) if "-table-" not in x.name]
+    direct: Final = _OFF_HEAP + _NETWORK
+    return [
+        *java_command(heap_mib),
+        f"-XX:MaxDirectMemorySize={direct}m",
+        f"-Dlog4j.configurationFile={folder / 'log4j.properties'}",
+        "-cp", os.pathsep.join(jars), program, "--configDir", str(folder),
+    ]  # fmt: skip
