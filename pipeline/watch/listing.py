@@ -126,5 +126,5 @@ def read(path: Path) -> Listing:
     try:
         with np.load(path) as found:
             return Listing(found["files"], found["patients"], "")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return nothing()
