@@ -8,6 +8,7 @@ AWS_ACCESS_KEY_ID, ...).
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 from schema.errors import PneumoError
 
 SCHEMES: Final = ("gs", "s3", "minio")
+ORIGIN: Final = "pneumo_uri"  # custom property of an artifact's copy: where the artifact is
 _MEMORY: Final = "memory"  # a store inside the process, for tests
 _PACKAGES: Final = {"gs": "gcsfs", "s3": "s3fs", "minio": "s3fs"}
 _CHUNK: Final = 8 * 2**20  # bytes of a file that are held at a time
@@ -177,6 +179,25 @@ def fetch(uri: str, dest: Path) -> Path:
     finally:
         _remove_here(partial)
     return dest
+
+
+@contextlib.contextmanager
+def some_of(uri: str, names: Sequence[str]) -> Iterator[Path]:
+    """A folder here that holds some files of a folder, as far as they exist, while it is used.
+
+    A folder of this machine is given itself.
+
+    Raises:
+      PneumoError: the store cannot be asked.
+    """
+    if not is_remote(uri):
+        yield _local(uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="pneumo-") as scratch:
+        for name in names:
+            if exists(join(uri, name)):
+                fetch(join(uri, name), Path(scratch) / name)
+        yield Path(scratch)
 
 
 def put(source: Path, uri: str, *, last: Sequence[str] = ()) -> None:

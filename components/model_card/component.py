@@ -72,7 +72,8 @@ class ModelCard(base_component.BaseComponent):
           report: output of Report; the card repeats its numbers.
           blessing: output of Gate.
           config: the configuration as YAML.
-          records: folder that ingest wrote. Its content is known to the cache through `report`.
+          records: folder or URI that ingest wrote. Its content is known to the cache through
+            `report`.
           task: `Task.to_dict()`.
           code: digest of the code, so that an edit runs the node again.
         """

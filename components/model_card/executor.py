@@ -15,6 +15,7 @@ from components.model_card.data import Facts
 from components.model_card.page import write_card
 from schema.files import read_json
 from schema.labels import Task
+from schema.storage import some_of
 
 _REJECTS = 200  # rows; the counts by reason are whole
 
@@ -42,14 +43,17 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Reads every input, then writes once."""
         folders = {key: Path(artifact_utils.get_single_uri(of)) for key, of in input_dict.items()}
-        records = Path(exec_properties["records"])
         model = Path(path_utils.serving_model_path(str(folders["model"])))
+        names = ("dataset.json", "leakage.json", "rejects.jsonl")
+        with some_of(exec_properties["records"], names) as records:
+            dataset, leakage = (read_json(records / name) for name in names[:2])
+            rejects = read_rejects(records / names[2])
         facts = Facts(
             task=Task.from_dict(json.loads(exec_properties["task"])),
             config=yaml.safe_load(exec_properties["config"]),
-            dataset=read_json(records / "dataset.json"),
-            leakage=read_json(records / "leakage.json"),
-            rejects=read_rejects(records / "rejects.jsonl"),
+            dataset=dataset,
+            leakage=leakage,
+            rejects=rejects,
             training=read_json(folders["model_run"] / "training.json"),
             about=read_json(model / "assets.extra" / "pneumo.json"),
             report=read_json(folders["report"] / "report.json"),

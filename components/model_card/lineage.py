@@ -4,6 +4,8 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schema.storage import ORIGIN
+
 if TYPE_CHECKING:
     from tfx import types
 
@@ -14,7 +16,8 @@ def rows(input_dict: "dict[str, list[types.Artifact]]") -> list[dict[str, Any]]:
     Returns:
       rows with `key`, `type`, `artifact` (id), `node` and `execution` that made it (from TFX's
       layout NODE/KEY/EXECUTION of output folders; empty where the folder has another), `made` (UTC;
-      empty where the store gives no time), `folder`, `properties`.
+      empty where the store gives no time), `folder` (of an artifact in an object store its URI),
+      `properties`.
     """
     found = [_row(key, artifact) for key, given in input_dict.items() for artifact in given]
     return sorted(found, key=lambda row: (row["made"], row["artifact"]))
@@ -22,7 +25,9 @@ def rows(input_dict: "dict[str, list[types.Artifact]]") -> list[dict[str, Any]]:
 
 def _row(key: str, artifact: "types.Artifact") -> dict[str, Any]:
     proto = artifact.mlmd_artifact
-    *_, node, _, number = ("", "", "", *Path(artifact.uri).parts)
+    # On a cluster the node works on a copy.
+    where = artifact.get_string_custom_property(ORIGIN) or artifact.uri
+    *_, node, _, number = ("", "", "", *Path(where).parts)
     told = number.isdigit()
     return {
         "key": key,
@@ -31,14 +36,22 @@ def _row(key: str, artifact: "types.Artifact") -> dict[str, Any]:
         "node": node if told else "",
         "execution": int(number) if told else None,
         "made": time_of(proto.create_time_since_epoch),
-        "folder": "/".join(Path(artifact.uri).parts[-3:]) if told else artifact.uri,
+        "folder": "/".join(Path(where).parts[-3:]) if told else where,
         "properties": {
-            name: getattr(value, value.WhichOneof("value"))
-            for name, value in sorted(proto.custom_properties.items())
-            if value.WhichOneof("value") in ("int_value", "string_value", "double_value")
-            and name not in ("is_external", "tfx_version")
+            name: value
+            for name in sorted(proto.custom_properties)
+            if name not in ("is_external", "tfx_version", ORIGIN)
+            and isinstance(value := _value(artifact, name), int | float | str)
         },
     }
+
+
+def _value(artifact: "types.Artifact", name: str) -> Any:
+    """A custom property; a cluster hands each over as JSON, where all numbers are floats."""
+    value = artifact.get_json_value_custom_property(name)
+    if value is None:
+        return artifact.get_custom_property(name)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def time_of(milliseconds: int) -> str:

@@ -1,14 +1,18 @@
 """A Pusher whose version folder appears whole or not at all."""
 
-import filecmp
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from tfx import types
 from tfx.components.pusher import executor as pusher_executor
 from tfx.types import artifact_utils
+
+from components.baseline.versions import newest_first, same_files
+from components.pusher import stores
+from schema.storage import is_remote, join
 
 _STAGING = ".pushing"
 
@@ -19,7 +23,7 @@ class AtomicPusherExecutor(pusher_executor.Executor):
     The copy is made in a hidden folder beside the versions (a server looks only at folders whose
     name is a number) and renamed at the end. What a killed push left is removed first. A model that
     is the newest version already is not pushed again: a run that was killed between the rename
-    and its record in ML Metadata pushes once.
+    and its record in ML Metadata pushes once. Into an object store see `components.pusher.stores`.
     """
 
     def Do(
@@ -30,6 +34,9 @@ class AtomicPusherExecutor(pusher_executor.Executor):
     ) -> None:
         """Pushes if blessed; see `tfx.components.pusher.executor.Executor.Do`."""
         destination = json.loads(exec_properties["push_destination"])
+        if is_remote(destination["filesystem"]["base_directory"]):
+            self._push_to_store(input_dict, output_dict, exec_properties, destination)
+            return
         base = Path(destination["filesystem"]["base_directory"])
         staging = base / _STAGING
         shutil.rmtree(staging, ignore_errors=True)
@@ -42,37 +49,37 @@ class AtomicPusherExecutor(pusher_executor.Executor):
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         if pushed.get_int_custom_property("pushed") == 1:
             staged = Path(pushed.get_string_custom_property("pushed_destination"))
-            newest = _newest(base)
-            if newest is not None and _equal(newest, staged):
-                final = newest
+            versions = newest_first(str(base))
+            if versions and same_files(base / versions[0], staged):
+                final = base / versions[0]
             else:
-                final = _next_version(base, int(staged.name))
+                # Above all that exist, so that a server always moves on to it.
+                number = max([int(staged.name), *(int(version) + 1 for version in versions)])
+                final = base / str(number)
                 staged.rename(final)
             pushed.set_string_custom_property("pushed_destination", str(final))
             pushed.set_string_custom_property("pushed_version", final.name)
         shutil.rmtree(staging, ignore_errors=True)
 
-
-def _versions(base: Path) -> list[int]:
-    return [int(p.name) for p in base.iterdir() if p.name.isdigit()]
-
-
-def _newest(base: Path) -> Path | None:
-    versions = _versions(base)
-    return base / str(max(versions)) if versions else None
-
-
-def _next_version(base: Path, wanted: int) -> Path:
-    """A version above all that exist, so that a server always moves on to it."""
-    return base / str(max([wanted, *(version + 1 for version in _versions(base))]))
-
-
-def _equal(one: Path, other: Path) -> bool:
-    """Whether two folders hold the same files with the same bytes."""
-    files, others = (
-        sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-        for folder in (one, other)
-    )
-    return files == others and all(
-        filecmp.cmp(one / name, other / name, shallow=False) for name in files
-    )
+    def _push_to_store(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+        destination: dict[str, Any],
+    ) -> None:
+        base = destination["filesystem"]["base_directory"]
+        with tempfile.TemporaryDirectory(prefix="pneumo-") as staging:
+            destination["filesystem"]["base_directory"] = staging
+            super().Do(
+                input_dict,
+                output_dict,
+                {**exec_properties, "push_destination": json.dumps(destination)},
+            )
+            pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+            if pushed.get_int_custom_property("pushed") != 1:
+                return
+            staged = Path(pushed.get_string_custom_property("pushed_destination"))
+            version = stores.push(staged, base, int(staged.name))
+        pushed.set_string_custom_property("pushed_destination", join(base, version))
+        pushed.set_string_custom_property("pushed_version", version)

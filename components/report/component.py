@@ -77,7 +77,7 @@ class Report(base_component.BaseComponent):
           blessing: output of Gate.
           pushed_model: output of Pusher.
           config: the configuration as YAML.
-          records: folder that ingest wrote.
+          records: folder or URI that ingest wrote.
           records_sha256: digest of its content, so that other data make another page.
           model: output of Trainer, asked for heat maps; without it the page has none.
           infra_blessing: output of EndpointValidator or InfraValidator, where there is one.

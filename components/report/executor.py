@@ -23,12 +23,31 @@ from components.scorer import table
 from components.scorer.executor import ABOUT
 from schema.errors import PneumoError
 from schema.files import read_json
+from schema.labels import Task
+from schema.storage import some_of
 
 
 def files_of(examples: types.Artifact, split: str) -> list[str]:
     """Paths of the gzip TFRecords of a split."""
     uri = Path(artifact_utils.get_split_uri([examples], split))
     return sorted(str(path) for path in uri.glob("*.gz"))
+
+
+def about_records(records: str, of: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What ingest wrote of a data set and of its leaks; None where it did not.
+
+    Args:
+      records: folder or URI.
+      of: the task; the check for shortcuts depends on it.
+
+    Raises:
+      PneumoError: the store cannot be asked.
+    """
+    with some_of(records, ("dataset.json", "leakage.json", "manifest.jsonl")) as folder:
+        dataset = read_json(folder / "dataset.json")
+        if dataset is not None:
+            dataset["shortcuts"] = shortcut_check(folder / "manifest.jsonl", of)
+        return dataset, read_json(folder / "leakage.json")
 
 
 def notices(dataset: dict[str, Any] | None, training: dict[str, Any] | None) -> list[str]:
@@ -97,16 +116,14 @@ class Executor(base_executor.BaseExecutor):
             return artifact_utils.get_single_instance(input_dict[key])
 
         config = yaml.safe_load(exec_properties["config"])
-        records, run = Path(exec_properties["records"]), Path(one("model_run").uri)
+        run = Path(one("model_run").uri)
         scored = Path(one("predictions").uri)
         answers = read_scored(scored)
         if answers is None:
             raise PneumoError(f"{scored} holds no predictions; run the Scorer again")
         val = run / "val_predictions.parquet"
         facts = read_json((scored / table.FILE).with_suffix(".json")) or {}
-        dataset = read_json(records / "dataset.json")
-        if dataset is not None:
-            dataset["shortcuts"] = shortcut_check(records / "manifest.jsonl", answers.of)
+        dataset, leakage = about_records(exec_properties["records"], answers.of)
         training = read_json(run / "training.json")
         shown = [*mistakes(answers).values()]
         shown += cases(answers).values() if answers.locates else []
@@ -122,7 +139,7 @@ class Executor(base_executor.BaseExecutor):
                 seed=config["evaluation"]["seed"],
                 notices=notices(dataset, training),
                 dataset=dataset,
-                leakage=read_json(records / "leakage.json"),
+                leakage=leakage,
                 samples=gather.first_of_each(files_of(one("examples"), "train"), 5),
                 training=training,
                 histories=gather.histories(run / "history"),

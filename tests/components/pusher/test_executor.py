@@ -8,7 +8,11 @@ from components.pusher.executor import AtomicPusherExecutor
 
 
 def push(
-    tmp_path: Path, blessed: bool, infra: bool | None = None, graph: bytes = b"graph"
+    tmp_path: Path,
+    blessed: bool,
+    infra: bool | None = None,
+    graph: bytes = b"graph",
+    base: str = "",
 ) -> standard_artifacts.PushedModel:
     saved = tmp_path / "model" / "Format-Serving"
     (saved / "variables").mkdir(parents=True, exist_ok=True)
@@ -21,7 +25,7 @@ def push(
     blessing.set_int_custom_property("blessed", int(blessed))
     pushed = standard_artifacts.PushedModel()
     pushed.uri = str(tmp_path / "pushed")
-    destination = {"filesystem": {"base_directory": str(tmp_path / "serving")}}
+    destination = {"filesystem": {"base_directory": base or str(tmp_path / "serving")}}
     inputs = {"model": [model], "model_blessing": [blessing]}
     if infra is not None:
         tried = standard_artifacts.InfraBlessing()

@@ -1,0 +1,190 @@
+"""What every container of a compiled graph runs: one task.
+
+`python -m pipeline.kubeflow.entry --executor_class_path CLASS --json_serialized_invocation_args
+'{{$}}' --json_serialized_inputs_spec_args TYPES [BEAM ARGUMENTS]`, as TFX's own entry point, which
+does the work in the end. This one comes before and after it: it puts the parameters of the graph in
+their places, copies artifacts between the store and this machine, and runs the driver of an
+ExampleGen where the platform has not (Kubeflow Pipelines runs none).
+
+Exit status: 0 done; 2 something that the user can mend, in one line; 1 anything else.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.kubeflow.handed import INPUT_BASE, Task
+from schema import storage
+from schema.errors import PneumoError
+
+if TYPE_CHECKING:
+    from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
+
+# Runners whose workers see the file system of this process.
+_HERE: Final = ("direct", "fnapirunner", "prism", "switching")
+# It sends the training elsewhere, and there the artifacts are read.
+_SENDS_AWAY: Final = "google_cloud_ai_platform"
+_FINGERPRINT: Final = "input_fingerprint"
+
+log = logging.getLogger("pneumo.task")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one task.
+
+    Args:
+      arguments: as the platform gives them; none: those of the process.
+
+    Returns:
+      Exit status.
+    """
+    args, beam_args = _parser().parse_known_args(arguments)
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # TFT asks for it when it is imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(message)s"
+    )
+    signal.signal(signal.SIGTERM, _stop)
+    began = time.monotonic()
+    try:
+        _run(args, beam_args)
+    except PneumoError as error:
+        log.error("%s: %s", args.executor_class_path, error)
+        return 2
+    except Exception:
+        log.exception("%s failed", args.executor_class_path)
+        return 1
+    log.info("%s: done in %.1f s", args.executor_class_path, time.monotonic() - began)
+    return 0
+
+
+def works_here(executor: str, beam: bool, beam_args: Sequence[str]) -> bool:
+    """Whether a component may work on copies in this machine.
+
+    Args:
+      executor: path of its class.
+      beam: it is one that runs Beam.
+      beam_args: of the engine.
+    """
+    if _SENDS_AWAY in executor:
+        return False
+    runner = next(
+        (arg.partition("=")[2] for arg in beam_args if arg.startswith("--runner=")), "direct"
+    )
+    return not beam or any(name in runner.lower() for name in _HERE)
+
+
+def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
+    import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
+    from tfx.dsl.components.base import base_beam_executor
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_entry
+    from tfx.utils import import_utils
+
+    given, types = kfp.ExecutorInput(), kfp.ComponentInputsSpec()
+    for text, message in (
+        (args.json_serialized_invocation_args, given),
+        (args.json_serialized_inputs_spec_args, types),
+    ):
+        try:
+            json_format.Parse(text, message, ignore_unknown_fields=True)
+        except json_format.ParseError as error:
+            line = " ".join(str(error).split())[:300]
+            raise PneumoError(
+                f"an argument is not a {message.DESCRIPTOR.name} ({line}); this command is for the "
+                "containers of a compiled graph"
+            ) from None
+    executor = args.executor_class_path
+    of = import_utils.import_class_by_path(executor)
+    local = works_here(executor, issubclass(of, base_beam_executor.BaseBeamExecutor), beam_args)
+    with tempfile.TemporaryDirectory(prefix="pneumo-", ignore_cleanup_errors=True) as scratch:
+        task = Task(given, types, Path(scratch), local)
+        if not local:
+            _need_seen(given)
+        task.fill_in(executor)
+        task.bring()
+        told_in = given.outputs.output_file
+        told_here = Path(scratch) / Path(told_in).parent.name / "executor_output.json"
+        told_here.parent.mkdir(parents=True, exist_ok=True)
+        if storage.exists(told_in):  # a driver was here
+            storage.fetch(told_in, told_here)
+        given.outputs.output_file = str(told_here)
+        if _wants_driver(of, given, told_here):
+            _drive(given, types)
+        args.json_serialized_invocation_args = json_format.MessageToJson(given)
+        log.info("%s: starts", executor)
+        tfx_entry._run_executor(args, beam_args)
+        task.send()
+        told = json_format.Parse(told_here.read_text(), kfp.ExecutorOutput())
+        task.named(told)
+        storage.write_bytes(told_in, json_format.MessageToJson(told).encode())
+
+
+def _wants_driver(of: type, given: "kfp.ExecutorInput", told: Path) -> bool:
+    from tfx.components.example_gen import base_example_gen_executor
+
+    values = given.inputs.parameter_values
+    reads_files = issubclass(of, base_example_gen_executor.BaseExampleGenExecutor)
+    driven = told.exists() or _FINGERPRINT in values
+    return reads_files and INPUT_BASE in values and not driven
+
+
+def _drive(given: "kfp.ExecutorInput", types: "kfp.ComponentInputsSpec") -> None:
+    """Finds the files of each split; leaves what it found where the executor looks for it."""
+    from tfx.orchestration.kubeflow.v2.file_based_example_gen import driver
+
+    base = given.inputs.parameter_values[INPUT_BASE].string_value
+    if not Path(base).is_dir() and not storage.is_remote(base):
+        raise PneumoError(f"records {base} do not exist; give the folder that `pneumo ingest` made")
+    driver._run_driver(given, types)
+
+
+def _need_seen(given: "kfp.ExecutorInput") -> None:
+    """Stops where workers on other machines cannot see the artifacts.
+
+    Raises:
+      PneumoError: TFX itself reads no such store.
+    """
+    values = given.inputs.parameter_values
+    uris = [
+        artifact.uri
+        for side in (given.inputs.artifacts, given.outputs.artifacts)
+        for artifacts in side.values()
+        for artifact in artifacts.artifacts
+    ] + ([values[INPUT_BASE].string_value] if INPUT_BASE in values else [])
+    for uri in uris:
+        if storage.is_remote(uri) and not uri.startswith("gs://"):
+            raise PneumoError(
+                f"{uri}: workers on other machines read gs:// or a shared folder alone; set "
+                "engine: direct, or another root"
+            )
+
+
+def _stop(number: int, _: Any) -> None:
+    """Ends as an exception, so that children are stopped and the scratch folder is removed."""
+    log.error("stopped by signal %d", number)
+    raise SystemExit(128 + number)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.kubeflow.entry",
+        description="Run one task of a compiled graph; a container's command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--executor_class_path", required=True, help="module.Class")
+    parser.add_argument("--json_serialized_invocation_args", required=True, help="ExecutorInput")
+    parser.add_argument("--json_serialized_inputs_spec_args", default="{}", help="types of inputs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
