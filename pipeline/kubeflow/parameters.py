@@ -275,8 +275,8 @@ def _edited(text: str, place: Place, value: Any) -> str:
     else:
         at = whole
         for key in place.path[:-1]:
-            at = at[key]
-        if place.path[-1] not in at:
+            at = at.get(key) if isinstance(at, dict) else None
+        if not isinstance(at, dict) or place.path[-1] not in at:
             raise PneumoError(
                 f"node {place.node}: {place.key} has no {'.'.join(place.path)}; compile again"
             )

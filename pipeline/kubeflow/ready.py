@@ -80,4 +80,5 @@ def write(file: Path, text: str) -> None:
     try:
         write_atomically(file, text)
     except OSError as error:
+        file.with_name(f".{file.name}.partial").unlink(missing_ok=True)
         raise PneumoError(f"-o {file} cannot be written ({error.strerror})") from None

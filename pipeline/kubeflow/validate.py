@@ -51,7 +51,10 @@ def check_links(spec: dict[str, Any]) -> None:
     Raises:
       PneumoError: a name that leads nowhere, types that differ, or a circle.
     """
-    wrong = next(_wrong_links(spec), None)
+    try:
+        wrong = next(_wrong_links(spec), None)
+    except KeyError as error:
+        wrong = f"it lacks {error}, which `pneumo compile` writes"
     if wrong:
         raise PneumoError(f"the compiled graph does not hold together: {wrong}")
 
@@ -106,7 +109,7 @@ def _wrong_artifact(
         return
     if source["producerTask"] not in tasks[name].get("dependentTasks", []):
         yield f"task {name} reads from {source['producerTask']} and does not wait for it"
-    outputs = components[producer["componentRef"]["name"]].get("outputDefinitions", {})
+    outputs = components.get(producer["componentRef"]["name"], {}).get("outputDefinitions", {})
     made = outputs.get("artifacts", {}).get(source["outputArtifactKey"])
     wanted = components[tasks[name]["componentRef"]["name"]]["inputDefinitions"]["artifacts"]
     if made is None:

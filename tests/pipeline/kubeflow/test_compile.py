@@ -1,0 +1,245 @@
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.config import shipped
+from pipeline.kubeflow.compile import COMMAND, platform_spec, with_facts
+from pipeline.kubeflow.options import Target
+from pipeline.kubeflow.parameters import apply_parameters, split_parameters
+from pipeline.kubeflow.ready import as_text
+from pipeline.kubeflow.validate import check, load_with_aiplatform, load_with_kfp
+from schema.errors import PneumoError
+from tests.pipeline.kubeflow.compiled import (
+    IMAGE,
+    config_of,
+    container_of,
+    job_of,
+    properties_of,
+    spec_of,
+)
+
+# Everything that a graph can have beside what is shipped.
+FULL = (
+    "tuner={}",
+    "training.fine_tune={}",
+    "batch.records=gs://bucket/batch",
+    "serving.infra_validation=endpoint",
+)
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_shipped_configuration_compiles(name: str, target: Target) -> None:
+    job = job_of(name, target=target)
+    spec = job["pipelineSpec"] if target == "vertex" else job
+    check(spec)
+    assert spec["pipelineInfo"]["name"] == f"pneumo-{name}"
+    assert spec["defaultPipelineRoot"] == "gs://bucket/runs"
+    if target == "kubeflow":
+        assert load_with_kfp(as_text(job, target)) == f"pneumo-{name}"
+    else:
+        told = load_with_aiplatform(as_text(job, target), {"epochs": 2})
+        assert told["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
+        assert told["runtimeConfig"]["parameterValues"] == {"epochs": 2.0}
+        assert told["pipelineSpec"] == spec
+
+
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_the_fullest_graph(target: Target) -> None:
+    spec = spec_of("demo", *FULL, target=target)
+    check(spec)
+    assert spec["root"]["dag"]["tasks"].keys() >= {
+        "Tuner", "Trainer", "BatchExampleGen", "BulkInferrer", "BatchResults", "EndpointValidator",
+        "latest-blessed-model", "Pusher", "Report", "ModelCard",
+    }  # fmt: skip
+    for task in spec["root"]["dag"]["tasks"]:
+        container = container_of(spec, task)
+        assert container["image"] == IMAGE
+        assert container["command"] == COMMAND
+        assert "{{$}}" in container["args"]
+
+
+def test_training_from_images_has_no_embedder() -> None:
+    spec = spec_of("demo", "training.fine_tune.source=images")
+    check(spec)
+    assert "Embedder" not in spec["root"]["dag"]["tasks"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "node"),
+    [("auto", "savedmodel"), ("docker", "savedmodel"), ("kubernetes", "savedmodel"),
+     ("savedmodel", "savedmodel"), ("endpoint", "endpoint"), ("none", None)],
+)  # fmt: skip
+def test_no_infra_validator_of_tfx(wanted: str, node: str | None) -> None:
+    spec = spec_of("demo", f"serving.infra_validation={wanted}")
+    tasks = spec["root"]["dag"]["tasks"]
+    assert "InfraValidator" not in tasks
+    assert ("EndpointValidator" in tasks) is (node is not None)
+    if node:
+        assert properties_of(spec, "EndpointValidator", {})["how"] == node
+
+
+def test_the_container_reads_the_types_that_the_spec_has() -> None:
+    """TFX reads its inputs by a copy of their definitions in the arguments."""
+    spec = spec_of("demo", *FULL)
+    for name, component in spec["components"].items():
+        arguments = container_of(spec, name)["args"]
+        told = json.loads(arguments[arguments.index("--json_serialized_inputs_spec_args") + 1])
+        assert told == component.get("inputDefinitions", {})
+    driver = container_of(spec, "ImportExampleGen")["lifecycle"]["preCacheCheck"]["args"]
+    told = json.loads(driver[driver.index("--json_serialized_inputs_spec_args") + 1])
+    assert told["parameters"]["input_base"]["parameterType"] == "STRING"
+
+
+def test_parameters_reach_the_components() -> None:
+    spec = spec_of("demo", *FULL)
+    values = {
+        "data": "s3://other/records",
+        "weights": "random",
+        "epochs": 3.0,  # as a number comes out of JSON
+        "fine_tune_epochs": 7.0,
+        "threshold": 0.3,
+        "gate_auc": 0.7,
+    }
+    assert spec["root"]["inputDefinitions"]["parameters"].keys() == values.keys()
+    seen: dict[str, dict[str, Any]] = {}
+    for task in spec["root"]["dag"]["tasks"]:
+        own, given = split_parameters(properties_of(spec, task, values))
+        arguments = container_of(spec, task)["args"]
+        by_class = apply_parameters(arguments[1], own, given)
+        assert by_class == apply_parameters(task, own, given)
+        assert not any(key.startswith("pneumo_") for key in by_class)
+        seen[task] = by_class
+    training = json.loads(seen["Trainer"]["custom_config"])
+    assert training["training"]["epochs"] == 3
+    assert isinstance(training["training"]["epochs"], int)
+    assert training["training"]["fine_tune"]["epochs"] == 7
+    assert training["evaluation"]["operating_point"]["threshold"] == 0.3
+    assert training["records"] == "s3://other/records"
+    assert training["weights"]["file"] == training["model"]["weights"] == "random"
+    assert json.loads(seen["Embedder"]["weights"])["file"] == "random"
+    assert json.loads(seen["Gate"]["options"])["gate"]["auc"]["min"] == 0.7
+    assert seen["ImportExampleGen"]["input_base"] == "s3://other/records"
+    assert seen["BatchExampleGen"]["input_base"] == "gs://bucket/batch"
+    assert seen["Report"]["records"] == seen["ModelCard"]["records"] == "s3://other/records"
+    assert json.loads(seen["Tuner"]["custom_config"])["training"]["epochs"] == 3
+
+
+def test_the_evaluator_and_the_page_agree_with_the_parameters() -> None:
+    """What is shown is what was run: the same as a configuration that says so from the start."""
+    values = {"threshold": 0.3, "gate_auc": 0.7, "epochs": 3, "weights": "random"}
+    written = config_of(
+        "demo", "evaluation.operating_point.threshold=0.3", "evaluation.gate.auc.min=0.7",
+        "training.epochs=3", "model.weights=random",
+    )  # fmt: skip
+    spec, direct = spec_of("demo"), spec_of(
+        "demo", "evaluation.operating_point.threshold=0.3", "evaluation.gate.auc.min=0.7",
+        "training.epochs=3", "model.weights=random",
+    )  # fmt: skip
+    for task in ("Evaluator", "Report", "Gate", "Trainer", "Embedder", "ModelCard"):
+        own, given = split_parameters(properties_of(spec, task, values))
+        found = apply_parameters(task, own, given)
+        wanted, _ = split_parameters(properties_of(direct, task, {}))
+        for key, value in wanted.items():
+            if key == "config":
+                assert found[key] == written.to_yaml()
+            elif isinstance(value, str) and value.startswith("{"):
+                assert json.loads(found[key]) == json.loads(value), (task, key)
+            else:
+                assert found[key] == value, (task, key)
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "there"),
+    [
+        ("demo", "name=demo", {"threshold", "gate_auc"}),
+        ("demo", "evaluation.operating_point.rule=sensitivity", {"sensitivity", "gate_auc"}),
+        ("demo", "evaluation.operating_point.rule=specificity", {"specificity", "gate_auc"}),
+        ("demo", "evaluation.operating_point.rule=youden", {"gate_auc"}),
+        ("demo", "evaluation.gate={accuracy: {min: 0.5}}", {"threshold"}),
+        ("locate", "name=locate", {"detector_epochs", "threshold", "gate_auc"}),
+    ],
+)
+def test_a_graph_has_the_parameters_that_mean_something(
+    name: str, override: str, there: set[str]
+) -> None:
+    inputs = spec_of(name, override)["root"]["inputDefinitions"]["parameters"]
+    assert inputs.keys() - {"data", "weights", "epochs"} == there
+    for of in inputs.values():
+        assert of["isOptional"] is True
+        assert of["defaultValue"] is not None
+
+
+def test_data_without_a_default_must_be_given() -> None:
+    spec = spec_of("demo", "deploy.data=null")
+    check(spec)
+    told = spec["root"]["inputDefinitions"]["parameters"]["data"]
+    assert "defaultValue" not in told
+    assert "isOptional" not in told
+
+
+def test_the_schema_is_named_by_its_place_in_the_package() -> None:
+    spec = spec_of("demo")
+    given = properties_of(spec, "ImportSchemaGen", {})
+    assert given["schema_file"] == "package://schema/schema.pbtxt"
+    here = apply_parameters("ImportSchemaGen", given, {})["schema_file"]
+    assert here.endswith("/schema/schema.pbtxt")
+    with open(here) as file:  # noqa: PTH123
+        assert "feature" in file.read()
+
+
+def test_no_path_of_this_machine_is_left() -> None:
+    from pathlib import Path
+
+    import pipeline
+
+    home = str(Path(pipeline.__file__).parent.parent)
+    for target in ("kubeflow", "vertex"):
+        assert home not in json.dumps(job_of("demo", *FULL, target=target))
+
+
+def test_facts_are_not_made_up() -> None:
+    run = with_facts(config_of("demo"), "gs://bucket/runs").run
+    assert run is not None
+    assert run.synthetic is None
+    assert run.records_sha256 == ""
+    assert run.weights == {
+        "kind": "asked", "file": "imagenet", "sha256": "", "reason": "random", "published": "",
+    }  # fmt: skip
+    assert run.push_to == "gs://bucket/runs/serving"
+    assert run.checkpoints == "gs://bucket/runs/checkpoints"
+    assert run.baseline == "pushed"
+
+
+def test_a_batch_on_this_machine_is_refused() -> None:
+    with pytest.raises(PneumoError, match=r"batch\.records: /here"):
+        with_facts(config_of("demo", "batch.records=/here"), "gs://bucket/runs")
+
+
+def test_the_platform_document() -> None:
+    config = config_of(
+        "demo", "deploy.secret=store", "deploy.resources.Trainer.gpu=1",
+        "deploy.resources.Trainer.gpu_type=Tesla-T4",
+    )  # fmt: skip
+    spec = spec_of("demo")
+    assert platform_spec(config_of("demo"), spec) is None
+    platform = platform_spec(config, spec)
+    assert platform is not None
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors.keys() == spec["deploymentSpec"]["executors"].keys()
+    assert executors["Trainer_executor"]["nodeSelector"]["labels"] == {
+        "nvidia.com/gpu.product": "Tesla-T4"
+    }
+    assert "nodeSelector" not in executors["Gate_executor"]
+    assert executors["Gate_executor"]["secretAsEnv"][0]["secretName"] == "store"
+    assert load_with_kfp(as_text(spec, "kubeflow", platform)) == "pneumo-demo"
+
+
+def test_environment_of_every_container() -> None:
+    spec = spec_of("demo", "deploy.env={AWS_ENDPOINT_URL: 'http://minio:9000'}")
+    check(spec)
+    for task in spec["root"]["dag"]["tasks"]:
+        assert container_of(spec, task)["env"] == [
+            {"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"}
+        ]

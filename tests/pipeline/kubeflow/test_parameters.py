@@ -1,0 +1,82 @@
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters, checked, split_parameters
+from schema.errors import PneumoError
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("epochs", "5", 5),
+        ("epochs", 5.0, 5),
+        ("fine_tune_epochs", 1, 1),
+        ("threshold", "0.25", 0.25),
+        ("threshold", 0.5, 0.5),
+        ("gate_auc", 1, 1.0),
+        ("sensitivity", "1", 1.0),
+        ("data", "gs://b/r", "gs://b/r"),
+        ("weights", "random", "random"),
+    ],
+)
+def test_right_values(name: str, value: Any, wanted: Any) -> None:
+    found = checked(name, value)
+    assert found == wanted
+    assert type(found) is PARAMETERS[name].kind
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0), ("epochs", 5.5), ("epochs", "many"), ("epochs", -1), ("epochs", None),
+        ("epochs", math.nan), ("threshold", 0), ("threshold", 1), ("threshold", "nan"),
+        ("threshold", ""), ("gate_auc", 1.1), ("gate_auc", -0.1), ("sensitivity", 0),
+        ("data", ""), ("weights", ""), ("data", 5), ("no_such", 1),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_one_line(name: str, value: Any) -> None:
+    with pytest.raises(PneumoError, match=name) as told:
+        checked(name, value)
+    assert "\n" not in str(told.value)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers()), st.dictionaries(st.text(), st.text()))
+def test_split_gives_all_back(own: dict[str, int], given_: dict[str, str]) -> None:
+    own = {key: value for key, value in own.items() if not key.startswith("pneumo_")}
+    properties = {**own, **{f"pneumo_{key}": value for key, value in given_.items()}}
+    assert split_parameters(properties) == (own, given_)
+
+
+def test_nothing_given_changes_nothing() -> None:
+    properties = {"options": "no json at all", "code": "x", "n": 3}
+    assert apply_parameters("Gate", properties, {}) == properties
+
+
+def test_the_given_properties_stay() -> None:
+    text = json.dumps({"gate": {"auc": {"min": 0.8}}, "more": [1, None]})
+    properties = {"options": text}
+    found = apply_parameters("Gate", properties, {"gate_auc": 0.5})
+    assert properties == {"options": text}
+    assert json.loads(found["options"]) == {"gate": {"auc": {"min": 0.5}}, "more": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("node", "properties", "given_", "line"),
+    [
+        ("Pusher", {}, {"epochs": 1}, "epochs has no place in node Pusher"),
+        ("Trainer", {}, {"epochs": 1}, "no property custom_config"),
+        ("Trainer", {"custom_config": '{"training": {}}'}, {"epochs": 1}, "no training.epochs"),
+        ("Trainer", {"custom_config": "[]"}, {"epochs": 1}, "no training.epochs"),
+        ("Gate", {"options": '{"gate": null}'}, {"gate_auc": 0.5}, "no gate.auc.min"),
+        ("Gate", {"options": "{}"}, {"no_such": 1}, "no parameter 'no_such'"),
+    ],
+)
+def test_no_place(node: str, properties: dict[str, Any], given_: dict[str, Any], line: str) -> None:
+    with pytest.raises(PneumoError) as told:
+        apply_parameters(node, properties, given_)
+    assert line in str(told.value)
