@@ -20,6 +20,7 @@ from components.trainer.logs import Logs
 from components.trainer.loop import Curves, Group, Plan, Source, train
 from components.trainer.objective import Objective
 from components.trainer.trunks import freeze_batch_norm
+from schema import storage
 
 if TYPE_CHECKING:
     import keras
@@ -152,7 +153,11 @@ def fit_detector(
         (*grid, CHANNELS), loss, loss, {n: part(n) for n in ("heat_loss", "size_loss")}
     )
     plan = Plan(options.epochs, options.patience, options.schedule, options.warmup)
-    state = Checkpoint(places.checkpoints / f"detector-{seed}.npz") if places else None
+    state = (
+        Checkpoint(storage.join(str(places.checkpoints), f"detector-{seed}.npz"))
+        if places
+        else None
+    )
     curves = train(
         model, groups, centre_source(learn, judge, grid, options, seed), plan,
         what=f"detector, seed {seed}", checkpoint=state, objective=objective,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.trainer.cluster import ALONE, Share
+
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -31,20 +33,20 @@ class Rows:
         """Batches of an epoch."""
         return -(-len(self.rows) // batch_size)
 
-    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """Every image once, one of its views each, in random order.
+    def epoch(
+        self, seed: int, epoch: int, batch_size: int, share: Share = ALONE
+    ) -> Iterator[Batch]:
+        """Every image once, one of its views each, in random order; of a share its part of them.
 
         The order depends on `seed` and `epoch` alone, so that a run that goes on after a kill sees
-        what it would have seen.
+        what it would have seen. Nothing is read of what others have.
         """
         order, view = self.draw(seed, epoch)
         for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            yield (
-                self.gather(chosen, view[start : start + batch_size]),
-                self.targets[chosen],
-                self.weights[chosen],
-            )
+            part = share.part(min(batch_size, len(order) - start))
+            at = slice(start + part.start, start + part.stop)
+            chosen = order[at]
+            yield self.gather(chosen, view[at]), self.targets[chosen], self.weights[chosen]
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of an epoch in their order, int64 [m], and the view of each, int64 [m]."""
@@ -60,8 +62,9 @@ class Rows:
             out[at] = self.views[number][rows[at]]
         return out
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every image itself, in order."""
-        for start in range(0, len(self.rows), batch_size):
-            chosen = self.rows[start : start + batch_size]
+    def in_order(self, batch_size: int, share: Share = ALONE) -> Iterator[Batch]:
+        """Every image itself, in order; a share: its part of them."""
+        rows = self.rows[share.part(len(self.rows))]
+        for start in range(0, len(rows), batch_size):
+            chosen = rows[start : start + batch_size]
             yield self.views[0][chosen], self.targets[chosen], self.weights[chosen]

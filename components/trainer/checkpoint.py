@@ -1,12 +1,20 @@
-"""The state of training on disk, whole or not at all, so that a killed run goes on."""
+"""The state of training on disk or in an object store, whole or not at all.
 
+So a killed run goes on.
+"""
+
+import io
 import json
 import time
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from schema import storage
+from schema.errors import PneumoError
 
 
 @dataclass
@@ -14,11 +22,11 @@ class Checkpoint:
     """One file that holds arrays and plain facts.
 
     Attributes:
-      file: an .npz file; need not exist.
+      file: an .npz file, a path or a URI (gs://, s3://, minio://); need not exist.
       every: seconds between two writes, at least; writing costs more than an epoch of a small head.
     """
 
-    file: Path
+    file: Path | str
     every: float = 5.0
     _written: float = field(default_factory=time.monotonic)
 
@@ -27,23 +35,49 @@ class Checkpoint:
         return time.monotonic() - self._written >= self.every
 
     def save(self, arrays: list[np.ndarray], facts: dict[str, Any]) -> None:
-        """Writes arrays and facts."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_name(self.file.name + ".partial")
-        with partial.open("wb") as out:
-            named: dict[str, Any] = {f"a{i}": array for i, array in enumerate(arrays)}
-            np.savez(out, **named, facts=np.array(json.dumps(facts)))
-        partial.replace(self.file)
+        """Writes arrays and facts.
+
+        Raises:
+          PneumoError: the store does not take them.
+        """
+        named: dict[str, Any] = {f"a{i}": array for i, array in enumerate(arrays)}
+        named["facts"] = np.array(json.dumps(facts))
+        if self._remote:
+            content = io.BytesIO()
+            np.savez(content, **named)
+            # A store makes an object appear when all of it has come.
+            storage.write_bytes(str(self.file), content.getvalue())
+        else:
+            file = Path(self.file)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_name(file.name + ".partial")
+            with partial.open("wb") as out:
+                np.savez(out, **named)
+            partial.replace(file)
         self._written = time.monotonic()
 
     def load(self) -> tuple[list[np.ndarray], dict[str, Any]] | None:
-        """What was saved last; None without a file."""
-        if not self.file.is_file():
+        """What was saved last; None without a file.
+
+        Raises:
+          PneumoError: what is there is no state of training, or the store cannot be asked.
+        """
+        if not storage.exists(str(self.file)):
             return None
-        with np.load(self.file) as stored:
-            arrays = [stored[f"a{i}"] for i in range(len(stored.files) - 1)]
-            return arrays, json.loads(str(stored["facts"]))
+        content = io.BytesIO(storage.read_bytes(str(self.file)))
+        try:
+            with np.load(content) as stored:
+                arrays = [stored[f"a{i}"] for i in range(len(stored.files) - 1)]
+                return arrays, json.loads(str(stored["facts"]))
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise PneumoError(
+                f"{self.file} is no state of training ({error}); remove it to start anew"
+            ) from None
 
     def remove(self) -> None:
         """Removes the file: training has ended."""
-        self.file.unlink(missing_ok=True)
+        storage.remove(str(self.file))
+
+    @property
+    def _remote(self) -> bool:
+        return storage.is_remote(str(self.file))

@@ -27,16 +27,22 @@ def transformed_images(
     """
     import tensorflow as tf
 
-    from components.transform.decode import from_png
-
-    png = {f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string)}
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
     if shuffle is not None:
         records = records.shuffle(shuffle[0], seed=shuffle[1], reshuffle_each_iteration=False)
+    batches = records.batch(batch)
+    return batches.map(
+        lambda batch_of: decoded(batch_of, size), num_parallel_calls=tf.data.AUTOTUNE
+    ).prefetch(2)
 
-    def decoded(batch_of: "tf.Tensor") -> tuple["tf.Tensor", dict[str, "tf.Tensor"]]:
-        parsed = parse_records(batch_of, png)
-        return from_png(parsed.pop(f.IMAGE_PNG), size), parsed
 
-    return records.batch(batch).map(decoded, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+def decoded(records: "tf.Tensor", size: int) -> tuple["tf.Tensor", dict[str, "tf.Tensor"]]:
+    """Transformed records, string [n] -> (uint8 [n, size, size, 1], identity)."""
+    import tensorflow as tf
+
+    from components.transform.decode import from_png
+
+    png = {f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string)}
+    parsed = parse_records(records, png)
+    return from_png(parsed.pop(f.IMAGE_PNG), size), parsed

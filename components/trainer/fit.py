@@ -12,13 +12,15 @@ import numpy as np
 
 from components.trainer.batches import Batch, Rows
 from components.trainer.checkpoint import Checkpoint
-from components.trainer.distribution import strategy_of
+from components.trainer.cluster import ALONE, Share
+from components.trainer.distribution import Team
 from components.trainer.head import build_head, pool, select
 from components.trainer.logs import Logs
 from components.trainer.loop import Curves, Group, Plan, Source, train
 from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
 from components.trainer.trunks import freeze_batch_norm, split_trunk
 from schema.labels import Task
+from schema.storage import join
 
 if TYPE_CHECKING:
     import keras
@@ -32,11 +34,11 @@ class Places:
     """Where one member leaves its traces.
 
     Attributes:
-      checkpoints: folder of states that a killed run goes on from.
+      checkpoints: folder of states that a killed run goes on from; a path or a URI.
       logs: folder of TensorBoard logs.
     """
 
-    checkpoints: Path
+    checkpoints: Path | str
     logs: Path
 
 
@@ -77,16 +79,24 @@ def plan_of(options: TrainingOptions) -> Plan:
     )
 
 
-def rows_source(train_rows: Rows, val_rows: Rows, seed: int, batch_size: int) -> Source:
-    """Batches from arrays."""
+def rows_source(
+    train_rows: Rows, val_rows: Rows, seed: int, batch_size: int, share: Share = ALONE
+) -> Source:
+    """Batches from arrays, or a share of them."""
     import tensorflow as tf
 
     first = train_rows.views[0]
+
+    def window(step: int) -> tuple[int, int]:
+        images = min(batch_size, len(train_rows) - step * batch_size)
+        return share.part(images).start, images
+
     return Source(
-        epoch=lambda epoch: train_rows.epoch(seed, epoch, batch_size),
+        epoch=lambda epoch: train_rows.epoch(seed, epoch, batch_size, share),
         steps=train_rows.steps(batch_size),
-        validation=lambda: val_rows.in_order(max(batch_size, 32)),
+        validation=lambda: val_rows.in_order(max(batch_size, 32), share),
         x=tf.TensorSpec(first.shape[1:], first.dtype),
+        window=window,
     )
 
 
@@ -118,14 +128,14 @@ def fit_head(
     import keras
 
     keras.utils.set_random_seed(seed)
-    head = build_head(*scaling, len(of.classes), model, of.two_stage, of.positive, seed)
+    head = new_head(scaling, of, model, seed)
     source = rows_source(
         selected(train_rows, model.pooling), selected(val_rows, model.pooling), seed,
         options.batch_size,
     )  # fmt: skip
     group = Group(head.trainable_variables, options.learning_rate, options.weight_decay)
     logs = Logs(places.logs / "head", head) if places else None
-    state = Checkpoint(places.checkpoints / f"head-{seed}.npz") if places else None
+    state = Checkpoint(join(str(places.checkpoints), f"head-{seed}.npz")) if places else None
     curves = train(
         head, [group], source, plan_of(options), what=f"head, seed {seed}",
         checkpoint=state, on_epoch=logs,
@@ -133,6 +143,13 @@ def fit_head(
     if state is not None:
         state.remove()
     return head, curves
+
+
+def new_head(
+    scaling: tuple[np.ndarray, np.ndarray], of: Task, model: ModelOptions, seed: int
+) -> "keras.Model":
+    """A head that has learned nothing; the arguments are those of `fit_head`."""
+    return build_head(*scaling, len(of.classes), model, of.two_stage, of.positive, seed)
 
 
 def selected(rows: Rows, pooling: str) -> Rows:
@@ -149,6 +166,7 @@ def fine_tune(
     training: TrainingOptions,
     seed: int,
     places: Places,
+    team: Team | None = None,
 ) -> "tuple[keras.Model, keras.Model, Curves]":
     """Second phase: the trunk above the cut learns, and the head goes on learning.
 
@@ -160,7 +178,8 @@ def fine_tune(
       options: of this phase.
       training: loss, distribution.
       seed: of dropout.
-      places: for checkpoints and logs.
+      places: for checkpoints and logs; of several processes the chief alone writes them.
+      team: who trains together; none: as `training.distribution` says.
 
     Returns:
       The trunk above the cut, in float32, and the head, at the best epoch; the curves.
@@ -168,7 +187,8 @@ def fine_tune(
     import keras
 
     keras.utils.set_random_seed(seed)
-    strategy = strategy_of(training.distribution)
+    team = team or Team(training.distribution)
+    strategy = team.strategy
     with strategy.scope() if strategy else contextlib.nullcontext():
         policy = keras.config.dtype_policy()
         if options.compute == "bfloat16":
@@ -208,10 +228,11 @@ def fine_tune(
             label_smoothing=training.label_smoothing,
             focal_gamma=training.focal_gamma if training.loss == "focal" else None,
         )
-        state = Checkpoint(places.checkpoints / f"fine-tune-{seed}.npz", every=0.0)
+        state = Checkpoint(join(str(places.checkpoints), f"fine-tune-{seed}.npz"), every=0.0)
         curves = train(
             model, groups, source, plan, what=f"fine-tune, seed {seed}",
-            checkpoint=state, on_epoch=Logs(places.logs / "fine_tune", top), strategy=strategy,
+            checkpoint=state, team=team,
+            on_epoch=Logs(places.logs / "fine_tune", top) if team.chief else None,
         )  # fmt: skip
     if options.compute == "bfloat16" or strategy is not None:
         # Back to plain float32 variables, which is what is exported.
@@ -222,7 +243,9 @@ def fine_tune(
         plain = keras.models.clone_model(head)
         plain.set_weights(top.get_weights())
         top = plain
-    state.remove()
+    team.meet()  # nobody reads the state any more
+    if team.chief:
+        state.remove()
     return upper, top, curves
 
 
@@ -244,6 +267,7 @@ def image_source(
     targets_and_weights: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     steps: int,
     size: int,
+    window: Callable[[int], tuple[int, int]] | None = None,
 ) -> Source:
     """Batches of pixels, augmented anew in each epoch.
 
@@ -252,6 +276,7 @@ def image_source(
       targets_and_weights: pathogens, str [n] -> targets [n, classes], weights [n].
       steps: batches of an epoch, for the schedule.
       size: side of the images, pixels.
+      window: as in `Source`; then every image of the stream has a place in the task.
     """
     import tensorflow as tf
 
@@ -262,7 +287,7 @@ def image_source(
             names = np.array([name.decode() for name in identity[f.PATHOGEN].numpy().tolist()])
             targets, weights = targets_and_weights(names)
             known = targets.sum(axis=1) > 0
-            if known.any():
+            if known.any() or window is not None:
                 yield pixels.numpy()[known], targets[known], weights[known]
 
     return Source(
@@ -270,4 +295,5 @@ def image_source(
         steps=steps,
         validation=lambda: batches(None),
         x=tf.TensorSpec([size, size, 1], tf.uint8),
+        window=window,
     )

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ class Job:
     Attributes:
       name: of the configuration.
       cut: "top" where the whole trunk stays frozen.
+      checkpoints: folder of the states that a killed training goes on from; a path or a URI.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Job:
     size: int
     cut: str
     synthetic: bool
-    checkpoints: Path
+    checkpoints: str
 
     @classmethod
     def parse(cls, config: dict[str, Any], tuned: dict[str, Any] | None = None) -> "Job":
@@ -64,7 +64,7 @@ class Job:
             size=int(config["image_size"]),
             cut=config["cut"],
             synthetic=_synthetic(config),
-            checkpoints=Path(config["checkpoints"]),
+            checkpoints=str(config["checkpoints"]),
         )
 
     @property

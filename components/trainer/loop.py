@@ -5,6 +5,7 @@ was killed must go on with the same batches, the same optimiser state and the sa
 because a head of a few thousand weights trains faster than `fit` starts.
 """
 
+import json
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import numpy as np
 from components.progress import Step
 from components.trainer.batches import Batch
 from components.trainer.checkpoint import Checkpoint
+from components.trainer.distribution import Team
 from components.trainer.objective import Objective, of_classes
 
 if TYPE_CHECKING:
@@ -27,19 +29,22 @@ log = logging.getLogger("pneumo.fit")
 
 @dataclass(frozen=True)
 class Source:
-    """Where batches come from.
+    """Where batches come from; of a process that trains with others: its share of them.
 
     Attributes:
       epoch: epoch, counted from 0 -> its batches (x [n, ...], targets [n, ...], weights [n]).
       steps: batches of an epoch.
       validation: every validation image once.
       x: shape and type of x, without the batch.
+      window: step, of all epochs alike -> place of this share's first image in the whole batch, and
+        images of the whole batch; none: the batch is whole.
     """
 
     epoch: Callable[[int], Iterator[Batch]]
     steps: int
     validation: Callable[[], Iterator[Batch]]
     x: "tf.TensorSpec"
+    window: Callable[[int], tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def train(
     what: str,
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-    strategy: "tf.distribute.Strategy | None" = None,
+    team: Team | None = None,
     objective: Objective | None = None,
 ) -> Curves:
     """Trains in place and leaves the model at its best epoch by validation loss.
@@ -133,8 +138,9 @@ def train(
       plan: epochs, schedule, loss.
       what: for the progress line.
       checkpoint: where the state goes after epochs; if it holds one, training goes on from there.
-      on_epoch: called with the epoch, counted from 1, and its numbers.
-      strategy: of tf.distribute; the model must have been built in its scope.
+        Of several processes the chief alone reads and writes it.
+      on_epoch: called with the epoch, counted from 1, and its numbers; by the chief alone.
+      team: who trains together; the model must have been built in the scope of its strategy.
       objective: what is to be learned; none: classes, as `plan` says.
 
     Raises:
@@ -151,14 +157,10 @@ def train(
     kept = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
     aim = objective or of_classes(model.output_shape[-1], plan.label_smoothing, plan.focal_gamma)
     width = 2 + len(aim.measures)
-    train_step, val_step = _steps(model, groups, optimizers, source, aim, strategy)
-    curves, best = Curves(), [v.value.numpy() for v in model.variables]
-    if checkpoint is not None and (stored := checkpoint.load()) is not None:
-        arrays, facts = stored
-        for variable, value in zip(kept, arrays[: len(kept)], strict=True):
-            variable.assign(value)
-        best = arrays[len(kept) :]
-        curves = Curves(facts["values"], facts["best_epoch"])
+    team = team or Team()
+    train_step, val_step = _steps(model, groups, optimizers, source, aim, team)
+    curves, best = _start(kept, len(model.variables), checkpoint, team)
+    if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
     steps, progress = source.steps * plan.epochs, Step()
     for epoch in range(len(curves), plan.epochs):
@@ -169,10 +171,12 @@ def train(
             at = epoch * source.steps + i
             for group, optimizer in zip(groups, optimizers, strict=True):
                 optimizer.learning_rate = group.learning_rate * plan.factor(at, steps)
-            sums += train_step(x, targets, weights).numpy()
-            seen += len(x)
+            window = (0, len(x)) if source.window is None else source.window(i)
+            sums += train_step(x, targets, weights, np.array(window, np.int32)).numpy()
+            seen += window[1]
             progress(f"{what}, epoch {epoch + 1}", seen)
         val = sum((val_step(*batch).numpy() for batch in source.validation()), np.zeros(width))
+        val = team.total(val)
         names = ("loss", *aim.measures)
         numbers = {
             **dict(zip(names, sums[:-1] / sums[-1], strict=True)),
@@ -186,9 +190,9 @@ def train(
             curves.best_epoch = epoch + 1
             best = [v.value.numpy() for v in model.variables]
         curves.add({name: float(value) for name, value in numbers.items()})
-        if on_epoch is not None:
+        if on_epoch is not None and team.chief:
             on_epoch(epoch + 1, numbers)
-        if checkpoint is not None and checkpoint.due():
+        if checkpoint is not None and team.chief and checkpoint.due():
             arrays = [v.value.numpy() for v in kept]
             facts = {"values": curves.values, "best_epoch": curves.best_epoch}
             checkpoint.save([*arrays, *best], facts)
@@ -197,6 +201,27 @@ def train(
     for variable, value in zip(model.variables, best, strict=True):
         variable.assign(value)
     return curves
+
+
+def _start(
+    kept: "list[keras.Variable]", of_model: int, checkpoint: Checkpoint | None, team: Team
+) -> tuple[Curves, list[np.ndarray]]:
+    """Fills the variables; gives what was reached, and the model's variables at the best epoch.
+
+    They are the chief's, on every process: those of the others may differ in the last bits, where a
+    processor of another kind made them.
+    """
+    stored = checkpoint.load() if checkpoint is not None and team.chief else None
+    if stored is not None:
+        arrays, facts = stored
+    else:
+        now = [v.value.numpy() for v in kept]
+        arrays, facts = [*now, *now[:of_model]], {"values": {}, "best_epoch": 0}
+    *arrays, text = team.tell([*arrays, np.array(json.dumps(facts))])
+    facts = json.loads(str(text))
+    for variable, value in zip(kept, arrays[: len(kept)], strict=True):
+        variable.assign(value)
+    return Curves(facts["values"], facts["best_epoch"]), arrays[len(kept) :]
 
 
 def _val_names(numbers: dict[str, float]) -> list[str]:
@@ -210,11 +235,17 @@ def _steps(
     optimizers: "list[keras.optimizers.Optimizer]",
     source: Source,
     aim: Objective,
-    strategy: "tf.distribute.Strategy | None",
+    team: Team,
 ) -> tuple[Any, Any]:
-    """Traced functions: batch -> sums of loss and of each measure, and images."""
+    """Traced functions: batch -> sums of loss and of each measure, and images.
+
+    Those of a training step are of all processes, those of validation of this one.
+    """
     import tensorflow as tf
 
+    from components.trainer.dropout import window
+
+    strategy = team.strategy
     batch_of = [
         tf.TensorSpec([None, *source.x.shape], source.x.dtype),
         tf.TensorSpec([None, *aim.shape], tf.float32),
@@ -226,31 +257,43 @@ def _steps(
         count = tf.cast(tf.shape(targets)[0], tf.float32)
         return tf.stack([*(tf.reduce_sum(of) for of in (loss, *measured)), count])
 
-    def learn(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
-        images = tf.cast(tf.shape(x)[0], tf.float32)
+    def learn(
+        x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor", at: "tf.Tensor"
+    ) -> "tf.Tensor":
+        first, images = at[0], at[1]
         if strategy is not None:
-            x, targets, weights = (_share(whole) for whole in (x, targets, weights))
+            part = _part(tf.shape(x)[0], len(strategy.extended.worker_devices))
+            x, targets, weights, first = x[part], targets[part], weights[part], first + part.start
         variables = [v.value for group in groups for v in group.variables]
-        with tf.GradientTape() as tape:
-            outputs = model(tf.cast(x, tf.float32), training=True)
+        n = tf.shape(x)[0]
+        if strategy is not None:
+            # Convolutions fail on no image at all; this one's outputs are cut off again.
+            x = tf.cond(n > 0, lambda: x, lambda: tf.zeros([1, *source.x.shape], x.dtype))
+        with tf.GradientTape() as tape, window(first, images):
+            outputs = model(tf.cast(x, tf.float32), training=True)[:n]
             loss = weights * aim.learned(targets, outputs)
             # Divided by the images of all replicas: the optimiser sums their gradients.
-            total = tf.reduce_sum(loss) / images
+            total = tf.reduce_sum(loss) / tf.cast(images, tf.float32)
             if model.losses:
                 total += tf.add_n(model.losses) / _replicas(strategy)
         gradients = tape.gradient(total, variables)
-        at = 0
+        done = 0
         for group, optimizer in zip(groups, optimizers, strict=True):
-            optimizer.apply(gradients[at : at + len(group.variables)], group.variables)
-            at += len(group.variables)
-        return sums(outputs, targets, loss)
-
-    @tf.function(input_signature=batch_of, autograph=False)
-    def train_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
+            optimizer.apply(gradients[done : done + len(group.variables)], group.variables)
+            done += len(group.variables)
+        own = sums(outputs, targets, loss)
         if strategy is None:
-            return learn(x, targets, weights)
-        parts = strategy.run(learn, (x, targets, weights))
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
+            return own
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    @tf.function(input_signature=[*batch_of, tf.TensorSpec([2], tf.int32)], autograph=False)
+    def train_step(
+        x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor", at: "tf.Tensor"
+    ) -> "tf.Tensor":
+        if strategy is None:
+            return learn(x, targets, weights, at)
+        parts = strategy.run(learn, (x, targets, weights, at))
+        return strategy.experimental_local_results(parts)[0]  # the same in all of them
 
     @tf.function(input_signature=batch_of, autograph=False)
     def val_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
@@ -261,14 +304,12 @@ def _steps(
     return train_step, val_step
 
 
-def _share(whole: "tf.Tensor") -> "tf.Tensor":
-    """The part of a batch that this replica learns from."""
+def _part(n: "tf.Tensor", replicas: int) -> slice:
+    """What this replica learns from, of the n images that came to its process."""
     import tensorflow as tf
 
-    context = tf.distribute.get_replica_context()
-    number, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
-    n = tf.shape(whole)[0]
-    return whole[n * number // replicas : n * (number + 1) // replicas]
+    number = tf.distribute.get_replica_context().replica_id_in_sync_group % replicas
+    return slice(n * number // replicas, n * (number + 1) // replicas)
 
 
 def _replicas(strategy: "tf.distribute.Strategy | None") -> float:

@@ -1,29 +1,27 @@
 """What the Trainer node runs: a head for each seed, blocks of the trunk if asked for, export."""
 
-import hashlib
 import json
 import logging
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from components.embedder.embed import SAMPLES
-from components.embedder.store import Embeddings, read
+from components.embedder.store import Embeddings
 from components.trainer.answers import MemberAnswers, answer, summary_text, write_predictions
 from components.trainer.calibrate import Calibrated, calibrate
+from components.trainer.distribution import Team
 from components.trainer.facts import facts_of, tell_members
-from components.trainer.fit import Places, fine_tune, fit_head, rows_source, write_history
-from components.trainer.head import select
-from components.trainer.images import embed_images, images_source
-from components.trainer.job import Job, rows_of, tuned_values
-from components.trainer.logs import log_images
+from components.trainer.fit import write_history
+from components.trainer.job import Job, tuned_values
 from components.trainer.loop import Curves
 from components.trainer.losses import targets_of
-from components.trainer.network import Member, Network, moments
+from components.trainer.members import places_of, train_members
+from components.trainer.network import Network
+from schema.errors import PneumoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +44,30 @@ def run_fn(fn_args: "FnArgs") -> None:
 
     `custom_config` is what `Job.parse` reads. Writes the SavedModel to `serving_model_dir` and the
     training record (curves, answers on validation, TensorBoard logs, facts) to `model_run_dir`.
+    Where several processes train together (`training.distribution: multi_worker`) each of them runs
+    this; the chief writes, and the others end when it has.
+
+    Raises:
+      PneumoError: another process of the training is gone.
     """
+    # First of all: processes can join each other before TensorFlow has computed, not later.
+    team = Team(fn_args.custom_config["training"].get("distribution", "none"))
+    job = Job.parse(fn_args.custom_config, tuned_values(fn_args.hyperparameters))
+    if team.share.size > 1:
+        log.info("rank %d of %d trains with the others", team.share.rank, team.share.size)
+    with team.lost_is_told():
+        _train(job, fn_args, team)
+    try:
+        with team.lost_is_told():
+            team.meet()
+    except PneumoError as error:
+        if not team.chief:
+            raise
+        log.warning("the model is written; %s", error)
+
+
+def _train(job: Job, fn_args: "FnArgs", team: Team) -> None:
+    """What a process does: the chief all of it, the others their share of the second phase."""
     import tensorflow_transform as tft
 
     from components.detector.network import locate
@@ -54,20 +75,16 @@ def run_fn(fn_args: "FnArgs") -> None:
     from serving.export import Decision, export
 
     started = time.monotonic()
-    job = Job.parse(fn_args.custom_config, tuned_values(fn_args.hyperparameters))
     folder = Path(fn_args.model_run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     if notice := job.weights.notice(job.model.trunk):
         log.warning(notice)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        if job.from_images:
-            train, val = embed_images(job, fn_args.train_files, fn_args.eval_files, Path(scratch))
-        else:
-            train, val = (
-                read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files)
-            )
-        lower, members, facts, phases = _members(job, train, val, folder, fn_args)
-        network = Network(lower, tuple(members), job.model.pooling)
+        found = train_members(job, Path(scratch), folder, fn_args, team)
+        if found is None:
+            return
+        train, val, facts, phases = found.train, found.val, found.facts, found.phases
+        network = Network(found.lower, tuple(found.members), job.model.pooling)
         trained = None
         if job.of.located:
             trained = _detectors(job, network, train, val, Path(scratch), folder, fn_args, phases)
@@ -179,7 +196,7 @@ def _detectors(
     """The dense heads of a located task; their curves become a phase of each seed."""
     from components.detector.phase import fit_detectors
 
-    places = {seed: _places(job, folder, fn_args, seed) for seed in job.training.seeds}
+    places = {seed: places_of(job, folder, fn_args, seed) for seed in job.training.seeds}
     found = fit_detectors(job, network, train, val, scratch, places)
     for seed, curves in found.curves.items():
         phases[seed]["detector"] = curves
@@ -246,64 +263,3 @@ def _explained(
         "reference_images": healthy if reference is not None else 0,
     }
     return explainer(network, job.of, decision, part.part, reference), facts
-
-
-def _members(
-    job: Job, train: Embeddings, val: Embeddings, folder: Path, fn_args: "FnArgs"
-) -> tuple[Any, list[Member], dict[str, Any], dict[int, dict[str, Curves]]]:
-    """Trains one member for each seed; gives their trunk, them, facts, and curves by phase."""
-    options, tune = job.training, job.training.fine_tune
-    balanced = options.class_weight == "balanced"
-    rows, val_rows = rows_of(train, job.of, balanced), rows_of(val, job.of, balanced=False)
-    # The same images, as they are at the cut.
-    at_cut, val_at_cut = replace(rows, views=train.maps), replace(val_rows, views=val.maps)
-    scaling = moments(select(train.features[0], job.model.pooling))
-    lower, _ = job.trunk.split()
-    samples = Path(fn_args.train_files[0]).parent / SAMPLES
-    if samples.is_file():
-        log_images(folder / "tensorboard", "images and their views", np.load(samples))
-    members, told = [], []
-    curves_of: dict[int, dict[str, Curves]] = {}
-    seconds = {"embed": train.facts["seconds"] + val.facts["seconds"], "fit": 0.0, "fine_tune": 0.0}
-    for seed in options.seeds:
-        places = _places(job, folder, fn_args, seed)
-        at = time.monotonic()
-        head, curves = fit_head(rows, val_rows, scaling, job.of, job.model, options, seed, places)
-        phases: dict[str, Curves] = {"head": curves}
-        upper, spent = None, {"head": round(time.monotonic() - at, 3)}
-        if tune is not None:
-            at = time.monotonic()
-            if job.from_images:
-                source = images_source(job, seed, fn_args.train_files, fn_args.eval_files, rows)
-            else:
-                source = rows_source(at_cut, val_at_cut, seed, tune.batch_size)
-            upper, head, phases["fine_tune"] = fine_tune(
-                job.trunk, head, source, job.model.pooling, tune, options, seed, places
-            )  # fmt: skip
-            spent["fine_tune"] = round(time.monotonic() - at, 3)
-        curves_of[seed] = phases
-        members.append(Member(head, upper))
-        *_, last = phases.values()
-        told.append(
-            {"seed": seed, "epochs": len(last), "best_epoch": last.best_epoch, "seconds": spent}
-        )
-        for phase, of_phase in (("fit", "head"), ("fine_tune", "fine_tune")):
-            seconds[phase] = round(seconds[phase] + spent.get(of_phase, 0.0), 3)
-    return lower, members, {"members": told, "seconds": seconds}, curves_of
-
-
-def _places(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> Places:
-    """Where a member leaves its traces."""
-    return Places(job.checkpoints / _fingerprint(fn_args), folder / "tensorboard" / f"seed-{seed}")
-
-
-def _fingerprint(fn_args: "FnArgs") -> str:
-    """Names the checkpoints of this very training: its inputs and every option."""
-    parts = [
-        list(fn_args.train_files),
-        list(fn_args.eval_files),
-        fn_args.custom_config,
-        fn_args.hyperparameters,
-    ]
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

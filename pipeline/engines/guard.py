@@ -13,23 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from schema.errors import PneumoError
+from schema.processes import guarded
 
 LOOPBACK: Final = "127.0.0.1"
 STOP_SECONDS: Final = 15.0
 _ROOT = Path(__file__).resolve().parents[2]
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
-
-# Asks the kernel for SIGKILL at the end of the parent, looks whether that was missed, becomes the
-# program. In a program of its own: work between fork and exec is unsafe beside threads of gRPC.
-_BECOME = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
-    "os.getppid() == int(sys.argv[1]) or sys.exit(1); os.execvp(sys.argv[2], sys.argv[2:])"
-)
-
-
-def guarded(command: Sequence[str]) -> list[str]:
-    """The command as a child of this process that ends with it, killed or not (Linux)."""
-    return [sys.executable, "-S", "-c", _BECOME, str(os.getpid()), *command]
 
 
 def environment() -> dict[str, str]:

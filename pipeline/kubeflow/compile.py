@@ -19,6 +19,7 @@ from pipeline.kubeflow.resources import (
     resources_of,
     retry_policy,
 )
+from pipeline.kubeflow.training import vertex_job
 from schema.errors import PneumoError
 from schema.storage import is_remote, join
 
@@ -58,7 +59,7 @@ def compile_spec(
 
     from pipeline.pipeline import create_pipeline
 
-    pipeline = create_pipeline(with_facts(config, root))
+    pipeline = create_pipeline(with_facts(config, root, vertex_job(config, target, image)))
     settings = runner.KubeflowV2DagRunnerConfig(
         default_image=image, default_commands=COMMAND, use_pipeline_spec_2_1=True
     )
@@ -106,8 +107,13 @@ def need_packages() -> None:
     raise PneumoError("package kfp is not installed; pip install 'pneumo-tfx[cloud]'")
 
 
-def with_facts(config: Config, root: str) -> Config:
+def with_facts(config: Config, root: str, job: dict[str, Any] | None = None) -> Config:
     """Fills in what the graph needs to know, as far as it is known before anything runs.
+
+    Args:
+      config: of the run.
+      root: URI of the artifacts.
+      job: of `vertex_job`.
 
     Raises:
       PneumoError: batch.records is a folder of this machine.
@@ -133,6 +139,7 @@ def with_facts(config: Config, root: str) -> Config:
                 infra_validation=_validation(config),
                 batch_records=batch,
                 baseline="pushed",
+                vertex_job=job or {},
             )
         }
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Runners whose workers see the file system of this process.
 _HERE: Final = ("direct", "fnapirunner", "prism", "switching")
 # It sends the training elsewhere, and there the artifacts are read.
-_SENDS_AWAY: Final = "google_cloud_ai_platform"
+_SENDS_AWAY: Final = ("google_cloud_ai_platform", "components.trainer.vertex")
 _FINGERPRINT: Final = "input_fingerprint"
 
 log = logging.getLogger("pneumo.task")
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(message)s"
     )
-    signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, _stop)
     began = time.monotonic()
     try:
         _run(args, beam_args)
@@ -61,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         log.exception("%s failed", args.executor_class_path)
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     log.info("%s: done in %.1f s", args.executor_class_path, time.monotonic() - began)
     return 0
 
@@ -73,7 +75,7 @@ def works_here(executor: str, beam: bool, beam_args: Sequence[str]) -> bool:
       beam: it is one that runs Beam.
       beam_args: of the engine.
     """
-    if _SENDS_AWAY in executor:
+    if any(name in executor for name in _SENDS_AWAY):
         return False
     runner = next(
         (arg.partition("=")[2] for arg in beam_args if arg.startswith("--runner=")), "direct"
@@ -82,7 +84,7 @@ def works_here(executor: str, beam: bool, beam_args: Sequence[str]) -> bool:
 
 
 def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
-    import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
+    import tfx  # noqa: F401  before TFDV, which fails when it is imported first
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
     from tfx.dsl.components.base import base_beam_executor
@@ -123,9 +125,7 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
         log.info("%s: starts", executor)
         tfx_entry._run_executor(args, beam_args)
         task.send()
-        told = json_format.Parse(told_here.read_text(), kfp.ExecutorOutput())
-        task.named(told)
-        storage.write_bytes(told_in, json_format.MessageToJson(told).encode())
+        storage.write_bytes(told_in, task.named(told_here.read_text()).encode())
 
 
 def _wants_driver(of: type, given: "kfp.ExecutorInput", told: Path) -> bool:

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from components.trainer.vertex_options import VertexTraining
+
 Target = Literal["kubeflow", "vertex"]
 
 
@@ -59,6 +61,10 @@ class DeployOptions(BaseModel):
     caching_of: dict[str, bool] = Field(default_factory=dict, description="node -> the same")
     env: dict[str, str] = Field(
         default_factory=dict, description="environment of every container; nothing secret"
+    )
+    vertex_training: VertexTraining | None = Field(
+        None,
+        description="of vertex: machines of their own that train; none: the Trainer node does",
     )
     secret: str | None = Field(
         None,

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
-from components.trainer.distribution import strategy_of
+from components.trainer.distribution import Team
 from components.trainer.fit import rows_source
 from components.trainer.loop import Curves, Group, Plan, train
 
@@ -128,7 +128,8 @@ def test_two_replicas_learn_what_one_learns() -> None:
     devices = tf.config.list_logical_devices("CPU")
     if len(devices) < 2:
         pytest.skip("needs two logical devices; see tests/components/trainer/conftest.py")
-    strategy = strategy_of("mirrored")
+    team = Team("mirrored")
+    strategy = team.strategy
     assert strategy.num_replicas_in_sync == 2
 
     def small() -> keras.Model:
@@ -140,7 +141,7 @@ def test_two_replicas_learn_what_one_learns() -> None:
     expected = run(one, 3)
     with strategy.scope():
         two = small()
-        curves = run(two, 3, strategy=strategy)
+        curves = run(two, 3, team=team)
     for name, values in expected.values.items():
         np.testing.assert_allclose(curves.values[name], values, rtol=1e-4)
     for x, y in zip(one.get_weights(), two.get_weights(), strict=True):
