@@ -5,8 +5,11 @@ input below one scratch folder, and a folder there for each output, that goes to
 end. What is in this machine's file system already is used where it is.
 """
 
+import json
 import logging
+import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,6 +40,7 @@ class Task:
       scratch: an empty folder for copies.
       local: whether the component works on copies; False where workers of its engine are on other
         machines and must see the artifacts themselves.
+      copies: URI -> path of its copy.
       outputs: local folder -> URI, of what is to be put into a store.
     """
 
@@ -44,6 +48,7 @@ class Task:
     types: "kfp.ComponentInputsSpec"
     scratch: Path
     local: bool = True
+    copies: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
 
     def fill_in(self, executor: str) -> None:
@@ -79,14 +84,15 @@ class Task:
         Raises:
           PneumoError: the store cannot be asked, or records are not there.
         """
-        copies: dict[str, str] = {}
         for key, artifacts in self.given.inputs.artifacts.items():
             for number, artifact in enumerate(artifacts.artifacts):
                 uri = artifact.uri
                 if self.local and storage.is_remote(uri):
-                    if uri not in copies:
-                        copies[uri] = self._fetch(key, uri, self.scratch / "in" / f"{key}-{number}")
-                    artifact.uri = copies[uri]
+                    if uri not in self.copies:
+                        self.copies[uri] = self._fetch(
+                            key, uri, self.scratch / "in" / f"{key}-{number}"
+                        )
+                    artifact.uri = self.copies[uri]
                     artifact.metadata[ORIGIN] = uri
         values = self.given.inputs.parameter_values
         base = values[INPUT_BASE].string_value if INPUT_BASE in values else ""
@@ -112,11 +118,15 @@ class Task:
                 storage.put(Path(here), uri)
             _tell("put", "output", uri, Path(here), began)
 
-    def named(self, told: "kfp.ExecutorOutput") -> None:
-        """Gives outputs the URIs that the platform knows."""
-        for artifacts in told.artifacts.values():
-            for artifact in artifacts.artifacts:
-                artifact.uri = self.outputs.get(artifact.uri, artifact.uri)
+    def named(self, told: str) -> str:
+        """What a component says of its outputs, with the URIs that the platform knows.
+
+        Evaluator and Gate also write down which model they looked at: the paths of copies.
+        """
+        places = {**{here: uri for uri, here in self.copies.items()}, **self.outputs}
+        for here, uri in places.items():
+            told = re.sub(re.escape(json.dumps(here)[:-1]) + '(?=["/])', _inside(uri), told)
+        return told
 
     def _fetch(self, key: str, uri: str, here: Path) -> str:
         began = time.monotonic()
@@ -140,6 +150,12 @@ class Task:
         (here.parent if _title(artifact.type) in _FILES else here).mkdir(
             parents=True, exist_ok=True
         )
+
+
+def _inside(text: str) -> Callable[[object], str]:
+    """A JSON string without its end, as a replacement that is taken as it stands."""
+    opened = json.dumps(text)[:-1]
+    return lambda _: opened
 
 
 def _title(kind: "kfp.ArtifactTypeSchema") -> str:

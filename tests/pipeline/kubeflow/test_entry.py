@@ -1,0 +1,147 @@
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.kubeflow import entry
+from schema import storage
+
+SCHEMA_GEN = "tfx.components.schema_gen.import_schema_gen.executor.Executor"
+EXAMPLE_GEN = "tfx.components.example_gen.import_example_gen.executor.Executor"
+SPLITS = '{"splits": [{"name": "train", "pattern": "train-*.tfrecord"}]}'
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders go."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def handed(told: str, parameters: dict[str, Any], **outputs: str) -> str:
+    return json.dumps(
+        {
+            "inputs": {"parameterValues": parameters},
+            "outputs": {
+                "outputFile": told,
+                "artifacts": {
+                    key: {
+                        "artifacts": [
+                            {
+                                "name": "7",
+                                "uri": uri,
+                                "type": {"instanceSchema": f"title: tfx.{key.title()}\n"},
+                            }
+                        ]
+                    }
+                    for key, uri in outputs.items()
+                },
+            },
+        }
+    )
+
+
+def run(executor: str, given: str, *more: str) -> int:
+    return entry.main(
+        [
+            "--executor_class_path", executor, "--json_serialized_invocation_args", given,
+            "--json_serialized_inputs_spec_args", "{}", *more,
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("executor", "beam", "arguments", "here"),
+    [
+        ("a.Executor", True, [], True),
+        ("a.Executor", True, ["--runner=DirectRunner"], True),
+        ("a.Executor", True, ["--runner=apache_beam.x.fn_api_runner.FnApiRunner"], True),
+        ("a.Executor", True, ["--runner=FlinkRunner"], False),
+        ("a.Executor", True, ["--project=p", "--runner=DataflowRunner"], False),
+        ("a.Executor", False, ["--runner=FlinkRunner"], True),
+        ("tfx.extensions.google_cloud_ai_platform.trainer.executor.X", False, [], False),
+    ],
+)
+def test_who_works_on_copies(executor: str, beam: bool, arguments: list[str], here: bool) -> None:
+    assert entry.works_here(executor, beam, arguments) is here
+
+
+@pytest.mark.parametrize("told", ["memory://bucket/task/executor_output.json", "{tmp}/o/out.json"])
+def test_a_task_writes_to_the_store_and_says_so(told: str, tmp_path: Path, scratch: Path) -> None:
+    told = told.replace("{tmp}", str(tmp_path))
+    uri = f"memory://bucket/{tmp_path.name}/schema"
+    given = handed(told, {"schema_file": "package://schema/schema.pbtxt"}, schema=uri)
+    assert run(SCHEMA_GEN, given) == 0
+    assert b"image/encoded" in storage.read_bytes(f"{uri}/schema.pbtxt")
+    (artifact,) = json.loads(storage.read_bytes(told))["artifacts"]["schema"]["artifacts"]
+    assert artifact["uri"] == uri
+    assert artifact["name"] == "7"
+    assert list(scratch.iterdir()) == []
+
+
+def test_what_a_user_can_mend_is_one_line(
+    tmp_path: Path, scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cases = [
+        (SCHEMA_GEN, "{", "not a ExecutorInput"),
+        (
+            EXAMPLE_GEN,
+            handed("x/out", {"input_base": "/none", "input_config": SPLITS}, examples="/x"),
+            "records /none do not exist",
+        ),
+        (
+            EXAMPLE_GEN,
+            handed(
+                "x/out", {"input_base": "s3://b/r", "input_config": SPLITS}, examples="s3://b/e"
+            ),
+            "gs:// or a shared folder",
+        ),
+    ]
+    for executor, given, words in cases:
+        caplog.clear()
+        more = ["--runner=FlinkRunner"] if "s3://" in given else []
+        placed = given.replace('"/x"', json.dumps(str(tmp_path / "e")))
+        assert run(executor, placed, *more) == 2
+        (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+        assert words in line
+        assert "\n" not in line
+        assert list(scratch.iterdir()) == []
+
+
+def test_a_broken_component_ends_with_one(tmp_path: Path, scratch: Path) -> None:
+    given = handed("x/out", {"schema_file": str(tmp_path / "none")}, schema=str(tmp_path / "s"))
+    assert run(SCHEMA_GEN, given) == 1
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_task_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given = handed(str(tmp_path / "told" / "out.json"), {}, model="memory://bucket/model")
+    (tmp_path / "tmp").mkdir()
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "pipeline.kubeflow.entry",
+            "--executor_class_path", "tests.pipeline.kubeflow.sleeper.Executor",
+            "--json_serialized_invocation_args", given,
+        ],
+        stdout=subprocess.PIPE, stderr=out.open("w"), text=True, cwd=REPOSITORY,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "sleeps\n", out.read_text()
+    assert list((tmp_path / "tmp").rglob("half"))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert "stopped by signal 15" in out.read_text()
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not (tmp_path / "told").exists()
