@@ -22,17 +22,19 @@ if [ "${1:-}" != --upgrade ] && [ -e requirements/lock-image-gpu.txt ]; then
   pins requirements/lock-image-gpu.txt | grep '^nvidia-' >>"$work/constraints.txt"
 fi
 
-# compile VARIANT INPUT...: resolves into requirements/lock-image-VARIANT.txt.
+# compile NAME INPUT...: resolves into requirements/lock-image-NAME.txt.
 compile() {
-  local variant=$1 lock=requirements/lock-image-$1.txt
+  local name=$1 lock=requirements/lock-image-$1.txt
   shift
-  "$bin/uv" pip compile setup.py "$@" --extra cloud --extra dicom --extra serving \
+  "$bin/uv" pip compile "$@" \
     --python-version 3.13 --python-platform x86_64-manylinux_2_40 --format pylock.toml \
     --override requirements/overrides-glibc-ge-2.39.txt --constraint "$work/constraints.txt" \
     --no-header --no-annotate --quiet --output-file "$work/pylock.toml"
-  "$bin/python" requirements/wheels.py "$variant" <"$work/pylock.toml" >"$lock.new"
+  "$bin/python" requirements/wheels.py "$name" <"$work/pylock.toml" >"$lock.new"
   mv "$lock.new" "$lock"
 }
 
-compile cpu requirements/image.txt
-compile gpu requirements/image.txt requirements/image-gpu.txt
+project=(setup.py --extra cloud --extra dicom --extra serving requirements/image.txt)
+compile cpu "${project[@]}"
+compile gpu "${project[@]}" requirements/image-gpu.txt
+compile sbom requirements/sbom.txt

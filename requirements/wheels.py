@@ -14,8 +14,8 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 HEAD = """\
-# Exact versions and hashes for the image (image/Dockerfile, VARIANT={variant}): CPython 3.13, x86_64,
-# glibc 2.41 (Debian 13). Made by requirements/lock-image.sh; not to be edited by hand.
+# Exact versions and hashes for image/Dockerfile ({name}): CPython 3.13, x86_64, glibc 2.41
+# (Debian 13). Made by requirements/lock-image.sh; not to be edited by hand.
 """
 PYTHON = (3, 13)
 PLATFORMS = [
@@ -53,9 +53,9 @@ def hashes(package: Mapping[str, Any], taken: Mapping[Tag, int]) -> list[str]:
     sys.exit(f"wheels: {package['name']} {package['version']} has nothing that the image can take")
 
 
-def lines(lock: Mapping[str, Any], variant: str) -> Iterator[str]:
-    """The lock file of a variant (cpu, gpu), line by line, each with its end."""
-    yield HEAD.format(variant=variant)
+def lines(lock: Mapping[str, Any], name: str) -> Iterator[str]:
+    """The lock file of a name (cpu, gpu, sbom), line by line, each with its end."""
+    yield HEAD.format(name=name)
     taken = tags()
     for package in lock["packages"]:
         options = [f"--hash=sha256:{digest}" for digest in hashes(package, taken)]
