@@ -220,7 +220,20 @@ class _Run:
                     raise PneumoError(
                         f"no space left beside {self.dest}; make room, the same command goes on"
                     ) from None
+                if "FileNotFoundError" in str(error) and str(self.work.root) in str(error):
+                    raise self._not_shared() from None
                 raise
+        results = {"check": (self.work.checks, ".jsonl"), "write": (self.work.out, "")}
+        folder, suffix = results[step]
+        if any(not (folder / f"{name}{suffix}").is_file() for name in names):
+            raise self._not_shared()
+
+    def _not_shared(self) -> PneumoError:
+        return PneumoError(
+            f"the engine's workers do not see {self.work.root}, or another folder of that name; "
+            f"ingest needs workers that share {self.source} and {self.dest.parent} with this "
+            "machine: mount both there at the same paths, or take --engine direct"
+        )
 
     def _nothing_left(self, catalog: Catalog) -> PneumoError:
         path = self.work.root / "rejects.jsonl"

@@ -1,4 +1,4 @@
-"""A Flink cluster on the loopback interface: a job manager and task managers, one slot each."""
+"""A Flink cluster on the loopback interface: a job manager and task managers."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntr
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 
 # MiB. A task manager moves names and records between Python workers and computes nothing itself.
-_HEAP, _OFF_HEAP, _MANAGED, _NETWORK = 320, 128, 128, 64
+_HEAP, _OFF_HEAP, _MANAGED, _NETWORK = 320, 128, 128, 192
 
 _LOGGING = """
 rootLogger.level = INFO
@@ -68,12 +68,13 @@ class Cluster:
         return json.loads(body) if body else None
 
 
-def settings(ports: tuple[int, int], folder: Path) -> dict[str, str]:
+def settings(ports: tuple[int, int], folder: Path, workers: int) -> dict[str, str]:
     """Configuration of every process of a loopback cluster.
 
     Args:
       ports: of the job manager's RPC and REST.
       folder: for what it puts on disk.
+      workers: task managers.
     """
     rpc, rest = ports
     return {
@@ -86,7 +87,9 @@ def settings(ports: tuple[int, int], folder: Path) -> dict[str, str]:
         "rest.port": str(rest),
         "taskmanager.host": LOOPBACK,
         "taskmanager.bind-host": LOOPBACK,
-        "taskmanager.numberOfTaskSlots": "1",
+        # Room for a whole job on each, so that one alone can go on; all are used where all are there.
+        "taskmanager.numberOfTaskSlots": str(workers),
+        "cluster.evenly-spread-out-slots": "true",
         "taskmanager.cpu.cores": "1",
         "taskmanager.memory.framework.heap.size": "64m",
         "taskmanager.memory.task.heap.size": f"{_HEAP - 64}m",
@@ -95,6 +98,8 @@ def settings(ports: tuple[int, int], folder: Path) -> dict[str, str]:
         "taskmanager.memory.managed.size": f"{_MANAGED}m",
         "taskmanager.memory.network.min": f"{_NETWORK}m",
         "taskmanager.memory.network.max": f"{_NETWORK}m",
+        # A job of TFX has dozens of shuffles; each asks for 16 MiB at once unless told otherwise.
+        "taskmanager.network.sort-shuffle.min-buffers": "64",
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "64m",
         "taskmanager.memory.jvm-overhead.max": "64m",
@@ -124,7 +129,7 @@ def cluster(distribution: Path, folder: Path, workers: int) -> Iterator[Cluster]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tmp").mkdir(exist_ok=True)
     rpc, rest = free_ports(2)
-    told = settings((rpc, rest), folder)
+    told = settings((rpc, rest), folder, workers)
     (folder / "flink-conf.yaml").write_text("".join(f"{k}: {v}\n" for k, v in told.items()))
     (folder / "log4j.properties").write_text(_LOGGING)
     with contextlib.ExitStack() as up:

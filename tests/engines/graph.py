@@ -1,0 +1,118 @@
+"""The nodes of the graph that work with Beam, and what they wrote, record by record.
+
+    python -m tests.engines.graph RECORDS MODEL FOLDER [BEAM ARGUMENTS]
+
+MODEL is a SavedModel; the nodes in between, which train, are left out.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+# What is compared: node -> folder of its records below FOLDER/artifacts.
+NODES = (
+    "ImportExampleGen", "StatisticsGen", "ExampleValidator", "Transform", "Evaluator",
+    "BulkInferrer",
+)  # fmt: skip
+SIZE = 64  # of the small model
+
+
+def beam_graph(records: Path, model: Path, folder: Path, beam_args: Sequence[str]) -> Any:
+    """As in `pipeline.pipeline.create_pipeline`, with a model that is there already."""
+    import tensorflow_data_validation as tfdv
+    import tfx.v1 as tfx
+
+    from components.evaluation.eval_config import eval_config
+    from components.evaluation.options import EvaluationOptions
+    from pipeline.pipeline import SCHEMA_FILE
+
+    splits = [
+        tfx.proto.Input.Split(name=name, pattern=f"{name}-*.tfrecord")
+        for name in ("train", "val", "test")
+    ]
+    example_gen = tfx.components.ImportExampleGen(
+        input_base=str(records), input_config=tfx.proto.Input(splits=splits)
+    )
+    examples = example_gen.outputs["examples"]
+    schema_gen = tfx.components.ImportSchemaGen(schema_file=str(SCHEMA_FILE))
+    schema = schema_gen.outputs["schema"]
+    statistics = tfx.components.StatisticsGen(
+        examples=examples,
+        schema=schema,
+        stats_options=tfdv.StatsOptions(enable_semantic_domain_stats=True),
+    )
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema
+    )
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=["train", "val"]),
+        custom_config={"image_size": SIZE, "fit": "stretch"},
+    )
+    importer = tfx.dsl.Importer(
+        source_uri=str(model), artifact_type=tfx.types.standard_artifacts.Model
+    ).with_id("model")
+    evaluator = tfx.components.Evaluator(
+        examples=examples,
+        model=importer.outputs["result"],
+        schema=schema,
+        example_splits=["test"],
+        eval_config=eval_config(EvaluationOptions()),
+    )
+    inferrer = tfx.components.BulkInferrer(
+        examples=examples,
+        model=importer.outputs["result"],
+        model_spec=tfx.proto.ModelSpec(model_signature_name=["examples"]),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name="engines",
+        pipeline_root=str(folder / "artifacts"),
+        components=[
+            example_gen, schema_gen, statistics, validator, transform, importer, evaluator,
+            inferrer,
+        ],
+        beam_pipeline_args=list(beam_args),
+    )  # fmt: skip
+
+
+def run(records: Path, model: Path, folder: Path, beam_args: Sequence[str] = ()) -> list[Any]:
+    """Runs the nodes; returns their results."""
+    import tfx.v1  # noqa: F401  before TFDV
+
+    from pipeline.runners.local import run_nodes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    placed = folder.parent / "model" / "Format-Serving"
+    if not placed.exists():
+        shutil.copytree(model, placed)
+    graph = beam_graph(records, placed.parent, folder, beam_args)
+    return run_nodes(
+        graph,
+        folder / "metadata.sqlite",
+        lambda name, number, of: print(f"{number}/{of} {name} ...", flush=True),
+        lambda node: print(f"{node.name} {node.seconds:.1f} s", flush=True),
+    )
+
+
+def lines(folder: Path, node: str, output: str) -> dict[str, list[bytes]]:
+    """Split -> the sorted records of a node's output."""
+    import tensorflow as tf
+
+    found: dict[str, list[bytes]] = {}
+    for path in sorted((folder / "artifacts" / node / output).rglob("*.gz")):
+        split = next((x for x in path.parts if x.startswith("Split-")), output)
+        records = tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator()
+        found.setdefault(split, []).extend(records)
+    return {split: sorted(of) for split, of in found.items()}
+
+
+if __name__ == "__main__":
+    where = [Path(text).resolve() for text in sys.argv[1:4]]
+    run(*where, sys.argv[4:])
