@@ -95,3 +95,23 @@ def test_the_component_takes_what_its_executor_reads(run: Any) -> None:
     assert set(node.inputs) == set(inputs)
     assert set(node.outputs) == set(outputs)
     assert json.loads(node.exec_properties["task"]) == json.loads(properties["task"])
+
+
+def test_records_of_a_store_and_copies_of_artifacts(run: Any, tmp_path: Path) -> None:
+    """As on a cluster: the node works on copies, and properties come as JSON numbers."""
+    from components.model_card import executor
+    from schema import storage
+
+    inputs, outputs, properties = run
+    uri = f"memory://bucket/{tmp_path.name}"
+    storage.put(Path(properties["records"]), uri)
+    blessing = inputs["blessing"][0]
+    blessing.set_json_value_custom_property("blessed", 0.0)
+    blessing.set_json_value_custom_property(storage.ORIGIN, "s3://bucket/Gate/1a2b/blessing")
+    executor.Executor().Do(inputs, outputs, {**properties, "records": uri})
+    card = json.loads((Path(outputs["card"][0].uri) / "card.json").read_text())
+    (row,) = (row for row in card["lineage"] if row["key"] == "blessing")
+    assert row["folder"] == "s3://bucket/Gate/1a2b/blessing"
+    assert row["properties"] == {"blessed": 0}
+    assert len(card["rejects"]) > 0
+    assert card["dataset"]
