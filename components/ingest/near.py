@@ -41,8 +41,11 @@ def near_pairs(
         # Within a band the rest of the hash orders, so that the nearest are likely neighbours.
         order = np.lexsort((words[:, 1], words[:, 0], key))
         sorted_key = key[order]
-        end = np.searchsorted(sorted_key, sorted_key, side="right")
-        left = end - np.arange(n)  # places up to the end of those that agree
+        left = np.searchsorted(sorted_key, sorted_key, side="right") - np.arange(n)
+        # The word that the band is in agrees in 16 bits, so it tells least: last.
+        own = band * 16 // 64
+        sorted_words = [words[order, word] for word in range(4) if word != own]
+        sorted_words.append(words[order, own])
         at = np.arange(n)
         for step in range(1, window + 1):
             # Only those that had a follower can have the next one: cost goes with the pairs.
@@ -50,13 +53,27 @@ def near_pairs(
             if not at.size:
                 break
             for start in range(0, at.size, _BLOCK):
-                part = at[start : start + _BLOCK]
-                i, j = order[part], order[part + step]
-                away = np.bitwise_count(words[i] ^ words[j]).sum(axis=1, dtype=np.int64)
-                hit = away <= distance
-                if hit.any():
-                    i, j, away = i[hit], j[hit], away[hit]
+                part, away = _within(sorted_words, at[start : start + _BLOCK], step, distance)
+                if part.size:
+                    i, j = order[part], order[part + step]
                     yield np.minimum(i, j), np.maximum(i, j), away
+
+
+def _within(
+    words: list[np.ndarray], at: np.ndarray, step: int, distance: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of `at` whose hash is near that `step` further on, and the distances.
+
+    Most pairs are too far apart after the first word of 64 bits or the second.
+    """
+    away = np.zeros(at.size, np.int64)
+    for word in words:
+        away += np.bitwise_count(word[at] ^ word[at + step])
+        near = away <= distance
+        at, away = at[near], away[near]
+        if not at.size:
+            break
+    return at, away
 
 
 def fullest_band(hashes: np.ndarray) -> int:
