@@ -24,6 +24,7 @@ class Load:
       gmac: billions of multiplications of the trunk for one image as the model sees it.
       channels: of the trunk's output.
       passes: forward passes for each image; epochs times members for the head.
+      feature_bytes: of one stored feature, 4 or 2.
     """
 
     images: float
@@ -33,6 +34,7 @@ class Load:
     gmac: float = 0.0
     channels: float = 0.0
     passes: float = 1.0
+    feature_bytes: float = 4.0
 
     def of(self, images: float) -> "Load":
         """The same for another number of images."""
@@ -47,7 +49,7 @@ def band_pairs(images: float) -> float:
     pairs = 0.0
     for rare in range(BANDS + 1):
         share = (1 - RARER) ** (BANDS - rare) * RARER**rare
-        followers = min(max(images * share - 1, 0.0) / 2, WINDOW)
+        followers = min(max(images - 1, 0.0) * share / 2, WINDOW)
         pairs += math.comb(BANDS, rare) * images * share * followers
     return BANDS * pairs
 
@@ -64,6 +66,9 @@ TERMS: Final[dict[str, Callable[[Load], float]]] = {
     "pass": lambda load: load.images * load.passes,
     # Features of the trunk, mean and maximum, that a pass of the head reads: thousands of them.
     "kilofeature": lambda load: load.images * load.passes * 2 * load.channels / 1000,
+    "feature_kb": lambda load: (
+        load.images * load.passes * 2 * load.channels * load.feature_bytes / 1000
+    ),
     "kilofeature_one": lambda load: load.images * 2 * load.channels / 1000,
     "pairs": lambda load: band_pairs(load.images),
 }

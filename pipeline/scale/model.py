@@ -43,7 +43,7 @@ SHAPE: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "Embedder": {
         SECONDS: ("fixed", "image", "gmac"),
         MEMORY: ("fixed", "image"),
-        STORED: ("fixed", "image", "kilofeature"),
+        STORED: ("fixed", "image", "feature_kb"),
     },
     "Trainer": {
         SECONDS: ("fixed", "pass", "kilofeature"),
@@ -76,6 +76,7 @@ class Row(BaseModel):
       gmac: of the trunk.
       channels: of the trunk's output.
       passes: for each image.
+      feature_bytes: of a stored feature.
       seconds: of processor time, user and system, all threads.
       memory_mib: peak of resident memory, MiB.
       stored_bytes: left on disk.
@@ -92,6 +93,7 @@ class Row(BaseModel):
     gmac: float = 0.0
     channels: float = 0.0
     passes: float = 1.0
+    feature_bytes: float = 4.0
     seconds: float | None = None
     memory_mib: float | None = None
     stored_bytes: float | None = None
@@ -102,7 +104,7 @@ class Row(BaseModel):
         """What the step had to do."""
         return Load(
             self.images, self.megapixels, self.kib, self.out_megapixels, self.gmac, self.channels,
-            self.passes,
+            self.passes, self.feature_bytes,
         )  # fmt: skip
 
 

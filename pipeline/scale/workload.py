@@ -1,6 +1,6 @@
 """What each step of a run has to do, from a configuration and a number of images. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from components.trainer.trunks import image_size
 from pipeline.config import Config
@@ -56,23 +56,19 @@ def workload(
     options = config.data.ingest
     test, val = options.test_fraction * images, options.val_fraction * images
     train = images - test - val
-    one = Load(images, megapixels, size, (side / 1000) ** 2, gmac * (side / own) ** 2, channels)
+    one = Load(
+        images, megapixels, size, (side / 1000) ** 2, gmac * (side / own) ** 2, channels,
+        feature_bytes=2 if config.training.embedding.storage == "float16" else 4,
+    )  # fmt: skip
     views = 1 + config.training.embedding.views * train / (train + val)
     epochs = config.training.epochs * len(config.training.seeds)
     of: dict[str, Load] = dict.fromkeys(STEPS, one)
     of["Transform"] = one.of(train + val)
-    of["Embedder"] = _passes(one.of(train + val), views)
-    of["Trainer"] = _passes(one.of(train), epochs)
+    of["Embedder"] = replace(one, images=train + val, passes=views)
+    of["Trainer"] = replace(one, images=train, passes=epochs)
     # TFMA and the Scorer each ask the whole model about every image of test.
     of["Evaluator"] = of["Scorer"] = one.of(test)
     return Workload(images, megapixels, size, of, tuple(_left_out(config)))
-
-
-def _passes(load: Load, passes: float) -> Load:
-    return Load(
-        load.images, load.megapixels, load.kib, load.out_megapixels, load.gmac, load.channels,
-        passes,
-    )  # fmt: skip
 
 
 def _left_out(config: Config) -> list[str]:

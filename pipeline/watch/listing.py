@@ -63,9 +63,10 @@ class Listing:
         return Listing(self.files[keep], self.patients[keep], "", self.unreadable)
 
 
-def more_people(new: Listing, known: Listing) -> int:
-    """Patients of the one who are not among those of the other."""
-    return len(np.setdiff1d(new.patients, known.patients))
+def more_people(known: Listing, *new: Listing) -> int:
+    """Patients of the new ones who are not among the known."""
+    people = np.concatenate([listing.patients for listing in new])
+    return len(np.setdiff1d(people, known.patients))
 
 
 def nothing() -> Listing:

@@ -90,9 +90,9 @@ class Watcher:
     def look(self, dry: bool = False) -> tuple[State, Seen, Listing]:
         """Settles what a run left, takes in the inbox and lists the data."""
         state = self._settled(read_state(self.folder.state), dry)
-        watched, landing = self.watched, 0
+        watched, landing, coming, rested = self.watched, 0, 0, listings.nothing()
         if watched.inbox is not None:
-            landing = self._take_in(watched.inbox, dry)
+            landing, coming, rested = self._take_in(watched.inbox, dry)
         now = self._look(watched.data)
         done = state.done
         known = listings.read(self.folder.listing(done.run.number)) if done else listings.nothing()
@@ -104,10 +104,10 @@ class Watcher:
         seen = Seen(
             key=now.key,
             config=self._config,
-            images=len(now),
-            new=len(settled),
+            images=len(now) + coming,
+            new=len(settled) + coming,
             gone=len(known.without(now)),
-            patients=listings.more_people(settled, known),
+            patients=listings.more_people(known, settled, *([rested] if coming else [])),
             unsettled=unsettled,
             unreadable=now.unreadable,
             locked=held_by_another(watched.work / ".lock"),
@@ -183,8 +183,12 @@ class Watcher:
         if not dry:
             write_state(state, self.folder.state)
 
-    def _take_in(self, inbox: Path, dry: bool) -> int:
-        """Copies what has come to rest; returns how many files have not, or would be copied."""
+    def _take_in(self, inbox: Path, dry: bool) -> tuple[int, int, Listing]:
+        """Copies what has come to rest.
+
+        Returns:
+          how many files have not; in a dry run how many would be copied; all that has.
+        """
         found = self._look(inbox)
         if found.unreadable:
             raise PneumoError(f"{inbox}: {found.unreadable} entries can't be read")
@@ -196,7 +200,7 @@ class Watcher:
             self.say(
                 "conflict", line=f"{path} lies in the data with other content; left", file=path
             )
-        return taken.landing
+        return taken.landing, taken.copied if dry else 0, rested
 
     def _look(self, folder: Path) -> Listing:
         """Lists a folder and remembers it with its time."""

@@ -13,7 +13,7 @@ PARTS = ("ingest", "transform", "training", "whole", "serving", "serving_options
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}, rsna_stubs"
+        "parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}, rsna_stubs, scale"
     )
     parser.add_argument("--out", type=Path, default=Path("pneumo_runs/bench.json"))
     arguments = parser.parse_args()

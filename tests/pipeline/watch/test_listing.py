@@ -36,7 +36,7 @@ def test_says_what_changed(now: list[Entry], new: int, gone: int, people: int) -
 
     assert len(found.without(known)) == new
     assert len(known.without(found)) == gone
-    assert listing.more_people(found.without(known), known) == people
+    assert listing.more_people(known, found.without(known)) == people
     assert (found.key == known.key) == (new == gone == 0)
 
 

@@ -219,6 +219,7 @@ def test_a_dry_run_changes_nothing(place: Place) -> None:
     decision, status = place.once(dry=True, inbox=place.folder / "inbox")
 
     assert (decision.reason, status) == ("new data", None)
+    assert decision.line == "2 new images of 2 new patients"
     assert place.ran == []
     assert not (place.folder / "work" / "watch" / "state.json").exists()
     assert [path.name for path in (place.folder / "data").rglob("*.png")] == ["a.png"]
