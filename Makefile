@@ -3,13 +3,14 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CHECKED := schema components serving pipeline tests setup.py
+CHECKED := schema components serving pipeline image tests setup.py requirements
 # Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+VARIANT ?= cpu
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint bench lock clean
+.PHONY: help setup run test test-all lint bench lock image sbom clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +43,16 @@ bench: $(READY) ## Measure ingest, Transform, training and the whole run against
 
 lock: $(READY) ## Write the two lock files again from setup.py (UPGRADE=1 takes newer versions)
 	@VENV=$(VENV) bash requirements/lock.sh $(if $(UPGRADE),--upgrade)
+
+image: ## Build the container image with docker or podman (VARIANT=gpu for one with CUDA)
+	@engine=$$(command -v docker || command -v podman) || { echo "image: docker or podman is \
+	needed; docs/image.md says how the steps are executed without" >&2; exit 1; }; \
+	"$$engine" build -f image/Dockerfile --build-arg VARIANT=$(VARIANT) -t pneumo-tfx:$(VARIANT) .
+
+sbom: $(READY) ## Write the image's bill of materials, CycloneDX (installs its lock for a moment)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/sbom.txt
+	@$(BIN)/python -m image.sbom --lock requirements/lock-image-$(VARIANT).txt \
+		-o sbom-$(VARIANT).cdx.json
 
 clean: ## Remove the environment, caches and build leftovers; runs and their models stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
