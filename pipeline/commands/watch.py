@@ -139,14 +139,16 @@ def command(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with watcher.folder.held():
         if once:
-            sys.exit(_status(*watcher.once(dry_run), dry_run))
+            sys.exit(_status(*watcher.once(dry_run), dry_run, watcher.problem))
         _go_on(watcher, interval, dry_run)
 
 
-def _status(decision: "Decision", status: int | None, dry_run: bool) -> int:
+def _status(decision: "Decision", status: int | None, dry_run: bool, problem: str) -> int:
     if dry_run and decision.reason is not None:
         return WOULD_START
-    return 1 if status or decision.given_up else 0
+    if status or decision.given_up:
+        return 1
+    return 2 if problem else 0
 
 
 def _go_on(watcher: "Watcher", interval: float, dry_run: bool) -> None:

@@ -102,7 +102,7 @@ def write_outcome(path: Path, status: int, ended: float) -> None:
 def held_by_another(path: Path) -> bool:
     """Whether some process holds a lock file; False where there is no such file."""
     try:
-        with path.open("r") as lock:
+        with path.open("r+") as lock:  # NFS locks only what is open for writing
             return not _take(lock.fileno())
     except OSError:
         return False

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pipeline.watch import listing as listings
 from pipeline.watch.decide import Decision, Rules, Seen, begin, decide, settle
@@ -68,7 +69,8 @@ class Watcher:
         self._say = say
         self._looks: dict[Path, list[tuple[float, Listing]]] = {}
         self._asked: tuple[object, Verdict] = (None, Verdict())
-        self._last_line = ""
+        self.problem = ""
+        self._told: object = None
         self._config = hashlib.sha256(watched.config.encode()).hexdigest()[:16]
 
     def say(self, event: str, **facts: object) -> None:
@@ -126,11 +128,13 @@ class Watcher:
         """Decides and, where a run is due, starts it and waits for it."""
         decision = decide(state, seen, self.watched.rules, self.clock())
         if decision.reason is None:
-            if decision.line != self._last_line:
+            # Seconds that run down are no news.
+            told = (re.sub(r"\d+", "", decision.line), seen.images, seen.new)
+            if told != self._told:
                 self.say("wait", line=decision.line, images=seen.images, new=seen.new)
-            self._last_line = decision.line
+            self._told = told
             return decision, None
-        self._last_line = ""
+        self._told = None
         if dry:
             self.say("would start", reason=decision.reason, line=decision.line)
             return decision, None
@@ -227,11 +231,21 @@ class Watcher:
         reference = watched.reference or watched.work
         if not any(reference.glob("run.json")) and not any(reference.glob("*.tfrecord")):
             return Verdict()  # nothing was learned yet
+        self.problem = ""
         key = (signature(watched.logged) if watched.logged.exists() else (), state.drift_since)
         if key == self._asked[0]:
             return self._asked[1]
-        verdict = ask(watched.logged, reference, state.drift_since, self.folder.root / "monitor")
+        folder = self.folder.root / "monitor"
+        try:
+            verdict = ask(watched.logged, reference, state.drift_since, folder)
+        except PneumoError as error:
+            # New data must not wait for a log that is damaged.
+            self.problem = str(error)
+            self.say("problem", line=self.problem)
+            verdict = Verdict()
         self._asked = (key, verdict)
+        if self.problem:
+            return verdict
         if verdict.note:
             self.say("monitor", line=verdict.note)
         else:
@@ -240,13 +254,21 @@ class Watcher:
         return verdict
 
 
+GRACE: Final = ((signal.SIGINT, 20.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, None))
+
+
 def _wait(child: subprocess.Popen[bytes]) -> int:
-    """Waits for a run; a watch that is stopped stops it too, and waits for its end."""
+    """Waits for a run; a watch that is stopped stops it too: politely first, then not."""
     try:
         return child.wait()
     except KeyboardInterrupt:
-        child.send_signal(signal.SIGTERM)
-        child.wait()
+        for number, seconds in GRACE:
+            child.send_signal(number)
+            try:
+                child.wait(seconds)
+                break
+            except subprocess.TimeoutExpired:
+                continue
         raise
 
 

@@ -293,3 +293,28 @@ def test_a_state_that_cannot_be_read_is_not_guessed(place: Place) -> None:
 
     with pytest.raises(PneumoError, match=r"state\.json can't be read"):
         watch.once()
+
+
+def test_a_damaged_log_does_not_hold_up_new_data(place: Place) -> None:
+    log = place.folder / "inputs.jsonl"
+    log.write_text("no json\n")
+    (place.folder / "work").mkdir()
+    (place.folder / "work" / "run.json").write_text("{}")
+    place.land("a")
+    watcher = place.watcher(logged=log)
+
+    decision, status = watcher.once()
+
+    assert (decision.reason, status) == ("new data", 0)
+    assert "monitor could not compare" in watcher.problem
+
+
+def test_a_watch_that_is_stopped_stops_its_run(place: Place) -> None:
+    place.land("a")
+    process = started(place)
+    process.send_signal(signal.SIGINT)
+    process.wait()
+
+    assert not WatchFolder(place.folder / "work" / "watch").alive(1)
+    place.order("0")
+    assert place.once()[0].reason == "resume"
