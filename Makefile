@@ -13,7 +13,7 @@ VARIANT ?= cpu
 .PHONY: help setup run test test-all lint bench lock image sbom clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Make .venv with the locked packages (PYTHON=... names the interpreter)
 
@@ -30,6 +30,10 @@ test: lint ## Set up, check the code, then pass the tests (PYTEST_ARGS=... for o
 test-all: $(READY) ## Build, train, fine-tune, export and serve every backbone (about half an hour)
 	@$(BIN)/python -m pytest -v tests/all_backbones/every_backbone.py
 
+test-engines: $(READY) ## Run ingest and the Beam nodes on Flink while a task manager is killed
+	@$(BIN)/python -m tests.engines.fetch $(VENV)/engines
+	@PNEUMO_ENGINES=$(VENV)/engines $(BIN)/python -m pytest -v tests/engines
+
 lint: $(READY) ## Check format, style and types
 	@$(BIN)/ruff format --check --quiet $(CHECKED) notebooks || \
 		{ echo "lint: format differs; to repair: $(BIN)/ruff format $(CHECKED)" >&2; exit 1; }
@@ -41,8 +45,9 @@ bench: $(READY) ## Measure ingest, Transform, training and the whole run against
 		echo "bench: goes on without OpenVINO, which could not be installed" >&2
 	@$(BIN)/python -m tests.benchmarks
 
-lock: $(READY) ## Write the two lock files again from setup.py (UPGRADE=1 takes newer versions)
+lock: $(READY) ## Write the lock files again from setup.py (UPGRADE=1 takes newer versions)
 	@VENV=$(VENV) bash requirements/lock.sh $(if $(UPGRADE),--upgrade)
+	@VENV=$(VENV) bash requirements/lock-image.sh $(if $(UPGRADE),--upgrade)
 
 image: ## Build the container image with docker or podman (VARIANT=gpu for one with CUDA)
 	@engine=$$(command -v docker || command -v podman) || { echo "image: docker or podman is \
