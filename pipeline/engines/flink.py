@@ -55,12 +55,12 @@ class Cluster:
     Attributes:
       address: HOST:PORT of the REST interface.
       job_manager: its process.
-      task_managers: their processes.
+      task_managers: id -> its process.
     """
 
     address: str
     job_manager: "subprocess.Popen[bytes]"
-    task_managers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    task_managers: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
 
     def get(self, path: str) -> Any:
         """JSON that the REST interface answers; None where it does not."""
@@ -87,7 +87,7 @@ def settings(ports: tuple[int, int], folder: Path, workers: int) -> dict[str, st
         "rest.port": str(rest),
         "taskmanager.host": LOOPBACK,
         "taskmanager.bind-host": LOOPBACK,
-        # Room for a whole job on each, so that one alone can go on; all are used where all are there.
+        # Room for a whole job on each, so that one alone can go on; all are used while they last.
         "taskmanager.numberOfTaskSlots": str(workers),
         "cluster.evenly-spread-out-slots": "true",
         "taskmanager.cpu.cores": "1",
@@ -108,6 +108,7 @@ def settings(ports: tuple[int, int], folder: Path, workers: int) -> dict[str, st
         "restart-strategy": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "10",
         "restart-strategy.fixed-delay.delay": "1 s",
+        "web.refresh-interval": "500",  # ms; what the REST interface tells is this old at most
         "heartbeat.interval": "1000",
         "heartbeat.timeout": "10000",
         "io.tmp.dirs": str(folder / "tmp"),
@@ -138,15 +139,18 @@ def cluster(distribution: Path, folder: Path, workers: int) -> Iterator[Cluster]
         found = Cluster(f"{LOOPBACK}:{rest}", manager)
         wait_until(lambda: found.get("/overview") is not None, [manager], "Flink", log)
         for number in range(1, workers + 1):
+            name = f"task_manager_{number}"
             started = command(distribution, folder, _TASK_MANAGER, _HEAP)
-            one = up.enter_context(child(started, folder / f"task_manager_{number}.log"))
-            found.task_managers.append(one)
+            named = [*started, f"-Dtaskmanager.resource-id={name}"]
+            found.task_managers[name] = up.enter_context(child(named, folder / f"{name}.log"))
         log = folder / "task_manager_1.log"
 
         def all_there() -> bool:
             return (found.get("/overview") or {}).get("taskmanagers") == workers
 
-        wait_until(all_there, [manager, *found.task_managers], "a task manager of Flink", log)
+        wait_until(
+            all_there, [manager, *found.task_managers.values()], "a task manager of Flink", log
+        )
         yield found
 
 

@@ -102,15 +102,64 @@ def run(records: Path, model: Path, folder: Path, beam_args: Sequence[str] = ())
 
 
 def lines(folder: Path, node: str, output: str) -> dict[str, list[bytes]]:
-    """Split -> the sorted records of a node's output."""
+    """Split -> the sorted records of a node's output, each in one canonical form.
+
+    A record is a proto with maps in it, and no two processes write a map in the same order: it is
+    read field by field and written again with sorted keys. No value is rounded.
+    """
     import tensorflow as tf
 
     found: dict[str, list[bytes]] = {}
     for path in sorted((folder / "artifacts" / node / output).rglob("*.gz")):
         split = next((x for x in path.parts if x.startswith("Split-")), output)
-        records = tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator()
-        found.setdefault(split, []).extend(records)
+        for record in tf.data.TFRecordDataset(str(path), "GZIP").as_numpy_iterator():
+            found.setdefault(split, []).append(canonical(record, output))
     return {split: sorted(of) for split, of in found.items()}
+
+
+def canonical(record: bytes, output: str) -> bytes:
+    """One record with sorted keys."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    def example(data: bytes) -> bytes:
+        return tf.train.Example.FromString(data).SerializeToString(deterministic=True)
+
+    if output != "inference_result":
+        return example(record)
+    log = prediction_log_pb2.PredictionLog.FromString(record)
+    (asked,) = log.predict_log.request.inputs.values()
+    for i, data in enumerate(asked.string_val):
+        asked.string_val[i] = example(data)
+    return log.SerializeToString(deterministic=True)
+
+
+def statistics(folder: Path) -> dict[str, Any]:
+    """Split -> feature -> its statistics."""
+    from tensorflow_metadata.proto.v0 import statistics_pb2 as pb
+
+    found = {}
+    for path in sorted((folder / "artifacts" / "StatisticsGen").rglob("FeatureStats.pb")):
+        (data,) = pb.DatasetFeatureStatisticsList.FromString(path.read_bytes()).datasets
+        found[path.parent.name] = {
+            "/".join(feature.path.step): feature for feature in data.features
+        } | {"examples": data.num_examples}
+    return found
+
+
+def metrics(folder: Path) -> dict[tuple[str, str], float]:
+    """(Slice, metric) -> value that Evaluator found."""
+    import tensorflow_model_analysis as tfma
+
+    (where,) = (folder / "artifacts" / "Evaluator" / "evaluation").iterdir()
+    found = {}
+    for name, of in tfma.load_eval_result(str(where)).slicing_metrics:
+        for output in of.values():
+            for sub_key in output.values():
+                for metric, value in sub_key.items():
+                    if "doubleValue" in value:
+                        found[str(name), metric] = float(value["doubleValue"])
+    return found
 
 
 if __name__ == "__main__":
