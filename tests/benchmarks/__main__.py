@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ingest", "transform", "training", "whole", "serving", "serving_options", "locate")
+PARTS = (
+    "ingest", "transform", "training", "whole", "serving", "serving_options", "locate", "engines",
+)  # fmt: skip
 
 
 def main() -> None:
