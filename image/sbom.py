@@ -35,6 +35,12 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def canonical_purl(purl: str) -> str:
+    """A purl of a Python package with its name as an index knows it; no other is changed."""
+    match = re.fullmatch(r"pkg:pypi/([^@]+)@(\S+)", purl)
+    return f"pkg:pypi/{canonical(match[1])}@{match[2]}" if match else purl
+
+
 def locked(text: str) -> dict[str, tuple[str, list[str]]]:
     """Name -> (version, sha256 of its files) of a lock file."""
     found: dict[str, tuple[str, list[str]]] = {}
@@ -97,7 +103,8 @@ def completed(
         pinned, digests = lock[name]
         if one.get("version") != pinned:
             wrong.append(f"{name} is {one.get('version')}, the lock says {pinned}")
-        if one.get("purl") != f"pkg:pypi/{name}@{pinned}":
+        # A purl keeps the dots of a name (jaraco.classes), an index does not.
+        if canonical_purl(one.get("purl", "")) != f"pkg:pypi/{name}@{pinned}":
             wrong.append(f"{name} has the purl {one.get('purl')}")
         if len(digests) == 1:
             one["hashes"] = [{"alg": "SHA-256", "content": digests[0]}]

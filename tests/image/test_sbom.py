@@ -65,6 +65,19 @@ def test_every_package_is_in_it(packages: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("purl", "expected"),
+    [
+        ("", ""),
+        ("pkg:pypi/jaraco.classes@3.4.0", "pkg:pypi/jaraco-classes@3.4.0"),
+        ("pkg:pypi/Beta_Two@2", "pkg:pypi/beta-two@2"),
+        ("pkg:deb/debian/a.b@1", "pkg:deb/debian/a.b@1"),
+    ],
+)
+def test_canonical_purl(purl: str, expected: str) -> None:
+    assert sbom.canonical_purl(purl) == expected
+
+
+@pytest.mark.parametrize(
     ("lock", "message"),
     [
         (LOCK + "gamma==3 \\\n    --hash=sha256:00\n", "gamma 3 is missing"),
