@@ -21,6 +21,9 @@ import click
               help="Records; without it they are named when it is submitted.")  # fmt: skip
 @click.option("--root", default=None, metavar="URI", help="Where the artifacts go.")
 @click.option("--image", default=None, help="Container image of every node.")
+@click.option("--engine", default=None, metavar="NAME",
+              help="What Beam runs on: direct (in the container), processes, or portable, flink, "
+              "spark, dataflow that run already; more with --set beam.KEY=VALUE.")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Override a key of the configuration; may be repeated.")  # fmt: skip
 def command(
@@ -30,6 +33,7 @@ def command(
     data: str | None,
     root: str | None,
     image: str | None,
+    engine: str | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Compile the pipeline for a cluster.
@@ -39,10 +43,13 @@ def command(
     in the part `deploy` of the configuration. Exit status: 0 done, 2 wrong input.
     """
     from pipeline.config import load_config
+    from pipeline.engines.arguments import known
     from pipeline.kubeflow.ready import need
 
     given = {"data": data, "root": root, "image": image}
     extra = [f"deploy.{key}={value}" for key, value in given.items() if value is not None]
+    if engine:
+        extra.append(f"engine={known(engine)}")
     config = load_config(source, [*overrides, *extra])
     where = need(config, target)
 

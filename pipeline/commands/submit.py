@@ -29,7 +29,9 @@ import click
 @click.option("--api-endpoint", default=None, metavar="HOST:PORT",
               help="Vertex AI: another address of the API, as a private one.")  # fmt: skip
 @click.option("--service-account", default=None, help="The account that the nodes run as.")
-@click.option("--experiment", default=None, help="Group of runs.")
+@click.option(
+    "--experiment", default=None, help="Group of runs; on Vertex AI the label pneumo-experiment."
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be sent; ask nobody.")
 @click.option("--wait", is_flag=True, help="Wait for the end; exit status 1 if it failed.")
 def command(

@@ -9,6 +9,7 @@ from typing import Any, Final
 from components.endpoint_validator.choice import Chosen
 from components.trainer.asked import ask
 from pipeline.config import Config, RunFacts
+from pipeline.kubeflow.engine import engine_args
 from pipeline.kubeflow.options import Target
 from pipeline.kubeflow.parameters import PACKAGE, PARAMETERS, PREFIX
 from pipeline.kubeflow.resources import (
@@ -116,7 +117,7 @@ def with_facts(config: Config, root: str, job: dict[str, Any] | None = None) -> 
       job: of `vertex_job`.
 
     Raises:
-      PneumoError: batch.records is a folder of this machine.
+      PneumoError: batch.records is a folder of this machine, or the engine lacks an address.
     """
     deploy = config.deploy
     batch = config.batch.records if config.batch else ""
@@ -140,6 +141,7 @@ def with_facts(config: Config, root: str, job: dict[str, Any] | None = None) -> 
                 batch_records=batch,
                 baseline="pushed",
                 vertex_job=job or {},
+                beam_args=engine_args(config),
             )
         }
     )

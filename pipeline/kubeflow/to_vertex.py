@@ -1,6 +1,7 @@
 """Sends a compiled graph to Vertex AI through its own client."""
 
 import importlib.util
+import json
 import time
 from typing import Any, Final
 
@@ -46,26 +47,19 @@ def send_to_vertex(compiled: Compiled, where: Where, values: dict[str, Any]) -> 
             "no project: give --project, GOOGLE_CLOUD_PROJECT, or deploy.project in the "
             "configuration given with --config"
         )
-    from google.cloud import aiplatform
+    from google.cloud import aiplatform_v1
 
+    api = aiplatform_v1.PipelineServiceClient(
+        credentials=credentials, client_options={"api_endpoint": _endpoint(where)}
+    )
     try:
         _bucket(compiled.root, project, where.region, credentials)
-        aiplatform.init(
-            project=project,
-            location=where.region,
-            credentials=credentials,
-            api_endpoint=where.endpoint or None,
-        )
-        job = aiplatform.PipelineJob(
-            display_name=compiled.name,
-            template_path=str(compiled.file),
-            parameter_values=values,
-            pipeline_root=compiled.root,
-        )
-        job.submit(
-            service_account=where.service_account or None,
-            experiment=where.experiment or None,
-            create_request_timeout=_TIMEOUT_S,
+        message, job_id = _job(compiled, where, values, project, credentials)
+        job = api.create_pipeline_job(
+            parent=f"projects/{project}/locations/{where.region}",
+            pipeline_job=message,
+            pipeline_job_id=job_id,
+            timeout=_TIMEOUT_S,
         )
     except exceptions.GoogleAPICallError as error:
         raise PneumoError(_refused(project, where, error)) from None
@@ -79,15 +73,48 @@ def send_to_vertex(compiled: Compiled, where: Where, values: dict[str, Any]) -> 
         pause = 1.0
         while True:
             try:
-                state = str(getattr(job.state, "name", "")).removeprefix(_STATES)
+                state = api.get_pipeline_job(name=job.name, timeout=_TIMEOUT_S).state.name
             except exceptions.GoogleAPICallError as error:
                 raise PneumoError(_refused(project, where, error)) from None
-            if state in _ENDED:
-                return state
+            if state.removeprefix(_STATES) in _ENDED:
+                return str(state.removeprefix(_STATES))
             time.sleep(pause)
             pause = min(30.0, pause * 1.5)
 
-    return Sent(job.resource_name, job._dashboard_uri(), wait)
+    page = f"https://console.cloud.google.com/vertex-ai/locations/{where.region}/pipelines/runs/"
+    return Sent(job.name, f"{page}{job_id}?project={project}", wait)
+
+
+def _job(
+    compiled: Compiled, where: Where, values: dict[str, Any], project: str, credentials: Any
+) -> tuple[Any, str]:
+    """The message as Vertex AI's own client makes it, and the id of the job.
+
+    Its `submit` is not used: it first asks the resource manager who owns the bucket, and waits
+    minutes where a network lets only Vertex AI through.
+    """
+    from google.cloud import aiplatform, aiplatform_v1
+
+    try:
+        made = aiplatform.PipelineJob(
+            display_name=compiled.name,
+            template_path=str(compiled.file),
+            parameter_values=values,
+            pipeline_root=compiled.root,
+            labels={"pneumo-experiment": where.experiment} if where.experiment else None,
+            project=project,
+            location=where.region,
+            credentials=credentials,
+        )
+    except ValueError as error:
+        raise PneumoError(f"{compiled.file}: {_line(error)}") from None
+    message = aiplatform_v1.PipelineJob.from_json(json.dumps(made.to_dict()))
+    message.service_account = where.service_account
+    return message, made.job_id
+
+
+def _endpoint(where: Where) -> str:
+    return where.endpoint or f"{where.region}-aiplatform.googleapis.com"
 
 
 def _bucket(root: str, project: str, region: str, credentials: Any) -> None:
@@ -122,8 +149,7 @@ def _refused(project: str, where: Where, error: Any) -> str:
     if code == 404:
         return f"{told}: check --project and --region"
     if code in (503, 504):
-        at = where.endpoint or f"{where.region}-aiplatform.googleapis.com"
-        return f"{told}: {at} does not answer; check --region and the network"
+        return f"{told}: {_endpoint(where)} does not answer; check --region and the network"
     return f"{told}: it does not take the run"
 
 

@@ -243,3 +243,34 @@ def test_environment_of_every_container() -> None:
         assert container_of(spec, task)["env"] == [
             {"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"}
         ]
+
+
+@pytest.mark.parametrize(
+    ("engine", "wanted"),
+    [
+        ("direct", []),
+        ("processes", ["--direct_running_mode=multi_processing", "--direct_num_workers=4"]),
+        ("flink", ["--flink_master=flink:8081", "--environment_config=localhost:50000"]),
+    ],
+)
+def test_the_engine_reaches_every_component(engine: str, wanted: list[str]) -> None:
+    options = ("beam.flink_master='flink:8081'", "beam.worker_pool='localhost:50000'")
+    spec = spec_of("demo", f"engine={engine}", *options)
+    for task in ("ImportExampleGen", "StatisticsGen", "Transform", "Evaluator"):
+        arguments = container_of(spec, task)["args"]
+        assert set(wanted) <= set(arguments)
+        assert any(argument.startswith("--runner=") for argument in arguments) is bool(wanted)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["engine=flink", "beam.image=i"], "set beam.flink_master or beam.job_endpoint"),
+        (["engine=spark", "beam.image=i"], "set beam.spark_master or beam.job_endpoint"),
+        (["engine=portable"], "beam.job_endpoint"),
+        (["engine=dataflow"], "beam.project"),
+    ],
+)
+def test_an_engine_without_address_is_refused(overrides: list[str], line: str) -> None:
+    with pytest.raises(PneumoError, match=line):
+        with_facts(config_of("demo", *overrides), "gs://bucket/runs")
