@@ -123,6 +123,7 @@ def _engine(
     name: str, pairs: Sequence[str], dest: Path, more: Sequence[str]
 ) -> Iterator[Sequence[str]]:
     """Beam's arguments, and what they point at is up; its logs go when all went well."""
+    import logging
     import shutil
 
     from pipeline.config import beam_options
@@ -133,6 +134,7 @@ def _engine(
     engine = known(name)
     if engine == "dataflow":
         raise PneumoError("ingest needs workers that share a file system, and Dataflow's do not")
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it says ends up in one line
     logs = dest.absolute().parent / f".{dest.name}.engine"
     with running(engine, beam_options(pairs), logs, more) as args:
         yield args

@@ -69,7 +69,10 @@ def jar_of(kind: Literal["flink", "spark"], options: BeamOptions) -> Path:
     try:
         return Path(JavaJarServer.local_jar(jar))
     except (OSError, RuntimeError) as error:
-        why = " ".join(str(error.__cause__ or error.__context__ or error).split())[:120]
+        first: BaseException = error
+        while first.__context__ is not None:  # the last one is of a mirror that Beam tries then
+            first = first.__context__
+        why = " ".join(str(first).split())[:120]
         raise PneumoError(
             f"Beam's job server {jar.rsplit('/', 1)[-1]} can't be fetched ({why}); put it "
             "somewhere by hand and name it in beam.job_server_jar"

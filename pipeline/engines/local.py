@@ -10,7 +10,7 @@ from components.endpoint_validator.server import free_ports
 from pipeline.engines import flink
 from pipeline.engines.arguments import beam_args
 from pipeline.engines.guard import LOOPBACK, child, listens, wait_until
-from pipeline.engines.job_server import job_server
+from pipeline.engines.job_server import jar_of, java, job_server
 from pipeline.engines.options import BeamOptions, Engine
 from schema.errors import PneumoError
 
@@ -40,6 +40,9 @@ def running(
     if engine in ("direct", "processes", "dataflow"):
         yield [*beam_args(engine, options, cores), *more]
         return
+    if engine in ("flink", "spark") and not options.job_endpoint:
+        java()  # before anything is started
+        options = options.model_copy(update={"job_server_jar": jar_of(engine, options)})
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as up:

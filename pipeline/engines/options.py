@@ -64,6 +64,15 @@ class BeamOptions(BaseModel):
     )
     service_account: str | None = Field(None, description="of dataflow: account of the workers")
 
+    @field_validator("flink_version", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        if isinstance(value, float):
+            raise ValueError(
+                "flink_version: write it in quotes, '1.20'; else 1.20 is the number 1.2"
+            )
+        return value
+
     @field_validator("job_endpoint", "worker_pool", "flink_master")
     @classmethod
     def _addresses(cls, value: str | None) -> str | None:

@@ -68,6 +68,7 @@ def test_what_is_missing_is_named(engine: str, options: dict[str, str], said: st
         (["worker_pool=h:99999"], "HOST:PORT"),
         (["flink_master=http://h:8081"], "HOST:PORT"),
         (["flink_version=2"], "flink_version"),
+        (["flink_version=1.20"], "write it in quotes"),
         (["spark_master=yarn"], "spark://HOST:PORT"),
         (["temp_location=/tmp/x"], "gs://"),
     ],
