@@ -1,9 +1,16 @@
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.trainer.checkpoint import Checkpoint
+from schema.errors import PneumoError
+from tests import stores
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
@@ -42,3 +49,62 @@ def test_a_killed_write_leaves_the_last_state(
 def test_due_after_the_interval(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path / "a", every=0.0).due()
     assert not Checkpoint(tmp_path / "a", every=3600.0).due()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with stores.s3(tmp_path_factory.mktemp("s3")) as found, pytest.MonkeyPatch.context() as patch:
+        for name, value in found.environment.items():
+            patch.setenv(name, value)
+        yield f"{found.root}/states"
+
+
+def test_in_an_object_store(store: str) -> None:
+    of = Checkpoint(f"{store}/a/state.npz")
+    assert of.load() is None
+    arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(3, np.int64)]
+    of.save([np.zeros(2_000_000)], {"epoch": 1})  # more than one part of an upload
+    of.save(arrays, {"epoch": 2})
+    stored = Checkpoint(f"{store}/a/state.npz").load()
+    assert stored is not None
+    for a, b in zip(arrays, stored[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert stored[1] == {"epoch": 2}
+    of.remove()
+    of.remove()
+    assert of.load() is None
+
+
+def test_a_killed_upload_leaves_the_last_state(store: str) -> None:
+    """SIGKILL while a state of 200 MB is on its way."""
+    uri = f"{store}/killed/state.npz"
+    Checkpoint(uri).save([np.ones(2)], {"epoch": 1})
+    code = (
+        "import numpy as np, sys\n"
+        "from components.trainer.checkpoint import Checkpoint\n"
+        "arrays = [np.random.default_rng(0).random(25_000_000)]\n"
+        "print('now', flush=True)\n"
+        f"Checkpoint({uri!r}).save(arrays, {{'epoch': 2}})\n"
+    )
+    root = str(Path(__file__).parents[3])
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root},
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"now\n"
+    time.sleep(0.3)
+    writer.kill()
+    writer.wait()
+    stored = Checkpoint(uri).load()
+    assert stored is not None
+    # A machine may be fast enough to have sent all of it.
+    assert (stored[1]["epoch"], stored[0][0].size) in ((1, 2), (2, 25_000_000))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive"])
+def test_what_is_no_state_is_told(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "state.npz"
+    file.write_bytes(content)
+    with pytest.raises(PneumoError, match=r"state\.npz is no state of training .*remove it"):
+        Checkpoint(file).load()
