@@ -58,6 +58,8 @@ for folder in dev sys; do mkdir -p "$root/$folder"; mount --rbind "/$folder" "$r
 mkdir -p "$root/proc" && mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 touch "$root/etc/resolv.conf" && mount --bind /etc/resolv.conf "$root/etc/resolv.conf"
+IFS=:
+for folder in $VOLUMES; do mkdir -p "$root$folder"; mount --bind "$folder" "$root$folder"; done
 if [ -n "$CERTIFICATES" ]; then
   mount -t tmpfs -o mode=0755 tmpfs "$root/run"
   mkdir "$root/run/host" && cp -L "$CERTIFICATES" "$root/run/host/certificates.crt"
@@ -84,13 +86,22 @@ class Image:
         return self.described["ENTRYPOINT"].words() if "ENTRYPOINT" in self.described else []
 
 
-def command(image: Image, words: Sequence[str], env: Mapping[str, str] | None = None) -> list[str]:
-    """What starts `words` in an image: own mounts, own processes, its user and variables."""
+def command(
+    image: Image,
+    words: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    volumes: Sequence[Path] = (),
+) -> list[str]:
+    """What starts `words` in an image: own mounts, own processes, its user and variables.
+
+    `volumes` are folders of this machine that the container sees under the same names.
+    """
     user, _, group = image.user.partition(":")
     given = {"HOME": _home(image.root, user), **image.env, **image.args, **(env or {})}
     settings = [f"{name}={value}" for name, value in given.items()]
     return [
         "env", f"CERTIFICATES={CERTIFICATES if CERTIFICATES.exists() else ''}",
+        f"VOLUMES={':'.join(map(str, volumes))}",
         "unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
         "bash", "-c", ENTER, "enter", str(image.root), f"--userspec={user}:{group or user}",
         str(image.root), "env", "-i", f"--chdir={image.workdir}", *settings, *words,
@@ -165,10 +176,15 @@ def log_of(work: Path, name: str) -> Iterator:
 
 
 class Builder:
-    """Builds stages under one folder; a stage whose instructions and files are the same is kept."""
+    """Builds stages under one folder; a stage whose instructions and files are the same is kept.
 
-    def __init__(self, context: Path, work: Path, given: Mapping[str, str]) -> None:
-        self.context, self.work, self.given = context, work, given
+    `as_is` takes every stage that was built once, whatever has changed since.
+    """
+
+    def __init__(
+        self, context: Path, work: Path, given: Mapping[str, str], *, as_is: bool = False
+    ) -> None:
+        self.context, self.work, self.given, self.as_is = context, work, given, as_is
         self.built: dict[str, Image] = {}
         ignore = context / "image/Dockerfile.dockerignore"
         self.ignore = ignore_patterns(ignore.read_text())
@@ -185,7 +201,8 @@ class Builder:
         )  # fmt: skip
         stamp = self.work / f"{stage.name}.digest"
         wanted = self._digest(stage, base.digest)
-        keep = image.root.exists() and stamp.exists() and stamp.read_text() == wanted
+        keep = image.root.exists() and stamp.exists()
+        keep = keep and (self.as_is or stamp.read_text() == wanted)
         print(f"stage {stage.name} from {stage.base}{' (as it was)' if keep else ''}")
         if not keep:
             stamp.unlink(missing_ok=True)
@@ -203,7 +220,8 @@ class Builder:
                 print(f"  {change:+9.1f} MiB {seconds:6.1f} s  {one.name} {one.value[:60]}")
                 before = after
         print(f"  {before / 2**20:9.1f} MiB in all", flush=True)
-        stamp.write_text(wanted)
+        if not keep:
+            stamp.write_text(wanted)
         image.digest, image.args = wanted, {}
         self.built[stage.name] = image
         return image
