@@ -39,6 +39,15 @@ def run(
     return blessing
 
 
+def test_an_empty_baseline_is_none(tmp_path: Path) -> None:
+    """What a Baseline leaves that found nothing."""
+    (tmp_path / "baseline").mkdir()
+    (tmp_path / "baseline" / "found.json").write_text('{"found": false}')
+    same = answers(90)
+    blessing = run(tmp_path, same, same)
+    assert not blessing.has_custom_property("baseline_model_id")
+
+
 def pusher_accepts(blessing: standard_artifacts.ModelBlessing) -> bool:
     """What TFX's Pusher itself asks."""
     return pusher_executor.Executor().CheckBlessing({"model_blessing": [blessing]})

@@ -55,3 +55,44 @@ def test_a_failure_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="killed"):
         table.write(tmp_path / table.FILE, batches())
     assert not (tmp_path / table.FILE).exists()
+
+
+def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> None:  # noqa: F811
+    """What a Baseline leaves that found nothing; one that found the model itself answers as it."""
+    from tfx.types import artifact_utils, standard_artifacts
+
+    from components.scorer.component import Predictions
+    from components.scorer.executor import Executor
+
+    examples = standard_artifacts.Examples()
+    examples.uri = str(tmp_path / "examples")
+    examples.split_names = artifact_utils.encode_split_names(["test"])
+    split = tmp_path / "examples" / "Split-test"
+    split.mkdir(parents=True)
+    with tf.io.TFRecordWriter(
+        str(split / "data.gz"), tf.io.TFRecordOptions(compression_type="GZIP")
+    ) as out:
+        for example in exported.examples:
+            out.write(example)
+    written = {}
+    for name in ("empty", "found"):
+        model, baseline, predictions = (
+            standard_artifacts.Model(), standard_artifacts.Model(), Predictions()
+        )  # fmt: skip
+        for artifact, what in ((model, "model"), (baseline, "baseline"), (predictions, "out")):
+            artifact.uri = str(tmp_path / name / what)
+            Path(artifact.uri).mkdir(parents=True)
+        (Path(model.uri) / "Format-Serving").symlink_to(exported.folder)
+        if name == "found":
+            (Path(baseline.uri) / "Format-Serving").symlink_to(exported.folder)
+        told = f'{{"found": {str(name == "found").lower()}}}'
+        (Path(baseline.uri) / "found.json").write_text(told)
+        Executor().Do(
+            {"examples": [examples], "model": [model], "baseline_model": [baseline]},
+            {"predictions": [predictions]},
+            {"split": "test", "batch_size": 4},
+        )
+        written[name] = Path(predictions.uri)
+    assert not (written["empty"] / table.BASELINE).exists()
+    one, other = (table.read(written["found"] / name) for name in (table.FILE, table.BASELINE))
+    assert one.to_pydict() == other.to_pydict()
