@@ -141,7 +141,9 @@ class Watcher:
         state = begin(state, seen, decision, self.clock())
         assert state.running is not None
         number = state.running.number
-        # In this order: whoever finds the state finds what it names.
+        # In this order: whoever finds the state finds what it names, and no outcome of a run of the
+        # same number that a removed state had.
+        self.folder.outcome(number).unlink(missing_ok=True)
         listings.write(listing, self.folder.listing(number))
         with inherited_lock(self.folder.lock(number)) as lock:
             write_state(state, self.folder.state)

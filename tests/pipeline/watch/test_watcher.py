@@ -318,3 +318,17 @@ def test_a_watch_that_is_stopped_stops_its_run(place: Place) -> None:
     assert not WatchFolder(place.folder / "work" / "watch").alive(1)
     place.order("0")
     assert place.once()[0].reason == "resume"
+
+
+def test_a_removed_state_starts_afresh(place: Place) -> None:
+    place.land("a")
+    place.once()
+    WatchFolder(place.folder / "work" / "watch").state.unlink()
+    place.order("die")
+
+    assert place.once()[1] == -signal.SIGKILL
+
+    # What the first run 1 left must not speak for the second.
+    assert place.state.failed is not None
+    place.order("0")
+    assert place.once()[0].reason == "resume"
