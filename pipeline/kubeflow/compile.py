@@ -92,18 +92,21 @@ def platform_spec(config: Config, spec: dict[str, Any]) -> dict[str, Any] | None
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
-def need_packages() -> None:
+def need_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
     """Stops where the packages that compile are not installed.
+
+    Args:
+      python: version of the interpreter.
 
     Raises:
       PneumoError: they are not.
     """
     if importlib.util.find_spec("kfp") is not None:
         return
-    if sys.version_info >= (3, 12):
+    if python >= (3, 12):
         raise PneumoError(
-            "TFX takes kfp only below Python 3.12, and this is "
-            f"{sys.version_info.major}.{sys.version_info.minor}; compile with Python 3.11"
+            f"TFX takes kfp only below Python 3.12, and this is {python[0]}.{python[1]}; compile "
+            "with Python 3.11"
         )
     raise PneumoError("package kfp is not installed; pip install 'pneumo-tfx[cloud]'")
 
