@@ -222,6 +222,11 @@ class _Run:
                     ) from None
                 if "FileNotFoundError" in str(error) and str(self.work.root) in str(error):
                     raise self._not_shared() from None
+                if " failed in state " in str(error):  # what Beam says of a job elsewhere
+                    what = " ".join(str(error).partition(" failed in state ")[2].split())
+                    raise PneumoError(
+                        f"the engine gave the job up: {what[:300]}; the same command goes on"
+                    ) from None
                 raise
         results = {"check": (self.work.checks, ".jsonl"), "write": (self.work.out, "")}
         folder, suffix = results[step]

@@ -1,7 +1,7 @@
-"""Gets Flink and a job server of Beam for it: python -m tests.engines.fetch FOLDER.
+"""Gets Flink, Spark and job servers of Beam for them: python -m tests.engines.fetch FOLDER.
 
-FOLDER/flink becomes a Flink distribution, FOLDER/job_server.jar the job server. About 370 MB are
-fetched once. Needs java and mvn (Maven) on the PATH.
+FOLDER/flink becomes a Flink distribution, FOLDER/flink.jar and FOLDER/spark.jar job servers; Spark
+itself is in the latter. About 600 MB are fetched once. Needs java and mvn (Maven) on the PATH.
 """
 
 import shutil
@@ -11,8 +11,16 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-FLINK, JAR = "flink", "job_server.jar"
+FLINK = "flink"
+MAINS = {
+    "flink": "org.apache.beam.runners.flink.FlinkJobServerDriver",
+    "spark": "org.apache.beam.runners.spark.SparkJobServerDriver",
+}
+
+
+def jar_of(folder: Path, kind: str) -> Path:
+    """Where the job server of an engine is put."""
+    return folder / f"{kind}.jar"
 
 
 def fetch(folder: Path) -> None:
@@ -31,36 +39,38 @@ def fetch(folder: Path) -> None:
         _run(
             [
                 sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", made,
-                "-r", ROOT / "requirements/engines.txt",
+                "-r", ROOT / "requirements/engines/flink.txt",
             ],
             "Flink's jars",
         )  # fmt: skip
         (made / "pyflink").rename(folder / FLINK)
         shutil.rmtree(made)
-    if not (folder / JAR).is_file():
-        jars = folder / "jars"
+    for kind, main in MAINS.items():
+        if jar_of(folder, kind).is_file():
+            continue
+        jars = folder / f"{kind}.jars"
         _run(
             [
-                "mvn", "-B", "-q", "-f", ROOT / "requirements/engines.xml",
+                "mvn", "-B", "-q", "-f", ROOT / f"requirements/engines/{kind}.xml",
                 "dependency:copy-dependencies", "-DincludeScope=runtime",
                 f"-DoutputDirectory={jars.resolve()}",
             ],
-            "Beam's Flink runner",
+            f"Beam's runner for {kind.title()}",
         )  # fmt: skip
-        partial = folder / f"{JAR}.partial"
-        merge(sorted(jars.glob("*.jar")), partial)
-        partial.rename(folder / JAR)
+        partial = folder / f"{kind}.jar.partial"
+        merge(sorted(jars.glob("*.jar")), partial, main)
+        partial.rename(jar_of(folder, kind))
         shutil.rmtree(jars)
 
 
-def merge(jars: list[Path], dest: Path) -> None:
+def merge(jars: list[Path], dest: Path, main: str) -> None:
     """Makes one jar with a main class of many.
 
     One jar, as Beam publishes it: the job server sends every jar of its class path to the cluster.
     """
     seen, services = {"META-INF/MANIFEST.MF"}, dict[str, list[bytes]]()
     with zipfile.ZipFile(dest, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
-        told = ("Manifest-Version: 1.0", f"Main-Class: {MAIN}", "Multi-Release: true", "", "")
+        told = ("Manifest-Version: 1.0", f"Main-Class: {main}", "Multi-Release: true", "", "")
         out.writestr("META-INF/MANIFEST.MF", "\r\n".join(told))
         for jar in jars:
             with zipfile.ZipFile(jar) as source:
@@ -69,7 +79,7 @@ def merge(jars: list[Path], dest: Path) -> None:
                     signed = name.startswith("META-INF/") and name.endswith((".SF", ".RSA", ".DSA"))
                     if name.startswith("META-INF/services/") and not entry.is_dir():
                         services.setdefault(name, []).append(source.read(entry))
-                    elif not (entry.is_dir() or signed or name in seen):
+                    elif not (signed or name in seen):  # Spark looks for folders too
                         seen.add(name)
                         out.writestr(name, source.read(entry))
         for name, parts in services.items():

@@ -3,8 +3,6 @@
 `make test-engines` fetches Flink and Beam's job server and runs this; it takes some minutes.
 """
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,23 +20,18 @@ from pipeline.engines import flink
 from pipeline.engines.guard import environment
 from pipeline.engines.local import running
 from pipeline.engines.options import BeamOptions
-from tests.engines import fetch, graph
+from tests.engines import fetch, fetched, graph
+from tests.engines.fetched import ENGINES
 
 ROOT = Path(__file__).parents[2]
-NAMED = os.environ.get("PNEUMO_ENGINES", "")
-ENGINES = Path(NAMED or "/nowhere").resolve()
 
 
 def missing() -> str:
     """Why this can't run here; empty where it can."""
-    if not NAMED:
-        return "runs with `make test-engines`, which fetches Flink (PNEUMO_ENGINES is not set)"
-    if shutil.which("java") is None:
-        return "no java on the PATH"
+    if why := fetched.missing("flink"):
+        return why
     if not any((ENGINES / fetch.FLINK).glob("lib/flink-dist*.jar")):
         return f"no Flink in {ENGINES}; python -m tests.engines.fetch {ENGINES}"
-    if not (ENGINES / fetch.JAR).is_file():
-        return f"no {fetch.JAR} in {ENGINES}; python -m tests.engines.fetch {ENGINES}"
     return ""
 
 
@@ -99,7 +92,9 @@ def up(tmp_path: Path) -> Iterator[tuple[flink.Cluster, list[str]]]:
     """A cluster of two task managers, a job server, a pool; and Beam's arguments for them."""
     with flink.cluster(ENGINES / fetch.FLINK, tmp_path / "flink", 2) as cluster:
         options = BeamOptions(
-            flink_master=cluster.address, job_server_jar=ENGINES / fetch.JAR, parallelism=2
+            flink_master=cluster.address,
+            job_server_jar=fetch.jar_of(ENGINES, "flink"),
+            parallelism=2,
         )
         with running("flink", options, tmp_path / "engine") as args:
             yield cluster, args
