@@ -324,6 +324,7 @@ def main() -> None:
     parser.add_argument("--variant", default="cpu", choices=("cpu", "gpu"))
     parser.add_argument("--target", default="runtime", help="stage to build")
     parser.add_argument("--check", action="store_true", help="start what was built")
+    parser.add_argument("--as-is", action="store_true", help="keep every stage that is there")
     given = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("image.prove: chroot and mounts need root; call it with sudo")
@@ -334,7 +335,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     text = (HERE / "Dockerfile").read_text()
-    builder = Builder(HERE.parent, work, {"VARIANT": given.variant})
+    builder = Builder(HERE.parent, work, {"VARIANT": given.variant}, as_is=given.as_is)
     try:
         for stage in needed(stages(text, builder.given), given.target):
             image = builder.build(stage)
@@ -342,9 +343,14 @@ def main() -> None:
         sys.exit(f"image.prove: exit status {error.returncode} of {error.cmd[-1]}")
     print(f"built {given.target} in {time.monotonic() - started:.0f} s")
     if given.check:
-        from image.checks import check
+        from image.checks import CheckError, check
 
-        check(image, work)
+        try:
+            check(image, work)
+        except CheckError as error:
+            sys.exit(f"image.prove: {error}")
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"image.prove: a container ended with {error.returncode}; see the lines above")
 
 
 if __name__ == "__main__":
