@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -69,14 +70,23 @@ def jar_of(kind: Literal["flink", "spark"], options: BeamOptions) -> Path:
     try:
         return Path(JavaJarServer.local_jar(jar))
     except (OSError, RuntimeError) as error:
-        first: BaseException = error
-        while first.__context__ is not None:  # the last one is of a mirror that Beam tries then
-            first = first.__context__
-        why = " ".join(str(first).split())[:120]
+        why = " ".join(str(_told_by(error)).split())[:120]
         raise PneumoError(
             f"Beam's job server {jar.rsplit('/', 1)[-1]} can't be fetched ({why}); put it "
             "somewhere by hand and name it in beam.job_server_jar"
         ) from None
+
+
+def _told_by(error: BaseException) -> BaseException:
+    """The first answer of the network among the errors that led to this one.
+
+    Beam asks another place in turn, whose answer comes last and says less.
+    """
+    chain = [error]
+    while (before := chain[-1].__context__) is not None:
+        chain.append(before)
+    asked = [one for one in chain if isinstance(one, urllib.error.URLError)]
+    return asked[-1] if asked else error
 
 
 @contextlib.contextmanager

@@ -68,9 +68,7 @@ class BeamOptions(BaseModel):
     @classmethod
     def _text(cls, value: object) -> object:
         if isinstance(value, float):
-            raise ValueError(
-                "flink_version: write it in quotes, '1.20'; else 1.20 is the number 1.2"
-            )
+            raise ValueError("write it in quotes, '1.20'; without them 1.20 is the number 1.2")
         return value
 
     @field_validator("job_endpoint", "worker_pool", "flink_master")
