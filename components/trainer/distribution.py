@@ -5,7 +5,9 @@ import functools
 import io
 import logging
 import os
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -60,6 +62,8 @@ def _connected(cluster: Cluster) -> "tf.distribute.Strategy":
     from tensorflow.python.distribute import collective_all_reduce_strategy as internals
     from tensorflow.python.eager import context
 
+    if cluster.size > 1 and cluster.chief:
+        _wait_for(cluster.addresses[1:], _milliseconds(JOINING, 600) / 1000)
     if cluster.size > 1 and context.context().coordination_service is None:
         protocol = internals.coordination_config_pb2
         context.context().configure_coordination_service(
@@ -88,6 +92,34 @@ def _connected(cluster: Cluster) -> "tf.distribute.Strategy":
     if cluster.size == 1:
         log.info("TF_CONFIG names no other process: multi_worker trains on this one alone")
     return strategy
+
+
+def _wait_for(addresses: Sequence[str], seconds: float) -> None:
+    """Waits until each address takes connections.
+
+    TensorFlow's chief waits without end for those that it has not heard of, and cannot be stopped.
+
+    Raises:
+      PneumoError: one does not in time.
+    """
+    missing, until = list(addresses), time.monotonic() + seconds
+    while missing:
+        missing = [address for address in missing if not _answers(address)]
+        if missing and time.monotonic() > until:
+            raise PneumoError(
+                f"the chief waited {seconds:g} s for {', '.join(missing)}; start a process of the "
+                "training there, and look at addresses and firewalls"
+            )
+        time.sleep(0.2 if missing else 0)
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _milliseconds(variable: str, seconds: int) -> int:

@@ -149,12 +149,19 @@ def test_the_chief_dies_and_one_goes_on_alone(site: Path) -> None:
     assert_same(site, "images-one", "images-two")
 
 
-def test_a_rank_that_never_comes_is_told(site: Path) -> None:
-    (chief,) = train(
-        site, loopback(2)[:1], "none", ["cache", str(site / "no states")],
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (0, "the chief waited 3 s for 127.0.0.1:"),
+        (1, "rank 1 of 2 cannot join the others at 127.0.0.1:"),
+    ],
+)
+def test_a_rank_that_never_comes_is_told(site: Path, number: int, line: str) -> None:
+    (other,) = train(
+        site, [loopback(2)[number]], "none", ["cache", str(site / "no states")],
         {"PNEUMO_JOIN_SECONDS": "3"},
     )  # fmt: skip
-    assert chief.status == 1
-    lines = [line for line in chief.told.splitlines() if line.startswith("Error: ")]
+    assert other.status == 1
+    lines = [text for text in other.told.splitlines() if text.startswith("Error: ")]
     assert len(lines) == 1
-    assert "rank 0 of 2 cannot join the others at 127.0.0.1:" in lines[0]
+    assert line in lines[0]
