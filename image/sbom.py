@@ -9,6 +9,7 @@ package (purl), the hash of its file, and its licence where its author names one
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import re
@@ -75,17 +76,32 @@ def described(folder: Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def free_licences(folder: Path) -> dict[str, str]:
+    """Name -> the licence in its author's own words (`License: Apache 2.0`), one line of it.
+
+    cyclonedx-py reads expressions and classifiers and leaves these out.
+    """
+    found = {}
+    for one in importlib.metadata.distributions(path=[str(folder)]):
+        text = (one.metadata["License"] or "").strip()
+        if text and text.upper() != "UNKNOWN":
+            found[canonical(one.metadata["Name"])] = text.splitlines()[0]
+    return found
+
+
 def completed(
     bill: Mapping[str, Any],
     lock: Mapping[str, tuple[str, list[str]]],
+    free: Mapping[str, str],
     debian: Iterable[str] = (),
     version: str = "",
 ) -> dict[str, Any]:
-    """A bill with the hashes of the lock, the packages of Debian and what it is the bill of.
+    """A bill with licences and hashes for all, the packages of Debian and what it is the bill of.
 
     Args:
       bill: of cyclonedx-py.
       lock: of `locked`.
+      free: of `free_licences`.
       debian: lines "name version architecture".
       version: of PneumoTFX.
 
@@ -106,6 +122,8 @@ def completed(
         # A purl keeps the dots of a name (jaraco.classes), an index does not.
         if canonical_purl(one.get("purl", "")) != f"pkg:pypi/{name}@{pinned}":
             wrong.append(f"{name} has the purl {one.get('purl')}")
+        if not one.get("licenses") and name in free:
+            one["licenses"] = [{"license": {"name": free[name], "acknowledgement": "declared"}}]
         if len(digests) == 1:
             one["hashes"] = [{"alg": "SHA-256", "content": digests[0]}]
     if wrong:
@@ -182,7 +200,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 install(given.lock, folder)
             debian = given.debian.read_text().splitlines() if given.debian else ()
             lock = locked(given.lock.read_text())
-            bill = completed(described(folder), lock, debian, given.version)
+            bill = completed(described(folder), lock, free_licences(folder), debian, given.version)
         write(bill, given.output)
     except (SbomError, subprocess.CalledProcessError) as error:
         sys.exit(f"sbom: {error}")

@@ -10,17 +10,18 @@ from image import sbom
 from tests.image.tools import tool
 
 DIGEST = "ab" * 32
-PINS = ("alpha==1.0", "Beta_Two==2.0rc1")
+PINS = ("alpha==1.0", "Beta_Two==2.0rc1", "delta==3")
 LOCK = "# head\n" + "".join(f"{pin} \\\n    --hash=sha256:{DIGEST}\n" for pin in PINS)
 
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """A site-packages folder with two packages; the second says nothing of its licence."""
+    """A site-packages folder with three packages; the second says nothing of its licence."""
     tool("cyclonedx-py")
     for name, version, more in (
         ("alpha", "1.0", "License-Expression: MIT\n"),
         ("Beta_Two", "2.0rc1", "Requires-Dist: alpha\n"),
+        ("delta", "3", "License: Apache 2.0\n"),
     ):
         info = tmp_path / "site-packages" / f"{name}-{version}.dist-info"
         info.mkdir(parents=True)
@@ -35,7 +36,11 @@ def by_name(bill: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_locked_reads_names_versions_and_hashes() -> None:
-    assert sbom.locked(LOCK) == {"alpha": ("1.0", [DIGEST]), "beta-two": ("2.0rc1", [DIGEST])}
+    assert sbom.locked(LOCK) == {
+        "alpha": ("1.0", [DIGEST]),
+        "beta-two": ("2.0rc1", [DIGEST]),
+        "delta": ("3", [DIGEST]),
+    }
     assert sbom.locked("") == {}
 
 
@@ -49,11 +54,12 @@ def test_every_package_is_in_it(packages: Path, tmp_path: Path) -> None:
     assert bill["bomFormat"] == "CycloneDX"
     assert bill["metadata"]["component"]["version"] == "9"
     found = by_name(bill)
-    assert found.keys() == {"alpha", "beta-two", "libstdc++6"}
+    assert found.keys() == {"alpha", "beta-two", "delta", "libstdc++6"}
     assert found["alpha"]["purl"] == "pkg:pypi/alpha@1.0"
     assert found["alpha"]["licenses"] == [{"expression": "MIT", "acknowledgement": "declared"}] or (
         found["alpha"]["licenses"][0]["license"]["id"] == "MIT"
     )
+    assert found["delta"]["licenses"][0]["license"]["name"] == "Apache 2.0"
     assert found["beta-two"]["version"] == "2.0rc1"
     assert found["beta-two"]["hashes"] == [{"alg": "SHA-256", "content": DIGEST}]
     assert found["libstdc++6"]["purl"].startswith("pkg:deb/debian/libstdc%2B%2B6@14.2.0-19")
@@ -82,7 +88,7 @@ def test_canonical_purl(purl: str, expected: str) -> None:
     [
         (LOCK + "gamma==3 \\\n    --hash=sha256:00\n", "gamma 3 is missing"),
         (LOCK.replace("alpha==1.0", "alpha==1.1"), "alpha is 1.0, the lock says 1.1"),
-        ("alpha==1.0\n", "beta-two 2.0rc1 is not in the lock"),
+        ("alpha==1.0\ndelta==3\n", "beta-two 2.0rc1 is not in the lock"),
     ],
 )
 def test_what_is_not_as_locked_is_refused(
