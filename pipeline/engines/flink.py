@@ -103,26 +103,31 @@ def settings(ports: tuple[int, int], folder: Path, workers: int) -> dict[str, st
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "64m",
         "taskmanager.memory.jvm-overhead.max": "64m",
+        "classloader.resolve-order": "parent-first",
         # A task manager that dies takes its tasks with it: they start again on those that are left,
         # as soon as the silence is noticed.
         "restart-strategy": "fixed-delay",
         "restart-strategy.fixed-delay.attempts": "10",
         "restart-strategy.fixed-delay.delay": "1 s",
         "web.refresh-interval": "500",  # ms; what the REST interface tells is this old at most
-        "heartbeat.interval": "1000",
-        "heartbeat.timeout": "10000",
+        # ms. One that is dead refuses the connection, which is noticed at the second try; one that is
+        # only slow, on a machine with more to do, is not to be taken for dead.
+        "heartbeat.interval": "2000",
+        "heartbeat.timeout": "60000",
         "io.tmp.dirs": str(folder / "tmp"),
     }
 
 
 @contextlib.contextmanager
-def cluster(distribution: Path, folder: Path, workers: int) -> Iterator[Cluster]:
+def cluster(distribution: Path, folder: Path, workers: int, beam: Path) -> Iterator[Cluster]:
     """Runs a cluster as long as this lasts.
 
     Args:
       distribution: folder with lib/.
       folder: for configuration, logs and scratch; made if need be.
       workers: task managers.
+      beam: jar of Beam's job server. Beam keeps Python workers from one stage of a job to the next
+        only where its classes belong to Flink itself and not to the job.
 
     Raises:
       PneumoError: no Java, or it does not start; the line names the log.
@@ -135,12 +140,14 @@ def cluster(distribution: Path, folder: Path, workers: int) -> Iterator[Cluster]
     (folder / "log4j.properties").write_text(_LOGGING)
     with contextlib.ExitStack() as up:
         log = folder / "job_manager.log"
-        manager = up.enter_context(child(command(distribution, folder, _JOB_MANAGER, 512), log))
+        manager = up.enter_context(
+            child(command(distribution, folder, _JOB_MANAGER, 512, beam), log)
+        )
         found = Cluster(f"{LOOPBACK}:{rest}", manager)
         wait_until(lambda: found.get("/overview") is not None, [manager], "Flink", log)
         for number in range(1, workers + 1):
             name = f"task_manager_{number}"
-            started = command(distribution, folder, _TASK_MANAGER, _HEAP)
+            started = command(distribution, folder, _TASK_MANAGER, _HEAP, beam)
             named = [*started, f"-Dtaskmanager.resource-id={name}"]
             found.task_managers[name] = up.enter_context(child(named, folder / f"{name}.log"))
         log = folder / "task_manager_1.log"
@@ -154,7 +161,7 @@ def cluster(distribution: Path, folder: Path, workers: int) -> Iterator[Cluster]
         yield found
 
 
-def command(distribution: Path, folder: Path, program: str, heap_mib: int) -> list[str]:
+def command(distribution: Path, folder: Path, program: str, heap_mib: int, beam: Path) -> list[str]:
     """The command of one process of a cluster."""
     # The table interface is large, and nothing here is a table.
     jars = [str(x) for x in sorted(distribution.glob("lib/*.jar")) if "-table-" not in x.name]
@@ -163,5 +170,5 @@ def command(distribution: Path, folder: Path, program: str, heap_mib: int) -> li
         *java_command(heap_mib),
         f"-XX:MaxDirectMemorySize={direct}m",
         f"-Dlog4j.configurationFile={folder / 'log4j.properties'}",
-        "-cp", os.pathsep.join(jars), program, "--configDir", str(folder),
+        "-cp", os.pathsep.join([*jars, str(beam.resolve())]), program, "--configDir", str(folder),
     ]  # fmt: skip

@@ -61,7 +61,8 @@ def running(
                 _must_answer("beam.flink_master", master)
             elif home := flink.home(options.flink_home):
                 workers = options.parallelism or cores
-                cluster = up.enter_context(flink.cluster(home, folder / "flink", workers))
+                jar = jar_of("flink", options)
+                cluster = up.enter_context(flink.cluster(home, folder / "flink", workers, jar))
                 master = cluster.address
             found["job_endpoint"] = up.enter_context(
                 job_server("flink", options, master or "[local]", folder)

@@ -90,12 +90,9 @@ class Killed:
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[tuple[flink.Cluster, list[str]]]:
     """A cluster of two task managers, a job server, a pool; and Beam's arguments for them."""
-    with flink.cluster(ENGINES / fetch.FLINK, tmp_path / "flink", 2) as cluster:
-        options = BeamOptions(
-            flink_master=cluster.address,
-            job_server_jar=fetch.jar_of(ENGINES, "flink"),
-            parallelism=2,
-        )
+    jar = fetch.jar_of(ENGINES, "flink")
+    with flink.cluster(ENGINES / fetch.FLINK, tmp_path / "flink", 2, jar) as cluster:
+        options = BeamOptions(flink_master=cluster.address, job_server_jar=jar, parallelism=2)
         with running("flink", options, tmp_path / "engine") as args:
             yield cluster, args
 
