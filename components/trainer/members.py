@@ -22,6 +22,7 @@ from components.trainer.job import Job, rows_of
 from components.trainer.logs import log_images
 from components.trainer.loop import Curves
 from components.trainer.network import Member, moments
+from schema.errors import PneumoError
 from schema.storage import join
 
 if TYPE_CHECKING:
@@ -61,7 +62,16 @@ def train_members(
 
     Returns:
       What came out; None where this is not the chief.
+
+    Raises:
+      PneumoError: this process was started for another training than the chief.
     """
+    own = fingerprint(fn_args)
+    if str(team.tell([np.array(own)])[0]) != own:
+        raise PneumoError(
+            f"rank {team.share.rank} of {team.share.size} has other records or options than the "
+            "chief; start all of them with the same command"
+        )
     options, tune = job.training, job.training.fine_tune
     files = fn_args.train_files, fn_args.eval_files
     images, data = None, None

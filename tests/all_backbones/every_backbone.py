@@ -6,96 +6,26 @@ Not named test_*.py: it takes half an hour, and runs when asked for (`make test-
 import gc
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 from components.trainer.options import ModelOptions, TrainingOptions
 from components.trainer.trunks import TRUNKS
 from components.trainer.weights import Weights
 from schema.labels import BINARY
-from tests import records
+from tests.transformed import Site, write_site
 
 SIZE = 80  # all networks take 75 and more
 SPLITS = {"train": 16, "val": 6}
 
 
-@dataclass(frozen=True)
-class Site:
-    """What Transform leaves to the Embedder and the Trainer.
-
-    Attributes:
-      graph: output of Transform.
-      examples: split -> pattern of transformed records.
-      images: split -> phantoms as PNG files.
-    """
-
-    graph: Path
-    examples: dict[str, str]
-    images: dict[str, list[Path]]
-
-
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    import tfx.v1  # noqa: F401, I001  before TFT and TFDV
-    import apache_beam as beam
-    import tensorflow as tf
-    import tensorflow_transform as tft
-    import tensorflow_transform.beam as tft_beam
-    from google.protobuf import text_format
-    from tensorflow_metadata.proto.v0 import schema_pb2
-    from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
-    from tfx_bsl.public import tfxio
-
-    from components.phantom.dataset import draw_image
-    from components.phantom.plan import cohort
-    from components.transform.preprocessing import preprocessing_fn
-    from pipeline.pipeline import SCHEMA_FILE
-
-    folder = tmp_path_factory.mktemp("site")
-    patients = iter([patient for patient, _ in cohort(5, 60)])
-    rows: dict[str, list[dict[str, Any]]] = {}
-    images: dict[str, list[Path]] = {}
-    for split, n in SPLITS.items():
-        rows[split], images[split] = [], []
-        for i in range(n):
-            patient = next(patients)
-            file = folder / f"{split}-{i}.png"
-            Image.fromarray(draw_image(5, patient, 0, 128).pixels).save(file)
-            rows[split].append(records.values(file.read_bytes(), patient.pathogen, file.stem))
-            images[split].append(file)
-        records.write(str(folder / f"{split}.tfrecord"), rows[split])
-    schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
-    source = tfxio.TFExampleRecord(
-        str(folder / "train.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
-    )
-    config = {"image_size": SIZE, "fit": "stretch"}
-    with beam.Pipeline() as pipeline, tft_beam.Context(str(folder / "tmp")):
-        raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
-        fn = raw | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, config))
-        fn | tft_beam.WriteTransformFn(str(folder / "graph"))
-    metadata_io.write_metadata(
-        dataset_metadata.DatasetMetadata(schema), str(folder / "graph" / "metadata")
-    )
-    output = tft.TFTransformOutput(str(folder / "graph"))
-    layer, spec = output.transform_features_layer(), output.raw_feature_spec()
-    examples: dict[str, str] = {}
-    for split, of_split in rows.items():
-        file = folder / f"Split-{split}" / "transformed.gz"
-        file.parent.mkdir()
-        with tf.io.TFRecordWriter(str(file), "GZIP") as out:
-            for row in of_split:
-                parsed = tf.io.parse_example([records.example(row)], spec)
-                made = {name: value.numpy().ravel()[0] for name, value in layer(parsed).items()}
-                plain = {k: v if isinstance(v, bytes) else v.item() for k, v in made.items()}
-                out.write(records.example(plain))
-        examples[split] = f"{file.parent}/*"
-    return Site(folder / "graph", examples, images)
+    return write_site(tmp_path_factory.mktemp("site"), SPLITS, SIZE)
 
 
 @pytest.fixture(autouse=True)

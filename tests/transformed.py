@@ -1,0 +1,95 @@
+"""What Transform leaves to the Embedder and the Trainer, made without a run of the graph."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests import records
+
+
+@dataclass(frozen=True)
+class Site:
+    """What Transform leaves.
+
+    Attributes:
+      graph: output of Transform.
+      examples: split -> pattern of transformed records.
+      images: split -> phantoms as PNG files.
+    """
+
+    graph: Path
+    examples: dict[str, str]
+    images: dict[str, list[Path]]
+
+
+def write_site(folder: Path, splits: Mapping[str, int], size: int, files: int = 1) -> Site:
+    """Transforms phantoms.
+
+    Args:
+      folder: where to; `Split-NAME` below it are those of an Examples artifact.
+      splits: split -> images.
+      size: of the network, pixels.
+      files: of transformed records, for each split.
+    """
+    import tfx.v1  # noqa: F401, I001  before TFT and TFDV
+    import apache_beam as beam
+    import tensorflow as tf
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
+    from tfx_bsl.public import tfxio
+
+    from components.phantom.dataset import draw_image
+    from components.phantom.plan import cohort
+    from components.transform.preprocessing import preprocessing_fn
+    from pipeline.pipeline import SCHEMA_FILE
+
+    patients = iter([patient for patient, _ in cohort(5, 60)])
+    rows: dict[str, list[dict[str, Any]]] = {}
+    images: dict[str, list[Path]] = {}
+    for split, n in splits.items():
+        rows[split], images[split] = [], []
+        for i in range(n):
+            patient = next(patients)
+            file = folder / f"{split}-{i}.png"
+            Image.fromarray(draw_image(5, patient, 0, 128).pixels).save(file)
+            rows[split].append(records.values(file.read_bytes(), patient.pathogen, file.stem))
+            images[split].append(file)
+        records.write(str(folder / f"{split}.tfrecord"), rows[split])
+    schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
+    source = tfxio.TFExampleRecord(
+        str(folder / "train.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
+    )
+    config = {"image_size": size, "fit": "stretch"}
+    with beam.Pipeline() as pipeline, tft_beam.Context(str(folder / "tmp")):
+        raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
+        fn = raw | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, config))
+        fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+    metadata_io.write_metadata(
+        dataset_metadata.DatasetMetadata(schema), str(folder / "graph" / "metadata")
+    )
+    output = tft.TFTransformOutput(str(folder / "graph"))
+    layer, spec = output.transform_features_layer(), output.raw_feature_spec()
+    examples: dict[str, str] = {}
+    for split, of_split in rows.items():
+        below = folder / "examples" / f"Split-{split}"
+        below.mkdir(parents=True)
+        for part in range(files):
+            file = below / f"transformed-{part:02}.gz"
+            with tf.io.TFRecordWriter(str(file), "GZIP") as out:
+                for row in of_split[part::files]:
+                    parsed = tf.io.parse_example([records.example(row)], spec)
+                    made = {
+                        name: of.numpy().ravel()[0]
+                        for name, of in layer(parsed).items()
+                        if not isinstance(of, tf.SparseTensor)  # boxes: these have none
+                    }
+                    plain = {k: v if isinstance(v, bytes) else v.item() for k, v in made.items()}
+                    out.write(records.example(plain))
+        examples[split] = f"{below}/*"
+    return Site(folder / "graph", examples, images)
