@@ -107,11 +107,11 @@ def settings(ports: tuple[int, int], folder: Path, workers: int) -> dict[str, st
         # A task manager that dies takes its tasks with it: they start again on those that are left,
         # as soon as the silence is noticed.
         "restart-strategy": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": "10",
+        "restart-strategy.fixed-delay.attempts": "20",
         "restart-strategy.fixed-delay.delay": "1 s",
         "web.refresh-interval": "500",  # ms; what the REST interface tells is this old at most
-        # ms. One that is dead refuses the connection, which is noticed at the second try; one that is
-        # only slow, on a machine with more to do, is not to be taken for dead.
+        # ms. One that is dead refuses the connection, which is noticed at the second try; one that
+        # is only slow, on a machine with more to do, is not to be taken for dead.
         "heartbeat.interval": "2000",
         "heartbeat.timeout": "60000",
         "io.tmp.dirs": str(folder / "tmp"),
