@@ -63,6 +63,8 @@ TERMS: Final[dict[str, Callable[[Load], float]]] = {
     "mib": lambda load: load.images * load.kib / 1024,
     "out_megapixel": lambda load: load.images * load.passes * load.out_megapixels,
     "gmac": lambda load: load.images * load.passes * load.gmac,
+    # Weights and the activations of a batch, which do not grow with the images.
+    "one_gmac": lambda load: load.gmac,
     "pass": lambda load: load.images * load.passes,
     # Features of the trunk, mean and maximum, that a pass of the head reads: thousands of them.
     "kilofeature": lambda load: load.images * load.passes * 2 * load.channels / 1000,

@@ -63,6 +63,7 @@ def _all(scratch: Path, largest: int) -> Iterator[Row]:
         few = n * 10 <= largest
         yield from ingest_rows(scratch, n, held, whole=few)
         yield from node_rows(scratch, n, held, scale_nodes.NODES if few else scale_nodes.DATA)
+    yield from node_rows(scratch, 3_000, False, scale_nodes.DATA, side=256)
     for width in (224, 1024):
         yield from picture_rows(scratch, width, scale_nodes.SETTINGS)
     yield from picture_rows(scratch, 224, {**scale_nodes.SETTINGS, "model": INCEPTION})
@@ -80,12 +81,14 @@ def ingest_rows(scratch: Path, n: int, held: bool, whole: bool) -> Iterator[Row]
     yield of_plan(found, held)
 
 
-def node_rows(scratch: Path, n: int, held: bool, nodes: tuple[str, ...]) -> Iterator[Row]:
+def node_rows(
+    scratch: Path, n: int, held: bool, nodes: tuple[str, ...], side: int = scale_stubs.SIDE
+) -> Iterator[Row]:
     """Nodes over stub records."""
     shutil.rmtree(scratch, ignore_errors=True)
-    scale_stubs.write_records(scratch / "records", n)
+    scale_stubs.write_records(scratch / "records", n, side)
     for found in scale_nodes.measure(scratch / "records", scratch / "work", nodes):
-        yield from of_node(found, n, held=held, **STUB, **SMALL)
+        yield from of_node(found, n, held=held, **stub(side), **SMALL)
 
 
 def picture_rows(scratch: Path, width: int, settings: dict[str, Any]) -> Iterator[Row]:
@@ -104,10 +107,13 @@ def picture_rows(scratch: Path, width: int, settings: dict[str, Any]) -> Iterato
         yield from of_node(found, PICTURES, **seen, **(SMALL if small else MIDDLE))
 
 
-STUB: Final = {
-    "megapixels": scale_stubs.SIDE**2 / 1e6,
-    "kib": len(scale_stubs.png(bytes(scale_stubs.SIDE**2))) / 1024,
-}
+def stub(side: int) -> dict[str, float]:
+    """Size of a stub."""
+    content = scale_stubs.png(bytes(side**2), side)
+    return {"megapixels": side**2 / 1e6, "kib": len(content) / 1024}
+
+
+STUB: Final = stub(scale_stubs.SIDE)
 
 
 def seen_by(trunk: str, side: int) -> dict[str, float]:

@@ -22,6 +22,10 @@ NODES: Final = (
     "Scorer",
 )
 DATA: Final = ("ImportExampleGen", "ImportSchemaGen", "StatisticsGen")
+# Without the statistics, which nothing after them reads.
+TRAINING: Final = tuple(
+    name for name in NODES if name not in ("StatisticsGen", "ExampleValidator", "AnomalyGate")
+)
 SETTINGS: Final = {
     "name": "scale",
     "model": {"trunk": "MobileNet", "weights": "random", "image_size": 32},

@@ -39,11 +39,12 @@ def _draw(model: CostModel, rows: Sequence[Row], quantity: str, label: str, file
         _panel(axis, model, [r for r in rows if r.step == step], step, quantity)
     for axis in axes.ravel()[len(steps) :]:
         axis.set_visible(False)
-    for axis in axes[-1]:
+    for axis in axes.ravel()[len(steps) - across : len(steps)]:  # the lowest of each column
         axis.set_xlabel("images of the step")
+        axis.tick_params(labelbottom=True)
     figure.supylabel(label, fontsize=10)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="upper center", ncols=4, frameon=False, fontsize=9)
     figure.tight_layout(rect=(0.01, 0, 1, 0.95))
     figure.savefig(file, dpi=110)
     plt.close(figure)
@@ -54,24 +55,27 @@ def _panel(axis: Any, model: CostModel, rows: Sequence[Row], step: str, quantity
     axis.set_title(step, fontsize=10)
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.set_axisbelow(True)
     axis.grid(True, which="major", color="#e4e4e4", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)
     if not known:
         return
-    sizes = np.geomspace(100, 3e6, 60)
-    one = known[0].load
-    line = [model.predict(step, quantity, replace(one, images=n)) for n in sizes]
-    axis.plot(sizes, line, color=BLUE, linewidth=1.4, label="model", zorder=1)
+    one, largest = known[0].load, max(row.images for row in known)
+    for low, high, style, name in ((100, largest, "-", "model"),
+                                   (largest, 3e6, "--", "model, extrapolated")):  # fmt: skip
+        sizes = np.geomspace(low, high, 60)
+        line = [model.predict(step, quantity, replace(one, images=n)) for n in sizes]
+        axis.plot(sizes, line, color=BLUE, linewidth=1.4, linestyle=style, label=name)
     for held, color, marker, name in ((False, GRAY, "o", "measured, fitted"),
                                       (True, RED, "D", "measured, kept from the fit")):  # fmt: skip
         shown = [row for row in known if row.held == held]
         axis.scatter(
             [row.images for row in shown], [getattr(row, quantity) for row in shown],
-            s=26, color=color, marker=marker, label=name, zorder=2,
+            s=26, color=color, marker=marker, label=name, zorder=3,
         )  # fmt: skip
     for check in model.checks:
         if (check.step, check.quantity) == (step, quantity):
             axis.annotate(
                 f"x{check.ratio:.2f}", (check.images, check.measured), fontsize=8, color=RED,
-                xytext=(-6, -13), textcoords="offset points", ha="right",
+                xytext=(-8, 6), textcoords="offset points", ha="right",
             )  # fmt: skip
