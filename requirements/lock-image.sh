@@ -34,7 +34,7 @@ compile() {
   mv "$lock.new" "$lock"
 }
 
-project=(setup.py --extra cloud --extra dicom --extra serving requirements/image.txt)
+project=(setup.py --extra cloud --extra dicom --extra serving)
 compile cpu "${project[@]}"
 compile gpu "${project[@]}" requirements/image-gpu.txt
 compile sbom requirements/sbom.txt
