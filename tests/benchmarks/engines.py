@@ -51,8 +51,10 @@ def _ratio(
         turn = [_run(source, root / "dest", *what) for what in (base, other)[:: 1 - number % 2 * 2]]
         pairs.append(turn[:: 1 - number % 2 * 2])
 
-    def of(key: str) -> float:
-        return statistics.median(a[key] / b[key] for a, b in pairs)
+    def of(key: str) -> float | None:
+        # A check that is over between two looks at it has no duration.
+        found = [a[key] / b[key] for a, b in pairs if min(a[key], b[key]) > 1]
+        return statistics.median(found) if len(found) == len(pairs) else None
 
     return {
         "images": pairs[0][0]["images"],
