@@ -46,31 +46,55 @@ def fit_model(
     trunks: Mapping[str, tuple[int, float, int]],
     kib_per_megapixel: float,
 ) -> CostModel:
-    """Fits every step; rows that are `held` only check.
+    """Fits every step.
+
+    Rows that are `held` check a fit without them; then all rows together give the coefficients.
+
+    Args:
+      rows: measurements.
+      measured: facts of the machine.
+      trunks: see CostModel.
+      kib_per_megapixel: see CostModel.
 
     Raises:
       PneumoError: a step has no row to fit.
     """
-    coefficients: dict[str, dict[str, dict[str, float]]] = {}
-    for step, shape in SHAPE.items():
-        coefficients[step] = {}
-        for quantity, terms in shape.items():
-            known = [r for r in rows if r.step == step and not r.held and getattr(r, quantity)]
-            if not known:
-                raise PneumoError(f"{step}: no measurement of {quantity}; run more sizes")
-            coefficients[step][quantity] = fit_terms(known, quantity, terms)
     model = CostModel(
         measured=dict(measured),
         largest={
             step: max((r.images for r in rows if r.step == step), default=0.0) for step in SHAPE
         },
-        coefficients=coefficients,
+        coefficients=coefficients_of(rows),
         spread={},
         checks=[],
         trunks=dict(trunks),
         kib_per_megapixel=kib_per_megapixel,
     )
-    return model.model_copy(update={"checks": _checks(model, rows), "spread": _spread(model, rows)})
+    checks = _checks(without_held(model, rows), rows)
+    return model.model_copy(update={"checks": checks, "spread": _spread(model, rows)})
+
+
+def without_held(model: CostModel, rows: Sequence[Row]) -> CostModel:
+    """The same model fitted to what is not held: what it would have predicted."""
+    known = [row for row in rows if not row.held]
+    return model.model_copy(update={"coefficients": coefficients_of(known)})
+
+
+def coefficients_of(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float]]]:
+    """Step -> quantity -> term -> coefficient.
+
+    Raises:
+      PneumoError: a step was not measured.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for step, shape in SHAPE.items():
+        found[step] = {}
+        for quantity, terms in shape.items():
+            known = [row for row in rows if row.step == step and getattr(row, quantity)]
+            if not known:
+                raise PneumoError(f"{step}: no measurement of {quantity}; run more sizes")
+            found[step][quantity] = fit_terms(known, quantity, terms)
+    return found
 
 
 def _checks(model: CostModel, rows: Sequence[Row]) -> list[Check]:
@@ -93,7 +117,7 @@ def _spread(model: CostModel, rows: Sequence[Row]) -> dict[str, dict[str, float]
     for row in rows:
         for quantity in SHAPE[row.step]:
             value = getattr(row, quantity)
-            if row.held or not value:
+            if not value:
                 continue
             off = abs(model.predict(row.step, quantity, row.load) / value - 1)
             of_step = found.setdefault(row.step, {})

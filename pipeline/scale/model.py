@@ -39,23 +39,23 @@ SHAPE: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         MEMORY: ("fixed", "image", "mib", "out_megapixel"),
         STORED: ("fixed", "image", "out_megapixel"),
     },
+    # Building, tracing and exporting a network costs with the trunk, not with the images.
     "Embedder": {
-        SECONDS: ("fixed", "image", "gmac"),
+        SECONDS: ("fixed", "one_gmac", "image", "gmac"),
         MEMORY: ("fixed", "image", "one_gmac"),
         STORED: ("fixed", "image", "feature_kb"),
     },
-    # Building and exporting the network costs with the trunk, not with the images.
     "Trainer": {
         SECONDS: ("fixed", "one_gmac", "pass", "kilofeature"),
         MEMORY: ("fixed", "one_gmac", "image", "kilofeature_one"),
         STORED: ("fixed", "one_gmac"),
     },
     "Evaluator": {
-        SECONDS: ("fixed", "image", "megapixel", "gmac"),
+        SECONDS: ("fixed", "one_gmac", "image", "megapixel", "gmac"),
         MEMORY: ("fixed", "one_gmac", "image", "mib"),
     },
     "Scorer": {
-        SECONDS: ("fixed", "image", "megapixel", "gmac"),
+        SECONDS: ("fixed", "one_gmac", "image", "megapixel", "gmac"),
         MEMORY: ("fixed", "one_gmac", "image"),
         STORED: ("image",),
     },
@@ -79,7 +79,7 @@ class Row(BaseModel):
       seconds: of processor time, user and system, all threads.
       memory_mib: peak of resident memory, MiB.
       stored_bytes: left on disk.
-      held: kept from the fit, to check it.
+      held: kept from a first fit, to check it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,7 +108,7 @@ class Row(BaseModel):
 
 
 class Check(BaseModel):
-    """The model held against a measurement that the fit did not see.
+    """A fit held against a measurement that it did not see.
 
     Attributes:
       step: of STEPS.
@@ -139,8 +139,8 @@ class CostModel(BaseModel):
       measured: facts of the machine and the software.
       largest: step -> images of its largest measurement.
       coefficients: step -> quantity -> term -> coefficient, 0 or more.
-      spread: step -> quantity -> largest |predicted / measured - 1| over the rows of the fit.
-      checks: against measurements kept from the fit.
+      spread: step -> quantity -> largest |predicted / measured - 1| over all rows.
+      checks: of a fit without them, against the largest measurements.
       trunks: name -> (side in pixels, billions of multiplications at that side, channels).
       kib_per_megapixel: size of a JPEG file, from what was measured.
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.scale.model import MEMORY, SECONDS, SHAPE, CostModel, Row
 
-STUB_MEGAPIXELS = 0.001  # the lines are drawn for stubs; phantoms are larger
+STUB_MEGAPIXELS, SMALL_GMAC = 0.001, 0.1  # the lines are of stubs and of the small trunk
 BLUE, RED, GRAY = "#2b5c8a", "#b5402f", "#8a8a8a"
 WORDS = {
     SECONDS: ("seconds of one core", "scale-seconds.png"),
@@ -22,9 +22,9 @@ def draw(model: CostModel, rows: Sequence[Row], folder: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
+    shown = [row for row in rows if row.megapixels < STUB_MEGAPIXELS and row.gmac < SMALL_GMAC]
     for quantity, (label, name) in WORDS.items():
-        _draw(model, [r for r in rows if r.megapixels < STUB_MEGAPIXELS], quantity, label,
-              folder / name)  # fmt: skip
+        _draw(model, shown, quantity, label, folder / name)
 
 
 def _draw(model: CostModel, rows: Sequence[Row], quantity: str, label: str, file: Path) -> None:
