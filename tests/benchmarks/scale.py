@@ -10,7 +10,6 @@ on the machine counts little.
 """  # noqa: E501
 
 import argparse
-import copy
 import json
 import platform
 import shutil
@@ -54,21 +53,26 @@ def measure(folder: Path, largest: int) -> Iterator[Row]:
 
 
 def _all(scratch: Path, largest: int) -> Iterator[Row]:
-    scale_nodes.warm()
+    sizes = [n for n in (1_000, 10_000, 100_000, 1_000_000, 10_000_000) if n <= largest]
+    # Ingest first: its children must not begin with what the nodes import.
     import components.ingest.beam  # noqa: F401
 
-    sizes = [n for n in (1_000, 10_000, 100_000, 1_000_000, 10_000_000) if n <= largest]
     for n in sizes:
-        last, few = n == sizes[-1], n * 10 <= largest
         # The largest measurement of each step is kept from the first fit.
-        yield from ingest_rows(scratch, n, last, whole=few, held_whole=n * 10 == sizes[-1])
-        held = scale_nodes.DATA if last else scale_nodes.TRAINING[2:] if n * 10 == sizes[-1] else ()
+        yield from ingest_rows(scratch, n, n == sizes[-1], n * 10 <= largest, n * 10 == sizes[-1])
+    for width in (224, 1024):
+        yield from picture_files(scratch, width)
+    scale_nodes.warm()
+    for n in sizes:
+        held = scale_nodes.DATA if n == sizes[-1] else ()
+        held = scale_nodes.TRAINING[2:] if n * 10 == sizes[-1] else held
+        few = n * 10 <= largest
         yield from node_rows(scratch, n, held, scale_nodes.NODES if few else scale_nodes.DATA)
     yield from node_rows(scratch, 3_000, (), scale_nodes.DATA, side=256)
     for width in (224, 1024):
-        yield from picture_rows(scratch, width, scale_nodes.SETTINGS)
+        yield from picture_rows(scratch, width, scale_nodes.SETTINGS, SMALL)
     given = {**scale_nodes.SETTINGS, "model": INCEPTION}
-    yield from picture_rows(scratch, 224, given)
+    yield from picture_rows(scratch, 224, given, MIDDLE)
     # A second number of images tells what InceptionV3 costs once from what an image costs.
     shutil.rmtree(scratch, ignore_errors=True)
     scale_stubs.write_records(scratch / "records", 1_200)
@@ -104,20 +108,29 @@ def node_rows(
         yield from of_node(found, n, found["node"] in held, **stub(side), **SMALL)
 
 
-def picture_rows(scratch: Path, width: int, settings: dict[str, Any]) -> Iterator[Row]:
-    """Ingest and nodes over phantoms."""
+def picture_files(scratch: Path, width: int) -> Iterator[Row]:
+    """Ingest of phantoms."""
+    seen = _phantoms(scratch, width)
+    found = forked(lambda: scale_ingest.whole(scratch / "files", scratch / "w"), scratch / "s")
+    yield from of_ingest(found, False, **seen)
+
+
+def picture_rows(
+    scratch: Path, width: int, settings: dict[str, Any], model: dict[str, float]
+) -> Iterator[Row]:
+    """Nodes over phantoms."""
+    seen = _phantoms(scratch, width)
+    scale_pictures.write_records(scratch / "records", PICTURES, width)
+    for found in scale_nodes.measure(scratch / "records", scratch / "work", settings=settings):
+        yield from of_node(found, PICTURES, False, **seen, **model)
+
+
+def _phantoms(scratch: Path, width: int) -> dict[str, float]:
+    """Writes phantoms as files; their mean size."""
     shutil.rmtree(scratch, ignore_errors=True)
     megapixels = scale_pictures.write_files(scratch / "files", PICTURES, width)
-    bytes_of = sum(path.stat().st_size for path in (scratch / "files").rglob("*.jpeg"))
-    seen = {"megapixels": megapixels, "kib": bytes_of / PICTURES / 1024}
-    small = settings["model"]["trunk"] == "MobileNet"
-    if small:
-        found = forked(lambda: scale_ingest.whole(scratch / "files", scratch / "w"), scratch / "s")
-        yield from of_ingest(found, False, **seen)
-    scale_pictures.write_records(scratch / "records", PICTURES, width)
-    given = copy.deepcopy(settings)
-    for found in scale_nodes.measure(scratch / "records", scratch / "work", settings=given):
-        yield from of_node(found, PICTURES, False, **seen, **(SMALL if small else MIDDLE))
+    size = sum(path.stat().st_size for path in (scratch / "files").rglob("*.jpeg"))
+    return {"megapixels": megapixels, "kib": size / PICTURES / 1024}
 
 
 def stub(side: int) -> dict[str, float]:
