@@ -115,7 +115,7 @@ setup(
     ),
     package_data={
         "schema": ["*.pbtxt"],
-        "pipeline": ["configs/*.yaml"],
+        "pipeline": ["configs/*.yaml", "scale/*.json"],
         "components.report": ["templates/*"],
         "components.model_card": ["templates/*"],
         "components.monitor": ["templates/*"],
