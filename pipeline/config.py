@@ -102,7 +102,8 @@ class RunFacts(BaseModel):
       batch_records: folder of unlabelled records; empty: none.
       baseline: who finds the model to beat.
       vertex_job: the custom job that trains on Vertex AI; empty: the Trainer node trains itself.
-      beam_args: Beam's arguments of every component that works with Beam.
+      beam_args: Beam's arguments of every component that works with Beam, where the graph is
+        compiled for others to run; a run on this machine gives them to its runner.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

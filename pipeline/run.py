@@ -99,13 +99,7 @@ def _need_all_splits(records: Path) -> None:
             )
 
 
-def resolve(
-    config: Config,
-    records: Path,
-    work: Workspace,
-    weights: Weights,
-    beam_args: Sequence[str] = (),
-) -> Config:
+def resolve(config: Config, records: Path, work: Workspace, weights: Weights) -> Config:
     """Fills in what the graph needs to know of this run.
 
     Raises:
@@ -126,7 +120,6 @@ def resolve(
                 weights=weights.to_dict(),
                 infra_validation=choose(config.serving.infra_validation),
                 batch_records=batch_records(config),
-                beam_args=tuple(beam_args),
             )
         }
     )
@@ -220,8 +213,8 @@ def run(
         show.say(f"removed what an earlier, killed run left: {leftover}")
     from pipeline.pipeline import create_pipeline
 
-    pipeline = create_pipeline(resolve(config, records, work, weights, beam_args))
-    nodes = run_nodes(pipeline, work.metadata, show.node_starts, show.node_ended)
+    pipeline = create_pipeline(resolve(config, records, work, weights))
+    nodes = run_nodes(pipeline, work.metadata, show.node_starts, show.node_ended, beam_args)
     result = _summary(nodes, records)
     write_atomically(work.summary, result.to_json())
     return result

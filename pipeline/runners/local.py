@@ -4,7 +4,7 @@ import datetime
 import logging
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ def run_nodes(
     metadata_file: Path,
     on_start: Callable[[str, int, int], None],
     on_finish: Callable[[NodeResult], None],
+    beam_args: Sequence[str] = (),
 ) -> list[NodeResult]:
     """Runs every node in topological order, as TFX's LocalDagRunner does.
 
@@ -75,6 +76,8 @@ def run_nodes(
       metadata_file: SQLite file of ML Metadata.
       on_start: called with node, its number from 1, and the number of nodes.
       on_finish: called with each result.
+      beam_args: of every component that works with Beam. They are no part of the graph, so that
+        another engine, or another port of the same, finds what ran before in the cache.
 
     Raises:
       NodeFailed: a node raised, or could not be run.
@@ -94,6 +97,7 @@ def run_nodes(
     )
     deployment = runner_utils.extract_local_deployment_config(spec)
     store = stores.open_store(metadata_file)
+    on_engine = _on_engine(beam_args)
     results: list[NodeResult] = []
     for number, node in enumerate(spec.nodes, 1):
         name = node.pipeline_node.node_info.id
@@ -107,6 +111,7 @@ def run_nodes(
                 pipeline_runtime_spec=spec.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(deployment, name),
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+                custom_executor_operators=on_engine,
             ).launch()
             result = _result(store, name, info, time.monotonic() - started)
         except Exception as error:
@@ -115,6 +120,25 @@ def run_nodes(
         results.append(result)
         on_finish(result)
     return results
+
+
+def _on_engine(beam_args: Sequence[str]) -> dict[Any, Any]:
+    """Who runs the executors that work with Beam: TFX's operator, with more arguments."""
+    from tfx.orchestration.portable import beam_executor_operator
+    from tfx.proto.orchestration import executable_spec_pb2, placeholder_pb2
+
+    specs: Any = executable_spec_pb2  # generated code that mypy cannot read
+    placeholders: Any = placeholder_pb2
+
+    class Operator(beam_executor_operator.BeamExecutorOperator):
+        def __init__(self, executor_spec: Any, platform_config: Any = None) -> None:
+            super().__init__(executor_spec, platform_config)
+            for arg in beam_args:
+                text = placeholders.PlaceholderExpression()
+                text.value.string_value = arg
+                self.beam_pipeline_args.append(text)
+
+    return {specs.BeamExecutableSpec: Operator}
 
 
 def _result(store: Any, name: str, info: Any, seconds: float) -> NodeResult:

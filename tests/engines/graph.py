@@ -22,7 +22,7 @@ NODES = (
 SIZE = 64  # of the small model
 
 
-def beam_graph(records: Path, model: Path, folder: Path, beam_args: Sequence[str]) -> Any:
+def beam_graph(records: Path, model: Path, folder: Path) -> Any:
     """As in `pipeline.pipeline.create_pipeline`, with a model that is there already."""
     import tensorflow_data_validation as tfdv
     import tfx.v1 as tfx
@@ -78,7 +78,6 @@ def beam_graph(records: Path, model: Path, folder: Path, beam_args: Sequence[str
             example_gen, schema_gen, statistics, validator, transform, importer, evaluator,
             inferrer,
         ],
-        beam_pipeline_args=list(beam_args),
     )  # fmt: skip
 
 
@@ -92,12 +91,13 @@ def run(records: Path, model: Path, folder: Path, beam_args: Sequence[str] = ())
     placed = folder.parent / "model" / "Format-Serving"
     if not placed.exists():
         shutil.copytree(model, placed)
-    graph = beam_graph(records, placed.parent, folder, beam_args)
+    graph = beam_graph(records, placed.parent, folder)
     return run_nodes(
         graph,
         folder / "metadata.sqlite",
         lambda name, number, of: print(f"{number}/{of} {name} ...", flush=True),
         lambda node: print(f"{node.name} {node.seconds:.1f} s", flush=True),
+        beam_args,
     )
 
 

@@ -1,0 +1,44 @@
+"""Nodes on an engine: Beam's arguments reach them, and are no part of what the cache looks at."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engines.arguments import beam_args
+from pipeline.engines.options import BeamOptions
+from pipeline.runners.local import NodeFailed, run_nodes
+from tests import records
+
+ELSEWHERE = beam_args("portable", BeamOptions(job_endpoint="127.0.0.1:9", worker_pool="h:1"))
+
+
+def example_gen(folder: Path, args: list[str], **cache: bool) -> list[Any]:
+    import tfx.v1 as tfx
+
+    split = tfx.proto.Input.Split(name="val", pattern="val-*.tfrecord")
+    node = tfx.components.ImportExampleGen(
+        input_base=str(folder / "records"), input_config=tfx.proto.Input(splits=[split])
+    )
+    pipeline = tfx.dsl.Pipeline(
+        pipeline_name="test",
+        pipeline_root=str(folder / "artifacts"),
+        components=[node],
+        enable_cache=cache.get("cache", True),
+    )
+    database = folder / "metadata.sqlite"
+    return run_nodes(pipeline, database, lambda *_: None, lambda _: None, args)
+
+
+def test_what_ran_on_one_engine_is_cached_for_another(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    rows = [records.values(b"\x89PNG", "normal", f"person{i}-1") for i in range(3)]
+    records.write(str(tmp_path / "records" / "val-00000-of-00001.tfrecord"), rows)
+
+    first = example_gen(tmp_path, beam_args("direct", BeamOptions(parallelism=2)))
+    again = example_gen(tmp_path, ELSEWHERE)
+
+    assert [node.cached for node in first + again] == [False, True]
+    # Where there is nothing in the cache, it is this engine that is asked; nothing answers there.
+    with pytest.raises(NodeFailed, match="ImportExampleGen"):
+        example_gen(tmp_path, [*ELSEWHERE, "--job_server_timeout=1"], cache=False)
