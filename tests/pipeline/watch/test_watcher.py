@@ -128,10 +128,13 @@ def test_a_run_that_died_goes_on(place: Place) -> None:
 
 
 WATCH = """
+import signal
 import sys
 from pathlib import Path
 from pipeline.watch.decide import Rules
 from pipeline.watch.watcher import Watched, Watcher
+# Where tests run in the background, the shell has told all of them to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = Path(sys.argv[1])
 watched = Watched(folder / "data", folder / "work", ("tests.pipeline.watch.stand_in", str(folder)),
                   "", Rules(backoff=0.0), settle=0.0)
@@ -313,7 +316,7 @@ def test_a_watch_that_is_stopped_stops_its_run(place: Place) -> None:
     place.land("a")
     process = started(place)
     process.send_signal(signal.SIGINT)
-    process.wait()
+    process.wait(timeout=120)
 
     assert not WatchFolder(place.folder / "work" / "watch").alive(1)
     place.order("0")
