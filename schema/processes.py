@@ -1,8 +1,15 @@
 """Processes: whether one is still there, and children that do not outlive their parent."""
 
+import contextlib
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).resolve().parents[1]
 
 # Asks the kernel for SIGKILL at the end of the parent, looks whether that was missed, becomes the
 # program. In a program of its own: work between fork and exec is unsafe beside threads of gRPC.
@@ -15,6 +22,25 @@ _BECOME = (
 def guarded(command: Sequence[str]) -> list[str]:
     """The command as a child of this process that ends with it, killed or not (Linux)."""
     return [sys.executable, "-S", "-c", _BECOME, str(os.getpid()), *command]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Environment of a child that imports this project."""
+    path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), **more}
+
+
+def end(running: "subprocess.Popen[Any]", seconds: float) -> None:
+    """Ends a child that leads a session: asked first, killed with what is left of the session."""
+    if running.poll() is not None:
+        return
+    running.terminate()
+    try:
+        running.wait(seconds)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
 
 
 def runs(pid: int) -> bool:

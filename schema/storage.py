@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from schema.errors import PneumoError
+from schema.files import write_bytes_atomically
 
 SCHEMES: Final = ("gs", "s3", "minio")
 ORIGIN: Final = "pneumo_uri"  # custom property of an artifact's copy: where the artifact is
@@ -144,9 +145,7 @@ def write_bytes(uri: str, data: bytes) -> None:
     if not is_remote(uri):
         path = _local(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(data)
-        partial.replace(path)
+        write_bytes_atomically(path, data)
         return
     store = file_system(uri)
     with _told(uri):

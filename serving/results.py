@@ -1,7 +1,6 @@
 """Answers in a file: CSV, or JSON a line; a killed run leaves whole lines, and the next goes on."""
 
 import csv
-import fcntl
 import io
 import json
 import os
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol, cast
 
 from schema.errors import PneumoError
+from schema.files import take_lock
 from serving.answer import Prediction
 
 _TORN = 1 << 16  # no record is longer
@@ -179,11 +179,9 @@ class ResultFile:
             ) from None
         except OSError as error:
             raise PneumoError(f"{path} cannot be written: {error.strerror}") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not take_lock(self._fd):
             os.close(self._fd)
-            raise PneumoError(f"{path} is being written by another run; wait for it") from None
+            raise PneumoError(f"{path} is being written by another run; wait for it")
         try:
             self._go_on()
         except BaseException:

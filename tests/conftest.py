@@ -15,6 +15,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # TFX puts a stand-in into tfx_bsl without which TFDV cannot be imported: it must come first.
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Servers of the tests are on the loopback interface, which no proxy of the environment can reach.
+for _name in ("no_proxy", "NO_PROXY"):
+    _kept = filter(None, [os.environ.get(_name), "127.0.0.1", "localhost"])
+    os.environ[_name] = ",".join(_kept)
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,6 @@ def gcs(folder: Path) -> Iterator[Store]:
 @contextlib.contextmanager
 def _running(command: list[str], log: Path, url: str) -> Iterator[None]:
     with log.open("w") as out:
-        # Of its own environment: a proxy would take the requests of the loopback interface.
         server = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ})
         try:
             _wait(server, url, log)

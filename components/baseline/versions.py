@@ -2,6 +2,7 @@
 
 import filecmp
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.resolver.kind import ABOUT, kind_of
@@ -11,6 +12,11 @@ from schema.storage import exists, fetch, join, listing, read_bytes
 def newest_first(push_to: str) -> list[str]:
     """Names of the versions in a folder or URI, newest first; what else lies there is left out."""
     return sorted((name for name in listing(push_to) if name.isdigit()), key=int, reverse=True)
+
+
+def next_version(seen: Sequence[str], wanted: int) -> str:
+    """The wanted number, or one above all that were seen: a server always moves on to it."""
+    return str(max([wanted, *(int(name) + 1 for name in seen)]))
 
 
 def copy_blessed(push_to: str, candidate: Path, dest: Path) -> str:

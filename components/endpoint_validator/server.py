@@ -5,8 +5,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from components.endpoint_validator.verdict import Columns, NoAnswer
+from schema.ports import DIRECT, LOOPBACK, free_ports
+from schema.processes import end, environment
 
 NAME = "pneumo"
 VERSION = "1"
@@ -24,22 +24,6 @@ STARTUP_SECONDS = 300.0  # as TFX's InfraValidator
 ANSWER_SECONDS = 120.0
 STOP_SECONDS = 30.0
 _TRIES = 3  # with other ports, where one was taken meanwhile
-
-_ROOT = Path(__file__).resolve().parents[2]
-_LOOPBACK = "127.0.0.1"
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind((_LOOPBACK, 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
 
 
 def version_folder(model: Path, base: Path) -> Path:
@@ -60,26 +44,19 @@ def process(arguments: Sequence[str], log: Path, **pipes: Any) -> Iterator[subpr
 
     The child is asked to stop; what is left of its session after 30 seconds is killed.
     """
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
     with log.open("w") as errors:
         child = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stderr=errors,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"},
+            env=environment(TF_CPP_MIN_LOG_LEVEL="2"),
             **pipes,
         )
     try:
         yield child
     finally:
-        child.terminate()
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        end(child, STOP_SECONDS)
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -155,7 +132,7 @@ class Endpoint:
 
     def _json(self, request: urllib.request.Request) -> dict[str, Any]:
         try:
-            with _DIRECT.open(request, timeout=ANSWER_SECONDS) as answer:
+            with DIRECT.open(request, timeout=ANSWER_SECONDS) as answer:
                 found = json.load(answer)
         except urllib.error.HTTPError as error:
             said = error.read(300).decode(errors="replace")
@@ -199,9 +176,9 @@ def serving(model: Path, scratch: Path, timeout: float = STARTUP_SECONDS) -> Ite
 def _started(scratch: Path, timeout: float, rest: int, rpc: int) -> Iterator[Endpoint]:
     log = scratch / "server.log"
     arguments = ["pipeline.cli", "serve", "--model-dir", str(scratch / NAME), "--name", NAME]
-    arguments += ["--host", _LOOPBACK, "--rest-port", str(rest), "--grpc-port", str(rpc)]
+    arguments += ["--host", LOOPBACK, "--rest-port", str(rest), "--grpc-port", str(rpc)]
     with process(arguments, log, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as child:
-        endpoint = Endpoint(f"http://{_LOOPBACK}:{rest}", f"{_LOOPBACK}:{rpc}")
+        endpoint = Endpoint(f"http://{LOOPBACK}:{rest}", f"{LOOPBACK}:{rpc}")
         deadline = time.monotonic() + timeout
         while not _ready(f"{endpoint.rest}/readyz"):
             if child.poll() is not None:
@@ -216,7 +193,7 @@ def _started(scratch: Path, timeout: float, rest: int, rpc: int) -> Iterator[End
 
 def _ready(address: str) -> bool:
     try:
-        with _DIRECT.open(address, timeout=5) as answer:
+        with DIRECT.open(address, timeout=5) as answer:
             return answer.status == 200
     except (OSError, ValueError):
         return False

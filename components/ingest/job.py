@@ -10,7 +10,6 @@ command takes up the finished chunks.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -49,6 +48,7 @@ from components.ingest.work import VERSION, WorkFolder, atomic, chunk_lists, jso
 from components.ingest.written import Written
 from schema import features as f
 from schema.errors import PneumoError
+from schema.files import take_lock
 
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 
@@ -105,10 +105,8 @@ def _locked(work: WorkFolder) -> Iterator[None]:
     except OSError as error:
         raise PneumoError(f"can't write to {work.root.parent}: {error.strerror}") from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PneumoError(f"another ingest is writing there (lock in {work.root})") from None
+        if not take_lock(lock):
+            raise PneumoError(f"another ingest is writing there (lock in {work.root})")
         yield
 
 

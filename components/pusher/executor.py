@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tfx import types
 from tfx.components.pusher import executor as pusher_executor
 from tfx.types import artifact_utils
 
-from components.baseline.versions import newest_first, same_files
+from components.baseline.versions import newest_first, next_version, same_files
 from components.pusher import stores
 from schema.storage import is_remote, join
 
@@ -33,53 +34,43 @@ class AtomicPusherExecutor(pusher_executor.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Pushes if blessed; see `tfx.components.pusher.executor.Executor.Do`."""
-        destination = json.loads(exec_properties["push_destination"])
-        if is_remote(destination["filesystem"]["base_directory"]):
-            self._push_to_store(input_dict, output_dict, exec_properties, destination)
-            return
-        base = Path(destination["filesystem"]["base_directory"])
-        staging = base / _STAGING
-        shutil.rmtree(staging, ignore_errors=True)
-        destination["filesystem"]["base_directory"] = str(staging)
-        super().Do(
-            input_dict,
-            output_dict,
-            {**exec_properties, "push_destination": json.dumps(destination)},
-        )
+        base = json.loads(exec_properties["push_destination"])["filesystem"]["base_directory"]
+
+        def staged_in(folder: str) -> Path | None:
+            """Lets TFX copy the model into a folder; None where it is not blessed."""
+            destination = {"filesystem": {"base_directory": folder}}
+            properties = {**exec_properties, "push_destination": json.dumps(destination)}
+            super(AtomicPusherExecutor, self).Do(input_dict, output_dict, properties)
+            if pushed.get_int_custom_property("pushed") != 1:
+                return None
+            return Path(pushed.get_string_custom_property("pushed_destination"))
+
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        if pushed.get_int_custom_property("pushed") == 1:
-            staged = Path(pushed.get_string_custom_property("pushed_destination"))
-            versions = newest_first(str(base))
-            if versions and same_files(base / versions[0], staged):
-                final = base / versions[0]
-            else:
-                # Above all that exist, so that a server always moves on to it.
-                number = max([int(staged.name), *(int(version) + 1 for version in versions)])
-                final = base / str(number)
-                staged.rename(final)
-            pushed.set_string_custom_property("pushed_destination", str(final))
-            pushed.set_string_custom_property("pushed_version", final.name)
+        version = _into_store(base, staged_in) if is_remote(base) else _into_folder(base, staged_in)
+        if version:
+            pushed.set_string_custom_property("pushed_destination", join(base, version))
+            pushed.set_string_custom_property("pushed_version", version)
+
+
+def _into_folder(base: str, staged_in: Callable[[str], Path | None]) -> str:
+    """Name of the version that is there at the end; empty where nothing is to be pushed."""
+    staging = Path(base) / _STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        if (staged := staged_in(str(staging))) is None:
+            return ""
+        versions = newest_first(base)
+        if versions and same_files(Path(base) / versions[0], staged):
+            return versions[0]
+        version = next_version(versions, int(staged.name))
+        staged.rename(Path(base) / version)
+        return version
+    finally:
         shutil.rmtree(staging, ignore_errors=True)
 
-    def _push_to_store(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
-        destination: dict[str, Any],
-    ) -> None:
-        base = destination["filesystem"]["base_directory"]
-        with tempfile.TemporaryDirectory(prefix="pneumo-") as staging:
-            destination["filesystem"]["base_directory"] = staging
-            super().Do(
-                input_dict,
-                output_dict,
-                {**exec_properties, "push_destination": json.dumps(destination)},
-            )
-            pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-            if pushed.get_int_custom_property("pushed") != 1:
-                return
-            staged = Path(pushed.get_string_custom_property("pushed_destination"))
-            version = stores.push(staged, base, int(staged.name))
-        pushed.set_string_custom_property("pushed_destination", join(base, version))
-        pushed.set_string_custom_property("pushed_version", version)
+
+def _into_store(base: str, staged_in: Callable[[str], Path | None]) -> str:
+    """As `_into_folder`."""
+    with tempfile.TemporaryDirectory(prefix="pneumo-") as staging:
+        staged = staged_in(staging)
+        return stores.push(staged, base, int(staged.name)) if staged is not None else ""

@@ -8,7 +8,7 @@ again.
 import tempfile
 from pathlib import Path
 
-from components.baseline.versions import newest_first, same_files
+from components.baseline.versions import newest_first, next_version, same_files
 from schema import storage
 
 LAST = "saved_model.pb"
@@ -37,7 +37,7 @@ def push(model: Path, base: str, wanted: int) -> str:
         storage.remove(storage.join(base, name))
     if whole and _holds(storage.join(base, whole[0]), model):
         return whole[0]
-    version = str(max([wanted, *(int(name) + 1 for name in seen)]))
+    version = next_version(seen, wanted)
     storage.put(model, storage.join(base, version), last=[LAST])
     return version
 

@@ -5,7 +5,6 @@ import functools
 import io
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +13,7 @@ import numpy as np
 
 from components.trainer.cluster import ALONE, Cluster, Share, cluster_of
 from schema.errors import PneumoError
+from schema.ports import listens
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -104,22 +104,13 @@ def _wait_for(addresses: Sequence[str], seconds: float) -> None:
     """
     missing, until = list(addresses), time.monotonic() + seconds
     while missing:
-        missing = [address for address in missing if not _answers(address)]
+        missing = [address for address in missing if not listens(address)]
         if missing and time.monotonic() > until:
             raise PneumoError(
                 f"the chief waited {seconds:g} s for {', '.join(missing)}; start a process of the "
                 "training there, and look at addresses and firewalls"
             )
         time.sleep(0.2 if missing else 0)
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _milliseconds(variable: str, seconds: int) -> int:

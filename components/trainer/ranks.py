@@ -8,27 +8,24 @@ import collections
 import contextlib
 import json
 import logging
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from components.trainer.cluster import TF_CONFIG, Cluster, cluster_of
 from schema import storage
 from schema.errors import PneumoError
-from schema.processes import guarded
+from schema.ports import LOOPBACK, free_ports
+from schema.processes import environment, guarded
 
 GRACE_S: Final = 90.0  # that the others get to find out by themselves when one has failed
 HANDED: Final = "training.json"  # below the folder of the checkpoints
-_ROOT = Path(__file__).resolve().parents[2]
 _ERROR = re.compile(r"^(?:[\w.]+\.)?(\w*(?:Error|Exception): .*)")
 
 log = logging.getLogger("pneumo.ranks")
@@ -36,12 +33,7 @@ log = logging.getLogger("pneumo.ranks")
 
 def loopback(processes: int) -> list[str]:
     """TF_CONFIG of each of some processes on this machine."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(processes)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        addresses = [f"127.0.0.1:{probe.getsockname()[1]}" for probe in probes]
-    cluster = {"worker": addresses}
+    cluster = {"worker": [f"{LOOPBACK}:{port}" for port in free_ports(processes)]}
     return [
         json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})
         for i in range(processes)
@@ -85,7 +77,6 @@ def run_ranks(command: Sequence[str], configs: Sequence[str]) -> None:
     Raises:
       PneumoError: one failed; the others are ended too.
     """
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
     ranks: list[_Rank] = []
     readers: list[threading.Thread] = []
     try:
@@ -94,8 +85,8 @@ def run_ranks(command: Sequence[str], configs: Sequence[str]) -> None:
                 guarded([sys.executable, *command]),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 text=True, errors="replace",
-                env={**os.environ, TF_CONFIG: config, "PYTHONPATH": path,
-                     "TF_USE_LEGACY_KERAS": "1"},  # TFT asks for it at import
+                # TFT asks for legacy Keras at import.
+                env=environment(**{TF_CONFIG: config, "TF_USE_LEGACY_KERAS": "1"}),
             )  # fmt: skip
             ranks.append(_Rank(cluster_of(config).rank, process))
             readers.append(threading.Thread(target=ranks[-1].follow, daemon=True))
@@ -117,7 +108,8 @@ def run_ranks(command: Sequence[str], configs: Sequence[str]) -> None:
 def _wait(ranks: Sequence[_Rank]) -> _Rank | None:
     """Until all have ended, or GRACE_S after one has failed; gives the one that failed first."""
     first, until = None, 0.0
-    while any(rank.process.poll() is None for rank in ranks):
+    # A list: all are polled, also those after one that runs.
+    while None in [rank.process.poll() for rank in ranks]:
         if first is None:
             first = next((rank for rank in ranks if rank.process.returncode), None)
             until = time.monotonic() + GRACE_S

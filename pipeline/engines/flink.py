@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from components.endpoint_validator.server import free_ports
-from pipeline.engines.guard import LOOPBACK, answers, child, wait_until
+from pipeline.engines.guard import answers, child, wait_until
 from pipeline.engines.job_server import java_command
 from schema.errors import PneumoError
+from schema.ports import LOOPBACK, free_ports
 
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"

@@ -2,36 +2,30 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from schema.errors import PneumoError
-from schema.processes import guarded
+from schema.ports import DIRECT
+from schema.processes import end, guarded
+from schema.processes import environment as of_project
 
-LOOPBACK: Final = "127.0.0.1"
 STOP_SECONDS: Final = 15.0
-_ROOT = Path(__file__).resolve().parents[2]
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy to loopback
 
 
 def environment() -> dict[str, str]:
     """Environment of a child that imports this project and finds this interpreter as `python`."""
-    path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     bin_folder = str(Path(sys.executable).parent)
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
-        "PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)]),
-        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "TF_USE_LEGACY_KERAS": "1",  # TFT asks for it at import
-    }
+    return of_project(
+        PATH=os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)]),
+        TF_CPP_MIN_LOG_LEVEL=os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+        TF_USE_LEGACY_KERAS="1",  # TFT asks for it at import
+    )
 
 
 @contextlib.contextmanager
@@ -59,14 +53,7 @@ def child(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]
 
 def stop(running: "subprocess.Popen[bytes]") -> None:
     """Ends a child: asked first, killed with what it started after 15 seconds."""
-    if running.poll() is None:
-        running.terminate()
-        try:
-            running.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
+    end(running, STOP_SECONDS)
 
 
 def wait_until(
@@ -91,22 +78,10 @@ def wait_until(
         time.sleep(0.1)
 
 
-def listens(address: str) -> bool:
-    """Whether something accepts connections at HOST:PORT."""
-    import socket
-
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-            return True
-    except OSError:
-        return False
-
-
 def answers(url: str) -> bytes | None:
     """Body of a GET; None where there is no good answer."""
     try:
-        with _DIRECT.open(url, timeout=5) as reply:
+        with DIRECT.open(url, timeout=5) as reply:
             return bytes(reply.read())
     except (urllib.error.URLError, OSError, ValueError):
         return None

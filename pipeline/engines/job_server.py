@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-from components.endpoint_validator.server import free_ports
-from pipeline.engines.guard import child, listens, wait_until
+from pipeline.engines.guard import child, wait_until
 from pipeline.engines.options import BeamOptions
 from schema.errors import PneumoError
+from schema.ports import free_ports, listens
 
 # What Flink and Spark reach into by reflection, which Java 17 forbids unless told otherwise.
 OPEN_PACKAGES: Final = (

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from components.endpoint_validator.server import free_ports
 from pipeline.engines import flink
 from pipeline.engines.arguments import beam_args
-from pipeline.engines.guard import LOOPBACK, child, listens, wait_until
+from pipeline.engines.guard import child, wait_until
 from pipeline.engines.job_server import jar_of, java, job_server
 from pipeline.engines.options import BeamOptions, Engine
 from schema.errors import PneumoError
+from schema.ports import LOOPBACK, free_ports, listens
 
 
 @contextlib.contextmanager
@@ -61,7 +61,8 @@ def running(
                 _must_answer("beam.flink_master", master)
             elif home := flink.home(options.flink_home):
                 workers = options.parallelism or cores
-                jar = jar_of("flink", options)
+                jar = options.job_server_jar
+                assert jar is not None  # found above
                 cluster = up.enter_context(flink.cluster(home, folder / "flink", workers, jar))
                 master = cluster.address
             found["job_endpoint"] = up.enter_context(

@@ -19,7 +19,9 @@ import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.utils import thread_pool_executor
 
-from pipeline.engines.guard import LOOPBACK, environment, guarded, stop
+from pipeline.engines.guard import environment, stop
+from schema.ports import LOOPBACK
+from schema.processes import guarded
 
 _Started = tuple[str, str, "queue.Queue[str]"]
 

@@ -10,9 +10,9 @@ from pipeline.config import Config
 from pipeline.kubeflow.options import Target
 from schema.errors import PneumoError
 from schema.files import write_atomically
-from schema.storage import is_remote
+from schema.storage import SCHEMES, is_remote
 
-_ON_CLUSTERS = ("gs://", "s3://", "minio://")
+_ON_CLUSTERS = tuple(f"{scheme}://" for scheme in SCHEMES)
 
 
 def need(config: Config, target: Target) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """The work folder of a run: one run at a time, logs in a file, a quiet terminal."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from schema.errors import PneumoError
+from schema.files import take_lock
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,10 @@ def locked(folder: Path) -> Iterator[Workspace]:
             f"cannot write in {folder} ({error.strerror}); choose another --workdir"
         ) from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not take_lock(lock):
             raise PneumoError(
                 f"another run is working in {folder}; wait for it or give another --workdir"
-            ) from None
+            )
         yield Workspace(folder.resolve())
 
 

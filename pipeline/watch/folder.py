@@ -1,7 +1,6 @@
 """Where a watch keeps what it knows, and how it learns whether a run of its own is there."""
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schema.errors import PneumoError
-from schema.files import write_atomically
+from schema.files import take_lock, write_atomically
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class WatchFolder:
           PneumoError: there is one already.
         """
         with (self.root / "lock").open("w") as lock:
-            if not _take(lock.fileno()):
+            if not take_lock(lock):
                 raise PneumoError(
                     f"another watch is at work in {self.root}; stop it or give another --workdir"
                 )
@@ -103,17 +102,9 @@ def held_by_another(path: Path) -> bool:
     """Whether some process holds a lock file; False where there is no such file."""
     try:
         with path.open("r+") as lock:  # NFS locks only what is open for writing
-            return not _take(lock.fileno())
+            return not take_lock(lock)
     except OSError:
         return False
-
-
-def _take(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -128,7 +119,7 @@ def inherited_lock(path: Path) -> Iterator[int]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _take(descriptor):
+        if not take_lock(descriptor):
             raise PneumoError(f"{path} is held by a run that is going on")
         yield descriptor
     finally:

@@ -200,8 +200,8 @@ def test_ten_thousand_damaged_files(tmp_path: Path) -> None:
     decodes = tf.function(_decoded, input_signature=[tf.TensorSpec([], tf.string)])
     counts: Counter[str] = Counter()
     wrong: list[str] = []
-    first, highest = 0.0, 0.0
-    for _ in range(0, MUTATED, AT_ONCE):
+    highest = [0.0, 0.0]  # resident memory, in either half
+    for done in range(0, MUTATED, AT_ONCE):
         damaged = [mutations.mutate(rng.choice(originals), rng) for _ in range(AT_ONCE)]
         good = rng.sample(originals, BESIDE)
         places = sorted(rng.sample(range(AT_ONCE + BESIDE), BESIDE))
@@ -219,13 +219,14 @@ def test_ten_thousand_damaged_files(tmp_path: Path) -> None:
             counts[code] += 1
             if problem := _problem(mixed[i], code, pixels[i], decodes):
                 wrong.append(problem)
-        highest = max(highest, resident())
-        first = first or highest
+        half = 2 * done // MUTATED
+        highest[half] = max(highest[half], resident())
     assert not wrong, wrong[:10]
     assert sum(counts.values()) == MUTATED // AT_ONCE * (AT_ONCE + BESIDE)
     assert counts["OK"] > MUTATED // 10
     assert all(counts[code] > 20 for code in STATUSES if code != "TOO_MANY_BYTES"), counts
-    assert highest - first < 700, "memory grows"
+    # The first half fills the allocator's arenas, of which there are more on more cores.
+    assert highest[1] - highest[0] < 200, "memory grows"
 
 
 def _together(good: list[bytes], damaged: list[bytes] | None, places: list[int]) -> list[bytes]:

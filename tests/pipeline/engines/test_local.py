@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.endpoint_validator.server import free_ports
 from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
-from pipeline.engines.guard import child, environment, listens, told, wait_until
+from pipeline.engines.guard import child, environment, told, wait_until
 from pipeline.engines.local import running, worker_pool
 from pipeline.engines.options import BeamOptions
 from schema.errors import PneumoError
+from schema.ports import free_ports, listens
 from tests.images import gray
 
 ROOT = Path(__file__).parents[3]
