@@ -227,6 +227,8 @@ def fine_tune(
             warmup=options.warmup,
             label_smoothing=training.label_smoothing,
             focal_gamma=training.focal_gamma if training.loss == "focal" else None,
+            clip_norm=options.clip_norm,
+            average=options.average,
         )
         state = Checkpoint(join(str(places.checkpoints), f"fine-tune-{seed}.npz"), every=0.0)
         curves = train(

@@ -58,6 +58,9 @@ class Plan:
       warmup: part of all steps in which the learning rate rises from 0.
       label_smoothing: see `partial_cross_entropy`.
       focal_gamma: see `partial_cross_entropy`.
+      clip_norm: largest norm of a batch's whole gradient; longer ones are shortened to it.
+      average: momentum of a moving average of the weights (Polyak & Juditsky 1992), which is what
+        validation judges and what is kept; none: the weights themselves.
     """
 
     epochs: int
@@ -66,6 +69,8 @@ class Plan:
     warmup: float = 0.0
     label_smoothing: float = 0.0
     focal_gamma: float | None = None
+    clip_norm: float | None = None
+    average: float | None = None
 
     def factor(self, step: int, steps: int) -> float:
         """Factor on the learning rate at a step of all steps (Loshchilov & Hutter 2017)."""
@@ -150,7 +155,12 @@ def train(
 
     optimizers = []
     for group in groups:
-        optimizer = keras.optimizers.AdamW(group.learning_rate, weight_decay=group.weight_decay)
+        optimizer = keras.optimizers.AdamW(
+            group.learning_rate,
+            weight_decay=group.weight_decay,
+            use_ema=plan.average is not None,
+            ema_momentum=plan.average or 0.0,
+        )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         optimizer.build(group.variables)
         optimizers.append(optimizer)
@@ -158,7 +168,7 @@ def train(
     aim = objective or of_classes(model.output_shape[-1], plan.label_smoothing, plan.focal_gamma)
     width = 2 + len(aim.measures)
     team = team or Team()
-    train_step, val_step = _steps(model, groups, optimizers, source, aim, team)
+    train_step, val_step = _steps(model, groups, optimizers, source, aim, team, plan.clip_norm)
     curves, best = _start(kept, len(model.variables), checkpoint, team)
     if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
@@ -175,6 +185,7 @@ def train(
             sums += train_step(x, targets, weights, np.array(window, np.int32)).numpy()
             seen += window[1]
             progress(f"{what}, epoch {epoch + 1}", seen)
+        live = _averaged(groups, optimizers) if plan.average is not None else []
         val = sum((val_step(*batch).numpy() for batch in source.validation()), np.zeros(width))
         val = team.total(val)
         names = ("loss", *aim.measures)
@@ -189,6 +200,8 @@ def train(
         if numbers["val_loss"] < min(curves.values.get("val_loss", [math.inf])):
             curves.best_epoch = epoch + 1
             best = [v.value.numpy() for v in model.variables]
+        for variable, value in live:
+            variable.assign(value)
         curves.add({name: float(value) for name, value in numbers.items()})
         if on_epoch is not None and team.chief:
             on_epoch(epoch + 1, numbers)
@@ -224,6 +237,33 @@ def _start(
     return Curves(facts["values"], facts["best_epoch"]), arrays[len(kept) :]
 
 
+def _averaged(
+    groups: list[Group], optimizers: "list[keras.optimizers.Optimizer]"
+) -> "list[tuple[keras.Variable, np.ndarray]]":
+    """Puts the averages into the variables; gives what was there, to learn on from."""
+    live = [(v, v.value.numpy()) for group in groups for v in group.variables]
+    for group, optimizer in zip(groups, optimizers, strict=True):
+        optimizer.finalize_variable_values(group.variables)
+    return live
+
+
+def _clipped(
+    gradients: "list[tf.Tensor]", norm: float, strategy: "tf.distribute.Strategy | None"
+) -> "list[tf.Tensor]":
+    """Shortened by one factor, which makes the norm of their sum over all replicas `norm` at most.
+
+    Keras's own clipping would measure each replica's part by itself.
+    """
+    import tensorflow as tf
+
+    whole = gradients
+    if strategy is not None:
+        context = tf.distribute.get_replica_context()
+        whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+    factor = tf.minimum(1.0, norm / tf.maximum(tf.linalg.global_norm(whole), 1e-12))
+    return [gradient * factor for gradient in gradients]
+
+
 def _val_names(numbers: dict[str, float]) -> list[str]:
     """Names of what was measured on validation."""
     return [name for name in numbers if name.startswith("val_")]
@@ -236,6 +276,7 @@ def _steps(
     source: Source,
     aim: Objective,
     team: Team,
+    clip_norm: float | None,
 ) -> tuple[Any, Any]:
     """Traced functions: batch -> sums of loss and of each measure, and images.
 
@@ -277,6 +318,8 @@ def _steps(
             if model.losses:
                 total += tf.add_n(model.losses) / _replicas(strategy)
         gradients = tape.gradient(total, variables)
+        if clip_norm is not None:
+            gradients = _clipped(gradients, clip_norm, strategy)
         done = 0
         for group, optimizer in zip(groups, optimizers, strict=True):
             optimizer.apply(gradients[done : done + len(group.variables)], group.variables)

@@ -116,6 +116,16 @@ class FineTuneOptions(BaseModel):
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: float = Field(0.1, ge=0, lt=1, description="part of all steps that warms up")
     patience: int = Field(3, ge=1)
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest norm of a batch's gradient; none: as it is"
+    )
+    average: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="momentum of a moving average of the weights, which is judged and kept "
+        "instead of them; none: the weights themselves",
+    )
     batch_norm: Literal["frozen", "trained"] = "frozen"
     compute: Literal["float32", "bfloat16"] = "float32"
 
