@@ -13,6 +13,7 @@ from components.endpoint_validator.verdict import VERDICT
 from components.ingest.job import IngestSummary, ingest, read_summary
 from components.trainer.weights import Weights, resolve_weights
 from pipeline.config import Config, RunFacts
+from pipeline.given import need_data
 from pipeline.runners.local import NodeResult, run_nodes
 from pipeline.runners.progress import RunProgress
 from pipeline.runners.store import clean_leftovers, open_store
@@ -72,8 +73,7 @@ def prepare_records(
     Raises:
       PneumoError: the folder does not exist or holds no images.
     """
-    if not data.exists():
-        raise PneumoError(f"data folder {data} does not exist; give it with --data or PNEUMO_DATA")
+    need_data(data)
     if (data / "dataset.json").is_file():
         summary, records = read_summary(data), data.resolve()
         _need_all_splits(records)

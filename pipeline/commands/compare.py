@@ -101,10 +101,9 @@ def _run_all(
     weights: Path | None,
 ) -> None:
     from pipeline.compare.launch import launch
-    from schema.errors import PneumoError
+    from pipeline.given import need_data
 
-    if not data.exists():
-        raise PneumoError(f"data folder {data} does not exist; give it with --data or PNEUMO_DATA")
+    need_data(data)
     for number, (name, source) in enumerate(named.items(), 1):
         click.echo(f"--- {number}/{len(named)} {name}")
         child = launch(name, source, data, work, overrides, weights)

@@ -65,11 +65,13 @@ def execute(
 ) -> int:
     """Runs a configuration with everything that a terminal should see; returns the exit status."""
     from pipeline.engines.local import running
+    from pipeline.given import need_data
     from pipeline.runners.local import NodeFailed
     from pipeline.runners.progress import RunProgress
     from pipeline.runners.workspace import locked, quiet
     from schema.errors import PneumoError
 
+    need_data(data)
     with locked(workdir or Path("pneumo_runs") / config.name) as work:
         try:
             with quiet(work.log) as terminal, RunProgress(terminal) as show:
