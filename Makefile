@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKED := schema components serving pipeline image tests setup.py requirements
-# Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold. Not
+# those with the most tests first: the longest files, which tests/conftest.py puts in front.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 VARIANT ?= cpu
 
 .DEFAULT_GOAL := help

@@ -21,6 +21,11 @@ for _name in ("no_proxy", "NO_PROXY"):
     os.environ[_name] = ",".join(_kept)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first: one of them alone at the end would leave a processor without work."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder with version 1 of a small model; made once for all workers of a run."""

@@ -196,6 +196,9 @@ class Platform:
             **self.environment,
             **{pair["name"]: pair["value"] for pair in container.get("env", [])},
             "PYTHONPATH": str(REPOSITORY),
+            # As the image has it: AutoGraph imports files from TMPDIR, and removes all but their
+            # bytecode.
+            "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(inside),
         }
         with log.open("wb") as out:
