@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from schema.files import write_bytes_atomically
 from serving.answer import Prediction
 from serving.files import read_file
 
@@ -40,10 +41,7 @@ def drawn(answers: Iterable[Prediction], folder: Path) -> Iterator[Prediction]:
     for answer in answers:
         if answer.heatmap is not None:
             picture = picture_of(read_file(Path(answer.file)), answer)
-            target = folder / name_of(answer.file)
-            partial = target.with_name(f".{target.name}.partial")
-            partial.write_bytes(picture)
-            partial.replace(target)
+            write_bytes_atomically(folder / name_of(answer.file), picture)
         yield answer
 
 

@@ -19,6 +19,7 @@ from components.trainer.batches import Batch
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import Team
 from components.trainer.objective import Objective, of_classes
+from components.trainer.steps import steps_of
 
 if TYPE_CHECKING:
     import keras
@@ -168,7 +169,7 @@ def train(
     aim = objective or of_classes(model.output_shape[-1], plan.label_smoothing, plan.focal_gamma)
     width = 2 + len(aim.measures)
     team = team or Team()
-    train_step, val_step = _steps(model, groups, optimizers, source, aim, team, plan.clip_norm)
+    train_step, val_step = steps_of(model, groups, optimizers, source, aim, team, plan.clip_norm)
     curves, best = _start(kept, len(model.variables), checkpoint, team)
     if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
@@ -247,113 +248,6 @@ def _averaged(
     return live
 
 
-def _clipped(
-    gradients: "list[tf.Tensor]", norm: float, strategy: "tf.distribute.Strategy | None"
-) -> "list[tf.Tensor]":
-    """Shortened by one factor, which makes the norm of their sum over all replicas `norm` at most.
-
-    Keras's own clipping would measure each replica's part by itself.
-    """
-    import tensorflow as tf
-
-    whole = gradients
-    if strategy is not None:
-        context = tf.distribute.get_replica_context()
-        whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    factor = tf.minimum(1.0, norm / tf.maximum(tf.linalg.global_norm(whole), 1e-12))
-    return [gradient * factor for gradient in gradients]
-
-
 def _val_names(numbers: dict[str, float]) -> list[str]:
     """Names of what was measured on validation."""
     return [name for name in numbers if name.startswith("val_")]
-
-
-def _steps(
-    model: "keras.Model",
-    groups: list[Group],
-    optimizers: "list[keras.optimizers.Optimizer]",
-    source: Source,
-    aim: Objective,
-    team: Team,
-    clip_norm: float | None,
-) -> tuple[Any, Any]:
-    """Traced functions: batch -> sums of loss and of each measure, and images.
-
-    Those of a training step are of all processes, those of validation of this one.
-    """
-    import tensorflow as tf
-
-    from components.trainer.dropout import window
-
-    strategy = team.strategy
-    batch_of = [
-        tf.TensorSpec([None, *source.x.shape], source.x.dtype),
-        tf.TensorSpec([None, *aim.shape], tf.float32),
-        tf.TensorSpec([None], tf.float32),
-    ]
-
-    def sums(outputs: "tf.Tensor", targets: "tf.Tensor", loss: "tf.Tensor") -> "tf.Tensor":
-        measured = [of(targets, outputs) for of in aim.measures.values()]
-        count = tf.cast(tf.shape(targets)[0], tf.float32)
-        return tf.stack([*(tf.reduce_sum(of) for of in (loss, *measured)), count])
-
-    def learn(
-        x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor", at: "tf.Tensor"
-    ) -> "tf.Tensor":
-        first, images = at[0], at[1]
-        if strategy is not None:
-            part = _part(tf.shape(x)[0], len(strategy.extended.worker_devices))
-            x, targets, weights, first = x[part], targets[part], weights[part], first + part.start
-        variables = [v.value for group in groups for v in group.variables]
-        n = tf.shape(x)[0]
-        if strategy is not None:
-            # Convolutions fail on no image at all; this one's outputs are cut off again.
-            x = tf.cond(n > 0, lambda: x, lambda: tf.zeros([1, *source.x.shape], x.dtype))
-        with tf.GradientTape() as tape, window(first, images):
-            outputs = model(tf.cast(x, tf.float32), training=True)[:n]
-            loss = weights * aim.learned(targets, outputs)
-            # Divided by the images of all replicas: the optimiser sums their gradients.
-            total = tf.reduce_sum(loss) / tf.cast(images, tf.float32)
-            if model.losses:
-                total += tf.add_n(model.losses) / _replicas(strategy)
-        gradients = tape.gradient(total, variables)
-        if clip_norm is not None:
-            gradients = _clipped(gradients, clip_norm, strategy)
-        done = 0
-        for group, optimizer in zip(groups, optimizers, strict=True):
-            optimizer.apply(gradients[done : done + len(group.variables)], group.variables)
-            done += len(group.variables)
-        own = sums(outputs, targets, loss)
-        if strategy is None:
-            return own
-        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
-
-    @tf.function(input_signature=[*batch_of, tf.TensorSpec([2], tf.int32)], autograph=False)
-    def train_step(
-        x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor", at: "tf.Tensor"
-    ) -> "tf.Tensor":
-        if strategy is None:
-            return learn(x, targets, weights, at)
-        parts = strategy.run(learn, (x, targets, weights, at))
-        return strategy.experimental_local_results(parts)[0]  # the same in all of them
-
-    @tf.function(input_signature=batch_of, autograph=False)
-    def val_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
-        del weights  # validation counts every image the same
-        outputs = model(tf.cast(x, tf.float32), training=False)
-        return sums(outputs, targets, aim.judged(targets, outputs))
-
-    return train_step, val_step
-
-
-def _part(n: "tf.Tensor", replicas: int) -> slice:
-    """What this replica learns from, of the n images that came to its process."""
-    import tensorflow as tf
-
-    number = tf.distribute.get_replica_context().replica_id_in_sync_group % replicas
-    return slice(n * number // replicas, n * (number + 1) // replicas)
-
-
-def _replicas(strategy: "tf.distribute.Strategy | None") -> float:
-    return float(strategy.num_replicas_in_sync) if strategy is not None else 1.0

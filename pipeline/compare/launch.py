@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pipeline
 from schema.errors import PneumoError
 from schema.files import write_atomically
+from schema.processes import environment
 
 RUN, PROCESS = "run.json", "process.json"
 
@@ -82,14 +82,10 @@ def spawn(name: str, command: Sequence[str], extra: Mapping[str, str]) -> Child:
       command: program and arguments; it must find this package.
       extra: environment variables beside the present ones.
     """
-    root = str(Path(pipeline.__file__).resolve().parent.parent)
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     started = time.monotonic()
     sys.stdout.flush()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        process = subprocess.Popen(
-            command, stderr=said, env={**os.environ, "PYTHONPATH": path, **extra}
-        )
+        process = subprocess.Popen(command, stderr=said, env=environment(**extra))
         try:
             # The peak of this child alone; RUSAGE_CHILDREN is the peak over all of them.
             _, raw, usage = os.wait4(process.pid, 0)

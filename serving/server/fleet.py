@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.errors import PneumoError
+from schema.processes import environment
 from serving.server import afterwards
 from serving.server.codec import Column
 from serving.server.replica import Answer, Replica
@@ -231,7 +232,5 @@ def _environment(threads: int) -> dict[str, str]:
         "RAY_memory_monitor_refresh_ms": "0",  # the machine's own guard decides, not Ray's
         "OMP_NUM_THREADS": str(threads),  # else Ray sets 1
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        "PYTHONPATH": os.pathsep.join(
-            [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ),
+        "PYTHONPATH": environment()["PYTHONPATH"],
     }

@@ -9,11 +9,9 @@ those of the clock.
 """
 
 import json
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.benchmarks.child import measure
+from tests.benchmarks.rates import rates
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 TRUNK, SIDE, BATCH = "InceptionV3", 299, 32
-TRAIN, VAL, EPOCHS = 480, 96, 10
-RATE_IMAGES, RATE_ROUNDS = 160, 3
+TRAIN, VAL, EPOCHS = 960, 192, 10
 
 
 def bench() -> dict[str, Any]:
@@ -41,7 +38,7 @@ def bench() -> dict[str, Any]:
             cost = measure("-m", "tests.benchmarks.training", what, folder)
             found[what] = json.loads(cost.output.strip().splitlines()[-1])
             found[what]["peak_mib"] = round(cost.peak_mib)
-    ours, notebook, rates = found["embedder"], found["notebook"], found["rates"]
+    ours, notebook, rate = found["embedder"], found["notebook"], found["rates"]
     return {
         "work": f"{TRUNK} at {SIDE}, {TRAIN} + {VAL} images, {EPOCHS} epochs",
         **found,
@@ -49,8 +46,7 @@ def bench() -> dict[str, Any]:
             "first_head": notebook["seconds"] / (ours["embed_s"] + ours["head_s"]),
             "first_head_processor": notebook["processor_s"] / ours["processor_s"],
             "second_head": notebook["seconds"] / ours["second_head_s"],
-            "embedder_to_bare_trunk": rates["embedder_to_bare_trunk"],
-            "embedder_to_openvino": rates["embedder_to_openvino"],
+            **rate["ratio"],
             "cut_to_end_to_end": found["end_to_end"]["epoch_s"] / found["cut"]["epoch_s"],
         },
         "bound_by": "arithmetic of the trunk; a head costs tracing and no more",
@@ -171,84 +167,6 @@ def _embedder(folder: Path) -> dict[str, Any]:
     }
 
 
-def _rates(folder: Path) -> dict[str, Any]:
-    """Images per second, in turns: the Embedder's pass from file to file; the bare trunk over
-    images in memory, as a tf.function and in OpenVINO at the same precision."""
-    import tensorflow as tf
-
-    from components.embedder.embed import embed_split
-    from components.embedder.forward import choose_forward
-    from components.trainer.data import transformed_images
-
-    pixels = np.load(folder / "images.npz")["pixels"][:RATE_IMAGES].astype(np.float32)
-    batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
-    function, holder = _bare_trunk()
-    forward = choose_forward(TRUNK, SIDE, None, "top", "float32", pixels[:BATCH]).run
-    files = [str(folder / "transformed" / "Split-train" / "*")]
-
-    def embedder() -> None:
-        images = transformed_images(files, SIDE, BATCH).take(len(batches))
-        embed_split(images, forward, folder / "rates", "train", storage="float16")
-
-    runs: dict[str, Callable[[], Any]] = {
-        "embedder": embedder,
-        "tf_function": lambda: [function(batch) for batch in batches],
-    }
-    found: dict[str, Any] = {}
-    try:
-        import openvino
-    except ImportError:
-        found["note"] = "openvino is not installed: pip install -r requirements/bench.txt"
-    else:
-        tf.saved_model.save(holder, str(folder / "saved"), function.get_concrete_function())
-        converted = openvino.convert_model(str(folder / "saved"))
-        compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        answer = next(iter(compiled(batches[0]).values()))
-        found["largest_difference"] = float(np.abs(answer - function(batches[0]).numpy()).max())
-        runs["openvino"] = lambda: [compiled(batch) for batch in batches]
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(RATE_ROUNDS + 1):
-        for name, run in runs.items():
-            started = time.monotonic()
-            run()
-            if turn:  # the first turn traces and compiles
-                rates[name].append(len(pixels) / (time.monotonic() - started))
-
-    def to(other: str) -> float | None:
-        if other not in rates:
-            return None
-        return statistics.median(
-            mine / his for mine, his in zip(rates["embedder"], rates[other], strict=True)
-        )
-
-    return {
-        **{name: statistics.median(of) for name, of in rates.items()},
-        **found,
-        "embedder_to_bare_trunk": to("tf_function"),
-        "embedder_to_openvino": to("openvino"),
-    }
-
-
-def _bare_trunk() -> "tuple[tf.types.experimental.PolymorphicFunction, tf.Module]":
-    """The trunk and average pooling as a tf.function, and what holds its variables."""
-    import keras
-    import tensorflow as tf
-
-    from components.trainer.trunks import TOP, split_trunk
-
-    keras.utils.set_random_seed(0)
-    trunk = split_trunk(TRUNK, SIDE, None, TOP)[0]
-    model = keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D()(trunk.output))
-    function = tf.function(
-        lambda x: model(x, training=False),
-        input_signature=[tf.TensorSpec([None, SIDE, SIDE, 1], tf.float32)],
-        autograph=False,
-    )
-    holder = tf.Module()
-    holder.kept = [v.value for v in model.variables]
-    return function, holder
-
-
 def _tune(folder: Path, source: str) -> dict[str, Any]:
     """One epoch of fine-tuning from the trunk's own cut."""
     from components.embedder.store import read
@@ -304,7 +222,7 @@ def main() -> None:
     parts = {
         "notebook": _notebook,
         "embedder": _embedder,
-        "rates": _rates,
+        "rates": lambda of: rates(of, TRUNK, SIDE, BATCH),
         "cut": lambda of: _tune(of, "cache"),
         "end_to_end": lambda of: _tune(of, "images"),
     }

@@ -14,7 +14,8 @@ from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import Team
 from components.trainer.fit import rows_source
-from components.trainer.loop import Curves, Group, Plan, _clipped, train
+from components.trainer.loop import Curves, Group, Plan, train
+from components.trainer.steps import clipped
 
 
 def blobs(n: int, seed: int) -> Rows:
@@ -87,11 +88,11 @@ def test_the_average_is_judged_and_kept() -> None:
 @pytest.mark.parametrize("norm", [1e-3, 0.5, 1e9])
 def test_a_gradient_is_no_longer_than_the_limit(norm: float) -> None:
     parts = [tf.constant([3.0, 0.0]), tf.constant([[4.0]])]
-    clipped = [part.numpy() for part in _clipped(parts, norm, None)]
-    length = np.sqrt(sum((part**2).sum() for part in clipped))
+    short = [part.numpy() for part in clipped(parts, norm, None)]
+    length = np.sqrt(sum((part**2).sum() for part in short))
     assert length == pytest.approx(min(norm, 5.0))
-    np.testing.assert_allclose(clipped[1][0, 0] / clipped[0][0], 4 / 3, rtol=1e-6)
-    zero = _clipped([tf.zeros(2)], norm, None)[0]
+    np.testing.assert_allclose(short[1][0, 0] / short[0][0], 4 / 3, rtol=1e-6)
+    zero = clipped([tf.zeros(2)], norm, None)[0]
     np.testing.assert_array_equal(zero, [0, 0])
 
 

@@ -1,0 +1,118 @@
+"""The Embedder's pass against the bare trunk, in images per second.
+
+Processors of rented machines change their speed by the minute. Each turn therefore runs everything
+once, forwards and backwards by turns; a ratio is the median over turns of the ratio within a turn.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+IMAGES, TURNS = 160, 9
+
+
+def rates(folder: Path, trunk: str, side: int, batch: int) -> dict[str, Any]:
+    """The Embedder from file to file; the trunk over images in memory, as a tf.function and in
+    OpenVINO at the same precision.
+
+    Args:
+      folder: with `images.npz` and `transformed/`; takes what is written.
+      trunk: its name.
+      side: of the images, pixels.
+      batch: images in one forward pass.
+    """
+    import tensorflow as tf
+
+    from components.embedder.embed import embed_split
+    from components.embedder.forward import choose_forward
+    from components.trainer.data import transformed_images
+
+    pixels = np.load(folder / "images.npz")["pixels"][:IMAGES].astype(np.float32)
+    batches = [pixels[i : i + batch] for i in range(0, len(pixels), batch)]
+    function, holder = _bare_trunk(trunk, side)
+    forward = choose_forward(trunk, side, None, "top", "float32", pixels[:batch]).run
+    files = [str(folder / "transformed" / "Split-train" / "*")]
+
+    def embedder() -> None:
+        images = transformed_images(files, side, batch).take(len(batches))
+        embed_split(images, forward, folder / "rates", "train", storage="float16")
+
+    runs: dict[str, Callable[[], Any]] = {
+        "embedder": embedder,
+        "bare_trunk": lambda: [function(batch) for batch in batches],
+    }
+    found: dict[str, Any] = {}
+    try:
+        import openvino
+    except ImportError:
+        found["note"] = "openvino is not installed: pip install -r requirements/bench.txt"
+    else:
+        tf.saved_model.save(holder, str(folder / "saved"), function.get_concrete_function())
+        converted = openvino.convert_model(str(folder / "saved"))
+        compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        answer = next(iter(compiled(batches[0]).values()))
+        found["largest_difference"] = float(np.abs(answer - function(batches[0]).numpy()).max())
+        runs["openvino"] = lambda: [compiled(batch) for batch in batches]
+    clock, processor = _turns(runs, len(pixels))
+    others = [name for name in runs if name != "embedder"]
+    ratios = {
+        f"embedder_to_{name}": [m / h for m, h in zip(clock["embedder"], clock[name], strict=True)]
+        for name in others
+    }
+    spent = {
+        f"embedder_to_{name}_processor": statistics.median(
+            m / h for m, h in zip(processor["embedder"], processor[name], strict=True)
+        )
+        for name in others
+    }
+    return {
+        **{name: statistics.median(of) for name, of in clock.items()},
+        **found,
+        "turns": {name: [round(of, 2) for of in sorted(all_)] for name, all_ in ratios.items()},
+        "ratio": {name: statistics.median(of) for name, of in ratios.items()} | spent,
+    }
+
+
+def _turns(
+    runs: dict[str, Callable[[], Any]], images: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Images per second of the clock and of the processors, of each run in each turn."""
+    clock: dict[str, list[float]] = {name: [] for name in runs}
+    processor: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(TURNS + 1):
+        for name in list(runs) if turn % 2 else list(reversed(runs)):
+            started, spent = time.monotonic(), time.process_time()
+            runs[name]()
+            if turn:  # the first turn traces and compiles
+                clock[name].append(images / (time.monotonic() - started))
+                processor[name].append(images / (time.process_time() - spent))
+    return clock, processor
+
+
+def _bare_trunk(
+    name: str, side: int
+) -> "tuple[tf.types.experimental.PolymorphicFunction, tf.Module]":
+    """The trunk and average pooling as a tf.function, and what holds its variables."""
+    import keras
+    import tensorflow as tf
+
+    from components.trainer.trunks import TOP, split_trunk
+
+    keras.utils.set_random_seed(0)
+    trunk = split_trunk(name, side, None, TOP)[0]
+    model = keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D()(trunk.output))
+    function = tf.function(
+        lambda x: model(x, training=False),
+        input_signature=[tf.TensorSpec([None, side, side, 1], tf.float32)],
+        autograph=False,
+    )
+    holder = tf.Module()
+    holder.kept = [v.value for v in model.variables]
+    return function, holder
