@@ -1,7 +1,8 @@
 """A compiled graph on its way to a cluster: read, given its parameters, shown, sent."""
 
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,15 @@ class Sent:
     id: str
     page: str
     wait: Callable[[], str]
+
+
+def until(state: Callable[[], str], ended: Collection[str]) -> str:
+    """Asks for the state of a run, more and more rarely, until it is one of `ended`."""
+    pause = 1.0
+    while (found := state()) not in ended:
+        time.sleep(pause)
+        pause = min(30.0, pause * 1.5)
+    return found
 
 
 def read(file: Path, target: Target | None = None) -> Compiled:

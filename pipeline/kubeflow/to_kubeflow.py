@@ -2,13 +2,12 @@
 
 import datetime
 import json
-import time
 import urllib.error
 import urllib.request
 from typing import Any, Final
 
 from pipeline.kubeflow.compile import need_packages
-from pipeline.kubeflow.submit import Compiled, Sent, Where
+from pipeline.kubeflow.submit import Compiled, Sent, Where, until
 from schema.errors import PneumoError
 
 TOKEN: Final = "PNEUMO_KFP_TOKEN"
@@ -53,20 +52,15 @@ def send_to_kubeflow(compiled: Compiled, where: Where, values: dict[str, Any]) -
     except kfp_server_api.ApiException as error:
         raise PneumoError(_refused(where, int(error.status or 0), _message(error.body))) from None
 
-    def wait() -> str:
-        pause = 1.0
-        while True:
-            try:
-                state = str(client.get_run(run.run_id).state or "")
-            except kfp_server_api.ApiException as error:
-                told = _refused(where, int(error.status or 0), _message(error.body))
-                raise PneumoError(told) from None
-            if state.upper() in _ENDED:
-                return state.upper()
-            time.sleep(pause)
-            pause = min(30.0, pause * 1.5)
+    def state() -> str:
+        try:
+            return str(client.get_run(run.run_id).state or "").upper()
+        except kfp_server_api.ApiException as error:
+            told = _refused(where, int(error.status or 0), _message(error.body))
+            raise PneumoError(told) from None
 
-    return Sent(run.run_id, f"{where.host.rstrip('/')}/#/runs/details/{run.run_id}", wait)
+    page = f"{where.host.rstrip('/')}/#/runs/details/{run.run_id}"
+    return Sent(run.run_id, page, lambda: until(state, _ENDED))
 
 
 def _answers(where: Where) -> None:

@@ -2,10 +2,9 @@
 
 import importlib.util
 import json
-import time
 from typing import Any, Final
 
-from pipeline.kubeflow.submit import Compiled, Sent, Where
+from pipeline.kubeflow.submit import Compiled, Sent, Where, until
 from schema.errors import PneumoError
 
 _TIMEOUT_S: Final = 60.0
@@ -69,20 +68,15 @@ def send_to_vertex(compiled: Compiled, where: Where, values: dict[str, Any]) -> 
             "`gcloud auth application-default login`"
         ) from None
 
-    def wait() -> str:
-        pause = 1.0
-        while True:
-            try:
-                state = api.get_pipeline_job(name=job.name, timeout=_TIMEOUT_S).state.name
-            except exceptions.GoogleAPICallError as error:
-                raise PneumoError(_refused(project, where, error)) from None
-            if state.removeprefix(_STATES) in _ENDED:
-                return str(state.removeprefix(_STATES))
-            time.sleep(pause)
-            pause = min(30.0, pause * 1.5)
+    def state() -> str:
+        try:
+            found = api.get_pipeline_job(name=job.name, timeout=_TIMEOUT_S).state.name
+        except exceptions.GoogleAPICallError as error:
+            raise PneumoError(_refused(project, where, error)) from None
+        return str(found.removeprefix(_STATES))
 
     page = f"https://console.cloud.google.com/vertex-ai/locations/{where.region}/pipelines/runs/"
-    return Sent(job.name, f"{page}{job_id}?project={project}", wait)
+    return Sent(job.name, f"{page}{job_id}?project={project}", lambda: until(state, _ENDED))
 
 
 def _job(
