@@ -95,15 +95,16 @@ def _foldable(model: "keras.Model") -> dict[int, tuple[Any, Any]]:
 
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
     found: dict[int, tuple[Any, Any]] = {}
-    operations = {id(operation) for operation in model.operations}
+    every = model.layers if isinstance(model, keras.Sequential) else model.operations
+    operations = {id(operation) for operation in every}
     readers: dict[int, int] = {}
-    for operation in model.operations:
+    for operation in every:
         for source in _sources(operation, operations):
             readers[id(source)] = readers.get(id(source), 0) + 1
     for tensor in model.outputs:
         source = tensor._keras_history.operation
         readers[id(source)] = readers.get(id(source), 0) + 1
-    for operation in model.operations:
+    for operation in every:
         if isinstance(operation, keras.Model):
             found |= _foldable(operation)
         if not isinstance(operation, keras.layers.BatchNormalization):

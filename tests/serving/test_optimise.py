@@ -48,6 +48,11 @@ def nested(x: Any) -> Any:
     return keras.Model(inner, chain(inner))(x / 127.5 - 1.0, training=False)
 
 
+def in_sequential(x: Any) -> Any:
+    """As the downsampling of ConvNeXt."""
+    return keras.Sequential([L.Conv2D(6, 3), L.BatchNormalization(), L.Conv2D(2, 1)])(x)
+
+
 def read_twice(x: Any) -> Any:
     x = L.Conv2D(6, 3)(x)
     return L.Add()([L.BatchNormalization()(x), x])
@@ -106,6 +111,7 @@ def unsettle(model: keras.Model) -> None:
         (without_centre, 0),
         (chain, 0),
         (nested, 0),
+        (in_sequential, 0),
         (read_twice, 1),
         (after_activation, 1),
         (first, 1),
@@ -163,6 +169,20 @@ def test_real_trunks(trunk: str) -> None:
     assert len(norms(folded.lower)) < len(norms(lower))
     assert folded.count_params() < network.count_params()
     assert difference(network, folded, 96) <= BOUND
+
+
+def test_a_trunk_without_batch_norm() -> None:
+    """Its sequential parts and layers of its own are copied all the same."""
+    from components.trainer.trunks import split_trunk
+
+    keras.utils.set_random_seed(0)
+    lower, upper = split_trunk("ConvNeXtTiny", 64, None, "default")
+    assert upper is not None
+    maps = np.random.default_rng(0).normal(0, 1, (2, *upper.input.shape[1:])).astype(np.float32)
+    for part, x in ((lower, np.full((2, 64, 64, 1), 90, np.float32)), (upper, maps)):
+        expected = part(x, training=False).numpy()
+        assert np.ptp(expected) > 0
+        np.testing.assert_allclose(fold_batch_norm(part)(x, training=False), expected, atol=1e-5)
 
 
 def test_difference_sees_one() -> None:
