@@ -95,21 +95,23 @@ def _foldable(model: "keras.Model") -> dict[int, tuple[Any, Any]]:
 
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
     found: dict[int, tuple[Any, Any]] = {}
-    every = model.layers if isinstance(model, keras.Sequential) else model.operations
-    operations = {id(operation) for operation in every}
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    operations = list(graph.operations)
+    # Layers of a trunk that was cut in two were called in the whole one as well.
+    nodes = {id(node) for depth in graph._nodes_by_depth.values() for node in depth}
     readers: dict[int, int] = {}
-    for operation in every:
-        for source in _sources(operation, operations):
+    for operation in operations:
+        for source in _sources(operation, nodes):
             readers[id(source)] = readers.get(id(source), 0) + 1
-    for tensor in model.outputs:
+    for tensor in graph.outputs:
         source = tensor._keras_history.operation
         readers[id(source)] = readers.get(id(source), 0) + 1
-    for operation in every:
+    for operation in operations:
         if isinstance(operation, keras.Model):
             found |= _foldable(operation)
         if not isinstance(operation, keras.layers.BatchNormalization):
             continue
-        before = _sources(operation, operations)
+        before = _sources(operation, nodes)
         if (
             len(before) == 1
             and type(before[0]) in kinds
@@ -124,13 +126,13 @@ def _foldable(model: "keras.Model") -> dict[int, tuple[Any, Any]]:
     return found
 
 
-def _sources(operation: Any, among: set[int]) -> list[Any]:
-    """The operations that one reads from, without those of other models that share it."""
+def _sources(operation: Any, nodes: set[int]) -> list[Any]:
+    """The operations that one reads from, in the calls that are among `nodes`."""
     return [
-        node.operation
-        for inbound in operation._inbound_nodes
-        for node in inbound.parent_nodes
-        if id(node.operation) in among
+        parent.operation
+        for call in operation._inbound_nodes
+        if id(call) in nodes
+        for parent in call.parent_nodes
     ]
 
 

@@ -167,6 +167,9 @@ def test_real_trunks(trunk: str) -> None:
     network = Network(lower, (Member(head, upper),), "avg")
     folded = network.folded()
     assert len(norms(folded.lower)) < len(norms(lower))
+    folded_upper = folded.members[0].upper
+    assert folded_upper is not None
+    assert len(norms(folded_upper)) < len(norms(upper))
     assert folded.count_params() < network.count_params()
     assert difference(network, folded, 96) <= BOUND
 
