@@ -61,23 +61,21 @@ def rates(folder: Path, trunk: str, side: int, batch: int) -> dict[str, Any]:
         found["largest_difference"] = float(np.abs(answer - function(batches[0]).numpy()).max())
         runs["openvino"] = lambda: [compiled(batch) for batch in batches]
     clock, processor = _turns(runs, len(pixels))
-    others = [name for name in runs if name != "embedder"]
-    ratios = {
-        f"embedder_to_{name}": [m / h for m, h in zip(clock["embedder"], clock[name], strict=True)]
-        for name in others
-    }
+    turns = {f"embedder_to_{name}": _to(clock, name) for name in runs if name != "embedder"}
     spent = {
-        f"embedder_to_{name}_processor": statistics.median(
-            m / h for m, h in zip(processor["embedder"], processor[name], strict=True)
-        )
-        for name in others
+        f"embedder_to_{name}_processor": _to(processor, name) for name in runs if name != "embedder"
     }
     return {
         **{name: statistics.median(of) for name, of in clock.items()},
         **found,
-        "turns": {name: [round(of, 2) for of in sorted(all_)] for name, all_ in ratios.items()},
-        "ratio": {name: statistics.median(of) for name, of in ratios.items()} | spent,
+        "turns": {name: [round(ratio, 2) for ratio in of] for name, of in turns.items()},
+        "ratio": {name: statistics.median(of) for name, of in (turns | spent).items()},
     }
+
+
+def _to(rates: dict[str, list[float]], other: str) -> list[float]:
+    """The Embedder's rate over another one, in each turn; sorted."""
+    return sorted(m / h for m, h in zip(rates["embedder"], rates[other], strict=True))
 
 
 def _turns(
