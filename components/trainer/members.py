@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import numpy as np
 from components.embedder.embed import SAMPLES
 from components.embedder.store import Embeddings, read
 from components.trainer.batches import Rows
+from components.trainer.compute import resolved
 from components.trainer.distribution import Team
 from components.trainer.fit import Places, fine_tune, fit_head, new_head, rows_source
 from components.trainer.head import select
@@ -28,6 +30,8 @@ from schema.storage import join
 if TYPE_CHECKING:
     import keras
     from tfx.v1.components import FnArgs
+
+log = logging.getLogger("pneumo.fit")
 
 _WHO: Final = ("distribution", "processes")  # options that do not change what is learned
 _CLOUD: Final = "ai_platform_"  # keys that say where a training runs
@@ -95,6 +99,10 @@ def train_members(
     members, told = [], []
     curves_of: dict[int, dict[str, Curves]] = {}
     seconds = {"embed": 0.0, "fit": 0.0, "fine_tune": 0.0}
+    if tune is not None:
+        compute = team.tell([np.array(resolved(tune.compute))])
+        tune = tune.model_copy(update={"compute": str(compute[0])})
+        log.info("fine-tuning computes in %s", tune.compute)
     if data is not None:
         seconds["embed"] = sum(of.facts["seconds"] for of in data)
     for seed in options.seeds:
@@ -120,9 +128,8 @@ def train_members(
         curves_of[seed] = phases
         members.append(Member(head, upper))
         *_, last = phases.values() if phases else (Curves(),)
-        told.append(
-            {"seed": seed, "epochs": len(last), "best_epoch": last.best_epoch, "seconds": spent}
-        )
+        member = {"seed": seed, "epochs": len(last), "best_epoch": last.best_epoch}
+        told.append({**member, "seconds": spent, **({"compute": tune.compute} if tune else {})})
         for phase, of_phase in (("fit", "head"), ("fine_tune", "fine_tune")):
             seconds[phase] = round(seconds[phase] + spent.get(of_phase, 0.0), 3)
     if not team.chief:

@@ -127,7 +127,11 @@ class FineTuneOptions(BaseModel):
         "instead of them; none: the weights themselves",
     )
     batch_norm: Literal["frozen", "trained"] = "frozen"
-    compute: Literal["float32", "bfloat16"] = "float32"
+    compute: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32",
+        description="auto: bfloat16 where the accelerator, or without one the processor, has "
+        "instructions for it; weights and the exported model stay float32",
+    )
 
 
 class TrainingOptions(BaseModel):

@@ -81,7 +81,16 @@ def test_an_answer_of_people_and_one_of_the_run_stand_together(facts: Facts) -> 
         ("differences", ["train 54%", "val 50%", "test 50%", "negative images differ"]),
         ("description", ["dense layers of 64", "cut add_10", "two stages", "1,234 of 20,861,480"]),
         ("initialisation", ["xception.h5", "77aa88", "that of the ImageNet weights"]),
-        ("training", ["4 augmented views", "3 epochs", "batch norm frozen", "stored activations"]),
+        (
+            "training",
+            [
+                "4 augmented views",
+                "3 epochs",
+                "batch norm frozen",
+                "stored activations",
+                "computed in bfloat16",
+            ],
+        ),
         ("selection", ["seed 3: epoch 7 of 9", "seed 5: epoch 2 of 8"]),
         ("ensembling", ["2 members (seeds 3, 5)"]),
         ("updating", ["temperature 1.357", "0.111 before", "0.055 after"]),

@@ -108,10 +108,11 @@ def untrained_head() -> keras.Model:
     return fit_head(rows, rows, moments(data), BINARY, ModelOptions(), options, 0)[0]
 
 
+@pytest.mark.parametrize("compute", ["float32", "bfloat16"])
 @pytest.mark.parametrize("source_of", ["cache", "images"])
 @pytest.mark.parametrize("distribution", ["none", "mirrored"])
 def test_what_lies_above_the_cut_learns_and_nothing_below(
-    pixels: np.ndarray, tmp_path: Path, source_of: str, distribution: str
+    pixels: np.ndarray, tmp_path: Path, source_of: str, distribution: str, compute: str
 ) -> None:
     lower, upper = TRUNK.split()
     assert upper is not None
@@ -132,7 +133,9 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
         source = image_source(
             stream, lambda of: (targets_of(of, BINARY), np.ones(len(of), np.float32)), 3, 32
         )
-    options = FineTuneOptions(source=source_of, epochs=3, batch_size=8, learning_rate=1e-3)
+    options = FineTuneOptions(
+        source=source_of, epochs=3, batch_size=8, learning_rate=1e-3, compute=compute
+    )
     learned, head, curves = fine_tune(
         TRUNK, untrained_head(), source, "avg", options,
         TrainingOptions(distribution=distribution), 0, places(tmp_path),
@@ -155,6 +158,27 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
     assert -(labels() * log_p).sum(1).mean() == pytest.approx(
         min(curves.values["val_loss"]), rel=1e-3
     )
+    assert {layer.compute_dtype for layer in learned.layers} == {"float32"}
+
+
+def test_bfloat16_learns_nearly_the_same(pixels: np.ndarray, tmp_path: Path) -> None:
+    lower, upper = TRUNK.split()
+    assert upper is not None
+    rows = Rows(
+        (lower.predict(pixels.astype(np.float32), verbose=0),),
+        labels(), np.ones(24, np.float32), np.arange(24),
+    )  # fmt: skip
+    start = np.concatenate([w.ravel() for w in upper.get_weights()])
+    moved = []
+    for compute in ("float32", "bfloat16"):
+        options = FineTuneOptions(epochs=2, batch_size=8, learning_rate=1e-3, compute=compute)
+        learned, _, _ = fine_tune(
+            TRUNK, untrained_head(), rows_source(rows, rows, 0, 8), "avg", options,
+            TrainingOptions(), 0, places(tmp_path / compute),
+        )  # fmt: skip
+        moved.append(np.concatenate([w.ravel() for w in learned.get_weights()]) - start)
+    assert not np.array_equal(*moved)
+    assert np.corrcoef(moved)[0, 1] > 0.9
 
 
 def test_nothing_above_the_top_can_learn(tmp_path: Path) -> None:
