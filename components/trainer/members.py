@@ -22,8 +22,9 @@ from components.trainer.head import select
 from components.trainer.images import embed_images, images_source, unpack_images
 from components.trainer.job import Job, rows_of
 from components.trainer.logs import log_images
-from components.trainer.loop import Curves
+from components.trainer.loop import Curves, Source
 from components.trainer.network import Member, moments
+from components.trainer.options import FineTuneOptions
 from schema.errors import PneumoError
 from schema.storage import join
 
@@ -76,7 +77,7 @@ def train_members(
             f"rank {team.share.rank} of {team.share.size} has other records or options than the "
             "chief; start all of them with the same command"
         )
-    options, tune = job.training, job.training.fine_tune
+    options, tune = job.training, _fine_tune_options(job, team)
     files = fn_args.train_files, fn_args.eval_files
     images, data = None, None
     if job.from_images:
@@ -99,10 +100,6 @@ def train_members(
     members, told = [], []
     curves_of: dict[int, dict[str, Curves]] = {}
     seconds = {"embed": 0.0, "fit": 0.0, "fine_tune": 0.0}
-    if tune is not None:
-        compute = team.tell([np.array(resolved(tune.compute))])
-        tune = tune.model_copy(update={"compute": str(compute[0])})
-        log.info("fine-tuning computes in %s", tune.compute)
     if data is not None:
         seconds["embed"] = sum(of.facts["seconds"] for of in data)
     for seed in options.seeds:
@@ -112,15 +109,11 @@ def train_members(
         upper, spent = None, {"head": round(time.monotonic() - at, 3)}
         if tune is not None:
             at = time.monotonic()
-            if images is not None:
-                source = images_source(job, seed, images, rows, team)
-            else:
-                assert data is not None and rows is not None and val_rows is not None
-                # The same images, as they are at the cut.
-                source = rows_source(
-                    replace(rows, views=data[0].maps), replace(val_rows, views=data[1].maps),
-                    seed, tune.batch_size, team.share,
-                )  # fmt: skip
+            source = (
+                images_source(job, seed, images, rows, team)
+                if images is not None
+                else _stored_source(data, rows, val_rows, seed, tune.batch_size, team)
+            )
             upper, head, phases["fine_tune"] = fine_tune(
                 job.trunk, head, source, job.model.pooling, tune, options, seed, places, team
             )  # fmt: skip
@@ -137,6 +130,32 @@ def train_members(
     assert data is not None
     lower, _ = job.trunk.split()
     return Found(*data, lower, members, {"members": told, "seconds": seconds}, curves_of)
+
+
+def _fine_tune_options(job: Job, team: Team) -> FineTuneOptions | None:
+    """As asked for, with "auto" resolved by the chief's machine."""
+    tune = job.training.fine_tune
+    if tune is None:
+        return None
+    compute = str(team.tell([np.array(resolved(tune.compute))])[0])
+    log.info("fine-tuning computes in %s", compute)
+    return tune.model_copy(update={"compute": compute})
+
+
+def _stored_source(
+    data: tuple[Embeddings, Embeddings] | None,
+    rows: Rows | None,
+    val_rows: Rows | None,
+    seed: int,
+    batch_size: int,
+    team: Team,
+) -> Source:
+    """The same images, as they are at the cut."""
+    assert data is not None and rows is not None and val_rows is not None
+    return rows_source(
+        replace(rows, views=data[0].maps), replace(val_rows, views=data[1].maps),
+        seed, batch_size, team.share,
+    )  # fmt: skip
 
 
 def _head(
