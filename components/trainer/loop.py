@@ -174,14 +174,16 @@ def train(
     if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
     steps, progress = source.steps * plan.epochs, Step()
+    factor = -1.0
     for epoch in range(len(curves), plan.epochs):
         if epoch - curves.best_epoch >= plan.patience and curves.best_epoch:
             break
         sums, seen = np.zeros(width), 0
         for i, (x, targets, weights) in enumerate(source.epoch(epoch)):
             at = epoch * source.steps + i
-            for group, optimizer in zip(groups, optimizers, strict=True):
-                optimizer.learning_rate = group.learning_rate * plan.factor(at, steps)
+            before, factor = factor, plan.factor(at, steps)
+            if factor != before:  # assigning takes a tenth of a small head's step
+                _assign_rates(groups, optimizers, factor)
             window = (0, len(x)) if source.window is None else source.window(i)
             sums += train_step(x, targets, weights, np.array(window, np.int32)).numpy()
             seen += window[1]
@@ -236,6 +238,13 @@ def _start(
     for variable, value in zip(kept, arrays[: len(kept)], strict=True):
         variable.assign(value)
     return Curves(facts["values"], facts["best_epoch"]), arrays[len(kept) :]
+
+
+def _assign_rates(
+    groups: list[Group], optimizers: "list[keras.optimizers.Optimizer]", factor: float
+) -> None:
+    for group, optimizer in zip(groups, optimizers, strict=True):
+        optimizer.learning_rate = group.learning_rate * factor
 
 
 def _averaged(

@@ -29,7 +29,8 @@ TRUNK, SIDE, BATCH = "InceptionV3", 299, 32
 TRAIN, VAL, EPOCHS, TRIALS = 960, 192, 10, 50
 # The long part has what it is compared with before and behind it.
 ORDER = (
-    "embedder", "notebook", "embedder", "tuner", "rates", "cut", "end_to_end", "cut", "embedder",
+    "embedder", "notebook", "embedder", "tuner", "rates",
+    "cut", "end_to_end", "bfloat16", "cut", "embedder",
 )  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def bench() -> dict[str, Any]:
             "notebook_epoch_to_tuner": notebook["seconds"] / EPOCHS / of["tuner"]["seconds"],
             **of["rates"]["ratio"],
             "cut_to_end_to_end": of["end_to_end"]["epoch_s"] / of["cut"]["epoch_s"],
+            "bfloat16_to_float32": of["end_to_end"]["epoch_s"] / of["bfloat16"]["epoch_s"],
         },
         "bound_by": "arithmetic of the trunk; a head costs tracing and no more",
     }
@@ -64,7 +66,7 @@ def _median(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """One run as it is; of several the median of each number, and all of them under `runs`."""
     if len(runs) == 1:
         return runs[0]
-    numbers = [name for name, value in runs[0].items() if isinstance(value, int | float)]
+    numbers = [name for name, value in runs[0].items() if type(value) in (int, float)]
     return {
         **runs[0],
         **{name: statistics.median(run[name] for run in runs) for name in numbers},
@@ -221,9 +223,10 @@ def _tuner(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "trials": done}
 
 
-def _tune(folder: Path, source: str) -> dict[str, Any]:
+def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]:
     """One epoch of fine-tuning from the trunk's own cut."""
     from components.embedder.store import read
+    from components.trainer.compute import bfloat16_is_native
     from components.trainer.data import transformed_images
     from components.trainer.fit import Places, Trunk, fine_tune, image_source, rows_source
     from components.trainer.job import rows_of
@@ -257,7 +260,9 @@ def _tune(folder: Path, source: str) -> dict[str, Any]:
         )
     ends: list[float] = []
     trunk = Trunk(TRUNK, SIDE, None, cut, 0)
-    options = FineTuneOptions(source=source, epochs=2, batch_size=BATCH)  # type: ignore[arg-type]
+    options = FineTuneOptions.model_validate(
+        {"source": source, "epochs": 2, "batch_size": BATCH, "compute": compute}
+    )
     from components.trainer import fit
 
     class Clock(fit.Logs):
@@ -265,10 +270,11 @@ def _tune(folder: Path, source: str) -> dict[str, Any]:
             ends.append(time.monotonic())
 
     fit.Logs = Clock  # type: ignore[misc]
-    places = Places(folder / "states" / source, folder / "logs")
+    places = Places(folder / "states" / source / compute, folder / "logs")
     fine_tune(trunk, head, batches, "avg", options, TrainingOptions(), 0, places)
     # The second epoch: the first one holds the tracing.
-    return {"epoch_s": ends[1] - ends[0], "embed_s": embed_s, "from": cut}
+    named = {"from": cut, "native_bfloat16": bfloat16_is_native()}
+    return {"epoch_s": ends[1] - ends[0], "embed_s": embed_s, **named}
 
 
 def main() -> None:
@@ -280,6 +286,7 @@ def main() -> None:
         "rates": lambda of: rates(of, TRUNK, SIDE, BATCH),
         "cut": lambda of: _tune(of, "cache"),
         "end_to_end": lambda of: _tune(of, "images"),
+        "bfloat16": lambda of: _tune(of, "images", "bfloat16"),
     }
     print(json.dumps(parts[what](folder)))
 
