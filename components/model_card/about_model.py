@@ -111,15 +111,9 @@ def training(f: Facts) -> Told | None:
             f"then {tune['epochs']} epochs for the trunk above {t.get('cut')}, learning rate "
             f"{tune['learning_rate']}, batch norm {tune['batch_norm']}, from "
             + ("stored activations" if tune["source"] == "cache" else "images augmented anew")
-            + f", computed in {_compute(t)}"
+            + f", computed in {t.get('compute', 'a format not told')}"
         )
     return Told("; ".join(said), "training.json and configuration: training")
-
-
-def _compute(training: dict[str, Any]) -> str:
-    """What the members' blocks were trained in; trainings of earlier versions do not tell."""
-    found = {str(of["compute"]) for of in training.get("members") or [] if "compute" in of}
-    return " and ".join(sorted(found)) or "not known"
 
 
 def selection(f: Facts) -> Told | None:

@@ -175,7 +175,7 @@ def fine_tune(
       head: of the first phase.
       source: batches of activations at the cut, or of pixels (`options.source`).
       pooling: avg, max or both.
-      options: of this phase.
+      options: of this phase; "auto" resolved, see `components.trainer.compute`.
       training: loss, distribution.
       seed: of dropout.
       places: for checkpoints and logs; of several processes the chief alone writes them.

@@ -121,15 +121,17 @@ def train_members(
         curves_of[seed] = phases
         members.append(Member(head, upper))
         *_, last = phases.values() if phases else (Curves(),)
-        member = {"seed": seed, "epochs": len(last), "best_epoch": last.best_epoch}
-        told.append({**member, "seconds": spent, **({"compute": tune.compute} if tune else {})})
+        told.append(
+            {"seed": seed, "epochs": len(last), "best_epoch": last.best_epoch, "seconds": spent}
+        )
         for phase, of_phase in (("fit", "head"), ("fine_tune", "fine_tune")):
             seconds[phase] = round(seconds[phase] + spent.get(of_phase, 0.0), 3)
     if not team.chief:
         return None
     assert data is not None
     lower, _ = job.trunk.split()
-    return Found(*data, lower, members, {"members": told, "seconds": seconds}, curves_of)
+    facts = {"members": told, "seconds": seconds, "compute": tune.compute if tune else None}
+    return Found(*data, lower, members, facts, curves_of)
 
 
 def _fine_tune_options(job: Job, team: Team) -> FineTuneOptions | None:

@@ -88,12 +88,13 @@ def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
 
     keras.utils.set_random_seed(0)
     network = build_network(name, SIZE, None)
+    norms = [of for of in network.layers if isinstance(of, keras.layers.BatchNormalization)]
+    for layer in norms:
+        layer.momentum = 0.0  # the statistics of one batch, whole
     for layer in network.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # the statistics of one batch, whole
-    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers):
+    if norms:
         network(preprocessed(name, images.astype(np.float32)), training=True)
     with h5py.File(file, "w") as store:
         save_weights_to_hdf5_group(store, network)

@@ -40,10 +40,9 @@ TRAINING: dict[str, Any] = {
     "class_counts": {"train": [40, 31, 11], "val": [10, 6, 4]},
     "parameters": {"trainable": 1234, "total": 20_861_480},
     "seeds": [3, 5],
-    "members": [{"seed": 3, "epochs": 9, "best_epoch": 7, "compute": "bfloat16",
-                 "val": {"auc": 0.9, "accuracy": 0.8}},
-                {"seed": 5, "epochs": 8, "best_epoch": 2, "compute": "bfloat16",
-                 "val": {"auc": 0.8, "accuracy": 0.7}}],
+    "compute": "bfloat16",
+    "members": [{"seed": 3, "epochs": 9, "best_epoch": 7, "val": {"auc": 0.9, "accuracy": 0.8}},
+                {"seed": 5, "epochs": 8, "best_epoch": 2, "val": {"auc": 0.8, "accuracy": 0.7}}],
     "calibration": {
         "temperature": 1.357, "threshold": 0.4321, "band": [0.35, 0.55],
         "operating_point": {"rule": "sensitivity", "asked": 0.95, "sensitivity": 0.96,
