@@ -16,6 +16,7 @@ from components.ingest.options import IngestOptions
 from components.model_card.options import CardOptions
 from components.monitor.options import MonitorOptions
 from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
+from components.trainer.trunks import image_size
 from pipeline.engines.arguments import known
 from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
@@ -157,6 +158,16 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _rules_fit_the_task(self) -> Self:
         self.evaluation.check_task(self.data.of())
+        return self
+
+    @model_validator(mode="after")
+    def _views_fit_the_model(self) -> Self:
+        tune, size = self.training.fine_tune, image_size(self.model.trunk, self.model.image_size)
+        if tune is not None and tune.view_size is not None and tune.view_size > size:
+            raise ValueError(
+                f"training.fine_tune.view_size is {tune.view_size} pixels, more than the {size} of "
+                "the model's images; lower it or raise model.image_size"
+            )
         return self
 
     @model_validator(mode="after")

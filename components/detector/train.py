@@ -163,8 +163,6 @@ def fit_detector(
         what=f"detector, seed {seed}", checkpoint=state, objective=objective,
         on_epoch=Logs(places.logs / "detector", head) if places else None,
     )  # fmt: skip
-    if state is not None:
-        state.remove()
     if trunk is not None:
         trunk.trainable = False
     return Detector(head, trunk, model), curves

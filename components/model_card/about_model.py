@@ -49,8 +49,10 @@ def description(f: Facts) -> Told | None:
     dense = tuned.get("dense", model.get("dense")) or []
     layers = f"dense layers of {', '.join(map(str, dense))}" if dense else "no dense layer"
     learned = "the whole trunk stayed frozen"
-    if t.get("fine_tune"):
+    if tune := t.get("fine_tune"):
         learned = f"what lies above the cut {t.get('cut')} learned too"
+        if side := tune.get("view_size"):
+            learned += f", from views of {side} x {side}"
     stages = "; two stages: positive or not, then which positive class" if f.task.two_stage else ""
     size = f.part("training", "parameters")
     count = f"{size['trainable']:,} of {size['total']:,} parameters learned" if size else ""

@@ -74,10 +74,6 @@ class Checkpoint:
                 f"{self.file} is no state of training ({error}); remove it to start anew"
             ) from None
 
-    def remove(self) -> None:
-        """Removes the file: training has ended."""
-        storage.remove(str(self.file))
-
     @property
     def _remote(self) -> bool:
         return storage.is_remote(str(self.file))

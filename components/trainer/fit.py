@@ -3,28 +3,26 @@
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.trainer.batches import Batch, Rows
+from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
-from components.trainer.cluster import ALONE, Share
 from components.trainer.distribution import Team
 from components.trainer.head import build_head, pool, select
 from components.trainer.logs import Logs
 from components.trainer.loop import Curves, Group, Plan, Source, train
 from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
+from components.trainer.sources import rows_source
 from components.trainer.trunks import freeze_batch_norm, split_trunk
 from schema.labels import Task
 from schema.storage import join
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
 log = logging.getLogger("pneumo.fit")
 
@@ -60,12 +58,12 @@ class Trunk:
     cut: str
     seed: int
 
-    def split(self) -> "tuple[keras.Model, keras.Model | None]":
-        """Below and above the cut, with variables of their own."""
+    def split(self, size: int | None = None) -> "tuple[keras.Model, keras.Model | None]":
+        """Below and above the cut, with variables of their own; `size`: for another one."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        return split_trunk(self.name, self.size, self.weights, self.cut)
+        return split_trunk(self.name, size or self.size, self.weights, self.cut)
 
 
 def plan_of(options: TrainingOptions) -> Plan:
@@ -76,27 +74,6 @@ def plan_of(options: TrainingOptions) -> Plan:
         schedule=options.schedule,
         label_smoothing=options.label_smoothing,
         focal_gamma=options.focal_gamma if options.loss == "focal" else None,
-    )
-
-
-def rows_source(
-    train_rows: Rows, val_rows: Rows, seed: int, batch_size: int, share: Share = ALONE
-) -> Source:
-    """Batches from arrays, or a share of them."""
-    import tensorflow as tf
-
-    first = train_rows.views[0]
-
-    def window(step: int) -> tuple[int, int]:
-        images = min(batch_size, len(train_rows) - step * batch_size)
-        return share.part(images).start, images
-
-    return Source(
-        epoch=lambda epoch: train_rows.epoch(seed, epoch, batch_size, share),
-        steps=train_rows.steps(batch_size),
-        validation=lambda: val_rows.in_order(max(batch_size, 32), share),
-        x=tf.TensorSpec(first.shape[1:], first.dtype),
-        window=window,
     )
 
 
@@ -140,8 +117,6 @@ def fit_head(
         head, [group], source, plan_of(options), what=f"head, seed {seed}",
         checkpoint=state, on_epoch=logs,
     )  # fmt: skip
-    if state is not None:
-        state.remove()
     return head, curves
 
 
@@ -190,28 +165,10 @@ def fine_tune(
     team = team or Team(training.distribution)
     strategy = team.strategy
     with strategy.scope() if strategy else contextlib.nullcontext():
-        policy = keras.config.dtype_policy()
-        if options.compute == "bfloat16":
-            keras.config.set_dtype_policy("mixed_bfloat16")
-        try:
-            lower, upper = trunk.split()
-        finally:
-            keras.config.set_dtype_policy(policy)
-        if upper is None:
-            raise ValueError("nothing lies above the cut 'top'; name another in fine_tune.from_cut")
-        upper.trainable = True
-        if options.batch_norm == "frozen":
-            freeze_batch_norm(upper)
-        top = keras.models.clone_model(head)
-        top.set_weights(head.get_weights())
-        if options.source == "images":
-            lower.trainable = False
-            pixels = keras.Input(lower.input_shape[1:], name="pixels")
-            entry, at_cut = pixels, lower(pixels, training=False)
-        else:
-            entry = at_cut = keras.Input(upper.input_shape[1:], name="at_cut")
-        features = keras.ops.cast(pool(upper(at_cut), pooling), "float32")
-        model = keras.Model(entry, top(features), name=f"{trunk.name}_above_{trunk.cut}")
+        upper, top, model = _assembled(trunk, head, pooling, options, options.view_size)
+        judge = None
+        if options.view_size is not None:
+            _, _, judge = _assembled(trunk, head, pooling, options, None)
         groups = [
             Group(upper.trainable_variables, options.learning_rate, options.weight_decay),
             Group(
@@ -233,11 +190,11 @@ def fine_tune(
         state = Checkpoint(join(str(places.checkpoints), f"fine-tune-{seed}.npz"), every=0.0)
         curves = train(
             model, groups, source, plan, what=f"fine-tune, seed {seed}",
-            checkpoint=state, team=team,
+            checkpoint=state, team=team, judge=judge,
             on_epoch=Logs(places.logs / "fine_tune", top) if team.chief else None,
         )  # fmt: skip
-    if options.compute == "bfloat16" or strategy is not None:
-        # Back to plain float32 variables, which is what is exported.
+    if options.compute == "bfloat16" or strategy is not None or judge is not None:
+        # Back to plain float32 variables and the model's own size, which is what is exported.
         learned = upper.get_weights()
         _, upper = trunk.split()
         assert upper is not None
@@ -245,10 +202,38 @@ def fine_tune(
         plain = keras.models.clone_model(head)
         plain.set_weights(top.get_weights())
         top = plain
-    team.meet()  # nobody reads the state any more
-    if team.chief:
-        state.remove()
     return upper, top, curves
+
+
+def _assembled(
+    trunk: Trunk, head: "keras.Model", pooling: str, options: FineTuneOptions, size: int | None
+) -> "tuple[keras.Model, keras.Model, keras.Model]":
+    """What learns, for images of a size: the trunk above the cut, a copy of the head, and both."""
+    import keras
+
+    policy = keras.config.dtype_policy()
+    if options.compute == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        lower, upper = trunk.split(size)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    if upper is None:
+        raise ValueError("nothing lies above the cut 'top'; name another in fine_tune.from_cut")
+    upper.trainable = True
+    if options.batch_norm == "frozen":
+        freeze_batch_norm(upper)
+    top = keras.models.clone_model(head)
+    top.set_weights(head.get_weights())
+    if options.source == "images":
+        lower.trainable = False
+        pixels = keras.Input(lower.input_shape[1:], name="pixels")
+        entry, at_cut = pixels, lower(pixels, training=False)
+    else:
+        entry = at_cut = keras.Input(upper.input_shape[1:], name="at_cut")
+    features = keras.ops.cast(pool(upper(at_cut), pooling), "float32")
+    model = keras.Model(entry, top(features), name=f"{trunk.name}_above_{trunk.cut}")
+    return upper, top, model
 
 
 def write_history(folder: Path, seed: int, phases: dict[str, Curves]) -> dict[str, Any]:
@@ -262,40 +247,3 @@ def write_history(folder: Path, seed: int, phases: dict[str, Curves]) -> dict[st
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(curves, indent=1))
     return curves
-
-
-def image_source(
-    stream: "Callable[[int | None], Iterator[tuple[tf.Tensor, dict[str, Any]]]]",
-    targets_and_weights: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-    steps: int,
-    size: int,
-    window: Callable[[int], tuple[int, int]] | None = None,
-) -> Source:
-    """Batches of pixels, augmented anew in each epoch.
-
-    Args:
-      stream: epoch (None: validation, as it is) -> batches of (uint8 pixels, identity).
-      targets_and_weights: pathogens, str [n] -> targets [n, classes], weights [n].
-      steps: batches of an epoch, for the schedule.
-      size: side of the images, pixels.
-      window: as in `Source`; then every image of the stream has a place in the task.
-    """
-    import tensorflow as tf
-
-    from schema import features as f
-
-    def batches(epoch: int | None) -> Iterator[Batch]:
-        for pixels, identity in stream(epoch):
-            names = np.array([name.decode() for name in identity[f.PATHOGEN].numpy().tolist()])
-            targets, weights = targets_and_weights(names)
-            known = targets.sum(axis=1) > 0
-            if known.any() or window is not None:
-                yield pixels.numpy()[known], targets[known], weights[known]
-
-    return Source(
-        epoch=batches,
-        steps=steps,
-        validation=lambda: batches(None),
-        x=tf.TensorSpec([size, size, 1], tf.uint8),
-        window=window,
-    )

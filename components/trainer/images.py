@@ -14,10 +14,10 @@ from components.embedder.store import ArrayWriter, Embeddings, open_array, read
 from components.trainer.batches import Rows
 from components.trainer.data import decoded, transformed_images
 from components.trainer.distribution import Team
-from components.trainer.fit import image_source
 from components.trainer.image_store import SHARDS, ImageStore, Order, unpack
 from components.trainer.job import Job
 from components.trainer.loop import Source
+from components.trainer.sources import image_source
 from schema import features as f
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def images_source(job: Job, seed: int, images: Images, rows: Rows | None, team: 
             parts = (val.rows[i : i + size] for i in range(0, n, size))
             yield from _streamed(images.val, parts, job.size)
             return
-        from components.trainer.augment import augment
+        from components.trainer.augment import augment, shrunk
 
         number = (seed * 100_003 + epoch) % 2**31
 
@@ -191,6 +191,8 @@ def images_source(job: Job, seed: int, images: Images, rows: Rows | None, team: 
             return augment(pixels[tf.newaxis], options, tf.stack([number, name]))[0]
 
         def views(pixels: "tf.Tensor", names: "tf.Tensor") -> "tf.Tensor":
+            if tune.view_size is not None:
+                pixels = shrunk(pixels, tune.view_size)
             # Each image has a key of its own: its view is the same in whichever batch it comes.
             return tf.map_fn(view, (pixels, names), fn_output_signature=pixels.dtype)
 
@@ -201,8 +203,9 @@ def images_source(job: Job, seed: int, images: Images, rows: Rows | None, team: 
         yield from _streamed(images.train, chosen, job.size, views)
 
     return image_source(
-        stream, known, order.steps, job.size, lambda step: order.window(step, team.share)
-    )
+        stream, known, order.steps, job.size, lambda step: order.window(step, team.share),
+        tune.view_size,
+    )  # fmt: skip
 
 
 def _streamed(

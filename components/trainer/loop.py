@@ -8,7 +8,8 @@ because a head of a few thousand weights trains faster than `fit` starts.
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ class Source:
       steps: batches of an epoch.
       validation: every validation image once.
       x: shape and type of x, without the batch.
+      judged: shape and type of x on validation; none: the same.
       window: step, of all epochs alike -> place of this share's first image in the whole batch, and
         images of the whole batch; none: the batch is whole.
     """
@@ -45,6 +47,7 @@ class Source:
     steps: int
     validation: Callable[[], Iterator[Batch]]
     x: "tf.TensorSpec"
+    judged: "tf.TensorSpec | None" = None
     window: Callable[[int], tuple[int, int]] | None = None
 
 
@@ -101,10 +104,12 @@ class Curves:
       values: `loss`, `val_loss`, `learning_rate`; and what the objective measures, under its name
         and as `val_...`: `accuracy` of classes.
       best_epoch: counted from 1; 0 before the first.
+      earlier: seconds that killed processes had spent on what this one went on from.
     """
 
     values: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = 0
+    earlier: float = field(default=0.0, compare=False)
 
     def add(self, numbers: dict[str, float]) -> None:
         """Appends an epoch."""
@@ -134,6 +139,7 @@ def train(
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     team: Team | None = None,
     objective: Objective | None = None,
+    judge: "keras.Model | None" = None,
 ) -> Curves:
     """Trains in place and leaves the model at its best epoch by validation loss.
 
@@ -144,32 +150,26 @@ def train(
       plan: epochs, schedule, loss.
       what: for the progress line.
       checkpoint: where the state goes after epochs; if it holds one, training goes on from there.
-        Of several processes the chief alone reads and writes it.
+        In the end it holds the best weights and the curves, so that what is trained after this may
+        be killed too. Of several processes the chief alone reads and writes it.
       on_epoch: called with the epoch, counted from 1, and its numbers; by the chief alone.
       team: who trains together; the model must have been built in the scope of its strategy.
       objective: what is to be learned; none: classes, as `plan` says.
+      judge: the same network for images of another size, which answers on validation with the
+        weights of `model`; none: `model` itself.
 
     Raises:
       ValueError: the loss is no longer a number.
     """
-    import keras
-
-    optimizers = []
-    for group in groups:
-        optimizer = keras.optimizers.AdamW(
-            group.learning_rate,
-            weight_decay=group.weight_decay,
-            use_ema=plan.average is not None,
-            ema_momentum=plan.average or 0.0,
-        )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        optimizer.build(group.variables)
-        optimizers.append(optimizer)
+    started = time.monotonic()
+    optimizers = _optimizers(groups, plan)
     kept = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
     aim = objective or of_classes(model.output_shape[-1], plan.label_smoothing, plan.focal_gamma)
     width = 2 + len(aim.measures)
     team = team or Team()
-    train_step, val_step = steps_of(model, groups, optimizers, source, aim, team, plan.clip_norm)
+    train_step, val_step = steps_of(
+        model, judge or model, groups, optimizers, source, aim, team, plan.clip_norm
+    )
     curves, best = _start(kept, len(model.variables), checkpoint, team)
     if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
@@ -189,8 +189,9 @@ def train(
             seen += window[1]
             progress(f"{what}, epoch {epoch + 1}", seen)
         live = _averaged(groups, optimizers) if plan.average is not None else []
-        val = sum((val_step(*batch).numpy() for batch in source.validation()), np.zeros(width))
-        val = team.total(val)
+        if judge is not None:
+            _assign(judge.variables, [v.value.numpy() for v in model.variables])
+        val = team.total(sum((val_step(*b).numpy() for b in source.validation()), np.zeros(width)))
         names = ("loss", *aim.measures)
         numbers = {
             **dict(zip(names, sums[:-1] / sums[-1], strict=True)),
@@ -210,13 +211,31 @@ def train(
             on_epoch(epoch + 1, numbers)
         if checkpoint is not None and team.chief and checkpoint.due():
             arrays = [v.value.numpy() for v in kept]
-            facts = {"values": curves.values, "best_epoch": curves.best_epoch}
-            checkpoint.save([*arrays, *best], facts)
+            checkpoint.save([*arrays, *best], _reached(curves, started))
         told = ", ".join(f"{name} {numbers[name]:.4f}" for name in ("loss", *_val_names(numbers)))
         log.info("%s epoch %d/%d: %s", what, epoch + 1, plan.epochs, told)
-    for variable, value in zip(model.variables, best, strict=True):
-        variable.assign(value)
+    _assign(model.variables, best)
+    if checkpoint is not None and team.chief:
+        checkpoint.save(best, {**_reached(curves, started), "finished": True})
     return curves
+
+
+def _optimizers(groups: list[Group], plan: Plan) -> "list[keras.optimizers.Optimizer]":
+    """One for each group, built."""
+    import keras
+
+    optimizers = []
+    for group in groups:
+        optimizer = keras.optimizers.AdamW(
+            group.learning_rate,
+            weight_decay=group.weight_decay,
+            use_ema=plan.average is not None,
+            ema_momentum=plan.average or 0.0,
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer.build(group.variables)
+        optimizers.append(optimizer)
+    return optimizers
 
 
 def _start(
@@ -225,19 +244,31 @@ def _start(
     """Fills the variables; gives what was reached, and the model's variables at the best epoch.
 
     They are the chief's, on every process: those of the others may differ in the last bits, where a
-    processor of another kind made them.
+    processor of another kind made them. Of a training that has ended there are the best alone.
     """
     stored = checkpoint.load() if checkpoint is not None and team.chief else None
     if stored is not None:
         arrays, facts = stored
     else:
         now = [v.value.numpy() for v in kept]
-        arrays, facts = [*now, *now[:of_model]], {"values": {}, "best_epoch": 0}
+        arrays, facts = [*now, *now[:of_model]], {"values": {}, "best_epoch": 0, "seconds": 0.0}
     *arrays, text = team.tell([*arrays, np.array(json.dumps(facts))])
     facts = json.loads(str(text))
-    for variable, value in zip(kept, arrays[: len(kept)], strict=True):
+    curves = Curves(facts["values"], facts["best_epoch"], facts["seconds"])
+    if facts.get("finished"):
+        return curves, arrays
+    _assign(kept, arrays[: len(kept)])
+    return curves, arrays[len(kept) :]
+
+
+def _assign(variables: "Sequence[keras.Variable]", values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    return Curves(facts["values"], facts["best_epoch"]), arrays[len(kept) :]
+
+
+def _reached(curves: Curves, started: float) -> dict[str, Any]:
+    seconds = curves.earlier + time.monotonic() - started
+    return {"values": curves.values, "best_epoch": curves.best_epoch, "seconds": seconds}
 
 
 def _assign_rates(

@@ -17,7 +17,7 @@ from components.embedder.store import Embeddings, read
 from components.trainer.batches import Rows
 from components.trainer.compute import resolved
 from components.trainer.distribution import Team
-from components.trainer.fit import Places, fine_tune, fit_head, new_head, rows_source
+from components.trainer.fit import Places, fine_tune, fit_head, new_head
 from components.trainer.head import select
 from components.trainer.images import embed_images, images_source, unpack_images
 from components.trainer.job import Job, rows_of
@@ -25,6 +25,7 @@ from components.trainer.logs import log_images
 from components.trainer.loop import Curves, Source
 from components.trainer.network import Member, moments
 from components.trainer.options import FineTuneOptions
+from components.trainer.sources import rows_source
 from schema.errors import PneumoError
 from schema.storage import join
 
@@ -106,7 +107,7 @@ def train_members(
         places = places_of(job, folder, fn_args, seed)
         at = time.monotonic()
         head, phases = _head(job, rows, val_rows, scaling, seed, places, team)
-        upper, spent = None, {"head": round(time.monotonic() - at, 3)}
+        upper, spent = None, {"head": _spent(at, phases.get("head"))}
         if tune is not None:
             at = time.monotonic()
             source = (
@@ -117,7 +118,7 @@ def train_members(
             upper, head, phases["fine_tune"] = fine_tune(
                 job.trunk, head, source, job.model.pooling, tune, options, seed, places, team
             )  # fmt: skip
-            spent["fine_tune"] = round(time.monotonic() - at, 3)
+            spent["fine_tune"] = _spent(at, phases["fine_tune"])
         curves_of[seed] = phases
         members.append(Member(head, upper))
         *_, last = phases.values() if phases else (Curves(),)
@@ -132,6 +133,11 @@ def train_members(
     lower, _ = job.trunk.split()
     facts = {"members": told, "seconds": seconds, "compute": tune.compute if tune else None}
     return Found(*data, lower, members, facts, curves_of)
+
+
+def _spent(since: float, curves: Curves | None) -> float:
+    """Seconds, with those of processes that were killed."""
+    return round(time.monotonic() - since + (curves.earlier if curves else 0.0), 3)
 
 
 def _fine_tune_options(job: Job, team: Team) -> FineTuneOptions | None:
@@ -191,8 +197,12 @@ def _head(
 
 def places_of(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> Places:
     """Where a member leaves its traces."""
-    states = join(job.checkpoints, fingerprint(fn_args))
-    return Places(states, folder / "tensorboard" / f"seed-{seed}")
+    return Places(states_of(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
+
+
+def states_of(job: Job, fn_args: "FnArgs") -> str:
+    """Folder of the states that this very training goes on from; there until all of it is done."""
+    return join(job.checkpoints, fingerprint(fn_args))
 
 
 def fingerprint(fn_args: "FnArgs") -> str:

@@ -106,6 +106,13 @@ class FineTuneOptions(BaseModel):
         description="cache: activations at the cut, computed once (with embedding.views as "
         "augmentation); images: the whole network each epoch, augmented anew each time",
     )
+    view_size: int | None = Field(
+        None,
+        ge=32,
+        description="side of the views that are learned from, with source: images; below the "
+        "model's own it is faster, and a network answers best on objects that are somewhat larger "
+        "than those it learned from (Touvron et al. 2019); none: the model's own",
+    )
     epochs: int = Field(3, ge=1, le=10_000)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
@@ -189,6 +196,9 @@ class TrainingOptions(BaseModel):
             raise ValueError("fine_tune.from_cut: input has nothing to cache; set source: images")
         if tune and self.embedding.cut is not None:
             raise ValueError("embedding.cut is for a frozen trunk; fine_tune.from_cut says it here")
+        if tune and tune.view_size is not None and tune.source == "cache":
+            raise ValueError("fine_tune.view_size is for source: images; what is cached was "
+                             "computed at the model's own size")  # fmt: skip
         return self
 
 

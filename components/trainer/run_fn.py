@@ -19,8 +19,9 @@ from components.trainer.fit import write_history
 from components.trainer.job import Job, tuned_values
 from components.trainer.loop import Curves
 from components.trainer.losses import targets_of
-from components.trainer.members import places_of, train_members
+from components.trainer.members import places_of, states_of, train_members
 from components.trainer.network import Network
+from schema import storage
 from schema.errors import PneumoError
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def _train(job: Job, fn_args: "FnArgs", team: Team) -> None:
     )
     facts["seconds"]["all"] = round(time.monotonic() - started, 3)
     (folder / "training.json").write_text(json.dumps(facts, indent=1))
+    storage.remove(states_of(job, fn_args))  # nothing is left to go on from
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def steps_of(
     model: "keras.Model",
+    judge: "keras.Model",
     groups: "list[Group]",
     optimizers: "list[keras.optimizers.Optimizer]",
     source: "Source",
@@ -23,18 +24,21 @@ def steps_of(
 ) -> tuple[Any, Any]:
     """Traced functions: batch -> sums of loss and of each measure, and images.
 
-    Those of a training step are of all processes, those of validation of this one.
+    Those of a training step are of all processes, those of validation of this one. `judge` answers
+    on validation.
     """
     import tensorflow as tf
 
     from components.trainer.dropout import window
 
     strategy = team.strategy
-    batch_of = [
-        tf.TensorSpec([None, *source.x.shape], source.x.dtype),
-        tf.TensorSpec([None, *aim.shape], tf.float32),
-        tf.TensorSpec([None], tf.float32),
-    ]
+
+    def batch_of(x: "tf.TensorSpec") -> "list[tf.TensorSpec]":
+        return [
+            tf.TensorSpec([None, *x.shape], x.dtype),
+            tf.TensorSpec([None, *aim.shape], tf.float32),
+            tf.TensorSpec([None], tf.float32),
+        ]
 
     def sums(outputs: "tf.Tensor", targets: "tf.Tensor", loss: "tf.Tensor") -> "tf.Tensor":
         measured = [of(targets, outputs) for of in aim.measures.values()]
@@ -72,7 +76,9 @@ def steps_of(
             return own
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-    @tf.function(input_signature=[*batch_of, tf.TensorSpec([2], tf.int32)], autograph=False)
+    @tf.function(
+        input_signature=[*batch_of(source.x), tf.TensorSpec([2], tf.int32)], autograph=False
+    )
     def train_step(
         x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor", at: "tf.Tensor"
     ) -> "tf.Tensor":
@@ -81,10 +87,12 @@ def steps_of(
         parts = strategy.run(learn, (x, targets, weights, at))
         return strategy.experimental_local_results(parts)[0]  # the same in all of them
 
-    @tf.function(input_signature=batch_of, autograph=False)
+    judged = batch_of(source.judged or source.x)
+
+    @tf.function(input_signature=judged, autograph=False)
     def val_step(x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor") -> "tf.Tensor":
         del weights  # validation counts every image the same
-        outputs = model(tf.cast(x, tf.float32), training=False)
+        outputs = judge(tf.cast(x, tf.float32), training=False)
         return sums(outputs, targets, aim.judged(targets, outputs))
 
     return train_step, val_step

@@ -228,10 +228,11 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     from components.embedder.store import read
     from components.trainer.compute import bfloat16_is_native
     from components.trainer.data import transformed_images
-    from components.trainer.fit import Places, Trunk, fine_tune, image_source, rows_source
+    from components.trainer.fit import Places, Trunk, fine_tune
     from components.trainer.job import rows_of
     from components.trainer.losses import targets_of
     from components.trainer.options import FineTuneOptions, TrainingOptions
+    from components.trainer.sources import image_source, rows_source
     from components.trainer.trunks import resolve_cut
     from schema.labels import BINARY
 

@@ -103,9 +103,10 @@ def train(folder: Path, source: str, states: str, kill: str, team: Any) -> None:
     import keras
 
     from components.trainer.batches import Rows
-    from components.trainer.fit import Places, fine_tune, new_head, rows_source
+    from components.trainer.fit import Places, fine_tune, new_head
     from components.trainer.images import images_source, unpack_images
     from components.trainer.losses import example_weights, targets_of
+    from components.trainer.sources import rows_source
     from schema.labels import BINARY
 
     of = job(folder, source, "none" if team.strategy is None else "multi_worker")

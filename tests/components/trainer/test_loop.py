@@ -13,8 +13,8 @@ import tensorflow as tf
 from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import Team
-from components.trainer.fit import rows_source
 from components.trainer.loop import Curves, Group, Plan, train
+from components.trainer.sources import rows_source
 from components.trainer.steps import clipped
 
 
@@ -125,8 +125,24 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
     )
     assert seen == list(range(at + 1, 7))
     assert curves == expected
+    assert curves.earlier > 0  # seconds
     for x, y in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("patience", [1, 100])
+def test_what_has_ended_is_not_trained_again(tmp_path: Path, patience: int) -> None:
+    """By its patience or by its epochs; what came after it may have been killed."""
+    state = Checkpoint(tmp_path / "state.npz", every=3600.0)
+    first, second = network(), network()
+    curves = run(first, patience=patience, checkpoint=state)
+    assert run(second, patience=patience, checkpoint=state, on_epoch=_never) == curves
+    for x, y in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def _never(epoch: int, _: dict[str, float]) -> None:
+    raise AssertionError(f"epoch {epoch} was trained again")
 
 
 def test_stops_when_validation_gets_no_better() -> None:

@@ -112,7 +112,7 @@ def assert_lost(survivor: Ended, number: int) -> None:
 
 def test_a_worker_dies_and_two_go_on_to_what_one_learns(site: Path, store: stores.Store) -> None:
     """From stored activations; states in an object store."""
-    (alone,) = train(site, [""], "cache-one", ["cache", str(site / "states")], {})
+    (alone,) = train(site, [""], "cache-one", ["cache", str(site / "states of cache")], {})
     assert alone.status == 0, alone.told[-2000:]
     states = f"{store.root}/states"
     chief, worker = train(
@@ -129,7 +129,7 @@ def test_a_worker_dies_and_two_go_on_to_what_one_learns(site: Path, store: store
     assert curves == others
     for a, b in zip(weights, of_others, strict=True):
         np.testing.assert_array_equal(a, b)
-    # The chief alone leaves logs, and the state is gone.
+    # The chief alone leaves logs.
     assert list((site / "logs-0").rglob("events.*"))
     assert not (site / "logs-1").exists()
     before = rank.job(site).trunk.split()[1].get_weights()
@@ -138,7 +138,7 @@ def test_a_worker_dies_and_two_go_on_to_what_one_learns(site: Path, store: store
 
 def test_the_chief_dies_and_one_goes_on_alone(site: Path) -> None:
     """From images, of which each process has its own files."""
-    (alone,) = train(site, [""], "images-one", ["images", str(site / "states")], {})
+    (alone,) = train(site, [""], "images-one", ["images", str(site / "states of images")], {})
     assert alone.status == 0, alone.told[-2000:]
     states = str(site / "states of two")
     chief, worker = train(site, loopback(2), "images-two", ["images", states, "0:3"], {})
