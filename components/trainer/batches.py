@@ -68,3 +68,23 @@ class Rows:
         for start in range(0, len(rows), batch_size):
             chosen = rows[start : start + batch_size]
             yield self.views[0][chosen], self.targets[chosen], self.weights[chosen]
+
+
+def stacks(batches: Iterator[Batch], most: int) -> Iterator[tuple[int, Batch]]:
+    """Up to `most` neighbours of one size, stacked, and the number of the first of them."""
+    first, held = 0, list[Batch]()
+    for batch in batches:
+        if held and (len(held) == most or len(batch[0]) != len(held[0][0])):
+            yield first, _stack(held)
+            first, held = first + len(held), []
+        held.append(batch)
+    if held:
+        yield first, _stack(held)
+
+
+def _stack(batches: list[Batch]) -> Batch:
+    if len(batches) == 1:
+        x, targets, weights = batches[0]
+        return x[np.newaxis], targets[np.newaxis], weights[np.newaxis]
+    x, targets, weights = (np.stack(part) for part in zip(*batches, strict=True))
+    return x, targets, weights

@@ -5,7 +5,7 @@ import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger("pneumo.fit")
+
+STACKED: Final = 16  # batches of a head in one call, which costs more than a step of a small one
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def fit_head(
     head = new_head(scaling, of, model, seed)
     source = rows_source(
         selected(train_rows, model.pooling), selected(val_rows, model.pooling), seed,
-        options.batch_size,
+        options.batch_size, stacked=STACKED,
     )  # fmt: skip
     group = Group(head.trainable_variables, options.learning_rate, options.weight_decay)
     logs = Logs(places.logs / "head", head) if places else None

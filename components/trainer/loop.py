@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from components.progress import Step
-from components.trainer.batches import Batch
+from components.trainer.batches import Batch, stacks
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import Team
 from components.trainer.objective import Objective, of_classes
@@ -41,6 +41,7 @@ class Source:
       judged: shape and type of x on validation; none: the same.
       window: step, of all epochs alike -> place of this share's first image in the whole batch, and
         images of the whole batch; none: the batch is whole.
+      stacked: batches that one call learns from; several, where a call costs as much as a step.
     """
 
     epoch: Callable[[int], Iterator[Batch]]
@@ -49,6 +50,7 @@ class Source:
     x: "tf.TensorSpec"
     judged: "tf.TensorSpec | None" = None
     window: Callable[[int], tuple[int, int]] | None = None
+    stacked: int = 1
 
 
 @dataclass(frozen=True)
@@ -167,26 +169,27 @@ def train(
     aim = objective or of_classes(model.output_shape[-1], plan.label_smoothing, plan.focal_gamma)
     width = 2 + len(aim.measures)
     team = team or Team()
-    train_step, val_step = steps_of(
+    train_steps, val_step = steps_of(
         model, judge or model, groups, optimizers, source, aim, team, plan.clip_norm
     )
     curves, best = _start(kept, len(model.variables), checkpoint, team)
     if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
     steps, progress = source.steps * plan.epochs, Step()
-    factor = -1.0
     for epoch in range(len(curves), plan.epochs):
         if epoch - curves.best_epoch >= plan.patience and curves.best_epoch:
             break
         sums, seen = np.zeros(width), 0
-        for i, (x, targets, weights) in enumerate(source.epoch(epoch)):
-            at = epoch * source.steps + i
-            before, factor = factor, plan.factor(at, steps)
-            if factor != before:  # assigning takes a tenth of a small head's step
-                _assign_rates(groups, optimizers, factor)
-            window = (0, len(x)) if source.window is None else source.window(i)
-            sums += train_step(x, targets, weights, np.array(window, np.int32)).numpy()
-            seen += window[1]
+        for first, batches in stacks(source.epoch(epoch), source.stacked):
+            ordinals = range(first, first + len(batches[0]))
+            factors = [plan.factor(epoch * source.steps + i, steps) for i in ordinals]
+            rates = np.outer(factors, [group.learning_rate for group in groups])
+            whole = (0, batches[0].shape[1])
+            windows = [source.window(i) if source.window else whole for i in ordinals]
+            at = np.array(windows, np.int32)
+            told = train_steps(*batches, at, rates.astype(np.float32)).numpy()
+            sums += told.sum(axis=0, dtype=np.float64)
+            seen += int(at[:, 1].sum())
             progress(f"{what}, epoch {epoch + 1}", seen)
         live = _averaged(groups, optimizers) if plan.average is not None else []
         if judge is not None:
@@ -269,13 +272,6 @@ def _assign(variables: "Sequence[keras.Variable]", values: Sequence[np.ndarray])
 def _reached(curves: Curves, started: float) -> dict[str, Any]:
     seconds = curves.earlier + time.monotonic() - started
     return {"values": curves.values, "best_epoch": curves.best_epoch, "seconds": seconds}
-
-
-def _assign_rates(
-    groups: list[Group], optimizers: "list[keras.optimizers.Optimizer]", factor: float
-) -> None:
-    for group, optimizer in zip(groups, optimizers, strict=True):
-        optimizer.learning_rate = group.learning_rate * factor
 
 
 def _averaged(

@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
 
 def rows_source(
-    train_rows: Rows, val_rows: Rows, seed: int, batch_size: int, share: Share = ALONE
+    train_rows: Rows,
+    val_rows: Rows,
+    seed: int,
+    batch_size: int,
+    share: Share = ALONE,
+    stacked: int = 1,
 ) -> Source:
-    """Batches from arrays, or a share of them."""
+    """Batches from arrays, or a share of them; `stacked` as in `Source`."""
     import tensorflow as tf
 
     first = train_rows.views[0]
@@ -31,6 +36,7 @@ def rows_source(
         validation=lambda: val_rows.in_order(max(batch_size, 32), share),
         x=tf.TensorSpec(first.shape[1:], first.dtype),
         window=window,
+        stacked=stacked,
     )
 
 

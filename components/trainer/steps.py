@@ -22,10 +22,12 @@ def steps_of(
     team: Team,
     clip_norm: float | None,
 ) -> tuple[Any, Any]:
-    """Traced functions: batch -> sums of loss and of each measure, and images.
+    """Traced functions of batches: sums of loss and of each measure, and images.
 
-    Those of a training step are of all processes, those of validation of this one. `judge` answers
-    on validation.
+    The first learns from batches of one size, stacked, one after the other: (x [k, n, ...], targets
+    [k, n, ...], weights [k, n], window int32 [k, 2], learning rates [k, groups]) -> float32 [k, 2 +
+    measures], of all processes. The second asks `judge` about one batch of validation: -> float32
+    [2 + measures], of this process.
     """
     import tensorflow as tf
 
@@ -33,11 +35,11 @@ def steps_of(
 
     strategy = team.strategy
 
-    def batch_of(x: "tf.TensorSpec") -> "list[tf.TensorSpec]":
+    def batch_of(x: "tf.TensorSpec", *before: int | None) -> "list[tf.TensorSpec]":
         return [
-            tf.TensorSpec([None, *x.shape], x.dtype),
-            tf.TensorSpec([None, *aim.shape], tf.float32),
-            tf.TensorSpec([None], tf.float32),
+            tf.TensorSpec([*before, None, *x.shape], x.dtype),
+            tf.TensorSpec([*before, None, *aim.shape], tf.float32),
+            tf.TensorSpec([*before, None], tf.float32),
         ]
 
     def sums(outputs: "tf.Tensor", targets: "tf.Tensor", loss: "tf.Tensor") -> "tf.Tensor":
@@ -76,16 +78,37 @@ def steps_of(
             return own
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-    @tf.function(
-        input_signature=[*batch_of(source.x), tf.TensorSpec([2], tf.int32)], autograph=False
-    )
-    def train_step(
-        x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor", at: "tf.Tensor"
-    ) -> "tf.Tensor":
-        if strategy is None:
-            return learn(x, targets, weights, at)
-        parts = strategy.run(learn, (x, targets, weights, at))
-        return strategy.experimental_local_results(parts)[0]  # the same in all of them
+    k = source.stacked if source.stacked == 1 else None
+    stacked = [
+        *batch_of(source.x, k),
+        tf.TensorSpec([k, 2], tf.int32),
+        tf.TensorSpec([k, len(groups)], tf.float32),
+    ]
+
+    @tf.function(input_signature=stacked, autograph=False)
+    def train_steps(
+        x: "tf.Tensor", targets: "tf.Tensor", weights: "tf.Tensor", at: "tf.Tensor",
+        rates: "tf.Tensor",
+    ) -> "tf.Tensor":  # fmt: skip
+        def one(i: "tf.Tensor | int") -> "tf.Tensor":
+            for number, optimizer in enumerate(optimizers):
+                optimizer.learning_rate.assign(rates[i, number])
+            batch = x[i], targets[i], weights[i], at[i]
+            if strategy is None:
+                return learn(*batch)
+            parts = strategy.run(learn, batch)
+            return strategy.experimental_local_results(parts)[0]  # the same in all of them
+
+        if k == 1:
+            return one(0)[tf.newaxis]
+        n = tf.shape(x)[0]
+        _, told = tf.while_loop(
+            lambda i, _: i < n,
+            lambda i, told: (i + 1, told.write(i, one(i))),
+            (0, tf.TensorArray(tf.float32, n)),
+            parallel_iterations=1,
+        )
+        return told.stack()
 
     judged = batch_of(source.judged or source.x)
 
@@ -95,7 +118,7 @@ def steps_of(
         outputs = judge(tf.cast(x, tf.float32), training=False)
         return sums(outputs, targets, aim.judged(targets, outputs))
 
-    return train_step, val_step
+    return train_steps, val_step
 
 
 def _part(n: "tf.Tensor", replicas: int) -> slice:

@@ -79,7 +79,10 @@ def test_fine_tuning_goes_on_from_its_last_epoch(
     assert not (work / "run.json").exists()
 
     pneumo(*command(work))
-    assert "goes on after epoch" in (work / "run.log").read_text()
+    log = (work / "run.log").read_text()
+    assert "goes on after epoch" in log
+    for begun in ("head, seed 0 epoch 1/3:", "fine-tune, seed 0 epoch 1/5:"):
+        assert log.count(begun) == 1, "what had ended was trained again"
     assert not list((work / "checkpoints").rglob("*.npz"))
     assert timeless(training(work)) == timeless(training(whole))
     assert metrics(work)["metrics"] == metrics(whole)["metrics"]

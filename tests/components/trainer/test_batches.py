@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.trainer.batches import Rows
+from components.trainer.batches import Rows, stacks
 
 
 def rows(n: int, views: int = 1, left_out: int = 0) -> Rows:
@@ -50,3 +50,24 @@ def test_images_without_a_place_in_the_task_are_left_out() -> None:
 def test_validation_is_the_image_itself_in_order(batch: int) -> None:
     values = [float(v) for x, _, _ in rows(7, 3).in_order(batch) for v in x[:, 0]]
     assert values == list(range(7))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "expected"),
+    [
+        ([], 4, []),
+        ([1], 4, [(0, (1, 1))]),
+        ([3, 3, 3], 2, [(0, (2, 3)), (2, (1, 3))]),
+        ([3, 3, 3, 2], 16, [(0, (3, 3)), (3, (1, 2))]),
+        ([2, 3, 3], 1, [(0, (1, 2)), (1, (1, 3)), (2, (1, 3))]),
+        ([0, 0, 1], 3, [(0, (2, 0)), (2, (1, 1))]),
+    ],
+)
+def test_stacks(sizes: list[int], most: int, expected: list[tuple[int, tuple[int, int]]]) -> None:
+    batches = [(np.full((n, 2), i), np.full((n, 3), i), np.full(n, i)) for i, n in enumerate(sizes)]
+    found = list(stacks(iter(batches), most))
+    assert [(first, x.shape[:2]) for first, (x, _, _) in found] == expected
+    for first, parts in found:
+        for part in parts:
+            for i, of_batch in enumerate(part):
+                assert (of_batch == first + i).all()

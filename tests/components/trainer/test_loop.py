@@ -130,6 +130,24 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.parametrize("stacked", [2, 3, 16])
+def test_batches_in_one_call_teach_what_they_teach_one_by_one(stacked: int) -> None:
+    """120 images in batches of 16: seven, and one of half the size."""
+    networks = network(), network()
+    one, several = (
+        run(
+            of,
+            clip_norm=0.5,
+            average=0.9,
+            source=rows_source(blobs(120, 1), blobs(45, 2), 3, 16, stacked=number),
+        )
+        for of, number in zip(networks, (1, stacked), strict=True)
+    )
+    assert one == several
+    for x, y in zip(networks[0].get_weights(), networks[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
 @pytest.mark.parametrize("patience", [1, 100])
 def test_what_has_ended_is_not_trained_again(tmp_path: Path, patience: int) -> None:
     """By its patience or by its epochs; what came after it may have been killed."""
