@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pneumo.fit")
 
-STACKED: Final = 16  # batches of a head in one call, which costs more than a step of a small one
+TOGETHER: Final = 1024  # images that one call teaches a head: it costs more than a small batch
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def fit_head(
     head = new_head(scaling, of, model, seed)
     source = rows_source(
         selected(train_rows, model.pooling), selected(val_rows, model.pooling), seed,
-        options.batch_size, stacked=STACKED,
+        options.batch_size, stacked=max(1, TOGETHER // options.batch_size),
     )  # fmt: skip
     group = Group(head.trainable_variables, options.learning_rate, options.weight_decay)
     logs = Logs(places.logs / "head", head) if places else None

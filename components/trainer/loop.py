@@ -257,7 +257,7 @@ def _start(
         arrays, facts = [*now, *now[:of_model]], {"values": {}, "best_epoch": 0, "seconds": 0.0}
     *arrays, text = team.tell([*arrays, np.array(json.dumps(facts))])
     facts = json.loads(str(text))
-    curves = Curves(facts["values"], facts["best_epoch"], facts["seconds"])
+    curves = Curves(facts["values"], facts["best_epoch"], facts.get("seconds", 0.0))
     if facts.get("finished"):
         return curves, arrays
     _assign(kept, arrays[: len(kept)])
