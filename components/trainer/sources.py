@@ -33,7 +33,7 @@ def rows_source(
     return Source(
         epoch=lambda epoch: train_rows.epoch(seed, epoch, batch_size, share),
         steps=train_rows.steps(batch_size),
-        validation=lambda: val_rows.in_order(max(batch_size, 32), share),
+        validation=lambda: val_rows.in_order(max(stacked * batch_size, 32), share),
         x=tf.TensorSpec(first.shape[1:], first.dtype),
         window=window,
         stacked=stacked,

@@ -191,6 +191,10 @@ def _tuner(folder: Path) -> dict[str, Any]:
     """The Tuner node's search on what the Embedder wrote, with its defaults."""
     from types import SimpleNamespace
 
+    # As the notebook's, the clock starts when the libraries are there.
+    import keras_tuner  # noqa: F401
+    import tfx.components.tuner.component  # noqa: F401
+
     from components.trainer.options import ModelOptions, TrainingOptions
     from components.trainer.tuner_fn import tuner_fn
     from components.trainer.weights import Weights

@@ -143,7 +143,10 @@ def test_batches_in_one_call_teach_what_they_teach_one_by_one(stacked: int) -> N
         )
         for of, number in zip(networks, (1, stacked), strict=True)
     )
-    assert one == several
+    assert one.values["loss"] == several.values["loss"]
+    assert one.best_epoch == several.best_epoch
+    # Validation comes in larger batches, and is added up in another order.
+    assert one.values["val_loss"] == pytest.approx(several.values["val_loss"], rel=1e-5)
     for x, y in zip(networks[0].get_weights(), networks[1].get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
 
