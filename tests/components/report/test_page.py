@@ -89,6 +89,7 @@ def full(of: Task = BINARY) -> ReportData:
                 "after": {"ece": 0.0711, "brier": 0.0722, "nll": 0.0733},
             },
             "fine_tune": {"from_cut": "mixed7", "epochs": 6, "head_learning_rate": None},
+            "compute": "bfloat16",
             "tuned": {"dense": [], "dropout": 0.3},
             "seconds": {"embed": 12.3, "fit": 4.5, "all": 29.1},
         },
@@ -184,8 +185,8 @@ def test_every_metric_of_the_json_stands_on_the_page(tmp_path: Path) -> None:
     for part in ("SYNTHETIC DATA", "21,806,882", "abc123", "2 truncated", "77", "1234567",
                  "offline", "patients", "0.91234", "1.21.0", "a note", "1 not an image", "2 *.txt",
                  "kind to come", "the gate asks for at least 0.999",
-                 "mixed7", "4.8e-04", "A note of it", "0.7654", "learning rate",
-                 "fine tune"):  # fmt: skip
+                 "mixed7", "; computed in bfloat16", "4.8e-04", "A note of it", "0.7654",
+                 "learning rate", "fine tune"):  # fmt: skip
         assert part in text
     assert numbers["test"] == {"images": 40, "patients": 20, "positives": 26, "left_out": 0}
     assert sum(numbers["confusion"].values()) == 40
