@@ -45,22 +45,6 @@ def augment(images: "tf.Tensor", options: AugmentOptions, seed: "tf.Tensor") -> 
     return tf.cast(tf.clip_by_value(tf.round(x), 0.0, 255.0), tf.uint8)
 
 
-def shrunk(images: "tf.Tensor", side: int) -> "tf.Tensor":
-    """Resizes as Transform does: antialiased, rounded to whole gray levels.
-
-    Args:
-      images: uint8 [n, h, w, 1].
-      side: of the result, pixels.
-
-    Returns:
-      uint8 [n, side, side, 1].
-    """
-    import tensorflow as tf
-
-    pixels = tf.image.resize(images, [side, side], method="bilinear", antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)
-
-
 def augment_boxes(
     boxes: "tf.Tensor", side: int, options: AugmentOptions, seed: "tf.Tensor"
 ) -> "tf.Tensor":

@@ -60,12 +60,12 @@ class Trunk:
     cut: str
     seed: int
 
-    def split(self, size: int | None = None) -> "tuple[keras.Model, keras.Model | None]":
-        """Below and above the cut, with variables of their own; `size`: for another one."""
+    def split(self) -> "tuple[keras.Model, keras.Model | None]":
+        """Below and above the cut, with variables of their own."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        return split_trunk(self.name, size or self.size, self.weights, self.cut)
+        return split_trunk(self.name, self.size, self.weights, self.cut)
 
 
 def plan_of(options: TrainingOptions) -> Plan:
@@ -167,10 +167,11 @@ def fine_tune(
     team = team or Team(training.distribution)
     strategy = team.strategy
     with strategy.scope() if strategy else contextlib.nullcontext():
-        upper, top, model = _assembled(trunk, head, pooling, options, options.view_size)
+        small = replace(trunk, size=options.view_size or trunk.size)
+        upper, top, model = _assembled(small, head, pooling, options)
         judge = None
-        if options.view_size is not None:
-            _, _, judge = _assembled(trunk, head, pooling, options, None)
+        if small != trunk:
+            _, _, judge = _assembled(trunk, head, pooling, options)
         groups = [
             Group(upper.trainable_variables, options.learning_rate, options.weight_decay),
             Group(
@@ -208,16 +209,16 @@ def fine_tune(
 
 
 def _assembled(
-    trunk: Trunk, head: "keras.Model", pooling: str, options: FineTuneOptions, size: int | None
+    trunk: Trunk, head: "keras.Model", pooling: str, options: FineTuneOptions
 ) -> "tuple[keras.Model, keras.Model, keras.Model]":
-    """What learns, for images of a size: the trunk above the cut, a copy of the head, and both."""
+    """What learns: the trunk above the cut, a copy of the head, and both behind what lies below."""
     import keras
 
     policy = keras.config.dtype_policy()
     if options.compute == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        lower, upper = trunk.split(size)
+        lower, upper = trunk.split()
     finally:
         keras.config.set_dtype_policy(policy)
     if upper is None:

@@ -182,17 +182,18 @@ def images_source(job: Job, seed: int, images: Images, rows: Rows | None, team: 
             parts = (val.rows[i : i + size] for i in range(0, n, size))
             yield from _streamed(images.val, parts, job.size)
             return
-        from components.trainer.augment import augment, shrunk
+        from components.trainer.augment import augment
+        from components.transform.decode import resize_gray
 
         number = (seed * 100_003 + epoch) % 2**31
 
         def view(item: "tuple[tf.Tensor, tf.Tensor]") -> "tf.Tensor":
             pixels, name = item
+            if tune.view_size is not None:
+                pixels = resize_gray(pixels, tune.view_size, "stretch")
             return augment(pixels[tf.newaxis], options, tf.stack([number, name]))[0]
 
         def views(pixels: "tf.Tensor", names: "tf.Tensor") -> "tf.Tensor":
-            if tune.view_size is not None:
-                pixels = shrunk(pixels, tune.view_size)
             # Each image has a key of its own: its view is the same in whichever batch it comes.
             return tf.map_fn(view, (pixels, names), fn_output_signature=pixels.dtype)
 

@@ -78,7 +78,7 @@ def steps_of(
             return own
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-    k = source.stacked if source.stacked == 1 else None
+    k = 1 if source.stacked == 1 else None
     stacked = [
         *batch_of(source.x, k),
         tf.TensorSpec([k, 2], tf.int32),

@@ -4,9 +4,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.trainer.augment import augment, shrunk
+from components.trainer.augment import augment
 from components.trainer.options import AugmentOptions
-from components.transform.decode import resize_gray
 from tests.images import gray
 
 OFF = dict.fromkeys(("rotation", "shift", "zoom", "brightness", "contrast", "noise"), 0)
@@ -147,13 +146,6 @@ def test_tiny_images(side: int, value: int) -> None:
 
 def test_no_image() -> None:
     assert run(np.zeros((0, 8, 8, 1), np.uint8), AugmentOptions(flip=True)).shape == (0, 8, 8, 1)
-
-
-@pytest.mark.parametrize(("from_side", "to"), [(1, 1), (1, 3), (48, 32), (33, 16), (32, 32)])
-def test_shrunk_as_transform_resizes(from_side: int, to: int) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (3, from_side, from_side, 1), np.uint8)
-    expected = [resize_gray(tf.constant(image), to, "stretch").numpy() for image in images]
-    np.testing.assert_array_equal(shrunk(tf.constant(images), to).numpy(), expected)
 
 
 def test_an_oblong_image_keeps_its_shape() -> None:
