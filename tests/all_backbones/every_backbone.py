@@ -5,7 +5,9 @@ Not named test_*.py: it takes an hour or more, and runs when asked for (`make te
 
 import gc
 import json
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,14 @@ def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
 
 @pytest.mark.parametrize("name", TRUNKS)
 def test_embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
+    # Each in a process of its own: TensorFlow keeps the gradient of every swish that it traced, and
+    # with it the graph, for as long as the process lives.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        pool.submit(embed_train_export_serve, name, site, tmp_path).result()
+
+
+def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
+    """A network from its weight file to the answers that are served."""
     import pyarrow.parquet as pq
     from tfx.components.trainer.fn_args_utils import FnArgs
 
