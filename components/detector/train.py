@@ -16,8 +16,9 @@ from components.progress import Step
 from components.trainer.batches import Batch, Rows
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.fit import Places
+from components.trainer.learner import Group, Learner
 from components.trainer.logs import Logs
-from components.trainer.loop import Curves, Group, Plan, Source, train
+from components.trainer.loop import Curves, Plan, Source, train
 from components.trainer.objective import Objective
 from components.trainer.trunks import freeze_batch_norm
 from schema import storage
@@ -158,9 +159,10 @@ def fit_detector(
         if places
         else None
     )
+    source = centre_source(learn, judge, grid, options, seed)
     curves = train(
-        model, groups, centre_source(learn, judge, grid, options, seed), plan,
-        what=f"detector, seed {seed}", checkpoint=state, objective=objective,
+        Learner.of(model, groups, source, plan, objective=objective), source, plan,
+        what=f"detector, seed {seed}", checkpoint=state,
         on_epoch=Logs(places.logs / "detector", head) if places else None,
     )  # fmt: skip
     if trunk is not None:

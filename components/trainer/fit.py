@@ -13,8 +13,9 @@ from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import Team
 from components.trainer.head import build_head, pool, select
+from components.trainer.learner import Group, Learner
 from components.trainer.logs import Logs
-from components.trainer.loop import Curves, Group, Plan, Source, train
+from components.trainer.loop import Curves, Plan, Source, train
 from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
 from components.trainer.sources import rows_source
 from components.trainer.trunks import freeze_batch_norm, split_trunk
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger("pneumo.fit")
+
+Ready = dict[ModelOptions, tuple[Learner, list[np.ndarray]]]
 
 TOGETHER: Final = 1024  # images that one call teaches a head: it costs more than a small batch
 
@@ -88,6 +91,7 @@ def fit_head(
     options: TrainingOptions,
     seed: int,
     places: Places | None = None,
+    ready: "Ready | None" = None,
 ) -> "tuple[keras.Model, Curves]":
     """First phase: trains a new head on pooled features.
 
@@ -100,6 +104,9 @@ def fit_head(
       options: optimiser, epochs, loss.
       seed: of weights, dropout and order.
       places: for checkpoints and logs; none leaves nothing.
+      ready: heads of earlier calls, traced already, and what they began with; this one is taken
+        from there, or left there. The calls may differ in `model`, learning rate and weight decay,
+        in nothing else; and one head of equal `model` is lost to the next.
 
     Returns:
       The head at its best epoch, and its curves.
@@ -107,18 +114,25 @@ def fit_head(
     import keras
 
     keras.utils.set_random_seed(seed)
-    head = new_head(scaling, of, model, seed)
     source = rows_source(
         selected(train_rows, model.pooling), selected(val_rows, model.pooling), seed,
         options.batch_size, stacked=max(1, TOGETHER // options.batch_size),
     )  # fmt: skip
-    group = Group(head.trainable_variables, options.learning_rate, options.weight_decay)
+    plan, pace = plan_of(options), (options.learning_rate, options.weight_decay)
+    if ready is not None and model in ready:
+        known, start = ready[model]
+        learner = known.again(start, [pace])
+    else:
+        new = new_head(scaling, of, model, seed)
+        learner = Learner.of(new, [Group(new.trainable_variables, *pace)], source, plan)
+        if ready is not None:
+            ready[model] = learner, learner.values()
+    head = learner.model
     logs = Logs(places.logs / "head", head) if places else None
     state = Checkpoint(join(str(places.checkpoints), f"head-{seed}.npz")) if places else None
     curves = train(
-        head, [group], source, plan_of(options), what=f"head, seed {seed}",
-        checkpoint=state, on_epoch=logs,
-    )  # fmt: skip
+        learner, source, plan, what=f"head, seed {seed}", checkpoint=state, on_epoch=logs
+    )
     return head, curves
 
 
@@ -192,8 +206,8 @@ def fine_tune(
         )
         state = Checkpoint(join(str(places.checkpoints), f"fine-tune-{seed}.npz"), every=0.0)
         curves = train(
-            model, groups, source, plan, what=f"fine-tune, seed {seed}",
-            checkpoint=state, team=team, judge=judge,
+            Learner.of(model, groups, source, plan, team=team, judge=judge), source, plan,
+            what=f"fine-tune, seed {seed}", checkpoint=state, team=team,
             on_epoch=Logs(places.logs / "fine_tune", top) if team.chief else None,
         )  # fmt: skip
     if options.compute == "bfloat16" or strategy is not None or judge is not None:

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,9 @@ from components.progress import Step
 from components.trainer.batches import Batch, stacks
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import Team
-from components.trainer.objective import Objective, of_classes
-from components.trainer.steps import steps_of
+from components.trainer.learner import Learner, assign
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
 
 log = logging.getLogger("pneumo.fit")
@@ -89,15 +87,6 @@ class Plan:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-@dataclass(frozen=True)
-class Group:
-    """Variables that share a learning rate."""
-
-    variables: "list[keras.Variable]"
-    learning_rate: float
-    weight_decay: float
-
-
 @dataclass
 class Curves:
     """One entry for each epoch.
@@ -131,8 +120,7 @@ class Curves:
 
 
 def train(
-    model: "keras.Model",
-    groups: list[Group],
+    learner: Learner,
     source: Source,
     plan: Plan,
     *,
@@ -140,39 +128,28 @@ def train(
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
     team: Team | None = None,
-    objective: Objective | None = None,
-    judge: "keras.Model | None" = None,
 ) -> Curves:
     """Trains in place and leaves the model at its best epoch by validation loss.
 
     Args:
-      model: x -> outputs float32 [n, ...]; logits [n, classes] unless there is an objective.
-      groups: what learns, and how fast.
+      learner: the network.
       source: batches.
-      plan: epochs, schedule, loss.
+      plan: epochs, schedule.
       what: for the progress line.
       checkpoint: where the state goes after epochs; if it holds one, training goes on from there.
         In the end it holds the best weights and the curves, so that what is trained after this may
         be killed too. Of several processes the chief alone reads and writes it.
       on_epoch: called with the epoch, counted from 1, and its numbers; by the chief alone.
-      team: who trains together; the model must have been built in the scope of its strategy.
-      objective: what is to be learned; none: classes, as `plan` says.
-      judge: the same network for images of another size, which answers on validation with the
-        weights of `model`; none: `model` itself.
+      team: who trains together; the learner's.
 
     Raises:
       ValueError: the loss is no longer a number.
     """
     started = time.monotonic()
-    optimizers = _optimizers(groups, plan)
-    kept = [*model.variables, *(v for optimizer in optimizers for v in optimizer.variables)]
-    aim = objective or of_classes(model.output_shape[-1], plan.label_smoothing, plan.focal_gamma)
-    width = 2 + len(aim.measures)
     team = team or Team()
-    train_steps, val_step = steps_of(
-        model, judge or model, groups, optimizers, source, aim, team, plan.clip_norm
-    )
-    curves, best = _start(kept, len(model.variables), checkpoint, team)
+    names = ("loss", *learner.measures)
+    width = len(names) + 1
+    curves, best = _start(learner, checkpoint, team)
     if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
     steps, progress = source.steps * plan.epochs, Step()
@@ -183,66 +160,46 @@ def train(
         for first, batches in stacks(source.epoch(epoch), source.stacked):
             ordinals = range(first, first + len(batches[0]))
             factors = [plan.factor(epoch * source.steps + i, steps) for i in ordinals]
-            rates = np.outer(factors, [group.learning_rate for group in groups])
+            rates = np.outer(factors, [group.learning_rate for group in learner.groups])
             whole = (0, batches[0].shape[1])
             windows = [source.window(i) if source.window else whole for i in ordinals]
             at = np.array(windows, np.int32)
-            told = train_steps(*batches, at, rates.astype(np.float32)).numpy()
+            told = learner.train_steps(*batches, at, rates.astype(np.float32)).numpy()
             sums += told.sum(axis=0, dtype=np.float64)
             seen += int(at[:, 1].sum())
             progress(f"{what}, epoch {epoch + 1}", seen)
-        live = _averaged(groups, optimizers) if plan.average is not None else []
-        if judge is not None:
-            _assign(judge.variables, [v.value.numpy() for v in model.variables])
-        val = team.total(sum((val_step(*b).numpy() for b in source.validation()), np.zeros(width)))
-        names = ("loss", *aim.measures)
+        live = learner.average() if plan.average is not None else []
+        learner.judge_as_it_is()
+        judged = (learner.val_step(*batch).numpy() for batch in source.validation())
+        val = team.total(sum(judged, np.zeros(width)))
         numbers = {
             **dict(zip(names, sums[:-1] / sums[-1], strict=True)),
             **{f"val_{name}": of for name, of in zip(names, val[:-1] / val[-1], strict=True)},
-            "learning_rate": float(optimizers[0].learning_rate.value.numpy()),
+            "learning_rate": float(learner.optimizers[0].learning_rate.value.numpy()),
         }
         if not math.isfinite(numbers["loss"]) or not math.isfinite(numbers["val_loss"]):
             raise ValueError(f"{what}: the loss is not a number in epoch {epoch + 1}; lower the "
                              "learning rate")  # fmt: skip
         if numbers["val_loss"] < min(curves.values.get("val_loss", [math.inf])):
             curves.best_epoch = epoch + 1
-            best = [v.value.numpy() for v in model.variables]
+            best = learner.weights()
         for variable, value in live:
             variable.assign(value)
         curves.add({name: float(value) for name, value in numbers.items()})
         if on_epoch is not None and team.chief:
             on_epoch(epoch + 1, numbers)
         if checkpoint is not None and team.chief and checkpoint.due():
-            arrays = [v.value.numpy() for v in kept]
-            checkpoint.save([*arrays, *best], _reached(curves, started))
+            checkpoint.save([*learner.values(), *best], _reached(curves, started))
         told = ", ".join(f"{name} {numbers[name]:.4f}" for name in ("loss", *_val_names(numbers)))
         log.info("%s epoch %d/%d: %s", what, epoch + 1, plan.epochs, told)
-    _assign(model.variables, best)
+    assign(learner.model.variables, best)
     if checkpoint is not None and team.chief:
         checkpoint.save(best, {**_reached(curves, started), "finished": True})
     return curves
 
 
-def _optimizers(groups: list[Group], plan: Plan) -> "list[keras.optimizers.Optimizer]":
-    """One for each group, built."""
-    import keras
-
-    optimizers = []
-    for group in groups:
-        optimizer = keras.optimizers.AdamW(
-            group.learning_rate,
-            weight_decay=group.weight_decay,
-            use_ema=plan.average is not None,
-            ema_momentum=plan.average or 0.0,
-        )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        optimizer.build(group.variables)
-        optimizers.append(optimizer)
-    return optimizers
-
-
 def _start(
-    kept: "list[keras.Variable]", of_model: int, checkpoint: Checkpoint | None, team: Team
+    learner: Learner, checkpoint: Checkpoint | None, team: Team
 ) -> tuple[Curves, list[np.ndarray]]:
     """Fills the variables; gives what was reached, and the model's variables at the best epoch.
 
@@ -253,35 +210,22 @@ def _start(
     if stored is not None:
         arrays, facts = stored
     else:
-        now = [v.value.numpy() for v in kept]
-        arrays, facts = [*now, *now[:of_model]], {"values": {}, "best_epoch": 0, "seconds": 0.0}
+        now = learner.values()
+        arrays = [*now, *now[: len(learner.model.variables)]]
+        facts = {"values": {}, "best_epoch": 0, "seconds": 0.0}
     *arrays, text = team.tell([*arrays, np.array(json.dumps(facts))])
     facts = json.loads(str(text))
     curves = Curves(facts["values"], facts["best_epoch"], facts.get("seconds", 0.0))
     if facts.get("finished"):
         return curves, arrays
-    _assign(kept, arrays[: len(kept)])
+    kept = learner.state
+    assign(kept, arrays[: len(kept)])
     return curves, arrays[len(kept) :]
-
-
-def _assign(variables: "Sequence[keras.Variable]", values: Sequence[np.ndarray]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _reached(curves: Curves, started: float) -> dict[str, Any]:
     seconds = curves.earlier + time.monotonic() - started
     return {"values": curves.values, "best_epoch": curves.best_epoch, "seconds": seconds}
-
-
-def _averaged(
-    groups: list[Group], optimizers: "list[keras.optimizers.Optimizer]"
-) -> "list[tuple[keras.Variable, np.ndarray]]":
-    """Puts the averages into the variables; gives what was there, to learn on from."""
-    live = [(v, v.value.numpy()) for group in groups for v in group.variables]
-    for group, optimizer in zip(groups, optimizers, strict=True):
-        optimizer.finalize_variable_values(group.variables)
-    return live
 
 
 def _val_names(numbers: dict[str, float]) -> list[str]:

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from components.trainer.loop import Group, Source
+    from components.trainer.learner import Group
+    from components.trainer.loop import Source
 
 
 def steps_of(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.embedder.store import read
-from components.trainer.fit import fit_head
+from components.trainer.fit import Ready, fit_head
 from components.trainer.head import select
 from components.trainer.job import Job, rows_of, tuned_values
 from components.trainer.network import moments
@@ -44,6 +44,7 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     balanced = base.training.class_weight == "balanced"
     rows, val_rows = rows_of(train, base.of, balanced), rows_of(val, base.of, balanced=False)
     scaling = moments(select(train.features[0], base.model.pooling))
+    ready: Ready = {}  # tracing a head takes longer than training it
 
     algorithm = {
         "random": keras_tuner.RandomSearch,
@@ -58,7 +59,8 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
             job = Job.parse(config, tuned_values(trial.hyperparameters.values))
             training = job.training.model_copy(update={"epochs": options.epochs})
             _, curves = fit_head(
-                rows, val_rows, scaling, job.of, job.model, training, job.training.seeds[0]
+                rows, val_rows, scaling, job.of, job.model, training, job.training.seeds[0],
+                ready=ready,
             )  # fmt: skip
             at = curves.best_epoch - 1
             return {name: curves.values[name][at] for name in ("val_loss", "val_accuracy")}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
-from components.trainer.fit import Places, Trunk, fine_tune, fit_head, write_history
+from components.trainer.fit import Places, Ready, Trunk, fine_tune, fit_head, write_history
 from components.trainer.head import pool, select
 from components.trainer.loop import Curves
 from components.trainer.losses import targets_of
@@ -69,6 +69,29 @@ def test_the_same_seed_gives_the_same_head_whatever_was_built_before(tmp_path: P
     assert curves != other
     for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_head_that_is_traced_already_learns_as_a_new_one() -> None:
+    data, val = blobs(200, 1), blobs(60, 2)
+    scaling = moments(select(data.views[0], "avg"))
+    small, normed = MODEL, ModelOptions(dense=(4,), dropout=0.5, batch_norm=True)
+    ready: Ready = {}
+    found: list[dict] = []
+    for model, rate, decay in (
+        (small, 0.02, 0.0), (normed, 0.02, 0.1), (small, 0.005, 0.3), (normed, 0.02, 0.0),
+        (small, 0.02, 0.0),
+    ):  # fmt: skip
+        options = TrainingOptions(epochs=4, batch_size=16, learning_rate=rate, weight_decay=decay)
+        task = data, val, scaling, BINARY, model, options, 0
+        expected, curves = fit_head(*task)
+        head, told = fit_head(*task, ready=ready)
+        found.append(told.to_dict())
+        assert found[-1] == curves.to_dict()
+        for a, b in zip(head.get_weights(), expected.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert ready.keys() == {small, normed}
+    assert found[1] != found[3]  # decay alone differs
+    assert found[0] == found[4]
 
 
 def test_moments_of_a_constant_feature() -> None:

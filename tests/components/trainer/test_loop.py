@@ -13,7 +13,8 @@ import tensorflow as tf
 from components.trainer.batches import Rows
 from components.trainer.checkpoint import Checkpoint
 from components.trainer.distribution import Team
-from components.trainer.loop import Curves, Group, Plan, train
+from components.trainer.learner import Group, Learner
+from components.trainer.loop import Curves, Plan, train
 from components.trainer.sources import rows_source
 from components.trainer.steps import clipped
 
@@ -40,7 +41,9 @@ def run(model: keras.Model, epochs: int = 6, **options: object) -> Curves:
         clip_norm=options.pop("clip_norm", None), average=options.pop("average", None),
     )  # fmt: skip
     source = options.pop("source", None) or rows_source(blobs(120, 1), blobs(45, 2), 3, 16)
-    return train(model, [group], source, plan, what="test", **options)
+    of = {name: options.pop(name) for name in ("objective", "judge") if name in options}
+    learner = Learner.of(model, [group], source, plan, team=options.get("team"), **of)
+    return train(learner, source, plan, what="test", **options)
 
 
 def test_learns_and_ends_at_the_best_epoch() -> None:
@@ -178,7 +181,8 @@ def test_groups_learn_at_their_own_rate_and_the_rest_stays() -> None:
     before = [w.copy() for w in model.get_weights()]
     source = rows_source(blobs(120, 1), blobs(45, 2), 3, 16)
     last = model.layers[-1].trainable_variables
-    train(model, [Group(last, 0.01, 0.0)], source, Plan(2, 5), what="test")
+    learner = Learner.of(model, [Group(last, 0.01, 0.0)], source, Plan(2, 5))
+    train(learner, source, Plan(2, 5), what="test")
     after = model.get_weights()
     np.testing.assert_array_equal(before[0], after[0])
     assert not np.array_equal(before[-2], after[-2])
