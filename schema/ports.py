@@ -1,5 +1,6 @@
 """Ports of this machine, and servers behind them that are asked without a proxy."""
 
+import os
 import socket
 import urllib.request
 from typing import Final
@@ -7,6 +8,27 @@ from typing import Final
 LOOPBACK: Final = "127.0.0.1"
 # For the loopback interface; a proxy of the environment is for the world.
 DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_HERE: Final = ("localhost", LOOPBACK, "::1")
+_OF_GRPC: Final = "no_grpc_proxy"
+
+
+def reach_loopback() -> None:
+    """Excepts this machine from the environment's proxy, for this process and its children.
+
+    gRPC sends even what goes to 127.0.0.1 through `http_proxy`, and a proxy cannot reach it: Beam's
+    workers would wait for each other until `grpc.FutureTimeoutError`.
+    """
+    given = _listed("no_proxy") or _listed("NO_PROXY")
+    others = [host for host in given if host not in _HERE]
+    # "*" alone means every host; in a list it means none, and gRPC does not know it at all.
+    if others != ["*"]:
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*others, *_HERE])
+    far = [host for host in _listed(_OF_GRPC) or others if host not in ("*", *_HERE)]
+    os.environ[_OF_GRPC] = ",".join([*far, *_HERE])
+
+
+def _listed(name: str) -> list[str]:
+    return [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
 
 
 def free_ports(count: int) -> list[int]:

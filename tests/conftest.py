@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from schema.ports import reach_loopback
+
 # Before any import of TensorFlow: quiet, and no search for a GPU that tests do not use.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # TFX puts a stand-in into tfx_bsl without which TFDV cannot be imported: it must come first.
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Servers of the tests are on the loopback interface, which no proxy of the environment can reach.
-for _name in ("no_proxy", "NO_PROXY"):
-    _kept = filter(None, [os.environ.get(_name), "127.0.0.1", "localhost"])
-    os.environ[_name] = ",".join(_kept)
+reach_loopback()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline.kubeflow.handed import INPUT_BASE, Task
 from schema import storage
 from schema.errors import PneumoError
+from schema.ports import reach_loopback
 
 if TYPE_CHECKING:
     from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args, beam_args = _parser().parse_known_args(arguments)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # TFT asks for it when it is imported
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    reach_loopback()
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(message)s"
     )

@@ -10,9 +10,14 @@ import pytest
 from tests.components.ingest.trees import official, put, write
 
 
-def _pneumo(*arguments, cwd):
+def _pneumo(*arguments, cwd, **more):
     code = "from pipeline.cli import main; main()"
-    environment = {"PYTHONPATH": str(cwd["repo"]), "PATH": "/usr/bin:/bin", "COLUMNS": "120"}
+    environment = {
+        "PYTHONPATH": str(cwd["repo"]),
+        "PATH": "/usr/bin:/bin",
+        "COLUMNS": "120",
+        **more,
+    }
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=cwd["work"],
@@ -41,6 +46,13 @@ def test_the_example_of_the_help_works(cwd):
     assert "58/58" in done.stderr
     again = _pneumo(*shlex.split(" ".join(example[1:])), cwd=cwd)
     assert "there already, unchanged" in again.stdout
+
+
+def test_a_proxy_of_the_environment_is_for_the_world(cwd):
+    official(cwd["work"] / "chest_xray")
+    nobody = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    done = _pneumo("ingest", "chest_xray", "records", cwd=cwd, **nobody)
+    assert done.returncode == 0, done.stderr
 
 
 def test_options_reach_the_data_set(cwd):
