@@ -28,7 +28,7 @@ run: $(READY) ## Set up, then run the whole pipeline on synthetic radiographs
 test: lint ## Set up, check the code, then pass the tests (PYTEST_ARGS=... for other options)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-all: $(READY) ## Build, train, fine-tune, export and serve every backbone (an hour or more on two cores)
+test-all: $(READY) ## Build, train, fine-tune, export and serve every backbone (an hour on two cores)
 	@$(BIN)/python -m pytest -v tests/all_backbones/every_backbone.py
 
 test-engines: $(READY) ## Run ingest and the Beam nodes on Flink while a task manager is killed

@@ -91,7 +91,7 @@ def fit_head(
     options: TrainingOptions,
     seed: int,
     places: Places | None = None,
-    ready: "Ready | None" = None,
+    ready: Ready | None = None,
 ) -> "tuple[keras.Model, Curves]":
     """First phase: trains a new head on pooled features.
 

@@ -1,6 +1,6 @@
 """Every backbone: its line of the table against Keras, then embedded, trained, exported, served.
 
-Not named test_*.py: it takes an hour or more, and runs when asked for (`make test-all`).
+Not named test_*.py: it takes an hour, and runs when asked for (`make test-all`).
 """
 
 import gc
