@@ -17,7 +17,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # TFX puts a stand-in into tfx_bsl without which TFDV cannot be imported: it must come first.
 os.environ.setdefault("MPLBACKEND", "Agg")
-reach_loopback()
+reach_loopback()  # the servers of the tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

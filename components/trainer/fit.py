@@ -207,7 +207,7 @@ def fine_tune(
         state = Checkpoint(join(str(places.checkpoints), f"fine-tune-{seed}.npz"), every=0.0)
         curves = train(
             Learner.of(model, groups, source, plan, team=team, judge=judge), source, plan,
-            what=f"fine-tune, seed {seed}", checkpoint=state, team=team,
+            what=f"fine-tune, seed {seed}", checkpoint=state,
             on_epoch=Logs(places.logs / "fine_tune", top) if team.chief else None,
         )  # fmt: skip
     if options.compute == "bfloat16" or strategy is not None or judge is not None:

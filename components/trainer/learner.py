@@ -39,6 +39,7 @@ class Learner:
       measures: names of what is told beside the loss.
       train_steps: see `steps_of`.
       val_step: see `steps_of`.
+      team: who trains together.
     """
 
     model: "keras.Model"
@@ -49,6 +50,7 @@ class Learner:
     measures: tuple[str, ...]
     train_steps: Any
     val_step: Any
+    team: Team
 
     @classmethod
     def of(
@@ -74,15 +76,16 @@ class Learner:
           judge: the same network for images of another size, which answers on validation with the
             weights of `model`; none: `model` itself.
         """
+        team = team or Team()
         optimizers, decays = _optimizers(groups, plan)
         classes = model.output_shape[-1]
         aim = objective or of_classes(classes, plan.label_smoothing, plan.focal_gamma)
         train_steps, val_step = steps_of(
-            model, judge or model, groups, optimizers, source, aim, team or Team(), plan.clip_norm
+            model, judge or model, groups, optimizers, source, aim, team, plan.clip_norm
         )
         return cls(
             model, judge or model, groups, optimizers, decays, tuple(aim.measures),
-            train_steps, val_step,
+            train_steps, val_step, team,
         )  # fmt: skip
 
     @property
@@ -112,7 +115,7 @@ class Learner:
             found.append(replace(group, learning_rate=rate, weight_decay=value))
         return replace(self, groups=found)
 
-    def judge_as_it_is(self) -> None:
+    def copy_to_judge(self) -> None:
         """Gives the judge the model's weights."""
         if self.judge is not self.model:
             assign(self.judge.variables, self.weights())

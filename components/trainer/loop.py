@@ -18,7 +18,6 @@ import numpy as np
 from components.progress import Step
 from components.trainer.batches import Batch, stacks
 from components.trainer.checkpoint import Checkpoint
-from components.trainer.distribution import Team
 from components.trainer.learner import Learner, assign
 
 if TYPE_CHECKING:
@@ -127,7 +126,6 @@ def train(
     what: str,
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[int, dict[str, float]], None] | None = None,
-    team: Team | None = None,
 ) -> Curves:
     """Trains in place and leaves the model at its best epoch by validation loss.
 
@@ -140,16 +138,15 @@ def train(
         In the end it holds the best weights and the curves, so that what is trained after this may
         be killed too. Of several processes the chief alone reads and writes it.
       on_epoch: called with the epoch, counted from 1, and its numbers; by the chief alone.
-      team: who trains together; the learner's.
 
     Raises:
       ValueError: the loss is no longer a number.
     """
     started = time.monotonic()
-    team = team or Team()
+    team = learner.team
     names = ("loss", *learner.measures)
     width = len(names) + 1
-    curves, best = _start(learner, checkpoint, team)
+    curves, best = _start(learner, checkpoint)
     if len(curves):
         log.info("%s goes on after epoch %d", what, len(curves))
     steps, progress = source.steps * plan.epochs, Step()
@@ -169,7 +166,7 @@ def train(
             seen += int(at[:, 1].sum())
             progress(f"{what}, epoch {epoch + 1}", seen)
         live = learner.average() if plan.average is not None else []
-        learner.judge_as_it_is()
+        learner.copy_to_judge()
         judged = (learner.val_step(*batch).numpy() for batch in source.validation())
         val = team.total(sum(judged, np.zeros(width)))
         numbers = {
@@ -198,14 +195,13 @@ def train(
     return curves
 
 
-def _start(
-    learner: Learner, checkpoint: Checkpoint | None, team: Team
-) -> tuple[Curves, list[np.ndarray]]:
+def _start(learner: Learner, checkpoint: Checkpoint | None) -> tuple[Curves, list[np.ndarray]]:
     """Fills the variables; gives what was reached, and the model's variables at the best epoch.
 
     They are the chief's, on every process: those of the others may differ in the last bits, where a
     processor of another kind made them. Of a training that has ended there are the best alone.
     """
+    team = learner.team
     stored = checkpoint.load() if checkpoint is not None and team.chief else None
     if stored is not None:
         arrays, facts = stored

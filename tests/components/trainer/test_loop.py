@@ -41,8 +41,8 @@ def run(model: keras.Model, epochs: int = 6, **options: object) -> Curves:
         clip_norm=options.pop("clip_norm", None), average=options.pop("average", None),
     )  # fmt: skip
     source = options.pop("source", None) or rows_source(blobs(120, 1), blobs(45, 2), 3, 16)
-    of = {name: options.pop(name) for name in ("objective", "judge") if name in options}
-    learner = Learner.of(model, [group], source, plan, team=options.get("team"), **of)
+    of = {name: options.pop(name) for name in ("objective", "judge", "team") if name in options}
+    learner = Learner.of(model, [group], source, plan, **of)
     return train(learner, source, plan, what="test", **options)
 
 
