@@ -3,7 +3,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CHECKED := schema components serving pipeline image tests setup.py requirements
+CHECKED := schema components serving pipeline image tests benchmarks setup.py requirements
 # Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold. Not
 # those with the most tests first: the longest files, which tests/conftest.py puts in front.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
@@ -44,7 +44,7 @@ lint: $(READY) ## Check format, style and types
 bench: $(READY) ## Measure ingest, Transform, training and the whole run against bare loops
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt || \
 		echo "bench: goes on without OpenVINO, which could not be installed" >&2
-	@$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m benchmarks
 
 lock: $(READY) ## Write the lock files again from setup.py (UPGRADE=1 takes newer versions)
 	@VENV=$(VENV) bash requirements/lock.sh $(if $(UPGRADE),--upgrade)

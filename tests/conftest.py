@@ -34,7 +34,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
         if not (folder / "1").exists():
             # In a process of its own: TFX leaves much behind, and one process makes it for all.
             subprocess.run(
-                [sys.executable, "-m", "tests.small_model", str(folder / "making" / "1")],
+                [sys.executable, "-m", "tests.support.small_model", str(folder / "making" / "1")],
                 check=True, cwd=Path(__file__).parents[1], capture_output=True,
             )  # fmt: skip
             (folder / "making" / "1").rename(folder / "1")

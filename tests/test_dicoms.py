@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from tests import dicoms
+from tests.support import dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

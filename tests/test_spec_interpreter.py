@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schema import storage
-from tests.spec_interpreter import Platform, TaskFailed
+from tests.support.spec_interpreter import Platform, TaskFailed
 
 # Copies its input and its parameter into its output; dies where a file says so.
 TASK = """

@@ -178,5 +178,5 @@ def read_model(path: Path) -> CostModel:
         what = " ".join(str(error).split())[:200]
         raise PneumoError(
             f"cost model {path} can't be read ({what}); make one with python -m "
-            "tests.benchmarks.scale, or leave out --model"
+            "benchmarks.scale, or leave out --model"
         ) from None

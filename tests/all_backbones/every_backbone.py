@@ -19,7 +19,7 @@ from components.trainer.options import ModelOptions, TrainingOptions
 from components.trainer.trunks import TRUNKS, build_network, preprocessed
 from components.trainer.weights import resolve_weights
 from schema.labels import BINARY
-from tests.transformed import Site, write_site
+from tests.support.transformed import Site, write_site
 
 SIZE = 80  # all networks take 75 and more
 SPLITS = {"train": 16, "val": 6}

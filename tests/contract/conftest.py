@@ -7,8 +7,8 @@ import grpc
 import httpx
 import pytest
 
-from tests.server import Server, running
-from tests.small_model import phantoms
+from tests.support.server import Server, running
+from tests.support.small_model import phantoms
 
 
 @pytest.fixture(scope="package")

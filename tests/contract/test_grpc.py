@@ -6,7 +6,7 @@ import grpc
 import pytest
 from google.protobuf import wrappers_pb2
 
-from tests.server import Server
+from tests.support.server import Server
 
 
 def apis() -> Any:

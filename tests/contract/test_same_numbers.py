@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.contract.test_grpc import apis, asked
-from tests.server import Server, rows
+from tests.support.server import Server, rows
 
 
 @pytest.fixture(scope="package")

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from serving.client import Client, Image
 from serving.explained import name_of
 from serving.predict import load_model, predict_files
-from tests.server import Server
+from tests.support.server import Server
 
 
 @pytest.fixture

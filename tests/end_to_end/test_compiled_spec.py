@@ -14,10 +14,10 @@ from pipeline.config import load_config
 from pipeline.kubeflow.compile import compile_spec
 from pipeline.kubeflow.ready import as_text
 from schema import storage
-from tests import stores
 from tests.end_to_end.conftest import NODES, metrics, pneumo, summary
-from tests.spec_interpreter import Executed, Platform
-from tests.stores import Store
+from tests.support import stores
+from tests.support.spec_interpreter import Executed, Platform
+from tests.support.stores import Store
 
 # Compiled with a gate that refuses; the runs give another bound, and fewer epochs.
 CONFIG = """

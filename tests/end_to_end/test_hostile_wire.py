@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from serving.client.messages import messages
-from tests.server import Server, ask, call, request, rows, running
-from tests.small_model import phantoms
+from tests.support.server import Server, ask, call, request, rows, running
+from tests.support.small_model import phantoms
 
 MIB = 1 << 20
 

@@ -17,8 +17,8 @@ from PIL import Image
 from schema.errors import PneumoError
 from serving.server.afterwards import MARK, left
 from tests.end_to_end.conftest import pneumo
-from tests.server import Server, ask, running, wait_for
-from tests.small_model import phantoms
+from tests.support.server import Server, ask, running, wait_for
+from tests.support.small_model import phantoms
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
-"""The short form of `python -m tests.soak`."""
+"""The short form of `python -m tests.support.soak`."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.soak import soak
+from tests.support.soak import soak
 
 
 @pytest.mark.slow

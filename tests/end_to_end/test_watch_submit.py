@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.kubeflow.ready import as_text
 from tests.end_to_end.conftest import pneumo
-from tests.kubeflow_api import KubeflowApi, kubeflow_api
 from tests.pipeline.kubeflow.compiled import spec_of
-from tests.stores import s3
+from tests.support.kubeflow_api import KubeflowApi, kubeflow_api
+from tests.support.stores import s3
 
 
 def test_images_land_and_a_run_is_sent(

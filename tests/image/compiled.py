@@ -26,8 +26,8 @@ from pipeline.config import load_config
 from pipeline.kubeflow.compile import compile_spec
 from pipeline.kubeflow.ready import as_text
 from schema import storage
-from tests import stores
-from tests.spec_interpreter import Platform
+from tests.support import stores
+from tests.support.spec_interpreter import Platform
 
 CONFIG = """
 name: small

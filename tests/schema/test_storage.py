@@ -9,8 +9,8 @@ import pytest
 
 from schema import storage
 from schema.errors import PneumoError
-from tests import stores
-from tests.stores import Store
+from tests.support import stores
+from tests.support.stores import Store
 
 ODD = ["a b", "ü", "100%", "x#y", "[1]", "q?x", "st*r", "+", "a/b/c", ".hidden", "-", "a&b=c"]
 

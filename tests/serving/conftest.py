@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from schema.labels import PATHOGENS, THREE_CLASS
-from tests import records
-from tests.images import FORMS
+from tests.support import records
+from tests.support.images import FORMS
 
 SIZE = 40
 

@@ -3,7 +3,7 @@ import pytest
 
 from schema.errors import PneumoError
 from serving.dicom import is_dicom, to_png
-from tests.dicoms import leaks, make, to_bytes
+from tests.support.dicoms import leaks, make, to_bytes
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

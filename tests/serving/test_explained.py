@@ -7,7 +7,7 @@ from PIL import Image
 
 from serving.answer import Prediction, to_prediction
 from serving.explained import LINE, colours, drawn, gray_of, name_of, overlaid, picture_of
-from tests.images import FORMS, encode
+from tests.support.images import FORMS, encode
 
 
 def answer(file: str = "a.png") -> Prediction:

@@ -7,8 +7,8 @@ import tensorflow as tf
 from components.transform.decode import decode_gray, from_png, resize_gray
 from schema import features as f
 from schema.labels import BACTERIA_VIRUS, LOCATE, PATHOGENS
-from tests import records
 from tests.serving.conftest import BAND, SIZE, TEMPERATURE, THRESHOLD, Exported, softmax
+from tests.support import records
 
 
 def eager(exported: Exported) -> np.ndarray:

@@ -118,7 +118,7 @@ def test_a_task_that_locates_says_where_at_every_door(exported: Exported, tmp_pa
         np.delete(scored["box_scores"], 3, 0), np.delete(served["box_scores"], 3, 0)
     )
     found = exported.explain(tf.cast(eager(exported), tf.float32))
-    told = np.full(count, 61), np.full(count, 83)  # of tests.records
+    told = np.full(count, 61), np.full(count, 83)  # of tests.support.records
     boxes = unfit_boxes(found.boxes.numpy(), *told, exported.fit, SIZE)
     expected = np.clip(boxes, 0, 1) * (found.box_scores.numpy() >= 0)[..., None]
     np.testing.assert_allclose(scored["boxes"].numpy().reshape(expected.shape), expected, atol=1e-5)

@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 
 from components.transform.decode import decode_gray, oriented, resize_gray, stored_gray
 from serving.guard import STATUSES, Limits, fit_of, read_images
-from tests.images import FORMS, encode, gray
 from tests.serving import mutations
+from tests.support.images import FORMS, encode, gray
 
 SIZE = 24
 GOOD = FORMS["jpeg_rgb"]()

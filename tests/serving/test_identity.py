@@ -9,8 +9,8 @@ import pytest
 
 from tests.components.dicom.test_refusals import REFUSED, broken
 from tests.components.ingest.test_identity import BROKEN
-from tests.dicoms import SYNTAXES, leaks, leaks_below, make, to_bytes
-from tests.images import gray
+from tests.support.dicoms import SYNTAXES, leaks, leaks_below, make, to_bytes
+from tests.support.images import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

@@ -21,7 +21,7 @@ from components.batch_results.results import (
 )
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
-from tests import records
+from tests.support import records
 
 FACTS: dict[str, Any] = {"threshold": 0.5, "band": [0.3, 0.5]}
 

@@ -15,7 +15,7 @@ from components.dicom.decode import coded_size
 from components.dicom.load import load, to_png
 from components.dicom.read import Rules
 from components.dicom.refusal import DicomRefusal
-from tests.dicoms import PLACES, SYNTAXES, leaks, make, to_bytes
+from tests.support.dicoms import PLACES, SYNTAXES, leaks, make, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

@@ -11,7 +11,7 @@ from components.dicom.load import to_png
 from components.dicom.read import is_dicom
 from components.dicom.refusal import DicomRefusal
 from components.dicom.render import stretch, window
-from tests.dicoms import make, to_bytes
+from tests.support.dicoms import make, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from components.dicom.load import to_png
-from tests.dicoms import SYNTAXES, Syntax, make, to_bytes
+from tests.support.dicoms import SYNTAXES, Syntax, make, to_bytes
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -24,8 +24,9 @@ SHOWN: Final[dict[str, dict[str, Any]]] = {
     "window": {"WindowCenter": 0.5, "WindowWidth": 0.8},  # of the range of the values
     "table": {"VOILUTSequence": True},
 }
-# Stored values by which a lossy syntax may differ, as written by tests/dicoms.py; measured: 1 for
-# baseline, 3 for extended, 3 for near-lossless at an error of 2, 2 for JPEG 2000 at 4 to 1.
+# Largest difference of stored values of a lossy syntax, as tests/support/dicoms.py writes it;
+# measured: 1 for baseline, 3 for extended, 3 for near-lossless at an error of 2, 2 for JPEG 2000
+# at 4 to 1.
 BOUND: Final = {"jpeg_baseline": 2, "jpeg_extended": 4, "jpegls_near": 4, "jpeg2000": 4}
 CASES = [
     (syntax, kind, shown)

@@ -12,7 +12,7 @@ from components.dicom.aspect import make_square, ratio
 from components.dicom.load import load
 from components.dicom.read import Rules
 from components.dicom.tags import Tags, named_by, patient_key, years
-from tests.dicoms import leaks, make, to_bytes
+from tests.support.dicoms import leaks, make, to_bytes
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

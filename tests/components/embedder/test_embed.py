@@ -20,8 +20,8 @@ from components.trainer.options import AugmentOptions
 from components.trainer.trunks import TOP, split_trunk
 from schema import features as f
 from schema.labels import PATHOGENS
-from tests.images import gray
-from tests.records import feature
+from tests.support.images import gray
+from tests.support.records import feature
 
 SIZE, CUT = 32, "block_13_expand"
 COUNT = 18

@@ -16,8 +16,8 @@ from components.scorer import table
 from components.scorer.component import Predictions
 from schema.errors import PneumoError
 from schema.labels import BINARY
-from tests import records
-from tests.images import encode, gray
+from tests.support import records
+from tests.support.images import encode, gray
 
 IMAGES = {f"p{i}-1.png": encode(Image.fromarray(gray(seed=i)), "PNG") for i in range(5)}
 FACTS = {"task": BINARY.to_dict(), "threshold": 0.5, "band": None, "temperature": 1.0}

@@ -17,8 +17,8 @@ from components.evaluation.tfma_results import tfma_metrics, tfma_rules
 from components.gate.executor import second_opinion
 from pipeline.pipeline import SCHEMA_FILE
 from schema import features as f
-from tests import records
-from tests.images import FORMS
+from tests.support import records
+from tests.support.images import FORMS
 
 
 class Known(tf.Module):

@@ -17,7 +17,7 @@ from schema.errors import PneumoError
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.components.ingest.trees import official, put, rows, run, write
-from tests.images import encode, exif, gray
+from tests.support.images import encode, exif, gray
 
 BOX = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
 
@@ -159,7 +159,7 @@ def test_boxes_are_told_in_pixels_of_the_displayed_image(tmp_path: Path, turn: i
 def test_of_a_dicom_file_in_its_rows_and_columns(tmp_path: Path) -> None:
     """Its picture is enlarged to square pixels; the relative box is the same."""
     pytest.importorskip("pydicom")
-    from tests.dicoms import make, to_bytes
+    from tests.support.dicoms import make, to_bytes
 
     content = to_bytes(make(gray(40, 60), PixelSpacing=[0.3, 0.15]))
     put(tmp_path / "s/NORMAL/a.dcm", content)

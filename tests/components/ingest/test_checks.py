@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from components.ingest.checks import Refusal, check_image, statistics
 from components.ingest.phash import BITS, perceptual_hash
-from tests.images import FORMS, colour, encode, exif, gray
+from tests.support.images import FORMS, colour, encode, exif, gray
 
 LIMITS = (100_000_000, 1)
 

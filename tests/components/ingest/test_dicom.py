@@ -16,8 +16,8 @@ from schema.errors import PneumoError
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.components.ingest.trees import jpeg, put, rows, run, split_of
-from tests.dicoms import make, to_bytes
-from tests.images import gray
+from tests.support.dicoms import make, to_bytes
+from tests.support.images import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

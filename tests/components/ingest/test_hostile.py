@@ -12,7 +12,7 @@ from components.ingest.work import read_lines, read_unchanged
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.components.ingest.trees import LOCAL, official
-from tests.hostile import KINDS, LINKS, make_hostile, wrong_fates
+from tests.support.hostile import KINDS, LINKS, make_hostile, wrong_fates
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from schema.example import decode
 from schema.tfrecord import read_records
 from tests.components.dicom.test_refusals import REFUSED, broken
 from tests.components.ingest.trees import put
-from tests.dicoms import PLACES, SYNTAXES, leaks, leaks_below, make, to_bytes
-from tests.images import gray
+from tests.support.dicoms import PLACES, SYNTAXES, leaks, leaks_below, make, to_bytes
+from tests.support.images import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

@@ -11,7 +11,7 @@ from components.ingest.work import read_lines
 from schema.errors import PneumoError
 from tests.components.ingest.test_boxes import boxes
 from tests.components.ingest.trees import files_below, jpeg, put, rows, run
-from tests.images import gray
+from tests.support.images import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -25,7 +25,7 @@ def patient(n: int) -> str:
 
 
 def picture(n: int) -> bytes:
-    from tests.dicoms import make, to_bytes
+    from tests.support.dicoms import make, to_bytes
 
     dataset = make(
         gray(64, 64, n),

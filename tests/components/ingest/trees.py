@@ -10,7 +10,7 @@ from PIL import Image
 from components.ingest.job import IngestSummary, ingest
 from components.ingest.options import IngestOptions
 from components.ingest.work import read_lines
-from tests.images import encode, gray
+from tests.support.images import encode, gray
 
 LOCAL = ("--direct_running_mode=in_memory",)  # the fastest for a handful of images
 

@@ -30,7 +30,7 @@ def test_what_the_server_itself_writes_is_read(tmp_path: Path) -> None:
     from PIL import Image
 
     from serving.server.inputs_log import InputsLog
-    from tests.images import encode, gray
+    from tests.support.images import encode, gray
 
     log = InputsLog(tmp_path / "inputs.jsonl", 1.0, 0.0, lambda: None)
     image = encode(Image.fromarray(gray()), "JPEG", quality=95)

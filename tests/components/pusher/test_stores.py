@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from schema import storage
-from tests import stores
 from tests.components.pusher.test_executor import contents, push
-from tests.stores import Store
+from tests.support import stores
+from tests.support.stores import Store
 
 
 @pytest.fixture(scope="module")

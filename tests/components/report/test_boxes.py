@@ -18,7 +18,7 @@ from components.report.words import words
 from tests.components.evaluation.boxes.made import located, objects
 from tests.components.evaluation.given import answers
 from tests.components.report.test_page import EVIL, parse
-from tests.images import encode, gray
+from tests.support.images import encode, gray
 
 CHOSEN = {"kind": "detector", "threshold": 0.45, "shrink": 0.875, "combine": "product",
           "score": 0.3125, "nms_iou": 0.3, "note": ""}  # fmt: skip

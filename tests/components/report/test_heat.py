@@ -26,9 +26,9 @@ from components.report.heat import (
 from components.report.numbers import report_numbers
 from components.report.page import write_report
 from schema import features as f
-from tests import records
 from tests.components.evaluation.given import answers
-from tests.images import FORMS, encode, gray
+from tests.support import records
+from tests.support.images import FORMS, encode, gray
 
 MARK = np.array([[0.2, 0.2, 0.6, 0.6]])
 

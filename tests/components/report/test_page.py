@@ -19,7 +19,7 @@ from components.report.page import write_report
 from components.report.plain import plain
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, Task
 from tests.components.evaluation.given import answers
-from tests.images import FORMS, encode, gray
+from tests.support.images import FORMS, encode, gray
 
 EVIL = "<img src=x onerror=alert(1)>.jpeg"
 

@@ -24,8 +24,8 @@ def site(folder: Path) -> None:
 
     from components.trainer.data import transformed_images
     from schema import features as f
-    from tests.images import gray
-    from tests.records import feature
+    from tests.support.images import gray
+    from tests.support.records import feature
 
     for split, count, files in (("train", COUNT, 17), ("val", VAL, 1)):
         (folder / split).mkdir(parents=True)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from components.trainer.augment import augment
 from components.trainer.options import AugmentOptions
-from tests.images import gray
+from tests.support.images import gray
 
 OFF = dict.fromkeys(("rotation", "shift", "zoom", "brightness", "contrast", "noise"), 0)
 ALONE = {

@@ -10,7 +10,7 @@ import pytest
 
 from components.trainer.checkpoint import Checkpoint
 from schema.errors import PneumoError
-from tests import stores
+from tests.support import stores
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from components.trainer.ranks import loopback
-from tests import stores
 from tests.components.trainer import rank
+from tests.support import stores
 
 # Float32: sums over the images of a batch are added up in another order, and the differences go
 # through three epochs of Adam. Measured: 5e-8 of the loss, 1e-8 of a weight.

@@ -17,7 +17,7 @@ from components.trainer.trunks import (
     preprocessed,
     split_trunk,
 )
-from tests.images import gray
+from tests.support.images import gray
 
 # The smallest of each family and the least size that it takes.
 FAMILIES = {

@@ -15,8 +15,8 @@ import pytest
 from components.trainer.vertex import VertexExecutor, job_config
 from components.trainer.vertex_options import VertexTraining
 from schema import storage
-from tests import stores
-from tests.transformed import Site, write_site
+from tests.support import stores
+from tests.support.transformed import Site, write_site
 
 SIZE = 32
 IMAGE = "registry.example/pneumo-tfx:1"

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from components.transform.boxes import EDGES
 from schema import features as f
-from tests import records
-from tests.images import FORMS
+from tests.support import records
+from tests.support.images import FORMS
 
 BOXES = {
     "some": [[], [[0.0, 0.25, 0.5, 1.0]], [[0.25, 0.25, 0.5, 0.5], [0.5, 0.0, 1.0, 0.75]]],

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import dicoms
 from tests.serving.standin import Standin, start
+from tests.support import dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 hd = pytest.importorskip("highdicom", reason="needs the extra `dicom`")

@@ -13,10 +13,10 @@ import pytest
 
 from pipeline.kubeflow.options import Target
 from pipeline.kubeflow.ready import as_text
-from tests.kubeflow_api import KubeflowApi, kubeflow_api
 from tests.pipeline.kubeflow.compiled import job_of, spec_of
-from tests.stores import Store, free_port, gcs
-from tests.vertex_api import VertexApi, vertex_api
+from tests.support.kubeflow_api import KubeflowApi, kubeflow_api
+from tests.support.stores import Store, free_port, gcs
+from tests.support.vertex_api import VertexApi, vertex_api
 
 ROOT = "gs://pneumo/runs"
 

@@ -15,8 +15,8 @@ from schema import features as f
 from schema.example import encode
 from schema.labels import BINARY, Task
 from schema.tfrecord import frame
-from tests.images import encode as encode_image
-from tests.images import gray
+from tests.support.images import encode as encode_image
+from tests.support.images import gray
 
 BOX = [0.2, 0.2, 0.6, 0.6]
 PATHOGENS = ("normal", "bacteria", "virus", "normal", "bacteria", "unknown")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pipeline.engines.arguments import beam_args
 from pipeline.engines.guard import environment
 from pipeline.engines.options import BeamOptions
-from tests import stores
+from tests.support import stores
 
 _JOB = """
 import sys

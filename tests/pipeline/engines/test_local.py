@@ -19,7 +19,7 @@ from pipeline.engines.local import running, worker_pool
 from pipeline.engines.options import BeamOptions
 from schema.errors import PneumoError
 from schema.ports import free_ports, listens
-from tests.images import gray
+from tests.support.images import gray
 
 ROOT = Path(__file__).parents[3]
 SHARDS = IngestOptions(images_per_shard=4)

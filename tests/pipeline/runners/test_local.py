@@ -8,7 +8,7 @@ import pytest
 from pipeline.engines.arguments import beam_args
 from pipeline.engines.options import BeamOptions
 from pipeline.runners.local import NodeFailed, run_nodes
-from tests import records
+from tests.support import records
 
 ELSEWHERE = beam_args("portable", BeamOptions(job_endpoint="127.0.0.1:9", worker_pool="h:1"))
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.scale_stubs import hashes
 from components.ingest.near import near_pairs
 from pipeline.scale import load as loads
 from pipeline.scale.load import TERMS, Load, band_pairs
-from tests.benchmarks.scale_stubs import hashes
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000, 10**6, 10**9])

@@ -29,7 +29,7 @@ from serving.dicom_out.finding import (
     finding_of,
 )
 from serving.dicom_out.report import CARRIED, Region, Result, make_report, result_of, stored_boxes
-from tests import dicoms
+from tests.support import dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 hd = pytest.importorskip("highdicom", reason="needs the extra `dicom`")

@@ -15,7 +15,7 @@ import pytest
 from schema.errors import PneumoError
 from serving.answer import Prediction, rejected
 from serving.dicom_out import Algorithm, Reports
-from tests import dicoms
+from tests.support import dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 pytest.importorskip("highdicom", reason="needs the extra `dicom`")

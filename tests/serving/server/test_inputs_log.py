@@ -9,7 +9,7 @@ from PIL import Image
 
 from schema.errors import PneumoError
 from serving.server.inputs_log import InputsLog, measures
-from tests.images import FORMS, encode, gray
+from tests.support.images import FORMS, encode, gray
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import scale_stubs
+from benchmarks.scale_child import Clock, tree_bytes
 from components.ingest.job import _Run
 from components.ingest.options import IngestOptions
 from components.ingest.reuse import identity_of
 from components.ingest.scan import Entry
 from components.ingest.work import WorkFolder, atomic, json_line, read_lines
-from tests.benchmarks import scale_stubs
-from tests.benchmarks.scale_child import Clock, tree_bytes
 
 # Two hashes agree in a band as often as those of 5,232 real radiographs do (0.66 % of all pairs).
 ALIKE = 0.261

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests import records
+from tests.support import records
 
 
 @dataclass(frozen=True)

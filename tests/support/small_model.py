@@ -1,4 +1,4 @@
-"""A SavedModel with a small network of random weights: python -m tests.small_model DIR."""
+"""A SavedModel with a small network of random weights: python -m tests.support.small_model DIR."""
 
 import sys
 import tempfile
@@ -31,7 +31,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from schema import features as f
     from schema.labels import THREE_CLASS
     from serving.export import Decision, export
-    from tests import records
+    from tests.support import records
 
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.child import measure
+from benchmarks.child import measure
 
 N = 400
 CONFIG = "demo"
@@ -37,9 +37,7 @@ def bench() -> dict[str, Any]:
         again = measure(*run, "--workdir", work)
         imports = measure("-c", "import tfx.v1")
         records = json.loads((work / "run.json").read_text())["records"]
-        bare = json.loads(
-            measure("-m", "tests.benchmarks.whole", data, records).output.splitlines()[-1]
-        )
+        bare = json.loads(measure("-m", "benchmarks.whole", data, records).output.splitlines()[-1])
         return {
             "data": str(given or f"{N} phantoms"),
             "run_s": first.wall,

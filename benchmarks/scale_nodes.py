@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.benchmarks.scale_child import Clock, forked, tree_bytes
+from benchmarks.scale_child import Clock, forked, tree_bytes
 
 # In the order of the graph; what is not measured is run where a later one needs it.
 NODES: Final = (

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from components.ingest.catalog import shown
-from tests.images import colour, encode, exif, gray
+from tests.support.images import colour, encode, exif, gray
 
 WRITTEN = "written"
 
@@ -120,7 +120,7 @@ def _odd_exif(seed: int) -> bytes:
 
 
 def _dicom(seed: int, syntax: str = "1.2.840.10008.1.2.1", **attributes: Any) -> bytes:
-    from tests.dicoms import make, to_bytes
+    from tests.support.dicoms import make, to_bytes
 
     pixels = attributes.pop("pixels", gray(48 + seed % 17, 40 + seed % 23, seed))
     return to_bytes(make(pixels, PatientID=f"PID-{seed}", **attributes), syntax)

@@ -1,7 +1,8 @@
 """Load on a server while versions come, one of them broken, and a replica is killed.
 
-python -m tests.soak --minutes 10 [--model-dir DIR] prints one JSON object. The traffic goes to a
-server on this machine that is started for it, on the loopback interface, and ends with the time.
+python -m tests.support.soak --minutes 10 [--model-dir DIR] prints one JSON object. The traffic goes
+to a server on this machine that is started for it, on the loopback interface, and ends with the
+time.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from typing import Any
 import grpc
 import httpx
 
-from tests.server import Server, ask, call, request, running, wait_for
-from tests.small_model import phantoms
+from tests.support.server import Server, ask, call, request, running, wait_for
+from tests.support.small_model import phantoms
 
 BROKEN = ("graph", "variables")
 
@@ -208,7 +209,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = given.model_dir
         if folder is None:
-            from tests.small_model import write_small_model
+            from tests.support.small_model import write_small_model
 
             folder = Path(name)
             write_small_model(folder / "1")

@@ -1,6 +1,6 @@
 """`pneumo ingest` of the RSNA challenge's whole shape with stubs for images: counts, time, memory.
 
-    python -m tests.benchmarks rsna_stubs
+    python -m benchmarks rsna_stubs
 
 26,684 DICOM files of 64x64 pixels (JPEG inside, as there), made on the spot, and both tables with
 as many rows, patients and boxes as the challenge has. First a tenth of it, then all: the peak of
@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from tests.benchmarks.child import measure
+from benchmarks.child import measure
 
 SIDE: Final = 64
 PATIENTS: Final = 26_684
@@ -107,7 +107,7 @@ _ID: Final = "00000000-0000-4000-8000-000000000000"
 
 def _head() -> bytes:
     """A file up to its compressed picture."""
-    from tests.dicoms import make, to_bytes
+    from tests.support.dicoms import make, to_bytes
 
     dataset = make(
         np.zeros((SIDE, SIDE), np.uint8),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from tests.benchmarks import scale_stubs
+from benchmarks import scale_stubs
 
 
 def drawn(n: int, width: int) -> Iterator[tuple[bytes, int, int]]:

@@ -20,7 +20,7 @@ import psutil
 
 from serving.client.messages import messages, strings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 READY = re.compile(r"model (\S+) version (\d+) on (http://\S+) and grpc://([^\s,]+)")
 START = 240.0
 

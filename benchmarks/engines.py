@@ -3,7 +3,7 @@
 Every ratio is of runs that took turns, each in a process of its own, and is the median over the
 pairs; the load of the machine before it stands beside it. A ratio above 1 means faster.
 
-    python -m tests.benchmarks.engines [FOLDER OF IMAGES]
+    python -m benchmarks.engines [FOLDER OF IMAGES]
 """
 
 import json
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.child import measure
+from benchmarks.child import measure
 
 REPEATS = 3
 TWO_OVER_ONE = (480, 1024)  # images, and their side in pixels
@@ -69,7 +69,7 @@ def _ratio(
 
 
 def _run(source: Path, dest: Path, engine: str, workers: int) -> dict[str, Any]:
-    told = measure("-m", "tests.benchmarks.engines", "run", source, dest, engine, str(workers))
+    told = measure("-m", "benchmarks.engines", "run", source, dest, engine, str(workers))
     return {**json.loads(told.output.splitlines()[-1])}
 
 
@@ -107,7 +107,7 @@ def _pictures(dest: Path, n: int, side: int) -> Path:
     """n pictures, 40 of them different: a check takes as long for the hundredth copy."""
     from PIL import Image
 
-    from tests.images import gray
+    from tests.support.images import gray
 
     different = 40
     for i in range(n):

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.child import measure
+from benchmarks.child import measure
 
 SIZES = (300, 1200)
 SIDE = 299
@@ -26,9 +26,7 @@ def bench() -> dict[str, Any]:
             folder = Path(name) / str(n)
             seconds = {
                 what: float(
-                    measure(
-                        "-m", "tests.benchmarks.transform", what, folder, str(n)
-                    ).output.split()[-1]
+                    measure("-m", "benchmarks.transform", what, folder, str(n)).output.split()[-1]
                 )
                 for what in ("records", "node", "bare")
             }
@@ -51,7 +49,7 @@ def _records(folder: Path, n: int) -> None:
     import tensorflow as tf
 
     from components.phantom.dataset import write_phantoms
-    from tests import records
+    from tests.support import records
 
     write_phantoms(folder / "phantoms", n, 0)
     files = sorted((folder / "phantoms").rglob("*.jpeg"))

@@ -1,7 +1,7 @@
 """Measures every step at several sizes, fits the cost model, draws it.
 
-    python -m tests.benchmarks.scale --largest 100000 --out pneumo_runs/scale
-    python -m tests.benchmarks.scale --fit pneumo_runs/scale/rows.jsonl --model pipeline/scale/model.json --docs docs
+    python -m benchmarks.scale --largest 100000 --out pneumo_runs/scale
+    python -m benchmarks.scale --fit pneumo_runs/scale/rows.jsonl --model pipeline/scale/model.json --docs docs
 
 Sizes grow tenfold from 1,000. The plan of ingest, ImportExampleGen and StatisticsGen go up to
 `--largest`, the steps that cost more up to a tenth of it. What a megapixel costs is measured on
@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import scale_ingest, scale_nodes, scale_pictures, scale_stubs
+from benchmarks.scale_child import forked
 from pipeline.scale.fit import fit_model, without_held
 from pipeline.scale.model import CostModel, Row
-from tests.benchmarks import scale_ingest, scale_nodes, scale_pictures, scale_stubs
-from tests.benchmarks.scale_child import forked
 
 PICTURES: Final = 300
 # Part of the images that each node handles, in the splits of the stubs.
@@ -153,7 +153,7 @@ def seen_by(trunk: str, side: int) -> dict[str, float]:
 
 
 def trunks() -> dict[str, tuple[int, float, int]]:
-    """Those that the shipped model knows; `tests.benchmarks.scale_trunks` counts them."""
+    """Those that the shipped model knows; `benchmarks.scale_trunks` counts them."""
     file = Path(__file__).with_name("scale_trunks.json")
     return {name: tuple(of) for name, of in json.loads(file.read_text()).items()}
 
@@ -240,7 +240,7 @@ def main() -> None:
     if arguments.model:
         arguments.model.write_text(model.model_dump_json(indent=1) + "\n")
     if arguments.docs:
-        from tests.benchmarks.scale_plots import draw
+        from benchmarks.scale_plots import draw
 
         draw(without_held(model, rows), rows, arguments.docs)
     for check in model.checks:

@@ -1,6 +1,6 @@
 """Hostile files mixed into real ones, through ingest and then through the whole run.
 
-    python -m tests.benchmarks.hostile FOLDER_OF_IMAGES [HOSTILE] [REAL] [SEED]
+    python -m benchmarks.hostile FOLDER_OF_IMAGES [HOSTILE] [REAL] [SEED]
 
 FOLDER_OF_IMAGES has {train,val,test}/{NORMAL,PNEUMONIA}; it is only read. Prints what became of the
 files, by reason, and fails when one met another fate than it should.
@@ -16,9 +16,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.child import measure
 from components.ingest.work import read_lines
-from tests.benchmarks.child import measure
-from tests.hostile import make_hostile, wrong_fates
+from tests.support.hostile import make_hostile, wrong_fates
 
 
 def account(source: Path, hostile: int, real: int, seed: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     for part in arguments.parts:
         print(f"measuring {part} ...", file=sys.stderr, flush=True)
-        results[part] = importlib.import_module(f"tests.benchmarks.{part}").bench()
+        results[part] = importlib.import_module(f"benchmarks.{part}").bench()
     text = json.dumps(results, indent=1)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(text + "\n")

@@ -21,7 +21,7 @@ from typing import Any
 import grpc
 import httpx
 
-from tests.server import ROOT, Server, ask, call, request, running
+from tests.support.server import ROOT, Server, ask, call, request, running
 
 IMAGES, SIZE = 32, 320
 BLOCKS, CALLS, SECONDS = 5, 32, 6.0
@@ -155,7 +155,7 @@ class _InProcess:
 
     def __init__(self, model: Path, folder: Path) -> None:
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.serving", str(model), str(folder)],
+            [sys.executable, "-m", "benchmarks.serving", str(model), str(folder)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)},
         )  # fmt: skip

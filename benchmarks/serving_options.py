@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.child import measure
+from benchmarks.child import measure
 
 TRUNK, SIZE, HEADS, CLASSES = "Xception", 224, 3, 3
 WAYS = ("float32", "folded", "frozen", "folded_frozen", "xla", "folded_xla", "bfloat16", "tflite")
@@ -30,7 +30,7 @@ def bench() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         for way in WAYS:
             try:
-                output = measure("-m", "tests.benchmarks.serving_options", way, name).output
+                output = measure("-m", "benchmarks.serving_options", way, name).output
                 found[way] = json.loads(output.splitlines()[-1])
             except RuntimeError as error:  # a way that this machine has not
                 found[way] = {"failed": str(error).splitlines()[-1][:200]}

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tests.benchmarks.child import measure
-from tests.benchmarks.rates import rates
+from benchmarks.child import measure
+from benchmarks.rates import rates
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +41,7 @@ def bench() -> dict[str, Any]:
         _images(folder)
         runs: dict[str, list[dict[str, Any]]] = {}
         for what in ORDER:
-            cost = measure("-m", "tests.benchmarks.training", what, folder)
+            cost = measure("-m", "benchmarks.training", what, folder)
             found = json.loads(cost.output.strip().splitlines()[-1])
             runs.setdefault(what, []).append({**found, "peak_mib": round(cost.peak_mib)})
     of = {what: _median(several) for what, several in runs.items()}
@@ -81,7 +81,7 @@ def _images(folder: Path) -> None:
     from components.phantom.dataset import write_phantoms
     from components.transform.decode import decode_gray, resize_gray
     from schema import features as f
-    from tests.records import feature
+    from tests.support.records import feature
 
     write_phantoms(folder / "phantoms", TRAIN + VAL, 0)
     files = sorted((folder / "phantoms").rglob("*.jpeg"), key=lambda file: file.name)

@@ -1,4 +1,4 @@
-"""Counts the multiplications of every trunk: python -m tests.benchmarks.scale_trunks FILE.
+"""Counts the multiplications of every trunk: python -m benchmarks.scale_trunks FILE.
 
 Convolutions and dense layers, from the shapes of their kernels and outputs; no weight is made.
 """

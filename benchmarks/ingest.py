@@ -1,6 +1,6 @@
 """Ingest against a bare loop on one core that reads, checks, hashes and writes the same images.
 
-    python -m tests.benchmarks.ingest [FOLDER OF IMAGES]
+    python -m benchmarks.ingest [FOLDER OF IMAGES]
 
 The folder may be named by PNEUMO_DATA too; without one, synthetic pictures are made.
 """
@@ -21,7 +21,7 @@ _CHILD = """
 import json, resource, sys, time
 from pathlib import Path
 start = time.perf_counter()
-from tests.benchmarks import ingest
+from benchmarks import ingest
 result = getattr(ingest, sys.argv[1])(*map(Path, sys.argv[2:]))
 result["seconds"] = time.perf_counter() - start
 used = resource.getrusage(resource.RUSAGE_SELF)
@@ -124,7 +124,7 @@ def _images(folder: Path) -> Iterable[Path]:
 
 
 def _child(name: str, *paths: Path) -> dict[str, Any]:
-    repository = str(Path(__file__).parents[2])
+    repository = str(Path(__file__).parents[1])
     out = subprocess.run(
         [sys.executable, "-c", _CHILD, name, *map(str, paths)],
         cwd=repository,
@@ -148,7 +148,7 @@ def _linked(source: Path, dest: Path) -> Path:
 def _pictures(dest: Path, n: int) -> Path:
     from PIL import Image
 
-    from tests.images import gray
+    from tests.support.images import gray
 
     for i in range(n):
         split = ("train", "train", "train", "test")[i % 4]
