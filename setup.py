@@ -23,6 +23,8 @@ INSTALL_REQUIRES = [
     "pyarrow>=14,<19",  # record batches of the statistics; the ceiling is TFX's
     "google-crc32c>=1.5,<2",  # checksums of TFRecord at native speed
     "tensorboard>=2.20,<3",  # curves of a training
+    "grimp>=3.9,<4",  # the import graph, from which cache keys are computed
+    "fsspec>=2025.1",  # one interface to local paths and object stores
 ]
 
 EXTRAS_REQUIRE = {
@@ -32,7 +34,6 @@ EXTRAS_REQUIRE = {
         "kfp>=2.16,<2.17; python_version < '3.12'",
         "kfp-pipeline-spec>=2.16,<3",  # all that a container needs of kfp, on every Python
         "google-cloud-aiplatform>=1.60,<2",  # submits to Vertex AI
-        "fsspec>=2025.1",  # one interface to object stores
         "gcsfs>=2025.1",  # gs://
         "s3fs>=2025.1",  # s3://, and minio:// with an endpoint of its own
     ],
@@ -68,6 +69,7 @@ EXTRAS_REQUIRE = {
         "hypothesis>=6.100,<7",
         "ruff>=0.17,<0.18",  # a formatter's opinion changes with its minor version
         "mypy>=2.4,<3",
+        "import-linter>=2.5,<3",  # layers and cycles
         "types-PyYAML>=6,<7",
         # The server is asked over HTTP, the page is used in a real browser, DICOM is read.
         "httpx>=0.28,<1",
