@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from schema.ports import reach_loopback
 
@@ -18,6 +19,10 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # TFX puts a stand-in into tfx_bsl without which TFDV cannot be imported: it must come first.
 os.environ.setdefault("MPLBACKEND", "Agg")
 reach_loopback()  # the servers of the tests
+
+# No deadline, because the machine is shared; the same examples in each run.
+settings.register_profile("tests", deadline=None, derandomize=True)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,6 +45,14 @@ def small_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
             (folder / "making" / "1").rename(folder / "1")
             (folder / "making").rmdir()
     return folder
+
+
+@pytest.fixture(scope="session", params=["stretch", "pad"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A Transform graph and a SavedModel with a small network."""
+    from tests.support.exported import build
+
+    return build(tmp_path_factory.mktemp("exported"), request.param)
 
 
 @pytest.fixture(scope="module")

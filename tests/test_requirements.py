@@ -1,43 +1,19 @@
 """The lock files against the ranges of setup.py, for each Python that set-up accepts."""
 
 import runpy
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import setuptools
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.locks import ROOT, lines, locked
+
 LOCKS = {
     "glibc-lt-2.39": ("3.11",),
     "glibc-ge-2.39": ("3.11", "3.12", "3.13"),
 }
 CASES = [(name, python) for name, pythons in LOCKS.items() for python in pythons]
-
-
-def lines(path: Path) -> Iterator[Requirement]:
-    for line in path.read_text().splitlines():
-        if line and not line.startswith("#"):
-            yield Requirement(line)
-
-
-def applies(requirement: Requirement, python: str) -> bool:
-    environment = {"python_version": python, "python_full_version": f"{python}.7"}
-    return requirement.marker is None or requirement.marker.evaluate(environment)
-
-
-def locked(name: str, python: str) -> dict[str, str]:
-    """Version of each package that the lock installs; fails where one stands twice."""
-    versions: dict[str, str] = {}
-    for requirement in lines(ROOT / f"requirements/lock-{name}.txt"):
-        if applies(requirement, python):
-            (pin,) = requirement.specifier
-            assert pin.operator == "==", requirement
-            assert requirement.name not in versions, f"{requirement.name} stands twice"
-            versions[requirement.name] = pin.version
-    return versions
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.contract.test_grpc import apis, asked
+from tests.contract.messages import apis, asked
 from tests.support.server import Server, rows
 
 

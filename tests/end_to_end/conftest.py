@@ -1,12 +1,6 @@
 """Runs the command line as a user does, on phantoms."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,25 +11,6 @@ training: {epochs: 6, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
 serving: {infra_validation: savedmodel}
 """
-NODES = (
-    "ImportExampleGen",
-    "ImportSchemaGen",
-    "StatisticsGen",
-    "ExampleValidator",
-    "AnomalyGate",
-    "Transform",
-    "Embedder",
-    "Trainer",
-    "Evaluator",
-    "latest_blessed_model",
-    "Scorer",
-    "Gate",
-    "EndpointValidator",
-    "Pusher",
-    "Report",
-    "ModelCard",
-)
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -52,51 +27,3 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("config") / "small.yaml"
     file.write_text(CONFIG)
     return file
-
-
-def pneumo(
-    *arguments: str | Path, module: Sequence[str] = ("-m", "pipeline.cli"), check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    """Runs the command in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, *module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    if check and done.returncode:
-        raise AssertionError(f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done
-
-
-def summary(work: Path) -> dict[str, Any]:
-    return json.loads((work / "run.json").read_text())
-
-
-def cached(work: Path) -> dict[str, bool]:
-    return {node["name"]: node["cached"] for node in summary(work)["nodes"]}
-
-
-def execution_states(work: Path) -> dict[str, list[str]]:
-    """Node -> states of its executions, as ML Metadata has them."""
-    from ml_metadata.proto import metadata_store_pb2 as pb
-
-    from pipeline.runners.store import open_store
-
-    store = open_store(work / "metadata.sqlite")
-    states: dict[str, list[str]] = {}
-    for context in store.get_contexts_by_type("node"):
-        name = context.name.split(".", 1)[1]
-        states[name] = [
-            pb.Execution.State.Name(execution.last_known_state)
-            for execution in sorted(store.get_executions_by_context(context.id), key=lambda e: e.id)
-        ]
-    return states
-
-
-def metrics(work: Path) -> dict[str, Any]:
-    """What the report says of the test split."""
-    nodes = {node["name"]: node for node in summary(work)["nodes"]}
-    page = Path(nodes["Report"]["outputs"]["report"][0]) / "report.json"
-    return json.loads(page.read_text())

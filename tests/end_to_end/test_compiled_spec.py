@@ -14,8 +14,8 @@ from pipeline.config import load_config
 from pipeline.kubeflow.compile import compile_spec
 from pipeline.kubeflow.ready import as_text
 from schema import storage
-from tests.end_to_end.conftest import NODES, metrics, pneumo, summary
 from tests.support import stores
+from tests.support.runs import NODES, metrics, pneumo, summary
 from tests.support.spec_interpreter import Executed, Platform
 from tests.support.stores import Store
 

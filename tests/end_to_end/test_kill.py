@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runners.store import orphans
-from tests.end_to_end.conftest import NODES, execution_states, metrics, pneumo, summary
+from tests.support.runs import NODES, execution_states, metrics, pneumo, summary
 
 
 @pytest.mark.slow

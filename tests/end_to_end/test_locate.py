@@ -10,7 +10,7 @@ import pytest
 
 from components.explain.types import MAX_BOXES
 from components.scorer import table
-from tests.end_to_end.conftest import pneumo, summary
+from tests.support.runs import pneumo, summary
 
 CONFIG = """
 name: locate-small

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import metrics, pneumo, summary
+from tests.support.runs import metrics, pneumo, summary
 
 CONFIG = """
 name: tuned

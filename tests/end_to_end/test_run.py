@@ -9,9 +9,9 @@ from PIL import Image
 from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
 from components.scorer import table
-from tests.end_to_end.conftest import NODES, cached, execution_states, metrics, pneumo, summary
 from tests.support import records
 from tests.support.images import encode, gray
+from tests.support.runs import NODES, cached, execution_states, metrics, pneumo, summary
 
 
 @pytest.fixture(scope="module")

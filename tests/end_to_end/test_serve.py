@@ -16,7 +16,7 @@ from PIL import Image
 
 from schema.errors import PneumoError
 from serving.server.afterwards import MARK, left
-from tests.end_to_end.conftest import pneumo
+from tests.support.runs import pneumo
 from tests.support.server import Server, ask, running, wait_for
 from tests.support.small_model import phantoms
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components.scorer import table
-from tests.end_to_end.conftest import cached, pneumo, summary
+from tests.support.runs import cached, pneumo, summary
 
 CONFIG = """
 name: NAME

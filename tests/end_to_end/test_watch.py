@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import cached, pneumo, summary
+from tests.support.runs import cached, pneumo, summary
 
 CONFIG = """
 name: watched

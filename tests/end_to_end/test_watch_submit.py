@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.kubeflow.ready import as_text
-from tests.end_to_end.conftest import pneumo
 from tests.pipeline.kubeflow.compiled import spec_of
 from tests.support.kubeflow_api import KubeflowApi, kubeflow_api
+from tests.support.runs import pneumo
 from tests.support.stores import s3
 
 

@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag
 
 from image.sbom import canonical, locked
-from tests import test_requirements
 from tests.image.tools import ROOT
+from tests.support import locks
 
 LOCKS = {
     name: locked((ROOT / f"requirements/lock-image-{name}.txt").read_text())
@@ -30,7 +30,7 @@ def setup(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
 def test_the_image_has_the_versions_that_are_tested(name: str) -> None:
-    tested = test_requirements.locked("glibc-ge-2.39", "3.13")
+    tested = locks.locked("glibc-ge-2.39", "3.13")
     differing = {
         package: (version, tested[package])
         for package, (version, _) in LOCKS[name].items()

@@ -7,17 +7,8 @@ import tensorflow as tf
 from components.transform.decode import decode_gray, from_png, resize_gray
 from schema import features as f
 from schema.labels import BACTERIA_VIRUS, LOCATE, PATHOGENS
-from tests.serving.conftest import BAND, SIZE, TEMPERATURE, THRESHOLD, Exported, softmax
 from tests.support import records
-
-
-def eager(exported: Exported) -> np.ndarray:
-    return np.stack(
-        [
-            resize_gray(decode_gray(tf.constant(content)), SIZE, exported.fit).numpy()
-            for content in exported.contents
-        ]
-    )
+from tests.support.exported import BAND, SIZE, TEMPERATURE, THRESHOLD, Exported, eager, softmax
 
 
 def test_pixels_are_equal_everywhere(exported: Exported) -> None:

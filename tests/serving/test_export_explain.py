@@ -14,8 +14,7 @@ from schema.labels import LOCATE
 from serving.export import Decision, export
 from serving.guard import Limits
 from serving.places import displayed_heat
-from tests.serving.conftest import SIZE, Exported
-from tests.serving.test_export import eager
+from tests.support.exported import SIZE, Exported, eager
 
 
 def sides_of(exported: Exported) -> list[tuple[int, int]]:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.components.dicom.test_refusals import REFUSED, broken
-from tests.components.ingest.test_identity import BROKEN
+from tests.support.bad_dicoms import BROKEN, REFUSED, broken
 from tests.support.dicoms import SYNTAXES, leaks, leaks_below, make, to_bytes
 from tests.support.images import gray
 

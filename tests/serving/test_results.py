@@ -10,45 +10,9 @@ from hypothesis import strategies as st
 from schema.errors import PneumoError
 from serving.answer import Prediction, rejected
 from serving.results import Format, ResultFile, form_of, from_string, to_string
+from tests.serving.answers import ANSWERS, CLASSES, answer
 
-CLASSES = ["NORMAL", "PNEUMONIA"]
 FORMS = ["csv", "json"]
-
-
-def answer(name: str, score: float, decision: str = "") -> Prediction:
-    decision = decision or ("POSITIVE" if score >= 0.5 else "NEGATIVE")
-    return Prediction(
-        name,
-        CLASSES[score >= 0.5],
-        decision,
-        score,
-        {"NORMAL": 1 - score, "PNEUMONIA": score},
-        decision == "REFER",
-        "OK",
-    )
-
-
-# Names as file systems allow them: no NUL, but quotes, commas, line feeds and broken UTF-8.
-NAMES = st.text(
-    st.one_of(
-        st.sampled_from('",\n\r ;=äµ'),
-        st.characters(min_codepoint=1, exclude_categories=["Cs"]),
-        st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF),
-    ),
-    min_size=1,
-    max_size=12,
-)
-ANSWERS = st.one_of(
-    st.builds(
-        answer,
-        NAMES,
-        st.floats(0, 1, width=32),
-        st.sampled_from(["", "REFER"]),
-    ),
-    st.builds(
-        rejected, NAMES, st.sampled_from(["the file is empty", 'a "b", c']), st.just("EMPTY")
-    ),
-)
 
 
 @pytest.fixture(params=FORMS)
@@ -64,7 +28,7 @@ def write(path: Path, form: Format, answers: list[Prediction], resume: bool = Fa
 
 @pytest.mark.parametrize("name", FORMS)
 @given(answers=st.lists(ANSWERS, max_size=8), cut=st.integers(0, 400))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_cut_anywhere_and_gone_on_with(
     tmp_path: Path, name: str, answers: list[Prediction], cut: int
 ) -> None:

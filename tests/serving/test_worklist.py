@@ -15,7 +15,7 @@ from schema.errors import PneumoError
 from serving.answer import Prediction, rejected
 from serving.results import JsonLines, ResultFile, form_of
 from serving.worklist import LISTS, check_worklist, urgency, write_worklist
-from tests.serving.test_results import ANSWERS, CLASSES, answer
+from tests.serving.answers import ANSWERS, CLASSES, answer
 
 NOTICE = "Research software, not a medical device."
 GIVEN = [
@@ -99,7 +99,7 @@ def test_empty_lists(tmp_path: Path, suffix: str, answers: list[Prediction]) -> 
 @pytest.mark.parametrize("form", ["csv", "json"])
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 @given(answers=st.lists(ANSWERS, max_size=12))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_answer_is_listed_once_and_none_out_of_order(
     tmp_path: Path, form: str, suffix: str, answers: list[Prediction]
 ) -> None:

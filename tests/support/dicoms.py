@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -330,7 +331,6 @@ def _by_gdcm(content: bytes, syntax: str) -> bytes:
 
 def _by_jpeg(dataset: "Dataset", extended: bool) -> None:
     """Replaces the pixels by lossy JPEG of 8 bits, or (extended) of 12."""
-    from PIL import Image
     from pydicom.encaps import encapsulate
 
     frames = dataset.pixel_array
@@ -424,3 +424,11 @@ def _magnitude(value: int) -> str:
 def _ac_code(symbol: int) -> str:
     """127 symbols of 8 bits, then 129 of 9, in the order of T.81 C.2."""
     return f"{symbol:08b}" if symbol < 127 else f"{127 * 2 + symbol - 127:09b}"
+
+
+STORED = np.array([[0, 100, 200], [300, 400, 4095]], np.uint16)
+
+
+def dicom(stored: np.ndarray = STORED, bits: int = 12, **attributes: Any) -> bytes:
+    """A DICOM file; attributes by keyword, None removes one."""
+    return to_bytes(make(stored, bits_stored=bits, modality="DX", **attributes))

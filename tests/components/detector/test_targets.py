@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.detector.targets import centre_targets, gaussian_radius, padded
@@ -82,7 +82,6 @@ def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 
 
 @given(st.floats(0.5, 60), st.floats(0.5, 60), st.floats(0.1, 0.9))
-@settings(deadline=None)
 def test_the_radius_keeps_the_overlap_in_its_three_cases(h: float, w: float, least: float) -> None:
     r = float(gaussian_radius(np.array(h), np.array(w), least))
     box = (0, 0, h, w)

@@ -11,16 +11,9 @@ from components.dicom.load import to_png
 from components.dicom.read import is_dicom
 from components.dicom.refusal import DicomRefusal
 from components.dicom.render import stretch, window
-from tests.support.dicoms import make, to_bytes
+from tests.support.dicoms import STORED, dicom, make, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
-
-STORED = np.array([[0, 100, 200], [300, 400, 4095]], np.uint16)
-
-
-def dicom(stored: np.ndarray = STORED, bits: int = 12, **attributes: Any) -> bytes:
-    """A DICOM file; attributes by keyword, None removes one."""
-    return to_bytes(make(stored, bits_stored=bits, modality="DX", **attributes))
 
 
 def pixels(png: bytes) -> np.ndarray:

@@ -17,7 +17,7 @@ def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return labels, np.round(scores, 2)  # rounded: ties
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 40), st.integers(0, 1000))
 def test_a_weighted_row_equals_the_metrics_of_the_repeated_images(n: int, seed: int) -> None:
     labels, scores = sample(n, seed)

@@ -78,7 +78,7 @@ def test_bad_input(logits: np.ndarray, targets: np.ndarray, says: str) -> None:
         fit_temperature(logits, targets)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0.06, 19))
 def test_scaling_keeps_the_predicted_class(seed: int, temperature: float) -> None:
     logits, _ = honest(30, 4, seed)

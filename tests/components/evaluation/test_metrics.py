@@ -66,7 +66,7 @@ pairs = st.lists(
 ).filter(lambda rows: {y for y, _ in rows} == {0, 1})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs)
 def test_equals_scikit_learn(rows: list[tuple[int, float]]) -> None:
     y, s = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
@@ -87,7 +87,7 @@ def test_equals_scikit_learn(rows: list[tuple[int, float]]) -> None:
     assert (np.diff(tpr) >= 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs)
 def test_turning_scores_round_turns_the_auc_round(rows: list[tuple[int, float]]) -> None:
     y, s = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])

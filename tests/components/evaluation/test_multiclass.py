@@ -55,7 +55,7 @@ def test_against_scikit_learn() -> None:
     assert (confusion_matrix(labels, called, 3) == sk.confusion_matrix(labels, called)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(0, 1000), st.sampled_from([2, 3, 4]))
 def test_a_weighted_row_equals_the_metrics_of_the_repeated_images(
     n: int, seed: int, classes: int

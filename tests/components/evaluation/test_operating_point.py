@@ -44,7 +44,7 @@ def test_by_hand(
     assert (found.positives, found.negatives, found.note) == (4, 4, "")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from([0, 1, -1]), st.integers(0, 12)), max_size=40),
     st.sampled_from(["sensitivity", "specificity", "youden", "cost"]),
@@ -126,7 +126,7 @@ def test_bad_input(labels: list[int], scores: list[float]) -> None:
         abstention_band(np.array(labels), np.array(scores), 0.5, 0.1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(0, 10)), max_size=25),
     st.integers(0, 20),

@@ -44,7 +44,7 @@ def by_definition(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     return float(s[0, 0] + s[1, 1] - 2 * s[0, 1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(6, 60), st.integers(0, 10_000))
 def test_delong_is_its_definition(n: int, seed: int) -> None:
     labels, a, b = two_models(n, seed)
@@ -62,7 +62,7 @@ def test_delong_is_its_definition(n: int, seed: int) -> None:
     assert area == pytest.approx(psi.mean())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(6, 40), st.integers(0, 10_000))
 def test_models_swap_with_the_sign(n: int, seed: int) -> None:
     labels, a, b = two_models(n, seed)

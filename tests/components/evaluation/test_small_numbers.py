@@ -59,7 +59,7 @@ def test_risk_coverage_by_hand() -> None:
     assert aurc(correct, np.full(4, 0.5)) == 0.25  # knows nothing: the error rate
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=30))
 def test_risk_coverage_ends_at_the_error_rate_and_ignores_order(
     rows: list[tuple[bool, int]],

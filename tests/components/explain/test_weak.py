@@ -80,7 +80,7 @@ SPIRAL = np.array([list(row) for row in (
 )]) == "#"  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
 def test_components_are_those_of_scipy(seed: int, share: float) -> None:
     hot = np.random.default_rng(seed).uniform(size=(3, 9, 7)) < share
@@ -98,7 +98,7 @@ def test_a_long_way_round_is_one_component() -> None:
     assert len(set(labels[SPIRAL].tolist())) == ndimage.label(SPIRAL, np.ones((3, 3)))[1] == 2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_boxes_hold_what_is_hot_and_no_neighbour_matters(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -12,31 +12,15 @@ from PIL import Image
 
 from components.ingest.boxes import relative
 from components.ingest.work import read_lines
-from schema import features as f
 from schema.errors import PneumoError
-from schema.example import decode
-from schema.tfrecord import read_records
-from tests.components.ingest.trees import official, put, rows, run, write
+from tests.components.ingest.trees import boxes, official, put, rows, run, write
 from tests.support.images import encode, exif, gray
-
-BOX = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
 
 
 def table(path: Path, header: str, lines: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([header, *lines]) + "\n")
     return path
-
-
-def boxes(dest: Path) -> dict[str, list[tuple[float, ...]]]:
-    """File name -> (ymin, xmin, ymax, xmax) of its boxes, from the records."""
-    found = {}
-    for shard in dest.glob("*.tfrecord"):
-        for record in read_records(shard):
-            values = decode(record)
-            name = values[f.IMAGE_FILENAME][0].decode()
-            found[name] = list(zip(*(values[key] for key in BOX), strict=True))
-    return found
 
 
 @pytest.mark.parametrize(

@@ -73,14 +73,13 @@ def test_statistics_of_one_gray_value(value):
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"]))
-@settings(deadline=None)
 def test_any_bytes_are_an_image_or_refused(data, head):
     with pytest.raises(Refusal):
         check_image(head + data, *LIMITS)
 
 
 @given(st.sampled_from(["jpeg_gray", "png_rgb", "jpeg_progressive"]), st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_damage_never_raises_anything_else(form, draw):
     data = bytearray(FORMS[form]())
     for _ in range(draw.draw(st.integers(1, 6))):
@@ -96,7 +95,7 @@ def test_damage_never_raises_anything_else(form, draw):
     st.sampled_from(["jpeg_gray", "jpeg_progressive", "jpeg_rgb", "png_gray", "png_16bit"]),
     st.data(),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_file_that_is_cut_is_never_accepted(form, draw):
     data = FORMS[form]()
     with pytest.raises(Refusal):

@@ -13,27 +13,12 @@ import pytest
 from components.ingest.work import read_lines
 from schema.example import decode
 from schema.tfrecord import read_records
-from tests.components.dicom.test_refusals import REFUSED, broken
 from tests.components.ingest.trees import put
+from tests.support.bad_dicoms import BROKEN, REFUSED, broken
 from tests.support.dicoms import PLACES, SYNTAXES, leaks, leaks_below, make, to_bytes
 from tests.support.images import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
-
-# Values that can't be read, in places whose texts pydicom puts into its errors and warnings.
-BROKEN = {
-    "PatientAge": b"Quillfeather",
-    "PixelSpacing": b"Ottoline\\PID-77314-QX ",
-    "WindowWidth": b"Ravensholt",
-    "RescaleIntercept": b"ACC-60917-ZK",
-    "NumberOfFrames": b"Vandersloot_",
-    "PatientID": b"PID-77314-QX\xff\xfe",
-    "ViewPosition": b"Mallowtree",
-    "SpecificCharacterSet": b"ISO_IR Quillfeather ",
-    "BitsStored": b"Brackwater",
-    "PixelAspectRatio": b"Thistledown\\Lane",
-    "PatientName": b"Quillfeather^\xff\xfe\x80",
-}
 
 
 def tree(root: Path) -> Path:

@@ -28,7 +28,7 @@ def test_few(n):
 
 
 @given(st.integers(0, 2**32), st.integers(0, 15))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_finds_every_pair_up_to_15_bits(seed, distance):
     rng = np.random.default_rng(seed)
     base = rng.integers(0, 256, (10, 32), dtype=np.uint8)

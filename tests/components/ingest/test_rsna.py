@@ -9,8 +9,7 @@ import pytest
 from components.ingest.rsna import find_tables
 from components.ingest.work import read_lines
 from schema.errors import PneumoError
-from tests.components.ingest.test_boxes import boxes
-from tests.components.ingest.trees import files_below, jpeg, put, rows, run
+from tests.components.ingest.trees import boxes, files_below, jpeg, put, rows, run
 from tests.support.images import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")

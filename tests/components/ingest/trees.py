@@ -10,6 +10,9 @@ from PIL import Image
 from components.ingest.job import IngestSummary, ingest
 from components.ingest.options import IngestOptions
 from components.ingest.work import read_lines
+from schema import features as f
+from schema.example import decode
+from schema.tfrecord import read_records
 from tests.support.images import encode, gray
 
 LOCAL = ("--direct_running_mode=in_memory",)  # the fastest for a handful of images
@@ -73,3 +76,17 @@ def rows(dest: Path) -> list[dict[str, Any]]:
 def split_of(dest: Path) -> dict[str, str]:
     """File name -> split."""
     return {row["filename"]: row["split"] for row in rows(dest)}
+
+
+BOX = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
+
+
+def boxes(dest: Path) -> dict[str, list[tuple[float, ...]]]:
+    """File name -> (ymin, xmin, ymax, xmax) of its boxes, from the records."""
+    found = {}
+    for shard in dest.glob("*.tfrecord"):
+        for record in read_records(shard):
+            values = decode(record)
+            name = values[f.IMAGE_FILENAME][0].decode()
+            found[name] = list(zip(*(values[key] for key in BOX), strict=True))
+    return found

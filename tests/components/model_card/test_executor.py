@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from schema.labels import TWO_STAGE
-from tests.components.model_card.conftest import DECISION, REPORT, TRAINING, dataset
+from tests.components.model_card.made import DECISION, REPORT, TRAINING, dataset
 
 
 @pytest.fixture

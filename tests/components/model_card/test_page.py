@@ -1,4 +1,3 @@
-import html.parser
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,37 +9,8 @@ from components.model_card.data import Facts
 from components.model_card.page import card, write_card
 from components.report.data import DISCLAIMER
 from schema.labels import BINARY
-from tests.components.model_card.conftest import EVIL, REPORT, dataset
-
-
-class Page(html.parser.HTMLParser):
-    """Text of the page, what a browser would fetch, and whether tags close."""
-
-    void = ("meta", "img", "br", "link", "input", "hr")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.open: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def read(file: Path) -> Page:
-    page = Page()
-    page.feed(file.read_text())
-    assert page.open == []
-    return page
+from tests.components.model_card.made import EVIL, REPORT, dataset
+from tests.support.pages import read
 
 
 def test_the_page_stands_alone_and_says_what_the_file_says(facts: Facts, tmp_path: Path) -> None:

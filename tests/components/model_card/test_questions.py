@@ -11,7 +11,7 @@ from components.model_card.options import CardOptions
 from components.model_card.page import protocol
 from components.model_card.questions import QUESTIONS, fill, nobody
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, TASKS
-from tests.components.model_card.conftest import REPORT, TRAINING, dataset, interval
+from tests.components.model_card.made import REPORT, TRAINING, dataset, interval
 
 # All items of TRIPOD+AI; CLAIM 2024 has 44.
 TRIPOD = """1 2 3a 3b 3c 4 5a 5b 6a 6b 6c 7 8a 8b 8c 9a 9b 9c 10 11 12a 12b 12c 12d 12e 12f 12g

@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from components.phantom.dataset import PhantomSummary, write_phantoms
-
-N, SEED, SIZE = 60, 5, 128
+from tests.components.phantom.made import SEED, SIZE, N
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from components.phantom.layouts import COMMENT
 from components.phantom.marks import mark_box
 from schema.errors import PneumoError
 from schema.features import SPLITS
-from tests.components.phantom.conftest import SEED, SIZE, N
+from tests.components.phantom.made import SEED, SIZE, N
 
 
 def digests(dest: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schema import storage
-from tests.components.pusher.test_executor import contents, push
+from tests.components.pusher.pushing import contents, push
 from tests.support import stores
 from tests.support.stores import Store
 

@@ -17,8 +17,9 @@ from components.report.page import write_report
 from components.report.words import words
 from tests.components.evaluation.boxes.made import located, objects
 from tests.components.evaluation.given import answers
-from tests.components.report.test_page import EVIL, parse
+from tests.components.report.made import EVIL
 from tests.support.images import encode, gray
+from tests.support.pages import parse
 
 CHOSEN = {"kind": "detector", "threshold": 0.45, "shrink": 0.875, "combine": "product",
           "score": 0.3125, "nms_iou": 0.3, "note": ""}  # fmt: skip

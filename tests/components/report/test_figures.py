@@ -8,7 +8,7 @@ from PIL import Image
 from components.report import figures, figures_reliability
 from components.report.drawing import thumbnail
 from schema.labels import THREE_CLASS
-from tests.components.report.test_page import predicted
+from tests.components.report.made import predicted
 from tests.support.images import FORMS, encode, gray
 
 PNG = b"\x89PNG\r\n\x1a\n"

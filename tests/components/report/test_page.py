@@ -1,4 +1,3 @@
-import html.parser
 import json
 import re
 from dataclasses import replace
@@ -19,16 +18,9 @@ from components.report.page import write_report
 from components.report.plain import plain
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, Task
 from tests.components.evaluation.given import answers
+from tests.components.report.made import EVIL, predicted
 from tests.support.images import FORMS, encode, gray
-
-EVIL = "<img src=x onerror=alert(1)>.jpeg"
-
-
-def predicted(n: int = 40, seed: int = 0, of: Task = BINARY, **more: Any) -> Answers:
-    found = answers(n, seed, of=of, skill=1.0, **more)
-    names = found.filename.astype(object)
-    names[:1] = EVIL
-    return replace(found, filename=names.astype(str))
+from tests.support.pages import parse
 
 
 def told(candidate: Answers, blessed: Answers) -> dict[str, Any]:
@@ -104,38 +96,6 @@ def full(of: Task = BINARY) -> ReportData:
         config="name: full\n",
         versions={"tfx": "1.21.0"},
     )  # fmt: skip
-
-
-class Links(html.parser.HTMLParser):
-    """Collects what a browser would fetch, and checks that tags close."""
-
-    void = ("meta", "img", "br", "link", "input", "hr")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.open: list[str] = []
-        self.scripts = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
-        self.scripts += tag == "script"
-        if tag == "img":
-            self.images.append(values)
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def parse(page: Path) -> Links:
-    links = Links()
-    links.feed(page.read_text())
-    assert links.open == []
-    return links
 
 
 def missing(name: str) -> ReportData:

@@ -7,13 +7,13 @@ import tensorflow as tf
 from components.scorer import table
 from components.scorer.executor import score
 from schema.labels import PATHOGENS, THREE_CLASS
-from tests.serving.conftest import MEMBERS, Exported, exported  # noqa: F401  a fixture
+from tests.support.exported import MEMBERS, Exported
 
 COLUMNS = table.schema().names
 
 
 def test_every_record_is_scored_once_whatever_the_batch(
-    exported: Exported,  # noqa: F811
+    exported: Exported,
     tmp_path: Path,
 ) -> None:
     files = []
@@ -57,7 +57,7 @@ def test_a_failure_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
     assert not (tmp_path / table.FILE).exists()
 
 
-def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> None:  # noqa: F811
+def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> None:
     """What a Baseline leaves that found nothing; one that found the model itself answers as it."""
     from tfx.types import artifact_utils, standard_artifacts
 

@@ -6,18 +6,8 @@ from hypothesis import strategies as st
 
 from components.trainer.augment import augment
 from components.trainer.options import AugmentOptions
+from tests.components.trainer.augmentations import ALONE, OFF
 from tests.support.images import gray
-
-OFF = dict.fromkeys(("rotation", "shift", "zoom", "brightness", "contrast", "noise"), 0)
-ALONE = {
-    "rotation": 20.0,
-    "shift": 0.2,
-    "zoom": 0.3,
-    "brightness": 0.2,
-    "contrast": 0.5,
-    "noise": 0.05,
-    "flip": True,
-}
 
 
 def only(**changes: float) -> AugmentOptions:
@@ -153,7 +143,7 @@ def test_an_oblong_image_keeps_its_shape() -> None:
     assert run(oblong, AugmentOptions()).shape == (1, 20, 33, 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     value=st.integers(0, 255),
     seed=st.tuples(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 1)),
@@ -175,7 +165,7 @@ def test_a_constant_image_stays_constant(
     np.testing.assert_array_equal(run(flat, options, seed), flat)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**31 - 1), brightness=st.floats(0, 0.99), noise=st.floats(0, 0.05))
 def test_values_never_wrap_around(seed: int, brightness: float, noise: float) -> None:
     both = np.stack([np.zeros((5, 5, 1), np.uint8), np.full((5, 5, 1), 255, np.uint8)])

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from components.trainer.augment import LEFT, augment, augment_boxes
 from components.trainer.options import AugmentOptions
-from tests.components.trainer.test_augment import ALONE, OFF
+from tests.components.trainer.augmentations import ALONE, OFF
 
 SIDE = 96
 PLACES = {"rotation": 15.0, "shift": 0.2, "zoom": 0.3, "flip": True}

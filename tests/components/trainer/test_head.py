@@ -63,7 +63,7 @@ def test_an_untrained_head_of_two_stages_halves_and_then_shares_evenly() -> None
     np.testing.assert_allclose(softmax(head(features())), [[0.5, 0.25, 0.25]] * 7, rtol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     positive=st.sampled_from([(1, 2), (2, 1), (0, 1), (0, 2), (0,), (1,), (0, 2, 3), (3, 1, 0)]),
     seed=st.integers(0, 1000),

@@ -64,7 +64,7 @@ def test_more_processes_than_shards(tmp_path: Path) -> None:
         unpack([], tmp_path / "none", Share(3, 17))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     counts=COUNTS, batch=st.integers(1, 50), size=st.integers(1, SHARDS), epoch=st.integers(0, 9)
 )

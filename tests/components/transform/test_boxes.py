@@ -28,7 +28,7 @@ def test_cases(height: int, width: int, fit: str, expected: list[float]) -> None
 
 
 @given(SIDE, SIDE, st.sampled_from(FITS), st.sampled_from([None, 64, 299]), PART, PART)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_inverse_and_tensors(
     height: int, width: int, fit: str, size: int | None, a: float, b: float
 ) -> None:

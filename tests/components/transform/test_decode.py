@@ -111,7 +111,7 @@ def test_unknown_fit_is_named() -> None:
         resize_gray(tf.zeros([4, 4, 1], tf.uint8), 4, "crop")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 99))
 def test_png_round_trip_is_lossless(height: int, width: int, seed: int) -> None:
     content = encode(Image.fromarray(gray(height, width, seed)), "PNG")

@@ -1,7 +1,6 @@
 """Artificial runs in a shared work folder, in the forms that the nodes write."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from schema import features as f
 from schema.example import encode
 from schema.labels import BINARY, Task
 from schema.tfrecord import frame
+from tests.pipeline.compare.made import Make
 from tests.support.images import encode as encode_image
 from tests.support.images import gray
 
 BOX = [0.2, 0.2, 0.6, 0.6]
 PATHOGENS = ("normal", "bacteria", "virus", "normal", "bacteria", "unknown")
-Make = Callable[..., Path]
 
 
 def rows(of: Task, n: int, seed: int, skill: float, prefix: str) -> dict[str, list[Any]]:

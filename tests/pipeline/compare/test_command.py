@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.commands.compare import names
 from schema.errors import PneumoError
-from tests.end_to_end.conftest import pneumo
-from tests.pipeline.compare.conftest import Make
+from tests.pipeline.compare.made import Make
+from tests.support.runs import pneumo
 
 SMALL = """
 name: {name}

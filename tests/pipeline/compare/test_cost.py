@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.compare.cost import cached_executions, cost, durations, execution_of, size_of
 from pipeline.compare.runs import read_runs
-from tests.pipeline.compare.conftest import Make
+from tests.pipeline.compare.made import Make
 
 
 def test_cached_nodes_cost_what_they_took_when_they_ran(make: Make) -> None:

@@ -14,7 +14,7 @@ from pipeline.compare.page import write_comparison
 from pipeline.compare.questions import Score
 from pipeline.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, THREE_CLASS, TWO_STAGE
-from tests.pipeline.compare.conftest import Make
+from tests.pipeline.compare.made import Make
 
 
 def score(values: list[float], labels: list[int], patients: list[int] | None = None) -> Score:

@@ -8,8 +8,8 @@ from pipeline.compare.page import duration, images, p_value, signed, write_compa
 from pipeline.compare.runs import read_runs
 from schema.errors import PneumoError
 from schema.labels import BACTERIA_VIRUS, THREE_CLASS
-from tests.components.model_card.test_page import read
-from tests.pipeline.compare.conftest import Make
+from tests.pipeline.compare.made import Make
+from tests.support.pages import read
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from pipeline.compare.questions import questions
 from pipeline.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, TWO_STAGE, custom_task
-from tests.pipeline.compare.conftest import Make
+from tests.pipeline.compare.made import Make
 
 VIRUS_FIRST = custom_task({"B": ["bacteria"], "V": ["virus"]}, ["V"])
 PNEUMONIA = "bacteria or unknown or virus against normal"

@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.scale.fit import fit_model, fit_terms, without_held
@@ -23,7 +23,6 @@ def rows(coefficients: dict[str, float], noise: float = 0.0) -> list[Row]:
     return made
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 100), st.floats(1e-5, 1e-2), st.floats(1e-4, 1e-1))
 def test_finds_what_was_planted(fixed: float, image: float, megapixel: float) -> None:
     planted = {"fixed": fixed, "image": image, "megapixel": megapixel}

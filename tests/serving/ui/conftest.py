@@ -1,16 +1,14 @@
 """A real browser on the page, served by the stand-in."""
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import serving
-from tests.serving.standin import BAND, CLASSES, THRESHOLD, Standin, row_of, start
+from tests.serving.standin import BAND, CLASSES, THRESHOLD, Standin, start
+from tests.serving.ui.opened import Opened
 
 UI = Path(serving.__file__).parent / "ui"
 ABOUT = {
@@ -33,7 +31,6 @@ ABOUT = {
     },
     "limits": {"max_bytes": 1 << 20, "max_pixels": 64_000_000},
 }
-PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
@@ -42,40 +39,6 @@ def standin() -> Iterator[Standin]:
     stop = start(made)
     yield made
     stop()
-
-
-class Opened:
-    """The page, and what the browser said of it."""
-
-    def __init__(self, browser: Any, standin: Standin, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.choosers: list[Any] = []
-        # From the start: asked for later, the browser may open the first dialog unnoticed.
-        self.page.on("filechooser", self._chooser)
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on(
-            "console",
-            lambda line: self.complaints.append(line.text) if line.type == "error" else None,
-        )
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"{standin.rest}/ui/")
-        self.page.get_by_text("version 7").first.wait_for()
-
-    def _chooser(self, chooser: Any) -> None:
-        self.choosers.append(chooser)
-
-    def choose(self, *files: tuple[str, bytes]) -> None:
-        given = [{"name": n, "mimeType": "image/png", "buffer": c} for n, c in files]
-        self.page.set_input_files("#files", given)
-
-    def settle(self) -> None:
-        """Waits until nothing is waiting."""
-        self.page.wait_for_selector(".card")
-        self.page.wait_for_selector(".card.waiting", state="detached")
 
 
 @pytest.fixture
@@ -89,24 +52,3 @@ def open_page(browser: Any, standin: Standin) -> Iterator[Callable[..., Opened]]
     yield opener
     for one in made:
         one.context.close()
-
-
-def png(seed: int, width: int = 120, height: int = 90) -> bytes:
-    """A soft picture with two dark fields."""
-    y, x = np.mgrid[0:height, 0:width]
-    pixels = 200 - 150 * np.exp(-(((x - width * 0.3) / 18) ** 2 + ((y - height / 2) / 30) ** 2))
-    pixels -= 150 * np.exp(-(((x - width * 0.7) / 18) ** 2 + ((y - height / 2) / 30) ** 2))
-    pixels[0, 0] = seed % 256
-    pixels[0, 1] = seed // 256
-    out = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(out, "PNG")
-    return out.getvalue()
-
-
-def png_with(decision: str, skip: int = 0) -> bytes:
-    """A picture about which the stand-in decides so."""
-    found = (png(seed) for seed in range(2000))
-    matching = (content for content in found if row_of(content)["decision"] == decision)
-    for _ in range(skip):
-        next(matching)
-    return next(matching)

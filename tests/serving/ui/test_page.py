@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.serving.standin import Standin, row_of
-from tests.serving.ui.conftest import PHONE, Opened, png_with
+from tests.serving.ui.opened import PHONE, Opened, png_with
 
 Opener = Callable[..., Opened]
 HEADLINES = {

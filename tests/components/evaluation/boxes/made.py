@@ -74,3 +74,13 @@ def objects(rows: list[np.ndarray]) -> np.ndarray:
     for i, row in enumerate(rows):
         out[i] = row
     return out
+
+
+A, B, FAR, FAR2 = (0, 0, 10, 10), (20, 20, 30, 30), (50, 50, 60, 60), (70, 70, 80, 80)
+
+
+def rows(images):
+    return tuple(
+        [np.array(image[i], float).reshape(shape) for image in images]
+        for i, shape in enumerate([(-1, 4), (-1, 4), (-1,)])
+    )

@@ -152,7 +152,7 @@ def test_an_unknown_way_to_combine_is_refused():
         combined("sum", np.ones(1), np.ones(1))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 12), st.floats(0, 0.05))
 def test_told_score_and_bounds_hold_for_any_images(seed, n, plateau):
     given_rows = many(n, seed)

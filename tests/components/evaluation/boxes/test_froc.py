@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from components.evaluation.boxes.froc import RATES, froc, froc_points
-from tests.components.evaluation.boxes.made import made
-from tests.components.evaluation.boxes.test_precision import FAR, FAR2, A, B, rows
+from tests.components.evaluation.boxes.made import FAR, FAR2, A, B, made, rows
 
 # images, sensitivity at 1/8, 1/4, 1/2, 1, 2, 4, 8 by hand
 CASES = {

@@ -4,9 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.evaluation.boxes.precision import average_precision, pr_points
-from tests.components.evaluation.boxes.made import made
-
-A, B, FAR, FAR2 = (0, 0, 10, 10), (20, 20, 30, 30), (50, 50, 60, 60), (70, 70, 80, 80)
+from tests.components.evaluation.boxes.made import FAR, FAR2, A, B, made, rows
 
 # images as (truth, boxes, scores); area by hand
 CASES = {
@@ -31,13 +29,6 @@ CASES = {
 }
 
 
-def rows(images):
-    return tuple(
-        [np.array(image[i], float).reshape(shape) for image in images]
-        for i, shape in enumerate([(-1, 4), (-1, 4), (-1,)])
-    )
-
-
 @pytest.mark.parametrize(("images", "expected"), CASES.values(), ids=CASES)
 def test_by_hand(images, expected):
     found = average_precision(*rows(images))
@@ -52,7 +43,7 @@ def test_points_of_the_curve():
     assert [len(row) for row in pr_points(*rows(CASES["no truth"][0]))] == [0, 0, 0]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(2, 12))
 def test_bounded_and_only_the_order_of_scores_counts(seed, n):
     truth, boxes, scores = made(n, seed)
@@ -63,7 +54,7 @@ def test_bounded_and_only_the_order_of_scores_counts(seed, n):
     assert average_precision(truth, truth, [np.ones(len(row)) for row in truth]) == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_an_alarm_never_raises_it(seed, score):
     truth, boxes, scores = made(6, seed)

@@ -1,4 +1,4 @@
-"""A Transform graph and a SavedModel with a small network, built once for these tests."""
+"""A Transform graph and a SavedModel with a small network."""
 
 import ast
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
+import tensorflow as tf
 
+from components.transform.decode import decode_gray, from_png, resize_gray
 from schema.labels import PATHOGENS, THREE_CLASS
 from tests.support import records
 from tests.support.images import FORMS
@@ -29,12 +30,16 @@ class Exported:
 
 
 MEMBERS = 2
+
+
 BAND = (0.45, 0.7)
+
+
 TEMPERATURE, THRESHOLD = 0.5, 0.66
 
 
-@pytest.fixture(scope="session", params=["stretch", "pad"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def build(folder: Path, fit: str) -> Exported:
+    """Transforms images of every form and exports a small network."""
     import tfx.v1  # noqa: F401, I001  before TFT and TFDV
     import apache_beam as beam
     import keras
@@ -48,13 +53,11 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
     from components.explain.types import Explained
     from components.explain.weak import weak_boxes
-    from components.transform.decode import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from serving.export import Decision, export
     from serving.guard import Limits
 
-    folder = tmp_path_factory.mktemp("exported")
     forms = list(FORMS.items())
     rows = [
         records.values(make(), PATHOGENS[i % len(PATHOGENS)], f"{name}-{i}")
@@ -65,7 +68,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     source = tfxio.TFExampleRecord(
         str(folder / "raw.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
     )
-    config = {"image_size": SIZE, "fit": request.param}
+    config = {"image_size": SIZE, "fit": fit}
     with beam.Pipeline() as pipeline, tft_beam.Context(str(folder / "tmp")):
         raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
         (data, _), fn = raw | tft_beam.AnalyzeAndTransformDataset(
@@ -124,7 +127,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         [ast.literal_eval(line) for line in lines],
         network,
         trunk,
-        request.param,
+        fit,
         explain,
         output,
     )
@@ -133,3 +136,12 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def softmax(logits: np.ndarray) -> np.ndarray:
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def eager(exported: Exported) -> np.ndarray:
+    return np.stack(
+        [
+            resize_gray(decode_gray(tf.constant(content)), SIZE, exported.fit).numpy()
+            for content in exported.contents
+        ]
+    )

@@ -1,0 +1,14 @@
+"""Every augmentation by itself."""
+
+OFF = dict.fromkeys(("rotation", "shift", "zoom", "brightness", "contrast", "noise"), 0)
+
+
+ALONE = {
+    "rotation": 20.0,
+    "shift": 0.2,
+    "zoom": 0.3,
+    "brightness": 0.2,
+    "contrast": 0.5,
+    "noise": 0.05,
+    "flip": True,
+}
