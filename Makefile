@@ -7,7 +7,9 @@ CHECKED := schema components serving pipeline image tests benchmarks setup.py re
 # Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold. Not
 # those with the most tests first: the longest files, which tests/conftest.py puts in front.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
+# Of the image; the arguments of its build, as --build-arg BASE=... or --network host.
 VARIANT ?= cpu
+BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -50,15 +52,16 @@ lock: $(READY) ## Write the lock files again from setup.py (UPGRADE=1 takes newe
 	@VENV=$(VENV) bash requirements/lock.sh $(if $(UPGRADE),--upgrade)
 	@VENV=$(VENV) bash requirements/lock-image.sh $(if $(UPGRADE),--upgrade)
 
-image: ## Build the container image with docker or podman (VARIANT=gpu for one with CUDA)
-	@engine=$$(command -v docker || command -v podman) || { echo "image: docker or podman is \
-	needed; docs/image.md says how the steps are executed without" >&2; exit 1; }; \
-	"$$engine" build -f image/Dockerfile --build-arg VARIANT=$(VARIANT) -t pneumo-tfx:$(VARIANT) .
+image: ## Build the container image with podman or docker (VARIANT=gpu for CUDA, BUILD_ARGS=...)
+	@engine=$$(command -v podman || command -v docker) || \
+		{ echo "image: neither podman nor docker is on the PATH; install one of them" >&2; exit 1; }; \
+	case $$engine in *podman) format="--format docker" ;; esac; \
+	"$$engine" build $$format -f image/Dockerfile --build-arg VARIANT=$(VARIANT) \
+		-t pneumo-tfx:$(VARIANT) $(BUILD_ARGS) .
 
-sbom: $(READY) ## Write the image's bill of materials, CycloneDX (installs its lock for a moment)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/sbom.txt
-	@$(BIN)/python -m image.sbom --lock requirements/lock-image-$(VARIANT).txt \
-		-o sbom-$(VARIANT).cdx.json
+sbom: $(READY) ## Write the bill of materials of the image's lock (CycloneDX)
+	@$(BIN)/cyclonedx-py requirements --output-reproducible --spec-version 1.6 \
+		--output-file sbom-$(VARIANT).cdx.json requirements/lock-image-$(VARIANT).txt
 
 clean: ## Remove the environment, caches and build leftovers; runs and their models stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,11 +1,10 @@
-"""HEALTHCHECK of the image: is what runs in this container well?
+"""HEALTHCHECK of the image.
 
-A container of `pneumo serve` is well when a version of its model is loaded (GET /readyz). Any other
-command is well as long as it lives. Exit status 0 or 1. Kubernetes asks by its own probes instead.
+A container of `pneumo serve` is healthy when a model version is loaded (GET /readyz). Any other
+command is healthy as long as it runs. Exit status 0 or 1. Kubernetes uses its own probes instead.
 """
 
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,32 +12,31 @@ from pathlib import Path
 DEFAULT_PORT = 8501
 
 
-def rest_port(words: Sequence[str]) -> int | None:
-    """The REST port of a command line, or None if it does not serve."""
-    if "serve" not in words:
+def rest_port(command: Sequence[str]) -> int | None:
+    """Returns the REST port of a command line, or None if it is not `pneumo serve`."""
+    if "serve" not in command:
         return None
-    options = list(words[words.index("serve") + 1 :])
-    for place, word in enumerate(options):
-        if word.startswith("--rest-port="):
-            return int(word.partition("=")[2])
-        if word == "--rest-port":
-            return int(options[place + 1])
+    options = list(command[command.index("serve") + 1 :])
+    for index, option in enumerate(options):
+        if option.startswith("--rest-port="):
+            return int(option.partition("=")[2])
+        if option == "--rest-port":
+            return int(options[index + 1])
     return DEFAULT_PORT
 
 
 def main(command_line: Path = Path("/proc/1/cmdline")) -> int:
-    """Exit status: 0 for well, 1 for not; says why in one line."""
-    words = command_line.read_bytes().decode(errors="replace").split("\0")
-    port = rest_port(words)
+    """Returns the exit status; prints one line if the server is not healthy."""
+    port = rest_port(command_line.read_bytes().decode(errors="replace").split("\0"))
     if port is None:
         return 0
     address = f"http://127.0.0.1:{port}/readyz"
-    # A proxy that the container's variables name has no business with this machine's own address.
+    # The container's proxy settings must not apply to its own loopback address.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=5):
             return 0
-    except (urllib.error.URLError, OSError) as error:
+    except OSError as error:
         print(f"healthcheck: {address}: {error}")
         return 1
 
