@@ -102,7 +102,6 @@ class RunFacts(BaseModel):
       infra_validation: what `auto` of the configuration came to.
       batch_records: folder of unlabelled records; empty: none.
       baseline: who finds the model to beat.
-      vertex_job: the custom job that trains on Vertex AI; empty: the Trainer node trains itself.
       beam_args: Beam's arguments of every component that works with Beam, where the graph is
         compiled for others to run; a run on this machine gives them to its runner.
     """
@@ -119,7 +118,6 @@ class RunFacts(BaseModel):
     infra_validation: Chosen = "savedmodel"
     batch_records: str = ""
     baseline: Source = "metadata"
-    vertex_job: dict[str, Any] = Field(default_factory=dict)
     beam_args: tuple[str, ...] = ()
 
 

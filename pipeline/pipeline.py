@@ -39,7 +39,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from components.pusher.executor import AtomicPusherExecutor
     from components.report.component import Report
     from components.scorer.component import Scorer
-    from components.trainer.choice import trainer_class
 
     run = config.run
     if run is None:
@@ -158,16 +157,15 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
 
     # A member for each seed: the head, then blocks of the trunk. Epoch, temperature, operating
     # point: all is chosen on val.
-    # Here, in several processes, or on machines of their own: `training` and `deploy` say where.
-    trainer = trainer_class(config.training.distribution, run.vertex_job)(
+    trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
         examples=seen,
         transform_graph=transform.outputs["transform_graph"],
         hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["val"]),
-        custom_config=training | run.vertex_job,
-    ).with_id("Trainer")
+        custom_config=training,
+    )
 
     # The model to beat: the latest blessed one that is older than this candidate.
     baseline = baseline_node(run.baseline, candidate=trainer.outputs["model"], push_to=run.push_to)

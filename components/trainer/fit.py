@@ -167,10 +167,10 @@ def fine_tune(
       source: batches of activations at the cut, or of pixels (`options.source`).
       pooling: avg, max or both.
       options: of this phase; "auto" resolved, see `components.trainer.compute`.
-      training: loss, distribution.
+      training: loss.
       seed: of dropout.
       places: for checkpoints and logs; of several processes the chief alone writes them.
-      team: who trains together; none: as `training.distribution` says.
+      team: none: all accelerators of this machine.
 
     Returns:
       The trunk above the cut, in float32, and the head, at the best epoch; the curves.
@@ -178,7 +178,7 @@ def fine_tune(
     import keras
 
     keras.utils.set_random_seed(seed)
-    team = team or Team(training.distribution)
+    team = team or Team()
     strategy = team.strategy
     with strategy.scope() if strategy else contextlib.nullcontext():
         small = replace(trunk, size=options.view_size or trunk.size)

@@ -1,7 +1,7 @@
 """Training that reads images: everything above a cut learns, each epoch sees other views."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,7 @@ import numpy as np
 
 from components.embedder.embed import embed_split
 from components.embedder.forward import build_forward
-from components.embedder.records import NUMBERS, STRINGS, Records, ragged
-from components.embedder.store import ArrayWriter, Embeddings, open_array, read
+from components.embedder.store import Embeddings, read
 from components.trainer.batches import Rows
 from components.trainer.data import decoded, transformed_images
 from components.trainer.distribution import Team
@@ -23,7 +22,7 @@ from schema import features as f
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_ROWS = 2048  # in one message between processes
+_ROWS = 2048  # records that are parsed at a time
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,12 @@ def unpack_images(
 
 
 def embed_images(
-    job: Job, images: Images, val_files: Sequence[str], folder: Path, team: Team
-) -> tuple[Embeddings, Embeddings] | None:
+    job: Job, images: Images, val_files: Sequence[str], folder: Path
+) -> tuple[Embeddings, Embeddings]:
     """Features for the first phase, and maps of validation for the last answers.
 
-    Each process embeds its share of train, and the chief gets them all; their order is that of the
-    shards, whoever embeds. Validation is read by the chief, who alone needs its maps.
-
     Returns:
-      train and val; None where this is not the chief.
+      train, in the order of the shards, and val.
     """
     options = job.training.embedding
 
@@ -72,56 +68,7 @@ def embed_images(
     rows = np.lexsort((images.train.place, images.train.shard))
     parts = (rows[i : i + options.batch_size] for i in range(0, len(rows), options.batch_size))
     train = embed("train", _streamed(images.train, parts, job.size))
-    whole = _gathered(train, folder / "all.npy", team)
-    return (whole, embed("val", transformed_images(val_files, job.size, options.batch_size))) \
-        if whole is not None else None  # fmt: skip
-
-
-def _gathered(mine: Embeddings, file: Path, team: Team) -> Embeddings | None:
-    """The embeddings of all processes at the chief, one after the other; None elsewhere."""
-    size = team.share.size
-    if size == 1:
-        return mine
-    lengths = np.zeros(size, np.int64)
-    lengths[team.share.rank] = len(mine)
-    lengths = team.total(lengths)
-    columns = {**mine.records.columns(), "boxes": _padded(mine.records)}
-    told: list[list[np.ndarray]] = []
-    with ArrayWriter(file, "float32") as out:
-        for rank in range(size):
-            for start in range(0, int(lengths[rank]), _ROWS):
-                at = slice(start, start + _ROWS)
-                part = None
-                if rank == team.share.rank:
-                    part = [np.asarray(mine.features[0][at]), *(of[at] for of in columns.values())]
-                features, *rest = team.tell(part, rank)
-                if team.chief:
-                    out.add(features)
-                    told.append(rest)
-        if not team.chief:
-            out.add(mine.features[0][:0])
-    if not team.chief:
-        return None
-    found = {}
-    for i, name in enumerate(columns):
-        found[name] = [row for part in told for row in part[i].tolist()]
-    boxes = ragged([row[: int(row[0]) + 1][1:] for row in map(np.asarray, found.pop("boxes"))])
-    records = Records(
-        **{name: np.array(found[name], str) for name in STRINGS},
-        **{name: np.array(found[name], getattr(mine.records, name).dtype) for name in NUMBERS},
-        boxes=boxes,
-    )
-    return replace(mine, features=(open_array(file),), records=records, boxes=())
-
-
-def _padded(records: Records) -> np.ndarray:
-    """Boxes as a rectangle that can be cut in rows: numbers that follow, numbers, zeros."""
-    flat = [row.ravel() for row in records.boxes]
-    out = np.zeros((len(flat), 1 + max((len(row) for row in flat), default=0)))
-    for row, numbers in zip(out, flat, strict=True):
-        row[0] = len(numbers)
-        row[1 : 1 + len(numbers)] = numbers
-    return out
+    return train, embed("val", transformed_images(val_files, job.size, options.batch_size))
 
 
 @dataclass(frozen=True)

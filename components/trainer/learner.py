@@ -76,7 +76,7 @@ class Learner:
           judge: the same network for images of another size, which answers on validation with the
             weights of `model`; none: `model` itself.
         """
-        team = team or Team()
+        team = team or Team(distributed=False)
         optimizers, decays = _optimizers(groups, plan)
         classes = model.output_shape[-1]
         aim = objective or of_classes(classes, plan.label_smoothing, plan.focal_gamma)

@@ -26,7 +26,6 @@ from components.trainer.loop import Curves, Source
 from components.trainer.network import Member, moments
 from components.trainer.options import FineTuneOptions
 from components.trainer.sources import rows_source
-from schema.errors import PneumoError
 from schema.storage import join
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pneumo.fit")
 
-_WHO: Final = ("distribution", "processes")  # options that do not change what is learned
-_CLOUD: Final = "ai_platform_"  # keys that say where a training runs
 _END: Final = 2**16  # bytes
 
 
@@ -69,21 +66,13 @@ def train_members(
     Returns:
       What came out; None where this is not the chief.
 
-    Raises:
-      PneumoError: this process was started for another training than the chief.
     """
-    own = fingerprint(fn_args)
-    if str(team.tell([np.array(own)])[0]) != own:
-        raise PneumoError(
-            f"rank {team.share.rank} of {team.share.size} has other records or options than the "
-            "chief; start all of them with the same command"
-        )
     options, tune = job.training, _fine_tune_options(job, team)
     files = fn_args.train_files, fn_args.eval_files
     images, data = None, None
     if job.from_images:
         images = unpack_images(*files, scratch, team)
-        data = embed_images(job, images, files[1], scratch, team)
+        data = embed_images(job, images, files[1], scratch)
     elif team.chief or tune is not None:
         train, val = (read(Path(of[0]).parent) for of in files)
         data = train, val
@@ -214,11 +203,10 @@ def fingerprint(fn_args: "FnArgs") -> str:
     config = {k: v for k, v in fn_args.custom_config.items() if k != "checkpoints"}
     # The digest of the weights says more than where they lie; so do the options of the model.
     config["weights"] = {k: v for k, v in config["weights"].items() if k != "file"}
-    config["training"] = {k: v for k, v in config["training"].items() if k not in _WHO}
     parts = [
         _contents(fn_args.train_files),
         _contents(fn_args.eval_files),
-        {k: v for k, v in config.items() if not k.startswith(_CLOUD)},
+        config,
         fn_args.hyperparameters,
     ]
     text = json.dumps(parts, sort_keys=True, default=str)

@@ -1,6 +1,6 @@
 """What a configuration says of the model and of its training."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -161,17 +161,6 @@ class TrainingOptions(BaseModel):
     )
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
     fine_tune: FineTuneOptions | None = None
-    distribution: Literal["none", "mirrored", "multi_worker"] = Field(
-        "none",
-        description="tf.distribute strategy of the second phase; mirrored: the accelerators of one "
-        "process; multi_worker: those of the processes that TF_CONFIG names",
-    )
-    processes: int = Field(
-        1,
-        ge=1,
-        le=64,
-        description="of multi_worker, on this machine, where nobody sets TF_CONFIG",
-    )
 
     @field_validator("seeds")
     @classmethod
@@ -180,14 +169,16 @@ class TrainingOptions(BaseModel):
             raise ValueError(f"seeds must be different whole numbers from 0 on, not {list(value)}")
         return value
 
-    @model_validator(mode="after")
-    def _several_processes_have_work(self) -> Self:
-        if self.distribution == "multi_worker" and self.fine_tune is None:
-            raise ValueError("distribution: multi_worker shares the work of fine_tune, and there "
-                             "is none; a head alone trains faster on one")  # fmt: skip
-        if self.processes > 1 and self.distribution != "multi_worker":
-            raise ValueError("processes: several train with distribution: multi_worker alone")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _removed(cls, values: Any) -> Any:
+        for key in ("distribution", "processes"):
+            if isinstance(values, dict) and key in values:
+                raise ValueError(
+                    f"{key} was removed; remove it: training uses all GPUs of its machine (on "
+                    "Kubeflow and Vertex AI those of deploy.resources.Trainer)"
+                )
+        return values
 
     @model_validator(mode="after")
     def _cache_has_no_input(self) -> Self:

@@ -22,7 +22,6 @@ from components.trainer.losses import targets_of
 from components.trainer.members import places_of, states_of, train_members
 from components.trainer.network import Network
 from schema import storage
-from schema.errors import PneumoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,30 +44,13 @@ def run_fn(fn_args: "FnArgs") -> None:
 
     `custom_config` is what `Job.parse` reads. Writes the SavedModel to `serving_model_dir` and the
     training record (curves, answers on validation, TensorBoard logs, facts) to `model_run_dir`.
-    Where several processes train together (`training.distribution: multi_worker`) each of them runs
-    this; the chief writes, and the others end when it has.
-
-    Raises:
-      PneumoError: another process of the training is gone.
     """
-    # First of all: processes can join each other before TensorFlow has computed, not later.
-    team = Team(fn_args.custom_config["training"].get("distribution", "none"))
+    team = Team()
     job = Job.parse(fn_args.custom_config, tuned_values(fn_args.hyperparameters))
-    if team.share.size > 1:
-        log.info("rank %d of %d trains with the others", team.share.rank, team.share.size)
-    with team.lost_is_told():
-        _train(job, fn_args, team)
-    try:
-        with team.lost_is_told():
-            team.meet()
-    except PneumoError as error:
-        if not team.chief:
-            raise
-        log.warning("the model is written; %s", error)
+    _train(job, fn_args, team)
 
 
 def _train(job: Job, fn_args: "FnArgs", team: Team) -> None:
-    """What a process does: the chief all of it, the others their share of the second phase."""
     import tensorflow_transform as tft
 
     from components.detector.network import locate

@@ -20,7 +20,6 @@ from pipeline.kubeflow.resources import (
     resources_of,
     retry_policy,
 )
-from pipeline.kubeflow.training import vertex_job
 from schema.errors import PneumoError
 from schema.storage import is_remote, join
 
@@ -60,7 +59,7 @@ def compile_spec(
 
     from pipeline.pipeline import create_pipeline
 
-    pipeline = create_pipeline(with_facts(config, root, vertex_job(config, target, image)))
+    pipeline = create_pipeline(with_facts(config, root))
     settings = runner.KubeflowV2DagRunnerConfig(
         default_image=image, default_commands=COMMAND, use_pipeline_spec_2_1=True
     )
@@ -111,13 +110,12 @@ def need_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
     raise PneumoError("package kfp is not installed; pip install 'pneumo-tfx[cloud]'")
 
 
-def with_facts(config: Config, root: str, job: dict[str, Any] | None = None) -> Config:
+def with_facts(config: Config, root: str) -> Config:
     """Fills in what the graph needs to know, as far as it is known before anything runs.
 
     Args:
       config: of the run.
       root: URI of the artifacts.
-      job: of `vertex_job`.
 
     Raises:
       PneumoError: batch.records is a folder of this machine, or the engine lacks an address.
@@ -143,7 +141,6 @@ def with_facts(config: Config, root: str, job: dict[str, Any] | None = None) -> 
                 infra_validation=_validation(config),
                 batch_records=batch,
                 baseline="pushed",
-                vertex_job=job or {},
                 beam_args=engine_args(config),
             )
         }

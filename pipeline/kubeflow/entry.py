@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 # Runners whose workers see the file system of this process.
 _HERE: Final = ("direct", "fnapirunner", "prism", "switching")
-# It sends the training elsewhere, and there the artifacts are read.
-_SENDS_AWAY: Final = ("google_cloud_ai_platform", "components.trainer.vertex")
 _FINGERPRINT: Final = "input_fingerprint"
 
 log = logging.getLogger("pneumo.task")
@@ -69,16 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def works_here(executor: str, beam: bool, beam_args: Sequence[str]) -> bool:
+def works_here(beam: bool, beam_args: Sequence[str]) -> bool:
     """Whether a component may work on copies in this machine.
 
     Args:
-      executor: path of its class.
       beam: it is one that runs Beam.
       beam_args: of the engine.
     """
-    if any(name in executor for name in _SENDS_AWAY):
-        return False
     runner = next(
         (arg.partition("=")[2] for arg in beam_args if arg.startswith("--runner=")), "direct"
     )
@@ -108,7 +103,7 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
             ) from None
     executor = args.executor_class_path
     of = import_utils.import_class_by_path(executor)
-    local = works_here(executor, issubclass(of, base_beam_executor.BaseBeamExecutor), beam_args)
+    local = works_here(issubclass(of, base_beam_executor.BaseBeamExecutor), beam_args)
     with tempfile.TemporaryDirectory(prefix="pneumo-", ignore_cleanup_errors=True) as scratch:
         task = Task(given, types, Path(scratch), local)
         if not local:

@@ -1,10 +1,8 @@
 """What a configuration says of the cluster that runs it."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-from components.trainer.vertex_options import VertexTraining
 
 Target = Literal["kubeflow", "vertex"]
 
@@ -62,15 +60,21 @@ class DeployOptions(BaseModel):
     env: dict[str, str] = Field(
         default_factory=dict, description="environment of every container; nothing secret"
     )
-    vertex_training: VertexTraining | None = Field(
-        None,
-        description="of vertex: machines of their own that train; none: the Trainer node does",
-    )
     secret: str | None = Field(
         None,
         description="of kubeflow: Kubernetes secret whose keys AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY every container gets as environment",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _removed(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "vertex_training" in values:
+            raise ValueError(
+                "vertex_training was removed; give the Trainer node its GPUs with "
+                "deploy.resources.Trainer, as {gpu: 4, gpu_type: NVIDIA_TESLA_T4}"
+            )
+        return values
 
     @field_validator("retries_of")
     @classmethod

@@ -131,9 +131,8 @@ def untrained_head() -> keras.Model:
 
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
 @pytest.mark.parametrize("source_of", ["cache", "images"])
-@pytest.mark.parametrize("distribution", ["none", "mirrored"])
 def test_what_lies_above_the_cut_learns_and_nothing_below(
-    pixels: np.ndarray, tmp_path: Path, source_of: str, distribution: str, compute: str
+    pixels: np.ndarray, tmp_path: Path, source_of: str, compute: str
 ) -> None:
     lower, upper = TRUNK.split()
     assert upper is not None
@@ -159,7 +158,7 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
     )
     learned, head, curves = fine_tune(
         TRUNK, untrained_head(), source, "avg", options,
-        TrainingOptions(distribution=distribution), 0, places(tmp_path),
+        TrainingOptions(), 0, places(tmp_path),
     )  # fmt: skip
     assert len(curves) == 3
     again, _ = TRUNK.split()
@@ -183,10 +182,7 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
 
 
 @pytest.mark.parametrize("compute", ["float32", "bfloat16"])
-@pytest.mark.parametrize("distribution", ["none", "mirrored"])
-def test_learns_from_small_views_and_answers_on_whole_images(
-    tmp_path: Path, distribution: str, compute: str
-) -> None:
+def test_learns_from_small_views_and_answers_on_whole_images(tmp_path: Path, compute: str) -> None:
     rng = np.random.default_rng(0)
     whole = rng.integers(0, 120, (24, 64, 64, 1), np.uint8)
     whole[::2, 16:48, 16:48] += 120
@@ -208,7 +204,7 @@ def test_learns_from_small_views_and_answers_on_whole_images(
     )  # fmt: skip
     learned, head, curves = fine_tune(
         trunk, untrained_head(), image_source(stream, known, 3, 64, view_size=32), "avg", options,
-        TrainingOptions(distribution=distribution), 0, places(tmp_path),
+        TrainingOptions(), 0, places(tmp_path),
     )  # fmt: skip
     lower, before = trunk.split()
     assert before is not None

@@ -1,6 +1,5 @@
 """What fine-tuning end to end reads: sizes, views, and each image once."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,23 +16,21 @@ from components.trainer.options import AugmentOptions
 from components.transform.decode import resize_gray
 from schema import features as f
 from schema.labels import BINARY
-from tests.components.trainer import rank
+from tests.support.image_job import COUNT, image_job, write_records
 
 SIZE = 48
 OFF = AugmentOptions(rotation=0, shift=0, zoom=0, brightness=0, contrast=0, noise=0)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rank, "SIZE", SIZE)
-        rank.site(folder)
-        yield folder
+    write_records(folder, SIZE)
+    return folder
 
 
 def source_of(site: Path, scratch: Path, view_size: int | None, views: AugmentOptions) -> Source:
-    of = rank.job(site)
+    of = replace(image_job(site), size=SIZE)
     assert of.training.fine_tune is not None
     tune = of.training.fine_tune.model_copy(update={"view_size": view_size})
     embedding = of.training.embedding.model_copy(update={"augment": views})
@@ -64,7 +61,7 @@ def test_views_have_their_own_size_and_validation_keeps_that_of_the_images(
     side = view_size or SIZE
     batches = list(source.epoch(0))
     seen = np.concatenate([x for x, _, _ in batches])
-    assert seen.shape == (rank.COUNT, side, side, 1)
+    assert seen.shape == (COUNT, side, side, 1)
     assert tuple(source.x.shape) == (side, side, 1)
     # Each training image once, as Transform itself would have resized it.
     shown = [resize_gray(image, side, "stretch").numpy() for image in whole(site, "train")]

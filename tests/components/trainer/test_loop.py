@@ -224,7 +224,7 @@ def test_two_replicas_learn_what_one_learns(
         )  # fmt: skip
         assert alone.returncode == 0, alone.stdout[-4000:]
         return
-    team = Team("mirrored")
+    team = Team()
     strategy = team.strategy
     assert strategy.num_replicas_in_sync == 2
 
