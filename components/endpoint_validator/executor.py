@@ -23,8 +23,8 @@ from components.endpoint_validator.verdict import (
     question,
     spread_over_scores,
 )
+from components.evaluation import table
 from components.report.gather import images_of
-from components.scorer import table
 from schema.errors import PneumoError
 
 log = logging.getLogger("pneumo.endpoint")

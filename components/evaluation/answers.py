@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from components.evaluation import table
 from components.evaluation.operating_point import decide, predicted_class
-from components.scorer import table
 from schema.errors import PneumoError
 from schema.labels import Task
 
 
 @dataclass(frozen=True)
 class Answers:
-    """One entry for each image of a split; columns as in components.scorer.table.
+    """One entry for each image of a split; columns as in components.evaluation.table.
 
     Attributes:
       of: the task.
@@ -144,7 +144,7 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
     """Reads a Parquet file of predictions.
 
     Args:
-      file: columns of components.scorer.table.
+      file: columns of components.evaluation.table.
       facts: of the model: `task` (of `Task.to_dict`), `threshold`, `band`, `temperature`; of a
         model that predicts boxes, `boxes` with `threshold`.
 

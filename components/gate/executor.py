@@ -11,10 +11,10 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components.baseline.choice import found
+from components.evaluation import table
 from components.evaluation.answers import read_scored
 from components.evaluation.options import EvaluationOptions
 from components.gate.decision import decide
-from components.scorer import table
 from schema.errors import PneumoError
 
 log = logging.getLogger("pneumo.gate")

@@ -10,6 +10,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.endpoint_validator.verdict import VERDICT
+from components.evaluation import table
 from components.evaluation.answers import Answers, read_answers, read_scored
 from components.evaluation.tfma_results import tfma_metrics
 from components.report import gather
@@ -19,7 +20,6 @@ from components.report.heat import Heat, places_of, rightly, to_measure
 from components.report.numbers import mistakes
 from components.report.page import write_report
 from components.report.shortcuts import shortcut_check
-from components.scorer import table
 from components.scorer.executor import ABOUT
 from schema.errors import PneumoError
 from schema.files import read_json

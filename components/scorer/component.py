@@ -15,7 +15,7 @@ from components.scorer.executor import Executor
 
 
 class Predictions(types.Artifact):
-    """`predictions.parquet`: a row for each image; columns in components.scorer.table.
+    """`predictions.parquet`: a row for each image; columns in components.evaluation.table.
 
     `baseline.parquet`: the same of the blessed model to beat, where there is one.
     """

@@ -12,8 +12,9 @@ from tfx.utils import path_utils
 
 from components.baseline.choice import found
 from components.embedder.records import Records, parse_records
+from components.evaluation import table
 from components.progress import Step
-from components.scorer import table
+from components.scorer.columns import columns
 from schema.labels import Task
 
 ABOUT = "assets.extra/pneumo.json"
@@ -32,7 +33,7 @@ def score(
       what: for the progress line.
 
     Yields:
-      columns of components.scorer.table.
+      columns of components.evaluation.table.
     """
     import tensorflow as tf
 
@@ -44,7 +45,7 @@ def score(
         answer = {name: value.numpy() for name, value in examples(batch).items()}
         done += len(records)
         step(what, done)
-        yield table.columns(records, of, answer)
+        yield columns(records, of, answer)
 
 
 class Executor(base_executor.BaseExecutor):

@@ -9,8 +9,9 @@ import numpy as np
 
 from components.embedder.records import Records
 from components.embedder.store import Embeddings
+from components.evaluation import table
 from components.progress import Step
-from components.scorer import table
+from components.scorer.columns import columns
 from components.trainer.calibrate import Calibrated, member_probabilities
 from components.trainer.head import pool, select
 from components.trainer.network import Network
@@ -79,7 +80,7 @@ def write_predictions(
     of: Task,
     boxes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes answers in the columns of components.scorer.table; `boxes` are those of a detector."""
+    """Writes predictions as components.evaluation.table stores them; `boxes` are a detector's."""
     given = {
         "score": fixed.score,
         "probabilities": fixed.probabilities,
@@ -87,7 +88,7 @@ def write_predictions(
         "members": answers.members.reshape(len(records), -1),
         **(boxes or {}),
     }
-    table.write(file, iter([table.columns(records, of, given)]))
+    table.write(file, iter([columns(records, of, given)]))
 
 
 def summary_text(network: Network) -> str:

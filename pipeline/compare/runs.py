@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from components.evaluation import table
 from components.evaluation.answers import Answers, read_answers, read_scored
-from components.scorer import table
 from pipeline.compare.launch import PROCESS, RUN, folder_of, read_json, stop_of
 from schema.errors import PneumoError
 

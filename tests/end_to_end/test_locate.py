@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.evaluation import table
 from components.explain.types import MAX_BOXES
-from components.scorer import table
 from tests.support.runs import pneumo, summary
 
 CONFIG = """

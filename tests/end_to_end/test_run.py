@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from components.evaluation import table
 from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
-from components.scorer import table
 from tests.support import records
 from tests.support.images import encode, gray
 from tests.support.runs import NODES, cached, execution_states, metrics, pneumo, summary

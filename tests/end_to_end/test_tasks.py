@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.scorer import table
+from components.evaluation import table
 from tests.support.runs import cached, pneumo, summary
 
 CONFIG = """

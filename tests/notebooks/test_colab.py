@@ -148,7 +148,7 @@ def test_its_numbers_are_those_of_the_report(ran: tuple[Path, dict[str, list[Any
 def test_the_pushed_model_answers_as_it_did_on_test(
     ran: tuple[Path, dict[str, list[Any]]],
 ) -> None:
-    from components.scorer.table import read
+    from components.evaluation.table import read
 
     folder, outputs = ran
     answer = json.loads(text(outputs["predict"]))

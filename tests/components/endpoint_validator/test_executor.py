@@ -12,7 +12,7 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.endpoint_validator.executor import Executor
 from components.endpoint_validator.verdict import VERDICT
-from components.scorer import table
+from components.evaluation import table
 from components.scorer.component import Predictions
 from schema.errors import PneumoError
 from schema.labels import BINARY

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from components.evaluation import table
 from components.evaluation.answers import Answers
-from components.scorer import table
 from schema.labels import BINARY, Task
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components.evaluation import table
 from components.evaluation.answers import read_answers, read_scored
 from components.evaluation.on_split import class_numbers, score_numbers
-from components.scorer import table
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
 from tests.components.evaluation.boxes.made import located

@@ -6,10 +6,10 @@ import pytest
 from tfx.components.pusher import executor as pusher_executor
 from tfx.types import standard_artifacts
 
+from components.evaluation import table
 from components.evaluation.answers import Answers
 from components.evaluation.options import EvaluationOptions
 from components.gate.executor import Executor, disagreements
-from components.scorer import table
 from components.scorer.component import Predictions
 from schema.errors import PneumoError
 from tests.components.evaluation.given import answers, store

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.scorer import table
+from components.evaluation import table
 from components.scorer.executor import score
 from schema.labels import PATHOGENS, THREE_CLASS
 from tests.support.exported import MEMBERS, Exported

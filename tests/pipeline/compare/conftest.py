@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.scorer import table
+from components.evaluation import table
 from pipeline.compare.launch import PROCESS, RUN, folder_of
 from schema import features as f
 from schema.example import encode
@@ -23,7 +23,7 @@ PATHOGENS = ("normal", "bacteria", "virus", "normal", "bacteria", "unknown")
 
 
 def rows(of: Task, n: int, seed: int, skill: float, prefix: str) -> dict[str, list[Any]]:
-    """Columns of components.scorer.table for n images, two of each patient."""
+    """Columns of components.evaluation.table for n images, two of each patient."""
     rng = np.random.default_rng(seed)
     pathogens = [PATHOGENS[i // 2 % len(PATHOGENS)] for i in range(n)]
     columns: dict[str, list[Any]] = {name: [] for name in table.schema().names}
