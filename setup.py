@@ -117,7 +117,7 @@ setup(
     ),
     package_data={
         "schema": ["*.pbtxt"],
-        "pipeline": ["configs/*.yaml", "scale/*.json"],
+        "pipeline": ["configs/*.yaml"],
         "components.report": ["templates/*"],
         "components.model_card": ["templates/*"],
         "components.monitor": ["templates/*"],

@@ -1,250 +1,219 @@
-"""Measures every step at several sizes, fits the cost model, draws it.
+"""CPU seconds, peak memory and stored bytes of ingest and of each node; the table in docs/scale.md.
 
-    python -m benchmarks.scale --largest 100000 --out pneumo_runs/scale
-    python -m benchmarks.scale --fit pneumo_runs/scale/rows.jsonl --model pipeline/scale/model.json --docs docs
+    python -m benchmarks scale                                     1,000 and 10,000 images
+    python -m benchmarks.scale --sizes 1000 10000 100000           a quarter of an hour of one core
 
-Sizes grow tenfold from 1,000. The plan of ingest, ImportExampleGen and StatisticsGen go up to
-`--largest`, the steps that cost more up to a tenth of it. What a megapixel costs is measured on
-phantoms of 1,024 and 224 pixels, what a trunk costs on InceptionV3. CPU seconds, so that other work
-on the machine counts little.
-"""  # noqa: E501
+The images are 16 x 16 pixel PNGs (340 bytes), so that large numbers are affordable; the model is
+MobileNet at 32 pixels. Every step runs in a forked process that has imported its libraries: imports
+are not in the seconds, but their memory (660 MiB) is in the peak.
+"""
 
 import argparse
+import io
 import json
-import platform
+import os
 import shutil
-from collections.abc import Iterator
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from benchmarks import scale_ingest, scale_nodes, scale_pictures, scale_stubs
-from benchmarks.scale_child import forked
-from pipeline.scale.fit import fit_model, without_held
-from pipeline.scale.model import CostModel, Row
+import numpy as np
 
-PICTURES: Final = 300
-# Part of the images that each node handles, in the splits of the stubs.
-PART: Final = {
-    "ImportExampleGen": 1.0, "StatisticsGen": 1.0, "Transform": 0.85, "Embedder": 0.85,
-    "Trainer": 0.7, "Evaluator": 0.15, "Scorer": 0.15,
-}  # fmt: skip
-INCEPTION: Final = {"trunk": "InceptionV3", "weights": "random", "image_size": 160}
-
-
-def bench() -> dict[str, Any]:
-    """A small round: sizes up to 10,000, and how far the model is off."""
-    folder = Path("pneumo_runs/scale")
-    rows = list(measure(folder, 10_000))
-    model = fit(rows)
-    return {
-        "spread": model.spread,
-        "checks": {f"{c.step} {c.quantity}": c.ratio for c in model.checks},
-    }
-
-
-def measure(folder: Path, largest: int) -> Iterator[Row]:
-    """Measures and yields rows; each is appended to `rows.jsonl` at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "rows.jsonl").open("a") as out:
-        for row in _all(folder / "scratch", largest):
-            out.write(row.model_dump_json() + "\n")
-            out.flush()
-            yield row
+# In the order of the graph. None: executed, because later nodes need it, but not reported.
+PARTS = {
+    "ImportExampleGen": 1.0,
+    "ImportSchemaGen": None,
+    "StatisticsGen": 1.0,
+    "ExampleValidator": None,
+    "AnomalyGate": None,
+    "Transform": 0.85,
+    "Embedder": 0.85,
+    "Trainer": 0.7,
+    "latest_blessed_model": None,
+    "Evaluator": 0.15,
+    "Scorer": 0.15,
+}
+SPLITS = {"train": 0.7, "val": 0.15, "test": 0.15}
+CONFIG = {
+    "name": "scale",
+    "model": {"trunk": "MobileNet", "weights": "random", "image_size": 32},
+    "training": {"epochs": 3, "patience": 100},
+    "serving": {"infra_validation": "savedmodel"},
+}
 
 
-def _all(scratch: Path, largest: int) -> Iterator[Row]:
-    sizes = [n for n in (1_000, 10_000, 100_000, 1_000_000, 10_000_000) if n <= largest]
-    # Ingest first: its children must not begin with what the nodes import.
-    import components.ingest.beam  # noqa: F401
-
-    for n in sizes:
-        # The largest measurement of each step is kept from the first fit.
-        yield from ingest_rows(scratch, n, n == sizes[-1], n * 10 <= largest, n * 10 == sizes[-1])
-    for width in (224, 1024):
-        yield from picture_files(scratch, width)
-    scale_nodes.warm()
-    for n in sizes:
-        held = scale_nodes.DATA if n == sizes[-1] else ()
-        held = scale_nodes.TRAINING[2:] if n * 10 == sizes[-1] else held
-        few = n * 10 <= largest
-        yield from node_rows(scratch, n, held, scale_nodes.NODES if few else scale_nodes.DATA)
-    yield from node_rows(scratch, 3_000, (), scale_nodes.DATA, side=256)
-    for width in (224, 1024):
-        yield from picture_rows(scratch, width, scale_nodes.SETTINGS, SMALL)
-    given = {**scale_nodes.SETTINGS, "model": INCEPTION}
-    yield from picture_rows(scratch, 224, given, MIDDLE)
-    # A second number of images tells what InceptionV3 costs once from what an image costs.
-    shutil.rmtree(scratch, ignore_errors=True)
-    scale_stubs.write_records(scratch / "records", 1_200)
-    for found in scale_nodes.measure(
-        scratch / "records", scratch / "work", scale_nodes.TRAINING, given
-    ):
-        yield from of_node(found, 1_200, False, **STUB, **MIDDLE)
+def bench(sizes: tuple[int, ...] = (1_000, 10_000)) -> dict[str, Any]:
+    """Measures every step at each number of images."""
+    rows: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        for n in sizes:
+            for step, row in [*measure_ingest(scratch, n), *measure_nodes(scratch, n)]:
+                rows.setdefault(step, {})[str(row.pop("images"))] = row
+            shutil.rmtree(scratch / str(n))
+    return rows
 
 
-def ingest_rows(scratch: Path, n: int, held: bool, whole: bool, held_whole: bool) -> Iterator[Row]:
-    """Ingest of stub files, and its plan over a made-up catalog."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    if whole:
-        scale_stubs.write_files(scratch / "files", n)
-        found = forked(lambda: scale_ingest.whole(scratch / "files", scratch / "w"), scratch / "s")
-        yield from of_ingest(found, held_whole, **STUB)
-        shutil.rmtree(scratch)
-    found = forked(lambda: scale_ingest.plan(n, scratch / "none", scratch / "w"), scratch / "s")
-    yield of_plan(found, held)
+def measure_ingest(scratch: Path, n: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields (phase, row) of `pneumo ingest` over files in two class folders."""
+    source, dest = scratch / str(n) / "files", scratch / str(n) / "ingested"
+    for folder in ("NORMAL", "PNEUMONIA"):
+        (source / folder).mkdir(parents=True)
+    for index, image in enumerate(_images(n)):
+        (source / _file_name(index)).write_bytes(image)
+
+    def work() -> dict[str, float]:
+        from components.ingest.job import ingest
+        from components.ingest.options import IngestOptions
+
+        seconds: dict[str, float] = {}
+        last = _cpu_seconds()
+
+        def progress(phase: str, done: int, total: int) -> None:
+            nonlocal last
+            now = _cpu_seconds()
+            seconds[phase] = seconds.get(phase, 0.0) + now - last
+            last = now
+
+        ingest(source, dest, IngestOptions(), progress=progress)
+        return seconds
+
+    seconds, peak = forked(work)
+    for phase, spent in seconds.items():
+        stored = _stored(dest) if phase == "write" else 0.0
+        yield f"ingest {phase}", {"images": n, "cpu_s": spent, "peak_mib": peak, "mb": stored}
 
 
-def node_rows(
-    scratch: Path,
-    n: int,
-    held: tuple[str, ...],
-    nodes: tuple[str, ...],
-    side: int = scale_stubs.SIDE,
-) -> Iterator[Row]:
-    """Nodes over stub records."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    scale_stubs.write_records(scratch / "records", n, side)
-    for found in scale_nodes.measure(scratch / "records", scratch / "work", nodes):
-        yield from of_node(found, n, found["node"] in held, **stub(side), **SMALL)
+def measure_nodes(scratch: Path, n: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields (node, row) of the graph over records, one node at a time."""
+    for module in ("tfx.v1", "keras", "pipeline.pipeline", "components.trainer.run_fn"):
+        __import__(module)
+    records, work = scratch / str(n) / "records", scratch / str(n) / "run"
+    write_records(records, n)
+    work.mkdir()
+    for node, part in PARTS.items():
+        seconds, peak = forked(lambda node=node: run_node(node, records, work))  # type: ignore[misc]
+        if part is not None:
+            stored = _stored(work / "artifacts" / node)
+            row = {"cpu_s": seconds["node"], "peak_mib": peak, "mb": stored}
+            yield node, {"images": round(n * part), **row}
 
 
-def picture_files(scratch: Path, width: int) -> Iterator[Row]:
-    """Ingest of phantoms."""
-    seen = _phantoms(scratch, width)
-    found = forked(lambda: scale_ingest.whole(scratch / "files", scratch / "w"), scratch / "s")
-    yield from of_ingest(found, False, **seen)
+def run_node(name: str, records: Path, work: Path) -> dict[str, float]:
+    """Launches one node of the graph, whose inputs earlier calls have made; returns CPU seconds."""
+    import tfx.v1 as tfx
+    from tfx.dsl.compiler import constants
+    from tfx.dsl.compiler.compiler import Compiler
+    from tfx.orchestration import metadata
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
+    from components.trainer.weights import Weights
+    from pipeline.config import Config, RunFacts
+    from pipeline.pipeline import create_pipeline
 
-def picture_rows(
-    scratch: Path, width: int, settings: dict[str, Any], model: dict[str, float]
-) -> Iterator[Row]:
-    """Nodes over phantoms."""
-    seen = _phantoms(scratch, width)
-    scale_pictures.write_records(scratch / "records", PICTURES, width)
-    for found in scale_nodes.measure(scratch / "records", scratch / "work", settings=settings):
-        yield from of_node(found, PICTURES, False, **seen, **model)
-
-
-def _phantoms(scratch: Path, width: int) -> dict[str, float]:
-    """Writes phantoms as files; their mean size."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    megapixels = scale_pictures.write_files(scratch / "files", PICTURES, width)
-    size = sum(path.stat().st_size for path in (scratch / "files").rglob("*.jpeg"))
-    return {"megapixels": megapixels, "kib": size / PICTURES / 1024}
-
-
-def stub(side: int) -> dict[str, float]:
-    """Size of a stub."""
-    content = scale_stubs.png(bytes(side**2), side)
-    return {"megapixels": side**2 / 1e6, "kib": len(content) / 1024}
-
-
-STUB: Final = stub(scale_stubs.SIDE)
-
-
-def seen_by(trunk: str, side: int) -> dict[str, float]:
-    """What the model sees of an image."""
-    own, gmac, channels = TRUNKS[trunk]
-    return {
-        "out_megapixels": (side / 1000) ** 2,
-        "gmac": gmac * (side / own) ** 2,
-        "channels": float(channels),
-    }
-
-
-def trunks() -> dict[str, tuple[int, float, int]]:
-    """Those that the shipped model knows; `benchmarks.scale_trunks` counts them."""
-    file = Path(__file__).with_name("scale_trunks.json")
-    return {name: tuple(of) for name, of in json.loads(file.read_text()).items()}
-
-
-TRUNKS: Final = trunks()
-SMALL: Final = seen_by("MobileNet", 32)
-MIDDLE: Final = seen_by("InceptionV3", 160)
-
-
-def of_ingest(found: dict[str, Any], held: bool, **seen: float) -> Iterator[Row]:
-    """Rows of one run of ingest."""
-    of: dict[str, Any] = {"images": found["n"], "held": held, **seen}
-    yield Row(
-        step="ingest check", seconds=found["check_s"], memory_mib=found["peak_mib"], **of
-    )  # fmt: skip
-    yield Row(
-        step="ingest write", seconds=found["write_s"], stored_bytes=found["shard_bytes"], **of
-    )  # fmt: skip
-
-
-def of_plan(found: dict[str, Any], held: bool) -> Row:
-    """The row of a plan."""
-    return Row(
-        step="ingest plan", images=found["n"], seconds=found["plan_s"],
-        memory_mib=found["peak_mib"], held=held, **STUB,
-    )  # fmt: skip
-
-
-def of_node(found: dict[str, Any], n: int, held: bool, **seen: float) -> Iterator[Row]:
-    """The row of a node; none of one that is not modelled, or did not end."""
-    name = found["node"]
-    if name not in PART or "failed" in found:
-        return
-    passes = scale_nodes.SETTINGS["training"]["epochs"] if name == "Trainer" else 1
-    yield Row(
-        step=name, images=round(n * PART[name]), passes=passes, seconds=found["cpu_s"],
-        memory_mib=found["peak_mib"], stored_bytes=found["out_bytes"], held=held, **seen,
-    )  # fmt: skip
-
-
-def fit(rows: list[Row]) -> CostModel:
-    """Fits; says where it was measured."""
-    pictures = [row for row in rows if row.step == "ingest write" and row.megapixels > 0.1]
-    usual = pictures[0].kib / pictures[0].megapixels if pictures else 200.0
-    return fit_model(rows, machine(), TRUNKS, usual)
-
-
-def machine() -> dict[str, str]:
-    """Facts of this machine and of what ran on it."""
-    from importlib.metadata import version
-
-    name = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
+    facts = RunFacts(
+        records=str(records),
+        records_sha256=json.loads((records / "dataset.json").read_text())["content_sha256"],
+        synthetic=True,
+        root=str(work / "artifacts"),
+        push_to=str(work / "serving"),
+        checkpoints=str(work / "checkpoints"),
+        weights=Weights("random").to_dict(),
     )
-    return {
-        "processor": name,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        **{package: version(package) for package in ("tfx", "tensorflow", "apache-beam")},
-        "runner": "Beam's FnApiRunner in one process (engine direct)",
-    }
+    pipeline = create_pipeline(Config.model_validate(CONFIG).model_copy(update={"run": facts}))
+    connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(work / "mlmd"))
+    pipeline.metadata_connection_config = connection
+    spec = Compiler().compile(pipeline)
+    runtime_parameter_utils.substitute_runtime_parameter(
+        spec, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: "scale"}
+    )
+    deployment = runner_utils.extract_local_deployment_config(spec)
+    (node,) = (n.pipeline_node for n in spec.nodes if n.pipeline_node.node_info.id == name)
+    started = _cpu_seconds()
+    info = launcher.Launcher(
+        pipeline_node=node,
+        mlmd_connection=metadata.Metadata(connection),
+        pipeline_info=spec.pipeline_info,
+        pipeline_runtime_spec=spec.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, name),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+    ).launch()
+    if info is None or not info.execution_id:
+        raise RuntimeError(f"{name}: its inputs are missing")
+    return {"node": _cpu_seconds() - started}
+
+
+def forked(work: Callable[[], dict[str, float]]) -> tuple[dict[str, float], float]:
+    """Runs `work` in a forked process; returns its result and the peak resident memory in MiB."""
+    with tempfile.NamedTemporaryFile("w+") as output, tempfile.NamedTemporaryFile("w+") as log:
+        pid = os.fork()
+        if not pid:
+            try:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+                Path(output.name).write_text(json.dumps(work()))
+                os._exit(0)
+            except BaseException as error:
+                print(repr(error), flush=True)
+                os._exit(1)
+        _, status, usage = os.wait4(pid, 0)
+        if status:
+            raise RuntimeError(Path(log.name).read_text(errors="replace")[-2000:])
+        return json.loads(Path(output.name).read_text()), usage.ru_maxrss / 1024
+
+
+def write_records(dest: Path, n: int) -> None:
+    """Writes the record shards and `dataset.json` of a data set of `n` images."""
+    import tensorflow as tf
+
+    from tests.support import records
+
+    dest.mkdir(parents=True)
+    images = enumerate(_images(n))
+    for split, part in SPLITS.items():
+        with tf.io.TFRecordWriter(str(dest / f"{split}-00000-of-00001.tfrecord")) as out:
+            for _ in range(round(n * part)):
+                index, image = next(images)
+                pathogen = "bacteria" if index % 2 else "normal"
+                row = records.values(image, pathogen, f"person{index:07d}-{index}")
+                out.write(records.example(row))
+    facts = {"content_sha256": f"stubs {n}", "synthetic": True, "version": 1, "written": n}
+    (dest / "dataset.json").write_text(json.dumps(facts))
+    (dest / "manifest.jsonl").write_text("")
+
+
+def _images(n: int) -> Iterator[bytes]:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for _ in range(n):
+        out = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (16, 16), np.uint8)).save(out, "PNG", compress_level=0)
+        yield out.getvalue()
+
+
+def _file_name(index: int) -> str:
+    if index % 2 == 0:
+        return f"NORMAL/IM-{index:010d}-0001.png"
+    return f"PNEUMONIA/person{index - index % 10:010d}_bacteria_{index}.png"
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])
+
+
+def _stored(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def main() -> None:
-    """Measures, or fits and draws what was measured."""
-    parser = argparse.ArgumentParser(description="Measure and fit the cost model.")
-    parser.add_argument("--largest", type=int, default=100_000)
-    parser.add_argument("--out", type=Path, default=Path("pneumo_runs/scale"))
-    parser.add_argument("--fit", type=Path, help="rows that were measured")
-    parser.add_argument("--model", type=Path, help="JSON file to write")
-    parser.add_argument("--docs", type=Path, help="folder for the plots")
-    arguments = parser.parse_args()
-    if arguments.fit is None:
-        rows = list(measure(arguments.out, arguments.largest))
-    else:
-        lines = arguments.fit.read_text().splitlines()
-        rows = [Row.model_validate_json(line) for line in lines if line.strip()]
-    model = fit(rows)
-    if arguments.model:
-        arguments.model.write_text(model.model_dump_json(indent=1) + "\n")
-    if arguments.docs:
-        from benchmarks.scale_plots import draw
-
-        draw(without_held(model, rows), rows, arguments.docs)
-    for check in model.checks:
-        print(f"{check.step} {check.quantity} at {check.images:,.0f}: {check.ratio:.3f}")
+    """Prints the rows as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000])
+    json.dump(bench(tuple(parser.parse_args().sizes)), sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ COMMANDS = {
     "serve": "Serve a pushed model over REST and gRPC; research software, not a medical device.",
     "monitor": "Compare what a server saw with what its model learned from.",
     "watch": "Start a run when new images land or the monitor reports drift.",
-    "cost": "Say what a run of so many images costs: hours, memory, bytes, money.",
     "compile": "Compile the pipeline for Kubeflow Pipelines or Vertex AI.",
     "submit": "Send a compiled pipeline to Kubeflow Pipelines or Vertex AI.",
     "ingest": "Check images, split them by patient and write TFRecord shards.",
