@@ -1,1 +1,0 @@
-"""Starts a run when new images land, or when the monitor reports drift."""
