@@ -33,7 +33,7 @@ test: lint ## Set up, check the code, then pass the tests (PYTEST_ARGS=... for o
 test-all: $(READY) ## Build, train, fine-tune, export and serve every backbone (an hour on two cores)
 	@$(BIN)/python -m pytest -v tests/all_backbones/every_backbone.py
 
-test-engines: $(READY) ## Run ingest and the Beam nodes on Flink while a task manager is killed
+test-engines: $(READY) ## Run ingest and pipelines on Flink, Spark and worker processes
 	@$(BIN)/python -m tests.engines.fetch $(VENV)/engines
 	@PNEUMO_ENGINES=$(VENV)/engines $(BIN)/python -m pytest -v tests/engines
 

@@ -1,8 +1,7 @@
 """`pneumo ingest`."""
 
-import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +106,8 @@ def command(
         on_leak=on_leak,
     )
     try:
-        with _engine(engine, beam_set, dest, beam_args) as args:
-            summary = _run(source, dest, options, args, overwrite)
+        args = _engine(engine, beam_set, beam_args)
+        summary = _run(source, dest, options, args, overwrite)
     except LeakageError as error:
         click.echo(f"pneumo: {error}", err=True)
         sys.exit(LEAK_STATUS)
@@ -118,27 +117,19 @@ def command(
         _show(summary)
 
 
-@contextlib.contextmanager
-def _engine(
-    name: str, pairs: Sequence[str], dest: Path, more: Sequence[str]
-) -> Iterator[Sequence[str]]:
-    """Beam's arguments, and what they point at is up; its logs go when all went well."""
+def _engine(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Returns Beam's arguments."""
     import logging
-    import shutil
 
     from pipeline.config import beam_options
-    from pipeline.engines.arguments import known
-    from pipeline.engines.local import running
+    from pipeline.engines.arguments import known, local_args
     from schema.errors import PneumoError
 
     engine = known(name)
     if engine == "dataflow":
         raise PneumoError("ingest needs workers that share a file system, and Dataflow's do not")
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it says ends up in one line
-    logs = dest.absolute().parent / f".{dest.name}.engine"
-    with running(engine, beam_options(pairs), logs, more) as args:
-        yield args
-    shutil.rmtree(logs, ignore_errors=True)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are reported in one line
+    return local_args(engine, beam_options(pairs), more)
 
 
 def _options(**values: Any) -> Any:

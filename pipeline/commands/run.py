@@ -64,7 +64,7 @@ def execute(
     as_json: bool = False,
 ) -> int:
     """Runs a configuration with everything that a terminal should see; returns the exit status."""
-    from pipeline.engines.local import running
+    from pipeline.engines.arguments import local_args
     from pipeline.given import need_data
     from pipeline.runners.local import NodeFailed
     from pipeline.runners.progress import RunProgress
@@ -79,12 +79,11 @@ def execute(
 
                 show.say(f"run {config.name}   work folder {work.folder}")
                 weights = find_weights(config, show)
-                logs = work.folder / "engine"
-                with running(config.engine, config.beam, logs, beam_args) as args:
-                    with show.counting() as count:
-                        records, summary = prepare_records(config, data, work, count, args)
-                    show.say(summary_line(summary))
-                    result = run(config, work, records, weights, show, args)
+                args = local_args(config.engine, config.beam, beam_args)
+                with show.counting() as count:
+                    records, summary = prepare_records(config, data, work, count, args)
+                show.say(summary_line(summary))
+                result = run(config, work, records, weights, show, args)
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)
             return 2 if isinstance(error.cause, PneumoError) else 1

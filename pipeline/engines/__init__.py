@@ -1,1 +1,1 @@
-"""Where Beam runs: the engine below ingest and below the components that work with Beam."""
+"""Beam engines: the arguments that ingest and the Beam components of the graph run with."""

@@ -1,22 +1,26 @@
-"""Engine and options -> Beam's own arguments. Pure: nothing is started, nothing is looked up."""
+"""Beam's pipeline arguments for an engine and its options."""
 
-from typing import Final, Literal
+import os
+import shutil
+from collections.abc import Sequence
+from typing import Final
 
 from pipeline.engines.options import ENGINES, BeamOptions, Engine
 from schema.errors import PneumoError
 
-RUNNER: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_THREADS: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_PROCESSES: Final = "pipeline.engines.worker.ProcessesDirectRunner"
 
-# Without a word on where the workers' packages come from, TFX packs itself and has every worker of
-# every node install that. The workers here run in the environment, or the image, that has it all.
+# Without an image TFX packs itself and has every worker of every node install the package. The
+# workers here run in an environment, or an image, that has everything.
 _INSTALLED: Final = "--sdk_container_image=installed"
 
-# A worker is kept from one stage of a job to the next; it takes seconds to start one.
-_KEPT_MS: Final = 600_000
+# Workers that start in a container import TFX first (`pipeline.engines.worker` says why).
+_TFX_FIRST: Final = "--beam_plugin=tfx"
 
 
 def known(engine: str) -> Engine:
-    """The engine of this name.
+    """Returns the engine of this name.
 
     Raises:
       PneumoError: there is none.
@@ -28,65 +32,103 @@ def known(engine: str) -> Engine:
     raise PneumoError(f"no engine {engine!r}; choose one of {', '.join(ENGINES)}{hint}")
 
 
-def beam_args(engine: Engine, options: BeamOptions, cores: int = 1) -> list[str]:
-    """Beam's arguments for an engine; those that a user gives with --beam-arg come after them.
+def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -> list[str]:
+    """Returns Beam's arguments for a command on this machine, after a check of its prerequisites.
 
     Args:
       engine: which.
-      options: with the addresses of everything that the engine needs, started or given.
-      cores: workers of `processes` and subtasks of the rest, where options.parallelism is not
-        given.
+      options: of the engine.
+      more: further arguments of Beam, which take precedence.
 
     Raises:
-      PneumoError: the engine needs what the options do not tell.
+      PneumoError: Java, a file or a server is missing.
+    """
+    from schema.ports import listens
+
+    args = beam_args(engine, options, len(os.sched_getaffinity(0)))
+    portable = engine in ("portable", "flink", "spark")
+    keys = ("job_endpoint",) if engine != "flink" else ("job_endpoint", "flink_master")
+    for key in keys if portable else ():
+        address = getattr(options, key)
+        if address and not listens(address):
+            raise PneumoError(f"no server at {address} (beam.{key}); start it or remove the key")
+    if engine in ("flink", "spark") and not options.job_endpoint:
+        if shutil.which("java") is None:
+            raise PneumoError(
+                f"engine {engine} needs Java and no java is on the PATH; install Java 11 or 17, or "
+                "set beam.job_endpoint to a running job server"
+            )
+        if options.job_server_jar and not options.job_server_jar.is_file():
+            raise PneumoError(f"beam.job_server_jar: no file {options.job_server_jar}")
+    return [*args, *more]
+
+
+def beam_args(engine: Engine, options: BeamOptions, cores: int = 1) -> list[str]:
+    """Returns Beam's arguments for an engine.
+
+    Args:
+      engine: which.
+      options: of the engine.
+      cores: number of workers if `options.parallelism` is not given.
+
+    Raises:
+      PneumoError: an option that the engine needs is missing.
     """
     workers = options.parallelism or cores
-    if engine == "direct":
-        # Ingest takes a thread for each core; the components keep what TFX takes: one thread.
-        return _local("multi_threading", workers) if options.parallelism else []
-    if engine == "processes":
-        return _local("multi_processing", workers)
-    if engine == "dataflow":
-        return _dataflow(options)
-    return [*_runner(engine, options, workers), *_workers(options)]
-
-
-def _runner(
-    engine: Literal["portable", "flink", "spark"], options: BeamOptions, workers: int
-) -> list[str]:
-    spread = [f"--parallelism={workers}"] if engine == "flink" else []
-    if engine != "portable":
-        spread.append(f"--environment_cache_millis={_KEPT_MS}")
-    if options.job_endpoint:
-        # Beam waits five minutes for a server that does not answer; one that is there does at once.
-        server = [f"--job_endpoint={options.job_endpoint}", "--job_server_timeout=60"]
-        return ["--runner=PortableRunner", *server, *spread]
-    if engine == "portable":
-        raise PneumoError("engine portable needs beam.job_endpoint, as 127.0.0.1:8099")
-    if options.job_server_jar:
-        spread.append(f"--{engine}_job_server_jar={options.job_server_jar}")
-    if engine == "spark":
-        master = options.spark_master or f"local[{workers}]"
-        return ["--runner=SparkRunner", f"--spark_master_url={master}", *spread]
-    if options.flink_version:
-        spread.append(f"--flink_version={options.flink_version}")
-    master = options.flink_master or "[local]"
-    return ["--runner=FlinkRunner", f"--flink_master={master}", *spread]
-
-
-def _local(mode: str, workers: int) -> list[str]:
     number = f"--direct_num_workers={workers}"
-    return [f"--runner={RUNNER}", f"--direct_running_mode={mode}", number, _INSTALLED]
+    match engine:
+        case "direct":
+            # Default: ingest uses a thread for each core, the components one thread, as in TFX.
+            threads = [f"--runner={_THREADS}", "--direct_running_mode=multi_threading", number]
+            return [*threads, _INSTALLED] if options.parallelism else []
+        case "processes":
+            return [f"--runner={_PROCESSES}", number, _INSTALLED]
+        case "dataflow":
+            return _dataflow(options)
+        case "portable":
+            endpoint = options.job_endpoint or "embed"  # Beam's job service in this process
+            return [*_job_server(endpoint), *_workers(options, local=endpoint == "embed")]
+        case "flink":
+            runner = _job_server(options.job_endpoint) or [
+                "--runner=FlinkRunner",
+                f"--flink_master={options.flink_master or '[local]'}",
+                *_given(flink_job_server_jar=options.job_server_jar),
+                *_given(flink_version=options.flink_version),
+            ]
+            local = not (options.job_endpoint or options.flink_master)
+            return [*runner, f"--parallelism={workers}", *_workers(options, local)]
+        case "spark":
+            master = options.spark_master or f"local[{workers}]"
+            runner = _job_server(options.job_endpoint) or [
+                "--runner=SparkRunner",
+                f"--spark_master_url={master}",
+                *_given(spark_job_server_jar=options.job_server_jar),
+            ]
+            local = not options.job_endpoint and master.startswith("local")
+            return [*runner, *_workers(options, local)]
 
 
-def _workers(options: BeamOptions) -> list[str]:
+def _given(**values: object) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items() if value is not None]
+
+
+def _job_server(endpoint: str | None) -> list[str]:
+    if endpoint is None:
+        return []
+    return ["--runner=PortableRunner", f"--job_endpoint={endpoint}", "--job_server_timeout=60"]
+
+
+def _workers(options: BeamOptions, local: bool) -> list[str]:
+    """Where the Python workers run: containers, a pool, or threads of this process."""
     if options.image:
         docker = ["--environment_type=DOCKER", f"--environment_config={options.image}"]
-        return [*docker, f"--sdk_container_image={options.image}"]
-    if not options.worker_pool:
+        return [*docker, f"--sdk_container_image={options.image}", _TFX_FIRST]
+    if options.worker_pool:
+        pool = f"--environment_config={options.worker_pool}"
+        return ["--environment_type=EXTERNAL", pool, _INSTALLED]
+    if not local:
         raise PneumoError("the engine's Python workers need beam.worker_pool or beam.image")
-    pool = ["--environment_type=EXTERNAL", f"--environment_config={options.worker_pool}"]
-    return [*pool, _INSTALLED]
+    return ["--environment_type=LOOPBACK", _INSTALLED]
 
 
 def _dataflow(options: BeamOptions) -> list[str]:
@@ -95,7 +137,7 @@ def _dataflow(options: BeamOptions) -> list[str]:
     if missing:
         raise PneumoError(f"engine dataflow needs {', '.join(missing)}")
     temp = str(options.temp_location).rstrip("/")
-    args = [
+    return [
         "--runner=DataflowRunner",
         f"--project={options.project}",
         f"--region={options.region}",
@@ -103,11 +145,8 @@ def _dataflow(options: BeamOptions) -> list[str]:
         f"--staging_location={options.staging_location or f'{temp}/staging'}",
         f"--sdk_container_image={options.image}",
         "--experiments=use_runner_v2",
+        _TFX_FIRST,
+        *_given(max_num_workers=options.parallelism),
+        *_given(template_location=options.template_location),
+        *_given(service_account_email=options.service_account),
     ]
-    if options.parallelism:
-        args.append(f"--max_num_workers={options.parallelism}")
-    if options.template_location:
-        args.append(f"--template_location={options.template_location}")
-    if options.service_account:
-        args.append(f"--service_account_email={options.service_account}")
-    return args

@@ -1,4 +1,4 @@
-"""What a configuration says of the engine below Beam."""
+"""Options of the engine that Beam runs on."""
 
 import re
 from pathlib import Path
@@ -9,55 +9,42 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Engine = Literal["direct", "processes", "portable", "flink", "spark", "dataflow"]
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
 
-_ADDRESS = re.compile(r"(?P<host>[^\s:/]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(r"(?:[^\s:/]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
 
 
 class BeamOptions(BaseModel):
-    """Part `beam` of a configuration. What an engine does not use is not looked at.
-
-    What is not given is started on the loopback interface and stopped at the end: a pool of worker
-    processes, a job server, a Flink cluster.
-    """
+    """Part `beam` of a configuration; an engine ignores the options of the others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     parallelism: int | None = Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="workers at a time; none: as many as this machine's cores",
+        None, ge=1, le=10_000, description="workers at a time; default: cores of this machine"
     )
     job_endpoint: str | None = Field(
         None, description="HOST:PORT of a running job server (portable, flink, spark)"
     )
     worker_pool: str | None = Field(
         None,
-        description="HOST:PORT of the pool of Python workers, as every machine of the engine sees "
-        "it; start one on each with python -m pipeline.engines.pool --port PORT",
+        description="HOST:PORT of a python -m pipeline.engines.pool, as the engine sees it",
     )
-    image: str | None = Field(
-        None, description="container image of the Python workers, in place of a pool"
-    )
+    image: str | None = Field(None, description="container image of the Python workers")
     job_server_jar: Path | None = Field(
-        None, description="Beam's job server for flink or spark; none: Beam fetches its own"
+        None, description="Beam's job server for flink or spark; default: Beam downloads it"
     )
-    flink_master: str | None = Field(None, description="HOST:PORT of Flink's REST interface")
-    flink_home: Path | None = Field(
-        None,
-        description="folder of a Flink distribution (its lib/ holds the jars), to start a cluster "
-        "of this machine from; FLINK_HOME where not given",
+    flink_master: str | None = Field(
+        None, description="HOST:PORT of Flink's REST interface; default: Flink in the job server"
     )
     flink_version: str | None = Field(
-        None, pattern=r"^\d+\.\d+$", description="of the job server that Beam fetches; none: newest"
+        None, pattern=r"^\d+\.\d+$", description="of the job server that Beam downloads"
     )
     spark_master: str | None = Field(
-        None, description="spark://HOST:PORT; none: Spark inside the job server"
+        None, description="spark://HOST:PORT; default: Spark in the job server"
     )
     project: str | None = Field(None, description="of dataflow: the cloud project")
     region: str | None = Field(None, description="of dataflow, as europe-west4")
     temp_location: str | None = Field(None, description="of dataflow: gs:// folder")
     staging_location: str | None = Field(
-        None, description="of dataflow: gs:// folder; none: staging/ below temp_location"
+        None, description="of dataflow: gs:// folder; default: staging/ below temp_location"
     )
     template_location: str | None = Field(
         None, description="of dataflow: gs:// file; the job is written there and not run"
@@ -66,17 +53,17 @@ class BeamOptions(BaseModel):
 
     @field_validator("flink_version", mode="before")
     @classmethod
-    def _text(cls, value: object) -> object:
+    def _quoted(cls, value: object) -> object:
         if isinstance(value, float):
             raise ValueError("write it in quotes, '1.20'; without them 1.20 is the number 1.2")
         return value
 
     @field_validator("job_endpoint", "worker_pool", "flink_master")
     @classmethod
-    def _addresses(cls, value: str | None) -> str | None:
+    def _address(cls, value: str | None) -> str | None:
         if value is not None:
             found = _ADDRESS.fullmatch(value)
-            if not found or not 0 < int(found["port"]) < 65536:
+            if not found or not 0 < int(found[1]) < 65536:
                 raise ValueError(f"an address is HOST:PORT, as 10.0.0.5:8099; not {value!r}")
         return value
 

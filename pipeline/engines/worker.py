@@ -1,16 +1,27 @@
-"""One Python worker of an engine; `pipeline.engines.pool` starts it."""
+"""Beam's Python workers as processes, with TFX imported first.
+
+TFX replaces a module of tfx_bsl that no wheel has; TensorFlow Data Validation cannot be imported
+before that. A worker imports what the functions of a stage refer to, in any order.
+"""
 
 import sys
 
+import tfx  # noqa: F401
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.worker import sdk_worker_main
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-def main() -> None:
-    """Connects to the engine at argv[1] as the worker argv[2] and works until it hangs up."""
-    import tfx  # noqa: F401  before TFDV, which fails when it is imported first; cheap by itself
-    from apache_beam.runners.worker.sdk_worker import SdkHarness
 
-    endpoint, name = sys.argv[1:]
-    SdkHarness(endpoint, worker_id=name, state_cache_size=100 << 20).run()
+class ProcessesDirectRunner(FnApiRunner):
+    """Beam's local runner with `--direct_num_workers` processes of this module.
+
+    The workers of Beam's own `--direct_running_mode=multi_processing` do not import TFX first.
+    """
+
+    def __init__(self) -> None:
+        command = f"{sys.executable} -m pipeline.engines.worker"
+        super().__init__(SubprocessSDKEnvironment.from_command_string(command))
 
 
 if __name__ == "__main__":
-    main()
+    sdk_worker_main.main(sys.argv)
