@@ -43,7 +43,7 @@ lint: $(READY) ## Check format, style and types
 	@$(BIN)/ruff check --quiet $(CHECKED) notebooks
 	@$(BIN)/mypy --no-error-summary
 
-bench: $(READY) ## Measure ingest, Transform, training and the whole run against bare loops
+bench: $(READY) ## Measure ingest, training, serving and the whole run against bare loops
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt || \
 		echo "bench: goes on without OpenVINO, which could not be installed" >&2
 	@$(BIN)/python -m benchmarks

@@ -7,50 +7,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = (
-    "ingest", "transform", "training", "whole", "serving", "serving_options", "locate", "engines",
-)  # fmt: skip
+PARTS = ("ingest", "training", "whole", "serving", "serving_options", "locate", "engines")
 
 
 def main() -> None:
+    """Runs the parts and prints what they measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)}, rsna_stubs, scale"
-    )
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"{', '.join(PARTS)}, scale")
     parser.add_argument("--out", type=Path, default=Path("pneumo_runs/bench.json"))
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     for part in arguments.parts:
         print(f"measuring {part} ...", file=sys.stderr, flush=True)
         results[part] = importlib.import_module(f"benchmarks.{part}").bench()
-    text = json.dumps(results, indent=1)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(text + "\n")
-    print(text)
-    show(results)
+    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+    for name, value in _flat(results):
+        print(f"{name:70} {value:,.3g}" if isinstance(value, float) else f"{name:70} {value}")
 
 
-def show(results: dict[str, Any]) -> None:
-    """Prints every number of the results in a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("part", "what", "value")
-    for part, values in results.items():
-        for name, value in flat(values):
-            shown = f"{value:,.3g}" if isinstance(value, float) else str(value)
-            table.add_row(part, name, shown)
-    Console(width=110).print(table)
-
-
-def flat(values: dict[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    """Nested dicts -> (dotted name, value)."""
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = []
     for name, value in values.items():
-        if isinstance(value, dict):
-            rows += flat(value, f"{before}{name}.")
-        else:
-            rows.append((before + name, value))
+        nested = _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else None
+        rows += nested if nested is not None else [(prefix + name, value)]
     return rows
 
 

@@ -1,38 +1,59 @@
-"""Ingest against a bare loop on one core that reads, checks, hashes and writes the same images.
+"""Ingest against a bare loop that reads, decodes, hashes and writes the same images on one core.
 
-    python -m benchmarks.ingest [FOLDER OF IMAGES]
+    python -m benchmarks ingest
 
-The folder may be named by PNEUMO_DATA too; without one, synthetic pictures are made.
+Images: the folder PNEUMO_DATA, or 1,000 synthetic ones. The RSNA part is the challenge's whole
+shape: 26,684 DICOM files of 64 x 64 pixels (JPEG inside) and both tables with their rows.
 """
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TIMES = 10  # how much larger the large tree is
+import numpy as np
 
-_CHILD = """
-import json, resource, sys, time
-from pathlib import Path
-start = time.perf_counter()
-from benchmarks import ingest
-result = getattr(ingest, sys.argv[1])(*map(Path, sys.argv[2:]))
-result["seconds"] = time.perf_counter() - start
-used = resource.getrusage(resource.RUSAGE_SELF)
-result["peak_rss_mib"] = used.ru_maxrss / 1024
-result["cpu_s"] = used.ru_utime + used.ru_stime
-print(json.dumps(result))
-"""
+from benchmarks.child import measure
+
+COPIES = 10  # of each image in the large tree
+PATIENTS, OPAQUE, BOXES, NORMAL = 26_684, 6_012, 9_555, 8_851  # of the challenge
 
 
-def bare(source: Path, dest: Path) -> dict[str, Any]:
-    """The least that must be done for each image, in one plain loop: read, decode, hash, write."""
+def bench() -> dict[str, Any]:
+    """Images per second, CPU seconds and peak memory, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        source = Path(os.environ.get("PNEUMO_DATA") or _synthetic(root / "images", 1000))
+        n = len([path.read_bytes() for path in _images(source)])  # and both find a warm page cache
+        loop = measure("-m", "benchmarks.ingest", "bare", source, root / "bare.tfrecord")
+        small = _ingest(source, root / "small")
+        large = _ingest(_linked(source, root / "large"), root / "large_records")
+        rsna = {
+            name: _ingest(_challenge(root / name, part), root / f"{name}_records")
+            for name, part in (("tenth", 10), ("whole", 1))
+        }
+    return {
+        "bare_images_per_s": n / loop.wall,
+        "ratio": small["images_per_s"] / (n / loop.wall),
+        "ratio_large": large["images_per_s"] / (n / loop.wall),
+        "small": small,
+        "large": large,
+        "rsna": rsna,
+    }
+
+
+def _ingest(source: Path, dest: Path) -> dict[str, Any]:
+    cost = measure("-m", "benchmarks.ingest", "ingest", source, dest)
+    written = json.loads(cost.output.splitlines()[-1])["written"]
+    rate = {"written": written, "images_per_s": written / cost.wall}
+    return {**rate, "cpu_s": cost.cpu, "peak_rss_mib": cost.peak_mib}
+
+
+def _bare(source: Path, dest: Path) -> None:
+    """The least that must be done for each image."""
     import hashlib
     import io
 
@@ -41,111 +62,36 @@ def bare(source: Path, dest: Path) -> dict[str, Any]:
     from schema.example import encode
     from schema.tfrecord import frame
 
-    n = 0
     with dest.open("wb") as stream:
         for path in sorted(_images(source)):
             data = path.read_bytes()
             gray = Image.open(io.BytesIO(data)).convert("L")
-            pixels = hashlib.sha256(gray.tobytes()).hexdigest()
             features = {
                 "image/encoded": data,
-                "image/format": "jpeg",
                 "image/height": gray.height,
                 "image/width": gray.width,
                 "image/sha256": hashlib.sha256(data).hexdigest(),
                 "image/filename": path.name,
-                "pixels": pixels,
+                "pixels": hashlib.sha256(gray.tobytes()).hexdigest(),
             }
             stream.write(frame(encode(features)))
-            n += 1
-    return {"images": n}
 
 
-def whole(source: Path, dest: Path) -> dict[str, Any]:
-    """`pneumo ingest` with its default runner."""
-    from components.ingest.job import ingest
-    from components.ingest.options import IngestOptions
-
-    phases: dict[str, float] = {}
-    last = [time.perf_counter()]
-
-    def progress(phase: str, done: int, total: int) -> None:
-        now = time.perf_counter()
-        phases[phase] = phases.get(phase, 0.0) + now - last[0]
-        last[0] = now
-
-    summary = ingest(source, dest, IngestOptions(), progress=progress)
-    return {"images": summary.written, "phases": {k: round(v, 2) for k, v in phases.items()}}
-
-
-def bench(source: Path | None = None) -> dict[str, Any]:
-    """Measures both on the same images, each in a process of its own.
-
-    Args:
-      source: images; PNEUMO_DATA or 1,000 synthetic pictures where it is not given.
-
-    Returns:
-      images/s of both and their ratio, CPU seconds (fairer where the machine is busy), peak RSS in
-      MiB at 1x and at TIMES x, and what the first is bound by.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        root = Path(scratch)
-        if source is None:
-            given = os.environ.get("PNEUMO_DATA")
-            source = Path(given) if given else _pictures(root / "pictures", 1000)
-        list(map(Path.read_bytes, _images(source)))  # both find the files in the page cache
-        loop = _child("bare", source, root / "bare.tfrecord")
-        job = _child("whole", source, root / "dest")
-        again = _child("whole", source, root / "dest")
-        large = _child("whole", _linked(source, root / "large"), root / "large_dest")
-    rate, bare_rate = job["images"] / job["seconds"], loop["images"] / loop["seconds"]
-    return {
-        "images": job["images"],
-        "ingest_images_per_s": round(rate, 1),
-        "bare_loop_images_per_s": round(bare_rate, 1),
-        "ratio": round(rate / bare_rate, 3),
-        "ingest_cpu_s": round(job["cpu_s"], 2),
-        "bare_loop_cpu_s": round(loop["cpu_s"], 2),
-        "phases_s": job["phases"],
-        "reused_s": round(again["seconds"], 2),
-        "peak_rss_mib": round(job["peak_rss_mib"]),
-        "images_large": large["images"],
-        "large_images_per_s": round(large["images"] / large["seconds"], 1),
-        "large_phases_s": large["phases"],
-        "large_cpu_s": round(large["cpu_s"], 2),
-        "ratio_large": round(large["images"] / large["seconds"] / bare_rate, 3),
-        "peak_rss_large_mib": round(large["peak_rss_mib"]),
-        "bound_by": "decoding, hashing and Python per image; start of Beam for few images",
-    }
-
-
-def _images(folder: Path) -> Iterable[Path]:
+def _images(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
 
 
-def _child(name: str, *paths: Path) -> dict[str, Any]:
-    repository = str(Path(__file__).parents[1])
-    out = subprocess.run(
-        [sys.executable, "-c", _CHILD, name, *map(str, paths)],
-        cwd=repository,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return json.loads(out.stdout.splitlines()[-1])
-
-
 def _linked(source: Path, dest: Path) -> Path:
-    """The same images TIMES over, as links under other names: other patients, equal pixels."""
+    """Links to every image under COPIES other names: other patients, equal pixels."""
     for path in _images(source):
         folder = dest / path.relative_to(source).parent
         folder.mkdir(parents=True, exist_ok=True)
-        for copy in range(TIMES):
+        for copy in range(COPIES):
             (folder / f"copy{copy}-{path.name}").symlink_to(path.resolve())
     return dest
 
 
-def _pictures(dest: Path, n: int) -> Path:
+def _synthetic(dest: Path, n: int) -> Path:
     from PIL import Image
 
     from tests.support.images import gray
@@ -158,11 +104,43 @@ def _pictures(dest: Path, n: int) -> Path:
     return dest
 
 
-def main() -> None:
-    """Prints the numbers as JSON."""
-    source = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else None
-    print(json.dumps(bench(source), indent=1))
+def _challenge(root: Path, part: int) -> Path:
+    """Writes the challenge's folder with every count divided by `part`."""
+    from PIL import Image
+
+    from tests.support.dicoms import make, to_bytes
+
+    images = root / "stage_2_train_images"
+    images.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    patients, opaque, boxes, normal = (n // part for n in (PATIENTS, OPAQUE, BOXES, NORMAL))
+    labels, classes = ["patientId,x,y,width,height,Target"], ["patientId,class"]
+    for n, number in enumerate(rng.permutation(patients).tolist()):
+        name = f"{number:08x}-0000-4000-8000-{n:012x}"
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 9), np.uint8))
+        pixels = np.asarray(coarse.resize((64, 64), Image.Resampling.BICUBIC))
+        dataset = make(pixels, planted=False, PatientID=name, PatientName=name,
+                       SOPClassUID="1.2.840.10008.5.1.4.1.1.7")  # fmt: skip
+        (images / f"{name}.dcm").write_bytes(to_bytes(dataset, "1.2.840.10008.1.2.4.50"))
+        kind = "Normal" if n < opaque + normal else "No Lung Opacity / Not Normal"
+        if n >= opaque:
+            labels.append(f"{name},,,,,0")
+            classes.append(f"{name},{kind}")
+        for _ in range(1 + (n < boxes - opaque) if n < opaque else 0):
+            x, y = rng.integers(0, 40, 2)
+            labels.append(f"{name},{x}.0,{y}.0,{rng.integers(4, 24)}.0,{rng.integers(4, 24)}.0,1")
+            classes.append(f"{name},Lung Opacity")
+    (root / "stage_2_train_labels.csv").write_text("\n".join(labels) + "\n")
+    (root / "stage_2_detailed_class_info.csv").write_text("\n".join(classes) + "\n")
+    return root
 
 
 if __name__ == "__main__":
-    main()
+    what, source, dest = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    if what == "bare":
+        _bare(source, dest)
+    else:
+        from components.ingest.job import ingest
+        from components.ingest.options import IngestOptions
+
+        print(json.dumps({"written": ingest(source, dest, IngestOptions()).written}))

@@ -267,7 +267,6 @@ def test_the_engine_reaches_every_component(engine: str, wanted: list[str]) -> N
     [
         (["engine=flink", "beam.image=i"], "set beam.flink_master or beam.job_endpoint"),
         (["engine=spark", "beam.image=i"], "set beam.spark_master or beam.job_endpoint"),
-        (["engine=portable"], "beam.job_endpoint"),
         (["engine=dataflow"], "beam.project"),
     ],
 )
