@@ -1,4 +1,4 @@
-"""A model's answers to the images of a split, with the task and what validation fixed."""
+"""A model's predictions for the images of a split, with the task and the operating point."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,33 +13,28 @@ from components.evaluation.operating_point import decide, predicted_class
 from schema.errors import PneumoError
 from schema.labels import Task
 
+# Columns of boxes, and the shape of each row.
+_BOXES = {"truth_boxes": (-1, 4), "boxes": (-1, 4), "box_scores": (-1,)}
+
+
+def _none() -> np.ndarray:
+    return np.empty(0, object)
+
 
 @dataclass(frozen=True)
 class Answers:
-    """One entry for each image of a split; columns as in components.evaluation.table.
+    """One entry for each image of a split; columns [n] as in `components.evaluation.table`.
 
     Attributes:
       of: the task.
       threshold: a score at or above it is positive.
       band: scores from the first to below the second are referred; None: no band.
       temperature: log-probabilities of the ensemble are divided by it.
-      sha256: id of the image, [n].
-      filename: [n].
-      patient: [n].
-      pathogen: [n].
-      source: [n].
-      height: int64 [n], pixels.
-      width: int64 [n], pixels.
-      brightness: float64 [n], mean gray level, 0..255.
-      label: int64 [n], class index; -1 where there is none, or more than one may be.
-      positive: int64 [n], 1, 0, or -1 where the task does not tell.
-      score: float64 [n], calibrated probability of the positive classes.
       probabilities: float64 [n, C], calibrated.
       raw: float64 [n, C], the ensemble before temperature.
       members: float64 [n, M, C], each member before temperature.
-      truth_boxes: object [n], each float64 [k, 4]: ymin, xmin, ymax, xmax of the marked opacities,
-        relative; left out: none.
-      boxes: object [n], each float64 [m, 4]: predicted boxes, best first, not cut; left out: none.
+      truth_boxes: object [n], each float64 [k, 4]; left out: none.
+      boxes: object [n], each float64 [m, 4], best first, not cut; left out: none.
       box_scores: object [n], each float64 [m].
       box_threshold: a box whose score is at or above it is shown; None: the model predicts none.
     """
@@ -62,38 +57,36 @@ class Answers:
     probabilities: np.ndarray
     raw: np.ndarray
     members: np.ndarray
-    truth_boxes: np.ndarray = field(default_factory=lambda: np.empty(0, object))
-    boxes: np.ndarray = field(default_factory=lambda: np.empty(0, object))
-    box_scores: np.ndarray = field(default_factory=lambda: np.empty(0, object))
+    truth_boxes: np.ndarray = field(default_factory=_none)
+    boxes: np.ndarray = field(default_factory=_none)
+    box_scores: np.ndarray = field(default_factory=_none)
     box_threshold: float | None = None
 
     def __post_init__(self) -> None:
-        for name, shape in (("truth_boxes", (-1, 4)), ("boxes", (-1, 4)), ("box_scores", (-1,))):
-            if len(getattr(self, name)) != len(self):
-                if len(getattr(self, name)):
-                    raise ValueError(
-                        f"{name} of {len(getattr(self, name))} images, not {len(self)}"
-                    )
+        for name, shape in _BOXES.items():
+            n = len(getattr(self, name))
+            if not n:
                 object.__setattr__(self, name, _ragged([[]] * len(self), shape))
+            elif n != len(self):
+                raise ValueError(f"{name} of {n} images, not {len(self)}")
 
     def __len__(self) -> int:
         return len(self.score)
 
     def where(self, chosen: np.ndarray) -> "Answers":
         """The entries of a mask or of indices."""
-        rows = {
-            one.name: getattr(self, one.name)[chosen]
-            for one in fields(self)
-            if one.name not in ("of", "threshold", "band", "temperature", "box_threshold")
-        }
-        return replace(self, **rows)
+        columns = {one.name: getattr(self, one.name) for one in fields(self)}
+        return replace(
+            self,
+            **{k: v[chosen] for k, v in columns.items() if isinstance(v, np.ndarray)},
+        )
 
     def told(self) -> "Answers":
-        """The images whose side the task tells; numbers of the score are of these."""
+        """The images whose side the task defines; metrics of the score are of these."""
         return self.where(self.positive >= 0)
 
     def labelled(self) -> "Answers":
-        """The images of one class; numbers of classes are of these."""
+        """The images of a known class; metrics of classes are of these."""
         return self.where(self.label >= 0)
 
     @property
@@ -108,12 +101,12 @@ class Answers:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The class that is answered, int64 [n]."""
+        """The predicted class, int64 [n]."""
         return predicted_class(self.probabilities, self.score, self.of.positive, self.threshold)
 
     @property
     def locates(self) -> bool:
-        """Whether the model predicts boxes, so that they can be held against the marked ones."""
+        """Whether the model predicts boxes that can be compared with the marked ones."""
         return self.box_threshold is not None
 
     def shown_boxes(self) -> tuple[np.ndarray, np.ndarray]:
@@ -121,10 +114,11 @@ class Answers:
         least = -np.inf if self.box_threshold is None else self.box_threshold
         keep = [scores >= least for scores in self.box_scores]
         boxes, scores = (
-            [row[k] for row, k in zip(rows, keep, strict=True)]
-            for rows in (self.boxes, self.box_scores)
+            _ragged([row[k] for row, k in zip(getattr(self, name), keep, strict=True)], shape)
+            for name, shape in _BOXES.items()
+            if name != "truth_boxes"
         )
-        return _ragged(boxes, (-1, 4)), _ragged(scores, (-1,))
+        return boxes, scores
 
     @property
     def pair(self) -> tuple[int, ...]:
@@ -133,9 +127,9 @@ class Answers:
 
 
 def _ragged(rows: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
-    found = [np.asarray(row, np.float64).reshape(shape) for row in rows]
-    out = np.empty(len(found), object)
-    for i, row in enumerate(found):
+    arrays = [np.asarray(row, np.float64).reshape(shape) for row in rows]
+    out = np.empty(len(arrays), object)
+    for i, row in enumerate(arrays):
         out[i] = row
     return out
 
@@ -166,44 +160,30 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
             )
         return np.array(columns[name], np.float64).reshape(n, *shape)
 
-    band = facts.get("band")
+    def column(kind: type, *names: str) -> dict[str, np.ndarray]:
+        return {name: np.array(columns[name], kind) for name in names}
+
+    band, boxes = facts.get("band"), facts.get("boxes")
     return Answers(
         of=of,
         threshold=float(facts["threshold"]),
         band=(float(band[0]), float(band[1])) if band else None,
         temperature=float(facts["temperature"]),
-        sha256=np.array(columns["sha256"], str),
-        filename=np.array(columns["filename"], str),
         patient=np.array(columns["patient_id"], str),
-        pathogen=np.array(columns["pathogen"], str),
-        source=np.array(columns["source"], str),
-        height=np.array(columns["height"], np.int64),
-        width=np.array(columns["width"], np.int64),
-        brightness=np.array(columns["brightness"], np.float64),
-        label=np.array(columns["label"], np.int64),
-        positive=np.array(columns["positive"], np.int64),
-        score=np.array(columns["score"], np.float64),
+        **column(str, "sha256", "filename", "pathogen", "source"),
+        **column(np.int64, "height", "width", "label", "positive"),
+        **column(np.float64, "brightness", "score"),
         probabilities=rows("probabilities", classes),
         raw=rows("raw", classes),
         members=rows("members", -1, classes),
-        truth_boxes=_ragged(columns["truth_boxes"], (-1, 4)),
-        boxes=_ragged(columns["boxes"], (-1, 4)),
-        box_scores=_ragged(columns["box_scores"], (-1,)),
-        box_threshold=_box_threshold(of, facts.get("boxes")),
+        **{name: _ragged(columns[name], shape) for name, shape in _BOXES.items()},
+        # The weak boxes of a classifier's heat map are not its predictions.
+        box_threshold=float(boxes["threshold"]) if of.located and boxes else None,
     )
 
 
-def _box_threshold(of: Task, about: Mapping[str, Any] | None) -> float | None:
-    """Of a located task; the weak boxes of a classifier's heat map are not its answer."""
-    return float(about["threshold"]) if of.located and about else None
-
-
 def read_scored(folder: Path, name: str = table.FILE) -> Answers | None:
-    """Answers that the Scorer left in a folder, with the facts of the model beside them.
-
-    Returns:
-      None where there is no such file.
-    """
+    """Predictions that the Scorer wrote, with the facts of the model beside them; None if none."""
     file = folder / name
     if not file.is_file():
         return None

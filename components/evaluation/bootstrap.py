@@ -1,14 +1,17 @@
-"""Intervals that respect that images of one patient are not independent."""
+"""Confidence intervals by resampling patients: images of one patient are not independent."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.evaluation.metrics import binary_metrics, check
+from components.evaluation.metrics import bin_of, check
 
-_BINS = 10
+TAIL = 0.025  # on either side of a 95 % interval
+# Weights float [r, n], how often each image counts in each resample, -> name -> value [r]; NaN
+# where a metric is undefined.
+Statistics = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,10 @@ class Interval:
 
     Attributes:
       estimate: on the data as they are.
-      low: lower end; NaN where no resample defined the metric.
+      low: lower end; NaN where no resample defines the metric.
       high: upper end.
       resamples_used: resamples in which the metric is defined; the others are left out.
-      exact: the ends are not percentiles but exact bounds, see `exact_bounds`.
+      exact: the ends are exact bounds, see `exact_bounds`, not percentiles.
     """
 
     estimate: float
@@ -28,6 +31,50 @@ class Interval:
     high: float
     resamples_used: int
     exact: bool = False
+
+
+def clustered_bootstrap_of(
+    statistics: Statistics,
+    groups: np.ndarray,
+    *,
+    shares: Mapping[str, np.ndarray] | None = None,
+    resamples: int = 2000,
+    seed: int,
+) -> dict[str, Interval]:
+    """95 % percentile intervals (Efron 1979) from resampling whole patients with replacement.
+
+    The cluster bootstrap of Field & Welsh (2007, J. R. Stat. Soc. B 69).
+
+    Args:
+      statistics: metrics as a function of weights; many resamples are computed at once, so it must
+        be vectorized (scikit-learn's metrics take one row of weights each).
+      groups: [n], equal values are one patient.
+      shares: name -> bool [n], the images that a proportion counts. Where the proportion is 0 or 1
+        every resample repeats it, and the percentiles would claim certainty; `exact_bounds` stand
+        there instead.
+      resamples: number of resamples.
+      seed: of the draws.
+
+    Raises:
+      ValueError: no images.
+    """
+    _, patient = np.unique(np.asarray(groups), return_inverse=True)
+    if not len(patient):
+        raise ValueError("no images: an interval needs at least one")
+    estimates = {name: float(v[0]) for name, v in statistics(np.ones((1, len(patient)))).items()}
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in estimates}
+    for weights in patient_weights(patient, resamples, seed):
+        for name, values in statistics(weights).items():
+            drawn[name].append(values)
+    intervals = {}
+    for name, estimate in estimates.items():
+        interval = _percentiles(estimate, np.concatenate(drawn[name]))
+        counted = (shares or {}).get(name)
+        if counted is not None and counted.any() and estimate in {0.0, 1.0}:
+            low, high = exact_bounds(estimate, len(np.unique(patient[counted])))
+            interval = replace(interval, low=low, high=high, exact=True)
+        intervals[name] = interval
+    return intervals
 
 
 def clustered_bootstrap(
@@ -38,92 +85,42 @@ def clustered_bootstrap(
     *,
     resamples: int = 2000,
     seed: int,
-    level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Percentile intervals from resampling whole patients with replacement.
-
-    The cluster bootstrap of Field & Welsh (2007, J. R. Stat. Soc. B 69), percentile interval of
-    Efron (1979). A resample is a row of weights: how often each patient was drawn; every metric is
-    computed from weights for many resamples at once.
-
-    Where a share is 0 or 1 every resample repeats it, and the percentiles would claim certainty;
-    there the exact bounds over patients stand instead.
-
-    Args:
-      labels: int [n] of 0 and 1.
-      scores: float [n].
-      groups: [n], any values; equal values are one patient.
-      threshold: of the decision.
-      resamples: how many.
-      seed: of the draws.
-      level: of the interval.
+    """`clustered_bootstrap_of` for all of `metrics.binary_metrics`.
 
     Raises:
       ValueError: no images, lengths differ, or a bad label or score.
     """
-    y, s = check(labels, scores)
-    if not len(y):
-        raise ValueError("no images: an interval needs at least one")
-    _, patient = np.unique(np.asarray(groups), return_inverse=True)
-    if patient.shape != y.shape:
-        raise ValueError(f"groups {patient.shape} and labels {y.shape} must be two equal rows")
-    estimates = binary_metrics(y, s, threshold)
-    drawn: dict[str, list[np.ndarray]] = {name: [] for name in estimates}
-    prepared = _Prepared(y, s, threshold)
-    for weights in patient_weights(patient, resamples, seed):
-        for name, values in prepared.metrics(weights).items():
-            drawn[name].append(values)
-    tail = (1 - level) / 2
-    called = s >= threshold
-    counted = {
-        "accuracy": np.ones(len(y), bool),
-        "sensitivity": y == 1,
-        "specificity": y == 0,
-        "precision": called,
-        "npv": ~called,
-    }
-    found = {}
-    for name, chunks in drawn.items():
-        interval = interval_of(estimates[name], np.concatenate(chunks), tail)
-        if name in counted and interval.estimate in {0.0, 1.0}:
-            patients = len(np.unique(patient[counted[name]]))
-            low, high = exact_bounds(interval.estimate, patients, level)
-            interval = replace(interval, low=low, high=high, exact=True)
-        found[name] = interval
-    return found
+    statistics, shares = binary_statistics(labels, scores, threshold)
+    if np.shape(groups) != np.shape(labels):
+        raise ValueError(f"groups {np.shape(groups)} and labels {np.shape(labels)} differ")
+    return clustered_bootstrap_of(statistics, groups, shares=shares, resamples=resamples, seed=seed)
 
 
-def exact_bounds(share: float, patients: int, level: float = 0.95) -> tuple[float, float]:
-    """Bounds of a share that was 0 or 1 in all of so many patients.
+def exact_bounds(share: float, patients: int) -> tuple[float, float]:
+    """Bounds of a proportion that is 0 or 1, by Clopper & Pearson (1934, Biometrika 26).
 
-    Clopper & Pearson (1934, Biometrika 26), two-sided, with the patient as the unit: images of one
-    patient count once, which errs on the wide side.
-
-    Args:
-      share: 0 or 1.
-      patients: how many, at least 1.
-      level: of the interval.
+    The patient is the unit: images of one patient count once, which errs on the wide side.
 
     Raises:
-      ValueError: the share is neither 0 nor 1, or there is no patient.
+      ValueError: the proportion is neither 0 nor 1, or there is no patient.
     """
     if share not in {0.0, 1.0} or patients < 1:
         raise ValueError(f"exact bounds need a share of 0 or 1 and patients: {share}, {patients}")
-    reach = ((1 - level) / 2) ** (1 / patients)
+    reach = TAIL ** (1 / patients)
     return (reach, 1.0) if share == 1.0 else (0.0, 1 - reach)
 
 
-def interval_of(estimate: float, values: np.ndarray, tail: float) -> Interval:
-    """The percentile interval of the resamples in which a number is defined."""
+def _percentiles(estimate: float, values: np.ndarray) -> Interval:
     defined = values[np.isfinite(values)]
     if not len(defined) or not math.isfinite(estimate):
         return Interval(estimate, math.nan, math.nan, len(defined))
-    low, high = np.quantile(defined, (tail, 1 - tail))
+    low, high = np.quantile(defined, (TAIL, 1 - TAIL))
     return Interval(estimate, float(low), float(high), len(defined))
 
 
 def patient_weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Chunks of weights [r, n]: how often the patient of each image was drawn."""
+    """Chunks of weights [r, n]: how often the patient of each image is drawn."""
     rng = np.random.default_rng(seed)
     patients = int(patient.max()) + 1
     chunk = max(1, 4_000_000 // max(len(patient), patients))
@@ -144,20 +141,19 @@ class RankedAuc:
 
     def steps(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positives and negatives at or above each distinct score, [r, k] each."""
+        if not len(self.order):
+            return np.zeros((len(w), 1)), np.zeros((len(w), 1))
         ordered = w[:, self.order]
         positive = np.cumsum(ordered * self.positive, axis=1)[:, self.last]
-        negative = np.cumsum(ordered * (1 - self.positive), axis=1)[:, self.last]
-        return positive, negative
+        return positive, np.cumsum(ordered, axis=1)[:, self.last] - positive
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """Weights [r, n] -> area [r]; NaN where a class is missing."""
-        if not len(self.order):
-            return np.full(len(w), np.nan)
         return area(*self.steps(w))
 
 
 def area(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """The trapezoid over totals above each distinct score; it counts ties half."""
+    """Trapezoid rule over totals at or above each distinct score; ties count half."""
     dp = np.diff(positive, axis=1, prepend=0)
     dn = np.diff(negative, axis=1, prepend=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -165,40 +161,40 @@ def area(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
         return np.asarray(whole / (positive[:, -1] * negative[:, -1]))
 
 
-class _Prepared:
-    """What does not depend on the resample: order by score, ties, decisions, bins."""
+def binary_statistics(
+    labels: np.ndarray, scores: np.ndarray, threshold: float
+) -> tuple[Statistics, dict[str, np.ndarray]]:
+    """`metrics.binary_metrics` as a function of weights, and the images its proportions count."""
+    y, s = check(labels, scores)
+    predicted, ranked = s >= threshold, RankedAuc(y == 1, s)
+    cells = [(True, 1), (True, 0), (False, 0), (False, 1)]  # tp, fp, tn, fn
+    counts = np.stack([(predicted == p) & (y == label) for p, label in cells], axis=1) * 1.0
+    gaps = np.eye(10)[bin_of(s)] * (s - y)[:, None]
 
-    def __init__(self, y: np.ndarray, s: np.ndarray, threshold: float) -> None:
-        self.y, self.s = y, s
-        self.called = s >= threshold
-        self.ranked = RankedAuc(y == 1, s)
-        self.bins = np.clip(np.digitize(s, np.linspace(0, 1, _BINS + 1)[1:-1]), 0, _BINS - 1)
-
-    def metrics(self, w: np.ndarray) -> dict[str, np.ndarray]:
-        """Weights [r, n] -> name -> value [r]; NaN where not defined."""
-        y, called = self.y, self.called
-        tp, fn = w @ (called & (y == 1)), w @ (~called & (y == 1))
-        fp, tn = w @ (called & (y == 0)), w @ (~called & (y == 0))
-        positive, negative = self.ranked.steps(w)
-        dp = np.diff(positive, axis=1, prepend=0)
-        total_p, total_n = positive[:, -1], negative[:, -1]
+    def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
+        tp, fp, tn, fn = (w @ counts).T
+        positive, negative = ranked.steps(w)
+        total, above = w.sum(axis=1), positive + negative
+        precision = np.divide(positive, above, out=np.zeros_like(above), where=above > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = positive + negative
-            precision = np.where(drawn > 0, positive / drawn, 0.0)
-            error = np.zeros(len(w))
-            for b in range(_BINS):
-                inside = self.bins == b
-                error += np.abs(w[:, inside] @ (self.s[inside] - y[inside]))
-            total = total_p + total_n
+            gained = (precision * np.diff(positive, axis=1, prepend=0)).sum(axis=1)
             return {
                 "auc": area(positive, negative),
-                "auc_pr": (precision * dp).sum(axis=1) / total_p,
+                "auc_pr": gained / positive[:, -1],
                 "accuracy": (tp + tn) / total,
                 "sensitivity": tp / (tp + fn),
                 "specificity": tn / (tn + fp),
                 "precision": tp / (tp + fp),
                 "npv": tn / (tn + fn),
                 "f1": 2 * tp / (2 * tp + fp + fn),
-                "brier": (w @ (self.s - y) ** 2) / total,
-                "ece": error / total,
+                "brier": (w @ (s - y) ** 2) / total,
+                "ece": np.abs(w @ gaps).sum(axis=1) / total,
             }
+
+    return statistics, {
+        "accuracy": np.ones(len(y), bool),
+        "sensitivity": y == 1,
+        "specificity": y == 0,
+        "precision": predicted,
+        "npv": ~predicted,
+    }

@@ -1,7 +1,7 @@
 """Temperature scaling.
 
 Throughout: logits float [n, C]; targets 0/1 [n, C], the classes that a row may belong to (one for
-an ordinary label, several for a partial one, none for a row without a place in the task).
+an ordinary label, several for a partial one, none for a row outside the task).
 """
 
 import math
@@ -15,29 +15,26 @@ _LEAST = 1e-12
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Softmax of `logits / temperature` over the last axis, float64 [..., C].
 
-    Log-probabilities do as logits: at temperature 1 they come back as the probabilities.
+    Log-probabilities serve as logits: at temperature 1 they come back as the probabilities.
 
     Raises:
       ValueError: the temperature is not above 0.
     """
+    from scipy import special
+
     if not temperature > 0:
         raise ValueError(f"a temperature must be above 0, not {temperature}")
-    scaled = np.asarray(logits, np.float64) / temperature
-    scaled = scaled - scaled.max(axis=-1, keepdims=True)
-    raised = np.exp(scaled)
-    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+    return np.asarray(special.softmax(np.asarray(logits, np.float64) / temperature, axis=-1))
 
 
 def nll(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> float:
-    """Mean of -log of the summed probability of the compatible classes.
+    """Mean of -log of the summed probability of the compatible classes, in nats.
 
-    For one compatible class it is the cross-entropy. Rows without a target are left out.
-
-    Returns:
-      nats; NaN where no row has a target.
+    For one compatible class it is the cross-entropy. Rows without a target are left out; NaN where
+    no row has one.
 
     Raises:
-      ValueError: shapes differ, or a logit is not a number.
+      ValueError: shapes differ, or a logit is not finite.
     """
     z, t = _check(logits, targets)
     known = t.any(axis=1)
@@ -48,7 +45,7 @@ def nll(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> fl
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature that makes validation most likely: argmin over T of `nll(logits / T)`.
+    """The temperature of the largest likelihood: argmin over T of `nll(logits / T)`.
 
     Guo et al. (2017, ICML), with partial labels by the summed probability of the compatible
     classes. Predicted classes stay, and for two classes the order of the scores. Searched in
@@ -56,28 +53,25 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
 
     Three kinds of validation split do not determine it, and 1 (no change) is returned: no row has
     a label; all rows agree on a class, so that any sharpening of it looks better; or every row is
-    answered right, where the likelihood grows without end as T falls to 0.
+    predicted right, where the likelihood grows without end as T falls to 0.
 
     Args:
       logits: float [n, C].
       targets: 0/1 [n, C].
 
     Raises:
-      ValueError: shapes differ, or a logit is not a number.
+      ValueError: shapes differ, or a logit is not finite.
     """
     from scipy.optimize import minimize_scalar
 
     z, t = _check(logits, targets)
-    told = t.any(axis=1) & ~t.all(axis=1)  # a row that may be anything says nothing
-    z, t = z[told], t[told]
-    if not len(z) or t.all(axis=0).any():
+    informative = t.any(axis=1) & ~t.all(axis=1)
+    z, t = z[informative], t[informative]
+    if not len(z) or t.all(axis=0).any() or t[np.arange(len(z)), z.argmax(axis=1)].all():
         return 1.0
-    if t[np.arange(len(z)), z.argmax(axis=1)].all():
-        return 1.0
-    low, high = BOUNDS
     found = minimize_scalar(
         lambda log_t: nll(z, t, math.exp(log_t)),
-        bounds=(math.log(low), math.log(high)),
+        bounds=tuple(map(math.log, BOUNDS)),
         method="bounded",
         options={"xatol": 1e-6},
     )

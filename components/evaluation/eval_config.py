@@ -1,6 +1,7 @@
-"""The TFMA configuration: numbers, slices, and absolute bounds as a second opinion."""
+"""Configuration of TFMA: metrics, slices, and absolute bounds as a second opinion."""
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING
 
 from components.evaluation.options import EvaluationOptions
 from schema import features as f
@@ -8,7 +9,7 @@ from schema import features as f
 if TYPE_CHECKING:
     import tensorflow_model_analysis as tfma
 
-# Our name, and TFMA's class. The first need no threshold.
+# Our name -> TFMA's class; the first need no threshold.
 RANKING = {"auc": "AUC", "auc_pr": "AUCPrecisionRecall"}
 AT_THRESHOLD = {
     "accuracy": "BinaryAccuracy",
@@ -17,19 +18,27 @@ AT_THRESHOLD = {
     "precision": "Precision",
     "f1": "F1Score",
 }
-METRICS = RANKING | AT_THRESHOLD
+OTHERS = (
+    "ExampleCount",
+    "WeightedExampleCount",
+    "MeanLabel",
+    "MeanPrediction",
+    "Calibration",
+    "ConfusionMatrixPlot",
+    "CalibrationPlot",
+)
 SLICES = (f.PATHOGEN, f.IMAGE_SOURCE)
 
 
 def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
     """Builds the configuration of the Evaluator.
 
-    TFMA counts what is positive in the task against the score, and images without a place in the
-    task with weight 0. It is asked for numbers at a threshold only where the configuration fixes
-    it: a threshold that is chosen on validation is not known before the model is.
+    TFMA compares the score with the positive label; images outside the task have weight 0. Metrics
+    at a threshold are requested only where the configuration fixes it: a threshold that is chosen
+    on validation is unknown before the model exists.
 
-    Bounds hold on the whole split alone: on a slice of one class an AUC is not defined, and TFMA
-    would refuse every model. The Gate decides; what TFMA says of the same bounds is shown with it.
+    Bounds hold on the whole split only: on a slice of one class an AUC is undefined, and TFMA would
+    not bless any model. The Gate decides; TFMA's verdict on the same bounds is shown with it.
 
     Args:
       options: operating point and gate.
@@ -38,43 +47,26 @@ def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
     from tensorflow_model_analysis.proto import config_pb2
 
     point = options.operating_point
-    names = dict(RANKING if point.rule != "fixed" else METRICS)
+    whole = tfma.SlicingSpec()
 
-    def metric(name: str) -> "tfma.MetricConfig":
-        import json
-
-        settings: dict[str, Any] = {"name": name}
+    def metric(name: str, class_name: str) -> "tfma.MetricConfig":
+        settings: dict[str, object] = {"name": name}
         if name == "accuracy":
             settings["threshold"] = point.threshold
         elif name in AT_THRESHOLD:
             settings["thresholds"] = [point.threshold]
-        config = tfma.MetricConfig(class_name=names[name], config=json.dumps(settings))
-        rule = options.gate.get(name)
-        if rule is not None:
+        config = tfma.MetricConfig(class_name=class_name, config=json.dumps(settings))
+        if rule := options.gate.get(name):
             bound = tfma.MetricThreshold()
             bound.value_threshold.lower_bound.value = rule.min
             config.per_slice_thresholds.append(
-                config_pb2.PerSliceMetricThreshold(
-                    slicing_specs=[tfma.SlicingSpec()], threshold=bound
-                )
+                config_pb2.PerSliceMetricThreshold(slicing_specs=[whole], threshold=bound)
             )
         return config
 
-    metrics = [metric(name) for name in names]
-    metrics += [
-        tfma.MetricConfig(class_name=name)
-        for name in (
-            "ExampleCount",
-            "WeightedExampleCount",
-            "MeanLabel",
-            "MeanPrediction",
-            "Calibration",
-        )
-    ]
-    metrics += [
-        tfma.MetricConfig(class_name="ConfusionMatrixPlot"),
-        tfma.MetricConfig(class_name="CalibrationPlot"),
-    ]
+    names = RANKING | AT_THRESHOLD if point.rule == "fixed" else RANKING
+    metrics = [metric(*item) for item in names.items()]
+    metrics += [tfma.MetricConfig(class_name=name) for name in OTHERS]
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
@@ -85,9 +77,6 @@ def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
                 preprocessing_function_names=["labels"],
             )
         ],
-        slicing_specs=[
-            tfma.SlicingSpec(),
-            *(tfma.SlicingSpec(feature_keys=[name]) for name in SLICES),
-        ],
+        slicing_specs=[whole, *(tfma.SlicingSpec(feature_keys=[name]) for name in SLICES)],
         metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
     )

@@ -1,16 +1,13 @@
-"""Numbers of a binary classifier, as pure functions over arrays.
+"""Metrics of a binary classifier, by scikit-learn; NaN where a metric is undefined.
 
-Throughout: labels int [n] of 0 and 1, scores float [n] (probability of class 1). A number that is
-not defined (one class only, an empty denominator) is NaN, never 0.
+Throughout: labels int [n] of 0 and 1, scores float [n], the probability of class 1. Undefined means
+no image, a missing class or an empty denominator; scikit-learn raises or returns 0 there.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-
-Labels = np.ndarray
-Scores = np.ndarray
 
 
 @dataclass(frozen=True)
@@ -23,104 +20,92 @@ class Confusion:
     fn: int
 
 
-def check(labels: Labels, scores: Scores) -> tuple[np.ndarray, np.ndarray]:
+def check(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns labels as int64 and scores as float64.
 
     Raises:
-      ValueError: lengths differ, a label is neither 0 nor 1, or a score is not a number; the
-        message holds the value and its place.
+      ValueError: lengths differ, a label is neither 0 nor 1, or a score is not finite; the message
+        holds the value and its index.
     """
     y, s = np.asarray(labels), np.asarray(scores, np.float64)
     if y.ndim != 1 or y.shape != s.shape:
         raise ValueError(f"labels {y.shape} and scores {s.shape} must be two equal rows")
-    if not np.isin(y, (0, 1)).all():
-        at = int(np.argmin(np.isin(y, (0, 1))))
-        raise ValueError(f"label {y[at]} at {at} is neither 0 nor 1")
-    if not np.isfinite(s).all():
-        at = int(np.argmin(np.isfinite(s)))
-        raise ValueError(f"score {s[at]} at {at} is not a number")
+    for name, values, good, wanted in (
+        ("label", y, np.isin(y, (0, 1)), "neither 0 nor 1"),
+        ("score", s, np.isfinite(s), "not a number"),
+    ):
+        if not good.all():
+            at = int(np.argmin(good))
+            raise ValueError(f"{name} {values[at]} at {at} is {wanted}")
     return y.astype(np.int64), s
 
 
-def confusion(labels: Labels, scores: Scores, threshold: float) -> Confusion:
-    """Counts, a score at or above the threshold being called positive."""
+def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Confusion:
+    """Counts, where a score at or above the threshold is predicted positive."""
+    from sklearn.metrics import confusion_matrix
+
     y, s = check(labels, scores)
-    called = s >= threshold
-    return Confusion(
-        tp=int((called & (y == 1)).sum()),
-        fp=int((called & (y == 0)).sum()),
-        tn=int((~called & (y == 0)).sum()),
-        fn=int((~called & (y == 1)).sum()),
-    )
+    tn, fp, fn, tp = confusion_matrix(y, s >= threshold, labels=[0, 1]).ravel().tolist()
+    return Confusion(tp=tp, fp=fp, tn=tn, fn=fn)
 
 
 def ratio(part: float, whole: float) -> float:
-    """part / whole, NaN where there is no whole."""
+    """part / whole, NaN where whole is 0."""
     return part / whole if whole else math.nan
 
 
-def roc_auc(labels: Labels, scores: Scores) -> float:
-    """Area under the ROC curve: P(score of a positive > of a negative), ties half.
+def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the ROC curve (Hanley & McNeil 1982); NaN unless both classes are present."""
+    from sklearn.metrics import roc_auc_score
 
-    The Mann-Whitney statistic (Hanley & McNeil 1982).
-    """
     y, s = check(labels, scores)
-    positives = int(y.sum())
-    negatives = len(y) - positives
-    if not positives or not negatives:
-        return math.nan
-    _, inverse, counts = np.unique(s, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return float((ranks[y == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return float(roc_auc_score(y, s)) if len(np.unique(y)) == 2 else math.nan
 
 
-def average_precision(labels: Labels, scores: Scores) -> float:
-    """Area under the precision-recall curve, as a sum over steps of recall (no interpolation)."""
-    recall, precision, _ = pr_curve(labels, scores)
-    if not len(recall):
-        return math.nan
-    return float((np.diff(recall, prepend=0.0) * precision).sum())
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Average precision, a sum over steps of recall; NaN without a positive."""
+    from sklearn.metrics import average_precision_score
+
+    y, s = check(labels, scores)
+    return float(average_precision_score(y, s)) if y.any() else math.nan
 
 
-def pr_curve(labels: Labels, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pr_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of the precision-recall curve, one for each distinct score.
 
     Returns:
-      recall [m], precision [m], threshold [m], from the highest threshold to recall 1. Empty rows
-      where there is no positive.
+      recall [m], precision [m], threshold [m], from the highest threshold down; empty without a
+      positive.
     """
+    from sklearn.metrics import precision_recall_curve
+
     y, s = check(labels, scores)
-    if not y.sum():
+    if not y.any():
         return np.empty(0), np.empty(0), np.empty(0)
-    order = np.argsort(-s, kind="stable")
-    y, s = y[order], s[order]
-    last = np.append(np.flatnonzero(np.diff(s)), len(s) - 1)
-    hits = np.cumsum(y)[last]
-    return hits / hits[-1], hits / (last + 1), s[last]
+    precision, recall, thresholds = precision_recall_curve(y, s)
+    # scikit-learn ends with the point (0, 1), which has no threshold.
+    return recall[-2::-1], precision[-2::-1], thresholds[::-1]
 
 
-def roc_curve(labels: Labels, scores: Scores) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of the ROC curve.
+def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points of the ROC curve, one for each distinct score and (0, 0).
 
     Returns:
       false positive rate [m], true positive rate [m], threshold [m], from (0, 0) to (1, 1); the
-      first threshold is infinite. Empty rows where a class is missing.
+      first threshold is infinite. Empty where a class is missing.
     """
+    from sklearn import metrics
+
     y, s = check(labels, scores)
-    positives, negatives = int(y.sum()), int((1 - y).sum())
-    if not positives or not negatives:
+    if len(np.unique(y)) < 2:
         return np.empty(0), np.empty(0), np.empty(0)
-    order = np.argsort(-s, kind="stable")
-    y, s = y[order], s[order]
-    last = np.append(np.flatnonzero(np.diff(s)), len(s) - 1)
-    tpr = np.append(0.0, np.cumsum(y)[last] / positives)
-    fpr = np.append(0.0, np.cumsum(1 - y)[last] / negatives)
-    return fpr, tpr, np.append(np.inf, s[last])
+    fpr, tpr, thresholds = metrics.roc_curve(y, s, drop_intermediate=False)
+    return fpr, tpr, thresholds
 
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """One bin of a reliability diagram."""
+    """One bin of a reliability diagram: edges, images, mean score, share of positives."""
 
     low: float
     high: float
@@ -129,56 +114,60 @@ class CalibrationBin:
     share_positive: float
 
 
-def calibration_curve(labels: Labels, scores: Scores, bins: int = 10) -> list[CalibrationBin]:
-    """Mean score against share of positives in bins of equal width; empty bins are left out."""
+def bin_of(scores: np.ndarray, bins: int = 10) -> np.ndarray:
+    """Index of the bin of equal width, int [n]; a score on an edge belongs to the upper bin."""
+    return np.digitize(scores, np.linspace(0, 1, bins + 1)[1:-1])
+
+
+def calibration_curve(
+    labels: np.ndarray, scores: np.ndarray, bins: int = 10
+) -> list[CalibrationBin]:
+    """Non-empty bins of equal width; scikit-learn's curve lacks the counts that ECE weighs by."""
     y, s = check(labels, scores)
-    edges = np.linspace(0, 1, bins + 1)
-    at = np.clip(np.digitize(s, edges[1:-1]), 0, bins - 1)
+    at, edges = bin_of(s, bins), np.linspace(0, 1, bins + 1).tolist()
     return [
         CalibrationBin(
-            float(edges[i]),
-            float(edges[i + 1]),
+            edges[i],
+            edges[i + 1],
             int((at == i).sum()),
             float(s[at == i].mean()),
             float(y[at == i].mean()),
         )
-        for i in range(bins)
-        if (at == i).any()
+        for i in np.unique(at).tolist()
     ]
 
 
-def expected_calibration_error(labels: Labels, scores: Scores, bins: int = 10) -> float:
-    """Mean distance between score and share of positives, weighted by bin (Naeini et al. 2015)."""
+def expected_calibration_error(labels: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:
+    """Mean distance of score and share of positives, weighted by bin (Naeini et al. 2015)."""
     curve = calibration_curve(labels, scores, bins)
-    total = sum(b.n for b in curve)
-    if not total:
-        return math.nan
-    return float(sum(b.n * abs(b.mean_score - b.share_positive) for b in curve) / total)
+    distance = sum(b.n * abs(b.mean_score - b.share_positive) for b in curve)
+    return ratio(distance, sum(b.n for b in curve))
 
 
-def brier(labels: Labels, scores: Scores) -> float:
-    """Mean squared distance between score and label (Brier 1950)."""
+def brier(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Mean squared distance of score and label (Brier 1950)."""
+    from sklearn.metrics import brier_score_loss
+
     y, s = check(labels, scores)
-    return float(((s - y) ** 2).mean()) if len(y) else math.nan
+    return float(brier_score_loss(y, s, pos_label=1)) if len(y) else math.nan
 
 
-def binary_metrics(labels: Labels, scores: Scores, threshold: float) -> dict[str, float]:
-    """All numbers that the report shows, by name.
+def binary_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """All metrics of the score that the report shows, by name.
 
     Raises:
       ValueError: see `check`.
     """
-    counts = confusion(labels, scores, threshold)
-    tp, fp, tn, fn = counts.tp, counts.fp, counts.tn, counts.fn
+    c = confusion(labels, scores, threshold)
     return {
         "auc": roc_auc(labels, scores),
         "auc_pr": average_precision(labels, scores),
-        "accuracy": ratio(tp + tn, tp + fp + tn + fn),
-        "sensitivity": ratio(tp, tp + fn),
-        "specificity": ratio(tn, tn + fp),
-        "precision": ratio(tp, tp + fp),
-        "npv": ratio(tn, tn + fn),
-        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "accuracy": ratio(c.tp + c.tn, c.tp + c.fp + c.tn + c.fn),
+        "sensitivity": ratio(c.tp, c.tp + c.fn),
+        "specificity": ratio(c.tn, c.tn + c.fp),
+        "precision": ratio(c.tp, c.tp + c.fp),
+        "npv": ratio(c.tn, c.tn + c.fn),
+        "f1": ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn),
         "brier": brier(labels, scores),
         "ece": expected_calibration_error(labels, scores),
     }

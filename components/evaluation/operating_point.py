@@ -1,7 +1,7 @@
-"""The threshold of the score, and the band around it that is referred; both from validation.
+"""Operating point: the threshold of the score, and the band around it that is referred.
 
-A score at or above the threshold is positive. Rows whose label is -1 (the image has no side in the
-task) are left out everywhere.
+Both are chosen on validation. A score at or above the threshold is positive. Rows whose label is -1
+(the task does not define it) are left out.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.metrics import check, ratio
+from components.evaluation.metrics import check, confusion, ratio
 from components.evaluation.options import OperatingPointOptions
 
 POSITIVE, NEGATIVE, REFER = 1, 0, -1
@@ -20,7 +20,7 @@ DECISIONS = {POSITIVE: "POSITIVE", NEGATIVE: "NEGATIVE", REFER: "REFER"}
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold, and what it does on validation.
+    """A threshold, and its performance on validation.
 
     Attributes:
       rule: how it was chosen.
@@ -29,8 +29,7 @@ class OperatingPoint:
       specificity: on validation; NaN without negatives.
       positives: images of validation.
       negatives: images of validation.
-      asked: the number that the rule was given: `at_least`, `cost_of_miss` or `threshold`; NaN for
-        youden.
+      asked: the number of the rule: `at_least`, `cost_of_miss` or `threshold`; NaN for youden.
       note: why the rule could not be followed; empty where it was.
     """
 
@@ -44,7 +43,7 @@ class OperatingPoint:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; what is not defined is None."""
+        """Values for JSON; None where undefined."""
         return {
             key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in asdict(self).items()
@@ -64,8 +63,8 @@ def choose(
     - cost: the least `cost_of_miss` x missed + false alarms, at the prevalence of validation.
 
     Of equal ones the lower threshold is taken, which misses less. A threshold lies midway between
-    two neighbouring scores (the ends are neighbours of 0 and 1), as neither is nearer to the truth,
-    rounded to float32, in which the model stores it.
+    two neighbouring scores (the ends are neighbours of 0 and 1), rounded to float32, in which the
+    model stores it.
 
     Args:
       labels: int [n] of 0, 1 and -1.
@@ -77,22 +76,18 @@ def choose(
     """
     y, s = _known(labels, scores)
     positives, negatives = int(y.sum()), int((1 - y).sum())
-    asked = {
-        "fixed": options.threshold,
-        "youden": math.nan,
-        "cost": options.cost_of_miss,
-    }.get(options.rule, options.at_least)
+    numbers = {"fixed": options.threshold, "youden": math.nan, "cost": options.cost_of_miss}
 
     def point(threshold: float, note: str = "") -> OperatingPoint:
-        called = s >= threshold
+        c = confusion(y, s, threshold)
         return OperatingPoint(
             rule=options.rule,
             threshold=float(threshold),
-            sensitivity=ratio(int((called & (y == 1)).sum()), positives),
-            specificity=ratio(int((~called & (y == 0)).sum()), negatives),
+            sensitivity=ratio(c.tp, positives),
+            specificity=ratio(c.tn, negatives),
             positives=positives,
             negatives=negatives,
-            asked=asked,
+            asked=numbers.get(options.rule, options.at_least),
             note=note,
         )
 
@@ -104,20 +99,20 @@ def choose(
     thresholds = _thresholds(s)
     sensitivity = 1 - np.searchsorted(np.sort(s[y == 1]), thresholds) / positives
     specificity = np.searchsorted(np.sort(s[y == 0]), thresholds) / negatives
-    slack = 1e-9  # 0.95 of 20 is 19, whatever the binary fractions say
+    least = options.at_least - 1e-9  # 0.95 of 20 is 19, whatever the rounding
     if options.rule == "sensitivity":
-        at = int(np.flatnonzero(sensitivity >= options.at_least - slack)[-1])
+        at = np.flatnonzero(sensitivity >= least)[-1]
     elif options.rule == "specificity":
-        reached = np.flatnonzero(specificity >= options.at_least - slack)
+        reached = np.flatnonzero(specificity >= least)
         if not len(reached):  # a negative image has the score 1
             return point(0.5, f"no threshold reaches specificity {options.at_least:g}: 0.5 instead")
-        at = int(reached[0])
+        at = reached[0]
     elif options.rule == "youden":
-        at = int(np.argmax(np.round(sensitivity + specificity, 12)))
+        at = np.argmax(np.round(sensitivity + specificity, 12))
     else:
         cost = options.cost_of_miss * (1 - sensitivity) * positives + (1 - specificity) * negatives
-        at = int(np.argmin(np.round(cost, 9)))
-    return point(thresholds[at])
+        at = np.argmin(np.round(cost, 9))
+    return point(thresholds[int(at)])
 
 
 def abstention_band(
@@ -125,11 +120,10 @@ def abstention_band(
 ) -> tuple[float, float] | None:
     """The band around the threshold that is referred to a person.
 
-    Of all bands that hold the threshold and refer at most `share` of validation, the one that
-    catches the most wrong decisions, and of these the one that refers the fewest images. The
-    rejection rule of Chow (1970, IEEE Trans. Inf. Theory 16) with a budget in place of a cost, and
-    with two ends that need not be equally far, as in the grey zone of Coste & Pouchot (2003, Int.
-    J. Epidemiol. 32).
+    Of all bands that contain the threshold and refer at most `share` of validation, the one that
+    catches the most wrong decisions, and of these the one that refers the fewest images: the
+    rejection rule of Chow (1970, IEEE Trans. Inf. Theory 16) with a budget in place of a cost and
+    two ends that need not be equally far (Coste & Pouchot 2003, Int. J. Epidemiol. 32).
 
     Args:
       labels: int [n] of 0, 1 and -1.
@@ -139,7 +133,7 @@ def abstention_band(
 
     Returns:
       (low, high): a score with `low <= score < high` is referred. None where no decision within
-      reach is wrong, so that there is nothing to refer.
+      reach is wrong.
 
     Raises:
       ValueError: see `choose`; or a share outside 0..1.
@@ -149,34 +143,31 @@ def abstention_band(
     y, s = _known(labels, scores)
     budget = math.floor(share * len(s) + 1e-9)
     wrong = (s >= threshold) != (y == 1)
-    best: tuple[int, int, int, int] | None = None
-    sides = []
-    for side, outward in ((s < threshold, -1), (s >= threshold, 1)):
-        values, at = np.unique(outward * s[side], return_inverse=True)
-        images = np.append(0, np.cumsum(np.bincount(at, minlength=len(values))))
-        errors = np.append(
-            0, np.cumsum(np.bincount(at, weights=wrong[side], minlength=len(values)))
-        )
-        sides.append((outward * values, images, errors))
-    (below, images_below, errors_below), (above, images_above, errors_above) = sides
-    for i in range(len(images_below)):
-        left = budget - images_below[i]
-        if left < 0:
-            break
-        j_last = int(np.searchsorted(images_above, left, side="right")) - 1
+
+    def outward(side: np.ndarray, sign: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Distinct scores away from the threshold; images and errors up to each, from 0 on."""
+        values, at = np.unique(sign * s[side], return_inverse=True)
+        totals = [
+            np.append(0, np.cumsum(np.bincount(at, weights=weights, minlength=len(values))))
+            for weights in (None, wrong[side])
+        ]
+        return sign * values, totals[0], totals[1]
+
+    below, images_below, errors_below = outward(s < threshold, -1)
+    above, images_above, errors_above = outward(s >= threshold, 1)
+    bands = []  # errors caught, -images referred, distinct scores below and above
+    for i in np.flatnonzero(images_below <= budget).tolist():
+        last = np.searchsorted(images_above, budget - images_below[i], side="right") - 1
         # The shortest reach upwards that catches what the longest one catches.
-        j = int(np.searchsorted(errors_above, errors_above[j_last]))
+        j = int(np.searchsorted(errors_above, errors_above[last]))
         caught = int(errors_below[i] + errors_above[j])
-        cost = int(images_below[i] + images_above[j])
-        if best is None or (caught, -cost) > best[:2]:
-            best = (caught, -cost, i, j)
-    if best is None or not best[0]:
+        bands.append((caught, -int(images_below[i] + images_above[j]), i, j))
+    caught, _, i, j = max(bands, key=lambda band: band[:2])
+    if not caught:
         return None
-    _, _, i, j = best
-    low = threshold
+    low = high = threshold
     if i:
         low = _between(below[i] if i < len(below) else 0.0, below[i - 1])
-    high = threshold
     if j:
         high = _between(above[j - 1], above[j] if j < len(above) else 1.0)
         if high <= above[j - 1]:  # the last score is 1
@@ -198,9 +189,9 @@ def decide(
 def predicted_class(
     probabilities: np.ndarray, scores: np.ndarray, positive: Sequence[int], threshold: float
 ) -> np.ndarray:
-    """The most probable class on the side of the threshold that the score is on, int64 [n].
+    """The most probable class among those that agree with the decision, int64 [n].
 
-    As the served model answers: the class never contradicts the decision.
+    As in the served model: the class never contradicts the decision.
 
     Args:
       probabilities: float [n, C].

@@ -1,4 +1,4 @@
-"""What a configuration says of evaluation: operating point, abstention, intervals and the gate."""
+"""Options of evaluation: operating point, abstention, intervals and the gate."""
 
 from typing import Literal, Self
 
@@ -102,11 +102,7 @@ class EvaluationOptions(BaseModel):
         return self
 
     def check_task(self, of: Task) -> None:
-        """Checks what cannot be known without the task.
-
-        Raises:
-          ValueError: a rule of boxes for a task without boxes.
-        """
+        """Raises ValueError where the gate bounds boxes and the task has none."""
         rules = [name for name in self.gate if name in OF_BOXES]
         if rules and not of.located:
             raise ValueError(

@@ -1,90 +1,62 @@
-"""Tests of two models on the same images: DeLong for areas, McNemar for decisions.
-
-Throughout: `a` and `b` are the two models, a difference is a - b, and `p_worse` is the one-sided p
-of "a is worse than b". Images of one patient are not independent: the unit is the patient.
-"""
+"""Tests of two models on the same images; the unit is the patient, whose images are dependent."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from components.evaluation.bootstrap import patient_weights
 from components.evaluation.metrics import check
 
-# Below so many patients who differ, all signs are tried instead of trusting the normal curve.
+# Below so many patients who differ, all signs are enumerated instead of the normal approximation.
 _FEW = 16
 
 
 @dataclass(frozen=True)
-class PairedAuc:
-    """Two areas under the ROC curve, compared.
+class PairedTest:
+    """Comparison of models a and b; a number that is undefined is NaN.
 
     Attributes:
-      auc_a: of the first model; NaN where a class is missing.
-      auc_b: of the second model.
-      difference: auc_a - auc_b.
-      se: standard error of the difference; NaN where a class has fewer than two patients.
-      z: difference / se.
-      p: two-sided; NaN where the test is not defined.
-      p_worse: one-sided, that a is worse.
+      method: name of the test.
+      a: metric of the first model.
+      b: metric of the second model.
       n: images.
       clusters: patients.
+      se: standard error of the difference.
+      z: difference / se where p is from the normal distribution.
+      p: two-sided.
+      p_worse: one-sided, that a is worse than b.
+      only_a: images that a alone gets right, of a test of decisions.
+      only_b: images that b alone gets right.
     """
 
-    auc_a: float
-    auc_b: float
-    difference: float
-    se: float
-    z: float
-    p: float
-    p_worse: float
-    n: int
-    clusters: int
-
-
-@dataclass(frozen=True)
-class PairedAccuracy:
-    """Decisions of two models, compared.
-
-    Attributes:
-      accuracy_a: share of right decisions; NaN without images.
-      accuracy_b: of the second model.
-      difference: accuracy_a - accuracy_b.
-      only_a: images that only a gets right.
-      only_b: images that only b gets right.
-      se: standard error of the difference under "no difference", from sums over patients
-        (Obuchowski 1998, Stat. Med. 17).
-      z: NaN in the exact forms.
-      p: two-sided; 1 where the models never differ; NaN without images.
-      p_worse: one-sided, that a is worse.
-      n: images.
-      clusters: patients.
-      method: how p was found.
-    """
-
-    accuracy_a: float
-    accuracy_b: float
-    difference: float
-    only_a: int
-    only_b: int
-    se: float
-    z: float
-    p: float
-    p_worse: float
-    n: int
-    clusters: int
     method: str
+    a: float
+    b: float
+    n: int
+    clusters: int
+    se: float = math.nan
+    z: float = math.nan
+    p: float = math.nan
+    p_worse: float = math.nan
+    only_a: int = 0
+    only_b: int = 0
+
+    @property
+    def difference(self) -> float:
+        """a - b."""
+        return self.a - self.b
 
 
 def delong_clustered(
     labels: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray
-) -> PairedAuc:
-    """DeLong's test where images of one patient go together (Obuchowski 1997, Biometrics 53).
+) -> PairedTest:
+    """DeLong's test of two areas under the ROC curve, clustered (Obuchowski 1997, Biometrics 53).
 
     The placements of each patient's images are summed; a patient may have images of both classes.
     With one image of each patient it is the test of DeLong, DeLong & Clarke-Pearson (1988,
     Biometrics 44). Placements come from midranks, O(n log n), as in Sun & Xu (2014, IEEE Signal
-    Process. Lett. 21).
+    Process. Lett. 21). Undefined with fewer than two patients of a class.
 
     Args:
       labels: int [n] of 0 and 1.
@@ -98,35 +70,33 @@ def delong_clustered(
     y, a = check(labels, a)
     _, b = check(labels, b)
     cluster, clusters = _clusters(groups, len(y))
-    m, n = int(y.sum()), int((1 - y).sum())
-    nan = math.nan
+    method, (n, m) = "DeLong by patient", np.bincount(y, minlength=2).tolist()
     if not m or not n:
-        return PairedAuc(nan, nan, nan, nan, nan, nan, nan, len(y), clusters)
-    (auc_a, of_a), (auc_b, of_b) = placements(y, a), placements(y, b)
-    difference = auc_a - auc_b
-    # Centred, so that a sum over a patient is V(X_i.) - m_i * theta of the source.
-    centred = of_a - of_b - difference
-    sums = [np.bincount(cluster, weights=centred * (y == c), minlength=clusters) for c in (1, 0)]
-    having = [int(np.unique(cluster[y == c]).size) for c in (1, 0)]
-    if min(having) < 2:
-        return PairedAuc(auc_a, auc_b, difference, nan, nan, nan, nan, len(y), clusters)
-    positive, negative = sums
+        return PairedTest(method, math.nan, math.nan, len(y), clusters)
+    (auc_a, placed_a), (auc_b, placed_b) = placements(y, a), placements(y, b)
+    # Centred, so that a sum over a patient is V(X_i.) - m_i * theta of the paper.
+    centred = placed_a - placed_b - (auc_a - auc_b)
+    positive, negative = (
+        np.bincount(cluster, weights=centred * (y == c), minlength=clusters) for c in (1, 0)
+    )
+    with_p, with_n = (len(np.unique(cluster[y == c])) for c in (1, 0))
+    if min(with_p, with_n) < 2:
+        return PairedTest(method, auc_a, auc_b, len(y), clusters)
     variance = (
-        having[0] / (having[0] - 1) * (positive**2).sum() / m**2
-        + having[1] / (having[1] - 1) * (negative**2).sum() / n**2
+        with_p / (with_p - 1) * (positive**2).sum() / m**2
+        + with_n / (with_n - 1) * (negative**2).sum() / n**2
         + 2 * clusters / (clusters - 1) * (positive * negative).sum() / (m * n)
     )
     se = math.sqrt(max(float(variance), 0.0))
-    z, p, p_worse = _normal(difference, se)
-    return PairedAuc(auc_a, auc_b, difference, se, z, p, p_worse, len(y), clusters)
+    return PairedTest(method, auc_a, auc_b, len(y), clusters, se, *_normal(auc_a - auc_b, se))
 
 
 def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
-    """The area, and the part that each image has in it.
+    """The area under the ROC curve, and the part that each image has in it.
 
     Returns:
       AUC; and float64 [n]: for a positive the share of negatives below it, for a negative the share
-      of positives above it, ties half. Both classes must be there.
+      of positives above it, ties half. Both classes must occur.
     """
     from scipy.stats import rankdata
 
@@ -142,14 +112,15 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarra
 
 def mcnemar_clustered(
     correct_a: np.ndarray, correct_b: np.ndarray, groups: np.ndarray
-) -> PairedAccuracy:
-    """McNemar's test where images of one patient go together.
+) -> PairedTest:
+    """McNemar's test of two accuracies, clustered (Durkalski et al. 2003, Stat. Med. 22).
 
-    Durkalski et al. (2003, Stat. Med. 22): z = sum d_k / sqrt(sum d_k^2), d_k the mean over the
-    images of patient k of (a right) - (b right). Under "no difference" the sign of each d_k is as
-    likely plus as minus; where fewer than 16 patients differ, all signs are tried and p is exact
-    for the same sum, with mid-p (half the weight of what was seen; Lancaster 1961). For one image
-    of each patient that is McNemar's test with the binomial (Fagerland et al. 2013).
+    z = sum d_k / sqrt(sum d_k^2), d_k the mean over the images of patient k of (a right) - (b
+    right). Under "no difference" the sign of each d_k is as likely plus as minus; where fewer than
+    16 patients differ, all signs are enumerated and p is exact for the same sum, with mid-p
+    (Lancaster 1961). For one image of each patient that is McNemar's test with the binomial
+    (Fagerland et al. 2013). The standard error is from sums over patients (Obuchowski 1998, Stat.
+    Med. 17).
 
     Args:
       correct_a: bool [n], which decisions of the first model are right.
@@ -159,26 +130,91 @@ def mcnemar_clustered(
     Raises:
       ValueError: lengths differ.
     """
-    a, b = _decisions(correct_a, correct_b)
-    cluster, clusters = _clusters(groups, len(a))
-    if not len(a):
-        return _accuracies(a, b, cluster, math.nan, math.nan, math.nan, "none")
-    size = np.bincount(cluster, minlength=clusters)
-    each = a.astype(int) - b.astype(int)
-    d = np.bincount(cluster, weights=each, minlength=clusters) / size
+    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(f"decisions {a.shape} and {b.shape} must be two equal rows")
+    n = len(a)
+    cluster, clusters = _clusters(groups, n)
+    if not n:
+        return PairedTest("McNemar by patient, none", math.nan, math.nan, 0, 0)
+    sums = np.bincount(cluster, weights=a.astype(int) - b.astype(int), minlength=clusters)
+    d = sums / np.bincount(cluster, minlength=clusters)
     d = d[np.abs(d) > 1e-12]
+    total, z = float(d.sum()), math.nan
     if not len(d):
-        return _accuracies(a, b, cluster, math.nan, 1.0, 1.0, "no patient differs")
-    total = float(d.sum())
-    if len(d) < _FEW:
-        p, p_worse = _signs(np.abs(d), total)
-        return _accuracies(a, b, cluster, math.nan, p, p_worse, "all signs, mid-p")
-    z, p, p_worse = _normal(total, math.sqrt(float((d**2).sum())))
-    return _accuracies(a, b, cluster, z, p, p_worse, "Durkalski")
+        method, p, p_worse = "no patient differs", 1.0, 1.0
+    elif len(d) < _FEW:
+        method, (p, p_worse) = "all signs, mid-p", _signs(np.abs(d), total)
+    else:
+        method, (z, p, p_worse) = "Durkalski", _normal(total, math.sqrt(float((d**2).sum())))
+    return PairedTest(
+        method=f"McNemar by patient, {method}",
+        a=float(a.mean()),
+        b=float(b.mean()),
+        n=n,
+        clusters=clusters,
+        se=math.sqrt(float((sums**2).sum())) / n,
+        z=z,
+        p=p,
+        p_worse=p_worse,
+        only_a=int((a & ~b).sum()),
+        only_b=int((~a & b).sum()),
+    )
+
+
+def bootstrap_difference(
+    a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, resamples: int = 2000, seed: int = 0
+) -> PairedTest:
+    """Tests the difference of two means of a score per image by resampling whole patients.
+
+    Both models are read from the same resample, so what the images share cancels. p_worse is the
+    share of resamples in which a is not worse, (1 + count) / (1 + resamples): the percentile
+    interval inverted (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 15). A tie
+    counts as "not worse", so models that never differ get p 1.
+
+    An image may count for one model only (without a true box, it counts for the model that predicts
+    one); each mean is over the images that count for its model, as in the challenge.
+
+    Args:
+      a: score of each image by the first model, float [n]; NaN where it does not count.
+      b: by the second model, float [n].
+      groups: [n], equal values are one patient.
+      resamples: number of resamples.
+      seed: of the draws.
+
+    Raises:
+      ValueError: lengths differ.
+    """
+    pair, g = [np.asarray(a, np.float64), np.asarray(b, np.float64)], np.asarray(groups)
+    if not pair[0].shape == pair[1].shape == g.shape or g.ndim != 1:
+        raise ValueError(
+            f"scores {pair[0].shape}, {pair[1].shape} and groups {g.shape} must be equal rows"
+        )
+    counts = [np.isfinite(x) for x in pair]
+    either = counts[0] | counts[1]
+    n, clusters = int(either.sum()), len(np.unique(g[either]))
+    mean_a, mean_b = (
+        float(x[c].mean()) if c.any() else math.nan for x, c in zip(pair, counts, strict=True)
+    )
+    none = PairedTest("bootstrap by patient", mean_a, mean_b, n, clusters)
+    if not math.isfinite(none.difference) or clusters < 2:
+        return none
+    _, patient = np.unique(g, return_inverse=True)
+    drawn = []
+    for w in patient_weights(patient, resamples, seed):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, two = ((w @ np.nan_to_num(x)) / (w @ np.isfinite(x)) for x in pair)
+        drawn.append(one - two)
+    differences = np.concatenate(drawn)
+    differences = differences[np.isfinite(differences)]
+    if len(differences) < 2:
+        return none
+    p_worse = (1 + int((differences >= -1e-12).sum())) / (1 + len(differences))
+    return replace(none, se=float(differences.std(ddof=1)), p_worse=p_worse)
 
 
 def _signs(sizes: np.ndarray, total: float) -> tuple[float, float]:
-    """Two-sided and one-sided mid-p of a sum of d whose signs are chance."""
+    """Two-sided and one-sided mid-p of a sum of sizes with random signs."""
     sums = np.zeros(1)
     for size in sizes:
         sums = np.concatenate([sums - size, sums + size])
@@ -195,8 +231,7 @@ def _normal(difference: float, se: float) -> tuple[float, float, float]:
     if se <= 1e-12:  # every image agrees on the difference
         if abs(difference) <= 1e-12:
             return 0.0, 1.0, 1.0
-        z = math.copysign(math.inf, difference)
-        return z, 0.0, float(difference > 0)
+        return math.copysign(math.inf, difference), 0.0, float(difference > 0)
     z = difference / se
     return z, float(2 * norm.sf(abs(z))), float(norm.cdf(z))
 
@@ -206,39 +241,4 @@ def _clusters(groups: np.ndarray, n: int) -> tuple[np.ndarray, int]:
     if g.shape != (n,):
         raise ValueError(f"groups {g.shape} and {n} images do not belong together")
     _, cluster = np.unique(g, return_inverse=True)
-    return cluster, int(cluster.max()) + 1 if n else 0
-
-
-def _decisions(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"decisions {a.shape} and {b.shape} must be two equal rows")
-    return a, b
-
-
-def _accuracies(
-    a: np.ndarray,
-    b: np.ndarray,
-    cluster: np.ndarray,
-    z: float,
-    p: float,
-    p_worse: float,
-    method: str,
-) -> PairedAccuracy:
-    n = len(a)
-    share_a, share_b = (float(x.mean()) if n else math.nan for x in (a, b))
-    sums = np.bincount(cluster, weights=a.astype(int) - b.astype(int)) if n else np.zeros(0)
-    return PairedAccuracy(
-        accuracy_a=share_a,
-        accuracy_b=share_b,
-        difference=share_a - share_b,
-        only_a=int((a & ~b).sum()),
-        only_b=int((~a & b).sum()),
-        se=math.sqrt(float((sums**2).sum())) / n if n else math.nan,
-        z=z,
-        p=p,
-        p_worse=p_worse,
-        n=n,
-        clusters=len(sums),
-        method=method,
-    )
+    return cluster, int(cluster.max(initial=-1)) + 1

@@ -1,4 +1,4 @@
-"""What a positive and a negative answer are worth where the disease is rarer or more common."""
+"""Predictive values at another prevalence."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ import numpy as np
 def predictive_values(
     sensitivity: float, specificity: float, prevalence: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """PPV and NPV by Bayes' rule, at any prevalence.
+    """PPV and NPV by Bayes' rule.
 
-    It carries sensitivity and specificity from this data to another place, which holds only where
-    the spectrum of disease is alike (Ransohoff & Feinstein 1978).
+    Carrying sensitivity and specificity to another population holds only where the spectrum of
+    disease is alike (Ransohoff & Feinstein 1978).
 
     Args:
       sensitivity: 0..1.
@@ -17,17 +17,19 @@ def predictive_values(
       prevalence: float [k] in 0..1.
 
     Returns:
-      PPV [k] and NPV [k]; NaN where no image would be called so, or an input is NaN.
+      PPV [k] and NPV [k]; NaN where no image would be predicted so, or an input is NaN.
 
     Raises:
       ValueError: a number outside 0..1.
     """
     p = np.asarray(prevalence, np.float64)
-    for name, value in (("sensitivity", sensitivity), ("specificity", specificity)):
-        if value < 0 or value > 1:
+    for name, value in (
+        ("sensitivity", sensitivity),
+        ("specificity", specificity),
+        ("prevalence", p),
+    ):
+        if (np.less(value, 0) | np.greater(value, 1)).any():
             raise ValueError(f"{name} is in 0..1, not {value}")
-    if len(p) and (np.nanmin(p) < 0 or np.nanmax(p) > 1):
-        raise ValueError(f"prevalence is in 0..1, not {p.tolist()}")
     tp, fn = sensitivity * p, (1 - sensitivity) * p
     tn, fp = specificity * (1 - p), (1 - specificity) * (1 - p)
     with np.errstate(divide="ignore", invalid="ignore"):

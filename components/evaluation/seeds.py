@@ -1,4 +1,4 @@
-"""How much a result owes to the seed: the members of an ensemble, side by side."""
+"""Spread of the metrics over the members of an ensemble, which differ in their seed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ class Spread:
     """One metric over the members.
 
     Attributes:
-      values: of each member.
-      mean: of those that are defined; NaN where none is.
-      low: the least.
-      high: the largest.
+      values: of each member; NaN where undefined, which the other numbers leave out.
+      mean: arithmetic mean.
+      low: minimum.
+      high: maximum.
       sd: standard deviation with n - 1; NaN with fewer than two.
     """
 
@@ -27,14 +27,9 @@ class Spread:
 
 
 def spread(members: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
-    """Mean, least, largest and deviation of each metric over the members.
-
-    Args:
-      members: metric -> value, for each member. A metric that a member lacks is NaN there.
-    """
-    names = list(dict.fromkeys(name for member in members for name in member))
+    """Summarizes each metric over the members; a metric that a member lacks is NaN there."""
     found = {}
-    for name in names:
+    for name in dict.fromkeys(name for member in members for name in member):
         values = np.array([member.get(name, math.nan) for member in members], np.float64)
         defined = values[np.isfinite(values)]
         some = len(defined) > 0

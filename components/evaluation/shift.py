@@ -1,28 +1,31 @@
-"""Do the scores of test look like those of validation?
+"""Comparison of the scores of two splits.
 
-A threshold that was chosen on validation keeps its sensitivity and specificity on test only where
-the scores within each class are distributed alike.
+A threshold chosen on validation keeps its sensitivity and specificity on test only where the scores
+within each class are distributed alike.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+# Scores, patients and labels.
+Split = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Shift:
-    """The scores of one class on two splits.
+    """The scores of one class on two splits; NaN where a split has no image.
 
     Attributes:
       of: "negative" or "positive".
-      val_images: how many.
-      test_images: how many.
-      val_median: median score; NaN without images.
-      test_median: median score.
-      ks: largest distance of the two distribution functions (Kolmogorov-Smirnov), 0..1.
-      distance: mean distance of the two distributions (Wasserstein-1), in units of the score.
-      p: that patients drawn at random into the two splits differ as much in ks; NaN where a split
-        has fewer than two patients.
+      val_images: number on validation.
+      test_images: number on test.
+      val_median: median score on validation.
+      test_median: median score on test.
+      ks: Kolmogorov-Smirnov distance, 0..1.
+      distance: Wasserstein-1 distance, in units of the score.
+      p: permutation p of ks, by patient; NaN where a split has fewer than two patients.
     """
 
     of: str
@@ -35,70 +38,41 @@ class Shift:
     p: float
 
 
-def score_shift(
-    val_scores: np.ndarray,
-    test_scores: np.ndarray,
-    val_groups: np.ndarray,
-    test_groups: np.ndarray,
-    val_labels: np.ndarray,
-    test_labels: np.ndarray,
-    *,
-    permutations: int = 999,
-    seed: int = 0,
-) -> list[Shift]:
+def score_shift(val: Split, test: Split, *, permutations: int = 999, seed: int = 0) -> list[Shift]:
     """Compares the scores of validation and test within each class.
 
-    p is from permutations that deal whole patients anew to the two splits, as images of one patient
-    are not independent: (1 + permutations at least as far) / (1 + permutations), as in Phipson &
-    Smyth (2010).
+    The permutations deal whole patients anew to the two splits, as images of one patient are
+    dependent; p is (1 + permutations at least as far) / (1 + permutations) (Phipson & Smyth 2010).
 
     Args:
-      val_scores: float [n].
-      test_scores: float [m].
-      val_groups: [n], equal values are one patient.
-      test_groups: [m]; a patient of test is never one of validation, whatever the value.
-      val_labels: int [n] of 0, 1 and -1; -1 is left out.
-      test_labels: int [m].
-      permutations: how many.
+      val: scores float [n]; patients [n], equal values are one patient; labels int [n] of 0, 1 and
+        -1, which is left out.
+      test: the same; a patient of test is never one of validation, whatever the value.
+      permutations: number of permutations.
       seed: of the permutations.
 
     Returns:
-      one entry for the negatives, then one for the positives.
+      the negatives, then the positives.
 
     Raises:
       ValueError: lengths differ.
     """
     from scipy.stats import wasserstein_distance
 
-    splits = []
-    for scores, groups, labels in (
-        (val_scores, val_groups, val_labels),
-        (test_scores, test_groups, test_labels),
-    ):
-        s, g, y = np.asarray(scores, np.float64), np.asarray(groups), np.asarray(labels)
+    splits = [(np.asarray(s, np.float64), np.asarray(g), np.asarray(y)) for s, g, y in (val, test)]
+    for s, g, y in splits:
         if not s.shape == g.shape == y.shape:
             raise ValueError(f"scores {s.shape}, groups {g.shape} and labels {y.shape} differ")
-        splits.append((s, g, y))
     rng = np.random.default_rng(seed)
     found = []
     for name, label in (("negative", 0), ("positive", 1)):
-        (val, of_val), (test, of_test) = [(s[y == label], g[y == label]) for s, g, y in splits]
-        ks = distance = p = float("nan")
-        if len(val) and len(test):
-            ks, p = _permuted(val, test, of_val, of_test, permutations, rng)
-            distance = float(wasserstein_distance(val, test))
-        found.append(
-            Shift(
-                of=name,
-                val_images=len(val),
-                test_images=len(test),
-                val_median=float(np.median(val)) if len(val) else float("nan"),
-                test_median=float(np.median(test)) if len(test) else float("nan"),
-                ks=ks,
-                distance=distance,
-                p=p,
-            )
-        )
+        (a, a_groups), (b, b_groups) = ((s[y == label], g[y == label]) for s, g, y in splits)
+        ks = distance = p = math.nan
+        if len(a) and len(b):
+            ks, p = _permuted(a, b, a_groups, b_groups, permutations, rng)
+            distance = float(wasserstein_distance(a, b))
+        medians = [float(np.median(s)) if len(s) else math.nan for s in (a, b)]
+        found.append(Shift(name, len(a), len(b), medians[0], medians[1], ks, distance, p))
     return found
 
 
@@ -126,38 +100,34 @@ def warnings(
 def _permuted(
     val: np.ndarray,
     test: np.ndarray,
-    of_val: np.ndarray,
-    of_test: np.ndarray,
+    val_groups: np.ndarray,
+    test_groups: np.ndarray,
     permutations: int,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    _, val_patient = np.unique(of_val, return_inverse=True)
-    _, test_patient = np.unique(of_test, return_inverse=True)
-    val_patients, test_patients = int(val_patient.max()) + 1, int(test_patient.max()) + 1
-    patient = np.concatenate([val_patient, test_patient + val_patients])
+    """KS distance and its permutation p; all permutations at once, which scipy.stats cannot."""
+    val_ids, val_patient = np.unique(val_groups, return_inverse=True)
+    test_ids, test_patient = np.unique(test_groups, return_inverse=True)
     pooled = np.concatenate([val, test])
     order = np.argsort(pooled, kind="stable")
     last = np.append(np.flatnonzero(np.diff(pooled[order])), len(pooled) - 1)
-    patient = patient[order]
+    patient = np.concatenate([val_patient, test_patient + len(val_ids)])[order]
+    in_val = np.arange(len(val_ids) + len(test_ids)) < len(val_ids)
 
     def distances(in_val: np.ndarray) -> np.ndarray:
-        """in_val: bool [r, patients] -> KS [r]."""
-        here = in_val[:, patient].astype(np.float64)
-        below_val = np.cumsum(here, axis=1)[:, last]
-        below_all = (last + 1).astype(np.float64)
-        total = below_val[:, -1:]
-        other = len(patient) - total
-        gap = below_val / total - (below_all - below_val) / other
+        """Bool [r, patients] -> KS [r]."""
+        below = np.cumsum(in_val[:, patient], axis=1, dtype=np.float64)[:, last]
+        total = below[:, -1:]
+        gap = below / total - (last + 1 - below) / (len(patient) - total)
         return np.asarray(np.abs(gap).max(axis=1))
 
-    patients = val_patients + test_patients
-    seen = float(distances((np.arange(patients) < val_patients)[None])[0])
-    if min(val_patients, test_patients) < 2:
-        return seen, float("nan")
+    seen = float(distances(in_val[None])[0])
+    if min(len(val_ids), len(test_ids)) < 2:
+        return seen, math.nan
     as_far = 0
     chunk = max(1, 4_000_000 // len(patient))
     for start in range(0, permutations, chunk):
         rows = min(chunk, permutations - start)
-        drawn = rng.permuted(np.tile(np.arange(patients) < val_patients, (rows, 1)), axis=1)
+        drawn = rng.permuted(np.tile(in_val, (rows, 1)), axis=1)
         as_far += int((distances(drawn) >= seen - 1e-12).sum())
     return seen, (1 + as_far) / (1 + permutations)

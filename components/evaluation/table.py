@@ -13,18 +13,16 @@ BOXES = ("truth_boxes", "boxes", "box_scores")
 
 
 def schema() -> "pa.Schema":
-    """Columns.
+    """Columns, one row for each image.
 
     sha256 ... brightness: id and origin of the image (brightness: mean gray level, 0..255).
-    label: index of its class in the task; -1 where it has none, or more than one may be.
-    positive: 1, 0, or -1 where the task does not tell.
-    score: probability of the positive classes together, calibrated.
-    probabilities: of each class, calibrated, of the ensemble.
-    raw: the same before temperature.
+    label: class index in the task; -1 where it is unknown or ambiguous.
+    positive: 1, 0, or -1 where the task does not define it.
+    score: calibrated probability of the positive classes together.
+    probabilities: of each class, calibrated, of the ensemble; raw: before temperature.
     members: each member's own probabilities, before temperature; members * classes values.
-    truth_boxes: ymin, xmin, ymax, xmax of each opacity that is marked in the record, relative.
-    boxes: the same of each box that the model predicts, best first; empty where it predicts none.
-    box_scores: of each of them.
+    truth_boxes: ymin, xmin, ymax, xmax of each marked opacity, relative.
+    boxes, box_scores: of each box that the model predicts, best first.
     """
     import pyarrow as pa
 
@@ -69,13 +67,7 @@ def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
 
 
 def read(file: Path) -> "pa.Table":
-    """Reads predictions, sorted by file name; one of before boxes were known has empty ones."""
-    import pyarrow as pa
+    """Reads predictions, sorted by file name."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(file).sort_by("filename")
-    for field in schema():
-        if field.name in BOXES and field.name not in table.column_names:
-            nothing = pa.array([[]] * table.num_rows, field.type)
-            table = table.append_column(field, nothing)
-    return table
+    return pq.read_table(file).sort_by("filename")

@@ -1,4 +1,4 @@
-"""What TFX's Evaluator found, read back."""
+"""Results of TFX's Evaluator."""
 
 import json
 from pathlib import Path
@@ -8,14 +8,13 @@ from typing import Any
 def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
     """Slice -> metric -> value, of an Evaluator's output.
 
-    The slice of everything is "overall", others are "feature=value". Values that TFMA gives as text
-    (NaN) become floats.
+    The slice of everything is "overall", others are "feature=value". NaN, which TFMA writes as
+    text, becomes a float.
     """
     import tensorflow_model_analysis as tfma
 
-    result = tfma.load_eval_result(folder)
     found: dict[str, dict[str, float]] = {}
-    for key, outputs in result.slicing_metrics:
+    for key, outputs in tfma.load_eval_result(folder).slicing_metrics:
         name = ", ".join(f"{feature}={value}" for feature, value in key) or "overall"
         values = outputs.get("", {}).get("", {})
         found[name] = {
@@ -27,16 +26,16 @@ def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
 
 
 def tfma_rules(folder: str) -> list[dict[str, Any]]:
-    """The absolute bounds as TFMA applied them: metric, kind of bound, bound, value, ok.
+    """The absolute bounds as TFMA applied them; empty where TFMA was given none.
 
-    Empty where TFMA was given no bound.
+    Returns:
+      rows of `metric`, `kind`, `bound`, `value`, `ok`.
     """
     import tensorflow_model_analysis as tfma
 
-    config = tfma.load_eval_result(folder).config
     bounds = [
         (json.loads(metric.config or "{}").get("name", metric.class_name), bound.threshold)
-        for spec in config.metrics_specs
+        for spec in tfma.load_eval_result(folder).config.metrics_specs
         for metric in spec.metrics
         for bound in metric.per_slice_thresholds
     ]

@@ -26,18 +26,15 @@ import numpy as np
 
 from components.evaluation.answers import Answers
 from components.evaluation.boxes.challenge import challenge_scores
-from components.evaluation.boxes.paired import PairedMean, bootstrap_difference
 from components.evaluation.on_split import box_numbers, class_numbers, score_numbers
 from components.evaluation.options import OF_BOXES, OF_CLASSES, EvaluationOptions
 from components.evaluation.paired import (
-    PairedAccuracy,
-    PairedAuc,
+    PairedTest,
+    bootstrap_difference,
     delong_clustered,
     mcnemar_clustered,
 )
 from schema.errors import PneumoError
-
-Paired = PairedAuc | PairedAccuracy | PairedMean
 
 
 @dataclass(frozen=True)
@@ -183,7 +180,7 @@ def against(candidate: Answers, blessed: Answers, options: EvaluationOptions) ->
         )
     wanted = options.against_blessed.tests
     told, told_b = candidate.told(), blessed.told()
-    found: list[tuple[str, Paired]] = []
+    found: list[tuple[str, PairedTest]] = []
     if "auc" in wanted:
         found.append(
             ("auc", delong_clustered(told.positive, told.score, told_b.score, told.patient))
@@ -207,23 +204,16 @@ def against(candidate: Answers, blessed: Answers, options: EvaluationOptions) ->
     return [_test(metric, pair, level) for metric, pair in found]
 
 
-def _test(metric: str, pair: Paired, level: float) -> Test:
+def _test(metric: str, pair: PairedTest, level: float) -> Test:
     from scipy.stats import norm
 
-    if isinstance(pair, PairedMean):
-        method, values = "bootstrap by patient", (pair.mean_a, pair.mean_b)
-    elif isinstance(pair, PairedAuc):
-        method, values = "DeLong by patient", (pair.auc_a, pair.auc_b)
-    else:
-        method = f"McNemar by patient, {pair.method}"
-        values = pair.accuracy_a, pair.accuracy_b
     reach = float(norm.isf(level) + norm.isf(0.2)) * pair.se
     defined = math.isfinite(pair.p_worse)
     return Test(
         metric=metric,
-        method=method,
-        candidate=values[0],
-        blessed=values[1],
+        method=pair.method,
+        candidate=pair.a,
+        blessed=pair.b,
         difference=pair.difference,
         p_worse=pair.p_worse,
         alpha=level,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from components.evaluation.answers import Answers
+from components.evaluation.bootstrap import Statistics, clustered_bootstrap_of
 from components.evaluation.boxes.iou import iou
 from components.evaluation.boxes.numbers import box_statistics
 from components.evaluation.boxes.pointing import peaks, pointing_hits
-from components.evaluation.multiclass import Statistics, clustered_bootstrap_of
 from components.report.plain import as_dict
 from schema import features as f
 

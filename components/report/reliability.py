@@ -8,9 +8,13 @@ import numpy as np
 
 from components.evaluation import calibration
 from components.evaluation.answers import Answers
-from components.evaluation.bootstrap import Interval, clustered_bootstrap
+from components.evaluation.bootstrap import (
+    Interval,
+    clustered_bootstrap,
+    clustered_bootstrap_of,
+)
 from components.evaluation.metrics import binary_metrics
-from components.evaluation.multiclass import class_metrics, clustered_bootstrap_of
+from components.evaluation.multiclass import class_metrics
 from components.evaluation.operating_point import predicted_class
 from components.evaluation.prevalence import predictive_values
 from components.evaluation.risk_coverage import aurc, risk_coverage
@@ -228,9 +232,8 @@ def shift(val: Answers, test: Answers, names: tuple[str, str], seed: int) -> dic
     Returns:
       `classes`: rows as components.evaluation.shift.Shift; `warnings`: lines.
     """
-    found = score_shift(
-        val.score, test.score, val.patient, test.patient, val.positive, test.positive, seed=seed
-    )
+    rows = [(split.score, split.patient, split.positive) for split in (val, test)]
+    found = score_shift(*rows, seed=seed)
     return {"classes": [asdict(one) for one in found], "warnings": warnings(found, names)}
 
 

@@ -1,4 +1,4 @@
-"""Numbers of boxes: what was found where, and how sure that is. Pure numpy.
+"""Metrics of boxes, in numpy.
 
 Boxes are float (ymin, xmin, ymax, xmax) in any unit that truth and prediction share; overlap does
 not change when an axis is scaled, so relative boxes and boxes in pixels give the same numbers.

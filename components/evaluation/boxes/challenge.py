@@ -1,16 +1,14 @@
 """The metric of the RSNA Pneumonia Detection Challenge (Kaggle 2018, page "Evaluation").
 
-For an image, the mean over the overlaps .40, .45, ... .75 of TP / (TP + FP + FN). Boxes are checked
+For an image, the mean over the overlaps .40, .45, ... .75 of TP / (TP + FP + FN). Boxes are matched
 in the order of their confidence; each true box can be hit once. The page calls a box a hit where
-its intersection over union with a true box "is greater than" the asked one: strictly, so an overlap
-of exactly .50 is none at .50 (the script that most entrants scored themselves with has "at least";
-it differs only there). Where a box overlaps several true boxes enough, the page does not say which
-it takes; here it is the one that it overlaps most.
+its intersection over union with a true box "is greater than" the threshold: strictly, so an overlap
+of exactly .50 is no hit at .50 (the script that most entrants used has "at least"; it differs only
+there). Where a box overlaps several true boxes enough, the page does not say which it takes; here
+it is the one that it overlaps most.
 
 An image without a true box and with any prediction scores 0. One without both is left out.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,7 +18,7 @@ OVERLAPS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 
 
 def scores_of_prefixes(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """What an image would score with only its j best boxes, for every j.
+    """The score of an image with only its j best boxes, for every j.
 
     Args:
       hits: bool [n, T, M] of `matching.match`.
@@ -28,7 +26,7 @@ def scores_of_prefixes(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
 
     Returns:
       float64 [n, M + 1]; column j is of j boxes. NaN where there is neither a true box nor one of
-      the j. Columns beyond the boxes that an image has mean nothing.
+      the j. Columns beyond the boxes that an image has are meaningless.
     """
     n, _, most = hits.shape
     tp = np.zeros((n, hits.shape[1], most + 1))
@@ -38,32 +36,27 @@ def scores_of_prefixes(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
     return np.asarray(shares.mean(axis=1))
 
 
-def challenge_scores(
-    truth: Boxes, boxes: Boxes, scores: Boxes, overlaps: Sequence[float] = OVERLAPS
-) -> np.ndarray:
+def challenge_scores(truth: Boxes, boxes: Boxes, scores: Boxes) -> np.ndarray:
     """The score of each image.
 
     Args:
       truth: for each image the true boxes [k, 4].
       boxes: for each image the predicted boxes [m, 4], in any order.
       scores: for each image their scores [m]; equal ones count in the order given.
-      overlaps: values of intersection over union to take the mean of.
 
     Returns:
       float64 [n], 0 to 1; NaN for an image that is left out.
 
     Raises:
-      ValueError: lengths differ, or a box or score is not a number.
+      ValueError: lengths differ, or a box or score is not finite.
     """
     true, predicted = padded(truth, boxes, scores)
-    prefixes = scores_of_prefixes(match(true, predicted, overlaps), true.count)
+    prefixes = scores_of_prefixes(match(true, predicted, OVERLAPS), true.count)
     return np.asarray(prefixes[np.arange(len(prefixes)), predicted.count])
 
 
-def challenge_score(
-    truth: Boxes, boxes: Boxes, scores: Boxes, overlaps: Sequence[float] = OVERLAPS
-) -> float | None:
+def challenge_score(truth: Boxes, boxes: Boxes, scores: Boxes) -> float | None:
     """The mean of `challenge_scores` over the images that count; None where none does."""
-    found = challenge_scores(truth, boxes, scores, overlaps)
+    found = challenge_scores(truth, boxes, scores)
     counted = found[np.isfinite(found)]
     return float(counted.mean()) if len(counted) else None

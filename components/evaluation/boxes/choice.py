@@ -1,12 +1,12 @@
 """Score threshold, size of boxes and kind of score, chosen on validation by the challenge's metric.
 
 The metric punishes a box on an image without an opacity with a 0, and a missed one with a part of
-an image: where to cut is a trade that only the metric itself can settle. Boxes of opacities are
-drawn by people who do not agree on the edge, and a smaller box overlaps more of them; most entrants
-of the challenge shrank theirs to about .85 of the side.
+an image, so the threshold is chosen by the metric itself. Readers do not agree on the edge of an
+opacity, and a smaller box overlaps more of their boxes; most entrants of the challenge shrank
+theirs to about .85 of the side.
 
-Every threshold that makes a difference is tried, not a grid: a matching does not change when boxes
-of lower score are left out, so one pass over the boxes, best first, gives the metric everywhere.
+All distinct thresholds are tried, not a grid: a matching does not change when boxes of lower score
+are left out, so one pass over the boxes, best first, gives the metric at each.
 """
 
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ from components.evaluation.boxes.matching import Boxes, Padded, match, pad
 Combine = Literal["heat", "product", "geometric"]
 COMBINES: tuple[Combine, ...] = ("heat", "product", "geometric")
 SHRINKS = tuple(round(0.7 + 0.025 * i, 3) for i in range(17))  # .7 to 1.1
-# Thresholds whose metric is this near the best are as good as it; the middle of them is taken.
+# Thresholds whose metric is within this of the best count as equal; the middle of them is taken.
 PLATEAU = 0.001
 _EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation settled.
+    """Decoding parameters chosen on validation.
 
     Attributes:
       threshold: a box whose combined score is at or above it is kept.
       shrink: both sides of a box are multiplied by it, about the centre.
-      combine: how the score of a box is made, see `combined`.
+      combine: how the score of a box is computed, see `combined`.
       score: the challenge's metric on validation with these; None where no image counts.
       note: why nothing could be chosen; empty where it could.
     """
@@ -46,15 +46,15 @@ class Choice:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Values for JSON."""
         return asdict(self)
 
 
 def combined(combine: Combine, heat: np.ndarray, image_score: np.ndarray) -> np.ndarray:
     """The score of boxes from their heat and the probability of their image (broadcast).
 
-    "heat": the heat alone. "product": times the probability, so no box is surer than its image.
-    "geometric": the root of that, which orders as the product does, on the scale of the two.
+    "heat": the heat alone. "product": times the probability of the image. "geometric": the root of
+    that, which orders as the product does.
 
     Raises:
       ValueError: another name.
@@ -68,12 +68,6 @@ def combined(combine: Combine, heat: np.ndarray, image_score: np.ndarray) -> np.
     raise ValueError(f"unknown way {combine!r} to combine scores; one of {', '.join(COMBINES)}")
 
 
-@dataclass(frozen=True)
-class _Best:
-    score: float
-    threshold: float
-
-
 def choose(
     truth: Boxes,
     boxes: Boxes,
@@ -82,14 +76,13 @@ def choose(
     *,
     shrinks: Sequence[float] = SHRINKS,
     combines: Sequence[Combine] = COMBINES,
-    overlaps: Sequence[float] = OVERLAPS,
     plateau: float = PLATEAU,
 ) -> Choice:
-    """Chooses on validation.
+    """Chooses combine, shrink and threshold on validation.
 
-    The best pair of combine and shrink wins; combines that are as good rank in the order given
-    ("product" and "geometric" always are: they order boxes alike). Of shrinks within `plateau` of
-    the best and next to it, the middle one is taken, and so with thresholds.
+    The best pair of combine and shrink wins; of equal combines the first ("product" and "geometric"
+    always are equal: they order boxes alike). Of neighbouring shrinks within `plateau` of the best
+    the middle one is taken, and so with thresholds.
 
     Args:
       truth: for each image the true boxes [k, 4].
@@ -99,15 +92,14 @@ def choose(
       image_score: float [n], calibrated probability that the image has an opacity.
       shrinks: factors to try, ascending.
       combines: ways to combine, see `combined`.
-      overlaps: of the metric.
-      plateau: what counts as equally good.
+      plateau: differences of the metric up to it count as equal.
 
     Returns:
-      the choice; threshold .5 and shrink 1, or the value nearest to it, where nothing can be chosen
-      (no true box on validation, or no predicted box that hits one), with a note.
+      the choice; with a note, threshold .5 and the shrink nearest to 1 where validation has no
+      true box or no predicted box hits one.
 
     Raises:
-      ValueError: lengths differ, something is not a number, or nothing to try was given.
+      ValueError: lengths differ, a value is not finite, or there is nothing to try.
     """
     if not len(shrinks) or not len(combines):
         raise ValueError("there must be at least one shrink factor and one way to combine")
@@ -125,68 +117,55 @@ def choose(
     if not true.count.any():
         return Choice(0.5, plain, combines[0], None, "no true box on validation")
     heat = np.where(predicted.there, predicted.scores, 0.0)
-    ranks = {c: _ranked(predicted, combined(c, heat, image[:, None])) for c in combines}
-    table: dict[Combine, list[_Best]] = {c: [] for c in combines}
-    for factor in shrinks:
+    ranks = [_ranked(predicted, combined(c, heat, image[:, None])) for c in combines]
+    table = np.zeros((len(combines), len(shrinks), 2))  # metric and threshold
+    for j, factor in enumerate(shrinks):
         smaller = Padded(resize(predicted.boxes, factor), predicted.scores, predicted.count)
-        prefixes = scores_of_prefixes(match(true, smaller, overlaps), true.count)
-        for c in combines:
-            table[c].append(_over_thresholds(prefixes, ranks[c], plateau))
-    tops = {c: max(best.score for best in found) for c, found in table.items()}
-    top = max(tops.values())
-    if top <= 0:
-        return Choice(
-            0.5, plain, combines[0], 0.0, "no predicted box hits a true one on validation"
-        )
-    chosen = next(c for c in combines if tops[c] >= top - _EQUAL)
-    values = np.array([best.score for best in table[chosen]])
-    low, high = _around(values, int(values.argmax()), plateau)
-    at = (low + high) // 2
-    best = table[chosen][at]
-    return Choice(best.threshold, float(shrinks[at]), chosen, best.score)
+        prefixes = scores_of_prefixes(match(true, smaller, OVERLAPS), true.count)
+        table[:, j] = [_over_thresholds(prefixes, *ranked, plateau) for ranked in ranks]
+    tops = table[:, :, 0].max(axis=1)
+    if tops.max() <= 0:
+        note = "no predicted box hits a true one on validation"
+        return Choice(0.5, plain, combines[0], 0.0, note)
+    chosen = int(np.argmax(tops >= tops.max() - _EQUAL))  # the first of equal ones
+    values = table[chosen, :, 0]
+    at = sum(_around(values, int(values.argmax()), plateau)) // 2
+    score, threshold = table[chosen, at].tolist()
+    return Choice(threshold, float(shrinks[at]), combines[chosen], score)
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    """All boxes, best first: of which image, which of it, and the combined score."""
-
-    image: np.ndarray
-    place: np.ndarray
-    score: np.ndarray
-
-
-def _ranked(predicted: Padded, scores: np.ndarray) -> _Ranked:
-    image, place = np.nonzero(predicted.there)
-    score = scores[image, place]
+def _ranked(predicted: Padded, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image, index in the image and combined score of all boxes, best first."""
+    image, index = np.nonzero(predicted.there)
+    score = scores[image, index]
     # Within an image the order by heat stands, also where combined scores tie.
-    order = np.lexsort((place, -score))
-    return _Ranked(image[order], place[order], score[order])
+    order = np.lexsort((index, -score))
+    return image[order], index[order], score[order]
 
 
-def _over_thresholds(prefixes: np.ndarray, ranked: _Ranked, plateau: float) -> _Best:
-    """The best mean over images as boxes come in, and the middle of the thresholds that give it."""
-    if not len(ranked.score):
-        return _Best(0.0, 0.5)
-    start = prefixes[:, 0]
-    total, counted = np.nansum(start), np.isfinite(start).sum()
-    before = prefixes[ranked.image, ranked.place]
-    after = prefixes[ranked.image, ranked.place + 1]
-    sums = total + np.cumsum(after - np.nan_to_num(before))
-    counts = counted + np.cumsum(np.isnan(before))
-    ends = np.flatnonzero(np.append(np.diff(ranked.score), -1) != 0)  # of equal scores
+def _over_thresholds(
+    prefixes: np.ndarray, image: np.ndarray, index: np.ndarray, score: np.ndarray, plateau: float
+) -> tuple[float, float]:
+    """The best mean over images, and the middle of the thresholds that give it."""
+    if not len(score):
+        return 0.0, 0.5
+    start, before, after = prefixes[:, 0], prefixes[image, index], prefixes[image, index + 1]
+    sums = np.nansum(start) + np.cumsum(after - np.nan_to_num(before))
+    counts = np.isfinite(start).sum() + np.cumsum(np.isnan(before))
+    ends = np.flatnonzero(np.diff(score, append=-np.inf))  # the last of equal scores
     means = sums[ends] / counts[ends]
-    # With everything down to ends[i] kept, any threshold above the next score does.
-    upper = ranked.score[ends]
+    # Any threshold above the next score keeps everything down to ends[i].
+    upper = score[ends]
     lower = np.append(upper[1:], min(0.0, upper[-1]))
     best = int(means.argmax())
     low, high = _around(means, best, plateau)
     threshold = (upper[low] + lower[high]) / 2
     kept = int(np.searchsorted(-upper, -threshold, side="right")) - 1
-    return _Best(float(means[kept]), float(threshold))
+    return float(means[kept]), float(threshold)
 
 
 def _around(values: np.ndarray, best: int, plateau: float) -> tuple[int, int]:
-    """First and last place of the run around the best that is within the plateau."""
+    """First and last index of the run around the best that is within the plateau."""
     good = values >= values[best] - max(plateau, _EQUAL)
     low = high = best
     while low > 0 and good[low - 1]:

@@ -1,15 +1,15 @@
-"""Free-response ROC: what is found against the false boxes that a reader must look at."""
+"""Free-response ROC: sensitivity against false boxes per image."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from components.evaluation.boxes.matching import Boxes
-from components.evaluation.boxes.precision import rank
+from components.evaluation.boxes.ranking import rank
 
 # The seven rates of the LUNA16 challenge (Setio et al. 2017, Med. Image Anal. 42).
 RATES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)
-# Where to look matters here more than the edge: the least overlap that the challenge counts.
+# Position matters here more than the edge: the least overlap that the challenge counts.
 OVERLAP = 0.4
 
 
@@ -22,8 +22,7 @@ def sensitivities(
 ) -> np.ndarray:
     """Largest share of true boxes found with at most so many false boxes per image.
 
-    A step, not a line between points (Bunch et al. 1978, J. Appl. Photogr. Eng. 4, has the curve):
-    what is told was reached.
+    A step function, without interpolation (the curve: Bunch et al. 1978, J. Appl. Photogr. Eng. 4).
 
     Args:
       hits: [r, s] of `RankedBoxes`.
@@ -35,49 +34,19 @@ def sensitivities(
     Returns:
       [r, k]; NaN where there is no true box.
     """
-    false = boxes - hits
-    found = np.zeros((len(true), len(rates)))
-    for k, rate in enumerate(rates):
-        reached = (false <= (rate * images + 1e-9)[:, None]).sum(axis=1)
-        if hits.shape[1]:
-            last = hits[np.arange(len(hits)), np.maximum(reached - 1, 0)]
-            found[:, k] = np.where(reached > 0, last, 0)
+    allowed = np.asarray(rates)[None] * images[:, None] + 1e-9  # [r, k]
+    reached = ((boxes - hits)[:, :, None] <= allowed[:, None]).sum(axis=1)
+    found = np.take_along_axis(np.pad(hits, ((0, 0), (1, 0))), reached, axis=1)
     return np.divide(found, true[:, None], out=np.full_like(found, np.nan), where=true[:, None] > 0)
-
-
-def froc(
-    truth: Boxes,
-    boxes: Boxes,
-    scores: Boxes,
-    rates: Sequence[float] = RATES,
-    overlap: float = OVERLAP,
-) -> tuple[np.ndarray, float] | None:
-    """Sensitivity at each rate of false boxes per image, and their mean.
-
-    Args:
-      truth: for each image the true boxes [k, 4].
-      boxes: for each image the predicted boxes [m, 4], not cut by a threshold.
-      scores: for each image their scores [m].
-      rates: false boxes per image.
-      overlap: a hit has more intersection over union than this.
-
-    Returns:
-      None where there is no true box.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not a number.
-    """
-    one = np.ones((1, len(truth)))
-    found = sensitivities(*rank(truth, boxes, scores, overlap)(one), one.sum(axis=1), rates)[0]
-    return (found, float(found.mean())) if np.isfinite(found).all() else None
 
 
 def froc_points(
     truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float = OVERLAP
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """False boxes per image, sensitivity and score [s] where it rises; empty without a hit."""
+    """False boxes per image, sensitivity and score [s] where it rises; empty without a hit.
+
+    Args: see `ranking.rank`.
+    """
     ranked = rank(truth, boxes, scores, overlap)
-    hits, every, true = ranked(np.ones((1, len(truth))))
-    if not len(ranked.score):
-        return np.empty(0), np.empty(0), np.empty(0)
-    return (every[0] - hits[0]) / len(truth), hits[0] / true[0], ranked.score
+    (hits,), (every,), (true,) = ranked(np.ones((1, len(truth))))
+    return (every - hits) / max(len(truth), 1), hits / max(true, 1), ranked.score

@@ -4,38 +4,34 @@ import numpy as np
 
 
 def check_boxes(boxes: np.ndarray, what: str = "box") -> np.ndarray:
-    """Returns boxes as float64 [k, 4].
-
-    A box without area is a box: it overlaps nothing.
+    """Returns boxes as float64 [k, 4]; a box without area is valid and overlaps nothing.
 
     Args:
       boxes: [k, 4], or anything empty.
       what: for the message.
 
     Raises:
-      ValueError: another shape, a value that is not a number, or a box whose end is before its
-        start; the message holds the box and its place.
+      ValueError: another shape, a value that is not finite, or a box whose end is before its
+        start; the message holds the box and its index.
     """
     found = np.asarray(boxes, np.float64)
     if not found.size:
         return np.zeros((0, 4))
     if found.ndim != 2 or found.shape[1] != 4:
         raise ValueError(f"{what}es must be [k, 4] (ymin, xmin, ymax, xmax), not {found.shape}")
-    bad = ~np.isfinite(found).all(axis=1)
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise ValueError(f"{what} {found[at].tolist()} at {at} is not made of numbers")
-    bad = (found[:, 2] < found[:, 0]) | (found[:, 3] < found[:, 1])
-    if bad.any():
-        at = int(np.argmax(bad))
-        raise ValueError(f"{what} {found[at].tolist()} at {at} ends before it starts")
+    for bad, why in (
+        (~np.isfinite(found).all(axis=1), "is not made of numbers"),
+        ((found[:, 2:] < found[:, :2]).any(axis=1), "ends before it starts"),
+    ):
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise ValueError(f"{what} {found[at].tolist()} at {at} {why}")
     return found
 
 
 def area(boxes: np.ndarray) -> np.ndarray:
     """Areas [...] of boxes [..., 4]; 0 where an end is before its start."""
-    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
-    return np.asarray(sides[..., 0] * sides[..., 1])
+    return np.asarray(np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1))
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -50,10 +46,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     one = np.asarray(a, np.float64)[..., :, None, :]
     two = np.asarray(b, np.float64)[..., None, :, :]
-    low = np.maximum(one[..., :2], two[..., :2])
-    high = np.minimum(one[..., 2:], two[..., 2:])
-    sides = np.maximum(high - low, 0)
-    both = sides[..., 0] * sides[..., 1]
+    low, high = np.maximum(one[..., :2], two[..., :2]), np.minimum(one[..., 2:], two[..., 2:])
+    both = area(np.concatenate([low, high], axis=-1))
     either = area(one) + area(two) - both
     return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
 

@@ -1,4 +1,4 @@
-"""Which predicted boxes hit, for all images and all overlaps at once."""
+"""Greedy matching of predicted and true boxes, for all images and overlaps at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import numpy as np
 from components.evaluation.boxes.iou import check_boxes, iou
 
 Boxes = Sequence[np.ndarray]
-# An overlap this near to the one that is asked for equals it, whatever the last bits say.
+# An overlap this near to the threshold equals it, whatever the rounding.
 _EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
 class Padded:
-    """Boxes of n images in one array, filled up with boxes of no size.
+    """Boxes of n images in one array, padded with boxes of no size.
 
     Attributes:
       boxes: float64 [n, M, 4]; of predictions the best first.
@@ -28,12 +28,12 @@ class Padded:
 
     @property
     def there(self) -> np.ndarray:
-        """Which places hold a box, bool [n, M]."""
+        """Which entries are boxes, not padding, bool [n, M]."""
         return np.asarray(np.arange(self.boxes.shape[1]) < self.count[:, None])
 
 
 def pad(boxes: Boxes, scores: Boxes | None = None, what: str = "box") -> Padded:
-    """Puts the boxes of images into one array, ordered by score (ties stay as they were given).
+    """Puts the boxes of images into one array, ordered by score; ties keep their order.
 
     Args:
       boxes: for each image [k, 4].
@@ -41,46 +41,54 @@ def pad(boxes: Boxes, scores: Boxes | None = None, what: str = "box") -> Padded:
       what: for messages.
 
     Raises:
-      ValueError: a bad box or score; the message names the image by its place.
+      ValueError: a bad box or score; the message holds the index of the image.
     """
-    checked = []
-    for i, one in enumerate(boxes):
+    checked, rows = [], []
+    given = [np.zeros(len(one)) for one in boxes] if scores is None else scores
+    for i, (one, row) in enumerate(zip(boxes, given, strict=True)):
         try:
             checked.append(check_boxes(one, what))
         except ValueError as error:
             raise ValueError(f"image {i}: {error}") from None
+        rows.append(np.ravel(row).astype(np.float64))
+        if len(rows[i]) != len(checked[i]):
+            raise ValueError(f"there must be one score for each {what} of each image")
+        if not np.isfinite(rows[i]).all():
+            bad = rows[i][~np.isfinite(rows[i])][0]
+            raise ValueError(f"image {i}: the score {bad} is not a number")
     count = np.array([len(one) for one in checked], np.int64)
     n, most = len(checked), int(count.max(initial=0))
-    flat = np.concatenate(checked) if n else np.zeros((0, 4))
-    given = np.zeros(len(flat))
-    if scores is not None:
-        rows = [np.asarray(row, np.float64).reshape(-1) for row in scores]
-        if [len(row) for row in rows] != count.tolist():
-            raise ValueError(f"there must be one score for each {what} of each image")
-        given = np.concatenate(rows) if n else given
-        if not np.isfinite(given).all():
-            at = int(np.argmin(np.isfinite(given)))
-            where = int(np.searchsorted(np.cumsum(count), at, side="right"))
-            raise ValueError(f"image {where}: the score {given[at]} is not a number")
-    image = np.repeat(np.arange(n), count)
-    order = np.lexsort((-given, image))  # stable
-    place = np.arange(len(flat)) - np.repeat(np.cumsum(count) - count, count)
-    into, into_scores = np.zeros((n, most, 4)), np.full((n, most), -np.inf)
-    into[image, place], into_scores[image, place] = flat[order], given[order]
-    return Padded(into, into_scores, count)
+    padded_boxes, padded_scores = np.zeros((n, most, 4)), np.full((n, most), -np.inf)
+    for i, (one, row) in enumerate(zip(checked, rows, strict=True)):
+        order = np.argsort(-row, kind="stable")
+        padded_boxes[i, : len(one)], padded_scores[i, : len(one)] = one[order], row[order]
+    return Padded(padded_boxes, padded_scores, count)
+
+
+def padded(truth: Boxes, boxes: Boxes, scores: Boxes) -> tuple[Padded, Padded]:
+    """True and predicted boxes of the same images.
+
+    Raises:
+      ValueError: lengths differ, or a box or score is not finite.
+    """
+    if not len(truth) == len(boxes) == len(scores):
+        raise ValueError(
+            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
+        )
+    return pad(truth, what="true box"), pad(boxes, scores)
 
 
 def match(truth: Padded, predicted: Padded, overlaps: Sequence[float]) -> np.ndarray:
     """Greedy matching, the best prediction first.
 
     A prediction hits where its overlap with a true box that no better prediction has taken is
-    greater than the one asked for; it takes the one that it overlaps most. A prediction never
-    changes what better ones hit, so the first j columns are the matching of the j best.
+    greater than the threshold; it takes the one that it overlaps most. A prediction never changes
+    what better ones hit, so the first j columns are the matching of the j best.
 
     Args:
       truth: true boxes of n images.
       predicted: predicted boxes of the same images, at most M in one.
-      overlaps: T values of intersection over union.
+      overlaps: T thresholds of intersection over union.
 
     Returns:
       bool [n, T, M].
@@ -89,28 +97,13 @@ def match(truth: Padded, predicted: Padded, overlaps: Sequence[float]) -> np.nda
     hits = np.zeros((n, len(overlaps), most), bool)
     if not hits.size or not truth.boxes.shape[1]:
         return hits
-    found = np.where(truth.there[:, None, :], iou(predicted.boxes, truth.boxes), -1.0)
-    asked = np.asarray(overlaps, np.float64)[None, :, None] + _EQUAL
+    overlap = np.where(truth.there[:, None, :], iou(predicted.boxes, truth.boxes), -1.0)
+    least = np.asarray(overlaps, np.float64)[None, :, None] + _EQUAL
     free = np.ones((n, len(overlaps), truth.boxes.shape[1]), bool)
-    there = predicted.there
     for m in range(most):
-        able = np.where(free & (found[:, m, None, :] > asked), found[:, m, None, :], -1.0)
+        able = np.where(free & (overlap[:, m, None, :] > least), overlap[:, m, None, :], -1.0)
         taken = able.argmax(axis=2)
-        hit = (able.max(axis=2) >= 0) & there[:, m, None]
-        hits[:, :, m] = hit
-        image, overlap = np.nonzero(hit)
-        free[image, overlap, taken[image, overlap]] = False
+        hits[:, :, m] = (able.max(axis=2) >= 0) & predicted.there[:, m, None]
+        image, t = np.nonzero(hits[:, :, m])
+        free[image, t, taken[image, t]] = False
     return hits
-
-
-def padded(truth: Boxes, boxes: Boxes, scores: Boxes) -> tuple[Padded, Padded]:
-    """True and predicted boxes of the same images.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not a number.
-    """
-    if not len(truth) == len(boxes) == len(scores):
-        raise ValueError(
-            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
-        )
-    return pad(truth, what="true box"), pad(boxes, scores)

@@ -1,14 +1,13 @@
-"""All numbers of boxes on a split, with intervals by patient."""
+"""All metrics of boxes on a split, as a function of weights, for the bootstrap."""
 
 import numpy as np
 
-from components.evaluation.bootstrap import Interval
+from components.evaluation.bootstrap import Statistics
 from components.evaluation.boxes import froc, precision
 from components.evaluation.boxes.challenge import OVERLAPS, scores_of_prefixes
 from components.evaluation.boxes.matching import Boxes, match, padded
 from components.evaluation.boxes.pointing import best_centres, pointing_hits
 from components.evaluation.boxes.ranking import RankedBoxes
-from components.evaluation.multiclass import Statistics, clustered_bootstrap_of
 
 
 def froc_name(rate: float) -> str:
@@ -19,7 +18,7 @@ def froc_name(rate: float) -> str:
 def box_statistics(
     truth: Boxes, boxes: Boxes, scores: Boxes, threshold: float
 ) -> tuple[Statistics, dict[str, np.ndarray]]:
-    """The numbers as a function of the images' weights.
+    """Prepares the metrics of boxes.
 
     Args:
       truth: for each image the true boxes [k, 4].
@@ -28,86 +27,42 @@ def box_statistics(
       threshold: a box at or above it is shown to a reader.
 
     Returns:
-      weights float [r, n] -> name -> value [r], NaN where not defined:
+      weights float [r, n] -> name -> value [r], NaN where undefined:
         challenge: the challenge's metric of the boxes at or above the threshold.
         box_ap: average precision at overlap .5; box_map: mean over the challenge's overlaps.
         froc: mean sensitivity over the rates of `froc.RATES`; froc/<rate>: at each.
         pointing: share of images with a true box in which the centre of the best box is on one.
         box_sensitivity: share of true boxes found by boxes at or above the threshold, overlap .4.
         false_boxes: of those, false ones per image.
-      and which images the shares "pointing" and "box_sensitivity" count, bool [n] each.
+      and name -> bool [n], the images that the proportions "pointing" and "box_sensitivity" count.
 
     Raises:
-      ValueError: lengths differ, or a box or score is not a number.
+      ValueError: lengths differ, or a box or score is not finite.
     """
     true, predicted = padded(truth, boxes, scores)
     hits = match(true, predicted, OVERLAPS)
     kept = (predicted.there & (predicted.scores >= threshold)).sum(axis=1)
     each = scores_of_prefixes(hits, true.count)[np.arange(len(kept)), kept]
-    counted = np.isfinite(each)
-    loose = hits[:, OVERLAPS.index(froc.OVERLAP)]
-    first = np.arange(hits.shape[2]) < kept[:, None]
-    found_kept = (loose & first).sum(axis=1)
+    loose = OVERLAPS.index(froc.OVERLAP)
+    found_kept = (hits[:, loose] & (np.arange(hits.shape[2]) < kept[:, None])).sum(axis=1)
     ranked = [RankedBoxes(hits[:, t], predicted, true.count) for t in range(len(OVERLAPS))]
-    middle = OVERLAPS.index(precision.OVERLAP)
-    on = pointing_hits(truth, best_centres(boxes, scores))
-    with_truth = true.count > 0
+    on, with_truth = pointing_hits(truth, best_centres(boxes, scores)), true.count > 0
 
-    def numbers(w: np.ndarray) -> dict[str, np.ndarray]:
+    def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
         images = w.sum(axis=1)
-        areas = []
-        for t, of in enumerate(ranked):
-            totals = of(w)
-            areas.append(precision.area_under(*totals))
-            if t == OVERLAPS.index(froc.OVERLAP):
-                sensitivity = froc.sensitivities(*totals, images)
+        totals = [of(w) for of in ranked]
+        areas = [precision.area_under(*one) for one in totals]
+        sensitivity = froc.sensitivities(*totals[loose], images)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = {
-                "challenge": (w @ np.where(counted, each, 0)) / (w @ counted),
-                "box_ap": areas[middle],
+            return {
+                "challenge": (w @ np.nan_to_num(each)) / (w @ np.isfinite(each)),
+                "box_ap": areas[OVERLAPS.index(precision.OVERLAP)],
                 "box_map": np.mean(areas, axis=0),
                 "froc": sensitivity.mean(axis=1),
-                "pointing": (w @ np.where(with_truth, on, 0)) / (w @ with_truth),
+                "pointing": (w @ np.nan_to_num(on)) / (w @ with_truth),
                 "box_sensitivity": (w @ found_kept) / (w @ true.count),
                 "false_boxes": (w @ (kept - found_kept)) / images,
+                **{froc_name(rate): sensitivity[:, k] for k, rate in enumerate(froc.RATES)},
             }
-        for k, rate in enumerate(froc.RATES):
-            found[froc_name(rate)] = sensitivity[:, k]
-        return found
 
-    return numbers, {"pointing": with_truth, "box_sensitivity": with_truth}
-
-
-def box_numbers(
-    truth: Boxes,
-    boxes: Boxes,
-    scores: Boxes,
-    groups: np.ndarray,
-    threshold: float,
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """The numbers of `box_statistics` with percentile intervals from resampling whole patients.
-
-    Args:
-      truth: for each image the true boxes [k, 4].
-      boxes: for each image the predicted boxes [m, 4], not cut by the threshold.
-      scores: for each image their scores [m].
-      groups: [n], equal values are one patient.
-      threshold: a box at or above it is shown to a reader.
-      resamples: how many.
-      seed: of the draws.
-
-    Returns:
-      name -> interval; empty without images.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not a number.
-    """
-    statistics, shares = box_statistics(truth, boxes, scores, threshold)
-    if not len(truth):
-        return {}
-    return clustered_bootstrap_of(
-        statistics, np.asarray(groups), shares=shares, resamples=resamples, seed=seed
-    )
+    return statistics, {"pointing": with_truth, "box_sensitivity": with_truth}

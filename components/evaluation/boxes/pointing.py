@@ -1,6 +1,4 @@
-"""The pointing game (Zhang et al. 2018, IJCV 126): does the surest place lie on an opacity?"""
-
-import math
+"""The pointing game (Zhang et al. 2018, IJCV 126): whether the best point lies on an opacity."""
 
 import numpy as np
 
@@ -11,7 +9,7 @@ def best_centres(boxes: Boxes, scores: Boxes) -> np.ndarray:
     """Centre (y, x) of the best box of each image, float64 [n, 2]; NaN where there is none.
 
     Raises:
-      ValueError: a box or score is not a number.
+      ValueError: a box or score is not finite.
     """
     found = pad(boxes, scores)
     if not found.boxes.shape[1]:
@@ -28,11 +26,10 @@ def peaks(heat: np.ndarray) -> np.ndarray:
       heat: float [n, h, w].
 
     Returns:
-      float64 [n, 2], 0 to 1, the first of equal ones; NaN where a map is the same everywhere and
-      points nowhere.
+      float64 [n, 2], 0 to 1, the first of equal ones; NaN where a map is constant.
 
     Raises:
-      ValueError: a value is not a number.
+      ValueError: a value is not finite.
     """
     n, h, w = heat.shape
     if not np.isfinite(heat).all():
@@ -51,13 +48,13 @@ def pointing_hits(truth: Boxes, points: np.ndarray) -> np.ndarray:
 
     Args:
       truth: for each image the true boxes [k, 4].
-      points: float [n, 2], (y, x) in the unit of the boxes; NaN: the model points nowhere, a miss.
+      points: float [n, 2], (y, x) in the unit of the boxes; NaN is a miss.
 
     Returns:
       float64 [n]: 1, 0, or NaN for an image without a true box, which is left out.
 
     Raises:
-      ValueError: lengths differ, or a true box is not a number.
+      ValueError: lengths differ, or a true box is not finite.
     """
     if len(truth) != len(points):
         raise ValueError(f"{len(truth)} images and {len(points)} points do not belong together")
@@ -66,11 +63,3 @@ def pointing_hits(truth: Boxes, points: np.ndarray) -> np.ndarray:
     inside = (true.boxes[..., :2] <= at) & (at <= true.boxes[..., 2:])
     hit = (inside.all(axis=2) & true.there).any(axis=1)
     return np.where(true.count > 0, hit.astype(np.float64), np.nan)
-
-
-def pointing_accuracy(truth: Boxes, points: np.ndarray) -> float | None:
-    """Mean of `pointing_hits`; None where no image has a true box."""
-    found = pointing_hits(truth, points)
-    counted = found[~np.isnan(found)]
-    accuracy = float(counted.mean()) if len(counted) else math.nan
-    return None if math.isnan(accuracy) else accuracy

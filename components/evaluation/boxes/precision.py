@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from components.evaluation.boxes.matching import Boxes, match, padded
-from components.evaluation.boxes.ranking import RankedBoxes
+from components.evaluation.boxes.matching import Boxes
+from components.evaluation.boxes.ranking import rank
 
 OVERLAP = 0.5
 
 
 def area_under(hits: np.ndarray, boxes: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Average precision from running totals.
+    """Average precision from the totals of `RankedBoxes`.
 
     The area under the precision envelope over all steps of recall, as PASCAL VOC has it since 2010
     (Everingham et al. 2015, IJCV 111): the precision at a recall is the largest at that recall or
     beyond.
 
     Args:
-      hits: [r, s] of `RankedBoxes`.
+      hits: [r, s].
       boxes: [r, s].
       true: [r].
 
@@ -32,22 +32,9 @@ def area_under(hits: np.ndarray, boxes: np.ndarray, true: np.ndarray) -> np.ndar
 def average_precision(
     truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float = OVERLAP
 ) -> float | None:
-    """Average precision of all boxes of a split.
+    """Average precision of all boxes of a split, see `ranking.rank`; None without a true box.
 
-    A box hits by the same greedy matching as in the challenge's metric. Boxes of equal score count
-    together: neither order among them is better.
-
-    Args:
-      truth: for each image the true boxes [k, 4].
-      boxes: for each image the predicted boxes [m, 4], not cut by a threshold.
-      scores: for each image their scores [m].
-      overlap: a hit has more intersection over union than this.
-
-    Returns:
-      None where there is no true box.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not a number.
+    Boxes of equal score count together: neither order among them is better.
     """
     ranked = rank(truth, boxes, scores, overlap)
     found = float(area_under(*ranked(np.ones((1, len(truth)))))[0])
@@ -59,17 +46,5 @@ def pr_points(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recall, precision and score [s] after each score that adds a hit; empty without any."""
     ranked = rank(truth, boxes, scores, overlap)
-    hits, every, true = ranked(np.ones((1, len(truth))))
-    if not len(ranked.score):
-        return np.empty(0), np.empty(0), np.empty(0)
-    return hits[0] / true[0], hits[0] / every[0], ranked.score
-
-
-def rank(truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float) -> RankedBoxes:
-    """Matches and orders the boxes of a split.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not a number.
-    """
-    true, predicted = padded(truth, boxes, scores)
-    return RankedBoxes(match(true, predicted, [overlap])[:, 0], predicted, true.count)
+    (hits,), (every,), (true,) = ranked(np.ones((1, len(truth))))
+    return hits / max(true, 1), hits / every, ranked.score

@@ -2,7 +2,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from components.evaluation import table
@@ -83,18 +82,6 @@ def test_boxes_come_back_and_go_with_their_image(tmp_path: Path) -> None:
     for i in range(len(found)):
         assert (scores[i] >= given.box_threshold).all()
         assert len(boxes[i]) == (found.box_scores[i] >= given.box_threshold).sum()
-
-
-def test_predictions_of_before_boxes_were_known_are_read(tmp_path: Path) -> None:
-    store(answers(6), tmp_path)
-    file = tmp_path / table.FILE
-    old = pq.read_table(file).drop_columns(list(table.BOXES))
-    pq.write_table(old, file)
-    found = read_scored(tmp_path)
-    assert table.read(file).schema.names == table.schema().names
-    assert [len(rows) for rows in found.truth_boxes] == [0] * 6
-    assert not found.locates
-    assert found.where(found.positive == 1).boxes[0].shape == (0, 4)
 
 
 def test_weak_boxes_of_a_classifier_are_not_its_answer(tmp_path: Path) -> None:

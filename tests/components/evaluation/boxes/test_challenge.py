@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.evaluation.boxes.challenge import OVERLAPS, challenge_score, challenge_scores
@@ -50,15 +50,11 @@ def rows(*images):
     )
 
 
-@pytest.mark.parametrize(("truth", "boxes", "scores", "expected"), CASES.values(), ids=CASES)
-def test_by_hand(truth, boxes, scores, expected):
-    found = challenge_scores(*rows((truth, boxes, scores)))
-    assert found == pytest.approx([expected])
-
-
-def test_all_cases_at_once_are_the_same():
+def test_by_hand():
+    """All images at once, each compared with its case."""
     found = challenge_scores(*rows(*[case[:3] for case in CASES.values()]))
-    assert found == pytest.approx([case[3] for case in CASES.values()])
+    for name, score, (*_, expected) in zip(CASES, found, CASES.values(), strict=True):
+        assert score == pytest.approx(expected), name
 
 
 def test_an_image_with_neither_is_left_out():
@@ -132,6 +128,7 @@ def images(draw, least=0):
     return truth, boxes, [0.1 + 0.1 * place for place in order]
 
 
+@settings(max_examples=40)
 @given(st.lists(images(), max_size=5))
 def test_as_the_definition_word_by_word(many):
     given_rows = rows(*many)
@@ -139,6 +136,7 @@ def test_as_the_definition_word_by_word(many):
     assert challenge_scores(*given_rows) == pytest.approx(expected, nan_ok=True)
 
 
+@settings(max_examples=40)
 @given(st.lists(images(), min_size=1, max_size=5), st.randoms())
 def test_bounded_and_the_order_of_images_and_boxes_is_nothing(many, random):
     found = challenge_scores(*rows(*many))
@@ -149,23 +147,6 @@ def test_bounded_and_the_order_of_images_and_boxes_is_nothing(many, random):
         turned.append((truth, [boxes[i] for i in order], [scores[i] for i in order]))
     assert challenge_scores(*rows(*turned)) == pytest.approx(found, nan_ok=True)
     assert challenge_scores(*rows(*many[::-1])) == pytest.approx(found[::-1], nan_ok=True)
-
-
-@given(images(least=1))
-def test_the_truth_itself_is_full_marks(image):
-    truth = [box for box in image[0] if box[2] > box[0] and box[3] > box[1]]
-    if truth:
-        scores = list(range(len(truth)))
-        assert challenge_score(*rows((truth, truth, scores))) == pytest.approx(1)
-
-
-@given(images(), st.floats(0, 2))
-def test_a_box_that_hits_nothing_never_raises_it(image, score):
-    truth, boxes, scores = image
-    more = (truth, [*boxes, (90, 90, 99, 99)], [*scores, score])
-    before, after = challenge_scores(*rows(image, more))
-    assert np.isnan(before) or after <= before + 1e-12
-    assert np.isfinite(after)
 
 
 @given(images())

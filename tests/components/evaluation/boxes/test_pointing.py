@@ -4,7 +4,6 @@ import pytest
 from components.evaluation.boxes.pointing import (
     best_centres,
     peaks,
-    pointing_accuracy,
     pointing_hits,
 )
 
@@ -29,13 +28,6 @@ NOWHERE = (np.nan, np.nan)
 )
 def test_by_hand(truth, point, expected):
     assert pointing_hits([truth], np.array([point])) == pytest.approx([expected], nan_ok=True)
-
-
-def test_accuracy_is_over_images_with_truth():
-    points = np.array([(0.2, 0.2), (0.9, 0.1), (0.2, 0.2), NOWHERE])
-    assert pointing_accuracy([A, TWO, NONE, A], points) == pytest.approx(1 / 3)
-    assert pointing_accuracy([NONE], np.array([NOWHERE])) is None
-    assert pointing_accuracy([], np.zeros((0, 2))) is None
 
 
 def test_the_centre_of_the_surest_box():

@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.evaluation.boxes import froc
 from components.evaluation.boxes.precision import average_precision, pr_points
+from components.evaluation.boxes.ranking import rank
 from tests.components.evaluation.boxes.made import FAR, FAR2, A, B, made, rows
 
 # images as (truth, boxes, scores); area by hand
@@ -64,19 +66,46 @@ def test_an_alarm_never_raises_it(seed, score):
     assert average_precision(truth, boxes, scores) <= before + 1e-12
 
 
-def test_as_the_library_without_interpolation_where_precision_only_falls():
-    """scikit-learn has no envelope; where precision never rises again, both are the same."""
-    from sklearn.metrics import average_precision_score
-
-    truth = [np.array([[i, 0, i + 1.0, 1]]) for i in range(4)]
-    scores = [np.array([0.9]), np.array([0.8]), np.array([0.3]), np.array([0.2])]
-    boxes = [truth[0], truth[1], np.array([[50.0, 0, 51, 1]]), np.array([[60.0, 0, 61, 1]])]
-    hit = [1, 1, 0, 0]
-    # Two of four true boxes are found: the library knows of recall among the found only.
-    expected = average_precision_score(hit, np.concatenate(scores)) * 2 / 4
-    assert average_precision(truth, boxes, scores) == pytest.approx(expected)
-
-
 def test_lists_of_other_length_are_refused():
     with pytest.raises(ValueError, match="do not belong together"):
         average_precision([np.zeros((0, 4))], [], [])
+
+
+def at_rates(images):
+    weights = np.ones((1, len(images)))
+    ranked = rank(*rows(images), froc.OVERLAP)
+    return froc.sensitivities(*ranked(weights), weights.sum(axis=1))[0]
+
+
+# images, sensitivity at 1/8, 1/4, 1/2, 1, 2, 4, 8 by hand
+FROC = {
+    "all found": ([([A], [A], [0.9])], [1] * 7),
+    "nothing found": ([([A], [], [])], [0] * 7),
+    # One alarm in one image comes before the hit: only from 1 a picture on.
+    "an alarm first": ([([A], [FAR, A], [0.9, 0.8])], [0, 0, 0, 1, 1, 1, 1]),
+    "an alarm last": ([([A], [A, FAR], [0.9, 0.8])], [1] * 7),
+    "two alarms between": (
+        [([A, B], [A, FAR, FAR2, B], [0.9, 0.8, 0.7, 0.6])],
+        [0.5, 0.5, 0.5, 0.5, 1, 1, 1],
+    ),
+    "a healthy image makes alarms rarer": (
+        [([A], [FAR, A], [0.9, 0.8]), ([], [], [])],
+        [0, 0, 1, 1, 1, 1, 1],
+    ),
+    "tied with an alarm": ([([A], [FAR, A], [0.9, 0.9])], [0, 0, 0, 1, 1, 1, 1]),
+    "overlap of .45 is enough": ([([A], [(0, 0, 10, 4.5)], [0.9])], [1] * 7),
+}
+
+
+@pytest.mark.parametrize(("images", "expected"), FROC.values(), ids=FROC)
+def test_froc_by_hand(images, expected):
+    assert at_rates(images) == pytest.approx(np.array(expected, float))
+
+
+@pytest.mark.parametrize("images", [[], [([], [], [])], [([], [A], [0.9])]])
+def test_froc_without_truth_is_undefined(images):
+    assert np.isnan(at_rates(images)).all()
+
+
+def test_no_froc_curve_without_a_hit():
+    assert [len(row) for row in froc.froc_points(*rows([([A], [FAR], [0.9])]))] == [0, 0, 0]
