@@ -41,6 +41,7 @@ lint: $(READY) ## Check format, style and types
 	@$(BIN)/ruff format --check --quiet $(CHECKED) notebooks || \
 		{ echo "lint: format differs; to repair: $(BIN)/ruff format $(CHECKED)" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(CHECKED) notebooks
+	@out=$$($(BIN)/lint-imports --no-cache --no-logo) || { echo "$$out" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
 bench: $(READY) ## Measure ingest, training, serving and the whole run against bare loops

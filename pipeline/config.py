@@ -8,7 +8,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from components.baseline.choice import Source
+from components.baseline.marker import Source
 from components.detector.options import DetectorOptions
 from components.endpoint_validator.choice import Chosen, Wanted
 from components.evaluation.options import EvaluationOptions

@@ -1,18 +1,16 @@
 """The graph. Read it from top to bottom."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.trainer.trunks import image_size, resolve_cut
+from pipeline.code_keys import ROOT, with_code_keys
 from pipeline.config import Config
-from schema.hashing import fingerprint_of_code
 
 if TYPE_CHECKING:
     from tfx.v1 import dsl
 
-_PACKAGE = Path(__file__).resolve().parent.parent
 PIPELINE_NAME = "pneumo"
-SCHEMA_FILE = _PACKAGE / "schema" / "schema.pbtxt"
+SCHEMA_FILE = ROOT / "schema" / "schema.pbtxt"
 
 
 def create_pipeline(config: Config) -> "dsl.Pipeline":
@@ -29,7 +27,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from tfx.dsl.components.base import executor_spec
 
     from components.anomaly_gate.component import AnomalyGate
-    from components.baseline.choice import baseline_node
+    from components.baseline.node import baseline_node
     from components.batch_results.nodes import batch_nodes
     from components.embedder.component import Embedder
     from components.endpoint_validator.choice import infra_validator
@@ -47,19 +45,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     of, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
     tune, embedding = config.training.fine_tune, config.training.embedding
     cut, embedded_at = _cuts(config)
-    transform_code = fingerprint_of_code([_PACKAGE / "components" / "transform"])
-    trainer_code = fingerprint_of_code(
-        [
-            _PACKAGE / "components" / "trainer",
-            _PACKAGE / "components" / "embedder",
-            _PACKAGE / "components" / "evaluation",
-            _PACKAGE / "components" / "detector",
-            _PACKAGE / "components" / "explain",
-            _PACKAGE / "components" / "transform" / "boxes.py",
-            _PACKAGE / "components" / "scorer" / "table.py",
-            _PACKAGE / "serving" / "export.py",
-        ]
-    )
 
     # Reads the shards that ingest wrote; the splits are those of ingest, never drawn again.
     example_gen = tfx.components.ImportExampleGen(
@@ -95,11 +80,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         schema=schema.outputs["schema"],
         preprocessing_fn="components.transform.preprocessing.preprocessing_fn",
         splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=["train", "val"]),
-        custom_config={
-            "image_size": size,
-            "fit": config.model.fit,
-            "code": transform_code,
-        },
+        custom_config={"image_size": size, "fit": config.model.fit},
     )
     transform.add_upstream_node(gate)
 
@@ -114,16 +95,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         cut=embedded_at,
         options=embedding.model_dump(mode="json", exclude={"cut"}),
         fit=config.model.fit,
-        preprocessing=f"{size} {config.model.fit} {transform_code}",
-        code=fingerprint_of_code(
-            [
-                _PACKAGE / "components" / "embedder",
-                *(
-                    _PACKAGE / "components" / "trainer" / name
-                    for name in ("trunks.py", "trunk_table.py", "head.py", "augment.py", "data.py")
-                ),
-            ]
-        ),
     )
     seen = transform.outputs["transformed_examples"]
     if not from_images:
@@ -140,7 +111,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         "synthetic": run.synthetic,
         **({"records": run.records} if run.synthetic is None else {}),
         "checkpoints": run.checkpoints,
-        "code": trainer_code,
     }
 
     # Looks for the best head and optimiser, if the configuration asks for it.
@@ -185,12 +155,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         batch_size=config.training.embedding.batch_size,
-        code=fingerprint_of_code(
-            [
-                _PACKAGE / "components" / "scorer",
-                _PACKAGE / "components" / "embedder" / "records.py",
-            ]
-        ),
     )
 
     # The blessing: bounds, and paired tests against the blessed model on the same images.
@@ -201,9 +165,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         baseline_model=baseline.outputs["model"],
         predictions=scorer.outputs["predictions"],
         options=config.evaluation.model_dump(mode="json"),
-        code=fingerprint_of_code(
-            [_PACKAGE / "components" / "gate", _PACKAGE / "components" / "evaluation"]
-        ),
     )
 
     # The other blessing: does a server load it, and answer as it answered here?
@@ -246,13 +207,6 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         config=config.to_yaml(),
         records=run.records,
         records_sha256=run.records_sha256,
-        code=fingerprint_of_code(
-            [
-                _PACKAGE / "components" / "report",
-                _PACKAGE / "components" / "evaluation",
-                _PACKAGE / "serving" / "explained.py",
-            ]
-        ),
     )
 
     # What the model is, on which data, how it was made and how far it goes; unknown where unknown.
@@ -265,33 +219,34 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         config=config.to_yaml(),
         records=run.records,
         task=of.to_dict(),
-        code=fingerprint_of_code([_PACKAGE / "components" / "model_card"]),
     )
 
     return tfx.dsl.Pipeline(
         # One name for all configurations of a work folder: they share what they have in common.
         pipeline_name=PIPELINE_NAME,
         pipeline_root=run.root,
-        components=[
-            example_gen,
-            schema,
-            statistics,
-            validator,
-            gate,
-            transform,
-            *([] if from_images else [embedder]),
-            *([tuner] if tuner else []),
-            trainer,
-            baseline,
-            evaluator,
-            scorer,
-            blesser,
-            *([infra] if infra else []),
-            pusher,
-            *batch,
-            report,
-            card,
-        ],
+        components=with_code_keys(
+            [
+                example_gen,
+                schema,
+                statistics,
+                validator,
+                gate,
+                transform,
+                *([] if from_images else [embedder]),
+                *([tuner] if tuner else []),
+                trainer,
+                baseline,
+                evaluator,
+                scorer,
+                blesser,
+                *([infra] if infra else []),
+                pusher,
+                *batch,
+                report,
+                card,
+            ]
+        ),
         enable_cache=True,
         beam_pipeline_args=list(run.beam_args),
     )

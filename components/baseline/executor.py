@@ -9,7 +9,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.baseline.choice import FOUND
+from components.baseline.marker import FOUND
 from components.baseline.versions import copy_blessed
 
 

@@ -25,7 +25,7 @@ class BatchPredictions(types.Artifact):
 class BatchResultsSpec(component_spec.ComponentSpec):
     """Takes records, a model and its raw answers, gives a table."""
 
-    PARAMETERS = {"code": component_spec.ExecutionParameter(type=str, optional=True)}
+    PARAMETERS: dict = {}
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -49,7 +49,6 @@ class BatchResults(base_component.BaseComponent):
         model: types.BaseChannel,
         model_blessing: types.BaseChannel,
         inference_result: types.BaseChannel,
-        code: str | None = None,
     ) -> None:
         """Builds the node.
 
@@ -58,7 +57,6 @@ class BatchResults(base_component.BaseComponent):
           model: the model that it asked; names of classes, threshold and band come from it.
           model_blessing: output of Gate; BulkInferrer asks no model that is not blessed.
           inference_result: output of BulkInferrer.
-          code: digest of the code, so that an edit runs the node again.
         """
         super().__init__(
             BatchResultsSpec(
@@ -66,7 +64,6 @@ class BatchResults(base_component.BaseComponent):
                 model=model,
                 model_blessing=model_blessing,
                 inference_result=inference_result,
-                code=code,
                 results=types.Channel(type=BatchPredictions),
             )
         )

@@ -1,9 +1,6 @@
 """The three nodes that answer unlabelled records."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from schema.hashing import fingerprint_of_code
 
 if TYPE_CHECKING:
     from tfx import types
@@ -40,6 +37,5 @@ def batch_nodes(
         model=model,
         model_blessing=model_blessing,
         inference_result=inferrer.outputs["inference_result"],
-        code=fingerprint_of_code([Path(__file__).parent]),
     )
     return [unlabelled, inferrer, results]

@@ -34,8 +34,6 @@ class EmbedderSpec(component_spec.ComponentSpec):
         "cut": component_spec.ExecutionParameter(type=str),
         "options": component_spec.ExecutionParameter(type=str),
         "fit": component_spec.ExecutionParameter(type=str, optional=True),
-        "preprocessing": component_spec.ExecutionParameter(type=str, optional=True),
-        "code": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {"embeddings": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
@@ -56,8 +54,6 @@ class Embedder(base_component.BaseComponent):
         cut: str,
         options: dict[str, Any],
         fit: str = "stretch",
-        preprocessing: str | None = None,
-        code: str | None = None,
     ) -> None:
         """Builds the node.
 
@@ -69,8 +65,6 @@ class Embedder(base_component.BaseComponent):
           cut: "top", or a cut of the trunk.
           options: `EmbeddingOptions` as plain values.
           fit: how images were brought to the square, "stretch" or "pad"; their boxes follow.
-          preprocessing: what decodes and resizes, as text; its digest is stored with the artifact.
-          code: digest of the code, so that an edit runs the node again.
         """
         super().__init__(
             EmbedderSpec(
@@ -81,8 +75,6 @@ class Embedder(base_component.BaseComponent):
                 cut=cut,
                 options=json.dumps(options, sort_keys=True),
                 fit=fit,
-                preprocessing=preprocessing,
-                code=code,
                 embeddings=types.Channel(type=standard_artifacts.Examples),
             )
         )

@@ -1,6 +1,5 @@
 """Runs the frozen part of the trunk over Transform's output."""
 
-import hashlib
 import json
 import logging
 from pathlib import Path
@@ -73,9 +72,6 @@ class Executor(base_executor.BaseExecutor):
             "storage_noise": chosen.storage_noise if storage == "float16" else 0.0,
             "augment": options.augment.model_dump() if options.views else None,
             "seed": seed,
-            "preprocessing_sha256": hashlib.sha256(
-                str(exec_properties.get("preprocessing", "")).encode()
-            ).hexdigest(),
         }
         for split in ("train", "val"):
             embed_split(
@@ -94,4 +90,3 @@ class Executor(base_executor.BaseExecutor):
         for name in ("trunk", "cut"):
             out.set_string_custom_property(name, str(facts[name]))
         out.set_string_custom_property("weights_sha256", weights.sha256)
-        out.set_string_custom_property("preprocessing_sha256", facts["preprocessing_sha256"])

@@ -4,10 +4,8 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from schema.hashing import fingerprint_of_code
 from serving.server.engines import IMAGE
 
 if TYPE_CHECKING:
@@ -17,7 +15,6 @@ Wanted = Literal["auto", "docker", "kubernetes", "endpoint", "savedmodel", "none
 Chosen = Literal["docker", "kubernetes", "endpoint", "savedmodel", "none"]
 
 _, TAG = IMAGE.split(":")
-_HERE = Path(__file__).parent
 
 
 def docker_has_image() -> bool:
@@ -91,14 +88,12 @@ def infra_validator(
     if how in ("endpoint", "savedmodel"):
         from components.endpoint_validator.component import EndpointValidator
 
-        code = [_HERE, _HERE.parent.parent / "serving" / "server"]
         return EndpointValidator(
             model=model,
             examples=examples,
             predictions=predictions,
             model_blessing=model_blessing,
             how=how,
-            code=fingerprint_of_code(code[: 2 if how == "endpoint" else 1]),
         )
     import tfx.v1 as tfx
 

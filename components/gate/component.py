@@ -23,7 +23,6 @@ class GateSpec(component_spec.ComponentSpec):
 
     PARAMETERS = {
         "options": component_spec.ExecutionParameter(type=str),
-        "code": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -55,7 +54,6 @@ class Gate(base_component.BaseComponent):
         baseline_model: types.BaseChannel | None = None,
         evaluation: types.BaseChannel | None = None,
         evaluator_blessing: types.BaseChannel | None = None,
-        code: str | None = None,
     ) -> None:
         """Builds the node.
 
@@ -66,7 +64,6 @@ class Gate(base_component.BaseComponent):
           baseline_model: the blessed model to beat; its id goes into the blessing.
           evaluation: output of Evaluator; TFMA's view of the bounds is kept as a second opinion.
           evaluator_blessing: output of Evaluator; kept with it.
-          code: digest of the code, so that an edit runs the node again.
         """
         super().__init__(
             GateSpec(
@@ -76,7 +73,6 @@ class Gate(base_component.BaseComponent):
                 evaluation=evaluation,
                 evaluator_blessing=evaluator_blessing,
                 options=json.dumps(options, sort_keys=True),
-                code=code,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
             )
         )

@@ -201,10 +201,11 @@ def against(candidate: Answers, blessed: Answers, options: EvaluationOptions) ->
         pair = bootstrap_difference(scores, scores_b, candidate.patient, **drawn)
         found.append(("challenge", pair))
     level = options.against_blessed.alpha / max(1, len(found))
-    return [_test(metric, pair, level) for metric, pair in found]
+    return [paired_test(metric, pair, level) for metric, pair in found]
 
 
-def _test(metric: str, pair: PairedTest, level: float) -> Test:
+def paired_test(metric: str, pair: PairedTest, level: float) -> Test:
+    """Returns the test of one comparison; a drop counts where its p-value is below the level."""
     from scipy.stats import norm
 
     reach = float(norm.isf(level) + norm.isf(0.2)) * pair.se

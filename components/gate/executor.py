@@ -10,7 +10,7 @@ from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.baseline.choice import found
+from components.baseline.marker import has_model
 from components.evaluation import table
 from components.evaluation.answers import read_scored
 from components.evaluation.options import EvaluationOptions
@@ -54,7 +54,7 @@ class Executor(base_executor.BaseExecutor):
             constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
         )
         blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
-        if found(input_dict.get("baseline_model")):
+        if has_model(input_dict.get("baseline_model")):
             baseline = artifact_utils.get_single_instance(input_dict["baseline_model"])
             blessing.set_string_custom_property(
                 constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, baseline.uri

@@ -29,7 +29,6 @@ class ScorerSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "split": component_spec.ExecutionParameter(type=str),
         "batch_size": component_spec.ExecutionParameter(type=int),
-        "code": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -54,7 +53,6 @@ class Scorer(base_component.BaseComponent):
         baseline_model: types.BaseChannel | None = None,
         split: str = "test",
         batch_size: int = 32,
-        code: str | None = None,
     ) -> None:
         """Builds the node.
 
@@ -64,7 +62,6 @@ class Scorer(base_component.BaseComponent):
           baseline_model: the blessed model to beat, where there is one.
           split: which split.
           batch_size: images in one call of the model.
-          code: digest of the code, so that an edit runs the node again.
         """
         super().__init__(
             ScorerSpec(
@@ -73,7 +70,6 @@ class Scorer(base_component.BaseComponent):
                 baseline_model=baseline_model,
                 split=split,
                 batch_size=batch_size,
-                code=code,
                 predictions=types.Channel(type=Predictions),
             )
         )

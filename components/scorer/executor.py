@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.baseline.choice import found
+from components.baseline.marker import has_model
 from components.embedder.records import Records, parse_records
 from components.evaluation import table
 from components.progress import Step
@@ -72,7 +72,7 @@ class Executor(base_executor.BaseExecutor):
         files = sorted(str(path) for path in Path(uri).glob("*.gz"))
         out = Path(artifact_utils.get_single_uri(output_dict["predictions"]))
         asked = [("model", table.FILE, "score")]
-        if found(input_dict.get("baseline_model")):
+        if has_model(input_dict.get("baseline_model")):
             asked.append(("baseline_model", table.BASELINE, "score the blessed model"))
         for key, name, what in asked:
             folder = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[key]))

@@ -57,7 +57,7 @@ def command(
     """
     from pipeline.kubeflow.compile import need_packages
     from pipeline.kubeflow.options import DeployOptions
-    from pipeline.kubeflow.submit import Where, parameter_values, read, send, shown
+    from pipeline.kubeflow.submit import Where, parameter_values, read, shown
     from pipeline.runners.workspace import quiet
 
     deploy = DeployOptions()
@@ -81,6 +81,10 @@ def command(
     if dry_run:
         click.echo(shown(compiled, where, values))
         return
+    if compiled.target == "kubeflow":
+        from pipeline.kubeflow.to_kubeflow import send_to_kubeflow as send
+    else:
+        from pipeline.kubeflow.to_vertex import send_to_vertex as send
     with quiet(Path(os.devnull)):
         sent = send(compiled, where, values)
     click.echo(f"sent     {compiled.name} to {compiled.target} as {sent.id}")

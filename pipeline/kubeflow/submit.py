@@ -191,19 +191,3 @@ def shown(compiled: Compiled, where: Where, values: dict[str, Any]) -> str:
         "nodes": nodes,
     }
     return json.dumps(told, indent=1)
-
-
-def send(compiled: Compiled, where: Where, values: dict[str, Any]) -> Sent:
-    """Sends it.
-
-    Raises:
-      PneumoError: packages, credentials, host, project or bucket are missing, or the platform
-        refuses; the line says which and what to do.
-    """
-    if compiled.target == "kubeflow":
-        from pipeline.kubeflow.to_kubeflow import send_to_kubeflow
-
-        return send_to_kubeflow(compiled, where, values)
-    from pipeline.kubeflow.to_vertex import send_to_vertex
-
-    return send_to_vertex(compiled, where, values)

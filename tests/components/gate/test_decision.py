@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from components.evaluation.boxes.paired import PairedMean
 from components.evaluation.metrics import roc_auc
 from components.evaluation.options import EvaluationOptions
 from components.evaluation.paired import delong_clustered
-from components.gate.decision import against, bounds, decide
+from components.gate.decision import against, bounds, decide, paired_test
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
 from tests.components.evaluation.boxes.made import located
@@ -40,6 +41,20 @@ def test_bounds(gate: dict[str, float], kept: bool) -> None:
     for rule in found.rules:
         assert rule.low <= rule.value <= rule.high
         assert rule.ok is (rule.value >= rule.bound)
+
+
+@pytest.mark.parametrize("metric", ["auc", "sensitivity"])
+def test_a_bound_is_kept_where_it_is_just_reached(metric: str) -> None:
+    given = answers(150)
+    (rule,) = bounds(given, options(gate={metric: {"min": 0.0}}))
+    for bound, kept in ((rule.value, True), (math.nextafter(rule.value, 1), False)):
+        assert bounds(given, options(gate={metric: {"min": bound}}))[0].ok is kept
+
+
+@pytest.mark.parametrize(("p_worse", "ok"), [(0.05, True), (math.nextafter(0.05, 0), False)])
+def test_a_drop_counts_below_the_level_and_not_at_it(p_worse: float, ok: bool) -> None:
+    pair = PairedMean(0.5, 0.6, difference=-0.1, se=0.05, p_worse=p_worse, n=10, clusters=10)
+    assert paired_test("challenge", pair, 0.05).ok is ok
 
 
 def test_a_bound_on_a_number_that_is_not_defined_is_not_kept() -> None:

@@ -1,18 +1,11 @@
-"""Who finds the model to beat, and whether one was found."""
+"""The node that finds the model to beat."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from schema.files import read_json
+from components.baseline.marker import NODE_ID, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tfx import types
-
-Source = Literal["metadata", "pushed"]
-NODE_ID = "latest_blessed_model"
-FOUND = "found.json"
 
 
 def baseline_node(source: Source, *, candidate: "types.BaseChannel", push_to: str) -> Any:
@@ -37,14 +30,3 @@ def baseline_node(source: Source, *, candidate: "types.BaseChannel", push_to: st
         model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
         candidate=candidate,
     ).with_id(NODE_ID)
-
-
-def found(artifacts: "Sequence[types.Artifact] | None") -> bool:
-    """Whether an input `baseline_model` holds a model; what a Baseline left may be empty."""
-    if not artifacts:
-        return False
-    folder = Path(artifacts[0].uri)
-    told = read_json(folder / FOUND)
-    if told is not None:
-        return bool(told["found"])
-    return not folder.is_dir() or any(folder.iterdir())
