@@ -1,6 +1,7 @@
 """The graph. Read it from top to bottom."""
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from components.trainer.trunks import image_size, resolve_cut
 from pipeline.code_keys import ROOT, with_code_keys
@@ -91,9 +92,9 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         examples=transform.outputs["transformed_examples"],
         trunk=config.model.trunk,
         image_size=size,
-        weights=run.weights,
+        weights=_json(run.weights),
         cut=embedded_at,
-        options=embedding.model_dump(mode="json", exclude={"cut"}),
+        options=_json(embedding.model_dump(mode="json", exclude={"cut"})),
         fit=config.model.fit,
     )
     seen = transform.outputs["transformed_examples"]
@@ -164,7 +165,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         evaluator_blessing=evaluator.outputs["blessing"],
         baseline_model=baseline.outputs["model"],
         predictions=scorer.outputs["predictions"],
-        options=config.evaluation.model_dump(mode="json"),
+        options=_json(config.evaluation.model_dump(mode="json")),
     )
 
     # The other blessing: does a server load it, and answer as it answered here?
@@ -250,6 +251,10 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         enable_cache=True,
         beam_pipeline_args=list(run.beam_args),
     )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _cuts(config: Config) -> tuple[str, str]:

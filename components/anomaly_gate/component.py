@@ -1,48 +1,59 @@
-"""The AnomalyGate node.
+"""The AnomalyGate node."""
 
-TFX's ExampleValidator records anomalies and goes on. Training on data that breaks the contract is
-never what a user wants, so this node turns an anomaly into the end of the run, with its text.
+import json
+from pathlib import Path
+from typing import Any
 
-Usage:
-  gate = AnomalyGate(anomalies=example_validator.outputs["anomalies"])
-  transform.add_upstream_node(gate)
-"""
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import ExampleAnomalies
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
-
-from components.anomaly_gate.executor import Executor
+from components.artifacts import DataVerdict
+from schema.errors import PneumoError
 
 
-class DataVerdict(types.Artifact):
-    """Says that the data of a run kept the contract; holds the splits that were looked at."""
+@component
+def AnomalyGate(
+    anomalies: InputArtifact[ExampleAnomalies], verdict: OutputArtifact[DataVerdict]
+) -> None:
+    """Stops the run where ExampleValidator, which only records anomalies, found one.
 
-    TYPE_NAME = "components.DataVerdict"
+    Usage:
+      gate = AnomalyGate(anomalies=example_validator.outputs["anomalies"])
+      transform.add_upstream_node(gate)
 
+    Raises:
+      PneumoError: a split has an anomaly; the message lists them all.
+    """
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-class AnomalyGateSpec(component_spec.ComponentSpec):
-    """Takes anomalies, gives a verdict."""
-
-    PARAMETERS: dict = {}
-    INPUTS = {
-        "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)
-    }
-    OUTPUTS = {"verdict": component_spec.ChannelParameter(type=DataVerdict)}
-
-
-class AnomalyGate(base_component.BaseComponent):
-    """Fails when a split has anomalies."""
-
-    SPEC_CLASS = AnomalyGateSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(self, anomalies: types.BaseChannel) -> None:
-        """Builds the node.
-
-        Args:
-          anomalies: output of ExampleValidator.
-        """
-        super().__init__(
-            AnomalyGateSpec(anomalies=anomalies, verdict=types.Channel(type=DataVerdict))
+    splits = artifact_utils.decode_split_names(anomalies.split_names)
+    lines: list[str] = []
+    for split in splits:
+        file = Path(anomalies.uri) / f"Split-{split}" / "SchemaDiff.pb"
+        lines += describe(split, anomalies_pb2.Anomalies.FromString(file.read_bytes()))
+    if lines:
+        raise PneumoError(
+            f"the data violates schema/schema.pbtxt: {'; '.join(lines)}. Correct the data and "
+            "ingest it again, or change the schema if the data is right"
         )
+    (Path(verdict.uri) / "verdict.json").write_text(json.dumps({"splits": splits, "anomalies": 0}))
+
+
+def describe(split: str, anomalies: Any) -> list[str]:
+    """Returns one line for each anomaly of a split.
+
+    Args:
+      split: name of the split.
+      anomalies: `tensorflow_metadata.proto.v0.anomalies_pb2.Anomalies`.
+    """
+    lines = [
+        f"{split}: {name}: {info.short_description}: {info.description}"
+        for name, info in sorted(anomalies.anomaly_info.items())
+    ]
+    if anomalies.HasField("dataset_anomaly_info"):
+        lines.append(f"{split}: {anomalies.dataset_anomaly_info.description}")
+    if anomalies.data_missing:
+        lines.append(f"{split}: has no records")
+    return lines

@@ -1,48 +1,41 @@
-"""The Baseline node.
+"""The Baseline node."""
 
-`components.resolver` asks ML Metadata for the latest blessed model. Kubeflow Pipelines and Vertex
-AI run no resolver of ours; but only blessed models are pushed, so the folder of the pushed versions
-knows as well.
+import json
+from pathlib import Path
 
-Usage:
-  baseline = Baseline(candidate=trainer.outputs["model"], push_to="gs://bucket/serving")
-"""
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Model
+from tfx.utils import path_utils
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
-
-from components.baseline.executor import Executor
+from components.baseline.marker import FOUND
+from components.baseline.versions import copy_blessed
 
 
-class BaselineSpec(component_spec.ComponentSpec):
-    """Takes a candidate, gives the model that it has to beat."""
+@component
+def Baseline(
+    candidate: InputArtifact[Model], model: OutputArtifact[Model], push_to: Parameter[str]
+) -> None:
+    """Copies the newest pushed version of the candidate's configuration and task.
 
-    PARAMETERS = {"push_to": component_spec.ExecutionParameter(type=str)}
-    INPUTS = {"candidate": component_spec.ChannelParameter(type=standard_artifacts.Model)}
-    OUTPUTS = {"model": component_spec.ChannelParameter(type=standard_artifacts.Model)}
+    `components.resolver` asks ML Metadata for the latest blessed model. Kubeflow Pipelines and
+    Vertex AI run no resolver of this project; but only blessed models are pushed, so the folder of
+    the pushed versions holds the same model. Must never be cached: no cache key covers that folder.
 
+    Usage:
+      baseline = Baseline(candidate=trainer.outputs["model"], push_to="gs://bucket/serving")
 
-class Baseline(base_component.BaseComponent):
-    """Finds the newest pushed version of the same configuration and task.
-
-    Its answer depends on a folder that no cache knows of: it must never be answered from one.
+    Args:
+      candidate: output of Trainer; it is not compared with itself.
+      model: `Format-Serving/` of the version, if there is one, and always `found.json`.
+      push_to: folder or URI of the pushed versions.
     """
-
-    SPEC_CLASS = BaselineSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(self, candidate: types.BaseChannel, push_to: str) -> None:
-        """Builds the node.
-
-        Args:
-          candidate: output of Trainer; it is not compared with itself.
-          push_to: folder or URI of the pushed versions.
-        """
-        super().__init__(
-            BaselineSpec(
-                candidate=candidate,
-                push_to=push_to,
-                model=types.Channel(type=standard_artifacts.Model),
-            )
-        )
+    served = Path(path_utils.serving_model_path(candidate.uri))
+    version = copy_blessed(push_to, served, Path(path_utils.serving_model_dir(model.uri)))
+    # An object store has no empty folders: without this file the artifact would not exist.
+    marker = Path(model.uri) / FOUND
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"found": bool(version), "version": version, "push_to": push_to}
+    marker.write_text(json.dumps(facts, indent=1) + "\n")
+    model.set_int_custom_property("found", int(bool(version)))
+    model.set_string_custom_property("version", version)

@@ -1,6 +1,5 @@
 """Marker file in the artifact of a Baseline node: whether it holds a model to beat."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -14,11 +13,11 @@ NODE_ID: Final = "latest_blessed_model"
 FOUND: Final = "found.json"
 
 
-def has_model(artifacts: "Sequence[types.Artifact] | None") -> bool:
-    """Returns whether an input `baseline_model` holds a model; a Baseline's output may be empty."""
-    if not artifacts:
+def has_model(artifact: "types.Artifact | None") -> bool:
+    """Returns whether an optional input `baseline_model` holds a model; a Baseline may be empty."""
+    if artifact is None:
         return False
-    folder = Path(artifacts[0].uri)
+    folder = Path(artifact.uri)
     marker = read_json(folder / FOUND)
     if marker is not None:
         return bool(marker["found"])

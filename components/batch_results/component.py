@@ -1,69 +1,85 @@
-"""The BatchResults node.
+"""The BatchResults node."""
 
-TFX's BulkInferrer writes PredictionLogs: each answer beside the bytes of its image, without a
-decision. This node makes the table that people work with, a row for each record, and stops the run
-where a record has no row.
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-Usage:
-  results = BatchResults(examples=batch.outputs["examples"], model=trainer.outputs["model"],
-                         inference_result=bulk_inferrer.outputs["inference_result"])
-"""
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import Examples, InferenceResult, Model, ModelBlessing
+from tfx.utils import path_utils
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
-
-from components.batch_results.executor import Executor
-
-
-class BatchPredictions(types.Artifact):
-    """`results.parquet`, columns in components.batch_results.results, and `results.json`."""
-
-    TYPE_NAME = "components.BatchPredictions"
+from components.artifacts import BatchPredictions
+from components.batch_results.results import FILE, ids_of, logs_of, reconcile, row_of, write
+from components.progress import Step
+from components.resolver.kind import ABOUT
+from schema.labels import Task
 
 
-class BatchResultsSpec(component_spec.ComponentSpec):
-    """Takes records, a model and its raw answers, gives a table."""
+@component
+def BatchResults(
+    examples: InputArtifact[Examples],
+    model: InputArtifact[Model],
+    model_blessing: InputArtifact[ModelBlessing],
+    inference_result: InputArtifact[InferenceResult],
+    results: OutputArtifact[BatchPredictions],
+) -> None:
+    """Writes a table with one row for each unlabelled record.
 
-    PARAMETERS: dict = {}
-    INPUTS = {
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
-        "inference_result": component_spec.ChannelParameter(
-            type=standard_artifacts.InferenceResult
-        ),
+    TFX's BulkInferrer writes PredictionLogs: raw outputs beside the bytes of the image, without a
+    decision.
+
+    Usage:
+      results = BatchResults(examples=..., model=..., model_blessing=gate.outputs["blessing"],
+                             inference_result=bulk_inferrer.outputs["inference_result"])
+
+    Args:
+      examples: the records that BulkInferrer read.
+      model: class names, threshold and abstention band come from it.
+      model_blessing: output of Gate; without a blessing BulkInferrer runs no model.
+      inference_result: output of BulkInferrer.
+      results: `results.parquet` and `results.json`; without a blessing the latter alone.
+
+    Raises:
+      PneumoError: a record has no row, or more than one.
+    """
+    out = Path(results.uri)
+    out.mkdir(parents=True, exist_ok=True)
+    if model_blessing.get_int_custom_property("blessed") == 1:
+        about = _write_table(examples, model, Path(inference_result.uri), out / FILE)
+    else:
+        about = {"rows": 0, "reason": "the model did not pass the gate"}
+    results.set_int_custom_property("rows", about["rows"])
+    (out / FILE).with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+def _write_table(examples: Any, model: Any, inferred: Path, file: Path) -> dict[str, Any]:
+    facts = json.loads((Path(path_utils.serving_model_path(model.uri)) / ABOUT).read_text())
+    task = Task.from_dict(facts["task"])
+    ids = ids_of(
+        [
+            str(path)
+            for split in artifact_utils.decode_split_names(examples.split_names)
+            for path in sorted(Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz"))
+        ]
+    )
+    step, decisions = Step(), Counter[str]()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        logs = logs_of(sorted(str(path) for path in inferred.glob("*.gz")))
+        for done, log in enumerate(logs, 1):
+            row = row_of(log, facts, task)
+            decisions[row["decision"]] += 1
+            step("table", done, ids.total())
+            yield row
+
+    written = write(file, rows(), task.classes)
+    return {
+        "rows": reconcile(ids, written),
+        "decisions": decisions,
+        "classes": list(task.classes),
+        **{key: facts.get(key) for key in ("name", "threshold", "band", "notice")},
     }
-    OUTPUTS = {"results": component_spec.ChannelParameter(type=BatchPredictions)}
-
-
-class BatchResults(base_component.BaseComponent):
-    """Writes the table."""
-
-    SPEC_CLASS = BatchResultsSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        model_blessing: types.BaseChannel,
-        inference_result: types.BaseChannel,
-    ) -> None:
-        """Builds the node.
-
-        Args:
-          examples: the records that BulkInferrer was given.
-          model: the model that it asked; names of classes, threshold and band come from it.
-          model_blessing: output of Gate; BulkInferrer asks no model that is not blessed.
-          inference_result: output of BulkInferrer.
-        """
-        super().__init__(
-            BatchResultsSpec(
-                examples=examples,
-                model=model,
-                model_blessing=model_blessing,
-                inference_result=inference_result,
-                results=types.Channel(type=BatchPredictions),
-            )
-        )

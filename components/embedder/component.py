@@ -1,80 +1,116 @@
-"""The Embedder node.
-
-TFX's Trainer would run the frozen trunk again for every epoch, seed, head and trial. This node runs
-it once; ML Metadata's cache then hands the result to whatever needs it.
-
-Usage:
-  embedder = Embedder(
-      examples=transform.outputs["transformed_examples"], trunk="Xception", image_size=299,
-      weights=weights.to_dict(), cut="top", options=EmbeddingOptions().model_dump(mode="json"))
-  trainer = Trainer(examples=embedder.outputs["embeddings"], ...)
-"""
+"""The Embedder node."""
 
 import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import Examples
 
-from components.embedder.executor import Executor
+from components.embedder.embed import embed_split
+from components.embedder.forward import choose_forward
+from components.trainer.asked import settled
+from components.trainer.data import transformed_images
+from components.trainer.options import EmbeddingOptions
+from components.trainer.weights import Weights
+
+AGREEMENT_IMAGES = 16
+TOO_NOISY = 0.01  # standard deviations of a feature
+
+log = logging.getLogger("pneumo.embed")
 
 
-class EmbedderSpec(component_spec.ComponentSpec):
-    """Takes transformed images, gives embeddings.
+@component
+def Embedder(
+    examples: InputArtifact[Examples],
+    embeddings: OutputArtifact[Examples],
+    trunk: Parameter[str],
+    image_size: Parameter[int],
+    weights: Parameter[str],
+    cut: Parameter[str],
+    options: Parameter[str],
+    fit: Parameter[str] = "stretch",
+) -> None:
+    """Runs the frozen part of a backbone once over the splits train, with its views, and val.
 
-    The output has the type Examples, because TFX's Trainer and Tuner take no other; its payload is
-    that of `components.embedder.store`, not TFRecords.
+    TFX's Trainer would run it again for every epoch, seed, head and trial; here ML Metadata's cache
+    hands the embeddings to all of them. The output has the type Examples, because TFX's Trainer
+    and Tuner take no other; its payload is that of components.embedder.store, not TFRecords.
+
+    Usage:
+      embedder = Embedder(examples=transform.outputs["transformed_examples"], trunk="Xception",
+                          image_size=299, weights=json.dumps(weights.to_dict()), cut="top",
+                          options=EmbeddingOptions().model_dump_json())
+      trainer = Trainer(examples=embedder.outputs["embeddings"], ...)
+
+    Args:
+      examples: output of Transform.
+      embeddings: `Split-<name>/` with features, maps, records and facts.
+      trunk: a name of components.trainer.trunks.TRUNKS.
+      image_size: side of the images, pixels.
+      weights: `Weights.to_dict()` in JSON.
+      cut: "top", or a layer at which the backbone is cut.
+      options: `EmbeddingOptions` in JSON.
+      fit: how images were resized to a square, "stretch" or "pad"; boxes are resized alike.
+
+    Raises:
+      ValueError: split train has no image.
     """
+    wanted = EmbeddingOptions(**json.loads(options))
+    resolved = settled(Weights(**json.loads(weights)), trunk)
 
-    PARAMETERS = {
-        "trunk": component_spec.ExecutionParameter(type=str),
-        "image_size": component_spec.ExecutionParameter(type=int),
-        "weights": component_spec.ExecutionParameter(type=str),
-        "cut": component_spec.ExecutionParameter(type=str),
-        "options": component_spec.ExecutionParameter(type=str),
-        "fit": component_spec.ExecutionParameter(type=str, optional=True),
-    }
-    INPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
-    OUTPUTS = {"embeddings": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+    def stream(split: str, batch: int) -> Iterator[Any]:
+        uri = artifact_utils.get_split_uri([examples], split)
+        return transformed_images([f"{uri}/*"], image_size, batch)
 
-
-class Embedder(base_component.BaseComponent):
-    """Runs the frozen part of a trunk over the splits train and val."""
-
-    SPEC_CLASS = EmbedderSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        trunk: str,
-        image_size: int,
-        weights: dict[str, str],
-        cut: str,
-        options: dict[str, Any],
-        fit: str = "stretch",
-    ) -> None:
-        """Builds the node.
-
-        Args:
-          examples: output of Transform.
-          trunk: a name of components.trainer.trunks.TRUNKS.
-          image_size: side, pixels.
-          weights: `Weights.to_dict()`.
-          cut: "top", or a cut of the trunk.
-          options: `EmbeddingOptions` as plain values.
-          fit: how images were brought to the square, "stretch" or "pad"; their boxes follow.
-        """
-        super().__init__(
-            EmbedderSpec(
-                examples=examples,
-                trunk=trunk,
-                image_size=image_size,
-                weights=json.dumps(weights, sort_keys=True),
-                cut=cut,
-                options=json.dumps(options, sort_keys=True),
-                fit=fit,
-                embeddings=types.Channel(type=standard_artifacts.Examples),
-            )
+    first = next(iter(stream("train", AGREEMENT_IMAGES)), None)
+    if first is None:
+        raise ValueError("split 'train' has no image; look at what Transform wrote")
+    chosen = choose_forward(
+        trunk,
+        image_size,
+        resolved.file or None,
+        cut,
+        wanted.compute,
+        first[0].numpy(),
+        wanted.seed,
+    )
+    storage = wanted.storage
+    if storage == "float16" and chosen.storage_noise > TOO_NOISY:
+        storage = "float32"
+        log.warning(
+            "stored as float32: float16 would add %.2g standard deviations of noise to a feature",
+            chosen.storage_noise,
         )
+    facts = {
+        "trunk": trunk,
+        "cut": cut,
+        "image_size": image_size,
+        "weights": resolved.to_dict(),
+        "compute": chosen.compute,
+        "agreement": chosen.agreement,
+        "timed": chosen.images_per_second,
+        "storage_noise": chosen.storage_noise if storage == "float16" else 0.0,
+        "augment": wanted.augment.model_dump() if wanted.views else None,
+        "seed": wanted.seed,
+    }
+    for split in ("train", "val"):
+        embed_split(
+            stream(split, wanted.batch_size),
+            chosen.run,
+            Path(embeddings.uri) / f"Split-{split}",
+            split,
+            storage=storage,
+            views=wanted.views if split == "train" else 0,
+            augment=wanted.augment,
+            seed=wanted.seed,
+            facts=facts,
+            fit=fit,
+        )
+    embeddings.split_names = artifact_utils.encode_split_names(["train", "val"])
+    for name, value in (("trunk", trunk), ("cut", cut), ("weights_sha256", resolved.sha256)):
+        embeddings.set_string_custom_property(name, value)

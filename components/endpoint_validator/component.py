@@ -15,8 +15,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from components.artifacts import Predictions
 from components.endpoint_validator.executor import Executor
-from components.scorer.component import Predictions
 
 
 class EndpointValidatorSpec(component_spec.ComponentSpec):

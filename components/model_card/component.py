@@ -15,15 +15,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from components.artifacts import CardPage, Predictions, ReportPage
 from components.model_card.executor import Executor
-from components.report.component import ReportPage
-from components.scorer.component import Predictions
-
-
-class CardPage(types.Artifact):
-    """`card.html` and `card.json`."""
-
-    TYPE_NAME = "components.CardPage"
 
 
 class ModelCardSpec(component_spec.ComponentSpec):

@@ -12,14 +12,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from components.artifacts import Predictions, ReportPage
 from components.report.executor import Executor
-from components.scorer.component import Predictions
-
-
-class ReportPage(types.Artifact):
-    """`report.html` and `report.json`."""
-
-    TYPE_NAME = "components.ReportPage"
 
 
 class ReportSpec(component_spec.ComponentSpec):

@@ -20,7 +20,7 @@ from components.report.heat import Heat, places_of, rightly, to_measure
 from components.report.numbers import mistakes
 from components.report.page import write_report
 from components.report.shortcuts import shortcut_check
-from components.scorer.executor import ABOUT
+from components.resolver.kind import ABOUT
 from schema.errors import PneumoError
 from schema.files import read_json
 from schema.labels import Task

@@ -1,75 +1,96 @@
-"""The Scorer node.
+"""The Scorer node."""
 
-TFMA's Evaluator keeps totals, not answers. Patient-clustered intervals, paired comparisons and the
-report need the answer to each image, so this node asks the exported model once and keeps it.
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-Usage:
-  scorer = Scorer(examples=example_gen.outputs["examples"], model=trainer.outputs["model"])
-"""
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import Examples, Model
+from tfx.utils import path_utils
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from components.artifacts import Predictions
+from components.baseline.marker import has_model
+from components.embedder.records import Records, parse_records
+from components.evaluation import table
+from components.progress import Step
+from components.resolver.kind import ABOUT
+from components.scorer.columns import columns
+from schema.labels import Task
 
-from components.scorer.executor import Executor
 
+@component
+def Scorer(
+    examples: InputArtifact[Examples],
+    model: InputArtifact[Model],
+    predictions: OutputArtifact[Predictions],
+    baseline_model: InputArtifact[Model] = None,
+    split: Parameter[str] = "test",
+    batch_size: Parameter[int] = 32,
+) -> None:
+    """Runs the signature `examples` of a model over one split and keeps every prediction.
 
-class Predictions(types.Artifact):
-    """`predictions.parquet`: a row for each image; columns in components.evaluation.table.
+    TFMA's Evaluator keeps totals only; intervals by patient, paired comparisons and the report need
+    one prediction per image.
 
-    `baseline.parquet`: the same of the blessed model to beat, where there is one.
+    Usage:
+      scorer = Scorer(examples=example_gen.outputs["examples"], model=trainer.outputs["model"])
+
+    Args:
+      examples: raw records.
+      model: output of Trainer.
+      predictions: `predictions.parquet`, `baseline.parquet` of the baseline, and beside each a
+        `.json` with the facts that the model carries (threshold, task, weights).
+      baseline_model: the blessed model to beat, where there is one.
+      split: name of the split.
+      batch_size: images in one call of the model.
+
+    Raises:
+      ValueError: the split has no records.
     """
+    import tensorflow as tf
 
-    TYPE_NAME = "components.Predictions"
-
-
-class ScorerSpec(component_spec.ComponentSpec):
-    """Takes records and a model, gives predictions."""
-
-    PARAMETERS = {
-        "split": component_spec.ExecutionParameter(type=str),
-        "batch_size": component_spec.ExecutionParameter(type=int),
-    }
-    INPUTS = {
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "baseline_model": component_spec.ChannelParameter(
-            type=standard_artifacts.Model, optional=True
-        ),
-    }
-    OUTPUTS = {"predictions": component_spec.ChannelParameter(type=Predictions)}
+    uri = artifact_utils.get_split_uri([examples], split)
+    files = sorted(str(path) for path in Path(uri).glob("*.gz"))
+    models = [(model, table.FILE, "score")]
+    if has_model(baseline_model):
+        models.append((baseline_model, table.BASELINE, "score the blessed model"))
+    for artifact, name, what in models:
+        folder = Path(path_utils.serving_model_path(artifact.uri))
+        file = Path(predictions.uri) / name
+        facts = (folder / ABOUT).read_text()
+        file.with_suffix(".json").write_text(facts)
+        task = Task.from_dict(json.loads(facts)["task"])
+        loaded = tf.saved_model.load(str(folder))
+        if not table.write(file, score(loaded, files, task, batch_size, what)):
+            raise ValueError(f"split {split!r} of {uri} has no records")
 
 
-class Scorer(base_component.BaseComponent):
-    """Runs the `examples` signature over one split."""
+def score(
+    model: Any, files: list[str], task: Task, batch_size: int, what: str = "score"
+) -> Iterator[dict[str, list[Any]]]:
+    """Streams the predictions of gzip TFRecord files, a batch at a time.
 
-    SPEC_CLASS = ScorerSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    Args:
+      model: loaded SavedModel with the signature `examples`.
+      files: paths of gzip TFRecords of raw records.
+      task: of the model.
+      batch_size: images in one call.
+      what: name of the step in the progress line.
 
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        model: types.BaseChannel,
-        baseline_model: types.BaseChannel | None = None,
-        split: str = "test",
-        batch_size: int = 32,
-    ) -> None:
-        """Builds the node.
+    Yields:
+      columns of components.evaluation.table.
+    """
+    import tensorflow as tf
 
-        Args:
-          examples: raw records.
-          model: SavedModel of the Trainer.
-          baseline_model: the blessed model to beat, where there is one.
-          split: which split.
-          batch_size: images in one call of the model.
-        """
-        super().__init__(
-            ScorerSpec(
-                examples=examples,
-                model=model,
-                baseline_model=baseline_model,
-                split=split,
-                batch_size=batch_size,
-                predictions=types.Channel(type=Predictions),
-            )
-        )
+    examples = model.signatures["examples"]
+    step, done = Step(), 0
+    batches = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(batch_size)
+    for batch in batches.prefetch(1):
+        records = Records.of_batches([parse_records(batch)])
+        outputs = {name: value.numpy() for name, value in examples(batch).items()}
+        done += len(records)
+        step(what, done)
+        yield columns(records, task, outputs)

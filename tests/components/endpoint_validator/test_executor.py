@@ -10,10 +10,10 @@ from PIL import Image
 from tfx.components.pusher import executor as pusher
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.artifacts import Predictions
 from components.endpoint_validator.executor import Executor
 from components.endpoint_validator.verdict import VERDICT
 from components.evaluation import table
-from components.scorer.component import Predictions
 from schema.errors import PneumoError
 from schema.labels import BINARY
 from tests.support import records

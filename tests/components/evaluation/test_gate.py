@@ -14,7 +14,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from components.evaluation.eval_config import eval_config
 from components.evaluation.options import EvaluationOptions
 from components.evaluation.tfma_results import tfma_metrics, tfma_rules
-from components.gate.executor import second_opinion
+from components.gate.component import second_opinion
 from pipeline.pipeline import SCHEMA_FILE
 from schema import features as f
 from tests.support import records
@@ -80,7 +80,7 @@ def evaluate(folder: Path, options: EvaluationOptions, slope: float) -> dict[str
         {"evaluation": [evaluation], "blessing": [blessing]},
         {"eval_config": config, "example_splits": json.dumps(["test"])},
     )
-    return {"evaluation": [evaluation], "evaluator_blessing": [blessing]}
+    return {"evaluation": [evaluation], "blessing": [blessing]}
 
 
 GATE = {"auc": {"min": 0.8}, "specificity": {"min": 0.5}}
@@ -107,7 +107,7 @@ def test_the_second_opinion(
     tmp_path: Path,
 ) -> None:
     outputs = evaluate(tmp_path, EvaluationOptions(gate=gate, operating_point=point), slope)
-    opinion = second_opinion(outputs)
+    opinion = second_opinion(*(outputs[key][0] for key in ("evaluation", "blessing")))
     assert opinion["blessed"] is blessed
     assert {rule["metric"]: rule["ok"] for rule in opinion["rules"]} == held
     uri = outputs["evaluation"][0].uri
@@ -124,4 +124,4 @@ def test_the_second_opinion(
 
 
 def test_no_evaluator_no_opinion() -> None:
-    assert second_opinion({}) is None
+    assert second_opinion(None, None) is None

@@ -15,9 +15,7 @@ from tests.components.model_card.made import DECISION, REPORT, TRAINING, dataset
 def run(tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     from tfx.types import standard_artifacts
 
-    from components.model_card.component import CardPage
-    from components.report.component import ReportPage
-    from components.scorer.component import Predictions
+    from components.artifacts import CardPage, Predictions, ReportPage
 
     def artifact(kind: Any, node: str, key: str, number: int, made: int) -> Any:
         made_one = kind()

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from components.evaluation import table
-from components.scorer.executor import score
+from components.scorer.component import Scorer, score
 from schema.labels import PATHOGENS, THREE_CLASS
 from tests.support.exported import MEMBERS, Exported
 
@@ -61,8 +61,7 @@ def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> N
     """What a Baseline leaves that found nothing; one that found the model itself answers as it."""
     from tfx.types import artifact_utils, standard_artifacts
 
-    from components.scorer.component import Predictions
-    from components.scorer.executor import Executor
+    from components.artifacts import Predictions
 
     examples = standard_artifacts.Examples()
     examples.uri = str(tmp_path / "examples")
@@ -87,11 +86,10 @@ def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> N
             (Path(baseline.uri) / "Format-Serving").symlink_to(exported.folder)
         told = f'{{"found": {str(name == "found").lower()}}}'
         (Path(baseline.uri) / "found.json").write_text(told)
-        Executor().Do(
-            {"examples": [examples], "model": [model], "baseline_model": [baseline]},
-            {"predictions": [predictions]},
-            {"split": "test", "batch_size": 4},
-        )
+        Scorer.test_call(
+            examples=examples, model=model, baseline_model=baseline, predictions=predictions,
+            split="test", batch_size=4,
+        )  # fmt: skip
         written[name] = Path(predictions.uri)
     assert not (written["empty"] / table.BASELINE).exists()
     one, other = (table.read(written["found"] / name) for name in (table.FILE, table.BASELINE))

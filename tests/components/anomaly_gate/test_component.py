@@ -4,8 +4,8 @@ import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.anomaly_gate.component import DataVerdict
-from components.anomaly_gate.executor import Executor, describe
+from components.anomaly_gate.component import AnomalyGate, describe
+from components.artifacts import DataVerdict
 from schema.errors import PneumoError
 
 
@@ -40,7 +40,7 @@ def gate(folder: Path, **splits: anomalies_pb2.Anomalies) -> Path:
     verdict = DataVerdict()
     verdict.uri = str(folder / "verdict")
     Path(verdict.uri).mkdir()
-    Executor().Do({"anomalies": [anomalies]}, {"verdict": [verdict]}, {})
+    AnomalyGate.test_call(anomalies=anomalies, verdict=verdict)
     return Path(verdict.uri) / "verdict.json"
 
 

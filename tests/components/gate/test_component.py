@@ -6,11 +6,11 @@ import pytest
 from tfx.components.pusher import executor as pusher_executor
 from tfx.types import standard_artifacts
 
+from components.artifacts import Predictions
 from components.evaluation import table
 from components.evaluation.answers import Answers
 from components.evaluation.options import EvaluationOptions
-from components.gate.executor import Executor, disagreements
-from components.scorer.component import Predictions
+from components.gate.component import Gate, disagreements
 from schema.errors import PneumoError
 from tests.components.evaluation.given import answers, store
 
@@ -22,20 +22,18 @@ def run(
     predictions.uri = str(folder / "predictions")
     Path(predictions.uri).mkdir(parents=True)
     model.uri, model.id = str(folder / "model"), 7
-    inputs: dict[str, list[Any]] = {"predictions": [predictions], "model": [model]}
+    inputs: dict[str, Any] = {"predictions": predictions, "model": model}
     if candidate is not None:
         store(candidate, Path(predictions.uri))
     if blessed is not None:
         store(blessed, Path(predictions.uri), table.BASELINE)
         baseline = standard_artifacts.Model()
         baseline.uri, baseline.id = str(folder / "baseline"), 3
-        inputs["baseline_model"] = [baseline]
+        inputs["baseline_model"] = baseline
     blessing = standard_artifacts.ModelBlessing()
     blessing.uri = str(folder / "blessing")
     options = EvaluationOptions(resamples=100, gate={"auc": {"min": least}})
-    Executor().Do(
-        inputs, {"blessing": [blessing]}, {"options": json.dumps(options.model_dump(mode="json"))}
-    )
+    Gate.test_call(**inputs, blessing=blessing, options=options.model_dump_json())
     return blessing
 
 
