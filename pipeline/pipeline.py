@@ -155,6 +155,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
+        split="test",
         batch_size=config.training.embedding.batch_size,
     )
 

@@ -82,7 +82,7 @@ def test_against_the_blessed_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [None, answers(0)], ids=["no file", "no rows"])
 def test_no_answers_no_verdict(given: Answers | None, tmp_path: Path) -> None:
-    with pytest.raises(PneumoError, match="no answers on test"):
+    with pytest.raises(PneumoError, match="no predictions on test"):
         run(tmp_path, given)
     assert not (tmp_path / "blessing").exists()
 
