@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.evaluation.boxes.paired import PairedMean
 from components.evaluation.metrics import roc_auc
 from components.evaluation.options import EvaluationOptions
-from components.evaluation.paired import delong_clustered
+from components.evaluation.paired import PairedTest, delong_clustered
 from components.gate.decision import against, bounds, decide, paired_test
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
@@ -53,7 +52,7 @@ def test_a_bound_is_kept_where_it_is_just_reached(metric: str) -> None:
 
 @pytest.mark.parametrize(("p_worse", "ok"), [(0.05, True), (math.nextafter(0.05, 0), False)])
 def test_a_drop_counts_below_the_level_and_not_at_it(p_worse: float, ok: bool) -> None:
-    pair = PairedMean(0.5, 0.6, difference=-0.1, se=0.05, p_worse=p_worse, n=10, clusters=10)
+    pair = PairedTest("bootstrap", 0.5, 0.6, n=10, clusters=10, se=0.05, p_worse=p_worse)
     assert paired_test("challenge", pair, 0.05).ok is ok
 
 
