@@ -249,7 +249,7 @@ def test_environment_of_every_container() -> None:
     ("engine", "wanted"),
     [
         ("direct", []),
-        ("processes", ["--direct_running_mode=multi_processing", "--direct_num_workers=4"]),
+        ("processes", ["--direct_num_workers=4"]),
         ("flink", ["--flink_master=flink:8081", "--environment_config=localhost:50000"]),
     ],
 )
