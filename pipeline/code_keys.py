@@ -24,8 +24,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _FUNCTIONS: Final = ("preprocessing_fn", "run_fn", "tuner_fn")
 # Modules that are not imported but started as a process by the module on the left.
 PROCESSES: Final[Mapping[str, frozenset[str]]] = {
-    "components.endpoint_validator.server": frozenset(
-        {"components.endpoint_validator.fresh", "pipeline.commands.serve"}
+    "components.endpoint_validator.servers": frozenset(
+        {"pipeline.commands.predict", "pipeline.commands.serve"}
     ),
 }
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.baseline.marker import Source
 from components.detector.options import DetectorOptions
-from components.endpoint_validator.choice import Chosen, Wanted
+from components.endpoint_validator.choice import Validation
 from components.evaluation.options import EvaluationOptions
 from components.ingest.options import IngestOptions
 from components.model_card.options import CardOptions
@@ -22,6 +22,7 @@ from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
 from schema.errors import PneumoError
 from schema.labels import CUSTOM, TASKS, Task, custom_task, task
+from serving.server.engines import IMAGE
 
 
 class DataOptions(BaseModel):
@@ -72,11 +73,15 @@ class ServingOptions(BaseModel):
     push_to: str | None = Field(
         None, description="folder that a model server watches; none: serving/ of the work folder"
     )
-    infra_validation: Wanted = Field(
+    infra_validation: Validation = Field(
         "auto",
-        description="who tries the candidate before it is pushed: a container of TF Serving, a "
-        "cluster, `pneumo serve` (endpoint), a new process (savedmodel), or nobody; auto: the "
-        "first of these that the machine has",
+        description="serves the candidate before it is pushed: a container of TF Serving (docker), "
+        "a pod of it (kubernetes), the first engine of `pneumo serve` that starts (endpoint), a "
+        "new process (savedmodel), or none; auto: endpoint, or savedmodel if no engine starts",
+    )
+    image: str = Field(
+        IMAGE,
+        description="container image of TF Serving; pin it as NAME@sha256:DIGEST",
     )
 
 
@@ -99,7 +104,7 @@ class RunFacts(BaseModel):
       push_to: folder of the pushed versions.
       checkpoints: folder of the states that a killed training goes on from.
       weights: `components.trainer.weights.Weights` as a dict.
-      infra_validation: what `auto` of the configuration came to.
+      infra_validation: as configured, or what the platform can run.
       batch_records: folder of unlabelled records; empty: none.
       baseline: who finds the model to beat.
       beam_args: Beam's arguments of every component that works with Beam, where the graph is
@@ -115,7 +120,7 @@ class RunFacts(BaseModel):
     push_to: str
     checkpoints: str
     weights: dict[str, str]
-    infra_validation: Chosen = "savedmodel"
+    infra_validation: Validation = "savedmodel"
     batch_records: str = ""
     baseline: Source = "metadata"
     beam_args: tuple[str, ...] = ()

@@ -172,6 +172,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     # The other blessing: does a server load it, and answer as it answered here?
     infra = infra_validator(
         run.infra_validation,
+        config.serving.image,
         model=trainer.outputs["model"],
         examples=example_gen.outputs["examples"],
         predictions=scorer.outputs["predictions"],

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from components.batch_results.results import FILE as RESULTS
-from components.endpoint_validator.choice import choose
 from components.endpoint_validator.verdict import VERDICT
 from components.ingest.job import IngestSummary, ingest, read_summary
 from components.trainer.weights import Weights, resolve_weights
@@ -118,7 +117,7 @@ def resolve(config: Config, records: Path, work: Workspace, weights: Weights) ->
                 push_to=str(Path(push_to).expanduser().resolve() if push_to else work.serving),
                 checkpoints=str(work.checkpoints),
                 weights=weights.to_dict(),
-                infra_validation=choose(config.serving.infra_validation),
+                infra_validation=config.serving.infra_validation,
                 batch_records=batch_records(config),
             )
         }

@@ -1,1 +1,1 @@
-"""Infrastructure: does the exported model answer in a server as it did in the pipeline?"""
+"""Infrastructure validation: the candidate must predict the same in a server as in the pipeline."""

@@ -1,83 +1,146 @@
 """The EndpointValidator node.
 
-TFX's InfraValidator needs a container engine or a cluster. On a laptop this node asks instead: does
-`pneumo serve` load the candidate, and do its answers over REST and gRPC equal the Scorer's? It
-writes the InfraBlessing that TFX's Pusher reads.
+TFX's InfraValidator checks that a container of TensorFlow Serving responds. This node also compares
+the predictions over REST and gRPC with those of the Scorer. It writes TFX's InfraBlessing.
 
 Usage:
   validator = EndpointValidator(model=trainer.outputs["model"], examples=...,
                                 predictions=scorer.outputs["predictions"])
 """
 
-from typing import Literal
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing
+from tfx.utils import path_utils
 
 from components.artifacts import Predictions
-from components.endpoint_validator.executor import Executor
+from components.endpoint_validator import servers
+from components.endpoint_validator.verdict import VERDICT, Expected, mismatch, spread_over_scores
+from components.evaluation import table
+from components.report.gather import images_of
+from schema.errors import PneumoError
+from serving.server.engines import IMAGE
+
+IMAGES = 8
+_DAMAGED = b"\xff\xd8\xff\xe0 no image data follows this JPEG signature"
+log = logging.getLogger("pneumo.endpoint")
 
 
-class EndpointValidatorSpec(component_spec.ComponentSpec):
-    """Takes a model and its answers, gives an infrastructure blessing."""
+@component
+def EndpointValidator(
+    model: InputArtifact[Model],
+    examples: InputArtifact[Examples],
+    predictions: InputArtifact[Predictions],
+    blessing: OutputArtifact[InfraBlessing],
+    model_blessing: InputArtifact[ModelBlessing] = None,
+    how: Parameter[str] = "auto",
+    image: Parameter[str] = IMAGE,
+    split: Parameter[str] = "test",
+) -> None:
+    """Blesses a model that predicts the same in a server as it did in the pipeline.
 
-    PARAMETERS = {
-        "how": component_spec.ExecutionParameter(type=str),
-        "split": component_spec.ExecutionParameter(type=str),
-        "images": component_spec.ExecutionParameter(type=int),
-        "code": component_spec.ExecutionParameter(type=str, optional=True),
-    }
-    INPUTS = {
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "predictions": component_spec.ChannelParameter(type=Predictions),
-        "model_blessing": component_spec.ChannelParameter(
-            type=standard_artifacts.ModelBlessing, optional=True
-        ),
-    }
-    OUTPUTS = {"blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing)}
+    Args:
+      model: the candidate.
+      examples: raw records; the images that are sent come from here.
+      predictions: output of Scorer on that split.
+      blessing: output, with `validation.json`.
+      model_blessing: output of Gate; a candidate that is not blessed there is not started.
+      how: see `servers.engines`.
+      image: container image of TensorFlow Serving.
+      split: of the records.
+
+    Raises:
+      PneumoError: no server could be started, or the predictions do not belong to the records.
+    """
+    if model_blessing and model_blessing.get_int_custom_property("blessed") != 1:
+        result: dict[str, Any] = {"reasons": ["Gate: the candidate is not blessed by the Gate"]}
+    else:
+        expected, facts = load_expected(Path(predictions.uri))
+        files = Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz")
+        found = images_of(sorted(map(str, files)), {row.sha256 for row in expected})
+        if len(found) != len(expected):
+            raise PneumoError(f"{examples.uri} lacks images that were scored; score again")
+        contents = [found[row.sha256] for row in expected]
+        folder = Path(path_utils.serving_model_path(model.uri))
+        result = validate(how, image, folder, expected, contents, facts)
+    out, blessed = Path(blessing.uri), not result["reasons"]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / VERDICT).write_text(json.dumps({"blessed": blessed, **result}, indent=1) + "\n")
+    # The marker file and the property are those of TFX's InfraValidator.
+    (out / ("INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED")).touch()
+    blessing.set_int_custom_property("blessed", int(blessed))
+    for line in result["reasons"]:
+        log.warning("not blessed: %s", line)
 
 
-class EndpointValidator(base_component.BaseComponent):
-    """Blesses what answers in a server as it did in the pipeline."""
+def load_expected(scored: Path) -> tuple[list[Expected], dict[str, Any]]:
+    """Reads some of the Scorer's predictions, and the facts of the model that made them.
 
-    SPEC_CLASS = EndpointValidatorSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    Raises:
+      PneumoError: there are none.
+    """
+    import pyarrow.parquet as pq
 
-    def __init__(
-        self,
-        model: types.BaseChannel,
-        examples: types.BaseChannel,
-        predictions: types.BaseChannel,
-        model_blessing: types.BaseChannel | None = None,
-        how: Literal["endpoint", "savedmodel"] = "endpoint",
-        split: str = "test",
-        images: int = 8,
-        code: str | None = None,
-    ) -> None:
-        """Builds the node.
+    file = scored / table.FILE
+    columns = ["sha256", "filename", "score", "probabilities"]
+    rows = pq.read_table(file, columns=columns).to_pylist() if file.is_file() else []
+    if not rows:
+        raise PneumoError(f"{scored} holds no predictions; run the Scorer again")
+    expected = [Expected(**row) for row in rows]
+    return spread_over_scores(expected, IMAGES), json.loads(file.with_suffix(".json").read_text())
 
-        Args:
-          model: the candidate.
-          examples: raw records; the images that are sent come from here.
-          predictions: output of Scorer on that split.
-          model_blessing: output of Gate; a candidate that is refused there is not started.
-          how: "endpoint" starts `pneumo serve`; "savedmodel" loads the model in a new process.
-          split: which split.
-          images: how many images are sent.
-          code: digest of the code, so that an edit runs the node again.
-        """
-        super().__init__(
-            EndpointValidatorSpec(
-                model=model,
-                examples=examples,
-                predictions=predictions,
-                model_blessing=model_blessing,
-                how=how,
-                split=split,
-                images=images,
-                code=code,
-                blessing=types.Channel(type=standard_artifacts.InfraBlessing),
-            )
-        )
+
+def validate(
+    how: str,
+    image: str,
+    model: Path,
+    expected: Sequence[Expected],
+    contents: Sequence[bytes],
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    """Compares predictions for a batch with a damaged image in it, by the first engine that starts.
+
+    Args:
+      how: see `servers.engines`.
+      image: container image of TensorFlow Serving.
+      model: SavedModel.
+      expected: the Scorer's predictions.
+      contents: the image files that they belong to.
+      facts: of the model.
+
+    Returns:
+      `how` (the engine), `reasons` (empty: blessed), `images`, and `not_started` by engine.
+
+    Raises:
+      PneumoError: no server could be started, which is no evidence about the model.
+    """
+    sent, wanted = [contents[0], _DAMAGED, *contents[1:]], [expected[0], None, *expected[1:]]
+    not_started: dict[str, str] = {}
+    for engine in servers.engines(how, image):
+        try:
+            with tempfile.TemporaryDirectory(prefix="pneumo-endpoint-") as scratch:
+                found = servers.predict(engine, image, model, sent, Path(scratch))
+        except servers.ServerNotStartedError as error:
+            log.warning("%s could not be started: %s", engine, error)
+            not_started[engine] = str(error)
+            continue
+        except servers.ModelFailedError as error:
+            reasons = [str(error)]
+        else:
+            differences = {key: mismatch(wanted, got, facts) for key, got in found.items()}
+            reasons = [f"{key}: {text}" for key, text in differences.items() if text]
+        images = [row.filename for row in expected]
+        return {"how": engine, "reasons": reasons, "images": images, "not_started": not_started}
+    why = "; ".join(f"{engine}: {text}" for engine, text in not_started.items())
+    raise PneumoError(
+        f"infrastructure validation: no server could be started ({why}); repair it, or set "
+        "serving.infra_validation to savedmodel or none"
+    )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from serving.server.engines import IMAGE
+
 
 @click.command(epilog="Example: pneumo serve --model-dir pneumo_runs/demo/serving --ui")
 @click.option("--model-dir", type=click.Path(path_type=Path), required=True,
@@ -20,6 +22,8 @@ import click
 @click.option("--engine", default="auto", show_default=True,
               type=click.Choice(["auto", "tensorflow_model_server", "container", "ray"]),
               help="What serves; auto takes the first that this machine has.")  # fmt: skip
+@click.option("--image", default=IMAGE, show_default=True,
+              help="Of --engine container; pin it as NAME@sha256:DIGEST.")  # fmt: skip
 @click.option("--version-policy", default="latest", show_default=True,
               metavar="latest[:N]|all|specific:N,N", help="Which versions are served.")  # fmt: skip
 @click.option("--poll-seconds", default=1.0, show_default=True, type=click.FloatRange(0.1),
@@ -55,6 +59,7 @@ def command(
     replicas: int,
     ui: bool,
     engine: str,
+    image: str,
     version_policy: str,
     poll_seconds: float,
     threads: int,
@@ -107,7 +112,7 @@ def command(
     )
     chosen, program = choose(engine)
     if chosen != "ray":
-        arguments = command_of(chosen, program, options)
+        arguments = command_of(chosen, program, options, image)
         click.echo(f"pneumo serve: {note(chosen, options.host, ui)}")
         sys.stdout.flush()
         os.execv(program, arguments)

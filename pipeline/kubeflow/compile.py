@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from components.endpoint_validator.choice import Chosen
+from components.endpoint_validator.choice import Validation
 from components.trainer.asked import ask
 from pipeline.config import Config, RunFacts
 from pipeline.kubeflow.engine import engine_args
@@ -147,7 +147,7 @@ def with_facts(config: Config, root: str) -> Config:
     )
 
 
-def _validation(config: Config) -> Chosen:
+def _validation(config: Config) -> Validation:
     """TFX's InfraValidator cannot be compiled; a new process or our server tries the model."""
     wanted = config.serving.infra_validation
     return wanted if wanted in ("endpoint", "none") else "savedmodel"

@@ -12,7 +12,8 @@ ENGINES = ("auto", "tensorflow_model_server", "container", "ray")
 BINARY = "tensorflow_model_server"
 CONTAINERS = ("docker", "podman")
 # The newest whose client library can be had as a package.
-IMAGE = "tensorflow/serving:2.19.1"
+# The full name: podman resolves no short one where it has no search registries.
+IMAGE = "docker.io/tensorflow/serving:2.19.1"
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
 
@@ -53,8 +54,8 @@ def _answers(program: str) -> bool:
     return done.returncode == 0
 
 
-def command(engine: str, program: str, options: Options) -> list[str]:
-    """The command line of TensorFlow Serving, by itself or in its container."""
+def command(engine: str, program: str, options: Options, image: str = IMAGE) -> list[str]:
+    """The command line of TensorFlow Serving, by itself or in a container of `image`."""
     folder = options.model_dir.resolve()
     if engine == BINARY:
         return [
@@ -69,7 +70,7 @@ def command(engine: str, program: str, options: Options) -> list[str]:
         f"--publish={options.host}:{options.grpc_port}:8500",
         f"--volume={folder}:/models/{options.name}:ro",
         *([f"--volume={DEPLOY}:{inside}:ro"] if DEPLOY.is_dir() else []),
-        f"--env=MODEL_NAME={options.name}", IMAGE,
+        f"--env=MODEL_NAME={options.name}", image,
         *_settings(inside),
     ]  # fmt: skip
 

@@ -98,11 +98,11 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     assert after["blessed"] is True
     assert after["pushed"] == ""
     assert [str(path) for path in (work / "serving").iterdir()] == [before["pushed"]]
-    assert [reason.split(":")[0] for reason in after["refused"]] == ["REST batch", "gRPC batch"]
+    assert [reason.split(":")[0] for reason in after["refused"]] == ["REST", "gRPC"]
     assert all("the Scorer had" in reason for reason in after["refused"])
     assert "not pushed: it passed the gate, but not the server that tried it" in done.stdout
     told = json.loads(Path(after["report"]).with_suffix(".json").read_text())["infra"]
-    assert told == {"blessed": False, "reasons": after["refused"], "how": "endpoint"}
+    assert told == {"blessed": False, "reasons": after["refused"], "how": "ray"}
     for reason in after["refused"]:
         assert reason in done.stdout
         assert reason in html.unescape(Path(after["report"]).read_text())

@@ -1,0 +1,35 @@
+"""Phantoms, and what the small model predicts for them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from components.endpoint_validator.verdict import Expected
+from serving.answer import Prediction
+
+
+class Scored(NamedTuple):
+    contents: list[bytes]
+    predictions: list[Prediction]
+    expected: list[Expected]
+    facts: dict[str, Any]
+
+
+@pytest.fixture(scope="package")
+def scored(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    from serving.predict import load_model, predict_files
+    from tests.support.small_model import phantoms
+
+    folder = tmp_path_factory.mktemp("scored")
+    contents = phantoms(folder, 6)
+    files = [folder / f"{number}.jpeg" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    model = load_model(small_model)
+    predictions = list(predict_files(model, files))
+    expected = [
+        Expected(str(i), f"{i}.jpeg", got.score or 0.0, list(got.probabilities.values()))
+        for i, got in enumerate(predictions)
+    ]
+    return Scored(contents, predictions, expected, model.facts)
