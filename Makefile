@@ -13,7 +13,7 @@ BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint bench lock image sbom clean
+.PHONY: help setup run test test-all lint bench protos lock image sbom clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,13 @@ bench: $(READY) ## Measure ingest, training, serving and the whole run against b
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt || \
 		echo "bench: goes on without OpenVINO, which could not be installed" >&2
 	@$(BIN)/python -m benchmarks
+
+protos: $(READY) ## Write the *_pb2.py modules again from their .proto files
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target "$$tools" \
+		-r requirements/protos.txt && \
+	PYTHONPATH="$$tools" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. \
+		schema/example.proto serving/client/tf_serving.proto
 
 lock: $(READY) ## Write the lock files again from setup.py (UPGRADE=1 takes newer versions)
 	@VENV=$(VENV) bash requirements/lock.sh $(if $(UPGRADE),--upgrade)

@@ -1,15 +1,14 @@
-"""Files and folders in object stores: gs://, s3://, minio://; plain paths work the same way.
+"""Files and folders by path or by URI (gs://, s3://, minio://), over fsspec.
 
-Files go as a stream, a few at a time: neither memory nor the number of files sets a limit.
-Credentials are those of the store's own tools (GOOGLE_APPLICATION_CREDENTIALS,
-AWS_ACCESS_KEY_ID, ...).
+Credentials are those of the store's own tools. Every function raises a one-line PneumoError if the
+store does not respond, refuses, or has no such file.
 """
 
 import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -17,61 +16,52 @@ from schema.errors import PneumoError
 from schema.files import write_bytes_atomically
 
 SCHEMES: Final = ("gs", "s3", "minio")
-ORIGIN: Final = "pneumo_uri"  # custom property of an artifact's copy: where the artifact is
-_MEMORY: Final = "memory"  # a store inside the process, for tests
+ORIGIN: Final = "pneumo_uri"  # custom property of an artifact's copy: the URI of the artifact
 _PACKAGES: Final = {"gs": "gcsfs", "s3": "s3fs", "minio": "s3fs"}
-_CHUNK: Final = 8 * 2**20  # bytes of a file that are held at a time
-_AT_ONCE: Final = 4  # files
 _ENDPOINTS: Final = ("PNEUMO_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_LOGIN: Final = {
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud auth",
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile of the aws tool",
+}
+_FILES_AT_ONCE: Final = 4  # each may hold a part of 50 MiB
+# The experimental class asks for the kind of each bucket over gRPC, for up to a minute where only
+# HTTP is answered.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
 def is_remote(uri: str) -> bool:
-    """Whether a URI names something that is not in this machine's file system."""
+    """Whether a URI names something outside this machine's file system."""
     return "://" in uri and not uri.startswith("file://")
 
 
 def join(uri: str, *names: str) -> str:
-    """A name inside a folder, for URIs and for paths."""
+    """Appends names to a URI or a path."""
     return "/".join([uri.rstrip("/"), *names])
 
 
 def file_system(uri: str) -> Any:
-    """The fsspec file system of a URI's store; nothing that it lists is remembered.
+    """Returns the fsspec file system of a URI or a path, without a cache of listings.
 
     minio:// is S3 with an endpoint of its own: PNEUMO_S3_ENDPOINT or AWS_ENDPOINT_URL. s3:// goes
     there too where one of them is set. gs:// goes to STORAGE_EMULATOR_HOST where that is set.
 
     Raises:
-      PneumoError: no such store is known, its package is not installed, or minio:// has no
-        endpoint.
+      PneumoError: unknown scheme, missing package, or minio:// without an endpoint.
     """
     scheme = uri.partition("://")[0] if is_remote(uri) else "file"
-    if scheme not in ("file", _MEMORY, *SCHEMES):
-        known = ", ".join(f"{name}://" for name in SCHEMES)
-        raise PneumoError(
-            f"{uri}: {scheme}:// is no store that is known here; use {known} or a path"
-        )
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if scheme == "file":
+        options = {"auto_mkdir": True}
     if scheme in ("s3", "minio"):
-        endpoint = next(filter(None, (os.environ.get(name) for name in _ENDPOINTS)), None)
-        if scheme == "minio" and endpoint is None:
-            raise PneumoError(
-                f"{uri}: minio:// needs the address of the server; set {_ENDPOINTS[0]} to "
-                "http://HOST:PORT"
-            )
-        options = {"endpoint_url": endpoint, "use_listings_cache": False}
-    elif scheme == "gs":
-        options = {"use_listings_cache": False}
-        if os.environ.get("STORAGE_EMULATOR_HOST"):
-            options["token"] = "anon"
+        options["endpoint_url"] = next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
+        if scheme == "minio" and not options["endpoint_url"]:
+            raise PneumoError(f"{uri}: no endpoint; set {_ENDPOINTS[0]} to http://HOST:PORT")
+    elif scheme == "gs" and os.environ.get("STORAGE_EMULATOR_HOST"):
+        options["token"] = "anon"
+    elif scheme not in ("file", "memory", *SCHEMES):
+        known = ", ".join(f"{name}://" for name in SCHEMES)
+        raise PneumoError(f"{uri}: {scheme}:// is not supported; use {known} or a path")
     try:
-        if scheme == "gs":
-            # The other class asks for the kind of each bucket over gRPC, for up to a minute where
-            # only HTTP is answered.
-            os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-            from gcsfs.core import GCSFileSystem
-
-            return GCSFileSystem(**options)
         import fsspec
 
         return fsspec.filesystem("s3" if scheme == "minio" else scheme, **options)
@@ -83,114 +73,69 @@ def file_system(uri: str) -> Any:
 
 
 def exists(uri: str) -> bool:
-    """Whether a file, or a folder that holds a file, is there.
-
-    Raises:
-      PneumoError: the store cannot be asked.
-    """
-    if not is_remote(uri):
-        return _local(uri).exists()
-    store = file_system(uri)
-    with _told(uri):
+    """Whether a file, or a folder that holds a file, is there."""
+    with _store(uri) as (store, key):
         try:
-            store.invalidate_cache()
-            store.info(_key(uri))
-        except FileNotFoundError:
+            store.info(key)
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return True
 
 
 def listing(uri: str) -> list[str]:
-    """Names of the files and folders directly in a folder, sorted; empty where there is none.
-
-    Raises:
-      PneumoError: the store cannot be asked.
-    """
-    if not is_remote(uri):
-        folder = _local(uri)
-        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    store, key = file_system(uri), _key(uri)
-    with _told(uri):
+    """Sorted names of the files and folders directly in a folder; empty if there is none."""
+    with _store(uri) as (store, key):
         try:
-            store.invalidate_cache()
-            found = [name.strip("/") for name in store.ls(key, detail=False)]
-        except FileNotFoundError:
+            paths = [path.strip("/") for path in store.ls(key, detail=False)]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-    own = key.strip("/")
-    return sorted({PurePosixPath(name).name for name in found if name != own})
+        return sorted({PurePosixPath(path).name for path in paths if path != key.strip("/")})
 
 
 def read_bytes(uri: str) -> bytes:
-    """The content of a small file.
-
-    Raises:
-      PneumoError: it is not there, or the store cannot be asked.
-    """
-    if not is_remote(uri):
-        try:
-            return _local(uri).read_bytes()
-        except OSError as error:
-            raise PneumoError(f"{uri} cannot be read ({error.strerror}); check the path") from None
-    store = file_system(uri)
-    with _told(uri):
-        return bytes(store.cat_file(_key(uri)))
+    """Reads a small file."""
+    with _store(uri) as (store, key):
+        return bytes(store.cat_file(key))
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a small file, whole or not at all.
-
-    Raises:
-      PneumoError: the store does not take it.
-    """
-    if not is_remote(uri):
-        path = _local(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes_atomically(path, data)
-        return
-    store = file_system(uri)
-    with _told(uri):
-        store.pipe_file(_key(uri), data)
+    """Writes a small file, whole or not at all."""
+    with _store(uri) as (store, key):
+        if is_remote(uri):
+            store.pipe_file(key, data)
+        else:
+            Path(key).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes_atomically(Path(key), data)
 
 
 def fetch(uri: str, dest: Path) -> Path:
-    """Copies a file or a folder here, under a temporary name until it is whole.
-
-    Args:
-      uri: URI or path.
-      dest: what the copy is called; replaced where it exists.
-
-    Returns:
-      `dest`.
-
-    Raises:
-      PneumoError: it is not there, or the store cannot be asked.
-    """
-    dest.parent.mkdir(parents=True, exist_ok=True)
+    """Copies a file or a folder to `dest`, which is replaced when the copy is complete."""
     partial = dest.with_name(f".{dest.name}.{os.getpid()}.partial")
-    _remove_here(partial)
     try:
-        if is_remote(uri):
-            _fetch_remote(uri, partial)
-        else:
-            _copy(_local(uri), partial)
-        _remove_here(dest)
+        with _store(uri) as (store, key):
+            paths = [path for path in _files(store, key) if not path.endswith("/")]
+            if not paths:
+                raise FileNotFoundError(uri)
+            targets = []
+            for path in paths:
+                inside = PurePosixPath(path.removeprefix(key).lstrip("/"))
+                if ".." in inside.parts:
+                    raise PneumoError(f"{uri}: {inside} has .. in its name; rename or remove it")
+                targets.append(partial / inside)  # of a single file: partial itself
+                targets[-1].parent.mkdir(parents=True, exist_ok=True)
+            store.get(paths, list(map(str, targets)), **_limits(store))
+        remove(str(dest))
         partial.replace(dest)
     finally:
-        _remove_here(partial)
+        remove(str(partial))
     return dest
 
 
 @contextlib.contextmanager
 def some_of(uri: str, names: Sequence[str]) -> Iterator[Path]:
-    """A folder here that holds some files of a folder, as far as they exist, while it is used.
-
-    A folder of this machine is given itself.
-
-    Raises:
-      PneumoError: the store cannot be asked.
-    """
+    """Yields a local folder with those of the named files that exist; a local folder itself."""
     if not is_remote(uri):
-        yield _local(uri)
+        yield Path(uri.removeprefix("file://"))
         return
     with tempfile.TemporaryDirectory(prefix="pneumo-") as scratch:
         for name in names:
@@ -200,198 +145,80 @@ def some_of(uri: str, names: Sequence[str]) -> Iterator[Path]:
 
 
 def put(source: Path, uri: str, *, last: Sequence[str] = ()) -> None:
-    """Copies a file or a folder to a store; what was there before is gone.
+    """Copies a file or a folder to `uri`; what was there before is removed.
 
-    An object appears whole or not at all, a folder of objects does not. So a reader that waits for
-    one of the names in `last` finds everything else there: they are removed first and written at
-    the end.
-
-    Args:
-      source: file or folder.
-      uri: what the copy is called; the folder itself, not its parent.
-      last: names of files.
-
-    Raises:
-      PneumoError: `source` is not there, `uri` names a whole bucket, or the store does not take it.
+    An object appears whole or not at all, a folder of objects does not. A reader that waits for one
+    of the files named in `last` finds all others: they are removed first and written at the end.
     """
     if not source.exists():
         raise PneumoError(f"{source} does not exist and cannot be copied to {uri}")
-    if not is_remote(uri):
-        _put_here(source, _local(uri), last)
-        return
-    store, key = file_system(uri), _named(uri)
-    if source.is_file():
-        with _told(uri):
-            _upload(store, [(source, key)])
-        return
-    files = sorted(path for path in source.rglob("*") if path.is_file())
-    pairs = [(path, f"{key}/{path.relative_to(source).as_posix()}") for path in files]
+    files = sorted(path for path in source.rglob("*") if path.is_file()) or [source]
     remove(uri, first=last)
-    with _told(uri):
-        _upload(store, [pair for pair in pairs if pair[0].name not in last])
-        _upload(store, [pair for pair in pairs if pair[0].name in last])
+    with _store(uri) as (store, key):
+        for final in (False, True):
+            group = [path for path in files if (path.name in last) is final]
+            names = [join(key, *path.relative_to(source).parts) for path in group]
+            if group:
+                store.put(list(map(str, group)), names, **_limits(store))
 
 
 def remove(uri: str, *, first: Sequence[str] = ()) -> None:
-    """Removes a file or a folder; nothing happens where there is none.
-
-    Args:
-      uri: URI or path.
-      first: names of files that go before the others.
-
-    Raises:
-      PneumoError: `uri` names a whole bucket, or the store cannot be asked.
-    """
-    if not is_remote(uri):
-        path = _local(uri)
-        for name in first:
-            for file in path.rglob(name):
-                file.unlink()
-        _remove_here(path)
-        return
-    store, key = file_system(uri), _named(uri)
-    with _told(uri):
-        found = _objects(store, key)
-        ahead = [name for name in found if PurePosixPath(name).name in first]
-        for names in (ahead, [name for name in found if name not in set(ahead)]):
-            _remove_objects(store, names)
+    """Removes a file or a folder if it exists, beginning with the files named in `first`."""
+    with _store(uri) as (store, key):
+        if not is_remote(uri):
+            for path in [found for name in first for found in Path(key).rglob(name)]:
+                path.unlink()
+            if Path(key).is_dir() and not Path(key).is_symlink():
+                shutil.rmtree(key)
+            else:
+                Path(key).unlink(missing_ok=True)
+            return
+        if "/" not in key.strip("/"):
+            raise PneumoError(
+                f"{uri} is a whole bucket; name a folder in it: {join(uri, 'pneumo')}"
+            )
+        names = sorted(_files(store, key), key=lambda name: PurePosixPath(name).name not in first)
+        ahead = sum(PurePosixPath(name).name in first for name in names)
+        for group in (names[:ahead], names[ahead:]):
+            # Clients take a name with one of these letters for a pattern, except one at a time.
+            odd = [name for name in group if set("*?[]") & set(name)]
+            if plain := [name for name in group if name not in odd]:
+                store.rm(plain)
+            for name in odd:
+                store.rm_file(name)
         if not store.async_impl and store.exists(key):
-            store.rm(key, recursive=True)  # one that has real folders
+            store.rm(key, recursive=True)  # of a store with real folders
 
 
-def _key(uri: str) -> str:
-    """bucket/name of a URI."""
-    scheme, _, rest = uri.partition("://")
-    return f"/{rest.strip('/')}" if scheme == _MEMORY else rest.strip("/")
+def _files(store: Any, key: str) -> list[str]:
+    """All files at or below a key; S3 consoles make empty ones in the place of folders."""
+    found: dict[str, dict[str, Any]] = store.find(key, detail=True)
+    return sorted(path for path, facts in found.items() if facts["type"] != "directory")
 
 
-def _named(uri: str) -> str:
-    """As `_key`, of something inside a bucket."""
-    key = _key(uri)
-    if "/" not in key.strip("/"):
-        raise PneumoError(f"{uri} is a whole bucket; name a folder in it, as {join(uri, 'pneumo')}")
-    return key
-
-
-def _local(uri: str) -> Path:
-    return Path(uri.removeprefix("file://"))
-
-
-def _objects(store: Any, key: str) -> list[str]:
-    """All objects at or below a key; S3 consoles make empty ones in the place of folders."""
-    store.invalidate_cache()
-    try:
-        found: dict[str, dict[str, Any]] = store.find(key, detail=True)
-    except FileNotFoundError:
-        return []
-    return [name for name, facts in sorted(found.items()) if facts["type"] != "directory"]
-
-
-def _remove_objects(store: Any, names: list[str]) -> None:
-    # Many at once where the client does not take the name for a pattern.
-    plain = [name for name in names if not set("*?[]") & set(name)]
-    if plain:
-        store.rm(plain)
-    for name in sorted(set(names) - set(plain)):
-        store.rm_file(name)
-
-
-def _fetch_remote(uri: str, dest: Path) -> None:
-    store, key = file_system(uri), _key(uri)
-    with _told(uri):
-        found = [name for name in _objects(store, key) if not name.endswith("/")]
-        if not found:
-            raise FileNotFoundError(uri)
-        pairs = []
-        for name in found:
-            inside = name.removeprefix(key).lstrip("/")
-            if ".." in PurePosixPath(inside).parts:
-                raise PneumoError(f"{join(uri, inside)} has .. in its name; rename or remove it")
-            target = dest / inside if inside else dest
-            target.parent.mkdir(parents=True, exist_ok=True)
-            pairs.append((name, target))
-        _download(store, pairs)
-
-
-def _download(store: Any, pairs: list[tuple[str, Path]]) -> None:
-    names, paths = [name for name, _ in pairs], [str(path) for _, path in pairs]
-    _transfer(store, store.get, store.get_file, names, paths, {})
-
-
-def _upload(store: Any, pairs: list[tuple[Path, str]]) -> None:
-    paths, names = [str(path) for path, _ in pairs], [name for _, name in pairs]
-    _transfer(store, store.put, store.put_file, paths, names, {"chunksize": _CHUNK})
-
-
-def _transfer(
-    store: Any,
-    several: Callable[..., Any],
-    one: Callable[..., Any],
-    sources: list[str],
-    targets: list[str],
-    options: dict[str, Any],
-) -> None:
-    if not sources:
-        return
-    if store.async_impl:
-        several(sources, targets, batch_size=_AT_ONCE, **options)
-        return
-    for source, target in zip(sources, targets, strict=True):
-        one(source, target)
-
-
-def _put_here(source: Path, dest: Path, last: Sequence[str]) -> None:
-    remove(str(dest), first=last)
-    if source.is_file():
-        fetch(str(source), dest)
-        return
-    dest.mkdir(parents=True, exist_ok=True)
-    files = sorted(path for path in source.rglob("*") if path.is_file())
-    for file in sorted(files, key=lambda path: path.name in last):
-        fetch(str(file), dest / file.relative_to(source))
-
-
-def _copy(source: Path, dest: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, dest)
-    elif source.is_file():
-        shutil.copyfile(source, dest)
-    else:
-        raise PneumoError(f"{source} does not exist; check the path")
-
-
-def _remove_here(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _limits(store: Any) -> dict[str, int]:
+    return {"batch_size": _FILES_AT_ONCE} if store.async_impl else {}
 
 
 @contextlib.contextmanager
-def _told(uri: str) -> Iterator[None]:
-    """Turns what a store's client raises into one line."""
+def _store(uri: str) -> Iterator[tuple[Any, str]]:
+    """Yields the file system and the key; converts what its client raises to one line."""
+    store = file_system(uri)
+    key = str(store._strip_protocol(uri.replace("minio://", "s3://", 1)))
+    login = _LOGIN["gs" if uri.startswith("gs://") else "s3"]
     try:
-        yield
+        store.invalidate_cache()
+        yield store, key
     except PneumoError:
         raise
-    except FileNotFoundError:
-        raise PneumoError(f"{uri} is not there; check the bucket and the name") from None
-    except PermissionError as error:
-        raise PneumoError(f"{uri}: access is denied ({_line(error)}); {_login(uri)}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise PneumoError(f"{uri} does not exist; check the name") from None
     except Exception as error:  # each client has its own: botocore, aiohttp, google.auth
-        if "credential" in f"{type(error).__name__} {error}".lower():
-            raise PneumoError(f"{uri}: no credentials ({_line(error)}); {_login(uri)}") from None
+        line = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        if isinstance(error, PermissionError):
+            raise PneumoError(f"{uri}: access denied ({line}); {login}") from None
+        if "credential" in f"{type(error).__name__} {line}".lower():
+            raise PneumoError(f"{uri}: no credentials ({line}); {login}") from None
         raise PneumoError(
-            f"{uri}: the store does not answer as it should ({_line(error)}); "
-            "check its address, the network and the credentials"
+            f"{uri}: {line}; check the address of the store, the network and the credentials"
         ) from error
-
-
-def _line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
-
-
-def _login(uri: str) -> str:
-    if uri.startswith("gs://"):
-        return "give GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud auth"
-    return "give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile of the aws tool"

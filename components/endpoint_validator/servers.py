@@ -83,7 +83,7 @@ def predict(
     command = [
         *(*_PNEUMO, "serve", "--model-dir", str(scratch / "versions"), "--name", _NAME),
         *("--host", LOOPBACK, "--rest-port", str(rest_port), "--grpc-port", str(grpc_port)),
-        *("--engine", engine, "--image", image),
+        *("--engine", engine, *(("--image", image) if engine == "container" else ())),
     ]
     log = scratch / "log"
     with log.open("wb") as out:

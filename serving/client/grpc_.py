@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.client import tf_serving_pb2 as pb
 from serving.client.errors import ClientError
-from serving.client.messages import STATES, messages, strings, to_list
+from serving.client.tensors import string_tensor, to_list
 
 _SERVICES = "/tensorflow.serving."
 
@@ -51,24 +52,23 @@ class Grpc:
             self._channel = grpc.secure_channel(target, trust, options)
         else:
             self._channel = grpc.insecure_channel(target, options)
-        kinds = messages()
         self._predict = self._method(
-            "PredictionService/Predict", kinds.PredictRequest, kinds.PredictResponse
+            "PredictionService/Predict", pb.PredictRequest, pb.PredictResponse
         )
         self._metadata = self._method(
             "PredictionService/GetModelMetadata",
-            kinds.GetModelMetadataRequest,
-            kinds.GetModelMetadataResponse,
+            pb.GetModelMetadataRequest,
+            pb.GetModelMetadataResponse,
         )
         self._status = self._method(
-            "ModelService/GetModelStatus", kinds.GetModelStatusRequest, kinds.GetModelStatusResponse
+            "ModelService/GetModelStatus", pb.GetModelStatusRequest, pb.GetModelStatusResponse
         )
 
     def predict(self, signature: str, images: Sequence[bytes]) -> list[dict[str, Any]]:
         """One row of outputs for each image."""
-        request = messages().PredictRequest(
+        request = pb.PredictRequest(
             model_spec={"name": self._name, "signature_name": signature},
-            inputs={"image_bytes": strings(images)},
+            inputs={"image_bytes": string_tensor(images)},
         )
         answer = self._ask(self._predict, request)
         try:
@@ -82,18 +82,23 @@ class Grpc:
 
     def status(self) -> dict[int, str]:
         """Version -> state."""
-        request = messages().GetModelStatusRequest(model_spec={"name": self._name})
+        request = pb.GetModelStatusRequest(model_spec={"name": self._name})
         answer = self._ask(self._status, request)
-        return {v.version: STATES.get(v.state, "UNKNOWN") for v in answer.model_version_status}
+        states = pb.ModelVersionStatus.State
+        known = states.values()
+        return {
+            version.version: states.Name(version.state if version.state in known else 0)
+            for version in answer.model_version_status
+        }
 
     def signatures(self) -> dict[str, list[str]]:
         """Signature -> names of its outputs."""
-        request = messages().GetModelMetadataRequest(
+        request = pb.GetModelMetadataRequest(
             model_spec={"name": self._name}, metadata_field=["signature_def"]
         )
         answer = self._ask(self._metadata, request)
         packed = answer.metadata["signature_def"].value
-        found = messages().SignatureDefMap.FromString(packed).signature_def
+        found = pb.SignatureDefMap.FromString(packed).signature_def
         return {name: sorted(facts.outputs) for name, facts in found.items()}
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import grpc
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from serving.client.messages import messages
+from serving.client import tf_serving_pb2 as pb
 from serving.server.codec import Column, Spec, bad, numbers, signature_of
 from serving.server.endpoint import Endpoint
 from serving.server.errors import Code, ServeError
@@ -24,14 +24,13 @@ _UNKNOWN = 2  # the error code of a version that is not served
 
 def services(endpoint: Endpoint) -> list[grpc.GenericRpcHandler]:
     """The handlers for a grpc.aio server."""
-    kinds = messages()
     api = _Api(endpoint)
     of_service: dict[str, dict[str, tuple[Any, Any]]] = {
         "PredictionService": {
-            "Predict": (kinds.PredictRequest, api.predict),
-            "GetModelMetadata": (kinds.GetModelMetadataRequest, api.metadata),
+            "Predict": (pb.PredictRequest, api.predict),
+            "GetModelMetadata": (pb.GetModelMetadataRequest, api.metadata),
         },
-        "ModelService": {"GetModelStatus": (kinds.GetModelStatusRequest, api.status)},
+        "ModelService": {"GetModelStatus": (pb.GetModelStatusRequest, api.status)},
     }
     return [
         grpc.method_handlers_generic_handler(
@@ -48,7 +47,6 @@ def services(endpoint: Endpoint) -> list[grpc.GenericRpcHandler]:
 class _Api:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.kinds = messages()
 
     def answer(
         self, name: str, kind: Any, method: Callable[[Any, Any], Awaitable[Any]]
@@ -88,7 +86,7 @@ class _Api:
                 wanted = list(request.output_filter) or list(outputs)
                 if unknown := sorted(set(wanted) - set(outputs)):
                     raise bad(f"output tensor alias not found in signature: {unknown[0][:100]}")
-                answer = self.kinds.PredictResponse(
+                answer = pb.PredictResponse(
                     model_spec=self._spec(number, signature),
                     outputs={name: self._tensor(outputs[name]) for name in wanted},
                 )
@@ -100,7 +98,7 @@ class _Api:
         if list(request.metadata_field) != ["signature_def"]:
             raise bad("metadata_field must be signature_def, and nothing else")
         async with self.endpoint.models.use(_version(spec)) as (number, version):
-            answer = self.kinds.GetModelMetadataResponse(model_spec=self._spec(number, ""))
+            answer = pb.GetModelMetadataResponse(model_spec=self._spec(number, ""))
             packed = answer.metadata["signature_def"]
             packed.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
             packed.value = version.facts["signature_def"]
@@ -112,7 +110,7 @@ class _Api:
             raise ServeError(
                 Code.NOT_FOUND, f"Could not find any versions of model {spec.name[:100]}"
             )
-        answer = self.kinds.GetModelStatusResponse()
+        answer = pb.GetModelStatusResponse()
         for number, entry in models.status(_version(spec)).items():
             told = answer.model_version_status.add(version=number, state=int(entry.state))
             told.status.error_code = _UNKNOWN if entry.error else 0
@@ -120,7 +118,7 @@ class _Api:
         return answer
 
     def _spec(self, number: int, signature: str) -> Any:
-        spec = self.kinds.ModelSpec(name=self.endpoint.models.name, signature_name=signature)
+        spec = pb.ModelSpec(name=self.endpoint.models.name, signature_name=signature)
         spec.version.value = number
         return spec
 
@@ -128,11 +126,11 @@ class _Api:
         """Rows of an output as TF Serving sends them: in the field of their type."""
         if not isinstance(values, np.ndarray):
             shape, flat = _shape(values), _flat(values)
-            tensor = self.kinds.TensorProto(dtype=_NUMBERS["string"], string_val=flat)
+            tensor = pb.TensorProto(dtype=_NUMBERS["string"], string_val=flat)
         else:
             shape = list(values.shape)
             name = values.dtype.name
-            tensor = self.kinds.TensorProto(dtype=_NUMBERS[name])
+            tensor = pb.TensorProto(dtype=_NUMBERS[name])
             if name in _VALUES:
                 getattr(tensor, _VALUES[name]).extend(values.ravel().tolist())
             else:

@@ -14,7 +14,7 @@ import grpc
 import httpx
 import pytest
 
-from serving.client.messages import messages
+from serving.client import tf_serving_pb2 as pb
 from tests.support.server import Server, ask, call, request, rows, running
 from tests.support.small_model import phantoms
 
@@ -265,7 +265,7 @@ def test_grpc_rubbish(server: Server, image: bytes) -> None:
             call(channel, liar)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         with pytest.raises(grpc.RpcError) as caught:
-            call(channel, messages().PredictRequest())
+            call(channel, pb.PredictRequest())
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 

@@ -18,7 +18,8 @@ import grpc
 import httpx
 import psutil
 
-from serving.client.messages import messages, strings
+from serving.client import tf_serving_pb2 as pb
+from serving.client.tensors import string_tensor
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(r"model (\S+) version (\d+) on (http://\S+) and grpc://([^\s,]+)")
@@ -136,12 +137,12 @@ def ask(server: Server, images: Sequence[bytes], client: Any = httpx) -> list[di
 
 def request(server: Server, images: Sequence[bytes], signature: str = "", version: int = 0) -> Any:
     """A PredictRequest."""
-    made = messages().PredictRequest()
+    made = pb.PredictRequest()
     made.model_spec.name = server.name
     made.model_spec.signature_name = signature
     if version:
         made.model_spec.version.value = version
-    made.inputs["image_bytes"].CopyFrom(strings(list(images)))
+    made.inputs["image_bytes"].CopyFrom(string_tensor(images))
     return made
 
 
@@ -150,11 +151,10 @@ def call(
     timeout: float = 120,
 ) -> Any:  # fmt: skip
     """One call over gRPC."""
-    kinds = messages()
     answer = {
-        "PredictionService/Predict": kinds.PredictResponse,
-        "PredictionService/GetModelMetadata": kinds.GetModelMetadataResponse,
-        "ModelService/GetModelStatus": kinds.GetModelStatusResponse,
+        "PredictionService/Predict": pb.PredictResponse,
+        "PredictionService/GetModelMetadata": pb.GetModelMetadataResponse,
+        "ModelService/GetModelStatus": pb.GetModelStatusResponse,
     }[method]
     return channel.unary_unary(
         f"/tensorflow.serving.{method}",

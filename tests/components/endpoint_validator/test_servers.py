@@ -9,9 +9,10 @@ import pytest
 from components.endpoint_validator import servers
 from components.endpoint_validator.component import validate
 from schema.errors import PneumoError
-from serving.server.engines import IMAGE
+from serving.server.engines import ENGINES, IMAGE
 from tests.components.endpoint_validator.conftest import Scored
 
+_, BINARY, _, BUILT_IN = ENGINES
 UNRESOLVED = 'case "$1" in run) echo "Error: short-name did not resolve" >&2; exit 125;; esac'
 LOAD_FAILED = 'echo "Loading servable: {name: pneumo version: 1} failed: Not found"; exec sleep 60'
 
@@ -36,9 +37,9 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("how", "scripts", "engines"),
     [
-        ("auto", {}, ["tensorflow_model_server", "ray", "savedmodel"]),
-        ("endpoint", {}, ["tensorflow_model_server", "ray"]),
-        ("auto", {"podman": ""}, ["tensorflow_model_server", "container", "ray", "savedmodel"]),
+        ("auto", {}, [BINARY, BUILT_IN, "savedmodel"]),
+        ("endpoint", {}, [BINARY, BUILT_IN]),
+        ("auto", {"podman": ""}, [BINARY, "container", BUILT_IN, "savedmodel"]),
         ("docker", {}, ["container"]),
         ("savedmodel", {"docker": ""}, ["savedmodel"]),
     ],
@@ -55,9 +56,9 @@ def test_the_next_engine_is_tried_where_none_comes_up(
     result = validate(
         "auto", IMAGE, small_model / "1", scored.expected, scored.contents, scored.facts
     )
-    assert result["how"] == "ray"
+    assert result["how"] == BUILT_IN
     assert result["reasons"] == []
-    assert list(result["not_started"]) == ["tensorflow_model_server", "container"]
+    assert list(result["not_started"]) == [BINARY, "container"]
     assert "short-name did not resolve" in result["not_started"]["container"]
 
 
@@ -76,5 +77,5 @@ def test_a_model_that_tensorflow_serving_cannot_load_is_not_blessed(
     result = validate(
         "auto", IMAGE, small_model / "1", scored.expected, scored.contents, scored.facts
     )
-    assert result["how"] == "tensorflow_model_server"
+    assert result["how"] == BINARY
     assert "Loading servable" in result["reasons"][0]

@@ -62,15 +62,16 @@ def test_a_push_that_is_killed_is_made_whole_by_the_next(
     tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between the other files and saved_model.pb."""
-    upload = storage._upload
+    store = type(storage.file_system(base))
+    put = store.put
 
-    def dies(found: object, pairs: list[tuple[Path, str]]) -> None:
-        if any(name.endswith("saved_model.pb") for _, name in pairs):
+    def dies(self: object, sources: list[str], *rest: object, **options: object) -> None:
+        if any(source.endswith("saved_model.pb") for source in sources):
             raise KeyboardInterrupt
-        upload(found, pairs)
+        put(self, sources, *rest, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "_upload", dies)
+        patch.setattr(store, "put", dies)
         with pytest.raises(KeyboardInterrupt):
             version(tmp_path, base)
     (half,) = storage.listing(base)

@@ -106,7 +106,7 @@ def test_records_are_copied_and_must_be_there(tmp_path: Path, store: str) -> Non
     found.bring()
     here = Path(found.given.inputs.parameter_values["input_base"].string_value)
     assert [path.name for path in here.iterdir()] == ["train-0.tfrecord"]
-    with pytest.raises(PneumoError, match="is not there"):
+    with pytest.raises(PneumoError, match="does not exist"):
         task(tmp_path, parameters={"input_base": f"{store}/none"}).bring()
 
 
