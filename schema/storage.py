@@ -152,7 +152,7 @@ def put(source: Path, uri: str, *, last: Sequence[str] = ()) -> None:
     """
     if not source.exists():
         raise PneumoError(f"{source} does not exist and cannot be copied to {uri}")
-    files = sorted(path for path in source.rglob("*") if path.is_file()) or [source]
+    files = sorted(path for path in [source, *source.rglob("*")] if path.is_file())
     remove(uri, first=last)
     with _store(uri) as (store, key):
         for final in (False, True):

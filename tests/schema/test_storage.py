@@ -131,9 +131,9 @@ def test_what_a_reader_waits_for_comes_last_and_goes_first(
             left -= 1
 
         with monkeypatch.context() as patch:
-            kind = type(storage.file_system(root))
+            fsspec_store = storage.file_system(root)
             for name in ("put", "rm", "rm_file"):
-                patch.setattr(kind, name, _before(getattr(kind, name), dies))
+                patch.setattr(fsspec_store, name, _before(getattr(fsspec_store, name), dies))
             try:
                 storage.put(folder, f"{root}/1", last=["saved_model.pb"])
             except KeyboardInterrupt:

@@ -62,13 +62,13 @@ def test_a_push_that_is_killed_is_made_whole_by_the_next(
     tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between the other files and saved_model.pb."""
-    store = type(storage.file_system(base))
+    store = storage.file_system(base)
     put = store.put
 
-    def dies(self: object, sources: list[str], *rest: object, **options: object) -> None:
+    def dies(sources: list[str], *rest: object, **options: object) -> None:
         if any(source.endswith("saved_model.pb") for source in sources):
             raise KeyboardInterrupt
-        put(self, sources, *rest, **options)
+        put(sources, *rest, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "put", dies)
