@@ -26,7 +26,7 @@ STARTS = {
     "Evaluator": set(),
     "Scorer": {"components.scorer.component"},
     "Gate": {"components.gate.component"},
-    "EndpointValidator": {"components.endpoint_validator.executor"},
+    "EndpointValidator": {"components.endpoint_validator.component"},
     "Pusher": {"components.pusher.executor"},
     "BatchExampleGen": set(),
     "BulkInferrer": set(),

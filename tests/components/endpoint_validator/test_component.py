@@ -18,9 +18,9 @@ def run(
     import tensorflow as tf
     from tfx.types import artifact_utils, standard_artifacts
 
+    from components.artifacts import Predictions
     from components.endpoint_validator.component import EndpointValidator
     from components.evaluation import table
-    from components.artifacts import Predictions
     from tests.support import records
 
     def artifact(kind: Any, name: str, folder: Path | None = None) -> Any:
