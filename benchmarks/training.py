@@ -156,8 +156,8 @@ def _embed(folder: Path, cut: str) -> float:
 
 def _head(folder: Path, cut: str, epochs: int, seed: int = 0) -> "tuple[keras.Model, float]":
     from components.embedder.store import read
-    from components.trainer.fit import fit_head
     from components.trainer.head import select
+    from components.trainer.head_phase import fit_head
     from components.trainer.job import rows_of
     from components.trainer.network import moments
     from components.trainer.options import ModelOptions, TrainingOptions
@@ -228,55 +228,70 @@ def _tuner(folder: Path) -> dict[str, Any]:
 
 
 def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]:
-    """One epoch of fine-tuning from the trunk's own cut."""
+    """One epoch of fine-tuning from the backbone's own cut."""
+    from unittest.mock import patch
+
     from components.embedder.store import read
+    from components.trainer import callbacks
+    from components.trainer.batches import from_rows
     from components.trainer.compute import bfloat16_is_native
-    from components.trainer.data import transformed_images
-    from components.trainer.fit import Places, Trunk, fine_tune
-    from components.trainer.job import rows_of
-    from components.trainer.losses import targets_of
-    from components.trainer.options import FineTuneOptions, TrainingOptions
-    from components.trainer.sources import image_source, rows_source
+    from components.trainer.curves import Outputs
+    from components.trainer.fine_tuning import BackboneSpec, fine_tune
+    from components.trainer.images import image_data, unpack
+    from components.trainer.job import Job, rows_of
+    from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
     from components.trainer.trunks import resolve_cut
+    from components.trainer.weights import Weights
     from schema.labels import BINARY
 
     cut = resolve_cut(TRUNK, "default")
     embed_s = _embed(folder, cut) if source == "cache" else 0.0
     # Features for a first head; the head itself is not what is measured.
     head, _ = _head(folder, "top", 1)
-    if source == "cache":
-        train, val = (read(folder / cut / split) for split in ("train", "val"))
-        batches = rows_source(
-            replace(rows_of(train, BINARY, balanced=True), views=train.maps),
-            replace(rows_of(val, BINARY, balanced=False), views=val.maps), 0, BATCH,
-        )  # fmt: skip
-    else:
-
-        def stream(epoch: int | None) -> Any:
-            split = "val" if epoch is None else "train"
-            files = [str(folder / "transformed" / f"Split-{split}" / "*")]
-            yield from transformed_images(files, SIDE, BATCH)
-
-        batches = image_source(
-            stream,
-            lambda names: (targets_of(names, BINARY), np.ones(len(names), np.float32)),
-            -(-TRAIN // BATCH),
-            SIDE,
-        )
-    ends: list[float] = []
-    trunk = Trunk(TRUNK, SIDE, None, cut, 0)
+    train, val = (
+        read(folder / (cut if source == "cache" else "top") / split) for split in ("train", "val")
+    )
+    rows, val_rows = rows_of(train, BINARY, balanced=True), rows_of(val, BINARY, balanced=False)
     options = FineTuneOptions.model_validate(
         {"source": source, "epochs": 2, "batch_size": BATCH, "compute": compute}
     )
-    from components.trainer import fit
+    training = TrainingOptions(fine_tune=options)
+    if source == "cache":
+        at_cut = replace(rows, views=train.maps)
+        data = from_rows(at_cut, replace(val_rows, views=val.maps), 0, BATCH)
+    else:
+        job = Job.parse(
+            {
+                "name": "bench",
+                "task": BINARY.to_dict(),
+                "model": ModelOptions(trunk=TRUNK).model_dump(),
+                "image_size": SIDE,
+                "cut": cut,
+                "training": training.model_dump(),
+                "evaluation": {},
+                "weights": Weights("random").to_dict(),
+                "synthetic": True,
+                "checkpoints": "",
+            }
+        )
+        train_images, val_images = (
+            unpack(
+                [str(folder / "transformed" / f"Split-{split}" / "*")], folder / f"{split}.images"
+            )
+            for split in ("train", "val")
+        )
+        data = image_data(job, 0, train_images, val_images, rows, val_rows)
+    ends: list[float] = []
+    record = callbacks.Record.on_epoch_end
 
-    class Clock(fit.Logs):
-        def __call__(self, *_: Any) -> None:
-            ends.append(time.monotonic())
+    def timed(self: Any, epoch: int, logs: dict[str, Any]) -> None:
+        record(self, epoch, logs)
+        ends.append(time.monotonic())
 
-    fit.Logs = Clock  # type: ignore[misc]
-    places = Places(folder / "states" / source / compute, folder / "logs")
-    fine_tune(trunk, head, batches, "avg", options, TrainingOptions(), 0, places)
+    outputs = Outputs(folder / "states" / source / compute, folder / "logs")
+    backbone = BackboneSpec(TRUNK, SIDE, None, cut, 0)
+    with patch.object(callbacks.Record, "on_epoch_end", timed):
+        fine_tune(backbone, head, data, "avg", options, training, 0, outputs)
     # The second epoch: the first one holds the tracing.
     named = {"from": cut, "native_bfloat16": bfloat16_is_native()}
     return {"epoch_s": ends[1] - ends[0], "embed_s": embed_s, **named}

@@ -17,8 +17,7 @@ from components.detector.options import DetectorOptions
 from components.detector.train import Detector, Marked, ask, fit_detector
 from components.embedder.store import Embeddings
 from components.evaluation.boxes.choice import Choice, choose
-from components.trainer.fit import Places
-from components.trainer.loop import Curves
+from components.trainer.curves import Curves, Outputs
 from components.trainer.network import Network
 from components.trainer.pyramid import Pyramid, build_pyramid
 from components.transform.boxes import unfit_boxes
@@ -91,7 +90,7 @@ def fit_detectors(
     train: Embeddings,
     val: Embeddings,
     scratch: Path,
-    places: Mapping[int, Places],
+    outputs: Mapping[int, Outputs],
 ) -> Trained:
     """Trains a dense head for each seed on the stored maps, and asks them about validation.
 
@@ -101,7 +100,7 @@ def fit_detectors(
       train: maps at the first level with their views, and the boxes of each.
       val: likewise; view 0 alone is looked at.
       scratch: folder for the activations at higher levels; may go afterwards.
-      places: seed -> where it leaves its traces.
+      outputs: seed -> where it writes.
 
     Raises:
       ValueError: the embeddings hold no maps or no boxes; the levels cannot be.
@@ -118,10 +117,10 @@ def fit_detectors(
     curves: dict[int, Curves] = {}
     told = []
     own = (lambda: _levels_above(_pyramid(job, options))) if options.train_trunk else None
-    for seed, place in places.items():
+    for seed, output in outputs.items():
         at = time.monotonic()
         detector, curves[seed] = fit_detector(
-            learn, judge, shapes, stored.scaling, options, seed, place, own
+            learn, judge, shapes, stored.scaling, options, seed, output, own
         )
         detectors.append(detector)
         told.append(
@@ -188,7 +187,7 @@ def _pyramid(job: "Job", options: DetectorOptions) -> Pyramid:
     """The trunk as the Embedder had it: the seed is that of its random weights."""
     import keras
 
-    keras.utils.set_random_seed(job.trunk.seed)
+    keras.utils.set_random_seed(job.backbone.seed)
     return build_pyramid(job.model.trunk, job.size, job.weights.file or None, options.levels)
 
 

@@ -1,4 +1,4 @@
-"""Trains dense heads on stored activations, and asks them."""
+"""Trains dense heads on stored activations, and runs them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,16 @@ from components.detector.losses import Loss
 from components.detector.options import DetectorOptions
 from components.detector.targets import CHANNELS, centre_targets, padded
 from components.progress import Step
-from components.trainer.batches import Batch, Rows
-from components.trainer.checkpoint import Checkpoint
-from components.trainer.fit import Places
-from components.trainer.learner import Group, Learner
-from components.trainer.logs import Logs
-from components.trainer.loop import Curves, Plan, Source, train
-from components.trainer.objective import Objective
+from components.trainer.batches import Batch, Rows, TrainingData, generated
+from components.trainer.curves import Curves, Objective, Outputs
+from components.trainer.training import train
 from components.trainer.trunks import freeze_batch_norm
-from schema import storage
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-PART = 0.1  # of the head's learning rate, for blocks of the trunk
+PART = 0.1  # of the head's learning rate, for blocks of the backbone
 
 
 @dataclass(frozen=True)
@@ -73,10 +68,10 @@ class Detector:
         return self.head(levels, training=False)
 
 
-def centre_source(
+def centre_data(
     learn: Marked, judge: Marked, grid: tuple[int, int], options: DetectorOptions, seed: int
-) -> Source:
-    """Batches for the loop; targets are made of the boxes of the view that is drawn."""
+) -> TrainingData:
+    """Batches of stored activations; targets are made of the boxes of the view that is drawn."""
     import tensorflow as tf
 
     rows, size = learn.rows(), options.batch_size
@@ -98,7 +93,12 @@ def centre_source(
             yield np.asarray(x), targets(list(judge.boxes[0][part])), np.ones(len(x), np.float32)
 
     first = learn.views[0]
-    return Source(epoch, rows.steps(size), validation, tf.TensorSpec(first.shape[1:], first.dtype))
+    signature = (
+        tf.TensorSpec([None, *first.shape[1:]], first.dtype),
+        tf.TensorSpec([None, *grid, CHANNELS], tf.float32),
+        tf.TensorSpec([None], tf.float32),
+    )
+    return generated(epoch, len(rows), size, validation, -(-len(judge) // size), signature)
 
 
 def fit_detector(
@@ -108,7 +108,7 @@ def fit_detector(
     scaling: list[tuple[np.ndarray, np.ndarray]],
     options: DetectorOptions,
     seed: int,
-    places: Places | None = None,
+    outputs: Outputs | None = None,
     above: "Callable[[], keras.Model] | None" = None,
 ) -> tuple[Detector, Curves]:
     """Trains one dense head.
@@ -120,8 +120,8 @@ def fit_detector(
       scaling: mean and deviation of each level's channels.
       options: of the detector.
       seed: of weights, dropout, order and views; the same gives the same.
-      places: for checkpoints and logs; none leaves nothing.
-      above: builds the trunk above the first level, which then learns too; the views are maps at
+      outputs: for checkpoints and logs; None writes nothing.
+      above: builds the backbone above the first level, which then learns too; the views are maps at
         the first level.
 
     Returns:
@@ -129,19 +129,21 @@ def fit_detector(
     """
     import keras
 
+    from components.trainer.optimizer import OptimizerOptions
+
     keras.utils.set_random_seed(seed)
     head = build_dense_head(shapes, scaling, options, seed)
-    groups = [Group(head.trainable_variables, options.learning_rate, options.weight_decay)]
-    trunk = above() if above is not None else None
+    backbone = above() if above is not None else None
+    factor = None
     given = keras.Input(learn.views[0].shape[1:], name="stored")
-    if trunk is None:
+    if backbone is None:
         levels = unpack(given, shapes)
     else:
-        trunk.trainable = True
-        freeze_batch_norm(trunk)
-        levels = [given, *_listed(trunk(given))]
-        rate = PART * options.learning_rate
-        groups.append(Group(trunk.trainable_variables, rate, options.weight_decay))
+        backbone.trainable = True
+        freeze_batch_norm(backbone)
+        levels = [given, *_listed(backbone(given))]
+        slow = {id(variable) for variable in backbone.trainable_variables}
+        factor = lambda variable: PART if id(variable) in slow else 1.0  # noqa: E731
     model = keras.Model(given, head(levels), name="detector")
     grid = grid_of(shapes, options)
     boxes = sum(len(of) for of in learn.boxes[0])
@@ -150,24 +152,24 @@ def fit_detector(
     def part(name: str) -> "Callable[[tf.Tensor, tf.Tensor], tf.Tensor]":
         return lambda targets, outputs: loss.parts(targets, outputs)[name]
 
-    objective = Objective(
-        (*grid, CHANNELS), loss, loss, {n: part(n) for n in ("heat_loss", "size_loss")}
-    )
-    plan = Plan(options.epochs, options.patience, options.schedule, options.warmup)
-    state = (
-        Checkpoint(storage.join(str(places.checkpoints), f"detector-{seed}.npz"))
-        if places
-        else None
-    )
-    source = centre_source(learn, judge, grid, options, seed)
     curves = train(
-        Learner.of(model, groups, source, plan, objective=objective), source, plan,
-        what=f"detector, seed {seed}", checkpoint=state,
-        on_epoch=Logs(places.logs / "detector", head) if places else None,
-    )  # fmt: skip
-    if trunk is not None:
-        trunk.trainable = False
-    return Detector(head, trunk, model), curves
+        model,
+        centre_data(learn, judge, grid, options, seed),
+        # Keras wants the name that a function has.
+        Objective(loss.__call__, loss.__call__, {n: part(n) for n in ("heat_loss", "size_loss")}),
+        OptimizerOptions(
+            options.learning_rate, options.weight_decay, options.schedule, options.warmup
+        ),
+        epochs=options.epochs,
+        patience=options.patience,
+        phase="detector",
+        seed=seed,
+        outputs=outputs,
+        factor=factor,
+    )
+    if backbone is not None:
+        backbone.trainable = False
+    return Detector(head, backbone, model), curves
 
 
 def ask(

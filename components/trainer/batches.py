@@ -1,11 +1,13 @@
-"""Batches for training: rows of memory-mapped features, in an order of seed and epoch."""
+"""Batches for training: an order that depends on seed and epoch alone, as tf.data."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.trainer.cluster import ALONE, Share
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -15,10 +17,10 @@ class Rows:
     """Images that training may use, as rows of arrays.
 
     Attributes:
-      views: view -> [n, ...], any float type, may be memory-mapped; view 0 is the image itself.
+      views: view -> [n, ...], any type, may be memory-mapped; view 0 is the image itself.
       targets: float32 [n, classes].
       weights: float32 [n], in the loss.
-      rows: int64 [m], the rows that have a place in the task.
+      rows: int64 [m], the rows that belong to the task.
     """
 
     views: tuple[np.ndarray, ...]
@@ -29,62 +31,107 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def steps(self, batch_size: int) -> int:
-        """Batches of an epoch."""
-        return -(-len(self.rows) // batch_size)
+    def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """Yields each image once, in random order, with one random view.
 
-    def epoch(
-        self, seed: int, epoch: int, batch_size: int, share: Share = ALONE
-    ) -> Iterator[Batch]:
-        """Every image once, one of its views each, in random order; of a share its part of them.
-
-        The order depends on `seed` and `epoch` alone, so that a run that goes on after a kill sees
-        what it would have seen. Nothing is read of what others have.
+        The order depends on `seed` and `epoch` alone, so a resumed run sees the same batches.
         """
         order, view = self.draw(seed, epoch)
         for start in range(0, len(order), batch_size):
-            part = share.part(min(batch_size, len(order) - start))
-            at = slice(start + part.start, start + part.stop)
-            chosen = order[at]
-            yield self.gather(chosen, view[at]), self.targets[chosen], self.weights[chosen]
+            chosen = order[start : start + batch_size]
+            x = self.gather(chosen, view[start : start + batch_size])
+            yield x, self.targets[chosen], self.weights[chosen]
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of an epoch in their order, int64 [m], and the view of each, int64 [m]."""
+        """Returns the rows of an epoch in their order, int64 [m], and the view of each."""
         rng = np.random.default_rng((seed, epoch))
         order = self.rows[rng.permutation(len(self.rows))]
         return order, rng.integers(0, len(self.views), len(order))
 
     def gather(self, rows: np.ndarray, view: np.ndarray) -> np.ndarray:
-        """Rows of chosen views, in the type of the store."""
+        """Returns rows of the chosen views, in the type of the store."""
         out = np.empty((len(rows), *self.views[0].shape[1:]), self.views[0].dtype)
         for number in np.unique(view):
             at = np.flatnonzero(view == number)
             out[at] = self.views[number][rows[at]]
         return out
 
-    def in_order(self, batch_size: int, share: Share = ALONE) -> Iterator[Batch]:
-        """Every image itself, in order; a share: its part of them."""
-        rows = self.rows[share.part(len(self.rows))]
-        for start in range(0, len(rows), batch_size):
-            chosen = rows[start : start + batch_size]
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Yields each image itself, in order."""
+        for start in range(0, len(self.rows), batch_size):
+            chosen = self.rows[start : start + batch_size]
             yield self.views[0][chosen], self.targets[chosen], self.weights[chosen]
 
 
-def stacks(batches: Iterator[Batch], most: int) -> Iterator[tuple[int, Batch]]:
-    """Up to `most` neighbours of one size, stacked, and the number of the first of them."""
-    first, held = 0, list[Batch]()
-    for batch in batches:
-        if held and (len(held) == most or len(batch[0]) != len(held[0][0])):
-            yield first, _stack(held)
-            first, held = first + len(held), []
-        held.append(batch)
-    if held:
-        yield first, _stack(held)
+@dataclass(frozen=True)
+class TrainingData:
+    """What one phase trains on. Batches are (x [n, ...], targets [n, ...], weights [n]).
+
+    Attributes:
+      epochs: (first, end) -> the batches of the epochs from `first` up to, not including, `end`.
+      images: of an epoch.
+      batch_size: images of a batch; the last batch of an epoch may be smaller.
+      validation: every validation image once.
+    """
+
+    epochs: "Callable[[int, int], tf.data.Dataset]"
+    images: int
+    batch_size: int
+    validation: "tf.data.Dataset"
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return -(-self.images // self.batch_size)
 
 
-def _stack(batches: list[Batch]) -> Batch:
-    if len(batches) == 1:
-        x, targets, weights = batches[0]
-        return x[np.newaxis], targets[np.newaxis], weights[np.newaxis]
-    x, targets, weights = (np.stack(part) for part in zip(*batches, strict=True))
-    return x, targets, weights
+def generated(
+    train: Callable[[int], Iterator[tuple[Any, ...]]],
+    images: int,
+    batch_size: int,
+    validation: Callable[[], Iterator[tuple[Any, ...]]],
+    validation_steps: int,
+    signature: "tuple[tf.TensorSpec, ...]",
+) -> TrainingData:
+    """Makes datasets of generators.
+
+    Args:
+      train: epoch, counted from 0 -> its batches.
+      images: of an epoch.
+      batch_size: images of a batch.
+      validation: -> the batches of validation.
+      validation_steps: how many these are.
+      signature: of a batch.
+    """
+    import tensorflow as tf
+
+    def epochs(first: int, end: int) -> "tf.data.Dataset":
+        def batches() -> Iterator[tuple[Any, ...]]:
+            for epoch in range(first, end):
+                yield from train(epoch)
+
+        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
+
+    judged = tf.data.Dataset.from_generator(validation, output_signature=signature)
+    counted = judged.apply(tf.data.experimental.assert_cardinality(validation_steps))
+    return TrainingData(epochs, images, batch_size, counted.prefetch(2))
+
+
+def from_rows(train: Rows, val: Rows, seed: int, batch_size: int) -> TrainingData:
+    """Batches of arrays; those of validation are larger where the images are small."""
+    import tensorflow as tf
+
+    first = train.views[0]
+    val_batch = max(batch_size, min(1024, 2**22 // max(1, int(np.prod(first.shape[1:])))))
+    return generated(
+        lambda epoch: train.epoch(seed, epoch, batch_size),
+        len(train),
+        batch_size,
+        lambda: val.in_order(val_batch),
+        -(-len(val) // val_batch),
+        (
+            tf.TensorSpec([None, *first.shape[1:]], first.dtype),
+            tf.TensorSpec([None, *train.targets.shape[1:]], tf.float32),
+            tf.TensorSpec([None], tf.float32),
+        ),
+    )

@@ -3,19 +3,15 @@
 import functools
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from components.trainer.cluster import ALONE, Share
-
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-@functools.cache  # one for the process: a second one mixes up the keys of collective operations
+@functools.cache
 def device_strategy() -> "tf.distribute.Strategy | None":
     """Returns a MirroredStrategy over the GPUs of this machine; None where there is at most one.
 
-    Without GPUs the logical CPUs count, of which there is one unless a test makes more.
+    Without GPUs the logical CPUs count: there is one, unless a test configures more.
     """
     import tensorflow as tf
 
@@ -28,21 +24,3 @@ def device_strategy() -> "tf.distribute.Strategy | None":
     return tf.distribute.MirroredStrategy(
         devices, cross_device_ops=tf.distribute.ReductionToOneDevice()
     )
-
-
-class Team:
-    """One process, with or without several accelerators."""
-
-    def __init__(self, distributed: bool = True) -> None:
-        self.share: Share = ALONE
-        self.strategy = device_strategy() if distributed else None
-        self.chief = True
-
-    def total(self, values: np.ndarray) -> np.ndarray:
-        """Returns the values."""
-        return values
-
-    def tell(self, arrays: list[np.ndarray] | None) -> list[np.ndarray]:
-        """Returns the arrays."""
-        assert arrays is not None
-        return arrays

@@ -1,5 +1,6 @@
-"""What `training.json` says."""
+"""Content of `training.json`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,57 +13,49 @@ from components.trainer.losses import class_weights
 from components.trainer.network import Network
 from schema.labels import Task
 
+_OF_EMBEDDING = (
+    "views", "storage", "storage_error", "storage_noise", "compute", "agreement", "timed",
+    "augment", "images_per_second",
+)  # fmt: skip
 
-def tell_members(
-    told: list[dict[str, Any]],
+
+def add_member_metrics(
+    members: Sequence[dict[str, Any]],
     answers: MemberAnswers,
     positive: np.ndarray,
     targets: np.ndarray,
-    of: Task,
+    task: Task,
 ) -> None:
-    """Adds to each member its numbers on validation."""
+    """Adds to each member its AUC and accuracy on validation."""
     from components.evaluation.metrics import roc_auc
 
     known, certain = positive >= 0, targets.sum(axis=1) == 1
-    for i, member in enumerate(told):
-        of_member = answers.members[:, i]
-        score = of_member[:, list(of.positive)].sum(axis=1)
-        right = of_member.argmax(axis=1) == targets.argmax(axis=1)
+    for i, member in enumerate(members):
+        probabilities = answers.members[:, i]
+        score = probabilities[:, list(task.positive)].sum(axis=1)
+        right = probabilities.argmax(axis=1) == targets.argmax(axis=1)
         member["val"] = {
             "auc": roc_auc(positive[known], score[known]),
             "accuracy": float(right[certain].mean()) if certain.any() else None,
         }
 
 
-def facts_of(
-    job: Job, train: Embeddings, val: Embeddings, network: Network, fixed: Calibrated
+def training_facts(
+    job: Job, train: Embeddings, val: Embeddings, network: Network, calibrated: Calibrated
 ) -> dict[str, Any]:
-    """What `training.json` says beside members and seconds."""
-    of, options = job.of, job.training
-
+    """Returns what `training.json` holds beside members and seconds."""
+    task, options = job.task, job.training
     counts: dict[str, list[int]] = {}
     for name, split in (("train", train), ("val", val)):
         known = zip(split.records.pathogen.tolist(), split.records.box_counts.tolist(), strict=True)
-        labels = [of.class_of(*record) for record in known]
-        counts[name] = [labels.count(i) for i in range(len(of.classes))]
-    trained = [w for member in network.members for w in member.head.trainable_weights]
-    trained += [
-        w for member in network.members if member.upper for w in member.upper.trainable_weights
-    ]
+        labels = [task.class_of(*record) for record in known]
+        counts[name] = [labels.count(i) for i in range(len(task.classes))]
     weights: dict[str, float] = {}
     if options.class_weight == "balanced":
-        of_class = class_weights(np.array(counts["train"])).tolist()
-        weights = dict(zip(of.classes, of_class, strict=True))
-    kept = (
-        "views",
-        "storage",
-        "storage_error",
-        "storage_noise",
-        "compute",
-        "agreement",
-        "timed",
-        "augment",
-    )
+        balanced = class_weights(np.array(counts["train"])).tolist()
+        weights = dict(zip(task.classes, balanced, strict=True))
+    models = [model for member in network.members for model in (member.head, member.upper) if model]
+    trained = [weight for model in models for weight in model.trainable_weights]
     return {
         "trunk": job.model.trunk,
         "weights": job.weights.to_dict(),
@@ -70,19 +63,18 @@ def facts_of(
         "fit": job.model.fit,
         "cut": job.cut,
         "pooling": job.model.pooling,
-        "task": of.to_dict(),
-        "classes": list(of.classes),
+        "task": task.to_dict(),
+        "classes": list(task.classes),
         "class_weight": weights,
         "class_counts": counts,
         "parameters": {
-            "trainable": int(sum(np.prod(w.shape) for w in trained)),
+            "trainable": int(sum(np.prod(weight.shape) for weight in trained)),
             "total": network.count_params(),
         },
         "seeds": list(options.seeds),
-        "calibration": fixed.facts,
+        "calibration": calibrated.facts,
         "embedding": {
-            **{name: train.facts.get(name) for name in kept},
-            "images_per_second": train.facts["images_per_second"],
+            **{name: train.facts.get(name) for name in _OF_EMBEDDING},
             "seconds": round(train.facts["seconds"] + val.facts["seconds"], 3),
         },
         "fine_tune": options.fine_tune.model_dump(mode="json") if options.fine_tune else None,

@@ -62,8 +62,6 @@ def build_head(
     import keras
     import numpy as np
 
-    from components.trainer.dropout import Dropout
-
     # Not seed, seed + 1, ...: members of neighbouring seeds would share dropout's masks.
     seeds = (np.random.SeedSequence(seed).generate_state(2 * len(options.dense) + 1) >> 1).tolist()
     penalty = keras.regularizers.L2(options.l2) if options.l2 else None
@@ -73,7 +71,7 @@ def build_head(
     x = keras.layers.Rescaling(1.0, offset=(-mean).tolist(), name="centre")(features)
     x = keras.layers.Rescaling((1.0 / deviation).tolist(), name="scale")(x)
     for i, size in enumerate(options.dense):
-        x = Dropout(options.dropout, seed=seeds[2 * i], name=f"dropout_{i}")(x)
+        x = keras.layers.Dropout(options.dropout, seed=seeds[2 * i], name=f"dropout_{i}")(x)
         x = keras.layers.Dense(
             size,
             kernel_initializer=keras.initializers.GlorotUniform(seed=seeds[2 * i + 1]),
@@ -83,7 +81,7 @@ def build_head(
         if options.batch_norm:
             x = keras.layers.BatchNormalization(name=f"batch_norm_{i}")(x)
         x = keras.layers.Activation(options.activation, name=f"activation_{i}")(x)
-    x = Dropout(options.dropout, seed=seeds[-1], name="dropout")(x)
+    x = keras.layers.Dropout(options.dropout, seed=seeds[-1], name="dropout")(x)
     # Zeros: an untrained head is exactly undecided, and says so.
     last = keras.layers.Dense(
         1 + len(positive) if two_stage else classes,

@@ -1,7 +1,8 @@
 """Training that reads images: everything above a cut learns, each epoch sees other views."""
 
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,180 +11,157 @@ import numpy as np
 from components.embedder.embed import embed_split
 from components.embedder.forward import build_forward
 from components.embedder.store import Embeddings, read
-from components.trainer.batches import Rows
+from components.trainer.batches import Rows, TrainingData, generated
 from components.trainer.data import decoded, transformed_images
-from components.trainer.distribution import Team
-from components.trainer.image_store import SHARDS, ImageStore, Order, unpack
 from components.trainer.job import Job
-from components.trainer.loop import Source
-from components.trainer.sources import image_source
-from schema import features as f
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_ROWS = 2048  # records that are parsed at a time
-
 
 @dataclass(frozen=True)
-class Images:
-    """This process's share of both splits."""
+class ImageStore:
+    """Transformed records in one local file, for reading in any order.
 
-    train: ImageStore
-    val: ImageStore
+    Transform writes compressed streams, which can be read from the start only.
+
+    Attributes:
+      file: the records, one after the other, as they were read.
+      offsets: int64 [n + 1], where each begins and the last ends.
+    """
+
+    file: Path
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @functools.cached_property
+    def _content(self) -> np.ndarray:
+        return np.memmap(self.file, np.uint8, mode="r")
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Returns serialized records, object [n] of bytes."""
+        found = np.empty(len(rows), object)
+        for i, row in enumerate(rows):
+            found[i] = self._content[self.offsets[row] : self.offsets[row + 1]].tobytes()
+        return found
 
 
-def unpack_images(
-    train_files: Sequence[str], val_files: Sequence[str], folder: Path, team: Team
-) -> Images:
-    """Copies this process's share to its disk."""
-    return Images(
-        unpack(train_files, folder / "train.images", team.share),
-        unpack(val_files, folder / "val.images", team.share),
-    )
+def unpack(files: Sequence[str], file: Path) -> ImageStore:
+    """Copies records to one local file.
+
+    Args:
+      files: glob patterns of gzip TFRecords that Transform materialised.
+      file: where to; its folder is made.
+    """
+    import tensorflow as tf
+
+    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+    offsets = [0]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as out:
+        records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
+        for record in records.as_numpy_iterator():
+            out.write(record)
+            offsets.append(offsets[-1] + len(record))
+    return ImageStore(file, np.array(offsets, np.int64))
 
 
 def embed_images(
-    job: Job, images: Images, val_files: Sequence[str], folder: Path
+    job: Job, train_files: Sequence[str], val_files: Sequence[str], folder: Path
 ) -> tuple[Embeddings, Embeddings]:
-    """Features for the first phase, and maps of validation for the last answers.
+    """Embeds both splits, in the order of their records.
 
     Returns:
-      train, in the order of the shards, and val.
+      Of train the features, for the first phase; of validation also the maps at the cut, for the
+      predictions of the trained network.
     """
     options = job.training.embedding
 
-    def embed(split: str, stream: Any) -> Embeddings:
-        # Maps of train would not be read: they would be those of images without augmentation.
-        cut = "top" if split == "train" else job.cut
+    def embed(split: str, files: Sequence[str], cut: str) -> Embeddings:
         forward = build_forward(
             job.model.trunk, job.size, job.weights.file or None, cut, "float32", options.seed
         )
+        images = transformed_images(files, job.size, options.batch_size)
+        facts = {"compute": "float32"}
         embed_split(
-            stream, forward, folder / split, split,
-            storage="float32", facts={"compute": "float32"}, fit=job.model.fit,
+            images, forward, folder / split, split, storage="float32", facts=facts,
+            fit=job.model.fit,
         )  # fmt: skip
         return read(folder / split)
 
-    rows = np.lexsort((images.train.place, images.train.shard))
-    parts = (rows[i : i + options.batch_size] for i in range(0, len(rows), options.batch_size))
-    train = embed("train", _streamed(images.train, parts, job.size))
-    return train, embed("val", transformed_images(val_files, job.size, options.batch_size))
+    # Maps of train would be those of images without augmentation.
+    return embed("train", train_files, "top"), embed("val", val_files, job.cut)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """The records of a store that have a place in the task, in the order of the shards.
-
-    Attributes:
-      rows: int64 [m], of the store.
-      first: int64 [SHARDS + 1], where each shard begins among them.
-    """
-
-    rows: np.ndarray
-    first: np.ndarray
-
-    @classmethod
-    def of(cls, store: ImageStore, job: Job) -> "_Known":
-        """Looks at the pathogen of each record."""
-        from components.trainer.losses import targets_of
-
-        known = targets_of(_pathogens(store), job.of).sum(axis=1) > 0
-        rows = np.lexsort((store.place, store.shard))
-        rows = rows[known[rows]]
-        return cls(rows, np.searchsorted(store.shard[rows], np.arange(SHARDS + 1)))
-
-
-def images_source(job: Job, seed: int, images: Images, rows: Rows | None, team: Team) -> Source:
-    """Batches of pixels for fine-tuning end to end.
+def image_data(
+    job: Job, seed: int, train: ImageStore, val: ImageStore, rows: Rows, val_rows: Rows
+) -> TrainingData:
+    """Batches of pixels for fine-tuning from images, augmented anew in each epoch.
 
     Args:
-      job: what to train.
+      job: size of the images and of the views, augmentation.
       seed: of order and augmentation.
-      images: of this process.
-      rows: targets and weights of all training images; the chief's.
-      team: who trains together.
+      train: images to learn from.
+      val: images of validation, which stay as they are.
+      rows: targets and weights of `train`, in its order.
+      val_rows: the same of `val`.
     """
     import tensorflow as tf
 
-    from components.trainer.losses import targets_of
+    from components.trainer.augment import augment
+    from components.transform.decode import resize_gray
 
-    tune, options = job.training.fine_tune, job.training.embedding.augment
+    options, tune = job.training.embedding.augment, job.training.fine_tune
     assert tune is not None
-    pairs = None
-    if rows is not None:
-        both = np.concatenate([rows.targets, rows.weights[:, np.newaxis]], axis=1)
-        pairs = [np.unique(both[rows.rows], axis=0)]
-    weight_of = {tuple(row[:-1]): row[-1] for row in team.tell(pairs)[0].tolist()}
-    train, val = _Known.of(images.train, job), _Known.of(images.val, job)
-    order = Order(team.total(np.diff(train.first)), tune.batch_size)
+    numbers = replace(rows, views=(np.arange(len(train), dtype=np.int32),))
+    val_numbers = replace(val_rows, views=(np.arange(len(val), dtype=np.int32),))
+    size = tune.batch_size
 
-    def known(pathogens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        targets = targets_of(pathogens, job.of)
-        weights = [weight_of.get(tuple(target), 0.0) for target in targets.tolist()]
-        return targets, np.array(weights, np.float32)
+    def records(store: ImageStore, batches: Iterator[Any], epoch: int) -> Iterator[Any]:
+        key = np.int32((seed * 100_003 + epoch) % 2**31)
+        for chosen, targets, weights in batches:
+            yield store.read(chosen), chosen, key, targets, weights
 
-    def stream(epoch: int | None) -> "Iterator[tuple[tf.Tensor, dict[str, Any]]]":
-        if epoch is None:
-            n, size = len(val.rows), tune.batch_size
-            parts = (val.rows[i : i + size] for i in range(0, n, size))
-            yield from _streamed(images.val, parts, job.size)
-            return
-        from components.trainer.augment import augment
-        from components.transform.decode import resize_gray
+    def view(pixels: "tf.Tensor", key: "tf.Tensor", number: "tf.Tensor") -> "tf.Tensor":
+        if tune.view_size is not None:
+            pixels = resize_gray(pixels, tune.view_size, "stretch")
+        # An image's view depends on epoch and image, not on the batch that it comes in.
+        return augment(pixels[tf.newaxis], options, tf.stack([key, number]))[0]
 
-        number = (seed * 100_003 + epoch) % 2**31
-
-        def view(item: "tuple[tf.Tensor, tf.Tensor]") -> "tf.Tensor":
-            pixels, name = item
-            if tune.view_size is not None:
-                pixels = resize_gray(pixels, tune.view_size, "stretch")
-            return augment(pixels[tf.newaxis], options, tf.stack([number, name]))[0]
-
-        def views(pixels: "tf.Tensor", names: "tf.Tensor") -> "tf.Tensor":
-            # Each image has a key of its own: its view is the same in whichever batch it comes.
-            return tf.map_fn(view, (pixels, names), fn_output_signature=pixels.dtype)
-
-        chosen = (
-            train.rows[train.first[shards] + numbers]
-            for shards, numbers in order.batches(seed, epoch, team.share)
+    def views(content: Any, chosen: Any, key: Any, targets: Any, weights: Any) -> Any:
+        pixels = tf.map_fn(
+            lambda item: view(item[0], key, item[1]),
+            (decoded(content, job.size)[0], chosen),
+            fn_output_signature=tf.uint8,
         )
-        yield from _streamed(images.train, chosen, job.size, views)
+        side = tune.view_size or job.size
+        return tf.ensure_shape(pixels, [None, side, side, 1]), targets, weights
 
-    return image_source(
-        stream, known, order.steps, job.size, lambda step: order.window(step, team.share),
-        tune.view_size,
-    )  # fmt: skip
+    def whole(content: Any, chosen: Any, key: Any, targets: Any, weights: Any) -> Any:  # noqa: ARG001
+        return decoded(content, job.size)[0], targets, weights
 
+    data = generated(
+        lambda epoch: records(train, numbers.epoch(seed, epoch, size), epoch),
+        len(rows),
+        size,
+        lambda: records(val, val_numbers.in_order(size), 0),
+        -(-len(val_rows) // size),
+        (
+            tf.TensorSpec([None], tf.string),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None, rows.targets.shape[1]], tf.float32),
+            tf.TensorSpec([None], tf.float32),
+        ),
+    )
 
-def _streamed(
-    store: ImageStore, parts: Iterator[np.ndarray], size: int, views: Any = None
-) -> "tf.data.Dataset":
-    """Batches of a store: rows -> (uint8 [n, size, size, 1], identity), decoded ahead."""
-    import tensorflow as tf
+    def mapped(dataset: "tf.data.Dataset", function: Any) -> "tf.data.Dataset":
+        return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
-    def read_parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for rows in parts:
-            names = store.place[rows] * SHARDS + store.shard[rows]
-            yield np.array(store.read(rows), object), (names % 2**31).astype(np.int32)
-
-    def ready(records: "tf.Tensor", names: "tf.Tensor") -> "tuple[tf.Tensor, dict[str, tf.Tensor]]":
-        pixels, identity = decoded(records, size)
-        return pixels if views is None else views(pixels, names), identity
-
-    signature = (tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32))
-    batches = tf.data.Dataset.from_generator(read_parts, output_signature=signature)
-    return batches.map(ready, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-
-
-def _pathogens(store: ImageStore) -> np.ndarray:
-    """Pathogen of each record, str [n]."""
-    import tensorflow as tf
-
-    spec = {f.PATHOGEN: tf.io.FixedLenFeature([], tf.string)}
-    found: list[str] = []
-    for start in range(0, len(store), _ROWS):
-        records = store.read(range(start, min(start + _ROWS, len(store))))
-        names = tf.io.parse_example(tf.constant(records), spec)[f.PATHOGEN].numpy()
-        found += [name.decode() for name in names.tolist()]
-    return np.array(found, str)
+    return replace(
+        data,
+        epochs=lambda first, end: mapped(data.epochs(first, end), views),
+        validation=mapped(data.validation, whole),
+    )

@@ -10,7 +10,7 @@ from components.embedder.store import Embeddings
 from components.evaluation.options import EvaluationOptions
 from components.trainer.asked import settled
 from components.trainer.batches import Rows
-from components.trainer.fit import Trunk
+from components.trainer.fine_tuning import BackboneSpec
 from components.trainer.losses import example_weights, targets_of
 from components.trainer.options import ModelOptions, TrainingOptions
 from components.trainer.weights import Weights
@@ -24,8 +24,8 @@ class Job:
 
     Attributes:
       name: of the configuration.
-      cut: "top" where the whole trunk stays frozen.
-      checkpoints: folder of the states that a killed training goes on from; a path or a URI.
+      cut: "top" where the whole backbone stays frozen.
+      checkpoints: folder that a killed training resumes from; a path or a URI.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Job:
     training: TrainingOptions
     evaluation: EvaluationOptions
     weights: Weights
-    of: Task
+    task: Task
     size: int
     cut: str
     synthetic: bool
@@ -60,7 +60,7 @@ class Job:
             training=TrainingOptions(**training),
             evaluation=EvaluationOptions(**config["evaluation"]),
             weights=settled(Weights(**config["weights"]), model["trunk"]),
-            of=Task.from_dict(config["task"]),
+            task=Task.from_dict(config["task"]),
             size=int(config["image_size"]),
             cut=config["cut"],
             synthetic=_synthetic(config),
@@ -73,29 +73,29 @@ class Job:
         return self.training.fine_tune is not None and self.training.fine_tune.source == "images"
 
     @property
-    def trunk(self) -> Trunk:
-        """How to build the trunk as the Embedder had it."""
+    def backbone(self) -> BackboneSpec:
+        """How to build the backbone as the Embedder had it."""
         seed = self.training.embedding.seed
-        return Trunk(self.model.trunk, self.size, self.weights.file or None, self.cut, seed)
+        return BackboneSpec(self.model.trunk, self.size, self.weights.file or None, self.cut, seed)
 
 
 def _synthetic(config: dict[str, Any]) -> bool:
-    """Whether the images are phantoms; a graph that was compiled elsewhere asks the records."""
+    """Whether the images are phantoms; unknown in a compiled graph, which reads the records."""
     if config["synthetic"] is not None:
         return bool(config["synthetic"])
     return bool(json.loads(read_bytes(join(config["records"], "dataset.json")))["synthetic"])
 
 
-def rows_of(embeddings: Embeddings, of: Task, balanced: bool) -> Rows:
-    """What training may use of a split: its pooled features.
+def rows_of(embeddings: Embeddings, task: Task, balanced: bool) -> Rows:
+    """Returns the pooled features of a split and the rows that training may use.
 
     Raises:
-      ValueError: no image has a place in the task, or balanced weights lack a class.
+      ValueError: no image belongs to the task, or balanced weights lack a class.
     """
-    targets = targets_of(embeddings.records.pathogen, of, embeddings.records.box_counts)
+    targets = targets_of(embeddings.records.pathogen, task, embeddings.records.box_counts)
     rows = np.flatnonzero(targets.sum(axis=1) > 0)
     if not len(rows):
-        raise ValueError(f"no image has a class of task {of.name!r}; look at the pathogens")
+        raise ValueError(f"no image has a class of task {task.name!r}; look at the pathogens")
     weights = np.zeros(len(targets), np.float32)
     weights[rows] = example_weights(targets[rows], balanced)
     return Rows(embeddings.features, targets, weights, rows)

@@ -4,27 +4,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from components.trainer.curves import Objective
+from components.trainer.options import TrainingOptions
 from schema.labels import Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def targets_of(pathogens: np.ndarray, of: Task, boxes: np.ndarray | None = None) -> np.ndarray:
-    """Compatible classes, float32 [n, classes] of 0 and 1; a row of zeros has no place in the task.
+def targets_of(pathogens: np.ndarray, task: Task, boxes: np.ndarray | None = None) -> np.ndarray:
+    """Compatible classes, float32 [n, classes] of 0 and 1; all zeros: outside the task.
 
     Args:
       pathogens: str [n].
-      of: the task.
+      task: gives the classes.
       boxes: int [n], how many each image has; none: no image has any.
     """
     marked = np.zeros(len(pathogens), bool) if boxes is None else np.asarray(boxes) > 0
     known = list(zip(pathogens.tolist(), marked.tolist(), strict=True))
-    rows = {record: np.zeros(len(of.classes), np.float32) for record in set(known)}
+    rows = {record: np.zeros(len(task.classes), np.float32) for record in set(known)}
     for record, row in rows.items():
-        row[list(of.places(*record))] = 1.0
+        row[list(task.places(*record))] = 1.0
     if not known:
-        return np.zeros((0, len(of.classes)), np.float32)
+        return np.zeros((0, len(task.classes)), np.float32)
     return np.stack([rows[record] for record in known])
 
 
@@ -93,3 +95,24 @@ def partial_cross_entropy(
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * tf.reduce_mean(log_p, axis=-1)
     return loss
+
+
+def class_objective(options: TrainingOptions) -> Objective:
+    """Loss of classes from logits as the options ask; validation by the plain cross entropy."""
+
+    def loss(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
+        return partial_cross_entropy(
+            targets,
+            logits,
+            label_smoothing=options.label_smoothing,
+            focal_gamma=options.focal_gamma if options.loss == "focal" else None,
+        )
+
+    return Objective(loss, partial_cross_entropy, {"accuracy": _hit})
+
+
+def _hit(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
+    """1 where the likeliest class is compatible."""
+    import tensorflow as tf
+
+    return tf.gather(targets, tf.argmax(logits, axis=-1), axis=1, batch_dims=1)

@@ -1,4 +1,4 @@
-"""The members of the ensemble: a head for each seed, and blocks of the trunk if asked for."""
+"""The members of the ensemble: a head for each seed, and blocks of the backbone if configured."""
 
 import glob
 import hashlib
@@ -14,18 +14,15 @@ import numpy as np
 
 from components.embedder.embed import SAMPLES
 from components.embedder.store import Embeddings, read
-from components.trainer.batches import Rows
+from components.trainer.batches import TrainingData, from_rows
 from components.trainer.compute import resolved
-from components.trainer.distribution import Team
-from components.trainer.fit import Places, fine_tune, fit_head, new_head
+from components.trainer.curves import Curves, Outputs
+from components.trainer.fine_tuning import fine_tune
 from components.trainer.head import select
-from components.trainer.images import embed_images, images_source, unpack_images
+from components.trainer.head_phase import fit_head
+from components.trainer.images import ImageStore, embed_images, image_data, unpack
 from components.trainer.job import Job, rows_of
-from components.trainer.logs import log_images
-from components.trainer.loop import Curves, Source
 from components.trainer.network import Member, moments
-from components.trainer.options import FineTuneOptions
-from components.trainer.sources import rows_source
 from schema.storage import join
 
 if TYPE_CHECKING:
@@ -38,13 +35,13 @@ _END: Final = 2**16  # bytes
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the members learned from, and what came out.
+class TrainedMembers:
+    """What the members learned from, and the result.
 
     Attributes:
       train: embeddings.
       val: likewise.
-      lower: the members' trunk, below the cut.
+      lower: the members' backbone, below the cut.
       members: one for each seed.
       facts: for `training.json`.
       phases: seed -> phase -> curves.
@@ -52,156 +49,117 @@ class Found:
 
     train: Embeddings
     val: Embeddings
-    lower: Any
+    lower: "keras.Model"
     members: list[Member]
     facts: dict[str, Any]
     phases: dict[int, dict[str, Curves]]
 
 
-def train_members(
-    job: Job, scratch: Path, folder: Path, fn_args: "FnArgs", team: Team
-) -> Found | None:
+def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> TrainedMembers:
     """Trains one member for each seed.
 
-    Returns:
-      What came out; None where this is not the chief.
-
+    Args:
+      job: what to train.
+      scratch: folder for copies of images and their embeddings; may go afterwards.
+      folder: of the training record; takes TensorBoard logs.
+      fn_args: files of both splits.
     """
-    options, tune = job.training, _fine_tune_options(job, team)
+    options = job.training
+    tune = options.fine_tune
+    if tune is not None:
+        tune = tune.model_copy(update={"compute": resolved(tune.compute)})
+        log.info("fine-tuning computes in %s", tune.compute)
     files = fn_args.train_files, fn_args.eval_files
-    images, data = None, None
+    stores: tuple[ImageStore, ImageStore] | None = None
     if job.from_images:
-        images = unpack_images(*files, scratch, team)
-        data = embed_images(job, images, files[1], scratch)
-    elif team.chief or tune is not None:
+        stores = (
+            unpack(files[0], scratch / "train.images"),
+            unpack(files[1], scratch / "val.images"),
+        )
+        train, val = embed_images(job, *files, scratch)
+    else:
         train, val = (read(Path(of[0]).parent) for of in files)
-        data = train, val
-    rows = val_rows = scaling = None
-    if data is not None:
-        balanced = options.class_weight == "balanced"
-        rows, val_rows = (
-            rows_of(data[0], job.of, balanced),
-            rows_of(data[1], job.of, balanced=False),
-        )
-        scaling = moments(select(data[0].features[0], job.model.pooling))
-        samples = Path(files[0][0]).parent / SAMPLES
-        if samples.is_file() and team.chief:
-            log_images(folder / "tensorboard", "images and their views", np.load(samples))
-    members, told = [], []
-    curves_of: dict[int, dict[str, Curves]] = {}
-    seconds = {"embed": 0.0, "fit": 0.0, "fine_tune": 0.0}
-    if data is not None:
-        seconds["embed"] = sum(of.facts["seconds"] for of in data)
+    rows = rows_of(train, job.task, options.class_weight == "balanced")
+    val_rows = rows_of(val, job.task, balanced=False)
+    scaling = moments(select(train.features[0], job.model.pooling))
+    samples = Path(files[0][0]).parent / SAMPLES
+    if samples.is_file():
+        _log_images(folder / "tensorboard", "images and their views", np.load(samples))
+
+    def batches(seed: int, batch_size: int) -> TrainingData:
+        if stores is not None:
+            return image_data(job, seed, *stores, rows, val_rows)
+        at_cut = replace(rows, views=train.maps)
+        return from_rows(at_cut, replace(val_rows, views=val.maps), seed, batch_size)
+
+    members: list[Member] = []
+    facts: list[dict[str, Any]] = []
+    phases: dict[int, dict[str, Curves]] = {}
     for seed in options.seeds:
-        places = places_of(job, folder, fn_args, seed)
-        at = time.monotonic()
-        head, phases = _head(job, rows, val_rows, scaling, seed, places, team)
-        upper, spent = None, {"head": _spent(at, phases.get("head"))}
+        outputs = outputs_of(job, folder, fn_args, seed)
+        started, upper = time.monotonic(), None
+        head, last = fit_head(
+            rows, val_rows, scaling, job.task, job.model, options, seed, outputs
+        )  # fmt: skip
+        phases[seed], seconds = {"head": last}, {"head": _seconds(started, last)}
         if tune is not None:
-            at = time.monotonic()
-            source = (
-                images_source(job, seed, images, rows, team)
-                if images is not None
-                else _stored_source(data, rows, val_rows, seed, tune.batch_size, team)
-            )
-            upper, head, phases["fine_tune"] = fine_tune(
-                job.trunk, head, source, job.model.pooling, tune, options, seed, places, team
+            started = time.monotonic()
+            upper, head, last = fine_tune(
+                job.backbone, head, batches(seed, tune.batch_size), job.model.pooling, tune,
+                options, seed, outputs,
             )  # fmt: skip
-            spent["fine_tune"] = _spent(at, phases["fine_tune"])
-        curves_of[seed] = phases
+            phases[seed]["fine_tune"], seconds["fine_tune"] = last, _seconds(started, last)
         members.append(Member(head, upper))
-        *_, last = phases.values() if phases else (Curves(),)
-        told.append(
-            {"seed": seed, "epochs": len(last), "best_epoch": last.best_epoch, "seconds": spent}
+        facts.append(
+            {
+                "seed": seed,
+                "epochs": len(last),
+                "best_epoch": last.best_epoch,
+                "seconds": seconds,
+            }
         )
-        for phase, of_phase in (("fit", "head"), ("fine_tune", "fine_tune")):
-            seconds[phase] = round(seconds[phase] + spent.get(of_phase, 0.0), 3)
-    if not team.chief:
-        return None
-    assert data is not None
-    lower, _ = job.trunk.split()
-    facts = {"members": told, "seconds": seconds, "compute": tune.compute if tune else None}
-    return Found(*data, lower, members, facts, curves_of)
-
-
-def _spent(since: float, curves: Curves | None) -> float:
-    """Seconds, with those of processes that were killed."""
-    return round(time.monotonic() - since + (curves.earlier if curves else 0.0), 3)
-
-
-def _fine_tune_options(job: Job, team: Team) -> FineTuneOptions | None:
-    """As asked for, with "auto" resolved by the chief's machine."""
-    tune = job.training.fine_tune
-    if tune is None:
-        return None
-    compute = str(team.tell([np.array(resolved(tune.compute))])[0])
-    log.info("fine-tuning computes in %s", compute)
-    return tune.model_copy(update={"compute": compute})
-
-
-def _stored_source(
-    data: tuple[Embeddings, Embeddings] | None,
-    rows: Rows | None,
-    val_rows: Rows | None,
-    seed: int,
-    batch_size: int,
-    team: Team,
-) -> Source:
-    """The same images, as they are at the cut."""
-    assert data is not None and rows is not None and val_rows is not None
-    return rows_source(
-        replace(rows, views=data[0].maps), replace(val_rows, views=data[1].maps),
-        seed, batch_size, team.share,
+    lower, _ = job.backbone.split()
+    spent = {"embed": train.facts["seconds"] + val.facts["seconds"]}
+    for name, phase in (("fit", "head"), ("fine_tune", "fine_tune")):
+        spent[name] = round(sum(member["seconds"].get(phase, 0.0) for member in facts), 3)
+    return TrainedMembers(
+        train, val, lower, members,
+        {"members": facts, "seconds": spent, "compute": tune.compute if tune else None}, phases,
     )  # fmt: skip
 
 
-def _head(
-    job: Job,
-    rows: Rows | None,
-    val_rows: Rows | None,
-    scaling: tuple[np.ndarray, np.ndarray] | None,
-    seed: int,
-    places: Places,
-    team: Team,
-) -> "tuple[keras.Model, dict[str, Curves]]":
-    """The first phase, and its curves. The chief trains, and tells the others what came out.
-
-    A step of a few thousand weights takes less time than adding up their gradients over a network:
-    several processes would be slower than one.
-    """
-    phases: dict[str, Curves] = {}
-    head, known = None, None
-    if team.chief:
-        assert rows is not None and val_rows is not None and scaling is not None
-        head, phases["head"] = fit_head(
-            rows, val_rows, scaling, job.of, job.model, job.training, seed, places
-        )
-        known = [*scaling, *head.get_weights()]
-    mean, deviation, *weights = team.tell(known)
-    if head is None:
-        head = new_head((mean, deviation), job.of, job.model, seed)
-        head.set_weights(weights)
-    return head, phases
+def _seconds(since: float, curves: Curves) -> float:
+    """Returns seconds, with those of processes that were killed."""
+    return round(time.monotonic() - since + curves.earlier, 3)
 
 
-def places_of(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> Places:
-    """Where a member leaves its traces."""
-    return Places(states_of(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
+def _log_images(folder: Path, name: str, images: np.ndarray) -> None:
+    """Writes images, uint8 [n, s, s, 1], for TensorBoard."""
+    import tensorflow as tf
+
+    writer = tf.summary.create_file_writer(str(folder))
+    with writer.as_default(step=0):
+        tf.summary.image(name, images, max_outputs=len(images))
+    writer.close()
 
 
-def states_of(job: Job, fn_args: "FnArgs") -> str:
-    """Folder of the states that this very training goes on from; there until all of it is done."""
+def outputs_of(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> Outputs:
+    """Returns where a member writes."""
+    return Outputs(checkpoints_of(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
+
+
+def checkpoints_of(job: Job, fn_args: "FnArgs") -> str:
+    """Returns the checkpoint folder of this training run; it is deleted on success."""
     return join(job.checkpoints, fingerprint(fn_args))
 
 
 def fingerprint(fn_args: "FnArgs") -> str:
-    """Names the checkpoints of this very training: its inputs and every option that changes it.
+    """Names the checkpoints of a training run by its inputs and every option that changes it.
 
-    Not where the inputs lie nor who trains: a run goes on where its inputs were copied to another
-    folder, and on another number of processes.
+    Not by where the inputs lie: a run resumes where they were copied to another folder.
     """
     config = {k: v for k, v in fn_args.custom_config.items() if k != "checkpoints"}
-    # The digest of the weights says more than where they lie; so do the options of the model.
+    # The digest of the weights identifies them; their path and the options of the model do not.
     config["weights"] = {k: v for k, v in config["weights"].items() if k != "file"}
     parts = [
         _contents(fn_args.train_files),
@@ -214,7 +172,7 @@ def fingerprint(fn_args: "FnArgs") -> str:
 
 
 def _contents(patterns: Sequence[str]) -> list[tuple[str, int, str]]:
-    """Name, bytes, and digest of both ends of each file."""
+    """Returns name, bytes, and digest of both ends of each file."""
     found = []
     for pattern in patterns:
         for path in sorted(map(Path, glob.glob(pattern))):  # noqa: PTH207  an absolute pattern

@@ -1,11 +1,11 @@
-"""What the Tuner node runs: many heads on the same embedded features."""
+"""Entry point of the Tuner node: KerasTuner over heads on the same embedded features."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.embedder.store import read
-from components.trainer.fit import Ready, fit_head
 from components.trainer.head import select
+from components.trainer.head_phase import fit_head
 from components.trainer.job import Job, rows_of, tuned_values
 from components.trainer.network import moments
 from components.trainer.options import TunerOptions
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def space(options: TunerOptions) -> "keras_tuner.HyperParameters":
-    """The space that is searched; the sizes of dense layers are written as 256-64."""
+    """Returns the search space; the sizes of dense layers are written as 256-64."""
     import keras_tuner
 
     found = keras_tuner.HyperParameters()
@@ -32,7 +32,7 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     """Entry point of the TFX Tuner.
 
     `custom_config` is that of the Trainer and `tuner`, the options of the search. A trial trains
-    one head with the first seed and is judged by its best validation loss.
+    one head with the first seed and is scored by its best validation loss.
     """
     import keras_tuner
     from tfx.components.tuner.component import TunerFnResult
@@ -42,9 +42,8 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     base = Job.parse(config)
     train, val = (read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files))
     balanced = base.training.class_weight == "balanced"
-    rows, val_rows = rows_of(train, base.of, balanced), rows_of(val, base.of, balanced=False)
+    rows, val_rows = rows_of(train, base.task, balanced), rows_of(val, base.task, balanced=False)
     scaling = moments(select(train.features[0], base.model.pooling))
-    ready: Ready = {}  # tracing a head takes longer than training it
 
     algorithm = {
         "random": keras_tuner.RandomSearch,
@@ -59,9 +58,8 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
             job = Job.parse(config, tuned_values(trial.hyperparameters.values))
             training = job.training.model_copy(update={"epochs": options.epochs})
             _, curves = fit_head(
-                rows, val_rows, scaling, job.of, job.model, training, job.training.seeds[0],
-                ready=ready,
-            )  # fmt: skip
+                rows, val_rows, scaling, job.task, job.model, training, job.training.seeds[0]
+            )
             at = curves.best_epoch - 1
             return {name: curves.values[name][at] for name in ("val_loss", "val_accuracy")}
 

@@ -14,7 +14,7 @@ from components.embedder.embed import embed_split
 from components.embedder.forward import build_forward
 from components.embedder.records import BOXES
 from components.embedder.store import Embeddings, read
-from components.trainer.fit import Places
+from components.trainer.curves import Outputs
 from components.trainer.head import build_head, select
 from components.trainer.job import Job
 from components.trainer.network import Member, Network, moments
@@ -97,8 +97,8 @@ EVIDENCE = Evidence(0.7, 1.5, 0.3)
 
 
 def fitted(of: Job, split: Embeddings, folder: Path) -> tuple[Trained, Located]:
-    places = {seed: Places(folder / "states", folder / "logs") for seed in of.training.seeds}
-    trained = fit_detectors(of, network(of, split), split, split, folder / "scratch", places)
+    outputs = {seed: Outputs(folder / "states", folder / "logs") for seed in of.training.seeds}
+    trained = fit_detectors(of, network(of, split), split, split, folder / "scratch", outputs)
     score = np.linspace(0.2, 0.9, N)
     return trained, choose_boxes(of, trained, EVIDENCE, split, score)
 

@@ -12,7 +12,7 @@ from components.detector.train import Detector, Marked, ask, fit_detector
 from components.embedder.records import ragged
 from components.evaluation.boxes.iou import iou
 from components.trainer.checkpoint import Checkpoint
-from components.trainer.fit import Places
+from components.trainer.curves import Outputs
 from components.trainer.pyramid import build_pyramid
 from components.trainer.trunks import TOP, split_trunk
 
@@ -41,7 +41,7 @@ def drawn(n: int, seed: int) -> Marked:
 
 def fit(
     learn: Marked, judge: Marked, seed: int = 0, options: DetectorOptions = OPTIONS,
-    places: Places | None = None,
+    outputs: Outputs | None = None,
 ) -> tuple[Detector, dict[str, list[float]]]:  # fmt: skip
     shapes = learn.views[0].shapes
     found, curves = fit_detector(
@@ -51,7 +51,7 @@ def fit(
         [channel_moments(x) for x in learn.views[0].arrays],
         options,
         seed,
-        places,
+        outputs,
     )
     return found, curves.values
 
@@ -84,7 +84,7 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
         not np.array_equal(a, b)
         for a, b in zip(one.head.get_weights(), other.head.get_weights(), strict=True)
     )
-    places = Places(tmp_path / "states", tmp_path / "logs")
+    outputs = Outputs(tmp_path / "states", tmp_path / "logs")
 
     class Killed(Exception):
         pass
@@ -107,16 +107,16 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
             return self.pack[rows]
 
     broken = replace(judge, views=(Dies(judge.views[0]),))
-    with pytest.raises(Killed), pytest.MonkeyPatch.context() as patch:
+    with pytest.raises(Exception, match="Killed"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "due", lambda _: True)
-        fit(learn, broken, 3, short, places)
+        fit(learn, broken, 3, short, outputs)
     assert list((tmp_path / "states").iterdir())
-    resumed, values = fit(learn, judge, 3, short, places)
+    resumed, values = fit(learn, judge, 3, short, outputs)
     assert values == curves
     for a, b in zip(one.head.get_weights(), resumed.head.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     calls[0] = 0
-    _, values = fit(learn, broken, 3, short, places)
+    _, values = fit(learn, broken, 3, short, outputs)
     assert (values, calls) == (curves, [0])  # it has ended, and is not trained again
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.trainer.batches import Rows, stacks
+from components.trainer.batches import Rows, from_rows
 
 
 def rows(n: int, views: int = 1, left_out: int = 0) -> Rows:
@@ -16,7 +16,7 @@ def rows(n: int, views: int = 1, left_out: int = 0) -> Rows:
 def test_an_epoch_has_every_image_once(n: int, views: int, batch: int, epoch: int) -> None:
     of = rows(n, views)
     batches = list(of.epoch(7, epoch, batch))
-    assert len(batches) == of.steps(batch)
+    assert len(batches) == -(-n // batch)
     seen = np.concatenate([x[:, 0] for x, _, _ in batches])
     assert sorted(seen % 1000) == list(range(n))
     weights = np.concatenate([w for _, _, w in batches])
@@ -52,22 +52,12 @@ def test_validation_is_the_image_itself_in_order(batch: int) -> None:
     assert values == list(range(7))
 
 
-@pytest.mark.parametrize(
-    ("sizes", "most", "expected"),
-    [
-        ([], 4, []),
-        ([1], 4, [(0, (1, 1))]),
-        ([3, 3, 3], 2, [(0, (2, 3)), (2, (1, 3))]),
-        ([3, 3, 3, 2], 16, [(0, (3, 3)), (3, (1, 2))]),
-        ([2, 3, 3], 1, [(0, (1, 2)), (1, (1, 3)), (2, (1, 3))]),
-        ([0, 0, 1], 3, [(0, (2, 0)), (2, (1, 1))]),
-    ],
-)
-def test_stacks(sizes: list[int], most: int, expected: list[tuple[int, tuple[int, int]]]) -> None:
-    batches = [(np.full((n, 2), i), np.full((n, 3), i), np.full(n, i)) for i, n in enumerate(sizes)]
-    found = list(stacks(iter(batches), most))
-    assert [(first, x.shape[:2]) for first, (x, _, _) in found] == expected
-    for first, parts in found:
-        for part in parts:
-            for i, of_batch in enumerate(part):
-                assert (of_batch == first + i).all()
+def test_datasets_hold_epoch_after_epoch_and_all_of_validation() -> None:
+    data = from_rows(rows(10, 2), rows(7, 2), 5, 4)
+    assert (data.images, data.batch_size, data.steps) == (10, 4, 3)
+    found = [x[:, 0].tolist() for x, _, _ in data.epochs(2, 4).as_numpy_iterator()]
+    expected = [x[:, 0].tolist() for epoch in (2, 3) for x, _, _ in rows(10, 2).epoch(5, epoch, 4)]
+    assert found == expected
+    judged = list(data.validation.as_numpy_iterator())
+    assert len(judged) == int(data.validation.cardinality()) == 1
+    assert judged[0][0][:, 0].tolist() == list(range(7))

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from components.evaluation.operating_point import choose
 from components.evaluation.options import EvaluationOptions
 from components.trainer.calibrate import calibrate, member_probabilities
 from components.trainer.losses import targets_of
@@ -30,6 +31,11 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     np.testing.assert_allclose(found.raw, member_probabilities(logits).mean(axis=1))
     np.testing.assert_array_equal(found.raw.argmax(1), found.probabilities.argmax(1))
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    # The threshold is one of calibrated scores.
+    expected = choose(positive, found.score, options.operating_point).threshold
+    assert found.facts["threshold"] == expected
+    raw = found.raw[:, list(THREE_CLASS.positive)].sum(axis=1)
+    assert abs(choose(positive, raw, options.operating_point).threshold - expected) > 0.005
     called = found.score >= found.facts["threshold"]
     assert called[positive == 1].mean() >= 0.9
     low, high = found.facts["band"]

@@ -18,7 +18,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def asked(folder: Path, **changes: Any) -> Any:
+def asked(folder: Path, hyperparameters: Any = None, **changes: Any) -> Any:
     config = {key: dict(value) if isinstance(value, dict) else value
               for key, value in CONFIG.items()}  # fmt: skip
     for path, value in changes.items():
@@ -29,7 +29,7 @@ def asked(folder: Path, **changes: Any) -> Any:
         at[last] = value
     return SimpleNamespace(
         train_files=[f"{folder}/train/*"], eval_files=[f"{folder}/val/*"],
-        custom_config=config, hyperparameters=None,
+        custom_config=config, hyperparameters=hyperparameters,
     )  # fmt: skip
 
 
@@ -59,6 +59,13 @@ def test_where_inputs_lie_does_not_count(data: Path, changes: dict[str, Any]) ->
 )
 def test_what_is_learned_counts(data: Path, changes: dict[str, Any]) -> None:
     assert fingerprint(asked(data, **changes)) != fingerprint(asked(data))
+
+
+def test_tuned_hyperparameters_count(data: Path) -> None:
+    """Or a head of other sizes would be resumed."""
+    tuned = [{"values": {"dense": size, "dropout": 0.2}} for size in ("", "64")]
+    names = {fingerprint(asked(data, hyperparameters=of)) for of in (None, *tuned)}
+    assert len(names) == 3
 
 
 @pytest.mark.parametrize("at", [0, -1])

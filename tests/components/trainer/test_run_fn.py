@@ -55,7 +55,7 @@ def validation(n: int, marked: bool, height: int, width: int, plain: Any = None)
 
 
 def job(fit: str) -> Any:
-    return SimpleNamespace(of=BINARY, size=SIZE, model=SimpleNamespace(fit=fit))
+    return SimpleNamespace(task=BINARY, size=SIZE, model=SimpleNamespace(fit=fit))
 
 
 @pytest.mark.parametrize("height, width, fit", [(32, 32, "stretch"), (32, 64, "pad")])
