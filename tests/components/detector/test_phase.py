@@ -84,7 +84,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embeddings, np.n
 
 
 def network(of: Job, split: Embeddings) -> Network:
-    lower, _ = of.trunk.split()
+    lower, _ = of.backbone.split()
     scaling = moments(select(split.features[0], "avg"))
     heads = [build_head(*scaling, 2, of.model, seed=seed) for seed in of.training.seeds]
     for head in heads:  # a new head is undecided; this one says something
