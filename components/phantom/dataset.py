@@ -1,9 +1,9 @@
-"""Writes a data set of synthetic radiographs in the layout of a well-known one."""
+"""Writes a data set of synthetic radiographs in the layout of a public one."""
 
 import csv
-import os
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,11 +15,10 @@ import numpy as np
 
 from components.phantom.anatomy import sample_anatomy, sample_view
 from components.phantom.findings import sample_findings
-from components.phantom.layouts import LAYOUTS, Layout, Rows, Shot
+from components.phantom.layouts import LAYOUTS, Folders, Rows, Shot
 from components.phantom.plan import FOLDERS, Patient
 from components.phantom.render import Radiograph, render
 from schema.errors import PneumoError
-from schema.processes import runs
 
 VERSION: Final = 1  # of the renderer: raised whenever the same seed gives other pixels
 NOTICE: Final = "SYNTHETIC.txt"
@@ -89,7 +88,7 @@ def write_phantoms(
       dest: folder to make; may exist if it is empty.
       n: images, at least 1. From 24 on each class is in each split.
       seed: 0 or more.
-      layout: "folders", images in `dest / "chest_xray"` and `dest / "boxes.csv"`; or "rsna".
+      layout: name in LAYOUTS, "folders" or "rsna".
       size: width in pixels, 64 to 4096; the height varies below it. Default 320, of "rsna" 1024.
       jpeg_quality: 1 to 95.
       workers: processes.
@@ -110,18 +109,23 @@ def write_phantoms(
     dest = Path(dest).resolve()
     notice = notice_text(n, seed, size, jpeg_quality, layout)
     plan = form.plan(seed, n)
-    if _already_there(dest, notice, n, form, overwrite):
-        return _summary(dest, form, plan, _count_boxes(dest, form), reused=True)
+    if _is_complete(dest, notice, n, form, overwrite):
+        with (dest / next(iter(form.tables))).open(newline="") as lines:
+            boxes = sum(map(form.is_box, csv.DictReader(lines)))
+        return _summary(dest, form, plan, boxes, reused=True)
 
-    _remove_leftovers(dest)
-    work = dest.with_name(f".{dest.name}.phantom-{os.getpid()}")
+    work = dest.with_name(f".{dest.name}.phantom")
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
     try:
-        for folder in form.folders():
-            (work / folder).mkdir(parents=True, exist_ok=True)
+        for folder in form.folders:
+            (work / folder).mkdir(parents=True)
         for place in {work, work / form.source}:
             (place / NOTICE).write_text(notice)
-        boxes = _write_images(work, form, plan, seed, size, jpeg_quality, workers, progress)
-        _put_in_place(work, dest)
+        jobs = [(str(work), form.name, size, seed, jpeg_quality, *one) for one in plan]
+        boxes = _write_images(work, form, jobs, n, workers, progress)
+        if dest.exists():
+            shutil.rmtree(dest)
+        work.rename(dest)
     except OSError as error:
         raise PneumoError(f"cannot write {dest}: {error.strerror or error}") from error
     finally:
@@ -130,9 +134,8 @@ def write_phantoms(
 
 
 def notice_text(n: int, seed: int, size: int, jpeg_quality: int, layout: str = "folders") -> str:
-    """Text of SYNTHETIC.txt: what the folder is, and the parameters that it was made with."""
+    """Returns the text of SYNTHETIC.txt: a warning, and the parameters of the data set."""
     boxes = next(iter(LAYOUTS[layout].tables))
-    # The layout that was there first is not named, so that its sets stay what they are.
     named = "" if layout == "folders" else f"layout: {layout}\n"
     return (
         "SYNTHETIC DATA. These images were drawn by a program (pneumo phantom). They show no\n"
@@ -149,19 +152,19 @@ def notice_text(n: int, seed: int, size: int, jpeg_quality: int, layout: str = "
 
 def _check(n: int, seed: int, size: int, jpeg_quality: int, workers: int) -> None:
     for name, value, low, high in (
-        ("n", n, 1, None),
-        ("seed", seed, 0, None),
+        ("n", n, 1, sys.maxsize),
+        ("seed", seed, 0, sys.maxsize),
         ("size", size, SMALLEST, LARGEST),
         ("jpeg_quality", jpeg_quality, 1, 95),
-        ("workers", workers, 1, None),
+        ("workers", workers, 1, sys.maxsize),
     ):
-        if value < low or (high is not None and value > high):
-            span = f"at least {low}" if high is None else f"from {low} to {high}"
+        if not low <= value <= high:
+            span = f"at least {low}" if high == sys.maxsize else f"from {low} to {high}"
             raise PneumoError(f"phantom: {name} is {value}; it must be {span}")
 
 
-def _already_there(dest: Path, notice: str, n: int, form: Layout, overwrite: bool) -> bool:
-    """True if `dest` is this very data set; raises if it is something that must stay."""
+def _is_complete(dest: Path, notice: str, n: int, form: Folders, overwrite: bool) -> bool:
+    """Whether `dest` is this data set; raises PneumoError if it holds something else."""
     if not dest.exists() and not dest.is_symlink():
         return False
     if not dest.is_dir():
@@ -183,55 +186,27 @@ def _already_there(dest: Path, notice: str, n: int, form: Layout, overwrite: boo
     return True
 
 
-def _remove_leftovers(dest: Path) -> None:
-    """Removes the work folders of runs that were killed."""
-    for left in dest.parent.glob(f".{dest.name}.phantom-*"):
-        owner = left.name.rpartition("-")[2]
-        if owner.isdigit() and int(owner) != os.getpid() and not runs(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _put_in_place(work: Path, dest: Path) -> None:
-    """Renames `work` to `dest`; what was there is removed after that."""
-    if not dest.exists():
-        work.rename(dest)
-        return
-    old = dest.with_name(f"{work.name}-old")
-    dest.rename(old)
-    try:
-        work.rename(dest)
-    except OSError:
-        old.rename(dest)
-        raise
-    shutil.rmtree(old)
-
-
-def _count_boxes(dest: Path, form: Layout) -> int:
-    with (dest / next(iter(form.tables))).open(newline="") as lines:
-        return sum(form.boxes_in(row) for row in csv.DictReader(lines))
+Job = tuple[str, str, int, int, int, Patient, str]
 
 
 def _write_images(
-    work: Path,
-    form: Layout,
-    plan: list[tuple[Patient, str]],
-    seed: int,
-    size: int,
-    jpeg_quality: int,
-    workers: int,
-    progress: Progress | None,
+    work: Path, form: Folders, jobs: list[Job], n: int, workers: int, progress: Progress | None
 ) -> int:
     """Draws all images and writes the tables in the order of the images; returns the boxes."""
-    n = sum(patient.images for patient, _ in plan)
     done = boxes = 0
-    jobs = [(str(work), form.name, size, seed, jpeg_quality, *one) for one in plan]
     with ExitStack() as stack:
         tables = {}
         for name, columns in form.tables.items():
             out = stack.enter_context((work / name).open("w", newline=""))
             tables[name] = csv.writer(out, lineterminator="\n")
             tables[name].writerow(columns)
-        for images in _results(jobs, workers):
+        results: Iterable[list[tuple[int, dict[str, Rows]]]] = map(_write_patient, jobs)
+        if workers > 1:
+            # "spawn": a fork of a process with threads (TensorFlow, Beam) may hang.
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+            chunk = max(1, min(16, len(jobs) // workers))
+            results = stack.enter_context(pool).map(_write_patient, jobs, chunksize=chunk)
+        for images in results:
             for found, rows in images:
                 for name, some in rows.items():
                     tables[name].writerows(some)
@@ -242,20 +217,8 @@ def _write_images(
     return boxes
 
 
-Job = tuple[str, str, int, int, int, Patient, str]
-
-
-def _results(jobs: list[Job], workers: int) -> Iterator[list[tuple[int, dict[str, Rows]]]]:
-    if workers == 1:
-        yield from map(_write_patient, jobs)
-        return
-    # "spawn": a fork of a process with threads (TensorFlow, Beam) may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_write_patient, jobs, chunksize=max(1, min(16, len(jobs) // workers)))
-
-
 def _write_patient(job: Job) -> list[tuple[int, dict[str, Rows]]]:
-    """Number of boxes and rows of the tables for each image of a patient."""
+    """Writes the images of a patient; returns the number of boxes and the rows of each."""
     work, name, size, seed, jpeg_quality, patient, split = job
     form = LAYOUTS[name]
     written = []
@@ -268,7 +231,7 @@ def _write_patient(job: Job) -> list[tuple[int, dict[str, Rows]]]:
 
 
 def _summary(
-    dest: Path, form: Layout, plan: list[tuple[Patient, str]], boxes: int, reused: bool
+    dest: Path, form: Folders, plan: list[tuple[Patient, str]], boxes: int, reused: bool
 ) -> PhantomSummary:
     splits: dict[str, dict[str, int]] = {split: dict.fromkeys(FOLDERS, 0) for split in form.splits}
     for patient, split in plan:

@@ -1,30 +1,21 @@
-"""Where the images and the tables of a data set of phantoms stand, and what a row says."""
+"""Folder layouts of a data set of phantoms: paths, image files and tables."""
 
+import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.phantom.plan import (
-    FOLDERS,
-    Patient,
-    cohort,
-    patients,
-    relative_path,
-    synthetic_id,
-)
+from components.phantom.plan import FOLDERS, Patient, cohort, patients, relative_path, synthetic_id
 from schema.features import SPLITS
 from schema.labels import NORMAL
 
 ROOT: Final = "chest_xray"
 BOXES: Final = "boxes.csv"
-BOX_COLUMNS: Final = ("filename", "label", "xmin", "ymin", "xmax", "ymax")
 COMMENT: Final = b"SYNTHETIC chest radiograph drawn by PneumoTFX; not a patient"
-
 RSNA_IMAGES: Final = "stage_2_train_images"
 RSNA_LABELS: Final = "stage_2_train_labels.csv"
 RSNA_CLASSES: Final = "stage_2_detailed_class_info.csv"
@@ -34,15 +25,7 @@ Rows = list[tuple[object, ...]]
 
 
 class Shot(NamedTuple):
-    """One image of a patient.
-
-    Attributes:
-      seed: of the data set.
-      patient: whose it is.
-      k: which of the patient's images, from 0.
-      split: as the plan has it.
-      jpeg_quality: 1 to 95.
-    """
+    """The k-th image (from 0) of a patient."""
 
     seed: int
     patient: Patient
@@ -51,127 +34,88 @@ class Shot(NamedTuple):
     jpeg_quality: int
 
 
-class Layout(Protocol):
-    """What a layout has to say.
+class Folders:
+    """The layout of the paediatric set: chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}.
 
     Attributes:
-      name: of the layout, as the command line has it.
-      size: width of an image in pixels, unless asked for.
-      source: folder below the data set that `pneumo ingest` reads; "" is the data set.
-      pattern: of the names of the images.
-      tables: name of each table -> its columns; the first has the boxes.
-      splits: that the plan has.
+      name: of the layout on the command line.
+      size: default width of an image in pixels.
+      source: folder below the data set that `pneumo ingest` reads.
+      pattern: of the image files.
+      tables: file name -> columns; the first table holds the boxes.
+      splits: names of the splits.
+      folders: of the images, below the data set.
     """
 
-    name: ClassVar[str]
-    size: ClassVar[int]
-    source: ClassVar[str]
-    pattern: ClassVar[str]
-    tables: ClassVar[Mapping[str, tuple[str, ...]]]
-    splits: ClassVar[tuple[str, ...]]
+    name = "folders"
+    size = 320
+    source = ROOT
+    pattern = "*.jpeg"
+    tables: Mapping[str, tuple[str, ...]] = {
+        BOXES: ("filename", "label", "xmin", "ymin", "xmax", "ymax")
+    }
+    splits: tuple[str, ...] = SPLITS
+    folders = tuple(f"{ROOT}/{split}/{name}" for split in SPLITS for name in set(FOLDERS.values()))
 
     def check(self) -> None:
-        """Raises PneumoError where something that it needs is not installed."""
+        """Raises PneumoError if a package that the layout needs is missing."""
 
     def plan(self, seed: int, n: int) -> list[tuple[Patient, str]]:
-        """Patients and splits of `n` images, in the order of the images."""
-
-    def folders(self) -> list[str]:
-        """Folders of the images, below the data set."""
-
-    def path(self, shot: Shot) -> str:
-        """Of an image, below the data set."""
-
-    def save(self, path: Path, shot: Shot, pixels: NDArray[np.uint8]) -> None:
-        """Writes an image."""
-
-    def rows(self, shot: Shot, boxes: Boxes) -> dict[str, Rows]:
-        """What each table says of an image."""
-
-    def boxes_in(self, row: Mapping[str, str]) -> int:
-        """How many boxes a row of the first table names."""
-
-
-@dataclass(frozen=True)
-class Folders:
-    """The well-known chest X-ray set: chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}."""
-
-    name: ClassVar[str] = "folders"
-    size: ClassVar[int] = 320
-    source: ClassVar[str] = ROOT
-    pattern: ClassVar[str] = "*.jpeg"
-    tables: ClassVar[Mapping[str, tuple[str, ...]]] = {BOXES: BOX_COLUMNS}
-    splits: ClassVar[tuple[str, ...]] = SPLITS
-
-    def check(self) -> None:
-        """Needs nothing."""
-
-    def plan(self, seed: int, n: int) -> list[tuple[Patient, str]]:
-        """All images of each patient."""
+        """Returns the patients of `n` images with their splits, in the order of the images."""
         return cohort(seed, n)
 
-    def folders(self) -> list[str]:
-        """One for each split and folder of a class."""
-        names = dict.fromkeys(FOLDERS.values())
-        return [f"{ROOT}/{split}/{name}" for split in SPLITS for name in names]
-
     def path(self, shot: Shot) -> str:
-        """As the well-known set names its files."""
+        """Returns the path of an image below the data set."""
         return f"{ROOT}/{relative_path(shot.patient, shot.k, shot.split)}"
 
     def save(self, path: Path, shot: Shot, pixels: NDArray[np.uint8]) -> None:
-        """As JPEG."""
+        """Writes an image."""
         path.write_bytes(jpeg(pixels, shot.jpeg_quality))
 
     def rows(self, shot: Shot, boxes: Boxes) -> dict[str, Rows]:
-        """A row a box; an image without boxes has none."""
+        """Returns the rows of an image in each table."""
         path = relative_path(shot.patient, shot.k, shot.split)
         return {BOXES: [(path, shot.patient.pathogen, *box) for box in boxes]}
 
-    def boxes_in(self, row: Mapping[str, str]) -> int:
-        """One, or none where a row is torn."""
-        return int(bool(row["ymax"]))
+    def is_box(self, row: Mapping[str, str]) -> bool:
+        """Whether a row of the first table holds a box."""
+        return bool(row["ymax"])
 
 
-@dataclass(frozen=True)
-class Rsna:
-    """The RSNA Pneumonia Detection Challenge, stage 2: DICOM files and two tables.
+class Rsna(Folders):
+    """The layout of the RSNA Pneumonia Detection Challenge, stage 2: DICOM files and two tables.
 
-    There a patient has one image: here too, the first of those that the other layout gives to the
-    same patient, so that no patient can come into two splits.
+    A patient has one image: the first that the other layout gives to the same patient.
     """
 
-    name: ClassVar[str] = "rsna"
-    size: ClassVar[int] = 1024
-    source: ClassVar[str] = ""
-    pattern: ClassVar[str] = "*.dcm"
-    tables: ClassVar[Mapping[str, tuple[str, ...]]] = {
+    name = "rsna"
+    size = 1024
+    source = ""
+    pattern = "*.dcm"
+    tables: Mapping[str, tuple[str, ...]] = {
         RSNA_LABELS: ("patientId", "x", "y", "width", "height", "Target"),
         RSNA_CLASSES: ("patientId", "class"),
     }
-    splits: ClassVar[tuple[str, ...]] = ("all",)
+    splits: tuple[str, ...] = ("all",)
+    folders = (RSNA_IMAGES,)
 
     def check(self) -> None:
-        """Needs pydicom."""
+        """Raises PneumoError if pydicom is missing."""
         from components.phantom.radiograph import needs_pydicom
 
         needs_pydicom()
 
     def plan(self, seed: int, n: int) -> list[tuple[Patient, str]]:
-        """One image of each patient; the challenge has no splits."""
+        """Returns `n` patients with one image each; the challenge has no splits."""
         first = islice(patients(seed), n)
         return [(Patient(p.index, p.pathogen, p.first, 1), "all") for p in first]
 
-    def folders(self) -> list[str]:
-        """One."""
-        return [RSNA_IMAGES]
-
     def path(self, shot: Shot) -> str:
-        """The patient's id is the name."""
+        """Returns the path of an image, which is named by the id of its patient."""
         return f"{RSNA_IMAGES}/{synthetic_id(shot.seed, shot.patient)}.dcm"
 
     def save(self, path: Path, shot: Shot, pixels: NDArray[np.uint8]) -> None:
-        """As DICOM with JPEG inside."""
+        """Writes an image as DICOM with JPEG inside."""
         from components.phantom.radiograph import to_dicom
 
         content = jpeg(pixels, shot.jpeg_quality)
@@ -179,32 +123,30 @@ class Rsna:
         path.write_bytes(to_dicom(content, rows, columns, shot.seed, shot.patient, shot.k))
 
     def rows(self, shot: Shot, boxes: Boxes) -> dict[str, Rows]:
-        """A row a box, in both tables; an image without boxes has one row."""
+        """Returns one row for each box in both tables; an image without boxes has one row."""
         name = synthetic_id(shot.seed, shot.patient)
         if not boxes:
             healthy = shot.patient.pathogen == NORMAL
             finding = "Normal" if healthy else "No Lung Opacity / Not Normal"
             return {RSNA_LABELS: [(name, "", "", "", "", 0)], RSNA_CLASSES: [(name, finding)]}
+        corners = [
+            (float(x0), float(y0), float(x1 - x0), float(y1 - y0), 1) for x0, y0, x1, y1 in boxes
+        ]
         return {
-            RSNA_LABELS: [
-                (name, float(x0), float(y0), float(x1 - x0), float(y1 - y0), 1)
-                for x0, y0, x1, y1 in boxes
-            ],
+            RSNA_LABELS: [(name, *corner) for corner in corners],
             RSNA_CLASSES: [(name, "Lung Opacity") for _ in boxes],
         }
 
-    def boxes_in(self, row: Mapping[str, str]) -> int:
-        """Where Target is 1 there is one."""
-        return int(row["Target"] == "1")
+    def is_box(self, row: Mapping[str, str]) -> bool:
+        """Whether a row of the first table holds a box."""
+        return row["Target"] == "1"
 
 
-LAYOUTS: Final[dict[str, Layout]] = {Folders.name: Folders(), Rsna.name: Rsna()}
+LAYOUTS: Final[dict[str, Folders]] = {layout.name: layout for layout in (Folders(), Rsna())}
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    """A gray image as JPEG that says that it is synthetic."""
-    import io
-
+    """Encodes a gray image as JPEG, with a comment that it is synthetic."""
     from PIL import Image
 
     out = io.BytesIO()

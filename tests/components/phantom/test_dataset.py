@@ -1,6 +1,5 @@
 import csv
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +48,6 @@ def test_splits_share_no_patient(phantoms: PhantomSummary) -> None:
     assert sum(map(len, seen.values())) == phantoms.patients < N
 
 
-def test_patient_names_say_synthetic(phantoms: PhantomSummary) -> None:
-    facts = [parse_name(p.name) for p in phantoms.dest.rglob("*.jpeg")]
-    assert {fact.source for fact in facts} == {"synthetic"}
-
-
 def test_files_are_gray_jpegs_that_say_synthetic(phantoms: PhantomSummary) -> None:
     for path in phantoms.dest.rglob("*.jpeg"):
         with Image.open(path) as image:
@@ -62,6 +56,7 @@ def test_files_are_gray_jpegs_that_say_synthetic(phantoms: PhantomSummary) -> No
             assert image.width == SIZE
             assert image.info["comment"] == COMMENT
             assert b"SYNTHETIC" in COMMENT
+        assert parse_name(path.name).source == "synthetic"
 
 
 def test_mark_region_looks_the_same_in_every_class(phantoms: PhantomSummary) -> None:
@@ -108,21 +103,14 @@ def test_image_depends_on_seed_and_index_only(
         assert text == (other.dest / "boxes.csv").read_bytes()
 
 
-def test_other_seed_gives_other_images(phantoms: PhantomSummary, tmp_path: Path) -> None:
-    other = write_phantoms(tmp_path / "other", 10, SEED + 1, size=SIZE)
-    assert not set(digests(other.dest).values()) & set(digests(phantoms.dest).values())
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"n": 0}, "n is 0"),
-        ({"n": -3}, "n is -3"),
         ({"seed": -1}, "seed is -1"),
         ({"size": 8}, "size is 8"),
         ({"size": 10**6}, "size is 1000000"),
         ({"jpeg_quality": 0}, "jpeg_quality is 0"),
-        ({"jpeg_quality": 101}, "jpeg_quality is 101"),
         ({"workers": 0}, "workers is 0"),
     ],
 )
@@ -140,46 +128,33 @@ def test_one_image_goes_to_train(tmp_path: Path) -> None:
     assert sum(summary.splits["train"].values()) == 1
 
 
-def test_same_parameters_again_write_nothing(tmp_path: Path) -> None:
+def test_same_parameters_are_reused_and_others_need_overwrite(tmp_path: Path) -> None:
     first = write_phantoms(tmp_path / "set", 4, 0, size=64)
-    stamp = (first.dest / "boxes.csv").stat().st_mtime_ns
     inode = first.dest.stat().st_ino
     again = write_phantoms(tmp_path / "set", 4, 0, size=64)
     assert (first.reused, again.reused) == (False, True)
     assert (again.boxes, again.splits) == (first.boxes, first.splits)
-    assert (first.dest / "boxes.csv").stat().st_mtime_ns == stamp
     assert first.dest.stat().st_ino == inode
-
-
-def test_other_parameters_need_overwrite(tmp_path: Path) -> None:
-    write_phantoms(tmp_path / "set", 4, 0, size=64)
     with pytest.raises(PneumoError, match="--overwrite"):
         write_phantoms(tmp_path / "set", 5, 0, size=64)
-    summary = write_phantoms(tmp_path / "set", 5, 0, size=64, overwrite=True)
-    assert len(list(summary.dest.rglob("*.jpeg"))) == 5
-    assert [p.name for p in tmp_path.iterdir()] == ["set"]
-
-
-def test_missing_image_is_noticed(tmp_path: Path) -> None:
-    summary = write_phantoms(tmp_path / "set", 4, 0, size=64)
-    next(summary.dest.rglob("*.jpeg")).unlink()
+    other = write_phantoms(tmp_path / "set", 4, 1, size=64, overwrite=True)
+    before = digests(write_phantoms(tmp_path / "0", 4, 0, size=64).dest)
+    assert not set(digests(other.dest).values()) & set(before.values())
+    next(other.dest.rglob("*.jpeg")).unlink()
     with pytest.raises(PneumoError, match="3 of its 4 images"):
-        write_phantoms(tmp_path / "set", 4, 0, size=64)
+        write_phantoms(tmp_path / "set", 4, 1, size=64)
+    assert {p.name for p in tmp_path.iterdir()} == {"set", "0"}
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_of_something_else_is_never_touched(tmp_path: Path, overwrite: bool) -> None:
+def test_other_files_are_never_touched(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
-    with pytest.raises(PneumoError, match="no data set of phantoms"):
-        write_phantoms(tmp_path / "mine", 2, 0, size=64, overwrite=overwrite)
-    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
-
-
-def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(PneumoError, match="is a file"):
-        write_phantoms(tmp_path / "file", 2, 0, size=64)
+    for name, message in (("mine", "no data set of phantoms"), ("file", "is a file")):
+        with pytest.raises(PneumoError, match=message):
+            write_phantoms(tmp_path / name, 2, 0, size=64, overwrite=overwrite)
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
 def test_an_empty_folder_is_used(tmp_path: Path) -> None:
@@ -187,29 +162,16 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
     assert write_phantoms(tmp_path / "empty", 2, 0, size=64).images == 2
 
 
-def test_interrupted_run_leaves_no_data_set(tmp_path: Path) -> None:
+def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+    calls: list[int] = []
+
     def stop(done: int, total: int) -> None:
+        calls.append(done)
         if done >= 3:
             raise KeyboardInterrupt
 
+    (tmp_path / ".set.phantom").mkdir()  # of a run that was killed
     with pytest.raises(KeyboardInterrupt):
         write_phantoms(tmp_path / "set", 10, 0, size=64, progress=stop)
     assert not list(tmp_path.iterdir())
-
-
-def test_leftover_of_a_killed_run_is_removed(tmp_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)  # now no process has this number
-    left = tmp_path / f".set.phantom-{child}"
-    left.mkdir()
-    write_phantoms(tmp_path / "set", 2, 0, size=64)
-    assert not left.exists()
-
-
-def test_progress_ends_at_n(tmp_path: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    write_phantoms(tmp_path / "set", 7, 0, size=64, progress=lambda *at: calls.append(at))
-    assert calls[-1] == (7, 7)
-    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+    assert calls == sorted(set(calls))
