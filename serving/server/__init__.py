@@ -1,8 +1,6 @@
-"""TF Serving's contract, REST and gRPC, on Ray Serve, for machines without TF Serving itself.
+"""The built-in server: TF Serving's REST and gRPC contract in one process, for a laptop or a test.
 
-The process of `pneumo serve` is the front: it speaks both protocols, keeps the limits, watches the
-folder of versions and decides which one answers. Each version is an application of Ray Serve, with
-replicas in processes of their own: Ray starts, checks, balances, restarts and stops them. So a
-version that breaks its process breaks no other, a version that is gone gives all its memory back,
-and what a new version must prove before it is served, it proves where it would serve.
+Starlette on uvicorn and grpc.aio share an event loop; requests of one signature are merged into
+batches, which TensorFlow runs in a worker thread. It serves what this project exports: signatures
+of one input, a list of byte strings. In production TF Serving serves the same folder.
 """

@@ -1,162 +1,105 @@
-"""What both protocols do with a request: limits, deadline, a replica, retries, numbers."""
+"""What both protocols do with a request: limits, deadline, prediction, metrics, log of inputs."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterator
 
-from serving.server.codec import Column
-from serving.server.errors import Code, ServeError
-from serving.server.fleet import ReplicaLost, Version
+import numpy as np
+from grpc import StatusCode
+
+from serving.server.batching import Outputs
+from serving.server.errors import ServeError, invalid
+from serving.server.inputs_log import InputsLog
 from serving.server.metrics import Metrics
-from serving.server.models import Models
-from serving.server.options import Limits
-from serving.server.replica import Answer
-
-if TYPE_CHECKING:
-    from serving.server.inputs_log import InputsLog
-
-_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds before a request is asked again
-_DOUBTFUL = 3  # tries where the replica may be well and the request at fault
-
-
-@dataclass
-class Call:
-    """One request as the numbers see it; its code is set when it fails."""
-
-    code: str = "OK"
+from serving.server.models import Model, Models
+from serving.server.options import Options
 
 
 class Endpoint:
-    """Answers requests with the versions of one model.
-
-    Args:
-      models: the versions.
-      limits: for clients.
-      metrics: where numbers go.
-      inputs: log of inputs, or none.
-    """
+    """Answers requests with the versions of one model."""
 
     def __init__(
-        self, models: Models, limits: Limits, metrics: Metrics, inputs: "InputsLog | None" = None
+        self, options: Options, models: Models, metrics: Metrics, log: InputsLog | None = None
     ) -> None:
-        self.models = models
-        self.limits = limits
-        self.metrics = metrics
-        self.inputs = inputs
-        self.stopping = False
-        self.under_way = 0
+        self.options, self.models, self.metrics, self._log = options, models, metrics, log
+        self._under_way = 0
 
     @contextlib.contextmanager
-    def counted(self, protocol: str, method: str) -> Iterator[Call]:
+    def observe(self, protocol: str, method: str) -> Iterator[None]:
         """Counts and times a request."""
-        call, at = Call(), time.perf_counter()
-        self.metrics.under_way.inc()
-        try:
-            yield call
-        except ServeError as error:
-            call.code = str(error.code)
-            raise
-        except asyncio.CancelledError:
-            call.code = "CANCELLED"
-            raise
-        except Exception:
-            call.code = str(Code.INTERNAL)
-            raise
-        finally:
-            self.metrics.under_way.dec()
-            self.metrics.requests.labels(protocol, method, call.code).inc()
-            self.metrics.seconds.labels(protocol, method).observe(time.perf_counter() - at)
-
-    @contextlib.contextmanager
-    def admitted(self) -> Iterator[None]:
-        """A place among the requests under way.
-
-        Raises:
-          ServeError: UNAVAILABLE, all places are taken or the server is about to stop.
-        """
-        if self.stopping:
-            raise ServeError(Code.UNAVAILABLE, "the server is about to stop; ask again")
-        if self.under_way >= self.limits.requests:
-            raise ServeError(Code.UNAVAILABLE, "too many requests are under way; ask again later")
-        self.under_way += 1
+        code, started = StatusCode.INTERNAL, time.perf_counter()
         try:
             yield
+            code = StatusCode.OK
+        except ServeError as error:
+            code = error.code
+            raise
+        except asyncio.CancelledError:
+            code = StatusCode.CANCELLED
+            raise
         finally:
-            self.under_way -= 1
+            self.metrics.requests.labels(protocol, method, code.name).inc()
+            self.metrics.seconds.labels(protocol, method).observe(time.perf_counter() - started)
+
+    @contextlib.asynccontextmanager
+    async def admit(self, name: str, number: int | None) -> AsyncIterator[tuple[int, Model]]:
+        """A place for a predict request and the version for it.
+
+        Raises:
+          ServeError: UNAVAILABLE, all places are taken; and those of `Models.use`.
+        """
+        if self._under_way >= self.options.max_requests:
+            raise ServeError(StatusCode.UNAVAILABLE, "too many requests under way; retry later")
+        self._under_way += 1
+        self.metrics.under_way.inc()
+        try:
+            async with self.models.use(name, number) as used:
+                yield used
+        finally:
+            self._under_way -= 1
+            self.metrics.under_way.dec()
 
     async def predict(
         self,
         number: int,
-        version: Version,
+        model: Model,
         signature: str,
-        inputs: Mapping[str, Column],
-        rows: int,
-        deadline: float | None = None,
-    ) -> dict[str, Column]:
-        """Asks until there is an answer: predictions may be repeated without harm.
+        images: list[bytes],
+        seconds: float | None = None,
+    ) -> Outputs:
+        """Computes the outputs of an admitted request.
 
         Args:
           number: of the version.
-          version: from `models.use`.
-          signature: which.
-          inputs: input -> rows.
-          rows: how many.
-          deadline: seconds that the client gives; the server's own limit holds as well.
+          model: the version.
+          signature: its name.
+          images: one per row.
+          seconds: that the client waits; the server's deadline holds as well.
 
         Raises:
-          ServeError: INVALID_ARGUMENT (too many rows, or the model refused), DEADLINE_EXCEEDED,
-            INTERNAL.
+          ServeError: INVALID_ARGUMENT, DEADLINE_EXCEEDED.
         """
-        if rows > self.limits.images:
-            raise ServeError(
-                Code.INVALID_ARGUMENT,
-                f"{rows} rows in one request; at most {self.limits.images} are taken",
+        if not 0 < len(images) <= self.options.max_images:
+            raise invalid(
+                f"a request must have 1 to {self.options.max_images} rows, not {len(images)}"
             )
-        seconds = min(self.limits.deadline, deadline or self.limits.deadline)
-        end, pause, doubtful = time.time() + seconds, _PAUSE, 0
-        while True:
-            try:
-                answer: Answer = await version.ask(signature, inputs, rows, end)
-                break
-            except TimeoutError:
-                raise ServeError(
-                    Code.DEADLINE_EXCEEDED, f"no answer within {seconds:.3g} seconds"
-                ) from None
-            except ReplicaLost as error:
-                doubtful += not error.certain
-                if doubtful > _DOUBTFUL:
-                    raise ServeError(Code.INTERNAL, "the model could not be asked") from error
-                self.metrics.retries.inc()
-                await asyncio.sleep(max(0.0, min(pause, end - time.time())))
-                pause = min(2 * pause, _LONGEST_PAUSE)
-        if answer.batch:
-            self.metrics.batch.observe(answer.batch)
-        if answer.outputs is None:
-            raise ServeError(Code.INVALID_ARGUMENT, answer.error)
-        self._note(number, version, signature, inputs, answer.outputs)
-        return answer.outputs
-
-    def _note(
-        self, number: int, version: Version, signature: str, inputs: Mapping[str, Column],
-        outputs: Mapping[str, Column],
-    ) -> None:  # fmt: skip
-        if signature != "serving_default" or "decision" not in outputs:
-            return
-        decisions = [_text(value) for value in outputs["decision"]]
-        statuses = [_text(value).split(":")[0] for value in outputs.get("status", [])]
-        statuses = statuses or ["OK"] * len(decisions)
-        for decision, status in zip(decisions, statuses, strict=True):
-            self.metrics.images.labels(decision, status).inc()
-        if self.inputs is not None:
-            images = next(iter(inputs.values()))
-            scores = [float(value) for value in outputs["score"]]
-            self.inputs.note(
-                version, number, list(zip(images, scores, decisions, statuses, strict=True))
-            )
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        seconds = min(self.options.deadline, seconds or self.options.deadline)
+        try:
+            async with asyncio.timeout(seconds):
+                outputs, batch = await model.predict(signature, images)
+        except TimeoutError:
+            message = f"no answer within {seconds:.3g} seconds"
+            raise ServeError(StatusCode.DEADLINE_EXCEEDED, message) from None
+        if batch:
+            self.metrics.batch.observe(batch)
+        if signature == "serving_default" and "decision" in outputs:
+            ok = np.full(len(images), b"OK", object)
+            decisions = [x.decode(errors="replace") for x in outputs["decision"]]
+            statuses = [x.decode(errors="replace").split(":")[0] for x in outputs.get("status", ok)]
+            for labels in zip(decisions, statuses, strict=True):
+                self.metrics.images.labels(*labels).inc()
+            if self._log is not None:
+                rows = zip(images, outputs["score"].tolist(), decisions, statuses, strict=True)
+                self._log.add(number, model, list(rows))
+        return outputs

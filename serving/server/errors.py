@@ -1,43 +1,26 @@
-"""The one error of the server: a status of gRPC with a message, and what HTTP calls it."""
+"""The error of the server: a gRPC status code, a message, and TF Serving's HTTP status for it."""
 
-from enum import StrEnum
+from grpc import StatusCode
 
-
-class Code(StrEnum):
-    """Names of gRPC's status codes, as far as the server answers with them."""
-
-    INVALID_ARGUMENT = "INVALID_ARGUMENT"
-    NOT_FOUND = "NOT_FOUND"
-    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
-    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
-    UNAVAILABLE = "UNAVAILABLE"
-    UNIMPLEMENTED = "UNIMPLEMENTED"
-    INTERNAL = "INTERNAL"
-
-
-# As TF Serving answers over REST.
-HTTP: dict[Code, int] = {
-    Code.INVALID_ARGUMENT: 400,
-    Code.NOT_FOUND: 404,
-    Code.DEADLINE_EXCEEDED: 504,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.UNAVAILABLE: 503,
-    Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
-}
+_HTTP = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "RESOURCE_EXHAUSTED": 429,
+         "UNIMPLEMENTED": 501, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 504}  # fmt: skip
 
 
 class ServeError(Exception):
-    """Why a request has no answer.
+    """A request that is not answered.
 
     Attributes:
-      code: of gRPC.
-      message: for the client; says what is wrong and holds no path of this machine.
-      http: status over REST.
+      code: gRPC status code.
+      message: for the client; contains no path of this machine.
+      http: HTTP status.
     """
 
-    def __init__(self, code: Code, message: str, http: int | None = None) -> None:
+    def __init__(self, code: StatusCode, message: str, http: int | None = None) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
-        self.http = http or HTTP[code]
+        self.code, self.message = code, message[:500]
+        self.http = http or _HTTP.get(code.name, 500)
+
+
+def invalid(message: str, http: int | None = None) -> ServeError:
+    """An INVALID_ARGUMENT error."""
+    return ServeError(StatusCode.INVALID_ARGUMENT, message, http)

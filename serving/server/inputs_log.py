@@ -1,30 +1,33 @@
-"""A log of what the inputs are like, for `pneumo monitor`: measures, never bytes nor names.
+"""A log of what the inputs are like, for `pneumo monitor`: measurements, never bytes nor names.
 
-One JSON object a line: time (seconds since 1970), version, height, width (pixels), brightness (mean
-gray, 0..255, as the records of training have it), score, decision, status, and for a share of them
-embedding.
+One JSON object per line: time (seconds since 1970), version, height, width (pixels), brightness
+(mean gray, 0..255, as in the training records), score, decision, status, and for a share of them
+the embedding.
 """
 
 import asyncio
 import io
-import queue
+import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import orjson
 
 from schema.errors import PneumoError
-from serving.server.fleet import Version
+from serving.server.models import Model
+from serving.server.options import Options
 
-_WAITING = 64  # images; more than these are left out of the log rather than kept in memory
+_WAITING = 64  # images; further ones are left out of the log rather than kept in memory
 _PIXELS = 80_000_000
-_REDUCED = 256  # pixels; smaller images are decoded whole
-Row = tuple[bytes, float, str, str]
+_REDUCED = 256  # pixels; smaller images are decoded at full size
+Row = tuple[bytes, float, str, str]  # image, score, decision, status
+
+log = logging.getLogger("pneumo.serve")
 
 
 class InputsLog:
@@ -32,88 +35,78 @@ class InputsLog:
 
     Args:
       file: JSON lines.
-      sample: share of images that are logged.
-      embeddings: share of those that get their embedding, which costs a second pass.
-      left_out: called for each image that there was no room for.
+      options: share of images that are logged, and of embeddings among them.
+      left_out: called for each image that is not logged for lack of room.
 
     Raises:
       PneumoError: the file cannot be written.
     """
 
-    def __init__(
-        self, file: Path, sample: float, embeddings: float, left_out: Callable[[], None]
-    ) -> None:
-        self.sample = sample
-        self.embeddings = embeddings
-        self.left_out = left_out
+    def __init__(self, file: Path, options: Options, left_out: Callable[[], None]) -> None:
+        self._options = options
+        self._left_out = left_out
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = file.open("ab")
+            self._file = file.open("ab")
         except OSError as error:
-            raise PneumoError(f"log of inputs {file} cannot be written: {error.strerror}") from None
-        self._queue: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue(_WAITING)
-        self._thread = threading.Thread(target=self._work, name="inputs-log", daemon=True)
-        self._thread.start()
-        self._asking: set[asyncio.Task[None]] = set()
+            raise PneumoError(f"cannot write the log of inputs {file}: {error.strerror}") from None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="inputs-log")
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def note(self, version: Version, number: int, rows: Sequence[Row]) -> None:
-        """Takes up images with their answers: (bytes, score, decision, status)."""
-        for image, score, decision, status in rows:
-            if random.random() >= self.sample:
+    def add(self, number: int, model: Model, rows: Sequence[Row]) -> None:
+        """Logs a share of the images of one request; called on the event loop."""
+        for row in rows:
+            if random.random() >= self._options.log_sample:
                 continue
-            line = {
-                "time": round(time.time(), 3), "version": str(number), "height": None,
-                "width": None, "brightness": None, "score": score, "decision": decision,
-                "status": status,
-            }  # fmt: skip
-            if status == "OK" and "embed" in version.inputs and self._embed_this():
-                task = asyncio.create_task(self._embed(version, image, line))
-                self._asking.add(task)
-                task.add_done_callback(self._asking.discard)
-            else:
-                self._put(line, image)
+            if len(self._tasks) >= _WAITING:
+                self._left_out()
+                continue
+            task = asyncio.create_task(self._add(number, model, row))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    def _embed_this(self) -> bool:
-        return random.random() < self.embeddings and len(self._asking) < _WAITING
-
-    async def _embed(self, version: Version, image: bytes, line: dict[str, Any]) -> None:
+    async def _add(self, number: int, model: Model, row: Row) -> None:
+        image, score, decision, status = row
+        line = {
+            "time": round(time.time(), 3),
+            "version": str(number),
+            **dict.fromkeys(("height", "width", "brightness")),
+            "score": score,
+            "decision": decision,
+            "status": status,
+        }
         try:
-            answer = await version.ask("embed", {"image_bytes": [image]}, 1, time.time() + 30)
-            if answer.outputs is not None:
-                line["embedding"] = np.asarray(answer.outputs["embedding"][0])
-        except Exception:  # the line without an embedding is worth something as well
-            line.pop("embedding", None)
-        self._put(line, image)
+            if status == "OK" and random.random() < self._options.log_embeddings:
+                line |= await _embedding(model, image)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._writer, self._write, line, image)
+        except Exception:
+            log.exception("logging an input")
+            self._left_out()
 
-    def _put(self, line: dict[str, Any], image: bytes) -> None:
-        try:
-            self._queue.put_nowait((line, image))
-        except queue.Full:
-            self.left_out()
+    def _write(self, line: dict[str, Any], image: bytes) -> None:
+        measured = measure(image) if line["status"] == "OK" else {}
+        self._file.write(orjson.dumps(line | measured, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+        self._file.flush()
 
-    def _work(self) -> None:
-        while (taken := self._queue.get()) is not None:
-            line, image = taken
-            line |= measures(image) if line["status"] == "OK" else {}
-            try:
-                self._file.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
-                if self._queue.empty():
-                    self._file.flush()
-            except OSError:
-                self.left_out()
-
-    def close(self) -> None:
-        """Writes what waits, at most for a few seconds."""
-        try:
-            self._queue.put(None, timeout=2.0)
-        except queue.Full:
-            return
-        self._thread.join(5.0)
+    async def close(self) -> None:
+        """Writes what waits, for at most a few seconds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+        self._writer.shutdown(cancel_futures=True)
         self._file.close()
 
 
-def measures(image: bytes) -> dict[str, Any]:
-    """Height, width and mean gray of a JPEG or PNG; nothing of an image that Pillow cannot read.
+async def _embedding(model: Model, image: bytes) -> dict[str, np.ndarray]:
+    """Costs a second pass through the model."""
+    if "embed" not in model.signatures:
+        return {}
+    outputs, _ = await model.predict("embed", [image])
+    return {"embedding": outputs["embedding"][0]}
+
+
+def measure(image: bytes) -> dict[str, Any]:
+    """Height, width and mean gray of a JPEG or PNG; empty for what Pillow cannot read.
 
     A large JPEG is decoded at an eighth of its size, which leaves the mean as it is.
     """
@@ -126,7 +119,7 @@ def measures(image: bytes) -> dict[str, Any]:
                 return {"height": height, "width": width}
             if min(width, height) >= _REDUCED:
                 opened.draft("L", (width // 8, height // 8))
-            deep = opened.mode.startswith("I")
+            deep = opened.mode.startswith("I")  # 16 bits
             gray = np.asarray(opened if deep else opened.convert("L"), np.float64)
             mean = float(gray.mean()) / (257.0 if deep else 1.0)
             return {"height": height, "width": width, "brightness": round(mean, 4)}

@@ -1,214 +1,171 @@
-"""The versions of the model that are served: watches the folder, loads, swaps, drains."""
+"""The version manager: watches the folder, loads and unloads versions, counts their requests."""
 
 import asyncio
 import contextlib
+import gc
 import logging
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from serving.server.errors import Code, ServeError
-from serving.server.fleet import LoadError, Version
-from serving.server.versions import Found, Policy, plan, scan
+from grpc import StatusCode
+
+from serving.server.batching import Outputs
+from serving.server.errors import ServeError
+from serving.server.options import Options
+from serving.server.versions import Found, plan, scan
 
 log = logging.getLogger("pneumo.serve")
-_REMEMBERED = 50  # versions that are over and still told about
+_MAX_ENDED = 50  # versions that are gone and still reported
+
+
+class Model(Protocol):
+    """A loaded version: see SavedModel and Batcher."""
+
+    signatures: dict[str, str]
+    metadata: Any
+    facts: dict[str, Any]
+
+    async def predict(self, signature: str, rows: list[bytes]) -> tuple[Outputs, int]:
+        """Computes one request."""
 
 
 class State(IntEnum):
-    """TF Serving's states of a version, with their numbers in its messages."""
+    """TF Serving's states of a version."""
 
-    START = 10
     LOADING = 20
     AVAILABLE = 30
     UNLOADING = 40
     END = 50
 
 
-class Loader(Protocol):
-    """What starts and ends the replicas of a version."""
-
-    def load(self, version: int, folder: Path) -> Version:
-        """Returns when it can be asked; raises LoadError."""
-
-    def unload(self, version: Version) -> None:
-        """Ends it."""
-
-
 @dataclass
-class Entry:
-    """One version and what has become of it.
+class Version:
+    """One version.
 
     Attributes:
-      state: as TF Serving names it.
+      state: see State.
+      fingerprint: of the folder that was loaded.
       error: why it is not served; empty if it is well.
-      print: of the folder that was tried.
-      loaded: to be asked, while it is available or draining.
-      under_way: requests that it is answering.
+      model: while it is available or unloading.
+      requests: under way.
     """
 
     state: State
+    fingerprint: int
     error: str = ""
-    print: int = 0
-    loaded: Version | None = None
-    under_way: int = 0
-    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    model: Model | None = None
+    requests: int = 0
 
 
 class Models:
     """The versions of one model.
 
     Args:
-      name: of the model.
-      base: folder of versions.
-      policy: which are served.
-      loader: starts and ends them.
-      poll: seconds between looks.
-      drain: seconds that requests have when their version is unloaded.
-      tell: gets a line about each change.
+      options: of the server.
+      load: loads the version in a folder; what it raises is the reason not to serve it.
+      report: called with a line about each change.
     """
 
     def __init__(
-        self, name: str, base: Path, policy: Policy, loader: Loader, poll: float, drain: float,
-        tell: Callable[[str], None],
-    ) -> None:  # fmt: skip
-        self.name = name
-        self.base = base
-        self.policy = policy
-        self.loader = loader
-        self.poll = poll
-        self.drain = drain
-        self.tell = tell
-        self.entries: dict[int, Entry] = {}
-        self._before: dict[int, Found] = {}
+        self,
+        options: Options,
+        load: Callable[[Path, Options], Awaitable[Model]],
+        report: Callable[[str], None],
+    ) -> None:
+        self.name = options.name
+        self.versions: dict[int, Version] = {}
+        self._options, self._load, self._report = options, load, report
+        self._previous: dict[int, Found] = scan(options.model_dir)
         self._unloading: set[asyncio.Task[None]] = set()
 
     @property
     def available(self) -> list[int]:
-        """Versions that answer, newest first."""
-        return sorted(
-            (n for n, e in self.entries.items() if e.state is State.AVAILABLE), reverse=True
-        )
+        """Versions that answer requests, newest first."""
+        ready = (n for n, v in self.versions.items() if v.state is State.AVAILABLE)
+        return sorted(ready, reverse=True)
 
-    def status(self, version: int | None) -> dict[int, Entry]:
-        """Version -> entry, newest first; of one version or of all.
-
-        Raises:
-          ServeError: NOT_FOUND.
-        """
-        if version is None:
-            if not self.entries:
-                raise ServeError(
-                    Code.NOT_FOUND, f"Could not find any versions of model {self.name}"
-                )
-            return dict(sorted(self.entries.items(), reverse=True))
-        if version not in self.entries:
-            raise ServeError(
-                Code.NOT_FOUND, f"Could not find version {version} of model {self.name}"
-            )
-        return {version: self.entries[version]}
-
-    def check_name(self, name: str) -> None:
-        """Raises ServeError NOT_FOUND where another model is meant."""
-        if name != self.name:
-            raise ServeError(
-                Code.NOT_FOUND, f"Servable not found for request: Latest({name[:100]})"
-            )
+    def status(self, name: str, number: int | None) -> dict[int, Version]:
+        """Version -> state, newest first; of one or of all. Raises ServeError NOT_FOUND."""
+        chosen = [n for n in self.versions if number in (None, n)]
+        if name != self.name or not chosen:
+            what = "any versions" if number is None else f"version {number}"
+            raise _not_found(f"Could not find {what} of model {name[:100]}")
+        return {n: self.versions[n] for n in sorted(chosen, reverse=True)}
 
     @contextlib.asynccontextmanager
-    async def use(self, version: int | None) -> AsyncIterator[tuple[int, Version]]:
-        """A version that stays loaded as long as it is used.
+    async def use(self, name: str, number: int | None) -> AsyncIterator[tuple[int, Model]]:
+        """A version that stays loaded within the context; the newest one by default.
 
         Raises:
-          ServeError: NOT_FOUND; UNAVAILABLE where none has been loaded yet.
+          ServeError: NOT_FOUND; UNAVAILABLE if no version is loaded yet.
         """
-        number = version if version is not None else next(iter(self.available), None)
-        if number is None:
-            raise ServeError(Code.UNAVAILABLE, f"no version of model {self.name} is loaded yet")
-        entry = self.entries.get(number)
-        if entry is None or entry.state is not State.AVAILABLE or entry.loaded is None:
-            raise ServeError(
-                Code.NOT_FOUND, f"Servable not found for request: Specific({self.name}, {number})"
-            )
-        entry.under_way += 1
-        entry.idle.clear()
+        if name != self.name:
+            raise _not_found(f"Servable not found for request: Latest({name[:100]})")
+        if number is None and not self.available:
+            raise ServeError(StatusCode.UNAVAILABLE, f"no version of model {name} is loaded yet")
+        number = self.available[0] if number is None else number
+        version = self.versions.get(number)
+        if version is None or version.model is None or version.state is not State.AVAILABLE:
+            raise _not_found(f"Servable not found for request: Specific({name}, {number})")
+        version.requests += 1
         try:
-            yield number, entry.loaded
+            yield number, version.model
         finally:
-            entry.under_way -= 1
-            if not entry.under_way:
-                entry.idle.set()
+            version.requests -= 1
 
     async def watch(self) -> None:
-        """Looks at the folder again and again; ends by being cancelled."""
+        """Looks at the folder until cancelled."""
         while True:
             try:
                 await self.look()
             except Exception:
-                log.exception("looking at the folder of versions")
-            await asyncio.sleep(self.poll)
+                log.exception("watching the folder of versions")
+            await asyncio.sleep(self._options.poll_seconds)
 
     async def look(self) -> None:
-        """One look: loads one version that is wanted, lets go of those that are not."""
-        found = await asyncio.to_thread(scan, self.base)
-        self._note_incomplete(found)
-        broken = {n: e.print for n, e in self.entries.items() if e.error}
-        todo = plan(found, self._before, broken, self.available, self.policy)
-        self._before = found
-        for number in todo.unload:
-            task = asyncio.create_task(self._unload(number))
+        """Loads at most one version that is wanted, then unloads those that are not."""
+        found = await asyncio.to_thread(scan, self._options.model_dir)
+        broken = {n: v.fingerprint for n, v in self.versions.items() if v.error}
+        load, unload = plan(found, self._previous, broken, self.available, self._options.policy)
+        self._previous = found
+        for number in unload:
+            task = asyncio.create_task(self._unload(self.versions[number], number))
             self._unloading.add(task)
             task.add_done_callback(self._unloading.discard)
-        for number in todo.load[:1]:
-            await self._load(number, found[number])
-        self._forget(found)
+        for number in load[:1]:
+            old = self.versions.get(number)
+            if old is None or old.state is State.END:
+                await self._load_version(number, found[number])
+        ended = (n for n, v in self.versions.items() if v.state is State.END and n not in found)
+        for number in sorted(ended)[:-_MAX_ENDED]:
+            del self.versions[number]
 
-    def _note_incomplete(self, found: dict[int, Found]) -> None:
-        for number, entry in found.items():
-            rests = self._before.get(number) == entry
-            known = self.entries.get(number)
-            if rests and not entry.complete and (known is None or known.state is State.END):
-                error = "Could not find SavedModel .pb in the folder of the version"
-                self.entries[number] = Entry(State.END, error, entry.print)
-
-    async def _load(self, number: int, found: Found) -> None:
-        old = self.entries.get(number)
-        if old is not None and old.state is State.UNLOADING:
-            return  # at the next look
-        self.entries[number] = Entry(State.LOADING, print=found.print)
+    async def _load_version(self, number: int, found: Found) -> None:
+        version = self.versions[number] = Version(State.LOADING, found.fingerprint)
         try:
-            loaded = await asyncio.to_thread(self.loader.load, number, found.folder)
-        except LoadError as error:
-            self.entries[number] = Entry(State.END, str(error), found.print)
-            still = f"; version {self.available[0]} goes on" if self.available else ""
-            self.tell(f"version {number} is not served: {error}{still}")
+            version.model = await self._load(found.folder, self._options)
+        except Exception as error:
+            version.state, version.error = State.END, str(error)
+            still = f"; version {self.available[0]} is still served" if self.available else ""
+            self._report(f"version {number} is not served: {error}{still}")
             return
-        self.entries[number] = Entry(State.AVAILABLE, print=found.print, loaded=loaded)
-        self.tell(f"version {number} is served")
+        version.state = State.AVAILABLE
+        self._report(f"version {number} is served")
 
-    async def _unload(self, number: int) -> None:
-        entry = self.entries[number]
-        entry.state = State.UNLOADING
-        if entry.under_way:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(entry.idle.wait(), self.drain)
-        if entry.loaded is not None:
-            try:
-                await asyncio.to_thread(self.loader.unload, entry.loaded)
-            except Exception:
-                log.exception("unloading version %s", number)
-        entry.loaded = None
-        entry.state = State.END
-        self.tell(f"version {number} is unloaded")
+    async def _unload(self, version: Version, number: int) -> None:
+        version.state = State.UNLOADING
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.drain_seconds):
+                while version.requests:
+                    await asyncio.sleep(0.02)
+        version.model = None
+        await asyncio.to_thread(gc.collect)
+        version.state = State.END
+        self._report(f"version {number} is unloaded")
 
-    def _forget(self, found: dict[int, Found]) -> None:
-        over = sorted(n for n, e in self.entries.items() if e.state is State.END and n not in found)
-        for number in over[:-_REMEMBERED]:
-            del self.entries[number]
 
-    async def idle(self) -> None:
-        """Waits until no request is under way."""
-        while any(entry.under_way for entry in self.entries.values()):
-            await asyncio.sleep(0.02)
+def _not_found(message: str) -> ServeError:
+    return ServeError(StatusCode.NOT_FOUND, message)

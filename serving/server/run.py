@@ -1,178 +1,164 @@
-"""One server from start to end."""
+"""The life of one server: start, ready, SIGTERM, drain, end.
+
+Other code starts it as a child process: `python -m pipeline.cli serve --engine builtin --model-dir
+FOLDER --rest-port PORT --grpc-port PORT`. The server is ready when GET /readyz answers 200 (and
+prints a line with its addresses); SIGTERM ends it with status 0; it exits with 2 and one line on
+stderr if it cannot start.
+"""
 
 import asyncio
 import contextlib
-import errno
+import os
 import signal
 import socket
-import sys
-import time
 from typing import Any
 
-import click
+import grpc
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from schema.errors import PneumoError
+from serving.server.endpoint import Endpoint
+from serving.server.inputs_log import InputsLog
+from serving.server.metrics import Metrics
+from serving.server.models import Models
 from serving.server.options import Options
+from serving.server.rest import HEADERS, build_app
+from serving.server.saved_model import load
+from serving.server.versions import scan
 
-_START = 300.0  # seconds that the first version has; a large model on a busy machine takes long
+_PATIENCE = 300.0  # seconds until a missing first version is reported
 
 
-def serve(options: Options) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit status.
+def serve(options: Options) -> None:
+    """Serves until SIGTERM or SIGINT.
 
     Raises:
       PneumoError: it cannot start.
     """
-    from serving.server.fleet import Fleet
-    from serving.server.versions import scan
-
     if not scan(options.model_dir):
         raise PneumoError(
-            f"{options.model_dir} holds no version of a model; give the folder that "
+            f"{options.model_dir} contains no version of a model; give the folder that "
             "`pneumo run` printed as model"
         )
-    sockets = [bind(options.host, port) for port in (options.rest_port, options.grpc_port)]
-    fleet = Fleet(options.replicas, options.max_batch, options.threads, 2 * options.limits.requests)
-    # A signal during the start ends it like any other error: Ray's processes go with it.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
-    try:
-        fleet.start()
-        import uvloop
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(options, fleet, sockets))
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        fleet.stop()
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a port in use is reported here
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    asyncio.run(_serve(options))
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening address.
-
-    Raises:
-      PneumoError: it cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had: {error.strerror}"
-        raise _not_had(host, port, why) from None
-    return sock
-
-
-def _not_had(host: str, port: int, why: str) -> PneumoError:
-    return PneumoError(f"port {port} of {host} {why}; choose others by --rest-port and --grpc-port")
-
-
-async def _serve(options: Options, fleet: Any, sockets: list[socket.socket]) -> int:
-    import grpc
-
-    from serving.server import rest
-    from serving.server.endpoint import Endpoint
-    from serving.server.grpc_api import services
-    from serving.server.inputs_log import InputsLog
-    from serving.server.metrics import Metrics
-    from serving.server.models import Models
-    from serving.server.web import WebServer
-
-    loop = asyncio.get_running_loop()
-    limits = options.limits
-    models = Models(
-        options.name, options.model_dir, options.policy, fleet, options.poll, limits.drain, _say
-    )
-    metrics = Metrics(models)
-    inputs = None
-    if options.log_inputs is not None:
-        inputs = InputsLog(
-            options.log_inputs, options.log_sample, options.log_embeddings, metrics.not_logged.inc
-        )
-    endpoint = Endpoint(models, limits, metrics, inputs)
-    rest_socket, grpc_socket = sockets
-    web = WebServer(rest.build_app(endpoint, options.ui), limits)
-    listening = asyncio.create_task(web.listen(rest_socket))
-    # gRPC binds by itself; the socket has kept its place until now.
-    host, grpc_port = grpc_socket.getsockname()[:2]
-    grpc_socket.close()
+async def _serve(options: Options) -> None:
+    listener = _listen(options.host, options.rest_port)
     rpc = grpc.aio.server(
         options=[
-            ("grpc.max_receive_message_length", limits.body),
+            ("grpc.max_receive_message_length", options.max_body_mib << 20),
             ("grpc.so_reuseport", 0),
-            ("grpc.http2.max_ping_strikes", 10),
         ],
-        maximum_concurrent_rpcs=limits.connections,
+        maximum_concurrent_rpcs=options.max_connections,
     )
-    rpc.add_generic_rpc_handlers(services(endpoint))
+    host = f"[{options.host}]" if ":" in options.host else options.host
     try:
-        rpc.add_insecure_port(f"[{host}]:{grpc_port}" if ":" in host else f"{host}:{grpc_port}")
-    except RuntimeError:  # somebody took it in between; gRPC has no error of its own for that
-        raise _not_had(host, grpc_port, "is in use") from None
+        grpc_port = rpc.add_insecure_port(f"{host}:{options.grpc_port}")
+    except RuntimeError:
+        raise _port_error(options.host, options.grpc_port, "is in use") from None
+    models = Models(options, load, _report)
+    metrics = Metrics(models)
+    inputs_log = None
+    if options.log_inputs is not None:
+        inputs_log = InputsLog(options.log_inputs, options, metrics.not_logged.inc)
+    endpoint = Endpoint(options, models, metrics, inputs_log)
+    watching = asyncio.create_task(models.watch())  # the first version is checked meanwhile
+    grpc_api = await asyncio.to_thread(_import_grpc_api)
+    grpc_api.add_services(endpoint, rpc)
     await rpc.start()
-    stop = asyncio.Event()
+    rest_port = listener.getsockname()[1]
+    announcing = asyncio.create_task(_announce(models, host, rest_port, grpc_port, options.ui))
+    server = uvicorn.Server(_web_config(endpoint))
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    watching = asyncio.create_task(models.watch())
-    told = asyncio.create_task(_tell_ready(options, models, rest_socket, grpc_port))
-    guard = asyncio.create_task(_guard(fleet, stop))
+        # uvicorn handles them, and raises them again when it has shut down.
+        signal.signal(number, lambda *_: None)
     try:
-        await stop.wait()
-        lost = guard.done()
-        _say("stops: requests under way are answered first" if not lost else "Ray ended; stops")
-        endpoint.stopping = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limits.drain):
-                await models.idle()
-        await rpc.stop(1.0)
-        web.stop()
-        await listening
-        return 1 if lost else 0
+        await server.serve(sockets=[listener])  # returns when requests under way are answered
     finally:
-        for task in (watching, told, guard, listening):
+        await rpc.stop(options.drain_seconds)
+        for task in (watching, announcing):
             task.cancel()
-        if inputs is not None:
-            inputs.close()
+        await asyncio.gather(watching, announcing, return_exceptions=True)
+        if inputs_log is not None:
+            await inputs_log.close()
 
 
-async def _guard(fleet: Any, stop: asyncio.Event) -> None:
-    """Sets stop where Ray itself is gone: whoever started the server can then start it anew."""
-    missed = 0
-    while missed < 3:
-        await asyncio.sleep(5.0)
-        try:
-            async with asyncio.timeout(30.0):
-                missed = 0 if await asyncio.to_thread(fleet.alive) else missed + 1
-        except TimeoutError:
-            missed += 1
-    stop.set()
+def _import_grpc_api() -> Any:
+    """Imports TensorFlow, which takes seconds."""
+    from serving.server import grpc_api
+
+    return grpc_api
 
 
-async def _tell_ready(
-    options: Options, models: Any, rest_socket: socket.socket, grpc_port: int
-) -> None:
-    at = time.monotonic()
-    while not models.available:
-        if time.monotonic() - at > _START:
-            _say("no version is loaded yet; the status of the model says why")
-            return
-        await asyncio.sleep(0.05)
-    host, port = rest_socket.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    page = f", page http://{shown}:{port}/ui/" if options.ui else ""
-    _say(
-        f"model {options.name} version {models.available[0]} on http://{shown}:{port} and "
-        f"grpc://{shown}:{grpc_port}{page} (Ray Serve). Research software, not a medical device."
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise _port_error(host, port, f"cannot be used: {error.strerror}") from None
+
+
+def _port_error(host: str, port: int, why: str) -> PneumoError:
+    return PneumoError(f"port {port} of {host} {why}; set --host, --rest-port or --grpc-port")
+
+
+def _web_config(endpoint: Endpoint) -> uvicorn.Config:
+    options = endpoint.options
+    return uvicorn.Config(
+        build_app(endpoint),
+        http=type("Protocol", (TimedProtocol,), {"seconds": options.slow_seconds}),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        headers=list(HEADERS.items()),
+        limit_concurrency=options.max_connections,
+        timeout_keep_alive=65,  # above the 60 s of common load balancers
+        timeout_graceful_shutdown=int(options.drain_seconds) + 1,
     )
 
 
-def _say(line: str) -> None:
-    click.echo(f"pneumo serve: {line}")
-    sys.stdout.flush()
+class TimedProtocol(H11Protocol):
+    """uvicorn's protocol; closes a connection on which no request begins within `seconds`."""
+
+    seconds = 30.0
+    _previous: Any = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts the timer."""
+        super().connection_made(transport)
+        self.loop.call_later(self.seconds, self._check)
+
+    def _check(self) -> None:
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        if not under_way and self.cycle is self._previous:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._previous = self.cycle
+            self.loop.call_later(self.seconds, self._check)
+
+
+async def _announce(models: Models, host: str, rest_port: int, grpc_port: int, ui: bool) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            while not models.available:
+                await asyncio.sleep(0.05)
+    if not models.available:
+        _report("no version is loaded yet; the status of the model gives the reason")
+        return
+    page = f", page http://{host}:{rest_port}/ui/" if ui else ""
+    _report(
+        f"model {models.name} version {models.available[0]} on http://{host}:{rest_port} and "
+        f"grpc://{host}:{grpc_port}{page} (built-in server). "
+        "Research software, not a medical device."
+    )
+
+
+def _report(line: str) -> None:
+    print(f"pneumo serve: {line}", flush=True)

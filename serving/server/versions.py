@@ -1,4 +1,4 @@
-"""Which folders are versions, which of them are to be served. Pure, but for `scan`."""
+"""Which folders are versions, and which of them are to be served."""
 
 import os
 import re
@@ -17,8 +17,8 @@ class Policy:
     """TF Serving's version policies.
 
     Attributes:
-      latest: so many of the newest; 0: all.
-      specific: these alone, if any are given.
+      latest: number of the newest versions; 0 for all.
+      specific: only these, if any are given.
     """
 
     latest: int = 1
@@ -26,10 +26,10 @@ class Policy:
 
     @classmethod
     def parse(cls, text: str) -> "Policy":
-        """Reads `latest`, `latest:N`, `all` or `specific:N,N`.
+        """Parses `latest`, `latest:N`, `all` or `specific:N,N`.
 
         Raises:
-          PneumoError: it is none of these.
+          PneumoError: none of these.
         """
         kind, _, rest = text.partition(":")
         if text == "all":
@@ -39,11 +39,11 @@ class Policy:
         if kind == "specific" and re.fullmatch(r"[0-9]+(,[0-9]+)*", rest):
             return cls(specific=frozenset(map(int, rest.split(","))))
         raise PneumoError(
-            f"version policy {text!r} is not known; give latest, latest:N, all or specific:N,N"
+            f"unknown version policy {text!r}: give latest, latest:N, all or specific:N,N"
         )
 
     def choose(self, usable: Iterable[int]) -> set[int]:
-        """Those to be served, of versions that are not known to be broken."""
+        """The versions to be served, of those that are usable."""
         newest_first = sorted(set(usable), reverse=True)
         if self.specific:
             return set(self.specific.intersection(newest_first))
@@ -55,84 +55,68 @@ class Found:
     """A folder that is a version.
 
     Attributes:
-      folder: where it is.
-      print: of names, sizes and times of its files; equal while nobody writes there.
-      complete: it holds the graph of a SavedModel.
+      folder: its path.
+      fingerprint: of names, sizes and times of its files; changes while it is being written.
     """
 
     folder: Path
-    print: int
-    complete: bool
+    fingerprint: int
 
 
 def scan(base: Path) -> dict[int, Found]:
-    """Version -> its folder. A folder that is a SavedModel itself counts as one version."""
+    """Version -> its folder; a folder that is a SavedModel itself counts as one version."""
     if (base / GRAPH).is_file():
-        number = int(base.name) if _NUMBER.fullmatch(base.name) else 1
-        return {number: _look(base)}
+        return {int(base.name) if _NUMBER.fullmatch(base.name) else 1: _inspect(base)}
     try:
-        entries = sorted(base.iterdir())
+        entries = sorted(base.iterdir(), key=lambda path: (-len(path.name), path.name))
     except OSError:
         return {}
-    # "1" and "01" are one version, as they are to TF Serving; the shorter name is taken.
-    return {
-        int(path.name): _look(path)
-        for path in sorted(entries, key=lambda path: -len(path.name))
-        if _NUMBER.fullmatch(path.name) and path.is_dir()
-    }
+    # "1" and "01" are one version, as for TF Serving; the shorter name comes last and wins.
+    folders = [path for path in entries if _NUMBER.fullmatch(path.name) and path.is_dir()]
+    return {int(path.name): _inspect(path) for path in folders}
 
 
-def _look(folder: Path) -> Found:
-    seen = []
+def _inspect(folder: Path) -> Found:
+    files = []
     for path, _, names in os.walk(folder):
         for name in names:
             try:
-                stat = os.stat(os.path.join(path, name))  # noqa: PTH118, PTH116
+                stat = (Path(path) / name).stat()
             except OSError:
-                continue  # it went away meanwhile; the next look tells
-            seen.append((path, name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    return Found(folder, hash(tuple(sorted(seen))), (folder / GRAPH).is_file())
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a look at the folder asks for.
-
-    Attributes:
-      load: versions, newest first.
-      unload: versions that give way.
-    """
-
-    load: list[int]
-    unload: list[int]
+                continue  # removed meanwhile
+            files.append((path, name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    return Found(folder, hash(tuple(sorted(files))))
 
 
 def plan(
-    found: Mapping[int, Found], before: Mapping[int, Found], broken: Mapping[int, int],
-    loaded: Iterable[int], policy: Policy,
-) -> Plan:  # fmt: skip
-    """Compares what is there with what is served.
+    found: Mapping[int, Found],
+    previous: Mapping[int, Found],
+    broken: Mapping[int, int],
+    loaded: Iterable[int],
+    policy: Policy,
+) -> tuple[list[int], list[int]]:
+    """Compares the folder with what is served.
 
     Availability comes first: nothing is unloaded before everything wanted is loaded, and what was
-    loaded last stays when no version is left.
+    loaded last stays if no version is left.
 
     Args:
-      found: by this look.
-      before: by the look before; a folder that changed in between is still being written.
-      broken: version -> print of the folder that failed to load; another print is a new try.
+      found: this look at the folder.
+      previous: the look before; a version that changed in between is still being written.
+      broken: version -> fingerprint of the folder that failed to load; a changed one is tried anew.
       loaded: versions that are served.
       policy: which are to be.
+
+    Returns:
+      Versions to load, newest first, and versions to unload.
     """
-    at_rest = {
-        number: entry
-        for number, entry in found.items()
-        if number in before and before[number].print == entry.print
-    }
     loaded = set(loaded)
-    usable = {n for n, entry in at_rest.items() if entry.complete and broken.get(n) != entry.print}
-    # A served version whose files are touched stays; it is in memory.
-    usable |= loaded & set(found)
-    wanted = policy.choose(usable)
+    usable = {
+        number
+        for number, version in found.items()
+        if version == previous.get(number) and broken.get(number) != version.fingerprint
+    }
+    # A served version whose files are touched stays: it is in memory.
+    wanted = policy.choose(usable | loaded & set(found))
     load = sorted(wanted - loaded, reverse=True)
-    unload = sorted(loaded - wanted) if wanted and not load else []
-    return Plan(load, unload)
+    return load, sorted(loaded - wanted) if wanted and not load else []

@@ -174,7 +174,7 @@ def test_what_stops_it_is_one_line(small_model: Path, tmp_path: Path, case: str)
         port = taken.getsockname()[1] if case == "port in use" else 0
         more = ["--version-policy", "newest"] if case == "policy" else []
         done = pneumo(
-            "serve", "--model-dir", folder, "--engine", "ray", "--rest-port", str(port), *more,
+            "serve", "--model-dir", folder, "--engine", "builtin", "--rest-port", str(port), *more,
             check=False,
         )  # fmt: skip
     assert done.returncode == 2

@@ -96,7 +96,7 @@ def running(model_dir: Path, *options: str | Path, end: float = 60.0) -> Iterato
             process = subprocess.Popen(
                 [
                     sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", str(model_dir),
-                    "--engine", "ray", "--rest-port", "0", "--grpc-port", "0", *map(str, options),
+                    "--engine", "builtin", "--rest-port", "0", "--grpc-port", "0", *map(str, options),
                 ],
                 stdout=out, stderr=subprocess.STDOUT, cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -1,0 +1,146 @@
+"""A SavedModel: signatures, warm-up, computation; and the check of a candidate in a subprocess."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from schema.processes import environment, guarded
+from serving.server.batching import Batcher, Outputs
+from serving.server.options import Options
+from serving.server.versions import GRAPH
+
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+class LoadError(Exception):
+    """A version that cannot be served; the message gives the reason."""
+
+
+class SavedModel:
+    """A loaded SavedModel.
+
+    Args:
+      folder: of the SavedModel.
+      max_batch: rows computed together.
+
+    Attributes:
+      signatures: signature -> name of its input, for those of one list of byte strings.
+      metadata: SignatureDefMap, of all signatures.
+      facts: content of `assets.extra/pneumo.json`, or empty.
+
+    Raises:
+      LoadError: it has no signature `serving_default` that can be called.
+      Exception: TensorFlow's own.
+    """
+
+    def __init__(self, folder: Path, max_batch: int = 32) -> None:
+        import tensorflow as tf
+        from tensorflow.core.protobuf import saved_model_pb2
+        from tensorflow_serving.apis import get_model_metadata_pb2
+
+        self.folder = folder
+        facts = folder / "assets.extra" / "pneumo.json"
+        self.facts: dict[str, Any] = json.loads(facts.read_text()) if facts.is_file() else {}
+        graph = saved_model_pb2.SavedModel.FromString((folder / GRAPH).read_bytes())
+        self.metadata = get_model_metadata_pb2.SignatureDefMap()
+        self.signatures: dict[str, str] = {}
+        for name, definition in graph.meta_graphs[0].signature_def.items():
+            if name.startswith("__"):
+                continue
+            self.metadata.signature_def[name].CopyFrom(definition)
+            ranks = {k: len(x.tensor_shape.dim) for k, x in definition.inputs.items()}
+            if {x.dtype for x in definition.inputs.values()} == {7} and [*ranks.values()] == [1]:
+                self.signatures[name] = next(iter(ranks))
+        if "serving_default" not in self.signatures:
+            raise LoadError("there is no signature serving_default that takes images")
+        self._loaded = tf.saved_model.load(str(folder))
+        self._batcher = Batcher(self.compute, max_batch)
+
+    async def predict(self, signature: str, rows: list[bytes]) -> tuple[Outputs, int]:
+        """Calls a signature, perhaps together with other requests: see Batcher."""
+        return await self._batcher.predict(signature, rows)
+
+    def compute(self, signature: str, rows: list[bytes]) -> Outputs:
+        """Calls a signature."""
+        import tensorflow as tf
+
+        inputs = {self.signatures[signature]: tf.constant(rows, tf.string)}
+        return {k: x.numpy() for k, x in self._loaded.signatures[signature](**inputs).items()}
+
+    def warm_up(self) -> None:
+        """Replays the warm-up requests; raises LoadError if an output is not finite."""
+        for signature, rows in self._warmup_requests():
+            for name, values in self.compute(signature, rows).items():
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    raise LoadError(f"output {name} of {signature} is not finite")
+
+    def _warmup_requests(self) -> Iterator[tuple[str, list[bytes]]]:
+        import tensorflow as tf
+        from tensorflow_serving.apis import prediction_log_pb2
+
+        if (file := self.folder / WARMUP).is_file():
+            for record in tf.data.TFRecordDataset(str(file)):
+                log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+                request = log.predict_log.request
+                signature = request.model_spec.signature_name or "serving_default"
+                yield signature, list(request.inputs[self.signatures[signature]].string_val)
+        # An image of our own as well: the file may be empty or missing.
+        ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256))[..., None]
+        yield "serving_default", [tf.io.encode_png(ramp).numpy()]
+
+
+async def load(folder: Path, options: Options) -> SavedModel:
+    """Checks a version in a subprocess, then loads it into this process.
+
+    Raises:
+      LoadError: it is not complete, or the subprocess failed.
+    """
+    if not (folder / GRAPH).is_file():
+        raise LoadError("Could not find SavedModel .pb in the folder of the version")
+    child = await asyncio.create_subprocess_exec(
+        *guarded([sys.executable, "-m", "serving.server.saved_model", str(folder)]),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Without a GPU: the server may hold all of its memory.
+        env=environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3"),
+    )
+    try:
+        output, _ = await child.communicate()
+    finally:
+        if child.returncode is None:
+            child.kill()
+    if child.returncode:
+        lines = output.decode(errors="replace").splitlines()
+        reason = lines[-1] if lines else f"the process ended with status {child.returncode}"
+        raise LoadError(reason.replace(str(folder), folder.name)[:500])
+    return await asyncio.to_thread(_load, folder, options)
+
+
+def _load(folder: Path, options: Options) -> SavedModel:
+    import tensorflow as tf
+
+    if options.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    model = SavedModel(folder, options.max_batch)
+    model.warm_up()
+    return model
+
+
+def _check(folder: Path) -> int:
+    try:
+        SavedModel(folder).warm_up()
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}".splitlines()[0], flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    os._exit(_check(Path(sys.argv[1])))  # without TensorFlow's slow teardown
