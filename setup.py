@@ -39,11 +39,8 @@ EXTRAS_REQUIRE = {
     ],
     # `pneumo serve` where TensorFlow Serving itself is not at hand, and the clients of both.
     "serving": [
-        "ray[serve]>=2.60,<2.61",  # replicas, restarts, both proxies; its internals are called
-        "starlette>=0.40,<2",  # the REST half of the contract, with uvicorn below it
+        "starlette>=0.40,<2",  # the REST half of the built-in server, with uvicorn below it
         "uvicorn>=0.30,<1",
-        "httptools>=0.6,<1",
-        "uvloop>=0.20,<1",
         "tensorflow-serving-api>=2.19.1,<2.22",  # messages and services of TF Serving
         "grpcio>=1.60,<2",
         "urllib3>=2,<3",  # the client's REST half

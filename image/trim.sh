@@ -20,7 +20,6 @@ trim 'tests of packages' -type d '(' -name tests -o -name testdata -o -name test
 trim 'headers of C++' -type d -name include '(' -path './tensorflow/*' -o -path './pyarrow/*' -o -path './numpy/*' ')'
 trim 'static libraries, sources of extensions, stubs' -type f '(' -name '*.a' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' ')'
 trim 'libclang (a requirement of TensorFlow that it never loads)' -path './clang/native/libclang.so'
-trim 'Java workers of Ray' -type d -path './ray/jars'
 trim 'bytecode' -type d -name __pycache__
 
 # Only debuggers read these. Libraries in auditwheel's *.libs are left alone: strip breaks them.

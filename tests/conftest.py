@@ -47,6 +47,15 @@ def small_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pat
     return folder
 
 
+@pytest.fixture(scope="session")
+def small_server(small_model: Path) -> Iterator[Any]:
+    """The built-in server of the small model, with small limits; nothing may change its folder."""
+    from tests.support.server import LIMITS, running
+
+    with running(small_model, *LIMITS) as server:
+        yield server
+
+
 @pytest.fixture(scope="session", params=["stretch", "pad"])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A Transform graph and a SavedModel with a small network."""

@@ -101,5 +101,5 @@ class Endpoint:
                 self.metrics.images.labels(*labels).inc()
             if self._log is not None:
                 rows = zip(images, outputs["score"].tolist(), decisions, statuses, strict=True)
-                self._log.add(number, model, list(rows))
+                self._log.add(number, model, rows)
         return outputs

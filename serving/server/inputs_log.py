@@ -1,17 +1,16 @@
 """A log of what the inputs are like, for `pneumo monitor`: measurements, never bytes nor names.
 
 One JSON object per line: time (seconds since 1970), version, height, width (pixels), brightness
-(mean gray, 0..255, as in the training records), score, decision, status, and for a share of them
-the embedding.
+(mean gray, 0..255, as in the training records), score, decision, status; and `embedding` for some.
 """
 
 import asyncio
 import io
-import logging
 import random
+import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,11 @@ import orjson
 
 from schema.errors import PneumoError
 from serving.server.models import Model
-from serving.server.options import Options
 
 _WAITING = 64  # images; further ones are left out of the log rather than kept in memory
 _PIXELS = 80_000_000
 _REDUCED = 256  # pixels; smaller images are decoded at full size
-Row = tuple[bytes, float, str, str]  # image, score, decision, status
-
-log = logging.getLogger("pneumo.serve")
+_KEYS = ("time", "version", "height", "width", "brightness", "score", "decision", "status")
 
 
 class InputsLog:
@@ -35,74 +31,60 @@ class InputsLog:
 
     Args:
       file: JSON lines.
-      options: share of images that are logged, and of embeddings among them.
-      left_out: called for each image that is not logged for lack of room.
+      sample: share of images that are logged.
+      embeddings: share of those with their embedding, which costs a second pass of the model.
+      left_out: called for each image that there was no room for.
 
     Raises:
       PneumoError: the file cannot be written.
     """
 
-    def __init__(self, file: Path, options: Options, left_out: Callable[[], None]) -> None:
-        self._options = options
-        self._left_out = left_out
+    def __init__(
+        self, file: Path, sample: float, embeddings: float, left_out: Callable[[], None]
+    ) -> None:
+        self._sample, self._embeddings, self._left_out = sample, embeddings, left_out
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._file = file.open("ab")
         except OSError as error:
             raise PneumoError(f"cannot write the log of inputs {file}: {error.strerror}") from None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="inputs-log")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = threading.Semaphore(_WAITING)
 
-    def add(self, number: int, model: Model, rows: Sequence[Row]) -> None:
-        """Logs a share of the images of one request; called on the event loop."""
-        for row in rows:
-            if random.random() >= self._options.log_sample:
+    def add(self, number: int, model: Model, rows: Iterable[tuple[bytes, float, str, str]]) -> None:
+        """Logs a share of the rows (image, score, decision, status) of one request."""
+        for image, *row in rows:
+            if random.random() >= self._sample:
                 continue
-            if len(self._tasks) >= _WAITING:
+            if not self._room.acquire(blocking=False):
                 self._left_out()
                 continue
-            task = asyncio.create_task(self._add(number, model, row))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            values = (round(time.time(), 3), str(number), None, None, None, *row)
+            line = dict(zip(_KEYS, values, strict=True))
+            embedding = None
+            wanted = line["status"] == "OK" and "embed" in model.signatures
+            if wanted and random.random() < self._embeddings:
+                call = model.predict("embed", [image])
+                embedding = asyncio.run_coroutine_threadsafe(call, asyncio.get_running_loop())
+            self._writer.submit(self._write, line, image, embedding)
 
-    async def _add(self, number: int, model: Model, row: Row) -> None:
-        image, score, decision, status = row
-        line = {
-            "time": round(time.time(), 3),
-            "version": str(number),
-            **dict.fromkeys(("height", "width", "brightness")),
-            "score": score,
-            "decision": decision,
-            "status": status,
-        }
+    def _write(self, line: dict[str, Any], image: bytes, embedding: "Future[Any] | None") -> None:
         try:
-            if status == "OK" and random.random() < self._options.log_embeddings:
-                line |= await _embedding(model, image)
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._writer, self._write, line, image)
+            if line["status"] == "OK":
+                line |= measure(image)
+            if embedding is not None:
+                line["embedding"] = embedding.result(60)[0]["embedding"][0]
+            self._file.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
+            self._file.flush()
         except Exception:
-            log.exception("logging an input")
             self._left_out()
+        finally:
+            self._room.release()
 
-    def _write(self, line: dict[str, Any], image: bytes) -> None:
-        measured = measure(image) if line["status"] == "OK" else {}
-        self._file.write(orjson.dumps(line | measured, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
-        self._file.flush()
-
-    async def close(self) -> None:
-        """Writes what waits, for at most a few seconds."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5.0)
-        self._writer.shutdown(cancel_futures=True)
+    def close(self) -> None:
+        """Writes what waits."""
+        self._writer.shutdown()
         self._file.close()
-
-
-async def _embedding(model: Model, image: bytes) -> dict[str, np.ndarray]:
-    """Costs a second pass through the model."""
-    if "embed" not in model.signatures:
-        return {}
-    outputs, _ = await model.predict("embed", [image])
-    return {"embedding": outputs["embedding"][0]}
 
 
 def measure(image: bytes) -> dict[str, Any]:

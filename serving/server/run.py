@@ -41,7 +41,6 @@ def serve(options: Options) -> None:
             f"{options.model_dir} contains no version of a model; give the folder that "
             "`pneumo run` printed as model"
         )
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a port in use is reported here
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     asyncio.run(_serve(options))
 
@@ -56,15 +55,18 @@ async def _serve(options: Options) -> None:
         maximum_concurrent_rpcs=options.max_connections,
     )
     host = f"[{options.host}]" if ":" in options.host else options.host
-    try:
-        grpc_port = rpc.add_insecure_port(f"{host}:{options.grpc_port}")
-    except RuntimeError:
-        raise _port_error(options.host, options.grpc_port, "is in use") from None
+    _listen(options.host, options.grpc_port).close()  # for a message of ours if it is in use
+    grpc_port = rpc.add_insecure_port(f"{host}:{options.grpc_port}")
     models = Models(options, load, _report)
     metrics = Metrics(models)
     inputs_log = None
     if options.log_inputs is not None:
-        inputs_log = InputsLog(options.log_inputs, options, metrics.not_logged.inc)
+        inputs_log = InputsLog(
+            options.log_inputs,
+            options.log_sample,
+            options.log_embeddings,
+            metrics.not_logged.inc,
+        )
     endpoint = Endpoint(options, models, metrics, inputs_log)
     watching = asyncio.create_task(models.watch())  # the first version is checked meanwhile
     grpc_api = await asyncio.to_thread(_import_grpc_api)
@@ -84,7 +86,7 @@ async def _serve(options: Options) -> None:
             task.cancel()
         await asyncio.gather(watching, announcing, return_exceptions=True)
         if inputs_log is not None:
-            await inputs_log.close()
+            await asyncio.to_thread(inputs_log.close)
 
 
 def _import_grpc_api() -> Any:
@@ -99,11 +101,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise _port_error(host, port, f"cannot be used: {error.strerror}") from None
-
-
-def _port_error(host: str, port: int, why: str) -> PneumoError:
-    return PneumoError(f"port {port} of {host} {why}; set --host, --rest-port or --grpc-port")
+        raise PneumoError(
+            f"cannot listen on port {port} of {host} ({error.strerror}): set --host, --rest-port "
+            "or --grpc-port"
+        ) from None
 
 
 def _web_config(endpoint: Endpoint) -> uvicorn.Config:

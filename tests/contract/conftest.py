@@ -7,26 +7,25 @@ import grpc
 import httpx
 import pytest
 
-from tests.support.server import Server, running
+from tests.support.server import Server
 from tests.support.small_model import phantoms
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def given() -> bool:
     """Whether an endpoint was named; its model is then not ours to know."""
     return "PNEUMO_ENDPOINT" in os.environ
 
 
-@pytest.fixture(scope="package")
-def server(request: pytest.FixtureRequest, given: bool) -> Iterator[Server]:
-    if given:
-        name = os.environ.get("PNEUMO_MODEL", "pneumo")
-        rest = os.environ["PNEUMO_ENDPOINT"].rstrip("/")
-        host = rest.split("://")[1].rsplit(":", 1)[0]
-        yield Server(rest, os.environ.get("PNEUMO_GRPC", f"{host}:8500"), name)
-    else:
-        with running(request.getfixturevalue("small_model"), "--ui") as started:
-            yield started
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, given: bool) -> Server:
+    if not given:
+        started: Server = request.getfixturevalue("small_server")
+        return started
+    rest = os.environ["PNEUMO_ENDPOINT"].rstrip("/")
+    host = rest.split("://")[1].rsplit(":", 1)[0]
+    rpc = os.environ.get("PNEUMO_GRPC", f"{host}:8500")
+    return Server(rest, rpc, os.environ.get("PNEUMO_MODEL", "pneumo"))
 
 
 @pytest.fixture(scope="package")

@@ -1,56 +1,59 @@
 """What every endpoint answers over gRPC, to the messages of tensorflow-serving-api itself."""
 
+from typing import Any
+
 import grpc
 import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+)
 
-from tests.contract.messages import apis, asked
-from tests.support.server import Server
+from tests.support.server import Server, call, error_of, request
 
 
 def test_status_and_metadata(channel: grpc.Channel, server: Server) -> None:
-    api = apis()
-    status = api.status()
+    status = get_model_status_pb2.GetModelStatusRequest()
     status.model_spec.name = server.name
-    states = api.model_service(channel).GetModelStatus(status, timeout=60).model_version_status
+    stub = model_service_pb2_grpc.ModelServiceStub(channel)
+    states = stub.GetModelStatus(status, timeout=60).model_version_status
     available = [s.version for s in states if s.state == 30]
     assert available
-    metadata = api.metadata(metadata_field=["signature_def"])
+    metadata = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     metadata.model_spec.name = server.name
-    told = api.prediction_service(channel).GetModelMetadata(metadata, timeout=60)
-    assert told.model_spec.version.value == max(available)
-    signatures = api.signatures()
-    assert told.metadata["signature_def"].Unpack(signatures)
+    prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    found = prediction.GetModelMetadata(metadata, timeout=60)
+    assert found.model_spec.version.value == max(available)
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    assert found.metadata["signature_def"].Unpack(signatures)
     assert signatures.signature_def["serving_default"].inputs["image_bytes"].dtype == 7
 
 
-def test_predict_without_any_metadata(
-    channel: grpc.Channel, server: Server, images: list[bytes]
-) -> None:
-    import tensorflow as tf
-
-    stub = apis().prediction_service(channel)
-    answer = stub.Predict(asked(server, images), timeout=120)
+def test_predict(channel: grpc.Channel, server: Server, images: list[bytes]) -> None:
+    answer = call(channel, request(server.name, images))
     assert answer.model_spec.name == server.name
     assert answer.model_spec.signature_name == "serving_default"
     version = answer.model_spec.version.value
     outputs = {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
     assert outputs["score"].shape == (len(images),)
     assert outputs["score"].dtype == "float32"
+    assert list(answer.outputs["score"].float_val) == outputs["score"].tolist()
     assert outputs["abstained"].dtype == "bool"
     assert set(outputs["status"].tolist()) == {b"OK"}
     assert outputs["probabilities"].shape == outputs["classes"].shape
-    again = stub.Predict(asked(server, images, version=version), timeout=120)
+    again = call(channel, request(server.name, images, version=version))
     assert again.model_spec.version.value == version
-    message = asked(server, images)
+    message = request(server.name, images)
     message.output_filter.append("score")
-    assert list(stub.Predict(message, timeout=120).outputs) == ["score"]
+    assert list(call(channel, message).outputs) == ["score"]
     message.output_filter.append("nope")
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.Predict(message, timeout=120)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error_of(channel, message) is grpc.StatusCode.INVALID_ARGUMENT
 
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], grpc.StatusCode]] = {
     "unknown model": ({"name": "nobody"}, grpc.StatusCode.NOT_FOUND),
     "unknown version": ({"version": 987654}, grpc.StatusCode.NOT_FOUND),
     "unknown signature": ({"signature": "nope"}, grpc.StatusCode.INVALID_ARGUMENT),
@@ -60,36 +63,32 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_unknown(channel: grpc.Channel, server: Server, images: list[bytes], case: str) -> None:
     spec, code = CASES[case]
-    with pytest.raises(grpc.RpcError) as caught:
-        apis().prediction_service(channel).Predict(asked(server, images[:1], **spec), timeout=60)
-    assert caught.value.code() is code
+    message = request(**{"name": server.name, "images": images[:1], **spec})
+    assert error_of(channel, message) is code
 
 
-@pytest.mark.parametrize("case", ["dtype", "shape", "name", "no input"])
-def test_wrong_inputs(
+@pytest.mark.parametrize("case", ["dtype", "shape", "name", "no input", "label"])
+def test_wrong_requests(
     channel: grpc.Channel, server: Server, images: list[bytes], case: str
 ) -> None:
-    import tensorflow as tf
-
-    message = asked(server, images[:1])
+    message = request(server.name, images[:1])
+    image = message.inputs["image_bytes"]
     if case == "dtype":
-        message.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([1.0]))
+        image.CopyFrom(tf.make_tensor_proto([1.0]))
     elif case == "shape":
-        message.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([[images[0]]]))
-    elif case == "name":
-        message.inputs["pixels"].CopyFrom(message.inputs["image_bytes"])
-        del message.inputs["image_bytes"]
+        image.CopyFrom(tf.make_tensor_proto([[images[0]]]))
+    elif case == "label":
+        message.model_spec.version_label = "stable"
     else:
+        if case == "name":
+            message.inputs["pixels"].CopyFrom(image)
         del message.inputs["image_bytes"]
-    with pytest.raises(grpc.RpcError) as caught:
-        apis().prediction_service(channel).Predict(message, timeout=60)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error_of(channel, message) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_deadline_that_is_over(
     channel: grpc.Channel, server: Server, images: list[bytes]
 ) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        apis().prediction_service(channel).Predict(asked(server, images), timeout=0.0005)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert apis().prediction_service(channel).Predict(asked(server, images), timeout=60)
+    message = request(server.name, images)
+    assert error_of(channel, message, timeout=0.0005) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert call(channel, message)

@@ -222,6 +222,14 @@ def test_a_bad_image_is_answered_in_its_row_and_changes_no_other(
     assert mixed[1]["abstained"] is True
 
 
+@pytest.mark.parametrize("path", ["", "/metadata", ":predict"])
+def test_labels_are_not_known(web: httpx.Client, server: Server, path: str) -> None:
+    url = f"{server.model}/labels/stable{path}"
+    answer = web.request("POST" if path == ":predict" else "GET", url, json=rows([b""]))
+    assert answer.status_code in (400, 404)
+    assert "error" in answer.json()
+
+
 def test_half_an_image(web: httpx.Client, server: Server, images: list[bytes]) -> None:
     (row,) = ask(server, [images[0][: len(images[0]) // 2]], web)
     assert row["status"].split(":")[0] in ("TRUNCATED", "DAMAGED")

@@ -8,19 +8,17 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.contract.messages import apis, asked
-from tests.support.server import Server, rows
+from tests.support.server import Server, call, request, rows
 
 
 @pytest.fixture(scope="package")
-def signature(request: pytest.FixtureRequest, given: bool) -> Any:
+def signatures(small_model: Path, given: bool) -> Any:
     if given:
         pytest.skip("the model of a given endpoint is not here")
     import tensorflow as tf
 
-    folder: Path = request.getfixturevalue("small_model")
-    loaded = tf.saved_model.load(str(folder / "1"))
-    return loaded, loaded.signatures
+    loaded = tf.saved_model.load(str(small_model / "1"))
+    return loaded, loaded.signatures  # the first keeps the second alive
 
 
 OUTPUTS = {
@@ -31,18 +29,22 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-@pytest.mark.parametrize("n", [1, 3, 4])
+@pytest.mark.parametrize("n", [1, 4])
 def test_equal_to_the_last_bit(
-    signature: Any, web: httpx.Client, channel: grpc.Channel, server: Server,
-    images: list[bytes], n: int, name: str,
-) -> None:  # fmt: skip
+    signatures: Any,
+    web: httpx.Client,
+    channel: grpc.Channel,
+    server: Server,
+    images: list[bytes],
+    n: int,
+    name: str,
+) -> None:
     import tensorflow as tf
 
     batch = images[:n]
-    found = signature[1][name](image_bytes=tf.constant(batch))
+    found = signatures[1][name](image_bytes=tf.constant(batch))
     expected = {output: values.numpy() for output, values in found.items()}
-    message = asked(server, batch, signature=name)
-    answer = apis().prediction_service(channel).Predict(message, timeout=120)
+    answer = call(channel, request(server.name, batch, name))
     assert set(answer.outputs) == set(expected) >= set(OUTPUTS[name])
     for output, proto in answer.outputs.items():
         got = tf.make_ndarray(proto)

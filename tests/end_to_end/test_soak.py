@@ -1,4 +1,4 @@
-"""The short form of `python -m tests.support.soak`."""
+"""Hot swap under load: `python -m tests.support.soak` in a short and in a longer form."""
 
 from pathlib import Path
 
@@ -7,16 +7,23 @@ import pytest
 from tests.support.soak import soak
 
 
-@pytest.mark.slow
-def test_no_request_fails_while_versions_change_one_is_broken_and_a_replica_dies(
-    small_model: Path,
+@pytest.mark.parametrize(
+    "minutes, every",
+    [
+        (0.1, 2.0),
+        # Slow: a minute and a half of load; the short form has the same events.
+        pytest.param(1.5, 10.0, marks=pytest.mark.slow),
+    ],
+)
+def test_no_request_fails_while_versions_change_and_one_is_broken(
+    small_model: Path, minutes: float, every: float
 ) -> None:
-    found = soak(small_model, minutes=0.75, every=15.0)
+    found = soak(small_model, minutes, every)
     assert found["failures"] == 0, found
-    assert found["broken_never_served"], found
-    assert all(entry["state"] == "END" and entry["error"] for entry in found["broken"].values())
-    assert found["broken"]
-    assert found["newest_state"] == "AVAILABLE", found
-    assert len(found["versions_seen"]) == found["pushed"] >= 2, found
-    assert found["replicas_killed"] == 1
     assert found["by_protocol"].keys() == {"rest", "grpc"}
+    assert found["newest_state"] == "AVAILABLE"
+    assert found["versions_seen"] == found["pushed"]
+    assert len(found["pushed"]) >= 3
+    ((state, error),) = found["broken"].values()
+    assert state == "END"
+    assert "variables" in error

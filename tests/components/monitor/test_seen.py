@@ -34,8 +34,8 @@ def test_what_the_server_itself_writes_is_read(tmp_path: Path) -> None:
 
     log = InputsLog(tmp_path / "inputs.jsonl", 1.0, 0.0, lambda: None)
     image = encode(Image.fromarray(gray()), "JPEG", quality=95)
-    version: Any = type("V", (), {"inputs": {}})()
-    log.note(version, 3, [(image, 0.75, "POSITIVE", "OK"), (b"x", -1.0, "REJECTED", "EMPTY")])
+    model: Any = type("Model", (), {"signatures": {}})()
+    log.add(3, model, [(image, 0.75, "POSITIVE", "OK"), (b"x", -1.0, "REJECTED", "EMPTY")])
     log.close()
     seen = read_logs(log_files(tmp_path))
     assert len(seen) == 2

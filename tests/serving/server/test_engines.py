@@ -4,27 +4,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from pipeline.commands.serve import note
+from pipeline.commands.serve import command, note
 from schema.errors import PneumoError
-from serving.server.engines import ENGINES, choose, command
+from serving.server import engines
 from serving.server.options import Options
 
 BINARY = "tensorflow_model_server"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
     "wanted, there, works, expected",
     [
-        ("auto", [BINARY, "docker"], True, (BINARY, f"/bin/{BINARY}")),
+        ("auto", [BINARY, "docker"], True, ("tf-serving", f"/bin/{BINARY}")),
         ("auto", ["docker"], True, ("container", "/bin/docker")),
         ("auto", ["podman"], True, ("container", "/bin/podman")),
-        ("auto", ["docker"], False, ("ray", "")),
-        ("auto", [], True, ("ray", "")),
-        ("ray", [BINARY, "docker"], True, ("ray", "")),
+        ("auto", ["docker"], False, ("builtin", "")),
+        ("auto", [], True, ("builtin", "")),
+        ("builtin", [BINARY, "docker"], True, ("builtin", "")),
         ("container", [BINARY, "podman"], True, ("container", "/bin/podman")),
-        (BINARY, [BINARY], False, (BINARY, f"/bin/{BINARY}")),
-        (BINARY, ["docker"], True, None),
+        ("tf-serving", [BINARY], False, ("tf-serving", f"/bin/{BINARY}")),
+        ("tf-serving", ["docker"], True, None),
         ("container", [BINARY, "docker"], False, None),
     ],
 )
@@ -34,16 +36,38 @@ def test_choose(
     def which(name: str) -> str | None:
         return f"/bin/{name}" if name in there else None
 
+    notices: list[str] = []
+
+    def choose() -> tuple[str, str]:
+        error = "" if works else "no such host"
+        return engines.choose(wanted, which, lambda _: error, notices.append)
+
     if expected is None:
         with pytest.raises(PneumoError, match="--engine auto"):
-            choose(wanted, which, lambda _: works)
+            choose()
     else:
-        assert choose(wanted, which, lambda _: works) == expected
-        assert expected[0] in ENGINES
+        assert choose() == expected
+        assert expected[0] in engines.ENGINES
+    if "docker" in there and not works:
+        assert notices == [f"docker cannot run {engines.IMAGE}: no such host"]
+
+
+def test_a_container_engine_that_cannot_run_the_image(tmp_path: Path) -> None:
+    program = tmp_path / "podman"
+    program.write_text(
+        '#!/bin/sh\necho "$@" > $0.arguments\necho one >&2\necho why >&2\nexit 125\n'
+    )
+    program.chmod(0o755)
+    assert engines.run_error(str(program)) == "why"
+    arguments = (tmp_path / "podman.arguments").read_text().split()
+    assert arguments == ["run", "--rm", engines.IMAGE, "--version"]
+    program.write_text("#!/bin/sh\nexit 0\n")
+    assert engines.run_error(str(program)) == ""
 
 
 def test_the_container_keeps_to_the_host_and_reads_only(tmp_path: Path) -> None:
-    line = command("container", "/bin/docker", Options(tmp_path, name="lungs", rest_port=9000))
+    options = Options(tmp_path, name="lungs", rest_port=9000)
+    line = engines.command("container", "/bin/docker", options)
     assert "--publish=127.0.0.1:9000:8501" in line
     assert "--publish=127.0.0.1:8500:8500" in line
     assert f"--volume={tmp_path}:/models/lungs:ro" in line
@@ -52,18 +76,30 @@ def test_the_container_keeps_to_the_host_and_reads_only(tmp_path: Path) -> None:
 
 
 def test_tensorflow_serving_on_the_path_takes_over(tmp_path: Path) -> None:
-    """By the command itself, with a stand-in that tells what it was called with."""
+    """By the command itself, with a program that prints its arguments."""
     program = tmp_path / BINARY
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", tmp_path, "--name", "a"],
-        capture_output=True, text=True, check=True,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}",
-             "PYTHONPATH": str(Path(__file__).parents[3])},
-    )  # fmt: skip
-    said, *arguments = done.stdout.splitlines()
-    assert said == f"pneumo serve: {note(BINARY, '127.0.0.1', ui=False)}"
-    assert "not a medical device" in said
-    assert {"--port=8500", "--rest_api_port=8501", "--model_name=a",
-            f"--model_base_path={tmp_path}"} <= set(arguments)  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+    )
+    first, *arguments = done.stdout.splitlines()
+    assert first == f"pneumo serve: {note('tf-serving', '127.0.0.1', ui=False)}"
+    assert "not a medical device" in first
+    expected = {"--port=8500", "--rest_api_port=8501", "--model_name=a"}
+    assert expected | {f"--model_base_path={tmp_path}"} <= set(arguments)
+
+
+@pytest.mark.parametrize("old, new", [("ray", "builtin"), (BINARY, "tf-serving")])
+def test_old_names_of_engines_are_accepted_with_a_warning(
+    tmp_path: Path, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    result = CliRunner().invoke(command, ["--model-dir", str(tmp_path), "--engine", old])
+    assert isinstance(result.exception, PneumoError)  # no version; no such program
+    assert result.stderr == f"pneumo serve: --engine {old} is now {new}\n"

@@ -1,21 +1,20 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from schema.errors import PneumoError
-from serving.server.inputs_log import InputsLog, measures
+from serving.server.inputs_log import InputsLog, measure
 from tests.support.images import FORMS, encode, gray
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
 def test_measures_are_those_of_the_image(name: str) -> None:
     content = FORMS[name]()
-    found = measures(content)
+    found = measure(content)
     with Image.open(io.BytesIO(content)) as opened:
         assert (found["width"], found["height"]) == opened.size
     assert 0 <= found["brightness"] <= 255
@@ -25,19 +24,19 @@ def test_measures_are_those_of_the_image(name: str) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_brightness_is_the_mean_gray(size: tuple[int, int], kind: str) -> None:
     pixels = gray(*size)
-    found = measures(encode(Image.fromarray(pixels), kind))
+    found = measure(encode(Image.fromarray(pixels), kind))
     assert found["brightness"] == pytest.approx(pixels.mean(), abs=1.5)
-    deep = measures(encode(Image.fromarray(pixels.astype(np.uint16) * 257), "PNG"))
+    deep = measure(encode(Image.fromarray(pixels.astype(np.uint16) * 257), "PNG"))
     assert deep["brightness"] == pytest.approx(pixels.mean(), abs=0.01)
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\xff\xd8\xff", bytes(100)])
-def test_what_is_no_image_has_no_measures(content: bytes) -> None:
-    assert measures(content) == {}
+def test_what_is_no_image_has_no_measure(content: bytes) -> None:
+    assert measure(content) == {}
 
 
 class NoEmbedding:
-    inputs: dict[str, Any] = {}
+    signatures: dict[str, str] = {}
 
 
 def test_lines(tmp_path: Path) -> None:
@@ -46,7 +45,7 @@ def test_lines(tmp_path: Path) -> None:
     rows = [(content, 0.25, "NEGATIVE", "OK"), (b"", -1.0, "REJECTED", "EMPTY")]
     for _ in range(2):  # a second server appends
         log = InputsLog(file, 1.0, 1.0, lambda: None)
-        log.note(NoEmbedding(), 7, rows)  # type: ignore[arg-type]
+        log.add(7, NoEmbedding(), rows)  # type: ignore[arg-type]
         log.close()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(lines) == 4
@@ -58,12 +57,12 @@ def test_lines(tmp_path: Path) -> None:
 
 def test_sample(tmp_path: Path) -> None:
     log = InputsLog(tmp_path / "log", 0.0, 0.0, lambda: None)
-    log.note(NoEmbedding(), 1, [(b"", 0.0, "", "EMPTY")] * 50)  # type: ignore[arg-type]
+    log.add(1, NoEmbedding(), [(b"", 0.0, "", "EMPTY")] * 50)  # type: ignore[arg-type]
     log.close()
     assert (tmp_path / "log").read_bytes() == b""
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(PneumoError, match="cannot be written"):
+    with pytest.raises(PneumoError, match="cannot write"):
         InputsLog(tmp_path / "file" / "log", 1.0, 0.0, lambda: None)

@@ -8,8 +8,8 @@ from schema.errors import PneumoError
 from serving.server.versions import Found, Policy, plan, scan
 
 
-def found(*numbers: int, print_: int = 1, complete: bool = True) -> dict[int, Found]:
-    return {n: Found(Path(str(n)), print_, complete) for n in numbers}
+def found(*numbers: int, changed: int = 1) -> dict[int, Found]:
+    return {n: Found(Path(str(n)), changed) for n in numbers}
 
 
 @pytest.mark.parametrize(
@@ -59,27 +59,17 @@ LATEST = Policy()
         ("nothing there", {}, {}, {}, [], LATEST, [], []),
         ("just come", found(1), {}, {}, [], LATEST, [], []),
         ("at rest", found(1), found(1), {}, [], LATEST, [1], []),
-        ("still written", found(1, print_=2), found(1), {}, [], LATEST, [], []),
-        (
-            "no graph yet",
-            found(1, complete=False),
-            found(1, complete=False),
-            {},
-            [],
-            LATEST,
-            [],
-            [],
-        ),
+        ("still written", found(1, changed=2), found(1), {}, [], LATEST, [], []),
         ("newest alone", found(1, 2, 3), found(1, 2, 3), {}, [], LATEST, [3], []),
         ("swap waits for the new", found(1, 2), found(1, 2), {}, [1], LATEST, [2], []),
         ("then the old goes", found(1, 2), found(1, 2), {}, [1, 2], LATEST, [], [1]),
         ("broken is left out", found(1, 2), found(1, 2), {2: 1}, [1], LATEST, [], []),
         ("broken at the start", found(1, 2), found(1, 2), {2: 1}, [], LATEST, [1], []),
-        ("repaired", found(1, 2, print_=5), found(1, 2, print_=5), {2: 1}, [1], LATEST, [2], []),
+        ("repaired", found(1, 2, changed=5), found(1, 2, changed=5), {2: 1}, [1], LATEST, [2], []),
         ("newest removed", found(1), found(1, 2), {}, [2], LATEST, [1], []),
         ("back again", found(1), found(1), {}, [1, 2], LATEST, [], [2]),
         ("all removed", {}, found(1), {}, [1], LATEST, [], []),
-        ("a loaded one is touched", found(1, print_=9), found(1), {}, [1], LATEST, [], []),
+        ("a loaded one is touched", found(1, changed=9), found(1), {}, [1], LATEST, [], []),
         ("all", found(1, 2), found(1, 2), {}, [2], Policy(latest=0), [1], []),
         ("specific", found(1, 2), found(1, 2), {}, [2], Policy(specific=frozenset({1})), [1], []),
     ],
@@ -88,8 +78,7 @@ def test_plan(
     case: str, now: dict, before: dict, broken: dict, loaded: list, policy: Policy, load: list,
     unload: list,
 ) -> None:  # fmt: skip
-    made = plan(now, before, broken, loaded, policy)
-    assert (made.load, made.unload) == (load, unload), case
+    assert plan(now, before, broken, loaded, policy) == (load, unload), case
 
 
 VERSIONS = st.sets(st.integers(1, 8))
@@ -105,13 +94,13 @@ def test_something_is_always_served_and_nothing_broken_is_loaded(
     policy = Policy(latest)
     served = set(loaded)
     for _ in range(20):
-        made = plan(now, now, wrong, served, policy)
-        assert not set(made.load) & (set(wrong) | served)
-        served |= set(made.load)
-        if made.unload:
-            served -= set(made.unload)
+        load, unload = plan(now, now, wrong, served, policy)
+        assert not set(load) & (set(wrong) | served)
+        served |= set(load)
+        if unload:
+            served -= set(unload)
             assert served
-        if not made.load and not made.unload:
+        if not load and not unload:
             break
     else:
         raise AssertionError("does not come to rest")
@@ -126,14 +115,12 @@ def test_scan(tmp_path: Path) -> None:
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"x")
     seen = scan(tmp_path)
     assert set(seen) == {1, 7}
-    assert seen[1].complete
-    assert not seen[7].complete
     assert seen[7].folder.name == "7"
     again = scan(tmp_path)
     assert again == seen
     (tmp_path / "1" / "variables").mkdir()
     (tmp_path / "1" / "variables" / "data").write_bytes(b"y")
-    assert scan(tmp_path)[1].print != seen[1].print
+    assert scan(tmp_path)[1].fingerprint != seen[1].fingerprint
     assert scan(tmp_path / "1").keys() == {1}
     assert scan(tmp_path / "nowhere") == {}
     (tmp_path / "x" / "saved_model.pb").write_bytes(b"x")

@@ -1,0 +1,66 @@
+"""A model and a folder of versions without TensorFlow."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving.server.models import Models
+from serving.server.options import Options
+from serving.server.versions import Policy
+
+
+class FakeModel:
+    """Waits until `gate` is set, then returns a decision for each row."""
+
+    signatures = {"serving_default": "image_bytes"}
+    metadata = None
+
+    def __init__(self, folder: Path) -> None:
+        self.facts: dict[str, Any] = {"folder": folder.name}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.calls = 0
+
+    async def predict(self, _: str, rows: list[bytes]) -> tuple[dict[str, np.ndarray], int]:
+        self.calls += 1
+        await self.gate.wait()
+        values = np.array([b"POSITIVE"] * len(rows), object)
+        return {"decision": values, "score": np.ones(len(rows), np.float32)}, len(rows)
+
+
+async def load(folder: Path, _: Options) -> FakeModel:
+    if (folder / "broken").exists():
+        raise RuntimeError("it is broken")
+    return FakeModel(folder)
+
+
+def make(folder: Path, number: int, name: str = "saved_model.pb") -> Path:
+    version = folder / str(number)
+    version.mkdir(parents=True, exist_ok=True)
+    (version / name).write_bytes(b"x")
+    return version
+
+
+def manager(folder: Path, policy: str = "latest", **settings: Any) -> tuple[Models, list[str]]:
+    """A version manager and the lines that it reports."""
+    lines: list[str] = []
+    options = Options(folder, policy=Policy.parse(policy), **settings)
+    return Models(options, load, lines.append), lines
+
+
+async def settle(models: Models, looks: int = 4) -> None:
+    """Looks at the folder, and lets unloading begin."""
+    for _ in range(looks):
+        await models.look()
+        await asyncio.sleep(0.03)
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    async def limited() -> Any:
+        async with asyncio.timeout(30):
+            return await main
+
+    return asyncio.run(limited())

@@ -1,0 +1,156 @@
+"""The version manager, with a loader in place of TensorFlow."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+from grpc import StatusCode
+
+from serving.server.errors import ServeError
+from serving.server.models import State
+from tests.serving.server.fakes import FakeModel, make, manager, run, settle
+
+
+def test_the_newest_version_is_served_and_the_older_one_is_unloaded(tmp_path: Path) -> None:
+    async def main() -> None:
+        make(tmp_path, 1)
+        models, lines = manager(tmp_path)
+        await models.look()  # a version found at the start needs no second look
+        assert models.available == [1]
+        make(tmp_path, 2)
+        await models.look()
+        assert models.available == [1]  # it may still be being written
+        await models.look()
+        assert models.available == [2, 1]
+        await settle(models)
+        assert models.available == [2]
+        assert models.versions[1].state is State.END
+        assert models.versions[1].model is None
+        expected = ["version 1 is served", "version 2 is served", "version 1 is unloaded"]
+        assert lines == expected
+
+    run(main())
+
+
+def test_unloading_waits_for_requests_under_way(tmp_path: Path) -> None:
+    async def main() -> None:
+        make(tmp_path, 1)
+        models, _ = manager(tmp_path)
+        await settle(models)
+        async with models.use(models.name, None) as (number, model):
+            make(tmp_path, 2)
+            await settle(models)
+            assert models.available == [2]
+            version = models.versions[number]
+            assert version.state is State.UNLOADING
+            assert version.model is model
+            with pytest.raises(ServeError, match="not found"):  # no new requests
+                async with models.use(models.name, 1):
+                    pass
+        await settle(models)
+        assert version.state is State.END
+        assert version.model is None
+
+    run(main())
+
+
+def test_unloading_waits_no_longer_than_drain_seconds(tmp_path: Path) -> None:
+    async def main() -> None:
+        make(tmp_path, 1)
+        models, _ = manager(tmp_path, drain_seconds=0.05)
+        await settle(models)
+        async with models.use(models.name, None):
+            make(tmp_path, 2)
+            await settle(models, looks=8)
+            assert models.versions[1].state is State.END
+
+    run(main())
+
+
+def test_a_broken_version_is_never_served(tmp_path: Path) -> None:
+    async def main() -> None:
+        make(tmp_path, 1)
+        make(tmp_path, 2, "broken")
+        models, lines = manager(tmp_path)
+        await settle(models)
+        assert models.available == [1]
+        broken = models.status(models.name, 2)[2]
+        assert (broken.state, broken.error) == (State.END, "it is broken")
+        assert lines[0] == "version 2 is not served: it is broken"
+        (tmp_path / "2" / "broken").unlink()  # repaired: tried anew
+        make(tmp_path, 2)
+        await settle(models)
+        assert models.available == [2]
+
+    run(main())
+
+
+def test_deleting_the_newest_goes_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        make(tmp_path, 1)
+        make(tmp_path, 2)
+        models, _ = manager(tmp_path)
+        await settle(models)
+        assert models.available == [2]
+        shutil.rmtree(tmp_path / "2")
+        await settle(models)
+        assert models.available == [1]
+        shutil.rmtree(tmp_path / "1")
+        await settle(models)
+        assert models.available == [1]  # the last one stays
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "policy, expected", [("latest:2", [3, 2]), ("all", [3, 2, 1]), ("specific:1,2", [2, 1])]
+)
+def test_policies(tmp_path: Path, policy: str, expected: list[int]) -> None:
+    async def main() -> None:
+        for number in (1, 2, 3):
+            make(tmp_path, number)
+        models, _ = manager(tmp_path, policy)
+        await settle(models)
+        assert models.available == expected
+        for number in expected:
+            async with models.use(models.name, number) as (used, model):
+                assert used == number
+                assert isinstance(model, FakeModel)
+                assert model.facts["folder"] == str(number)
+
+    run(main())
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    async def error(models: object, name: str, number: int | None) -> StatusCode:
+        with pytest.raises(ServeError) as caught:
+            async with models.use(name, number):  # type: ignore[attr-defined]
+                pass
+        return caught.value.code
+
+    async def main() -> None:
+        models, _ = manager(tmp_path)
+        assert await error(models, models.name, None) is StatusCode.UNAVAILABLE
+        make(tmp_path, 1)
+        await settle(models)
+        assert await error(models, "nobody", None) is StatusCode.NOT_FOUND
+        assert await error(models, models.name, 7) is StatusCode.NOT_FOUND
+        for name, number in (("nobody", None), (models.name, 7)):
+            with pytest.raises(ServeError, match="Could not find"):
+                models.status(name, number)
+
+    run(main())
+
+
+def test_the_folder_is_watched(tmp_path: Path) -> None:
+    async def main() -> None:
+        models, lines = manager(tmp_path / "later", poll_seconds=0.01)
+        watching = asyncio.create_task(models.watch())
+        make(tmp_path / "later", 5)
+        while models.available != [5]:
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        assert lines == ["version 5 is served"]
+
+    run(main())
