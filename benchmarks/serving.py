@@ -144,7 +144,7 @@ def _memory(server: Server) -> dict[str, int]:
         kind = (
             "front" if "pipeline.cli" in line
             else "replica" if "ServeReplica" in line
-            else "ray"
+            else "other"
         )  # fmt: skip
         found[kind] = found.get(kind, 0) + (process.memory_info().rss >> 20)
     return found
