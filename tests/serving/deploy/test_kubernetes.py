@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from components.endpoint_validator.choice import TAG
+from serving.server.engines import IMAGE
 
 DEPLOY = Path(__file__).parents[3] / "serving" / "deploy"
 FOLDER = DEPLOY / "kubernetes"
@@ -159,13 +159,10 @@ def test_the_end_of_a_pod_leaves_time_for_the_longest_answer() -> None:
 
 
 def test_one_server_everywhere() -> None:
-    from serving.server.engines import IMAGE
-
     (container,) = pod()["spec"]["containers"]
     compose = yaml.safe_load((DEPLOY / "docker-compose.yaml").read_text())
-    images = {container["image"], compose["services"]["pneumo"]["image"], IMAGE}
-    assert images == {f"docker.io/tensorflow/serving:{TAG}"}
-    assert ISVC["spec"]["predictor"]["model"]["runtimeVersion"] == TAG
+    assert {container["image"], compose["services"]["pneumo"]["image"]} == {IMAGE}
+    assert ISVC["spec"]["predictor"]["model"]["runtimeVersion"] == IMAGE.rpartition(":")[2]
 
 
 # The part of KServe's custom resource (serving.kserve.io/v1beta1) that is used here: its fields
