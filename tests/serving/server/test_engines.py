@@ -40,7 +40,7 @@ def test_choose(
 
     def choose() -> tuple[str, str]:
         error = "" if works else "no such host"
-        return engines.choose(wanted, which, lambda _: error, notices.append)
+        return engines.choose(wanted, "IMAGE", which, lambda *_: error, notices.append)
 
     if expected is None:
         with pytest.raises(PneumoError, match="--engine auto"):
@@ -49,7 +49,7 @@ def test_choose(
         assert choose() == expected
         assert expected[0] in engines.ENGINES
     if "docker" in there and not works:
-        assert notices == [f"docker cannot run {engines.IMAGE}: no such host"]
+        assert notices == [f"docker cannot run IMAGE: no such host"]
 
 
 def test_a_container_engine_that_cannot_run_the_image(tmp_path: Path) -> None:
@@ -58,11 +58,11 @@ def test_a_container_engine_that_cannot_run_the_image(tmp_path: Path) -> None:
         '#!/bin/sh\necho "$@" > $0.arguments\necho one >&2\necho why >&2\nexit 125\n'
     )
     program.chmod(0o755)
-    assert engines.run_error(str(program)) == "why"
+    assert engines.run_error(str(program), "IMAGE") == "why"
     arguments = (tmp_path / "podman.arguments").read_text().split()
-    assert arguments == ["run", "--rm", engines.IMAGE, "--version"]
+    assert arguments == ["run", "--rm", "IMAGE", "--version"]
     program.write_text("#!/bin/sh\nexit 0\n")
-    assert engines.run_error(str(program)) == ""
+    assert engines.run_error(str(program), "IMAGE") == ""
 
 
 def test_the_container_keeps_to_the_host_and_reads_only(tmp_path: Path) -> None:
