@@ -49,7 +49,7 @@ def test_choose(
         assert choose() == expected
         assert expected[0] in engines.ENGINES
     if "docker" in there and not works:
-        assert notices == [f"docker cannot run IMAGE: no such host"]
+        assert notices == ["docker cannot run IMAGE: no such host"]
 
 
 def test_a_container_engine_that_cannot_run_the_image(tmp_path: Path) -> None:
