@@ -1,22 +1,16 @@
-"""Answers as a list to work through: what a person has to read first, then by urgency.
-
-Three lists, one after the other: what the model abstained on, then what it answered, both by
-falling probability of the finding, then what it could not read, with the reason.
-"""
+"""Worklists of predictions: what a person reads first, then by urgency, then what was rejected."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from schema.errors import PneumoError
 from serving.answer import Prediction
 from serving.results import ResultFile, csv_row
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 READ_FIRST, BY_URGENCY, REJECTED = range(3)
 LISTS: Final = ("read_first", "by_urgency", "rejected")
@@ -24,53 +18,53 @@ COLUMNS: Final = ("list", "place", "file", "decision", "predicted", "score", "re
 SUFFIXES: Final = (".csv", ".json")
 
 
-def list_of(answer: Prediction) -> int:
-    """Which of `LISTS` an answer stands in."""
-    if answer.error:
+def list_of(prediction: Prediction) -> int:
+    """Index in `LISTS`: abstained, scored or rejected."""
+    if prediction.error:
         return REJECTED
-    return READ_FIRST if answer.decision == "REFER" else BY_URGENCY
+    return READ_FIRST if prediction.decision == "REFER" else BY_URGENCY
 
 
-def urgency(answer: Prediction) -> tuple[int, float, str]:
-    """Rank in a worklist: its list, then falling score, then the name."""
-    score = 0.0 if answer.error else answer.score or 0.0
-    return list_of(answer), -score, answer.file
+def urgency(prediction: Prediction) -> tuple[int, float]:
+    """Sort key of a worklist: the list, then falling score."""
+    score = 0.0 if prediction.error else prediction.score or 0.0
+    return list_of(prediction), -score
 
 
 def check_worklist(path: Path, replace: bool) -> None:
-    """Finds a wrong name before anything is asked.
+    """Checks the name of a worklist before anything is predicted.
 
     Raises:
-      PneumoError: another suffix than .csv or .json, a file that is there and must stay, or no
-        folder to write it in.
+      PneumoError: unknown suffix, a file that exists and must stay, or a missing folder.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise PneumoError(f"worklist {path} is CSV or JSON: name it .csv or .json")
+        raise PneumoError(f"worklist {path} is neither CSV nor JSON: name it .csv or .json")
     if path.exists() and not replace:
-        raise PneumoError(f"{path} is there already; give another name, or go on with --resume")
+        raise PneumoError(f"{path} exists; give another name, or add --resume")
     if not path.parent.is_dir():
         raise PneumoError(f"{path} cannot be written: no folder {path.parent}")
 
 
-def write_worklist(answers: ResultFile, path: Path, notice: str) -> None:
-    """Writes the worklist of a file of answers, atomically; of equal scores the earlier is first.
+def write_worklist(results: ResultFile, path: Path, notice: str) -> None:
+    """Writes the worklist of a result file, atomically; of equal scores the earlier is first.
 
-    Holds three numbers for each answer (21 bytes), never the answers.
+    Holds a sort key of each prediction in memory, not the predictions.
 
     Args:
-      answers: in any order.
-      path: .csv or .json; replaced where it is there.
-      notice: a line for those who read it; CSV has no place for it.
+      results: predictions in any order.
+      path: .csv or .json; replaced if it exists.
+      notice: a line for the reader; CSV has no place for it.
 
     Raises:
       PneumoError: it cannot be written.
     """
-    lists, order = _sorted(answers)
-    lines = _csv if path.suffix.lower() == ".csv" else _json
+    order = sorted((*urgency(prediction), start) for start, prediction in results.located())
+    ordered = ((which, results.read_at(start)) for which, _, start in order)
+    lines = _csv(ordered) if path.suffix.lower() == ".csv" else _json(ordered, notice)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with partial.open("wb") as out:
-            out.writelines(lines(answers, lists, order, notice))
+            out.writelines(lines)
             out.flush()
             os.fsync(out.fileno())
         partial.replace(path)
@@ -80,57 +74,26 @@ def write_worklist(answers: ResultFile, path: Path, notice: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _sorted(answers: ResultFile) -> "tuple[NDArray[np.uint8], NDArray[np.int64]]":
-    """List and start of each answer, in the order of the worklist."""
-    from array import array
-
-    import numpy as np
-
-    lists, scores, starts = array("B"), array("d"), array("q")
-    for start, answer in answers.placed():
-        place, score, _ = urgency(answer)
-        lists.append(place)
-        scores.append(score)
-        starts.append(start)
-    order = np.lexsort((np.asarray(starts), np.asarray(scores), np.asarray(lists)))
-    return np.asarray(lists)[order], np.asarray(starts)[order]
-
-
-def _in_order(
-    answers: ResultFile, lists: "NDArray[np.uint8]", starts: "NDArray[np.int64]"
-) -> Iterator[tuple[int, int, Prediction]]:
-    """List, place in it from 1, and answer."""
-    place, before = 0, -1
-    for which, answer in zip(lists, answers.at(int(start) for start in starts), strict=True):
-        place = place + 1 if which == before else 1
-        before = which
-        yield int(which), place, answer
-
-
-def _csv(
-    answers: ResultFile, lists: "NDArray[np.uint8]", starts: "NDArray[np.int64]", notice: str
-) -> Iterator[bytes]:
-    del notice
+def _csv(ordered: Iterable[tuple[int, Prediction]]) -> Iterator[bytes]:
     yield csv_row(COLUMNS)
-    for which, place, answer in _in_order(answers, lists, starts):
-        score = "" if answer.score is None else answer.score
-        told = [answer.file, answer.decision, answer.predicted, score, answer.error]
-        yield csv_row([LISTS[which], place, *told])
+    for which, group in groupby(ordered, key=itemgetter(0)):
+        for place, (_, found) in enumerate(group, 1):
+            score = "" if found.score is None else found.score
+            cells = [found.file, found.decision, found.predicted, score, found.error]
+            yield csv_row([LISTS[which], place, *cells])
 
 
-def _json(
-    answers: ResultFile, lists: "NDArray[np.uint8]", starts: "NDArray[np.int64]", notice: str
-) -> Iterator[bytes]:
-    """One object with three lists; an answer has a line of its own."""
+def _json(ordered: Iterable[tuple[int, Prediction]], notice: str) -> Iterator[bytes]:
+    """One object with three lists; each prediction on a line of its own."""
     yield b'{"notice": ' + json.dumps(notice).encode("ascii")
-    rows = _in_order(answers, lists, starts)
-    row: tuple[int, int, Prediction] | None = next(rows, None)
-    for which, name in enumerate(LISTS):
+    groups = groupby(ordered, key=itemgetter(0))
+    which, group = next(groups, (None, iter(())))
+    for index, name in enumerate(LISTS):
         yield f',\n"{name}": ['.encode("ascii")
-        while row is not None and row[0] == which:
-            facts: dict[str, Any] = {"place": row[1], **row[2].to_dict()}
-            comma = b"," if row[1] > 1 else b""
-            yield comma + b"\n" + json.dumps(facts).encode("ascii")
-            row = next(rows, None)
+        if which == index:
+            for place, (_, found) in enumerate(group, 1):
+                row = json.dumps({"place": place, **found.to_dict()}).encode("ascii")
+                yield (b",\n" if place > 1 else b"\n") + row
+            which, group = next(groups, (None, iter(())))
         yield b"]"
     yield b"}\n"

@@ -1,11 +1,12 @@
 """`pneumo predict`."""
 
-import itertools
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,8 +16,6 @@ import click
 from schema.errors import PneumoError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pipeline.commands.sources import Source
     from serving.answer import Prediction
     from serving.dicom_out import Reports
@@ -36,11 +35,11 @@ _SCREEN = Path("-")
               help="A server: http[s]://host:8501 for REST, grpc[s]://host:8500.")  # fmt: skip
 @click.option("--name", default="pneumo", show_default=True, help="The model's name there.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]),
-              help="Default: what the suffix of --output says, else a table.")  # fmt: skip
+              help="Default: by the suffix of --output, else a table.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="--format json: one object a line.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write the answers (.csv, .json or .jsonl) here as they come.")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on with --output: skip the files it answers.")
+              help="Write predictions (.csv, .json or .jsonl) here as they come.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Append to --output; skip the files that are in it.")
 @click.option("--worklist", metavar="FILE",
               type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
               help="Write .csv or .json: abstained, then by falling score, then rejected; "
@@ -74,32 +73,33 @@ def command(
     timeout: float,
     images: tuple[Path, ...],
 ) -> None:
-    """Ask a pushed model, or a server of it, about images.
+    """Predict images with a pushed model, or a server of it.
 
-    IMAGES are JPEG, PNG or DICOM files, folders of such, or - for file names from standard input.
-    A file that cannot be read or used is answered with a reason of its own; the others are answered
-    all the same. Exit status 1 if there was one.
+    IMAGES are JPEG, PNG or DICOM files, folders of such, or - for file names from standard input. A
+    file that cannot be read or used is rejected with a reason and does not affect the others. Exit
+    status 1 if there was one.
 
     With --dicom-out, DICOM files get a structured report (TID 1500) that belongs to the patient and
     the study of the image. It is the one output with identities; keep DIR as you keep the images.
     """
-    from pipeline.commands.sources import Local, Server
     from serving.files import check_paths
-    from serving.results import ResultFile, form_of
+    from serving.results import ResultFile, format_of
     from serving.worklist import check_worklist, write_worklist
 
     if (folder is None) == (endpoint is None):
         raise click.UsageError("Missing option: give either '--model' or '--endpoint'.")
     if resume and output is None:
-        raise click.UsageError("--resume goes on with a file: give --output too.")
-    shown = form is not None or as_json or worklist is None or worklist == _SCREEN
-    form = _form(form, as_json, output)
+        raise click.UsageError("--resume appends to a file: give --output too.")
+    to_file = worklist if worklist != _SCREEN else None
+    shown = output is None and (form is not None or as_json or to_file is None)
+    form = _format(form, as_json, output)
     check_paths(path for path in images if path != _SCREEN)
-    listed = None if worklist == _SCREEN else worklist
-    if listed is not None:
-        check_worklist(listed, replace=resume)
+    if to_file is not None:
+        check_worklist(to_file, replace=resume)
+    counts: Counter[str] = Counter()
     with ExitStack() as stack:
         if endpoint is not None:
+            from pipeline.commands.sources import Server
             from serving.client import Client
 
             client = Client(
@@ -107,92 +107,40 @@ def command(
             )
             source: Source = Server(stack.enter_context(client), name)
         else:
+            from pipeline.commands.sources import Local
+
             assert folder is not None
             source = Local(folder, batch_size, name)
         if pictures is not None and not source.explains:
-            raise PneumoError("this model gives no heat maps; `pneumo run` exports one that does")
+            raise PneumoError("this model has no heat maps; `pneumo run` exports one that has")
         reports = _reports(dicom_out, source) if dicom_out is not None else None
-        kept = output
-        if kept is None and listed is not None:
-            kept = Path(stack.enter_context(TemporaryDirectory())) / "answers.json"
-        if kept is not None:
-            written = form_of(form if output else "json", source.classes, source.located)
-            file = stack.enter_context(ResultFile(kept, written, resume))
-            tally = _to_file(file, source, images, reports, pictures)
-            if listed is not None:
-                write_worklist(file, listed, NOTICE)
-            if worklist == _SCREEN or (output is None and shown):
-                _print(file.answers(), form if output is None else "table", source, worklist)
+        if output is None and to_file is None:
+            predictions = _predict(source, _files(images), reports, pictures)
+            _show(_counted(predictions, counts), form, source, worklist)
         else:
-            tally = Tally()
-            answers = tally.count(_asked(source, _files(images), reports, pictures))
-            _print(answers, form, source, worklist)
+            kept = output or Path(stack.enter_context(TemporaryDirectory())) / "predictions.json"
+            written = format_of(form if output else "json", source.classes, source.located)
+            results = stack.enter_context(ResultFile(kept, written, resume))
+            _append(results, source, images, reports, pictures, counts)
+            if to_file is not None:
+                write_worklist(results, to_file, NOTICE)
+            if shown or worklist == _SCREEN:
+                _show(results.predictions(), "table" if output else form, source, worklist)
     for line in reports.lines() if reports else ():
         click.echo(line, err=True)
-    click.echo(f"{tally}. {NOTICE}", err=True)
-    sys.exit(1 if tally.rejected or (reports and reports.unreported) else 0)
+    rejected = counts["REJECTED"]
+    click.echo(
+        f"{counts.total()} images: {counts.total() - rejected} answered ({counts['REFER']} of them "
+        f"abstained), {rejected} rejected. {NOTICE}",
+        err=True,
+    )
+    sys.exit(1 if rejected or (reports and reports.unreported) else 0)
 
 
-@dataclass
-class Tally:
-    """How many answers of each kind: what went in is what came out and what was rejected."""
-
-    answered: int = 0
-    referred: int = 0
-    rejected: int = 0
-
-    def add(self, answer: "Prediction") -> None:
-        """Counts one answer."""
-        if answer.error:
-            self.rejected += 1
-        else:
-            self.answered += 1
-            self.referred += answer.decision == "REFER"
-
-    def count(self, answers: "Iterable[Prediction]") -> "Iterator[Prediction]":
-        """Counts answers as they pass."""
-        for answer in answers:
-            self.add(answer)
-            yield answer
-
-    def __str__(self) -> str:
-        total = self.answered + self.rejected
-        return (
-            f"{total} images: {self.answered} answered ({self.referred} of them abstained), "
-            f"{self.rejected} rejected"
-        )
-
-
-def _reports(folder: Path, source: "Source") -> "Reports":
-    from serving.dicom_out import Reports
-
-    if not source.explains:
-        click.echo("this model tells no places: its reports have no regions", err=True)
-    return Reports(folder, source.algorithm(), source.classes)
-
-
-def _asked(
-    source: "Source", files: Iterable[Path], reports: "Reports | None", pictures: Path | None
-) -> "Iterator[Prediction]":
-    """Answers; each has its report and its picture before it is given on."""
-    if reports is None and pictures is None:
-        yield from source.answers(files)
-        return
-    answers = source.answers(files, "explain" if source.explains else "serving_default")
-    if pictures is not None:
-        from serving.explained import drawn
-
-        answers = drawn(answers, pictures)
-    for answer in answers:
-        if reports is not None:
-            reports.add(answer)
-        yield replace(answer, heatmap=None)
-
-
-def _form(form: str | None, as_json: bool, output: Path | None) -> str:
+def _format(form: str | None, as_json: bool, output: Path | None) -> str:
     suffix = output.suffix.lower() if output else ""
-    told = {".csv": "csv", ".json": "json", ".jsonl": "json"}.get(suffix)
-    form = form or ("json" if as_json else None) or told
+    by_suffix = {".csv": "csv", ".json": "json", ".jsonl": "json"}.get(suffix)
+    form = form or ("json" if as_json else None) or by_suffix
     if output is not None and form not in ("csv", "json"):
         raise click.UsageError("--output is CSV or JSON: name it .csv or .json, or give --format.")
     return form or "table"
@@ -208,113 +156,120 @@ def _files(images: Iterable[Path]) -> Iterator[Path]:
             yield from stream_files([path])
 
 
-def _to_file(
-    file: "ResultFile",
+def _reports(folder: Path, source: "Source") -> "Reports":
+    from serving.dicom_out import Reports
+
+    if not source.explains:
+        click.echo("this model locates nothing: its reports have no regions", err=True)
+    return Reports(folder, source.algorithm(), source.classes)
+
+
+def _predict(
+    source: "Source", files: Iterable[Path], reports: "Reports | None", pictures: Path | None
+) -> "Iterator[Prediction]":
+    """Yields each prediction when its report and its picture are written."""
+    if reports is None and pictures is None:
+        yield from source.predict(files)
+        return
+    predictions = source.predict(files, "explain" if source.explains else "serving_default")
+    if pictures is not None:
+        from serving.explained import drawn
+
+        predictions = drawn(predictions, pictures)
+    for prediction in predictions:
+        if reports is not None:
+            reports.add(prediction)
+        yield replace(prediction, heatmap=None)
+
+
+def _counted(predictions: "Iterable[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
+    """Counts predictions by decision as they pass."""
+    for prediction in predictions:
+        counts["REJECTED" if prediction.error else prediction.decision] += 1
+        yield prediction
+
+
+def _append(
+    results: "ResultFile",
     source: "Source",
     images: tuple[Path, ...],
     reports: "Reports | None",
     pictures: Path | None,
-) -> Tally:
-    """Appends an answer for each file that has none, and counts the whole file."""
+    counts: Counter[str],
+) -> None:
+    """Appends a prediction for each file that has none, and counts the whole file."""
     from serving.progress import shown
 
-    left = file.done.copy()
-    tally = Tally()
-    for earlier in file.answers():
-        tally.add(earlier)
+    done = results.done.copy()
+    for _ in _counted(results.predictions(), counts):
+        pass
 
-    def unanswered() -> Iterator[Path]:
+    def remaining() -> Iterator[Path]:
         for path in _files(images):
-            if left[str(path)] > 0:
-                left[str(path)] -= 1
+            if done[str(path)] > 0:
+                done[str(path)] -= 1
             else:
                 yield path
 
     total = None
     if sys.stderr.isatty() and _SCREEN not in images:
-        total = sum(1 for _ in _files(images)) - left.total()
+        total = sum(1 for _ in _files(images)) - done.total()
+    predictions = _predict(source, remaining(), reports, pictures)
     try:
-        for answer in shown(tally.count(_asked(source, unanswered(), reports, pictures)), total):
-            file.write(answer)
+        for prediction in shown(_counted(predictions, counts), total):
+            results.write(prediction)
     except PneumoError as error:
-        done = tally.answered + tally.rejected
         raise PneumoError(
-            f"{error} ({done} answers are in {file.path}; --resume goes on from there)"
+            f"{error} ({counts.total()} answers are in {results.path}; --resume continues there)"
         ) from error
-    return tally
 
 
-def _print(
-    answers: "Iterable[Prediction]", form: str, source: "Source", worklist: Path | None
+def _show(
+    predictions: "Iterable[Prediction]", form: str, source: "Source", worklist: Path | None
 ) -> None:
+    from serving.results import Csv
+    from serving.worklist import list_of, urgency
+
     if worklist == _SCREEN:
-        from serving.worklist import urgency
-
-        answers = sorted(answers, key=urgency)
+        predictions = sorted(predictions, key=urgency)
     if form == "json":
-        print_json(answers)
+        for prediction in predictions:
+            click.echo(json.dumps(prediction.to_dict()))
     elif form == "csv":
-        from serving.results import Csv
-
         rows = Csv(source.classes, source.located)
-        out = sys.stdout.buffer
-        out.write(rows.header())
-        for answer in answers:
-            out.write(rows.encode(answer))
-            out.flush()
+        click.echo(rows.header(), nl=False)
+        for prediction in predictions:
+            click.echo(rows.encode(prediction), nl=False)
     elif worklist == _SCREEN:
-        print_worklist(answers)
+        titles = ("Abstained: read first", "By falling score", "Rejected: not read by the model")
+        for which, group in groupby(predictions, key=list_of):
+            print_table(group, titles[which])
     else:
-        print_table(answers)
+        print_table(predictions)
 
 
-def print_json(answers: "Iterable[Prediction]") -> int:
-    """Prints a line of JSON for each answer as it comes; returns how many failed."""
-    failed = 0
-    for answer in answers:
-        failed += bool(answer.error)
-        click.echo(json.dumps(answer.to_dict()))
-    return failed
-
-
-def print_worklist(answers: "Iterable[Prediction]") -> None:
-    """Prints ordered answers as three tables: abstained, scored, rejected."""
-    from serving.worklist import list_of
-
-    titles = ("Abstained: to be read first", "By falling score", "Rejected: not read by the model")
-    for place, group in itertools.groupby(answers, key=list_of):
-        print_table(group, titles[place])
-
-
-def print_table(answers: "Iterable[Prediction]", title: str | None = None) -> int:
-    """Prints a table; returns how many failed."""
+def print_table(predictions: "Iterable[Prediction]", title: str | None = None) -> None:
+    """Prints a table of predictions."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", caption=NOTICE, caption_justify="left")
-    held = list(answers)
-    columns = next((list(answer.probabilities) for answer in held if answer.probabilities), [])
+    rows = list(predictions)
+    classes = next((list(row.probabilities) for row in rows if row.probabilities), [])
     table.add_column("image", overflow="fold")
-    table.add_column("predicted" if columns else "reason", overflow="fold")
-    if columns:
+    table.add_column("predicted" if classes else "reason", overflow="fold")
+    if classes:
         table.add_column("decision")
         table.add_column("score", justify="right")
-        for name in columns:
+        for name in classes:
             table.add_column(f"p({name})", justify="right")
-    for answer in held:
-        _add_row(table, answer, len(columns))
+    for row in rows:
+        cells = [f"error: {row.error}", *["-"] * (len(classes) + 2 if classes else 0)]
+        if not row.error:
+            numbers = (f"{p:.4f}" for p in row.probabilities.values())
+            cells = [row.predicted, row.decision, f"{row.score:.4f}", *numbers]
+        table.add_row(Text(row.file), *map(Text, cells))
     # In a file or a pipe a line is as long as it has to be.
     wide = None if sys.stdout.isatty() else 240
     Console(highlight=False, width=wide).print(table)
-    return sum(bool(answer.error) for answer in held)
-
-
-def _add_row(table: "Table", answer: "Prediction", columns: int) -> None:
-    from rich.text import Text
-
-    if answer.error:
-        cells = [f"error: {answer.error}", *["-"] * (columns and columns + 2)]
-    else:
-        numbers = (f"{p:.4f}" for p in answer.probabilities.values())
-        cells = [answer.predicted, answer.decision, f"{answer.score:.4f}", *numbers]
-    table.add_row(Text(answer.file), *(Text(cell) for cell in cells))

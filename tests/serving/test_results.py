@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from schema.errors import PneumoError
 from serving.answer import Prediction, rejected
-from serving.results import Format, ResultFile, form_of, from_string, to_string
+from serving.results import Format, ResultFile, boxes_from_string, boxes_to_string, format_of
 from tests.serving.answers import ANSWERS, CLASSES, answer
 
 FORMS = ["csv", "json"]
@@ -17,7 +17,7 @@ FORMS = ["csv", "json"]
 
 @pytest.fixture(params=FORMS)
 def form(request: pytest.FixtureRequest) -> Format:
-    return form_of(request.param, CLASSES)
+    return format_of(request.param, CLASSES)
 
 
 def write(path: Path, form: Format, answers: list[Prediction], resume: bool = False) -> None:
@@ -35,7 +35,7 @@ def test_cut_anywhere_and_gone_on_with(
     """Whatever a run that was stopped left: whole records stay, a torn one is dropped."""
     path = tmp_path / f"answers.{name}"
     path.unlink(missing_ok=True)
-    form = form_of(name, CLASSES)
+    form = format_of(name, CLASSES)
     write(path, form, answers)
     whole = path.read_bytes()
     ends = [len(form.header())]
@@ -45,7 +45,7 @@ def test_cut_anywhere_and_gone_on_with(
     path.write_bytes(left)
     kept = max((i for i, end in enumerate(ends) if end <= len(left)), default=0)
     with ResultFile(path, form, resume=True) as file:
-        assert list(file.answers()) == answers[:kept]
+        assert list(file.predictions()) == answers[:kept]
         assert file.done.total() == kept
         for one in answers[kept:]:
             file.write(one)
@@ -55,7 +55,7 @@ def test_cut_anywhere_and_gone_on_with(
 def test_columns_of_csv(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     write(
-        path, form_of("csv", CLASSES), [answer('a, "b".png', 0.25), rejected("b", "why", "EMPTY")]
+        path, format_of("csv", CLASSES), [answer('a, "b".png', 0.25), rejected("b", "why", "EMPTY")]
     )
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -85,7 +85,7 @@ def test_columns_of_csv(tmp_path: Path) -> None:
 
 def test_lines_of_json(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    write(path, form_of("json", CLASSES), [answer("a.png", 0.0), rejected("b", "why")])
+    write(path, format_of("json", CLASSES), [answer("a.png", 0.0), rejected("b", "why")])
     first, second = map(json.loads, path.read_text().splitlines())
     assert first["score"] == 0.0
     assert first["probabilities"] == {"NORMAL": 1.0, "PNEUMONIA": 0.0}
@@ -110,9 +110,9 @@ def test_a_name_counts_as_often_as_it_stands(tmp_path: Path, form: Format) -> No
 
 def test_another_models_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    write(path, form_of("csv", ["NORMAL", "BACTERIA", "VIRUS"]), [])
-    with pytest.raises(PneumoError, match="other columns"):
-        ResultFile(path, form_of("csv", CLASSES), resume=True)
+    write(path, format_of("csv", ["NORMAL", "BACTERIA", "VIRUS"]), [])
+    with pytest.raises(PneumoError, match="does not have the columns"):
+        ResultFile(path, format_of("csv", CLASSES), resume=True)
 
 
 def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, form: Format) -> None:
@@ -147,11 +147,9 @@ def test_answers_by_their_place(tmp_path: Path, form: Format) -> None:
     with ResultFile(path, form, resume=False) as file:
         for one in answers:
             file.write(one)
-        placed = list(file.placed())
-        assert [one for _, one in placed] == answers
-        backwards = [start for start, _ in reversed(placed)]
-        assert list(file.at(backwards)) == answers[::-1]
-        assert list(file.at([])) == []
+        located = list(file.located())
+        assert [one for _, one in located] == answers
+        assert [file.read_at(start) for start, _ in reversed(located)] == answers[::-1]
 
 
 BOXES = st.lists(
@@ -163,9 +161,9 @@ BOXES = st.lists(
 def test_boxes_as_a_string_of_the_challenge(found: list[tuple[float, ...]]) -> None:
     boxes = [[y, x, y + h, x + w] for y, x, h, w, _ in found]
     scores = [score / 1000 for *_, score in found]
-    text = to_string(Prediction("a", boxes=boxes, box_scores=scores))
+    text = boxes_to_string(Prediction("a", boxes=boxes, box_scores=scores))
     assert len(text.split()) == 5 * len(found)
-    again, back = from_string(text)
+    again, back = boxes_from_string(text)
     assert again == [pytest.approx(box, abs=0.01) for box in boxes]
     assert back == pytest.approx(scores)
 
@@ -173,20 +171,20 @@ def test_boxes_as_a_string_of_the_challenge(found: list[tuple[float, ...]]) -> N
 def test_a_box_by_hand() -> None:
     """The challenge: confidence x-min y-min width height."""
     one = Prediction("a", boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.75])
-    assert to_string(one) == "0.75 10 20 100.5 30"
+    assert boxes_to_string(one) == "0.75 10 20 100.5 30"
 
 
 @pytest.mark.parametrize("text", ["1 2 3 4", "1 2 3 4 5 6", "a b c d e"])
 def test_torn_boxes(text: str) -> None:
     with pytest.raises(ValueError):
-        from_string(text)
+        boxes_from_string(text)
 
 
 def test_csv_of_a_model_that_locates(tmp_path: Path) -> None:
-    path, form = tmp_path / "a.csv", form_of("csv", CLASSES, boxes=True)
+    path, form = tmp_path / "a.csv", format_of("csv", CLASSES, boxes=True)
     found = replace(answer("a", 0.75), boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.5])
     answers = [found, replace(answer("b", 0.25), boxes=[], box_scores=[]), rejected("c", "why")]
     write(path, form, answers)
     assert path.read_text().splitlines()[0].endswith(",status,error,boxes")
     with ResultFile(path, form, resume=True) as file:
-        assert list(file.answers()) == answers
+        assert list(file.predictions()) == answers

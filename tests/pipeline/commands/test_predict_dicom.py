@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.serving.standin import Standin, start
-from tests.support import dicoms
+from tests.support import cli, dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 hd = pytest.importorskip("highdicom", reason="needs the extra `dicom`")
@@ -64,8 +64,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def pneumo(*arguments: Any) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "pipeline.cli", "predict", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False)
+    return cli.pneumo("predict", *arguments)
 
 
 def code(value: str) -> Any:
