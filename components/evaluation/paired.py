@@ -69,7 +69,8 @@ def delong_clustered(
     """
     y, a = check(labels, a)
     _, b = check(labels, b)
-    cluster, clusters = _clusters(groups, len(y))
+    patients, cluster = np.unique(groups, return_inverse=True)
+    clusters = len(patients)
     method, (n, m) = "DeLong by patient", np.bincount(y, minlength=2).tolist()
     if not m or not n:
         return PairedTest(method, math.nan, math.nan, len(y), clusters)
@@ -126,15 +127,11 @@ def mcnemar_clustered(
       correct_a: bool [n], which decisions of the first model are right.
       correct_b: bool [n], of the second.
       groups: [n], equal values are one patient.
-
-    Raises:
-      ValueError: lengths differ.
     """
     a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"decisions {a.shape} and {b.shape} must be two equal rows")
     n = len(a)
-    cluster, clusters = _clusters(groups, n)
+    patients, cluster = np.unique(groups, return_inverse=True)
+    clusters = len(patients)
     if not n:
         return PairedTest("McNemar by patient, none", math.nan, math.nan, 0, 0)
     sums = np.bincount(cluster, weights=a.astype(int) - b.astype(int), minlength=clusters)
@@ -181,15 +178,8 @@ def bootstrap_difference(
       groups: [n], equal values are one patient.
       resamples: number of resamples.
       seed: of the draws.
-
-    Raises:
-      ValueError: lengths differ.
     """
     pair, g = [np.asarray(a, np.float64), np.asarray(b, np.float64)], np.asarray(groups)
-    if not pair[0].shape == pair[1].shape == g.shape or g.ndim != 1:
-        raise ValueError(
-            f"scores {pair[0].shape}, {pair[1].shape} and groups {g.shape} must be equal rows"
-        )
     counts = [np.isfinite(x) for x in pair]
     either = counts[0] | counts[1]
     n, clusters = int(either.sum()), len(np.unique(g[either]))
@@ -234,11 +224,3 @@ def _normal(difference: float, se: float) -> tuple[float, float, float]:
         return math.copysign(math.inf, difference), 0.0, float(difference > 0)
     z = difference / se
     return z, float(2 * norm.sf(abs(z))), float(norm.cdf(z))
-
-
-def _clusters(groups: np.ndarray, n: int) -> tuple[np.ndarray, int]:
-    g = np.asarray(groups)
-    if g.shape != (n,):
-        raise ValueError(f"groups {g.shape} and {n} images do not belong together")
-    _, cluster = np.unique(g, return_inverse=True)
-    return cluster, int(cluster.max(initial=-1)) + 1

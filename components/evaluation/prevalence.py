@@ -18,18 +18,8 @@ def predictive_values(
 
     Returns:
       PPV [k] and NPV [k]; NaN where no image would be predicted so, or an input is NaN.
-
-    Raises:
-      ValueError: a number outside 0..1.
     """
     p = np.asarray(prevalence, np.float64)
-    for name, value in (
-        ("sensitivity", sensitivity),
-        ("specificity", specificity),
-        ("prevalence", p),
-    ):
-        if (np.less(value, 0) | np.greater(value, 1)).any():
-            raise ValueError(f"{name} is in 0..1, not {value}")
     tp, fn = sensitivity * p, (1 - sensitivity) * p
     tn, fp = specificity * (1 - p), (1 - specificity) * (1 - p)
     with np.errstate(divide="ignore", invalid="ignore"):

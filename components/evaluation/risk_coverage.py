@@ -17,15 +17,8 @@ def risk_coverage(correct: np.ndarray, confidence: np.ndarray) -> tuple[np.ndarr
 
     Returns:
       coverage 1/n, 2/n ... 1 and risk, float64 [n] each; empty without images.
-
-    Raises:
-      ValueError: lengths differ, or a confidence is not finite.
     """
     right, sure = np.asarray(correct, bool), np.asarray(confidence, np.float64)
-    if right.ndim != 1 or right.shape != sure.shape:
-        raise ValueError(f"answers {right.shape} and confidence {sure.shape} must be equal rows")
-    if not np.isfinite(sure).all():
-        raise ValueError("a confidence is not a number")
     _, index, counts = np.unique(-sure, return_inverse=True, return_counts=True)
     wrong = np.bincount(index, weights=~right, minlength=len(counts))
     covered = np.arange(1, len(right) + 1)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schema.files import atomic
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -56,13 +58,11 @@ def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
     import pyarrow.parquet as pq
 
     rows = 0
-    partial = file.with_name(file.name + ".partial")
-    with pq.ParquetWriter(partial, schema()) as out:
+    with atomic(file) as stream, pq.ParquetWriter(stream, schema()) as out:
         for batch in batches:
             table = pa.table(batch, schema=schema())
             out.write_table(table)
             rows += table.num_rows
-    partial.replace(file)
     return rows
 
 

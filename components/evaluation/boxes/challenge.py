@@ -12,7 +12,7 @@ An image without a true box and with any prediction scores 0. One without both i
 
 import numpy as np
 
-from components.evaluation.boxes.matching import Boxes, match, padded
+from components.evaluation.boxes.matching import Boxes, match, pad
 
 OVERLAPS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 
@@ -46,11 +46,8 @@ def challenge_scores(truth: Boxes, boxes: Boxes, scores: Boxes) -> np.ndarray:
 
     Returns:
       float64 [n], 0 to 1; NaN for an image that is left out.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not finite.
     """
-    true, predicted = padded(truth, boxes, scores)
+    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
     prefixes = scores_of_prefixes(match(true, predicted, OVERLAPS), true.count)
     return np.asarray(prefixes[np.arange(len(prefixes)), predicted.count])
 

@@ -99,19 +99,13 @@ def choose(
       true box or no predicted box hits one.
 
     Raises:
-      ValueError: lengths differ, a value is not finite, or there is nothing to try.
+      ValueError: a score is not finite, or there is nothing to try.
     """
     if not len(shrinks) or not len(combines):
         raise ValueError("there must be at least one shrink factor and one way to combine")
     image = np.asarray(image_score, np.float64)
-    if not len(truth) == len(boxes) == len(scores) == len(image):
-        raise ValueError(
-            f"{len(truth)}, {len(boxes)}, {len(scores)} and {len(image)} images do not belong "
-            "together"
-        )
     if not np.isfinite(image).all():
-        at = int(np.argmin(np.isfinite(image)))
-        raise ValueError(f"image {at}: the score {image[at]} is not a number")
+        raise ValueError("the score of an image is not a number")
     true, predicted = pad(truth, what="true box"), pad(boxes, scores)
     plain = min(shrinks, key=lambda factor: abs(factor - 1))
     if not true.count.any():

@@ -65,19 +65,6 @@ def pad(boxes: Boxes, scores: Boxes | None = None, what: str = "box") -> Padded:
     return Padded(padded_boxes, padded_scores, count)
 
 
-def padded(truth: Boxes, boxes: Boxes, scores: Boxes) -> tuple[Padded, Padded]:
-    """True and predicted boxes of the same images.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not finite.
-    """
-    if not len(truth) == len(boxes) == len(scores):
-        raise ValueError(
-            f"{len(truth)}, {len(boxes)} and {len(scores)} images do not belong together"
-        )
-    return pad(truth, what="true box"), pad(boxes, scores)
-
-
 def match(truth: Padded, predicted: Padded, overlaps: Sequence[float]) -> np.ndarray:
     """Greedy matching, the best prediction first.
 

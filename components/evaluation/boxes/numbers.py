@@ -5,7 +5,7 @@ import numpy as np
 from components.evaluation.bootstrap import Statistics
 from components.evaluation.boxes import froc, precision
 from components.evaluation.boxes.challenge import OVERLAPS, scores_of_prefixes
-from components.evaluation.boxes.matching import Boxes, match, padded
+from components.evaluation.boxes.matching import Boxes, match, pad
 from components.evaluation.boxes.pointing import best_centres, pointing_hits
 from components.evaluation.boxes.ranking import RankedBoxes
 
@@ -35,11 +35,8 @@ def box_statistics(
         box_sensitivity: share of true boxes found by boxes at or above the threshold, overlap .4.
         false_boxes: of those, false ones per image.
       and name -> bool [n], the images that the proportions "pointing" and "box_sensitivity" count.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not finite.
     """
-    true, predicted = padded(truth, boxes, scores)
+    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
     hits = match(true, predicted, OVERLAPS)
     kept = (predicted.there & (predicted.scores >= threshold)).sum(axis=1)
     each = scores_of_prefixes(hits, true.count)[np.arange(len(kept)), kept]

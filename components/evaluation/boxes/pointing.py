@@ -52,12 +52,7 @@ def pointing_hits(truth: Boxes, points: np.ndarray) -> np.ndarray:
 
     Returns:
       float64 [n]: 1, 0, or NaN for an image without a true box, which is left out.
-
-    Raises:
-      ValueError: lengths differ, or a true box is not finite.
     """
-    if len(truth) != len(points):
-        raise ValueError(f"{len(truth)} images and {len(points)} points do not belong together")
     true = pad(truth, what="true box")
     at = np.asarray(points, np.float64).reshape(-1, 1, 2)
     inside = (true.boxes[..., :2] <= at) & (at <= true.boxes[..., 2:])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.evaluation.boxes.matching import Boxes, Padded, match, padded
+from components.evaluation.boxes.matching import Boxes, Padded, match, pad
 
 _BLOCK = 4_000_000
 
@@ -62,9 +62,6 @@ def rank(truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float) -> RankedBox
       boxes: for each image the predicted boxes [m, 4], not cut by a threshold.
       scores: for each image their scores [m].
       overlap: a hit has more intersection over union than this.
-
-    Raises:
-      ValueError: lengths differ, or a box or score is not finite.
     """
-    true, predicted = padded(truth, boxes, scores)
+    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
     return RankedBoxes(match(true, predicted, [overlap])[:, 0], predicted, true.count)

@@ -52,17 +52,6 @@ def test_one_image_of_each_patient_is_the_ordinary_bootstrap() -> None:
     assert again == found != other
 
 
-def test_interval_contains_the_estimate_and_shrinks_with_data() -> None:
-    widths = []
-    for n in (100, 1600):
-        labels, scores = sample(n)
-        found = clustered_bootstrap(labels, scores, np.arange(n), 0.5, resamples=400, seed=0)
-        for name in ("auc", "accuracy", "sensitivity", "specificity", "auc_pr", "brier"):
-            assert found[name].low <= found[name].estimate <= found[name].high
-        widths.append(found["auc"].high - found["auc"].low)
-    assert widths[1] < widths[0] / 2
-
-
 def test_copies_of_an_image_in_one_patient_add_no_certainty() -> None:
     labels, scores = sample(80)
     many = np.tile(labels, 4), np.tile(scores, 4)

