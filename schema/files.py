@@ -1,13 +1,30 @@
 """Small files: written whole or not at all, read where they may be missing, held by one process."""
 
+import contextlib
 import fcntl
 import json
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a file for writing that gets its name when the block ends without an error."""
+    owner = f"{os.getpid()}-{threading.get_ident()}"
+    partial = path.with_name(f".{path.name}.{owner}.partial")
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Writes UTF-8 text under a temporary name beside `path`, then gives it its name.
+    """Writes UTF-8 text; see `atomic`.
 
     A half of a surrogate pair (from a file name that is not UTF-8) is written as \\udcNN.
     """
@@ -16,9 +33,8 @@ def write_atomically(path: Path, text: str) -> None:
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
     """As `write_atomically`."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    with atomic(path) as stream:
+        stream.write(data)
 
 
 def take_lock(file: IO[Any] | int) -> bool:

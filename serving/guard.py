@@ -1,22 +1,24 @@
-"""Images of strangers -> pixels and a status each, in TensorFlow's core ops alone.
+"""Decoding of clients' images inside the SavedModel: pixels and a status each, never an error.
 
 A model server puts the images of several clients into one batch, and an op that raises fails the
-whole batch. So what may raise runs inside a `tf.data` pipeline in the graph, whose `ignore_errors`
-drops the images that no decoder reads; an image refused by its header, or dropped, becomes a black
-one, and its status says why.
+whole batch. So whatever may raise runs inside a `tf.data` pipeline in the graph, whose
+`ignore_errors` drops the images that no decoder reads; an image refused by its header, or dropped,
+becomes a black one, and its status says why. Core ops only, which every server has.
 
 Decoding is `components.transform.decode`, the code that Transform's graph was traced from, called
 directly: going through Transform's graph would decode twice (once to know whether it can be done)
 and pack the pixels into a PNG in between. `fit_of` proves at export that both give the same pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import numpy as np
+import tensorflow as tf
 
-    import tensorflow as tf
+from components.transform.decode import decode_gray, from_png, oriented, resize_gray, stored_gray
+from schema import features as f
 
 OK: Final = "OK"
 EMPTY: Final = "EMPTY"
@@ -75,12 +77,12 @@ class Images(NamedTuple):
         applied), pixels; 0 where it is refused.
     """
 
-    pixels: "tf.Tensor"
-    status: "tf.Tensor"
-    sides: "tf.Tensor"
+    pixels: tf.Tensor
+    status: tf.Tensor
+    sides: tf.Tensor
 
 
-def read_images(contents: "tf.Tensor", size: int, fit: str, limits: Limits) -> Images:
+def read_images(contents: tf.Tensor, size: int, fit: str, limits: Limits) -> Images:
     """Reads a batch; never raises for what the files hold.
 
     Args:
@@ -89,8 +91,6 @@ def read_images(contents: "tf.Tensor", size: int, fit: str, limits: Limits) -> I
       fit: see `components.transform.decode.resize_gray`.
       limits: what an image may cost.
     """
-    import tensorflow as tf
-
     count = tf.shape(contents)[0]
     # The empty file at the end is refused without decoding: so there is always something to
     # collect, and it is what the images that were dropped are replaced by.
@@ -115,7 +115,7 @@ def read_images(contents: "tf.Tensor", size: int, fit: str, limits: Limits) -> I
     return Images(pixels, status, tf.gather(sides, places))
 
 
-def fit_of(transform: "Callable[[dict[str, tf.Tensor]], Any]", size: int) -> str:
+def fit_of(transform: Callable[[dict[str, tf.Tensor]], Any], size: int) -> str:
     """How Transform's graph fits an image into a square, found by asking it.
 
     Args:
@@ -128,11 +128,6 @@ def fit_of(transform: "Callable[[dict[str, tf.Tensor]], Any]", size: int) -> str
     Raises:
       ValueError: its pixels are those of neither; it was written by other code than this.
     """
-    import numpy as np
-    import tensorflow as tf
-
-    from components.transform.decode import decode_gray, from_png, resize_gray
-    from schema import features as f
 
     planes = np.random.default_rng(0).integers(0, 256, (2 * size + 3, size + 2, 3), np.uint8)
     probes = [
@@ -153,10 +148,8 @@ def fit_of(transform: "Callable[[dict[str, tf.Tensor]], Any]", size: int) -> str
     )
 
 
-def _plain() -> "tf.data.Options":
+def _plain() -> tf.data.Options:
     """No tuning and no rewriting: either costs more than decoding a few images."""
-    import tensorflow as tf
-
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
@@ -165,21 +158,18 @@ def _plain() -> "tf.data.Options":
 
 
 def _read(
-    content: "tf.Tensor", size: int, fit: str, limits: Limits
-) -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+    content: tf.Tensor, size: int, fit: str, limits: Limits
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """One file -> status, pixels [size, size, 1], sides [2]; raises where it cannot be decoded."""
-    import tensorflow as tf
-
-    from components.transform.decode import oriented, resize_gray, stored_gray
 
     black, none = tf.zeros([size, size, 1], tf.uint8), tf.zeros([2], tf.int64)
 
-    def seen(stored: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+    def seen(stored: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         shown = oriented(stored, content)
         sides = tf.cast(tf.shape(shown)[:2], tf.int64)
         return tf.constant(OK), resize_gray(shown, size, fit), sides
 
-    def decode() -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+    def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         stored = stored_gray(content)
         cut = _says(TRUNCATED, "its last rows are the flat gray of missing data")
         return tf.cond(_was_cut(stored, content), lambda: (cut, black, none), lambda: seen(stored))
@@ -188,15 +178,13 @@ def _read(
     return tf.cond(tf.equal(refusal, ""), decode, lambda: (refusal, black, none))
 
 
-def _refusal(content: "tf.Tensor", limits: Limits) -> "tf.Tensor":
+def _refusal(content: tf.Tensor, limits: Limits) -> tf.Tensor:
     """Why a file is not to be decoded, from its header; "" where it may be."""
-    import tensorflow as tf
-
     length = tf.strings.length(content)
     is_jpeg = tf.equal(tf.strings.substr(content, 0, 3), _JPEG)
     is_png = tf.equal(tf.strings.substr(content, 0, 8), _PNG)
 
-    def by_size(shape: "tf.Tensor", scans: "Callable[[], tf.Tensor]") -> "tf.Tensor":
+    def by_size(shape: tf.Tensor, scans: Callable[[], tf.Tensor]) -> tf.Tensor:
         height, width = tf.unstack(tf.cast(shape[:2], tf.int64))
         # Sides stay below 2^32: were they multiplied in whole numbers, the product could overflow.
         pixels = tf.cast(height, tf.float64) * tf.cast(width, tf.float64)
@@ -224,7 +212,7 @@ def _refusal(content: "tf.Tensor", limits: Limits) -> "tf.Tensor":
             default=lambda: tf.constant(""),
         )
 
-    def scans() -> "tf.Tensor":
+    def scans() -> tf.Tensor:
         return _count(content, _JPEG_SCAN, _MOST_SCANS + 1)
 
     return tf.case(
@@ -243,31 +231,25 @@ def _refusal(content: "tf.Tensor", limits: Limits) -> "tf.Tensor":
     )
 
 
-def _png_sides(content: "tf.Tensor") -> "tf.Tensor":
+def _png_sides(content: tf.Tensor) -> tf.Tensor:
     """Height and width in the header of a PNG, int64 [2]; raises where the file ends before."""
-    import tensorflow as tf
-
     octets = tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.uint8)
     parts = tf.reshape(tf.cast(octets, tf.int64), [2, 4])
     width_height = tf.reduce_sum(parts * tf.constant([1 << 24, 1 << 16, 256, 1], tf.int64), 1)
     return width_height[::-1]
 
 
-def _count(content: "tf.Tensor", marker: bytes, most: int = 1) -> "tf.Tensor":
+def _count(content: tf.Tensor, marker: bytes, most: int = 1) -> tf.Tensor:
     """How often a marker occurs, int32, counted up to `most`.
 
     In the coded pixels of a JPEG no marker occurs: there 0xFF is followed by 0 or a restart.
     """
-    import tensorflow as tf
-
     pieces = tf.raw_ops.StringSplitV2(input=content[tf.newaxis], sep=marker, maxsplit=most)
     return tf.size(pieces.values) - 1
 
 
-def _was_cut(stored: "tf.Tensor", content: "tf.Tensor") -> "tf.Tensor":
+def _was_cut(stored: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
     """Whether a JPEG was cut and closed again, as ingest tells it: its last blocks are missing."""
-    import tensorflow as tf
-
     height = tf.shape(stored)[0]
     rest = height % 8
     rows = stored[height - tf.where(rest > 0, rest, 8) :]
@@ -279,9 +261,8 @@ def _was_cut(stored: "tf.Tensor", content: "tf.Tensor") -> "tf.Tensor":
     )
 
 
-def _why(contents: "tf.Tensor", dropped: "tf.Tensor") -> "tf.Tensor":
+def _why(contents: tf.Tensor, dropped: tf.Tensor) -> tf.Tensor:
     """What to say of files that could not be decoded; string [n], "" for the others."""
-    import tensorflow as tf
 
     def one(item: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         return tf.cond(item[1], lambda: _broken(item[0]), lambda: tf.constant(""))
@@ -289,9 +270,7 @@ def _why(contents: "tf.Tensor", dropped: "tf.Tensor") -> "tf.Tensor":
     return tf.map_fn(one, (contents, dropped), fn_output_signature=tf.string)
 
 
-def _broken(content: "tf.Tensor") -> "tf.Tensor":
-    import tensorflow as tf
-
+def _broken(content: tf.Tensor) -> tf.Tensor:
     start = tf.maximum(tf.strings.length(content) - _TAIL, 0)
     tail = tf.strings.substr(content, start, _TAIL)
     end = tf.cond(
@@ -306,7 +285,5 @@ def _broken(content: "tf.Tensor") -> "tf.Tensor":
     )
 
 
-def _says(status: Literal["TRUNCATED", "DAMAGED", "TOO_MANY_PIXELS"], detail: str) -> "tf.Tensor":
-    import tensorflow as tf
-
+def _says(status: str, detail: str) -> tf.Tensor:
     return tf.constant(f"{status}: {detail}")

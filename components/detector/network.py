@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from components.evaluation.boxes.choice import Choice
     from schema.labels import Task
-    from serving.export import Decision
+    from serving.module import Decision
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def locate(
     def explain(pixels: "tf.Tensor") -> Explained:
         import tensorflow as tf
 
-        from serving.export import calibrated
+        from serving.module import calibrated
 
         logits, heat, geometry = locator.told(locator.pyramid(pixels, training=False))
         _, score = calibrated(tf.nn.softmax(logits), of, decision)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from components.trainer.network import Network
     from schema.labels import Task
-    from serving.export import Decision
+    from serving.module import Decision
 
 
 def evidence(network: "Network", activations: "list[tf.Tensor]", of: "Task") -> "tf.Tensor":
@@ -115,7 +115,7 @@ def explainer(
     def explain(pixels: "tf.Tensor") -> Explained:
         import tensorflow as tf
 
-        from serving.export import calibrated
+        from serving.module import calibrated
 
         activations = network.activations(pixels)
         logits = network.logits_of(activations)

@@ -9,7 +9,8 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from components.ingest.work import WorkFolder, check_chunk, write_shard
+from components.ingest.shards import write_shard
+from components.ingest.work import WorkFolder, check_chunk
 
 STEPS: dict[str, Callable[[WorkFolder, Path, str, str], None]] = {
     "check": check_chunk,

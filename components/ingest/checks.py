@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from components.ingest.phash import perceptual_hash
+from components.ingest.refusal import Refusal
 from schema import features as f
 
-MAX_BYTES: Final = 256 << 20  # a record of protobuf has to stay below 2 GiB; no radiograph is near
 MAX_SIDE: Final = 65_535  # of a JPEG, and of the schema
 MAX_ASPECT: Final = 50.0
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -41,22 +41,6 @@ _TURN: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class Refusal(Exception):
-    """A file that can't be used.
-
-    Attributes:
-      reason: short code, as rejects.jsonl has it.
-      detail: a sentence.
-      named: the path tells what the file says of the patient.
-    """
-
-    def __init__(self, reason: str, detail: str, named: bool = False) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.named = named
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 from components.dicom.load import load
 from components.dicom.read import Rules, is_dicom
 from components.dicom.refusal import DicomRefusal
-from components.ingest.checks import Refusal
 from components.ingest.options import PILLOW_LIMIT
+from components.ingest.refusal import Refusal
 from schema.errors import PneumoError
 
 

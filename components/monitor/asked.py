@@ -5,7 +5,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from components.ingest.checks import Refusal, check_image
+from components.ingest.checks import check_image
+from components.ingest.refusal import Refusal
 from components.progress import Step
 from schema import features as f
 from schema.errors import PneumoError

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from components.detector.network import Locator
     from components.detector.phase import Located, Trained
     from components.explain.types import Explained
-    from serving.export import Decision
+    from serving.module import Decision
 
 AnyNetwork = TypeVar("AnyNetwork", Network, "Locator")
 
@@ -91,7 +91,8 @@ def _export(
 
     from components.detector.network import locate
     from components.transform.decode import from_png
-    from serving.export import Decision, export
+    from serving.export import export
+    from serving.module import Decision
 
     facts = calibrated.facts
     decision = Decision(facts["temperature"], facts["threshold"], facts["band"])

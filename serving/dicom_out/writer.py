@@ -3,7 +3,6 @@
 import datetime
 import io
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from schema.errors import PneumoError
+from schema.files import write_bytes_atomically
 from schema.processes import runs
 from serving.answer import Prediction
 from serving.dicom import is_dicom
@@ -21,6 +21,7 @@ from serving.dicom_out.report import CARRIED, NEEDED, make_report, result_of, ui
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+_LIBRARIES: Final = ("pydicom", "highdicom")
 NAMED: Final = 3  # files without a report that are named
 
 
@@ -71,9 +72,8 @@ class Reports:
         self._reasons: list[str] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".probe.{os.getpid()}.part"
-            probe.write_bytes(b"")
-            probe.unlink()
+            write_bytes_atomically(folder / ".probe", b"")
+            (folder / ".probe").unlink()
             _remove_leftovers(folder)
         except OSError as error:
             raise PneumoError(f"{folder} cannot be written: {error.strerror}") from error
@@ -104,7 +104,10 @@ class Reports:
                 self._reasons.append(f"about {file}: {error}")
             return None
         if content is not None:
-            _put(final, content)
+            try:
+                write_bytes_atomically(final, content)
+            except OSError as error:
+                raise PneumoError(f"{final} cannot be written: {error.strerror}") from error
         self.written += 1
         return final
 
@@ -159,21 +162,10 @@ def _is_dicom_file(file: Path) -> bool:
         raise _NoReport("it is gone") from None
 
 
-def _put(final: Path, content: bytes) -> None:
-    partial = final.with_name(f".{final.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(final)
-    except OSError as error:
-        raise PneumoError(f"{final} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _remove_leftovers(folder: Path) -> None:
-    """Removes what runs that were killed had half written."""
-    for left in folder.glob(".*.part"):
-        owner = left.name.split(".")[-2]
+    """Removes the temporary files of `schema.files.atomic` whose process was killed."""
+    for left in folder.glob(".*.partial"):
+        owner = left.name.split(".")[-2].split("-")[0]
         if owner.isdigit() and not runs(int(owner)):
             left.unlink(missing_ok=True)
 
@@ -191,19 +183,14 @@ def _silence() -> Iterator[None]:
     """Neither warnings nor log lines of the DICOM libraries, which quote values."""
     import pydicom
 
-    names = [
-        name
-        for name in logging.root.manager.loggerDict
-        if name.split(".")[0] in ("pydicom", "highdicom")
-    ]
-    loggers = [logging.getLogger(name) for name in names]
-    before = [logger.disabled for logger in loggers]
+    names = [n for n in logging.root.manager.loggerDict if n.split(".")[0] in _LIBRARIES]
+    before = {logging.getLogger(name): logging.getLogger(name).disabled for name in names}
     try:
-        for logger in loggers:
+        for logger in before:
             logger.disabled = True
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, state in zip(loggers, before, strict=True):
+        for logger, state in before.items():
             logger.disabled = state

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.files import read_json, write_atomically
+from schema.files import atomic, read_json, write_atomically
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "é \N{DAGGER}\r\n" * 1000])
@@ -22,10 +22,11 @@ def test_a_name_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     write_atomically(file, "before")
-    (tmp_path / ".run.json.partial").mkdir()  # nothing can be written there
-    with pytest.raises(IsADirectoryError):
-        write_atomically(file, "after")
+    with pytest.raises(OSError, match="full"), atomic(file) as stream:
+        stream.write(b"aft")
+        raise OSError("full")
     assert file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_read_json(tmp_path: Path) -> None:

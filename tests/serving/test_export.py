@@ -123,12 +123,12 @@ def test_only_kernels_that_every_server_has(exported: Exported) -> None:
 
 @pytest.mark.parametrize("scores", [[0.0, 0.3, 0.5, 0.66, 0.7, 1.0]])
 def test_decision_at_its_edges(scores: list[float]) -> None:
-    from serving.export import Decision, _decide
+    from serving.module import Decision, decide
 
     values = tf.constant(scores)
-    plain = _decide(values, Decision(1.0, 0.66)).numpy().tolist()
+    plain = decide(values, Decision(1.0, 0.66)).numpy().tolist()
     assert plain == [b"NEGATIVE"] * 3 + [b"POSITIVE"] * 3
-    banded = _decide(values, Decision(1.0, 0.66, (0.5, 0.7))).numpy().tolist()
+    banded = decide(values, Decision(1.0, 0.66, (0.5, 0.7))).numpy().tolist()
     assert banded == [b"NEGATIVE"] * 2 + [b"REFER"] * 2 + [b"POSITIVE"] * 2
 
 
@@ -143,19 +143,19 @@ def test_labels(exported: Exported) -> None:
 
 
 def test_images_without_a_place_in_the_task_weigh_nothing() -> None:
-    from serving.export import _positive
+    from serving.module import positive_of
 
     names = ("normal", "bacteria", "virus", "unknown")
     given = tf.constant([records.example({f.PATHOGEN: name}) for name in names])
-    assert _positive(given, BACTERIA_VIRUS).numpy().tolist() == [-1, 1, 0, -1]
+    assert positive_of(given, BACTERIA_VIRUS).numpy().tolist() == [-1, 1, 0, -1]
 
 
 def test_a_located_task_is_positive_where_a_box_is() -> None:
-    from serving.export import _positive
+    from serving.module import positive_of
 
     boxes = [{f.BOX_YMIN: (0.5,)}, {f.BOX_YMIN: ()}, {}, {f.BOX_YMIN: (0.0, 0.25)}]
     given = tf.constant([records.example({f.PATHOGEN: "unknown", **of}) for of in boxes])
-    assert _positive(given, LOCATE).numpy().tolist() == [1, 0, 0, 1]
+    assert positive_of(given, LOCATE).numpy().tolist() == [1, 0, 0, 1]
 
 
 def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -> None:

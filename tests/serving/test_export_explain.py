@@ -11,8 +11,9 @@ from components.explain.types import Explained
 from components.transform.boxes import fit_boxes, unfit_boxes
 from components.transform.decode import decode_gray, from_png
 from schema.labels import LOCATE
-from serving.export import Decision, export
+from serving.export import export
 from serving.guard import Limits
+from serving.module import Decision
 from serving.places import displayed_heat
 from tests.support.exported import SIZE, Exported, eager
 

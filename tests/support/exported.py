@@ -55,7 +55,8 @@ def build(folder: Path, fit: str) -> Exported:
     from components.explain.weak import weak_boxes
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
-    from serving.export import Decision, export
+    from serving.export import export
+    from serving.module import Decision
     from serving.guard import Limits
 
     forms = list(FORMS.items())

@@ -30,7 +30,8 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from pipeline.pipeline import SCHEMA_FILE
     from schema import features as f
     from schema.labels import THREE_CLASS
-    from serving.export import Decision, export
+    from serving.export import export
+    from serving.module import Decision
     from tests.support import records
 
     with tempfile.TemporaryDirectory() as name:

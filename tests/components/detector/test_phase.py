@@ -23,7 +23,7 @@ from components.transform.boxes import fit_boxes
 from components.transform.decode import resize_gray
 from schema import features as f
 from schema.labels import LOCATE
-from serving.export import Decision
+from serving.module import Decision
 from serving.optimise import difference
 
 SIZE, CUT, N = 48, "conv_dw_11_relu", 24

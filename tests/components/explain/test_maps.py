@@ -14,7 +14,7 @@ from components.trainer.network import Member, Network
 from components.trainer.options import ModelOptions
 from components.trainer.trunks import split_trunk
 from schema.labels import BINARY, THREE_CLASS, TWO_STAGE, Task
-from serving.export import Decision
+from serving.module import Decision
 
 CHANNELS = 6
 FOUR = Task("four", ("a", "b", "c", "d"), {}, positive=(0, 3))

@@ -11,7 +11,8 @@ import pytest
 from components.ingest import job as job_module
 from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
-from components.ingest.work import WorkFolder, write_shard
+from components.ingest.shards import write_shard
+from components.ingest.work import WorkFolder
 from schema.errors import PneumoError
 from tests.components.ingest.trees import LOCAL, files_below, jpeg, official, put, rows, run
 
@@ -83,7 +84,7 @@ def test_an_empty_destination_is_taken(tmp_path):
 _SLOW = """
 import sys, time
 from pathlib import Path
-from components.ingest import work
+from components.ingest import shards, work
 from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
 step, source, dest = sys.argv[1:]
@@ -91,7 +92,7 @@ def stop(*_):
     print("reached", flush=True)
     time.sleep(600)
 if step == "write":
-    work._record = stop
+    shards._record = stop
 elif step == "check":
     real, calls = work.read_unchanged, [0]
     def some(*args):

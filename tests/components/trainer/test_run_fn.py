@@ -18,7 +18,7 @@ from components.trainer.network import Member, Network
 from components.trainer.options import ModelOptions
 from components.trainer.run_fn import _explained
 from schema.labels import BINARY
-from serving.export import Decision
+from serving.module import Decision
 
 SIZE = 32
 

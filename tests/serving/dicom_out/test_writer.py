@@ -83,8 +83,9 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     child.wait()  # now no process has this number
     out = tmp_path / "out"
     out.mkdir()
-    left = out / f".2.25.1.dcm.{child.pid}.part"
-    others = [out / f".2.25.1.dcm.{os.getppid()}.part", out / "2.25.9.dcm", out / ".keep.part"]
+    left = out / f".2.25.1.dcm.{child.pid}-7.partial"
+    alive = out / f".2.25.1.dcm.{os.getppid()}-7.partial"
+    others = [alive, out / "2.25.9.dcm", out / ".keep.partial"]
     for path in (left, *others):
         path.write_bytes(b"")
     reports(out)
