@@ -60,7 +60,29 @@ def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -
             )
         if options.job_server_jar and not options.job_server_jar.is_file():
             raise PneumoError(f"beam.job_server_jar: no file {options.job_server_jar}")
+        if not options.job_server_jar:
+            _download_job_server(engine, options, args)
     return [*args, *more]
+
+
+def _download_job_server(engine: Engine, options: BeamOptions, args: Sequence[str]) -> None:
+    """Lets Beam download its job server, which it would do in the middle of a run."""
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
+    from apache_beam.runners.portability import flink_runner, spark_runner
+
+    versions = FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS
+    if engine == "flink" and options.flink_version not in (None, *versions):
+        raise PneumoError(
+            f"beam.flink_version is {options.flink_version}; Beam has job servers for "
+            f"{', '.join(versions)}"
+        )
+    flink, spark = flink_runner.FlinkJarJobServer, spark_runner.SparkJarJobServer
+    server = (flink if engine == "flink" else spark)(PipelineOptions(list(args)))
+    try:
+        server.local_jar(server.path_to_jar())
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()).partition(". ")[0]
+        raise PneumoError(f"{reason}; set beam.job_server_jar to the file") from None
 
 
 def beam_args(engine: Engine, options: BeamOptions, cores: int = 1) -> list[str]:

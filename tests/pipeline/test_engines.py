@@ -90,6 +90,23 @@ def test_missing_prerequisites(
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"job_server_jar": "/nowhere.jar"}, "beam.job_server_jar: no file /nowhere.jar"),
+        ({"flink_version": "1.3"}, r"beam.flink_version is 1\.3; Beam has job servers for .*2\.0"),
+    ],
+)
+def test_job_server_that_is_not_available(
+    options: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "java").write_text("")
+    (tmp_path / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PneumoError, match=message):
+        local_args("flink", BeamOptions(**options))
+
+
+@pytest.mark.parametrize(
     ("pairs", "message"),
     [
         (["parallelism=0"], "beam.parallelism: .*greater"),
