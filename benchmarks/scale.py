@@ -111,8 +111,9 @@ def run_node(name: str, records: Path, work: Path) -> dict[str, float]:
     from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
     from components.trainer.weights import Weights
-    from pipeline.config import Config, RunFacts
+    from pipeline.config import Config
     from pipeline.pipeline import create_pipeline
+    from pipeline.run_facts import RunFacts
 
     facts = RunFacts(
         records=str(records),

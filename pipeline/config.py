@@ -3,12 +3,11 @@
 import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from components.baseline.marker import Source
 from components.detector.options import DetectorOptions
 from components.endpoint_validator.choice import Validation
 from components.evaluation.options import EvaluationOptions
@@ -20,9 +19,21 @@ from components.trainer.trunks import image_size
 from pipeline.engines.arguments import known
 from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
+from pipeline.run_facts import RunFacts
 from schema.errors import PneumoError
 from schema.labels import CUSTOM, TASKS, Task, custom_task, task
 from serving.server.engines import IMAGE
+
+_Options = TypeVar("_Options", bound=BaseModel)
+_GPUS: Final = (
+    "the Trainer uses all GPUs of its machine, on a cluster those of deploy.resources.Trainer"
+)
+# Keys of earlier versions -> what to do instead.
+_REMOVED: Final = {
+    "training.distribution": _GPUS,
+    "training.processes": _GPUS,
+    "deploy.vertex_training": _GPUS,
+}
 
 
 class DataOptions(BaseModel):
@@ -91,39 +102,6 @@ class BatchOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     records: str = Field(description="folder that `pneumo ingest` wrote; labels are not looked at")
-
-
-class RunFacts(BaseModel):
-    """What a runner finds out before the graph is built; never written in a configuration file.
-
-    Attributes:
-      records: folder that `pneumo ingest` wrote.
-      records_sha256: digest of its content; part of the cache key of the report.
-      synthetic: the records are phantoms; none: not known yet, the records tell when it runs.
-      root: folder of the artifacts.
-      push_to: folder of the pushed versions.
-      checkpoints: folder of the states that a killed training goes on from.
-      weights: `components.trainer.weights.Weights` as a dict.
-      infra_validation: as configured, or what the platform can run.
-      batch_records: folder of unlabelled records; empty: none.
-      baseline: who finds the model to beat.
-      beam_args: Beam's arguments of every component that works with Beam, where the graph is
-        compiled for others to run; a run on this machine gives them to its runner.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    records: str
-    records_sha256: str
-    synthetic: bool | None
-    root: str
-    push_to: str
-    checkpoints: str
-    weights: dict[str, str]
-    infra_validation: Validation = "savedmodel"
-    batch_records: str = ""
-    baseline: Source = "metadata"
-    beam_args: tuple[str, ...] = ()
 
 
 class Config(BaseModel):
@@ -235,14 +213,15 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
         raise PneumoError(f"{path} must hold a mapping with name, data, model, ...; it is empty")
     for override in overrides:
         _override(values, override)
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise PneumoError(f"{path}: {_one_line(error)}") from None
+    for key, hint in _REMOVED.items():
+        group, _, name = key.partition(".")
+        if isinstance(values.get(group), dict) and name in values[group]:
+            raise PneumoError(f"{path}: key {key} was removed; {hint}")
+    return _validate(Config, values, f"{path}: ")
 
 
 def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> MonitorOptions:
-    """The part `monitor` of a configuration alone, with overrides as `load_config` takes them.
+    """Loads the part `monitor` of a configuration alone, with overrides as in `load_config`.
 
     Raises:
       PneumoError: a wrong key or value; one line that names it.
@@ -252,14 +231,11 @@ def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> Monitor
         _override(whole, override)
     if other := whole.keys() - {"monitor"}:
         raise PneumoError(f"--set {other.pop()}...: only keys of monitor count here")
-    try:
-        return MonitorOptions.model_validate(whole["monitor"])
-    except ValidationError as error:
-        raise PneumoError(f"monitor.{_one_line(error)}") from None
+    return _validate(MonitorOptions, whole["monitor"], "monitor.")
 
 
 def beam_options(pairs: Sequence[str]) -> BeamOptions:
-    """The part `beam` of a configuration alone, from `key=value` each.
+    """Loads the part `beam` of a configuration alone, from `key=value` each.
 
     Raises:
       PneumoError: a wrong key or value; one line that names it.
@@ -267,10 +243,14 @@ def beam_options(pairs: Sequence[str]) -> BeamOptions:
     values: dict[str, Any] = {}
     for pair in pairs:
         _override(values, pair)
+    return _validate(BeamOptions, values, "beam.")
+
+
+def _validate(options: type[_Options], values: Any, place: str) -> _Options:
     try:
-        return BeamOptions.model_validate(values)
+        return options.model_validate(values)
     except ValidationError as error:
-        raise PneumoError(f"beam.{_one_line(error)}") from None
+        raise PneumoError(f"{place}{_one_line(error)}") from None
 
 
 def _override(values: dict[str, Any], text: str) -> None:

@@ -11,8 +11,9 @@ from components.batch_results.results import FILE as RESULTS
 from components.endpoint_validator.verdict import VERDICT
 from components.ingest.job import IngestSummary, ingest, read_summary
 from components.trainer.weights import Weights, resolve_weights
-from pipeline.config import Config, RunFacts
+from pipeline.config import Config
 from pipeline.given import need_data
+from pipeline.run_facts import RunFacts
 from pipeline.runners.local import NodeResult, run_nodes
 from pipeline.runners.progress import RunProgress
 from pipeline.runners.store import clean_leftovers, open_store

@@ -1,6 +1,6 @@
 """What a configuration says of the model and of its training."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -168,17 +168,6 @@ class TrainingOptions(BaseModel):
         if not value or len(set(value)) != len(value) or any(not 0 <= s < 2**31 for s in value):
             raise ValueError(f"seeds must be different whole numbers from 0 on, not {list(value)}")
         return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _removed(cls, values: Any) -> Any:
-        for key in ("distribution", "processes"):
-            if isinstance(values, dict) and key in values:
-                raise ValueError(
-                    f"{key} was removed; remove it: training uses all GPUs of its machine (on "
-                    "Kubeflow and Vertex AI those of deploy.resources.Trainer)"
-                )
-        return values
 
     @model_validator(mode="after")
     def _cache_has_no_input(self) -> Self:

@@ -6,6 +6,9 @@ from typing import Literal
 
 import click
 
+from schema.errors import PneumoError
+from schema.files import write_atomically
+
 
 @click.command(
     epilog="Example: pneumo compile --target kubeflow --config xception -o xception.yaml "
@@ -44,36 +47,39 @@ def command(
     """
     from pipeline.config import load_config
     from pipeline.engines.arguments import known
-    from pipeline.kubeflow.ready import need
+    from pipeline.kubeflow.validate import check, check_deploy, load_with_kfp
 
     given = {"data": data, "root": root, "image": image}
     extra = [f"deploy.{key}={value}" for key, value in given.items() if value is not None]
     if engine:
         extra.append(f"engine={known(engine)}")
     config = load_config(source, [*overrides, *extra])
-    where = need(config, target)
+    image, root = check_deploy(config, target)
+    if not output.parent.is_dir():
+        raise PneumoError(f"-o {output}: folder {output.parent} does not exist; make it first")
 
-    from pipeline.kubeflow.compile import compile_spec, need_packages, platform_spec
-    from pipeline.kubeflow.ready import as_text, write
-    from pipeline.kubeflow.validate import check, load_with_kfp
+    from pipeline.kubeflow.compile import as_text, compile_spec, need_packages, platform_spec
     from pipeline.runners.workspace import quiet
 
     need_packages()
     with quiet(Path(os.devnull)):
-        compiled = compile_spec(config, target, image=where[0], root=where[1])
+        compiled = compile_spec(config, target, image=image, root=root)
         spec = compiled if target == "kubeflow" else compiled["pipelineSpec"]
         platform = platform_spec(config, spec) if target == "kubeflow" else None
         text = as_text(compiled, target, platform)
         check(spec)
         if target == "kubeflow":
             load_with_kfp(text)
-    write(output, text)
+    try:
+        write_atomically(output, text)
+    except OSError as error:
+        raise PneumoError(f"-o {output} cannot be written ({error.strerror})") from None
     inputs = spec["root"]["inputDefinitions"]["parameters"]
-    told = "  ".join(
+    values = "  ".join(
         f"{name}={of['defaultValue']}" if "defaultValue" in of else f"{name} (must be given)"
         for name, of in sorted(inputs.items())
     )
     click.echo(f"compiled    {output}   {len(spec['root']['dag']['tasks'])} nodes for {target}")
-    click.echo(f"parameters  {told}")
+    click.echo(f"parameters  {values}")
     hint = "--host http://ADDRESS" if target == "kubeflow" else "--project PROJECT --region REGION"
     click.echo(f"submit      pneumo submit {output} {hint}")

@@ -57,7 +57,7 @@ def command(
     """
     from pipeline.kubeflow.compile import need_packages
     from pipeline.kubeflow.options import DeployOptions
-    from pipeline.kubeflow.submit import Where, parameter_values, read, shown
+    from pipeline.kubeflow.submit import parameter_values, read, summary
     from pipeline.runners.workspace import quiet
 
     deploy = DeployOptions()
@@ -65,33 +65,33 @@ def command(
         from pipeline.config import load_config
 
         deploy = load_config(source).deploy
+    given = {
+        "host": host,
+        "namespace": namespace,
+        "project": project,
+        "region": region,
+        "api_endpoint": api_endpoint,
+        "service_account": service_account,
+        "experiment": experiment,
+    }
+    deploy = deploy.model_copy(update={key: value for key, value in given.items() if value})
     need_packages()
     compiled = read(file, target)
-    values = parameter_values(compiled.spec, params)
-    where = Where(
-        host=host or deploy.host or "",
-        namespace=namespace or deploy.namespace or "",
-        token=os.environ.get("PNEUMO_KFP_TOKEN", ""),
-        project=project or deploy.project or "",
-        region=region or deploy.region or "",
-        endpoint=api_endpoint or "",
-        service_account=service_account or deploy.service_account or "",
-        experiment=experiment or deploy.experiment or "",
-    )
+    values = parameter_values(compiled.inputs, params)
     if dry_run:
-        click.echo(shown(compiled, where, values))
+        click.echo(summary(compiled, deploy, values))
         return
     if compiled.target == "kubeflow":
-        from pipeline.kubeflow.to_kubeflow import send_to_kubeflow as send
+        from pipeline.kubeflow.to_kubeflow import submit
     else:
-        from pipeline.kubeflow.to_vertex import send_to_vertex as send
+        from pipeline.kubeflow.to_vertex import submit
     with quiet(Path(os.devnull)):
-        sent = send(compiled, where, values)
-    click.echo(f"sent     {compiled.name} to {compiled.target} as {sent.id}")
-    click.echo(f"page     {sent.page}")
+        run = submit(compiled, deploy, values)
+    click.echo(f"sent     {compiled.name} to {compiled.target} as {run.id}")
+    click.echo(f"page     {run.page}")
     if not wait:
         return
     with quiet(Path(os.devnull)):
-        state = sent.wait()
+        state = run.wait()
     click.echo(f"ended    {state}")
     sys.exit(0 if state == "SUCCEEDED" else 1)

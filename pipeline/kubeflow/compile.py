@@ -1,17 +1,17 @@
-"""The graph as a PipelineSpec: for Kubeflow Pipelines, or inside a PipelineJob for Vertex AI."""
+"""Compiles the graph to a PipelineSpec for Kubeflow Pipelines, or a PipelineJob for Vertex AI."""
 
 import importlib.util
 import json
 import sys
-from pathlib import Path
 from typing import Any, Final
 
-from components.endpoint_validator.choice import Validation
+import yaml
+
 from components.trainer.asked import ask
-from pipeline.config import Config, RunFacts
-from pipeline.kubeflow.engine import engine_args
+from pipeline.config import Config
+from pipeline.engines.arguments import beam_args
 from pipeline.kubeflow.options import Target
-from pipeline.kubeflow.parameters import PACKAGE, PARAMETERS, PREFIX
+from pipeline.kubeflow.parameters import PACKAGE, PACKAGE_ROOT, PARAMETERS, PREFIX
 from pipeline.kubeflow.resources import (
     cached,
     check_nodes,
@@ -20,13 +20,14 @@ from pipeline.kubeflow.resources import (
     resources_of,
     retry_policy,
 )
+from pipeline.run_facts import RunFacts
 from schema.errors import PneumoError
 from schema.storage import is_remote, join
 
 COMMAND: Final = ["python", "-m", "pipeline.kubeflow.entry"]
 _INPUTS_ARGUMENT: Final = "--json_serialized_inputs_spec_args"
-_TYPES: Final = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}
-_PACKAGE_ROOT = Path(__file__).resolve().parent.parent.parent
+_TYPES: Final[dict[Any, str]] = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}
+_MASTERS: Final = {"flink": "flink_master", "spark": "spark_master"}
 
 
 def compile_spec(
@@ -40,18 +41,17 @@ def compile_spec(
     """Compiles the graph of a configuration.
 
     Args:
-      config: its part `deploy` says the rest: data, resources, retries, cache.
-      target: who runs it.
+      config: its part `deploy` has data, resources, retries and cache.
+      target: the platform.
       image: of every container.
       root: URI below which the platform keeps the artifacts; a plain folder is for tests.
-      pipeline_name: none: pneumo-NAME of the configuration.
+      pipeline_name: None: pneumo-NAME of the configuration.
 
     Returns:
       kubeflow: a PipelineSpec; vertex: a PipelineJob. Schema 2.1.0.
 
     Raises:
-      PneumoError: the packages for it are not installed, or the configuration asks for what the
-        target does not have.
+      PneumoError: packages are missing, or the configuration needs what the target does not have.
     """
     need_packages()
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
@@ -59,10 +59,10 @@ def compile_spec(
 
     from pipeline.pipeline import create_pipeline
 
-    pipeline = create_pipeline(with_facts(config, root))
     settings = runner.KubeflowV2DagRunnerConfig(
         default_image=image, default_commands=COMMAND, use_pipeline_spec_2_1=True
     )
+    pipeline = create_pipeline(with_facts(config, root))
     job = runner.KubeflowV2DagRunner(settings).run(pipeline, write_out=False)
     spec = job["pipelineSpec"]
     spec["pipelineInfo"]["name"] = pipeline_name or f"pneumo-{config.name}"
@@ -70,7 +70,7 @@ def compile_spec(
     check_nodes(config.deploy, spec["root"]["dag"]["tasks"])
     _name_package_files(spec)
     _add_parameters(spec, config)
-    _place_tasks(spec, config, target)
+    _configure_tasks(spec, config, target)
     _rename(spec)
     if target == "kubeflow":
         return spec
@@ -79,20 +79,36 @@ def compile_spec(
 
 
 def platform_spec(config: Config, spec: dict[str, Any]) -> dict[str, Any] | None:
-    """What goes to Kubeflow Pipelines as a second document; None where there is nothing to say."""
-    executors: dict[str, Any] = {}
-    for label, container in spec["deploymentSpec"]["executors"].items():
-        if "container" in container:
-            given = resources_of(label.removesuffix("_executor"), config.deploy)
-            told = platform_of(given, config.deploy)
-            executors |= {label: told} if told else {}
+    """Returns the second document of Kubeflow, GPU types and secrets; None where there are none."""
+    executors = {
+        label: platform
+        for label in spec["deploymentSpec"]["executors"]
+        if (platform := platform_of(label.removesuffix("_executor"), config.deploy))
+    }
     if not executors:
         return None
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
+def as_text(
+    compiled: dict[str, Any], target: Target, platform: dict[str, Any] | None = None
+) -> str:
+    """Returns the content of the file: YAML for Kubeflow, one or two documents; JSON for Vertex AI.
+
+    Args:
+      compiled: of `compile_spec`.
+      target: the platform.
+      platform: of `platform_spec`.
+    """
+    if target == "vertex":
+        return json.dumps(compiled, indent=1, sort_keys=True) + "\n"
+    documents = [compiled, *([platform] if platform else [])]
+    head = f"# PIPELINE DEFINITION\n# Name: {compiled['pipelineInfo']['name']}\n"
+    return head + yaml.safe_dump_all(documents, sort_keys=True, width=100)
+
+
 def need_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
-    """Stops where the packages that compile are not installed.
+    """Checks that the packages that compile are installed.
 
     Args:
       python: version of the interpreter.
@@ -111,14 +127,14 @@ def need_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
 
 
 def with_facts(config: Config, root: str) -> Config:
-    """Fills in what the graph needs to know, as far as it is known before anything runs.
+    """Adds the facts of the run that are known before anything runs.
 
     Args:
       config: of the run.
       root: URI of the artifacts.
 
     Raises:
-      PneumoError: batch.records is a folder of this machine, or the engine lacks an address.
+      PneumoError: batch.records is a local folder, or the engine lacks an address.
     """
     deploy = config.deploy
     batch = config.batch.records if config.batch else ""
@@ -128,34 +144,39 @@ def with_facts(config: Config, root: str) -> Config:
             "give a gs://, s3:// or minio:// URI"
         )
     pushed = config.serving.push_to if is_remote(config.serving.push_to or "") else None
-    return config.model_copy(
-        update={
-            "run": RunFacts(
-                records=deploy.data or "",
-                records_sha256="",
-                synthetic=None,
-                root=root,
-                push_to=deploy.push_to or pushed or join(root, "serving"),
-                checkpoints=deploy.checkpoints or join(root, "checkpoints"),
-                weights=ask(config.model).to_dict(),
-                infra_validation=_validation(config),
-                batch_records=batch,
-                baseline="pushed",
-                beam_args=engine_args(config),
-            )
-        }
-    )
-
-
-def _validation(config: Config) -> Validation:
-    """TFX's InfraValidator cannot be compiled; a new process or our server tries the model."""
     wanted = config.serving.infra_validation
-    return wanted if wanted in ("endpoint", "none") else "savedmodel"
+    facts = RunFacts(
+        records=deploy.data or "",
+        records_sha256="",
+        synthetic=None,
+        root=root,
+        push_to=deploy.push_to or pushed or join(root, "serving"),
+        checkpoints=deploy.checkpoints or join(root, "checkpoints"),
+        weights=ask(config.model).to_dict(),
+        # TFX's InfraValidator cannot be compiled.
+        infra_validation=wanted if wanted in ("endpoint", "none") else "savedmodel",
+        batch_records=batch,
+        baseline="pushed",
+        beam_args=_beam_args(config),
+    )
+    return config.model_copy(update={"run": facts})
+
+
+def _beam_args(config: Config) -> tuple[str, ...]:
+    engine, options = config.engine, config.beam
+    master = _MASTERS.get(engine)
+    if master and not getattr(options, master) and not options.job_endpoint:
+        raise PneumoError(
+            f"engine {engine} of a compiled graph must be running already: set beam.{master} or "
+            "beam.job_endpoint"
+        )
+    # As many workers as Transform, the largest of the nodes that use Beam, has processors.
+    return tuple(beam_args(engine, options, int(resources_of("Transform", config.deploy).cpu or 1)))
 
 
 def _name_package_files(spec: dict[str, Any]) -> None:
-    """Files of this package by a name that holds in the image too."""
-    here = f"{_PACKAGE_ROOT}/"
+    """Replaces paths of package files by names that are valid in the image too."""
+    here = f"{PACKAGE_ROOT}/"
     for task in spec["root"]["dag"]["tasks"].values():
         for given in task.get("inputs", {}).get("parameters", {}).values():
             value = given.get("runtimeValue", {}).get("constant")
@@ -164,46 +185,42 @@ def _name_package_files(spec: dict[str, Any]) -> None:
 
 
 def _add_parameters(spec: dict[str, Any], config: Config) -> None:
-    """Makes them inputs of the graph and leads each to the tasks that need it."""
+    """Makes the parameters inputs of the graph and connects each to the tasks that need it."""
     inputs: dict[str, Any] = {}
     tasks = spec["root"]["dag"]["tasks"]
     for name, parameter in PARAMETERS.items():
         default = parameter.default(config)
         if default is None:
             continue
-        inputs[name] = {"parameterType": _TYPES[parameter.kind], "description": parameter.about}
+        kind = {"parameterType": _TYPES[parameter.kind]}
+        inputs[name] = {**kind, "description": parameter.about}
         if default != "":
             inputs[name] |= {"defaultValue": default, "isOptional": True}
         for place in parameter.places:
-            task = tasks.get(place.node)
-            if task is None:
-                continue
-            key = place.key if place.whole else PREFIX + name
-            task["inputs"]["parameters"][key] = {"componentInputParameter": name}
-            component = spec["components"][task["componentRef"]["name"]]
-            component["inputDefinitions"]["parameters"][key] = {
-                "parameterType": _TYPES[parameter.kind]
-            }
+            if task := tasks.get(place.node):
+                key = place.key if place.whole else PREFIX + name
+                task["inputs"]["parameters"][key] = {"componentInputParameter": name}
+                component = spec["components"][task["componentRef"]["name"]]
+                component["inputDefinitions"]["parameters"][key] = dict(kind)
     spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {}).update(inputs)
     # The container reads the types of its inputs from its arguments.
     for component in spec["components"].values():
         container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        told = json.dumps(component.get("inputDefinitions", {}), sort_keys=True)
+        definitions = json.dumps(component.get("inputDefinitions", {}), sort_keys=True)
         hook = container.get("lifecycle", {}).get("preCacheCheck", {})
         for arguments in (container["args"], hook.get("args", [])):
             if _INPUTS_ARGUMENT in arguments:
-                arguments[arguments.index(_INPUTS_ARGUMENT) + 1] = told
+                arguments[arguments.index(_INPUTS_ARGUMENT) + 1] = definitions
 
 
-def _place_tasks(spec: dict[str, Any], config: Config, target: Target) -> None:
-    """Resources, retries, cache and environment of each task."""
+def _configure_tasks(spec: dict[str, Any], config: Config, target: Target) -> None:
+    """Sets resources, retries, cache and environment of each task."""
     deploy = config.deploy
     env = [{"name": name, "value": value} for name, value in sorted(deploy.env.items())]
     for node, task in spec["root"]["dag"]["tasks"].items():
         label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
         container = spec["deploymentSpec"]["executors"][label]["container"]
-        given = resources_of(node, deploy)
-        container["resources"] = container_resources(node, given, target)
+        container["resources"] = container_resources(node, resources_of(node, deploy), target)
         if env:
             container["env"] = env
         task["cachingOptions"] = {"enableCache": True} if cached(node, deploy, target) else {}
@@ -212,19 +229,19 @@ def _place_tasks(spec: dict[str, Any], config: Config, target: Target) -> None:
 
 
 def _rename(spec: dict[str, Any]) -> None:
-    """Names of tasks and components without underscores: Argo, below Kubeflow, refuses them."""
+    """Replaces underscores in names of tasks and components: Argo, below Kubeflow, refuses them."""
     dag = spec["root"]["dag"]
-    dag["tasks"] = {_named(name): task for name, task in dag["tasks"].items()}
+    dag["tasks"] = {_valid(name): task for name, task in dag["tasks"].items()}
     for task in dag["tasks"].values():
-        task["taskInfo"]["name"] = _named(task["taskInfo"]["name"])
-        task["componentRef"]["name"] = _named(task["componentRef"]["name"])
+        task["taskInfo"]["name"] = _valid(task["taskInfo"]["name"])
+        task["componentRef"]["name"] = _valid(task["componentRef"]["name"])
         if "dependentTasks" in task:
-            task["dependentTasks"] = [_named(name) for name in task["dependentTasks"]]
+            task["dependentTasks"] = [_valid(name) for name in task["dependentTasks"]]
         for given in task.get("inputs", {}).get("artifacts", {}).values():
             output = given["taskOutputArtifact"]
-            output["producerTask"] = _named(output["producerTask"])
-    spec["components"] = {_named(name): of for name, of in spec["components"].items()}
+            output["producerTask"] = _valid(output["producerTask"])
+    spec["components"] = {_valid(name): of for name, of in spec["components"].items()}
 
 
-def _named(node: str) -> str:
+def _valid(node: str) -> str:
     return node.replace("_", "-")

@@ -1,12 +1,12 @@
-"""What every container of a compiled graph runs: one task.
+"""Command of every container of a compiled graph: runs one task.
 
 `python -m pipeline.kubeflow.entry --executor_class_path CLASS --json_serialized_invocation_args
 '{{$}}' --json_serialized_inputs_spec_args TYPES [BEAM ARGUMENTS]`, as TFX's own entry point, which
-does the work in the end. This one comes before and after it: it puts the parameters of the graph in
-their places, copies artifacts between the store and this machine, and runs the driver of an
-ExampleGen where the platform has not (Kubeflow Pipelines runs none).
+this one calls. Before and after, it applies the parameters of the graph, copies artifacts between
+the store and this machine, and runs the driver of an ExampleGen where the platform does not
+(Kubeflow Pipelines).
 
-Exit status: 0 done; 2 something that the user can mend, in one line; 1 anything else.
+Exit status: 0 done; 2 an error that the user can correct, in one line; 1 anything else.
 """
 
 import argparse
@@ -18,15 +18,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pipeline.kubeflow.handed import INPUT_BASE, Task
+from pipeline.kubeflow.task import Task
+from pipeline.kubeflow.validate import one_line
 from schema import storage
 from schema.errors import PneumoError
 from schema.ports import reach_loopback
-
-if TYPE_CHECKING:
-    from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
 # Runners whose workers see the file system of this process.
 _HERE: Final = ("direct", "fnapirunner", "prism", "switching")
@@ -36,13 +34,10 @@ log = logging.getLogger("pneumo.task")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one task.
+    """Runs one task; returns the exit status.
 
     Args:
-      arguments: as the platform gives them; none: those of the process.
-
-    Returns:
-      Exit status.
+      arguments: command line; None: that of the process.
     """
     args, beam_args = _parser().parse_known_args(arguments)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # TFT asks for it when it is imported
@@ -68,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def works_here(beam: bool, beam_args: Sequence[str]) -> bool:
-    """Whether a component may work on copies in this machine.
+    """Whether a component may work on copies on this machine.
 
     Args:
-      beam: it is one that runs Beam.
-      beam_args: of the engine.
+      beam: whether its executor uses Beam.
+      beam_args: arguments of the engine.
     """
     runner = next(
         (arg.partition("=")[2] for arg in beam_args if arg.startswith("--runner=")), "direct"
@@ -84,8 +79,10 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
     import tfx  # noqa: F401  before TFDV, which fails when it is imported first
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
+    from tfx.components.example_gen import base_example_gen_executor
     from tfx.dsl.components.base import base_beam_executor
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as tfx_entry
+    from tfx.orchestration.kubeflow.v2.file_based_example_gen import driver
     from tfx.utils import import_utils
 
     given, types = kfp.ExecutorInput(), kfp.ComponentInputsSpec()
@@ -96,68 +93,50 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
         try:
             json_format.Parse(text, message, ignore_unknown_fields=True)
         except json_format.ParseError as error:
-            line = " ".join(str(error).split())[:300]
             raise PneumoError(
-                f"an argument is not a {message.DESCRIPTOR.name} ({line}); this command is for the "
-                "containers of a compiled graph"
+                f"an argument is not a {message.DESCRIPTOR.name} ({one_line(error)}); this command "
+                "is for the containers of a compiled graph"
             ) from None
     executor = args.executor_class_path
-    of = import_utils.import_class_by_path(executor)
-    local = works_here(issubclass(of, base_beam_executor.BaseBeamExecutor), beam_args)
+    kind = import_utils.import_class_by_path(executor)
+    local = works_here(issubclass(kind, base_beam_executor.BaseBeamExecutor), beam_args)
     with tempfile.TemporaryDirectory(prefix="pneumo-", ignore_cleanup_errors=True) as scratch:
         task = Task(given, types, Path(scratch), local)
         if not local:
-            _need_seen(given)
+            _check_reachable(task)
         task.fill_in(executor)
-        task.bring()
-        told_in = given.outputs.output_file
-        told_here = Path(scratch) / Path(told_in).parent.name / "executor_output.json"
-        told_here.parent.mkdir(parents=True, exist_ok=True)
-        if storage.exists(told_in):  # a driver was here
-            storage.fetch(told_in, told_here)
-        given.outputs.output_file = str(told_here)
-        if _wants_driver(of, given, told_here):
-            _drive(given, types)
+        task.fetch()
+        output_uri = given.outputs.output_file
+        output = Path(scratch) / Path(output_uri).parent.name / "executor_output.json"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if storage.exists(output_uri):  # of a driver that the platform ran
+            storage.fetch(output_uri, output)
+        given.outputs.output_file = str(output)
+        reads_files = issubclass(kind, base_example_gen_executor.BaseExampleGenExecutor)
+        driven = output.exists() or _FINGERPRINT in given.inputs.parameter_values
+        if reads_files and task.input_base and not driven:
+            if not Path(task.input_base).is_dir() and not storage.is_remote(task.input_base):
+                raise PneumoError(
+                    f"records {task.input_base} do not exist; give the folder that `pneumo ingest` "
+                    "made"
+                )
+            driver._run_driver(given, types)
         args.json_serialized_invocation_args = json_format.MessageToJson(given)
         log.info("%s: starts", executor)
         tfx_entry._run_executor(args, beam_args)
-        task.send()
-        storage.write_bytes(told_in, task.named(told_here.read_text()).encode())
+        task.upload()
+        storage.write_bytes(output_uri, task.with_uris(output.read_text()).encode())
 
 
-def _wants_driver(of: type, given: "kfp.ExecutorInput", told: Path) -> bool:
-    from tfx.components.example_gen import base_example_gen_executor
-
-    values = given.inputs.parameter_values
-    reads_files = issubclass(of, base_example_gen_executor.BaseExampleGenExecutor)
-    driven = told.exists() or _FINGERPRINT in values
-    return reads_files and INPUT_BASE in values and not driven
-
-
-def _drive(given: "kfp.ExecutorInput", types: "kfp.ComponentInputsSpec") -> None:
-    """Finds the files of each split; leaves what it found where the executor looks for it."""
-    from tfx.orchestration.kubeflow.v2.file_based_example_gen import driver
-
-    base = given.inputs.parameter_values[INPUT_BASE].string_value
-    if not Path(base).is_dir() and not storage.is_remote(base):
-        raise PneumoError(f"records {base} do not exist; give the folder that `pneumo ingest` made")
-    driver._run_driver(given, types)
-
-
-def _need_seen(given: "kfp.ExecutorInput") -> None:
-    """Stops where workers on other machines cannot see the artifacts.
+def _check_reachable(task: Task) -> None:
+    """Checks that workers on other machines can read and write the artifacts.
 
     Raises:
-      PneumoError: TFX itself reads no such store.
+      PneumoError: TFX itself does not read such a store.
     """
-    values = given.inputs.parameter_values
-    uris = [
-        artifact.uri
-        for side in (given.inputs.artifacts, given.outputs.artifacts)
-        for artifacts in side.values()
-        for artifact in artifacts.artifacts
-    ] + ([values[INPUT_BASE].string_value] if INPUT_BASE in values else [])
-    for uri in uris:
+    sides = (task.given.inputs.artifacts, task.given.outputs.artifacts)
+    artifacts = [artifact for side in sides for of in side.values() for artifact in of.artifacts]
+    for uri in (*(artifact.uri for artifact in artifacts), task.input_base):
         if storage.is_remote(uri) and not uri.startswith("gs://"):
             raise PneumoError(
                 f"{uri}: workers on other machines read gs:// or a shared folder alone; set "

@@ -1,6 +1,6 @@
 """What a configuration says of the cluster that runs it."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -44,6 +44,9 @@ class DeployOptions(BaseModel):
     )
     project: str | None = Field(None, description="of vertex: the cloud project")
     region: str | None = Field(None, description="of vertex, as europe-west4")
+    api_endpoint: str | None = Field(
+        None, description="of vertex: HOST:PORT of the API, as a private one; none: the region's"
+    )
     host: str | None = Field(None, description="of kubeflow: address of the API, with http(s)://")
     namespace: str | None = Field(None, description="of kubeflow, where it has several users")
     service_account: str | None = Field(None, description="the account that the nodes run as")
@@ -65,16 +68,6 @@ class DeployOptions(BaseModel):
         description="of kubeflow: Kubernetes secret whose keys AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY every container gets as environment",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _removed(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "vertex_training" in values:
-            raise ValueError(
-                "vertex_training was removed; give the Trainer node its GPUs with "
-                "deploy.resources.Trainer, as {gpu: 4, gpu_type: NVIDIA_TESLA_T4}"
-            )
-        return values
 
     @field_validator("retries_of")
     @classmethod

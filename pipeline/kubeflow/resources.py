@@ -129,17 +129,14 @@ def check_nodes(options: DeployOptions, nodes: Iterable[str]) -> None:
             )
 
 
-def platform_of(given: Resources, options: DeployOptions) -> dict[str, Any]:
-    """What Kubernetes has to know of a node beside the spec: which GPU, and the store's secret."""
-    told: dict[str, Any] = {}
-    if given.gpu and given.gpu_type:
-        told["nodeSelector"] = {"labels": {GPU_LABEL: given.gpu_type}}
+def platform_of(node: str, options: DeployOptions) -> dict[str, Any]:
+    """Returns what Kubernetes needs for a node beside the spec: GPU type and the store's secret."""
+    resources = resources_of(node, options)
+    platform: dict[str, Any] = {}
+    if resources.gpu and resources.gpu_type:
+        platform["nodeSelector"] = {"labels": {GPU_LABEL: resources.gpu_type}}
     if options.secret:
         keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-        told["secretAsEnv"] = [
-            {
-                "secretName": options.secret,
-                "keyToEnv": [{"secretKey": key, "envVar": key} for key in keys],
-            }
-        ]
-    return told
+        variables = [{"secretKey": key, "envVar": key} for key in keys]
+        platform["secretAsEnv"] = [{"secretName": options.secret, "keyToEnv": variables}]
+    return platform

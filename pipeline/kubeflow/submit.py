@@ -1,4 +1,4 @@
-"""A compiled graph on its way to a cluster: read, given its parameters, shown, sent."""
+"""A compiled graph on its way to a cluster: reads the file and the values of its parameters."""
 
 import json
 import time
@@ -9,26 +9,19 @@ from typing import Any
 
 import yaml
 
-from pipeline.kubeflow.options import Target
-from pipeline.kubeflow.parameters import PARAMETERS, checked
+from pipeline.kubeflow.options import DeployOptions, Target
+from pipeline.kubeflow.parameters import checked
 from schema.errors import PneumoError
-
-_KINDS: dict[str, Callable[[str], Any]] = {
-    "STRING": str,
-    "NUMBER_INTEGER": int,
-    "NUMBER_DOUBLE": float,
-}
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What `pneumo compile` wrote.
+    """A file that `pneumo compile` wrote.
 
     Attributes:
-      file: the file.
-      target: for whom.
+      file: its path.
+      target: the platform it was compiled for.
       spec: the PipelineSpec.
-      root: where the artifacts go.
     """
 
     file: Path
@@ -37,7 +30,7 @@ class Compiled:
 
     @property
     def root(self) -> str:
-        """Where the artifacts go."""
+        """URI of the artifacts."""
         return str(self.spec.get("defaultPipelineRoot", ""))
 
     @property
@@ -45,54 +38,35 @@ class Compiled:
         """Name of the pipeline."""
         return str(self.spec["pipelineInfo"]["name"])
 
-
-@dataclass(frozen=True)
-class Where:
-    """Who is asked to run it.
-
-    Attributes:
-      host: of kubeflow: address of the API.
-      namespace: of kubeflow.
-      token: of kubeflow: bearer token; empty: none.
-      project: of vertex.
-      region: of vertex.
-      endpoint: of vertex: another address of the API; empty: that of the region.
-      service_account: the account that the nodes run as; empty: the platform's own.
-      experiment: group of runs; empty: none.
-    """
-
-    host: str = ""
-    namespace: str = ""
-    token: str = ""
-    project: str = ""
-    region: str = ""
-    endpoint: str = ""
-    service_account: str = ""
-    experiment: str = ""
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Parameters of the graph: name -> type and default value."""
+        return dict(self.spec["root"].get("inputDefinitions", {}).get("parameters", {}))
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A run that was taken.
+class Submitted:
+    """A run that the platform accepted.
 
     Attributes:
-      id: as the platform names it.
+      id: name of the run on the platform.
       page: address of its page.
-      wait: waits for its end and returns the state it ended in; none asked for: not called.
+      state: returns the current state of the run.
+      final: states in which a run has ended.
     """
 
     id: str
     page: str
-    wait: Callable[[], str]
+    state: Callable[[], str]
+    final: Collection[str]
 
-
-def until(state: Callable[[], str], ended: Collection[str]) -> str:
-    """Asks for the state of a run, more and more rarely, until it is one of `ended`."""
-    pause = 1.0
-    while (found := state()) not in ended:
-        time.sleep(pause)
-        pause = min(30.0, pause * 1.5)
-    return found
+    def wait(self) -> str:
+        """Polls, less and less often, until the run has ended; returns its state."""
+        pause = 1.0
+        while (state := self.state()) not in self.final:
+            time.sleep(pause)
+            pause = min(30.0, pause * 1.5)
+        return state
 
 
 def read(file: Path, target: Target | None = None) -> Compiled:
@@ -100,43 +74,42 @@ def read(file: Path, target: Target | None = None) -> Compiled:
 
     Args:
       file: as `pneumo compile` wrote it.
-      target: whom the caller means; none: as the file says.
+      target: the platform that is expected; None: any.
 
     Raises:
-      PneumoError: it cannot be read, is no compiled graph, or one for another target.
+      PneumoError: the file cannot be read, is no compiled graph, or one for another target.
     """
-    from pipeline.kubeflow.validate import check
+    from pipeline.kubeflow.validate import check, one_line
 
     try:
-        documents = [document for document in yaml.safe_load_all(file.read_text()) if document]
+        document = next(filter(None, yaml.safe_load_all(file.read_text())), None)
     except OSError as error:
         raise PneumoError(f"{file} cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PneumoError(f"{file} is not YAML: {' '.join(str(error).split())[:200]}") from None
-    first = documents[0] if documents else None
-    of: Target = "vertex" if isinstance(first, dict) and "pipelineSpec" in first else "kubeflow"
-    spec = first["pipelineSpec"] if of == "vertex" and isinstance(first, dict) else first
-    if not isinstance(spec, dict) or not {"pipelineInfo", "root"} <= spec.keys():
+        raise PneumoError(f"{file} is not YAML: {one_line(error)}") from None
+    kind: Target = "kubeflow"
+    if isinstance(document, dict) and "pipelineSpec" in document:
+        kind, document = "vertex", document["pipelineSpec"]
+    if not isinstance(document, dict) or not {"pipelineInfo", "root"} <= document.keys():
         raise PneumoError(f"{file} is no compiled pipeline; make one with `pneumo compile`")
-    if target is not None and target != of:
-        raise PneumoError(f"{file} was compiled for {of}, not for {target}; compile it again")
+    if target is not None and target != kind:
+        raise PneumoError(f"{file} was compiled for {kind}, not for {target}; compile it again")
     try:
-        check(spec)
+        check(document)
     except PneumoError as error:
         raise PneumoError(f"{file}: {error}") from None
-    return Compiled(file, of, spec)
+    return Compiled(file, kind, document)
 
 
-def parameter_values(spec: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
-    """Reads `name=value` against the inputs of a graph.
+def parameter_values(inputs: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
+    """Parses `name=value` pairs against the parameters of a graph.
 
     Returns:
       name -> value in its type, of those that were given.
 
     Raises:
-      PneumoError: no such input, a value of another type, or an input that has no value.
+      PneumoError: no such parameter, an invalid value, or a parameter without any value.
     """
-    inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     values: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -147,47 +120,38 @@ def parameter_values(spec: dict[str, Any], given: Sequence[str]) -> dict[str, An
             raise PneumoError(
                 f"--param {text}: the compiled graph has no such input; it has {known}"
             )
-        if name in PARAMETERS:
-            values[name] = checked(name, value)
-            continue
-        kind = inputs[name]["parameterType"]
-        try:
-            values[name] = _KINDS[kind](value)
-        except (KeyError, ValueError):
-            raise PneumoError(f"--param {text}: the input is of type {kind}") from None
-    for name, of in sorted(inputs.items()):
-        if name not in values and "defaultValue" not in of and not of.get("isOptional"):
+        values[name] = checked(name, value)
+    for name, defined in sorted(inputs.items()):
+        if name not in values and "defaultValue" not in defined:
             raise PneumoError(f"input {name} has no value: give --param {name}=...")
     return values
 
 
-def shown(compiled: Compiled, where: Where, values: dict[str, Any]) -> str:
-    """What would be sent, as JSON: to whom, which values, and what each node gets."""
+def summary(compiled: Compiled, deploy: DeployOptions, values: dict[str, Any]) -> str:
+    """Returns in JSON what would be submitted: destination, parameters and resources."""
     spec = compiled.spec
-    inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    defaults = {name: of["defaultValue"] for name, of in inputs.items() if "defaultValue" in of}
+    defaults = {n: of["defaultValue"] for n, of in compiled.inputs.items() if "defaultValue" in of}
     nodes = {}
     for name, task in sorted(spec["root"]["dag"]["tasks"].items()):
         label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
-        container = spec["deploymentSpec"]["executors"][label].get("container", {})
+        container = spec["deploymentSpec"]["executors"][label]["container"]
         nodes[name] = {
-            "image": container.get("image"),
+            "image": container["image"],
             "resources": container.get("resources", {}),
             "retries": task.get("retryPolicy", {}).get("maxRetryCount", 0),
             "cached": bool(task.get("cachingOptions", {}).get("enableCache")),
         }
-    to = {"project": where.project, "region": where.region, "endpoint": where.endpoint}
-    if compiled.target == "kubeflow":
-        to = {"host": where.host, "namespace": where.namespace}
-    told = {
+    kubeflow = compiled.target == "kubeflow"
+    where = {"host", "namespace"} if kubeflow else {"project", "region", "api_endpoint"}
+    facts = {
         "target": compiled.target,
-        "to": {key: value for key, value in to.items() if value},
+        "to": deploy.model_dump(include=where, exclude_none=True),
         "pipeline": compiled.name,
         "root": compiled.root,
-        "experiment": where.experiment,
-        "service_account": where.service_account,
+        "experiment": deploy.experiment,
+        "service_account": deploy.service_account,
         "given": values,
         "parameters": {**defaults, **values},
         "nodes": nodes,
     }
-    return json.dumps(told, indent=1)
+    return json.dumps(facts, indent=1)

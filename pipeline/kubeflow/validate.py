@@ -1,32 +1,56 @@
-"""Whether a compiled graph would be taken: by the schema, by its own links, by both clients."""
+"""Checks before compilation, and of a compiled graph by its schema and Kubeflow's client."""
 
-import re
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from pipeline.config import Config
+from pipeline.kubeflow.options import Target
 from schema.errors import PneumoError
+from schema.storage import SCHEMES, is_remote
 
-# What Argo, which runs Kubeflow's graphs, takes as the name of a task.
-_NAME: Final = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
+_ON_CLUSTERS = tuple(f"{scheme}://" for scheme in SCHEMES)
+
+
+def check_deploy(config: Config, target: Target) -> tuple[str, str]:
+    """Checks the part `deploy` of a configuration; returns the image and the root.
+
+    Raises:
+      PneumoError: something is missing, or is where the cluster cannot read it.
+    """
+    deploy = config.deploy
+    if not deploy.image:
+        raise PneumoError(
+            "no image: give --image REGISTRY/pneumo-tfx:TAG, or deploy.image in the configuration"
+        )
+    if not deploy.root:
+        raise PneumoError(
+            "no root for the artifacts: give --root gs://BUCKET/FOLDER (s3://, minio://), or "
+            "deploy.root in the configuration"
+        )
+    keys = ("root", "data", "push_to", "checkpoints")
+    uris = {f"deploy.{key}": getattr(deploy, key) for key in keys}
+    if config.model.weights not in ("imagenet", "random"):
+        uris["model.weights"] = config.model.weights
+    for key, uri in uris.items():
+        if uri is not None and not uri.startswith(_ON_CLUSTERS):
+            what = "is of another kind" if is_remote(uri) else "is a place on this machine"
+            raise PneumoError(
+                f"{key}: {uri} {what}, which the cluster does not see; give a gs://, s3:// or "
+                "minio:// URI"
+            )
+    if target == "vertex" and not deploy.root.startswith("gs://"):
+        raise PneumoError(f"deploy.root: {deploy.root}: Vertex AI keeps artifacts on gs:// alone")
+    if target == "vertex" and deploy.secret:
+        raise PneumoError(
+            "deploy.secret is of kubeflow; on Vertex AI give deploy.service_account access instead"
+        )
+    return deploy.image, deploy.root
 
 
 def check(spec: dict[str, Any]) -> None:
-    """The checks that need no client: `check_schema` and `check_links`.
+    """Checks a spec against the PipelineSpec message: no unknown field, no wrong type.
 
     Raises:
-      PneumoError: the spec is wrong; the line says where.
-    """
-    check_schema(spec)
-    check_links(spec)
-
-
-def check_schema(spec: dict[str, Any]) -> None:
-    """Holds a spec against the PipelineSpec message: no unknown field, no wrong type.
-
-    Raises:
-      PneumoError: it does not hold.
+      PneumoError: the spec is not valid.
     """
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
@@ -38,106 +62,21 @@ def check_schema(spec: dict[str, Any]) -> None:
             spec.get("deploymentSpec", {}), pipeline_spec_pb2.PipelineDeploymentConfig()
         )
     except json_format.ParseError as error:
-        raise PneumoError(f"not a PipelineSpec: {' '.join(str(error).split())[:300]}") from None
+        raise PneumoError(f"not a PipelineSpec: {one_line(error)}") from None
     if not message.pipeline_info.name or not message.root.dag.tasks:
         raise PneumoError("not a PipelineSpec: it has no pipelineInfo.name or no task")
     if message.schema_version != "2.1.0":
         raise PneumoError(f"schemaVersion is {message.schema_version!r}, not '2.1.0'")
 
 
-def check_links(spec: dict[str, Any]) -> None:
-    """Follows every name in a spec: components, executors, artifacts, parameters, order.
-
-    Raises:
-      PneumoError: a name that leads nowhere, types that differ, or a circle.
-    """
-    try:
-        wrong = next(_wrong_links(spec), None)
-    except KeyError as error:
-        wrong = f"it lacks {error}, which `pneumo compile` writes"
-    if wrong:
-        raise PneumoError(f"the compiled graph does not hold together: {wrong}")
-
-
-def _wrong_links(spec: dict[str, Any]) -> Iterator[str]:
-    tasks, components = spec["root"]["dag"]["tasks"], spec["components"]
-    for name, task in tasks.items():
-        if not _NAME.fullmatch(name):
-            yield f"task {name!r} has a name that Kubeflow's engine refuses; letters, digits, -"
-        component = components.get(task["componentRef"]["name"])
-        if component is None:
-            yield f"task {name} has no component {task['componentRef']['name']!r}"
-            continue
-        if component.get("executorLabel") not in spec["deploymentSpec"]["executors"]:
-            yield f"component of {name} has no executor {component.get('executorLabel')!r}"
-        yield from _wrong_parameters(name, component.get("inputDefinitions", {}), spec)
-        wanted = component.get("inputDefinitions", {}).get("artifacts", {})
-        given = task.get("inputs", {}).get("artifacts", {})
-        for key in wanted.keys() - given.keys():
-            yield f"task {name} does not get artifact {key}"
-        for key, value in given.items():
-            yield from _wrong_artifact(name, key, value["taskOutputArtifact"], spec)
-        for before in task.get("dependentTasks", []):
-            if before not in tasks:
-                yield f"task {name} waits for {before!r}, which is not there"
-    if (circle := _circle(tasks)) is not None:
-        yield f"tasks wait for each other: {circle}"
-
-
-def _wrong_parameters(name: str, declared: dict[str, Any], spec: dict[str, Any]) -> Iterator[str]:
-    inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
-    given = spec["root"]["dag"]["tasks"][name].get("inputs", {}).get("parameters", {})
-    kinds = {key: of["parameterType"] for key, of in declared.get("parameters", {}).items()}
-    for key, value in given.items():
-        if key not in kinds:
-            yield f"task {name} gets parameter {key}, which its component does not have"
-            continue
-        source = value.get("componentInputParameter")
-        if source is not None and inputs.get(source, {}).get("parameterType") != kinds[key]:
-            yield f"parameter {key} of {name} comes from {source!r}: missing, or not {kinds[key]}"
-    for key in kinds.keys() - given.keys():
-        yield f"task {name} does not get parameter {key}"
-
-
-def _wrong_artifact(
-    name: str, key: str, source: dict[str, str], spec: dict[str, Any]
-) -> Iterator[str]:
-    tasks, components = spec["root"]["dag"]["tasks"], spec["components"]
-    producer = tasks.get(source["producerTask"])
-    if producer is None:
-        yield f"artifact {key} of {name} comes from {source['producerTask']!r}, which is not there"
-        return
-    if source["producerTask"] not in tasks[name].get("dependentTasks", []):
-        yield f"task {name} reads from {source['producerTask']} and does not wait for it"
-    outputs = components.get(producer["componentRef"]["name"], {}).get("outputDefinitions", {})
-    made = outputs.get("artifacts", {}).get(source["outputArtifactKey"])
-    wanted = components[tasks[name]["componentRef"]["name"]]["inputDefinitions"]["artifacts"]
-    if made is None:
-        yield f"{source['producerTask']} has no output {source['outputArtifactKey']!r} for {name}"
-    elif made["artifactType"] != wanted.get(key, {}).get("artifactType"):
-        yield f"artifact {key} of {name} is of another type than {source['producerTask']} gives"
-
-
-def _circle(tasks: dict[str, Any]) -> str | None:
-    left = {
-        name: set(task.get("dependentTasks", [])) & tasks.keys() for name, task in tasks.items()
-    }
-    while left:
-        ready = {name for name, before in left.items() if not before}
-        if not ready:
-            return ", ".join(sorted(left))
-        left = {name: before - ready for name, before in left.items() if name not in ready}
-    return None
-
-
 def load_with_kfp(text: str) -> str:
-    """Loads a spec as Kubeflow's own client does; returns the name of the pipeline.
+    """Loads a spec with Kubeflow's own client; returns the name of the pipeline.
 
     Args:
       text: YAML, with or without a second document for the platform.
 
     Raises:
-      PneumoError: the client refuses it.
+      PneumoError: the client does not load it.
     """
     from kfp import components
 
@@ -145,40 +84,10 @@ def load_with_kfp(text: str) -> str:
         loaded = components.load_component_from_text(text)
         return str(loaded.pipeline_spec.pipeline_info.name)
     except Exception as error:  # the loader raises what lies below it: yaml, protobuf, its own
-        raise PneumoError(f"kfp cannot load it: {' '.join(str(error).split())[:300]}") from None
+        raise PneumoError(f"kfp cannot load it: {one_line(error)}") from None
 
 
-def load_with_aiplatform(job: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Makes the job that Vertex AI's client would send, without credentials; sends nothing.
-
-    Args:
-      job: a PipelineJob in JSON.
-      parameters: name -> value.
-
-    Returns:
-      The message as a dict.
-
-    Raises:
-      PneumoError: the client refuses it.
-    """
-    from google.auth import credentials
-    from google.cloud import aiplatform
-    from google.cloud.aiplatform import initializer
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "job.json"
-        file.write_text(job)
-        before = initializer.global_config.project if initializer.global_config._project else None
-        try:
-            made = aiplatform.PipelineJob(
-                display_name="check",
-                template_path=str(file),
-                parameter_values=parameters or {},
-                project=before or "check",
-                location="europe-west4",
-                credentials=credentials.AnonymousCredentials(),
-            )
-        except Exception as error:  # ValueError, KeyError, TypeError, protobuf's own
-            told = " ".join(str(error).split())[:300]
-            raise PneumoError(f"Vertex AI's client cannot load it: {told}") from None
-        return dict(made.to_dict())
+def one_line(error: BaseException) -> str:
+    """Returns the message of a library's error in one line, at most 300 characters."""
+    text = getattr(error, "message", "") or str(error)
+    return " ".join(str(text).split())[:300] or type(error).__name__

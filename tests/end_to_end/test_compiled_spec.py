@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from pipeline.config import load_config
-from pipeline.kubeflow.compile import compile_spec
-from pipeline.kubeflow.ready import as_text
+from pipeline.kubeflow.compile import as_text, compile_spec
 from schema import storage
 from tests.support import stores
 from tests.support.runs import NODES, metrics, pneumo, summary

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.kubeflow.compile import as_text
 from pipeline.kubeflow.options import Target
-from pipeline.kubeflow.ready import as_text
 from tests.pipeline.kubeflow.compiled import job_of, spec_of
 from tests.support.kubeflow_api import KubeflowApi, kubeflow_api
 from tests.support.stores import Store, free_port, gcs
@@ -120,12 +120,24 @@ def test_runs_that_fail_on_kubeflow(kubeflow_graph: Path) -> None:
 
 def test_what_kubeflow_refuses_is_one_line(kubeflow_graph: Path) -> None:
     cases = [
-        (KubeflowApi(token="x"), "401 (who are you): it wants to know who asks; give a bearer"),
-        (KubeflowApi(refuse={"/healthz": (404, "no page")}), "404 (no page): this is not the API"),
-        (KubeflowApi(refuse={"/experiments": (403, "not you")}), "403 (not you): this account"),
-        (KubeflowApi(refuse={"/runs": (403, "not here")}), "403 (not here): this account may not"),
+        (
+            KubeflowApi(token="x"),
+            "401 (who are you): authentication required: set PNEUMO_KFP_TOKEN",
+        ),
+        (
+            KubeflowApi(refuse={"/healthz": (404, "no page")}),
+            "404 (no page): not the API of Kubeflow",
+        ),
+        (
+            KubeflowApi(refuse={"/experiments": (403, "not you")}),
+            "403 (not you): permission denied",
+        ),
+        (KubeflowApi(refuse={"/runs": (403, "not here")}), "403 (not here): permission denied"),
         (KubeflowApi(refuse={"/runs": (404, "gone")}), "404 (gone)"),
-        (KubeflowApi(refuse={"/runs": (500, "bad spec")}), "500 (bad spec): it does not take"),
+        (
+            KubeflowApi(refuse={"/runs": (500, "bad spec")}),
+            "500 (bad spec): the run was not accepted",
+        ),
     ]
     with contextlib.ExitStack() as stack:
         for api, _ in cases:
@@ -179,7 +191,7 @@ def test_what_vertex_refuses_is_one_line(vertex_graph: Path, store: Store, tmp_p
         "UNAUTHENTICATED": "401 (refused with UNAUTHENTICATED): log in again",
         "PERMISSION_DENIED": "403 (refused with PERMISSION_DENIED): the account needs the role",
         "NOT_FOUND": "404 (refused with NOT_FOUND): check --project and --region",
-        "INVALID_ARGUMENT": "400 (refused with INVALID_ARGUMENT): it does not take the run",
+        "INVALID_ARGUMENT": "400 (refused with INVALID_ARGUMENT): the run was not accepted",
     }
     other = tmp_path / "other.json"
     other.write_text(vertex_graph.read_text().replace("gs://pneumo/", "gs://nowhere/"))
@@ -197,7 +209,7 @@ def test_what_vertex_refuses_is_one_line(vertex_graph: Path, store: Store, tmp_p
     where = "project project-of-the-account, region europe-west4: "
     wanted = [
         *(where + line for line in refuse.values()),
-        "does not answer; check --region and the network",
+        "no answer: check --region and the network",
         "bucket gs://nowhere does not exist; make it with",
         "no region: give --region",
     ]

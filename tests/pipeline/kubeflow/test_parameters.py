@@ -3,10 +3,8 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters, checked, split_parameters
+from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters, checked
 from schema.errors import PneumoError
 
 
@@ -45,22 +43,15 @@ def test_wrong_values_are_one_line(name: str, value: Any) -> None:
     assert "\n" not in str(told.value)
 
 
-@given(st.dictionaries(st.text(min_size=1), st.integers()), st.dictionaries(st.text(), st.text()))
-def test_split_gives_all_back(own: dict[str, int], given_: dict[str, str]) -> None:
-    own = {key: value for key, value in own.items() if not key.startswith("pneumo_")}
-    properties = {**own, **{f"pneumo_{key}": value for key, value in given_.items()}}
-    assert split_parameters(properties) == (own, given_)
-
-
 def test_nothing_given_changes_nothing() -> None:
     properties = {"options": "no json at all", "code": "x", "n": 3}
-    assert apply_parameters("Gate", properties, {}) == properties
+    assert apply_parameters("Gate", properties) == properties
 
 
 def test_the_given_properties_stay() -> None:
     text = json.dumps({"gate": {"auc": {"min": 0.8}}, "more": [1, None]})
     properties = {"options": text}
-    found = apply_parameters("Gate", properties, {"gate_auc": 0.5})
+    found = apply_parameters("Gate", properties | {"pneumo_gate_auc": 0.5})
     assert properties == {"options": text}
     assert json.loads(found["options"]) == {"gate": {"auc": {"min": 0.5}}, "more": [1, None]}
 
@@ -78,5 +69,5 @@ def test_the_given_properties_stay() -> None:
 )
 def test_no_place(node: str, properties: dict[str, Any], given_: dict[str, Any], line: str) -> None:
     with pytest.raises(PneumoError) as told:
-        apply_parameters(node, properties, given_)
+        apply_parameters(node, properties | {f"pneumo_{key}": of for key, of in given_.items()})
     assert line in str(told.value)

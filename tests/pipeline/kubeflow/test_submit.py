@@ -1,20 +1,22 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.config import Config
-from pipeline.kubeflow.options import Target
-from pipeline.kubeflow.ready import as_text, need, write
-from pipeline.kubeflow.submit import Where, parameter_values, read, shown
+from pipeline.kubeflow.compile import as_text
+from pipeline.kubeflow.options import DeployOptions, Target
+from pipeline.kubeflow.submit import parameter_values, read, summary
+from pipeline.kubeflow.validate import check_deploy
 from schema.errors import PneumoError
 from tests.pipeline.kubeflow.compiled import config_of, job_of, spec_of
+
+INPUTS = {name: {"defaultValue": 1} for name in ("data", "epochs", "threshold", "weights")}
 
 
 def written(folder: Path, target: Target, *overrides: str) -> Path:
     file = folder / f"graph.{target}"
-    write(file, as_text(job_of("demo", *overrides, target=target), target))
+    file.write_text(as_text(job_of("demo", *overrides, target=target), target))
     return file
 
 
@@ -56,11 +58,11 @@ def test_a_graph_for_the_other_is_refused(tmp_path: Path) -> None:
 
 def test_values_have_their_types() -> None:
     given = ["epochs=5", "threshold=0.25", "data=s3://b/r=1", "weights=random"]
-    values = parameter_values(spec_of("demo"), given)
+    values = parameter_values(INPUTS, given)
     assert values == {"epochs": 5, "threshold": 0.25, "data": "s3://b/r=1", "weights": "random"}
     assert [type(values[name]) for name in ("epochs", "threshold")] == [int, float]
-    assert parameter_values(spec_of("demo"), []) == {}
-    assert parameter_values(spec_of("demo"), ["epochs=1", "epochs=2"]) == {"epochs": 2}
+    assert parameter_values(INPUTS, []) == {}
+    assert parameter_values(INPUTS, ["epochs=1", "epochs=2"]) == {"epochs": 2}
 
 
 @pytest.mark.parametrize(
@@ -76,38 +78,22 @@ def test_values_have_their_types() -> None:
 )
 def test_wrong_values_are_one_line(given: str, line: str) -> None:
     with pytest.raises(PneumoError) as told:
-        parameter_values(spec_of("demo"), [given])
+        parameter_values(INPUTS, [given])
     assert line in str(told.value)
     assert "\n" not in str(told.value)
 
 
 def test_data_must_be_given_where_the_graph_names_none() -> None:
-    spec = spec_of("demo", "deploy.data=null")
+    inputs = {**INPUTS, "data": {"parameterType": "STRING"}}
     with pytest.raises(PneumoError, match="input data has no value: give --param data="):
-        parameter_values(spec, [])
-    assert parameter_values(spec, ["data=gs://b/r"]) == {"data": "gs://b/r"}
+        parameter_values(inputs, [])
+    assert parameter_values(inputs, ["data=gs://b/r"]) == {"data": "gs://b/r"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "value", "wanted"), [("NUMBER_INTEGER", "3", 3), ("NUMBER_INTEGER", "x", None),
-                                  ("STRING", "x", "x"), ("STRUCT", "{}", None)],
-)  # fmt: skip
-def test_inputs_of_other_graphs(kind: str, value: str, wanted: Any) -> None:
-    spec: dict[str, Any] = {
-        "root": {"inputDefinitions": {"parameters": {"other": {"parameterType": kind}}}}
-    }
-    if wanted is None:
-        with pytest.raises(PneumoError, match=f"of type {kind}"):
-            parameter_values(spec, [f"other={value}"])
-    else:
-        assert parameter_values(spec, [f"other={value}"]) == {"other": wanted}
-
-
-def test_shown_is_all_that_is_sent(tmp_path: Path) -> None:
+def test_the_summary_is_all_that_is_sent(tmp_path: Path) -> None:
     compiled = read(written(tmp_path, "vertex", "deploy.retries=1"))
-    where = Where(project="p", region="r", token="secret-token", experiment="e")
-    text = shown(compiled, where, {"epochs": 2})
-    told = json.loads(text)
+    deploy = DeployOptions(project="p", region="r", host="http://h", experiment="e")
+    told = json.loads(summary(compiled, deploy, {"epochs": 2}))
     assert told["to"] == {"project": "p", "region": "r"}
     assert told["given"] == {"epochs": 2}
     assert told["parameters"]["epochs"] == 2
@@ -115,7 +101,6 @@ def test_shown_is_all_that_is_sent(tmp_path: Path) -> None:
     assert told["nodes"]["Trainer"]["retries"] == 1
     assert told["nodes"]["Trainer"]["resources"]["cpuLimit"] == 8
     assert told["nodes"]["Pusher"]["cached"] is False
-    assert "secret-token" not in text
 
 
 READY = {"image": "i", "root": "gs://b/r"}
@@ -143,7 +128,7 @@ def test_what_is_missing_is_one_line(
         {"name": "demo", "deploy": deploy, "model": {"weights": weights}}
     )
     with pytest.raises(PneumoError) as told:
-        need(config, target)
+        check_deploy(config, target)
     assert line in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -152,15 +137,4 @@ def test_what_is_missing_is_one_line(
 @pytest.mark.parametrize("root", ["gs://b/r", "s3://b/r", "minio://b/r"])
 def test_what_is_enough(weights: str, root: str) -> None:
     config = config_of("demo", "deploy.image=i", f"deploy.root={root}", f"model.weights={weights}")
-    assert need(config, "kubeflow") == ("i", root)
-
-
-def test_the_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    write(tmp_path / "a", "text")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    with pytest.raises(PneumoError, match="does not exist; make it first"):
-        write(tmp_path / "no" / "a", "text")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(PneumoError, match="cannot be written"):
-        write(tmp_path / "folder", "text")
-    assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+    assert check_deploy(config, "kubeflow") == ("i", root)

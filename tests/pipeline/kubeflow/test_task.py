@@ -5,7 +5,7 @@ import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
-from pipeline.kubeflow.handed import Task
+from pipeline.kubeflow.task import Task
 from schema import storage
 from schema.errors import PneumoError
 
@@ -85,7 +85,7 @@ def test_a_wrong_parameter_is_one_line(tmp_path: Path) -> None:
 def test_inputs_are_copied_once_and_remembered(tmp_path: Path, store: str) -> None:
     storage.write_bytes(f"{store}/m/deep/file", b"x")
     found = task(tmp_path, inputs={"a": f"{store}/m", "b": f"{store}/m", "c": str(tmp_path)})
-    found.bring()
+    found.fetch()
     here = Path(uri_of(found, "inputs", "a"))
     assert (here / "deep" / "file").read_bytes() == b"x"
     assert uri_of(found, "inputs", "b") == str(here)
@@ -96,26 +96,26 @@ def test_inputs_are_copied_once_and_remembered(tmp_path: Path, store: str) -> No
 
 def test_an_empty_input_is_an_empty_folder(tmp_path: Path, store: str) -> None:
     found = task(tmp_path, inputs={"pushed": f"{store}/nothing"})
-    found.bring()
+    found.fetch()
     assert list(Path(uri_of(found, "inputs", "pushed")).iterdir()) == []
 
 
 def test_records_are_copied_and_must_be_there(tmp_path: Path, store: str) -> None:
     storage.write_bytes(f"{store}/train-0.tfrecord", b"r")
     found = task(tmp_path, parameters={"input_base": store})
-    found.bring()
+    found.fetch()
     here = Path(found.given.inputs.parameter_values["input_base"].string_value)
     assert [path.name for path in here.iterdir()] == ["train-0.tfrecord"]
     with pytest.raises(PneumoError, match="does not exist"):
-        task(tmp_path, parameters={"input_base": f"{store}/none"}).bring()
+        task(tmp_path, parameters={"input_base": f"{store}/none"}).fetch()
 
 
 def test_outputs_replace_what_a_killed_attempt_left(tmp_path: Path, store: str) -> None:
     storage.write_bytes(f"{store}/out/stale", b"half")
     found = task(tmp_path, outputs={"model": f"{store}/out", "empty": f"{store}/empty"})
-    found.bring()
+    found.fetch()
     (Path(uri_of(found, "outputs", "model")) / "new").write_bytes(b"whole")
-    found.send()
+    found.upload()
     assert storage.listing(f"{store}/out") == ["new"]
     assert not storage.exists(f"{store}/empty")
 
@@ -125,27 +125,27 @@ def test_outputs_of_this_machine_are_cleared_and_stay(tmp_path: Path) -> None:
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"half")
     found = task(tmp_path / "scratch", outputs={"model": str(stale.parent)})
-    found.bring()
+    found.fetch()
     assert list(stale.parent.iterdir()) == []
-    found.send()
+    found.upload()
     assert uri_of(found, "outputs", "model") == str(stale.parent)
 
 
 def test_a_value_is_a_file(tmp_path: Path, store: str) -> None:
     found = task(tmp_path, outputs={"number": f"{store}/number"}, kind=NUMBER)
-    found.bring()
+    found.fetch()
     Path(uri_of(found, "outputs", "number")).write_text("7")
-    found.send()
+    found.upload()
     assert storage.read_bytes(f"{store}/number") == b"7"
 
 
 def test_paths_of_copies_are_told_as_uris(tmp_path: Path, store: str) -> None:
     storage.write_bytes(f"{store}/m/file", b"x")
     found = task(tmp_path, inputs={"model": f"{store}/m"}, outputs={"out": f"{store}/o"})
-    found.bring()
+    found.fetch()
     inside, out = uri_of(found, "inputs", "model"), uri_of(found, "outputs", "out")
     told = json.dumps({"a": inside, "b": out, "c": f"{out}/deep", "d": f"{out}1", "e": "x"})
-    assert json.loads(found.named(told)) == {
+    assert json.loads(found.with_uris(told)) == {
         "a": f"{store}/m", "b": f"{store}/o", "c": f"{store}/o/deep", "d": f"{out}1", "e": "x",
     }  # fmt: skip
 
@@ -155,8 +155,8 @@ def test_workers_elsewhere_get_the_uris_themselves(tmp_path: Path) -> None:
     found = task(
         tmp_path, parameters={"input_base": "gs://b/r"}, inputs=inputs, outputs=outputs, local=False
     )
-    found.bring()
-    found.send()
+    found.fetch()
+    found.upload()
     assert uri_of(found, "inputs", "model") == "gs://b/m"
     assert uri_of(found, "outputs", "out") == "gs://b/o"
     assert found.given.inputs.parameter_values["input_base"].string_value == "gs://b/r"
