@@ -12,12 +12,11 @@ from components.endpoint_validator.verdict import VERDICT
 from components.ingest.job import IngestSummary, ingest, read_summary
 from components.trainer.weights import Weights, resolve_weights
 from pipeline.config import Config
-from pipeline.given import need_data
 from pipeline.run_facts import RunFacts
 from pipeline.runners.local import NodeResult, run_nodes
 from pipeline.runners.progress import RunProgress
 from pipeline.runners.store import clean_leftovers, open_store
-from pipeline.runners.workspace import Workspace
+from pipeline.runners.workspace import Workspace, need_data
 from schema.errors import PneumoError
 from schema.features import SPLITS
 from schema.files import read_json, write_atomically

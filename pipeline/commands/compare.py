@@ -101,7 +101,7 @@ def _run_all(
     weights: Path | None,
 ) -> None:
     from pipeline.compare.launch import launch
-    from pipeline.given import need_data
+    from pipeline.runners.workspace import need_data
 
     need_data(data)
     for number, (name, source) in enumerate(named.items(), 1):

@@ -65,10 +65,9 @@ def execute(
 ) -> int:
     """Runs a configuration with everything that a terminal should see; returns the exit status."""
     from pipeline.engines.arguments import local_args
-    from pipeline.given import need_data
     from pipeline.runners.local import NodeFailed
     from pipeline.runners.progress import RunProgress
-    from pipeline.runners.workspace import locked, quiet
+    from pipeline.runners.workspace import locked, need_data, quiet
     from schema.errors import PneumoError
 
     need_data(data)

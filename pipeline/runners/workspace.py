@@ -115,3 +115,13 @@ def quiet(log_file: Path) -> Iterator[TextIO]:
         root.removeHandler(handler)
         root.setLevel(level)
         handler.stream.close()
+
+
+def need_data(data: Path) -> None:
+    """Checks that a data folder exists, before anything else is looked for.
+
+    Raises:
+      PneumoError: it does not.
+    """
+    if not data.exists():
+        raise PneumoError(f"data folder {data} does not exist; give it with --data or PNEUMO_DATA")
