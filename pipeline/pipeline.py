@@ -1,4 +1,4 @@
-"""The graph. Read it from top to bottom."""
+"""The graph of nodes, from records to a pushed model and its report."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -43,11 +43,11 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     if run is None:
         raise ValueError("config.run is missing; a runner fills it in")
 
-    of, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
+    task, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
     tune, embedding = config.training.fine_tune, config.training.embedding
     cut, embedded_at = _cuts(config)
 
-    # Reads the shards that ingest wrote; the splits are those of ingest, never drawn again.
+    # Reads the shards that ingest wrote; ingest made the splits, and no node draws them again.
     example_gen = tfx.components.ImportExampleGen(
         input_base=run.records,
         input_config=tfx.proto.Input(
@@ -58,24 +58,24 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         ),
     )
 
-    # The curated contract. It is written by people; nothing here infers one.
+    # The data contract is curated by hand; no node infers one.
     schema = tfx.components.ImportSchemaGen(schema_file=str(SCHEMA_FILE))
 
-    # Counts of classes, sizes, intensities. The schema's image domain makes TFDV see pictures.
+    # Counts of classes, sizes and intensities; the schema's image domain adds image statistics.
     statistics = tfx.components.StatisticsGen(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
         stats_options=tfdv.StatsOptions(enable_semantic_domain_stats=True),
     )
 
-    # Holds every split against the contract ...
+    # Compares every split with the schema ...
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    # ... and stops here if it does not hold.
+    # ... and stops the run at an anomaly.
     gate = AnomalyGate(anomalies=validator.outputs["anomalies"])
 
-    # Decodes and resizes: the one graph that training and serving share. Test stays untouched.
+    # Decodes and resizes: one graph for training and serving. The test split is not transformed.
     transform = tfx.components.Transform(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
@@ -85,8 +85,8 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     )
     transform.add_upstream_node(gate)
 
-    # Runs the frozen part of the trunk once, for every head, seed, task and trial to come.
-    # Training that augments anew in each epoch reads images instead.
+    # Runs the frozen part of the backbone once, for every head, seed, task and trial.
+    # Training that augments in each epoch reads images instead.
     from_images = tune is not None and tune.source == "images"
     embedder = Embedder(
         examples=transform.outputs["transformed_examples"],
@@ -97,16 +97,16 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         options=_json(embedding.model_dump(mode="json", exclude={"cut"})),
         fit=config.model.fit,
     )
-    seen = transform.outputs["transformed_examples"]
+    examples = transform.outputs["transformed_examples"]
     if not from_images:
-        seen = embedder.outputs["embeddings"]
+        examples = embedder.outputs["embeddings"]
     training = {
         "name": config.name,
         "model": config.model.model_dump(mode="json"),
         "training": config.training.model_dump(mode="json"),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "weights": run.weights,
-        "task": of.to_dict(),
+        "task": task.to_dict(),
         "image_size": size,
         "cut": cut,
         "synthetic": run.synthetic,
@@ -114,23 +114,23 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         "checkpoints": run.checkpoints,
     }
 
-    # Looks for the best head and optimiser, if the configuration asks for it.
+    # Searches head and optimizer, if configured.
     tuner = None
     if config.tuner is not None:
         tuner = tfx.components.Tuner(
             tuner_fn="components.trainer.tuner_fn.tuner_fn",
-            examples=seen,
+            examples=examples,
             transform_graph=transform.outputs["transform_graph"],
             train_args=tfx.proto.TrainArgs(splits=["train"]),
             eval_args=tfx.proto.EvalArgs(splits=["val"]),
             custom_config={**training, "tuner": config.tuner.model_dump(mode="json")},
         )
 
-    # A member for each seed: the head, then blocks of the trunk. Epoch, temperature, operating
-    # point: all is chosen on val.
+    # One ensemble member per seed: the head, then blocks of the backbone. Epoch, temperature and
+    # operating point are chosen on val.
     trainer = tfx.components.Trainer(
         run_fn="components.trainer.run_fn.run_fn",
-        examples=seen,
+        examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
@@ -141,7 +141,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     # The model to beat: the latest blessed one that is older than this candidate.
     baseline = baseline_node(run.baseline, candidate=trainer.outputs["model"], push_to=run.push_to)
 
-    # Opens the test split: metrics on slices, and the absolute bounds.
+    # Metrics on slices of the test split, and the absolute bounds.
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
@@ -150,7 +150,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         eval_config=eval_config(config.evaluation),
     )
 
-    # The answer to each image of test: for intervals by patient, and for the mistakes to look at.
+    # One prediction per test image: for intervals by patient and the gallery of mistakes.
     scorer = Scorer(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
@@ -169,7 +169,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         options=_json(config.evaluation.model_dump(mode="json")),
     )
 
-    # The other blessing: does a server load it, and answer as it answered here?
+    # The infrastructure blessing: a server loads the model and returns the same predictions.
     infra = infra_validator(
         run.infra_validation,
         config.serving.image,
@@ -179,7 +179,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         model_blessing=blesser.outputs["blessing"],
     )
 
-    # A blessed model becomes a new version in the folder that a server watches.
+    # A blessed model becomes a new version in the folder that model servers watch.
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
         model_blessing=blesser.outputs["blessing"],
@@ -190,14 +190,14 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
     )
 
-    # Unlabelled images, if there are any: a blessed model answers them all, and a table says what.
+    # A table of the blessed model's predictions for unlabelled images, if there are any.
     batch = batch_nodes(
         run.batch_records,
         model=trainer.outputs["model"],
         model_blessing=blesser.outputs["blessing"],
     )
 
-    # One page and the same numbers as JSON, blessed or not.
+    # One page, and the same numbers in JSON, whether the model is blessed or not.
     report = Report(
         examples=example_gen.outputs["examples"],
         model_run=trainer.outputs["model_run"],
@@ -212,7 +212,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         records_sha256=run.records_sha256,
     )
 
-    # What the model is, on which data, how it was made and how far it goes; unknown where unknown.
+    # Data, training, results and limits of the model.
     card = ModelCard(
         model=trainer.outputs["model"],
         model_run=trainer.outputs["model_run"],
@@ -221,11 +221,11 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         blessing=blesser.outputs["blessing"],
         config=config.to_yaml(),
         records=run.records,
-        task=of.to_dict(),
+        task=task.to_dict(),
     )
 
     return tfx.dsl.Pipeline(
-        # One name for all configurations of a work folder: they share what they have in common.
+        # One name for all configurations of a work folder, so that they share cached nodes.
         pipeline_name=PIPELINE_NAME,
         pipeline_root=run.root,
         components=with_code_keys(
@@ -260,7 +260,7 @@ def _json(value: Any) -> str:
 
 
 def _cuts(config: Config) -> tuple[str, str]:
-    """Above which cut the trunk learns classes ("top": nowhere), and at which it is embedded."""
+    """Returns the layers from which the backbone is trained ("top": none) and embedded."""
     trunk, tune = config.model.trunk, config.training.fine_tune
     cut = resolve_cut(trunk, tune.from_cut) if tune else "top"
     # A detector reads maps from its first level on; the heads for the image stand on the top.

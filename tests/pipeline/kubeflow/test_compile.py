@@ -7,7 +7,7 @@ import pytest
 from pipeline.config import shipped
 from pipeline.kubeflow.compile import COMMAND, as_text, platform_spec, with_facts
 from pipeline.kubeflow.options import Target
-from pipeline.kubeflow.parameters import apply_parameters
+from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters
 from pipeline.kubeflow.validate import check, load_with_kfp
 from schema.errors import PneumoError
 from tests.pipeline.kubeflow.compiled import (
@@ -74,17 +74,14 @@ def test_training_from_images_has_no_embedder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "node"),
-    [("auto", "savedmodel"), ("docker", "savedmodel"), ("kubernetes", "savedmodel"),
-     ("savedmodel", "savedmodel"), ("endpoint", "endpoint"), ("none", None)],
-)  # fmt: skip
-def test_no_infra_validator_of_tfx(wanted: str, node: str | None) -> None:
-    spec = spec_of("demo", f"serving.infra_validation={wanted}")
-    tasks = spec["root"]["dag"]["tasks"]
-    assert "InfraValidator" not in tasks
-    assert ("EndpointValidator" in tasks) is (node is not None)
-    if node:
-        assert properties_of(spec, "EndpointValidator", {})["how"] == node
+    ("wanted", "chosen"),
+    [("auto", "savedmodel"), ("docker", "savedmodel"), ("endpoint", "endpoint"), ("none", "none")],
+)
+def test_no_infra_validator_of_tfx(wanted: str, chosen: str) -> None:
+    config = config_of("demo", f"serving.infra_validation={wanted}")
+    facts = with_facts(config, "gs://bucket/runs").run
+    assert facts is not None
+    assert facts.infra_validation == chosen
 
 
 def test_the_container_reads_the_types_that_the_spec_has() -> None:
@@ -168,11 +165,16 @@ def test_the_evaluator_and_the_page_agree_with_the_parameters() -> None:
 def test_a_graph_has_the_parameters_that_mean_something(
     name: str, override: str, there: set[str]
 ) -> None:
-    inputs = spec_of(name, override)["root"]["inputDefinitions"]["parameters"]
-    assert inputs.keys() - {"data", "weights", "epochs"} == there
-    for of in inputs.values():
-        assert of["isOptional"] is True
-        assert of["defaultValue"] is not None
+    config = config_of(name, override)
+    found = {name for name, of in PARAMETERS.items() if of.default(config) is not None}
+    assert found - {"data", "weights", "epochs"} == there
+
+
+def test_a_parameter_has_the_default_of_the_configuration() -> None:
+    inputs = spec_of("demo")["root"]["inputDefinitions"]["parameters"]
+    assert inputs.keys() == {"data", "weights", "epochs", "threshold", "gate_auc"}
+    assert all(of["isOptional"] for of in inputs.values())
+    assert inputs["epochs"]["defaultValue"] == config_of("demo").training.epochs
 
 
 def test_data_without_a_default_must_be_given() -> None:
@@ -227,38 +229,24 @@ def test_the_platform_document() -> None:
     assert platform is not None
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors.keys() == spec["deploymentSpec"]["executors"].keys()
-    assert executors["Trainer_executor"]["nodeSelector"]["labels"] == {
-        "nvidia.com/gpu.product": "Tesla-T4"
-    }
+    labels = executors["Trainer_executor"]["nodeSelector"]["labels"]
+    assert labels == {"nvidia.com/gpu.product": "Tesla-T4"}
     assert "nodeSelector" not in executors["Gate_executor"]
     assert executors["Gate_executor"]["secretAsEnv"][0]["secretName"] == "store"
     assert load_with_kfp(as_text(spec, "kubeflow", platform)) == "pneumo-demo"
 
 
-def test_environment_of_every_container() -> None:
-    spec = spec_of("demo", "deploy.env={AWS_ENDPOINT_URL: 'http://minio:9000'}")
+def test_environment_and_engine_reach_every_container() -> None:
+    spec = spec_of(
+        "demo", "deploy.env={AWS_ENDPOINT_URL: 'http://minio:9000'}", "engine=processes",
+    )  # fmt: skip
     check(spec)
+    engine = "--direct_num_workers=4"  # the processors of Transform
     for task in spec["root"]["dag"]["tasks"]:
-        assert container_of(spec, task)["env"] == [
-            {"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"}
-        ]
-
-
-@pytest.mark.parametrize(
-    ("engine", "wanted"),
-    [
-        ("direct", []),
-        ("processes", ["--direct_num_workers=4"]),
-        ("flink", ["--flink_master=flink:8081", "--environment_config=localhost:50000"]),
-    ],
-)
-def test_the_engine_reaches_every_component(engine: str, wanted: list[str]) -> None:
-    options = ("beam.flink_master='flink:8081'", "beam.worker_pool='localhost:50000'")
-    spec = spec_of("demo", f"engine={engine}", *options)
-    for task in ("ImportExampleGen", "StatisticsGen", "Transform", "Evaluator"):
-        arguments = container_of(spec, task)["args"]
-        assert set(wanted) <= set(arguments)
-        assert any(argument.startswith("--runner=") for argument in arguments) is bool(wanted)
+        container = container_of(spec, task)
+        assert container["env"] == [{"name": "AWS_ENDPOINT_URL", "value": "http://minio:9000"}]
+        if task in ("ImportExampleGen", "StatisticsGen", "Transform", "Evaluator"):
+            assert engine in container["args"]
 
 
 @pytest.mark.parametrize(
