@@ -45,7 +45,7 @@ def test_the_client_of_vertex_loads_a_job(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text(as_text(job, "vertex"))
     loaded = aiplatform.PipelineJob(
         display_name="check", template_path=str(tmp_path / "job.json"), project="p",
-        parameter_values={"epochs": 2}, location="r", credentials=AnonymousCredentials(),
+        parameter_values={"epochs": 2}, location="europe-west4", credentials=AnonymousCredentials(),
     ).to_dict()  # fmt: skip
     assert loaded["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
     assert loaded["runtimeConfig"]["parameterValues"] == {"epochs": 2.0}
