@@ -115,10 +115,7 @@ setup(
     package_data={
         "schema": ["*.pbtxt"],
         "pipeline": ["configs/*.yaml"],
-        "components.report": ["templates/*"],
-        "components.model_card": ["templates/*"],
-        "components.monitor": ["templates/*"],
-        "pipeline.compare": ["templates/*"],
+        "components.reporting": ["templates/*"],
         "serving": ["**/*"],
     },
     install_requires=INSTALL_REQUIRES,

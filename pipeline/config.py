@@ -12,8 +12,8 @@ from components.detector.options import DetectorOptions
 from components.endpoint_validator.choice import Validation
 from components.evaluation.options import EvaluationOptions
 from components.ingest.options import IngestOptions
-from components.model_card.options import CardOptions
-from components.monitor.options import MonitorOptions
+from components.reporting.card.options import CardOptions
+from components.reporting.monitor.options import MonitorOptions
 from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
 from components.trainer.trunks import image_size
 from pipeline.engines.arguments import known

@@ -25,7 +25,7 @@ from components.artifacts import Predictions
 from components.endpoint_validator import servers
 from components.endpoint_validator.verdict import VERDICT, Expected, mismatch, spread_over_scores
 from components.evaluation import table
-from components.report.gather import images_of
+from components.reporting.records import read_images
 from schema.errors import PneumoError
 from serving.server.engines import IMAGE
 
@@ -65,7 +65,7 @@ def EndpointValidator(
     else:
         expected, facts = load_expected(Path(predictions.uri))
         files = Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz")
-        found = images_of(sorted(map(str, files)), {row.sha256 for row in expected})
+        found = dict(read_images(sorted(files), {row.sha256 for row in expected}))
         if len(found) != len(expected):
             raise PneumoError(f"{examples.uri} lacks images that were scored; score again")
         contents = [found[row.sha256] for row in expected]

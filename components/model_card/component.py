@@ -1,7 +1,6 @@
-"""The ModelCard node.
+"""The ModelCard node: data, exclusions, weights, protocol, results and limitations of a model.
 
-A model that leaves the house needs a paper that says what it is: data, patients, exclusions,
-weights, protocol, results with intervals, limits. What nobody told is written as unknown.
+What no file of the run and no entry of the configuration contains is written as unknown.
 
 Usage:
   card = ModelCard(model=..., model_run=..., predictions=..., report=..., blessing=...,
@@ -20,13 +19,12 @@ from components.model_card.executor import Executor
 
 
 class ModelCardSpec(component_spec.ComponentSpec):
-    """Takes a model and all that is known of it, gives a card."""
+    """Interface of the node."""
 
     PARAMETERS = {
         "config": component_spec.ExecutionParameter(type=str),
         "records": component_spec.ExecutionParameter(type=str),
         "task": component_spec.ExecutionParameter(type=str),
-        "code": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -39,7 +37,10 @@ class ModelCardSpec(component_spec.ComponentSpec):
 
 
 class ModelCard(base_component.BaseComponent):
-    """Writes the card, whether the model was blessed or not."""
+    """Writes the card, whether the model was blessed or not.
+
+    A class and not a function, because the card names its own execution in ML Metadata.
+    """
 
     SPEC_CLASS = ModelCardSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -54,21 +55,19 @@ class ModelCard(base_component.BaseComponent):
         config: str,
         records: str,
         task: dict[str, Any],
-        code: str | None = None,
     ) -> None:
         """Builds the node.
 
         Args:
           model: SavedModel of the Trainer.
-          model_run: what the Trainer recorded.
+          model_run: output of the Trainer.
           predictions: output of Scorer; part of the lineage.
-          report: output of Report; the card repeats its numbers.
+          report: output of Report, whose numbers the card repeats.
           blessing: output of Gate.
           config: the configuration as YAML.
-          records: folder or URI that ingest wrote. Its content is known to the cache through
+          records: folder or URI that ingest wrote. Its digest reaches the cache key through
             `report`.
           task: `Task.to_dict()`.
-          code: digest of the code, so that an edit runs the node again.
         """
         super().__init__(
             ModelCardSpec(
@@ -80,7 +79,6 @@ class ModelCard(base_component.BaseComponent):
                 config=config,
                 records=records,
                 task=json.dumps(task, sort_keys=True),
-                code=code,
                 card=types.Channel(type=CardPage),
             )
         )

@@ -1,96 +1,91 @@
-"""The Report node.
+"""The Report node: one page about a run, and the same numbers as JSON.
 
-TFX leaves its results in many places and formats. A head of department reads one page; this node
-writes it, and the same numbers as JSON, whether the model was blessed or not.
+It runs whether the model was blessed or not.
 
 Usage:
   report = Report(examples=..., model_run=..., predictions=..., evaluation=..., blessing=...,
                   pushed_model=..., config=config.to_yaml(), records=folder, records_sha256=...)
 """
 
+from pathlib import Path
+from typing import Any
+
 from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
 
 from components.artifacts import Predictions, ReportPage
-from components.report.executor import Executor
+from components.endpoint_validator.verdict import VERDICT
+from components.reporting.report.collect import Folders, collect
+from components.reporting.report.page import write_report
+from schema.files import read_json
 
 
-class ReportSpec(component_spec.ComponentSpec):
-    """Takes everything that a run found out, gives a page."""
+@component
+def Report(
+    examples: InputArtifact[standard_artifacts.Examples],
+    model_run: InputArtifact[standard_artifacts.ModelRun],
+    predictions: InputArtifact[Predictions],
+    evaluation: InputArtifact[standard_artifacts.ModelEvaluation],
+    blessing: InputArtifact[standard_artifacts.ModelBlessing],
+    pushed_model: InputArtifact[standard_artifacts.PushedModel],
+    report: OutputArtifact[ReportPage],
+    config: Parameter[str],
+    records: Parameter[str],
+    records_sha256: Parameter[str],
+    model: InputArtifact[standard_artifacts.Model] = None,
+    infra_blessing: InputArtifact[standard_artifacts.InfraBlessing] = None,
+) -> None:
+    """Writes `report.html` and `report.json`.
 
-    PARAMETERS = {
-        "config": component_spec.ExecutionParameter(type=str),
-        "records": component_spec.ExecutionParameter(type=str),
-        "records_sha256": component_spec.ExecutionParameter(type=str),
-        "code": component_spec.ExecutionParameter(type=str, optional=True),
+    Args:
+      examples: raw records; the images on the page are read from them.
+      model_run: output of the Trainer.
+      predictions: output of Scorer.
+      evaluation: output of Evaluator.
+      blessing: output of Gate.
+      pushed_model: output of Pusher.
+      report: the page.
+      config: the configuration as YAML.
+      records: folder or URI that ingest wrote.
+      records_sha256: digest of its content; part of the cache key.
+      model: output of Trainer, for heat maps; without it the page has none.
+      infra_blessing: output of EndpointValidator or InfraValidator.
+
+    Raises:
+      PneumoError: there are no predictions on the test split.
+    """
+    del records_sha256
+    pushed = pushed_model.get_int_custom_property("pushed") == 1
+    folders = Folders(
+        train=_files(examples, "train"),
+        test=_files(examples, "test"),
+        model_run=Path(model_run.uri),
+        predictions=Path(predictions.uri),
+        evaluation=Path(evaluation.uri),
+        blessing=Path(blessing.uri),
+        records=records,
+        model=Path(path_utils.serving_model_path(model.uri)) if model else None,
+    )
+    destination = pushed_model.get_string_custom_property("pushed_destination") if pushed else ""
+    data = collect(folders, config, destination, _infra_verdict(infra_blessing))
+    write_report(data, Path(report.uri))
+
+
+def _files(examples: types.Artifact, split: str) -> list[str]:
+    folder = Path(artifact_utils.get_split_uri([examples], split))
+    return sorted(str(path) for path in folder.glob("*.gz"))
+
+
+def _infra_verdict(blessing: types.Artifact | None) -> dict[str, Any] | None:
+    if blessing is None:
+        return None
+    verdict = read_json(Path(blessing.uri) / VERDICT) or {}
+    blessed = blessing.get_int_custom_property("blessed") == 1
+    return {
+        "blessed": blessed,
+        "reasons": verdict.get("reasons", []),
+        "how": verdict.get("how", ""),
     }
-    INPUTS = {
-        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
-        "predictions": component_spec.ChannelParameter(type=Predictions),
-        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
-        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
-        "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
-        "infra_blessing": component_spec.ChannelParameter(
-            type=standard_artifacts.InfraBlessing, optional=True
-        ),
-    }
-    OUTPUTS = {"report": component_spec.ChannelParameter(type=ReportPage)}
-
-
-class Report(base_component.BaseComponent):
-    """Writes the page."""
-
-    SPEC_CLASS = ReportSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(
-        self,
-        examples: types.BaseChannel,
-        model_run: types.BaseChannel,
-        predictions: types.BaseChannel,
-        evaluation: types.BaseChannel,
-        blessing: types.BaseChannel,
-        pushed_model: types.BaseChannel,
-        config: str,
-        records: str,
-        records_sha256: str,
-        model: types.BaseChannel | None = None,
-        infra_blessing: types.BaseChannel | None = None,
-        code: str | None = None,
-    ) -> None:
-        """Builds the node.
-
-        Args:
-          examples: raw records; the images on the page come from here.
-          model_run: what the Trainer recorded.
-          predictions: output of Scorer.
-          evaluation: output of Evaluator.
-          blessing: output of Gate.
-          pushed_model: output of Pusher.
-          config: the configuration as YAML.
-          records: folder or URI that ingest wrote.
-          records_sha256: digest of its content, so that other data make another page.
-          model: output of Trainer, asked for heat maps; without it the page has none.
-          infra_blessing: output of EndpointValidator or InfraValidator, where there is one.
-          code: digest of the code, so that an edit runs the node again.
-        """
-        super().__init__(
-            ReportSpec(
-                examples=examples,
-                model_run=model_run,
-                predictions=predictions,
-                evaluation=evaluation,
-                blessing=blessing,
-                pushed_model=pushed_model,
-                model=model,
-                infra_blessing=infra_blessing,
-                config=config,
-                records=records,
-                records_sha256=records_sha256,
-                code=code,
-                report=types.Channel(type=ReportPage),
-            )
-        )

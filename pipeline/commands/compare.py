@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Override a key of every configuration; may be repeated.")  # fmt: skip
 @click.option("--resamples", default=2000, show_default=True, type=click.IntRange(100),
-              help="Of the bootstrap on the page.")  # fmt: skip
+              help="Bootstrap resamples.")  # fmt: skip
 @click.option("--only-page", is_flag=True,
-              help="Run nothing; write the page from what has finished.")  # fmt: skip
+              help="Run nothing; write the page from finished runs.")  # fmt: skip
 def command(
     sources: tuple[str, ...],
     data: Path | None,
@@ -41,12 +41,12 @@ def command(
     """Run several configurations on the same data and compare them on one page.
 
     CONFIG is a YAML file or the name of a shipped configuration. All share one work folder, so that
-    what they have in common is computed once. One that fails is named, and the others go on. With
-    --only-page and no CONFIG, everything that the work folder holds is compared.
-    Exit status: 0 all finished, 1 some did not, 2 wrong input.
+    common steps are computed once. If one fails, the others still run. With --only-page and no
+    CONFIG, all finished runs of the work folder are compared.
+    Exit status: 0 all finished, 1 some failed, 2 wrong input.
     """
-    from pipeline.compare.page import write_comparison
-    from pipeline.compare.runs import read_runs
+    from components.reporting.compare.page import write_comparison
+    from components.reporting.compare.runs import read_runs
     from schema.errors import PneumoError
 
     named = names(sources, overrides)
@@ -61,15 +61,15 @@ def command(
     click.echo(f"page     {page}")
     click.echo(f"numbers  {facts}")
     for one in failed:
-        click.echo(f"pneumo: {one.name} is missing on the page: {one.error}", err=True)
+        click.echo(f"pneumo: {one.name} is not on the page: {one.error}", err=True)
     sys.exit(1 if failed else 0)
 
 
 def names(sources: Sequence[str], overrides: Sequence[str]) -> dict[str, str]:
-    """Name -> source of each configuration; all are checked before any runs.
+    """Returns name -> source of each configuration; all are checked before any runs.
 
     Raises:
-      PneumoError: one is wrong, two have one name, or they would split the data differently.
+      PneumoError: one is invalid, two have the same name, or their splits differ.
     """
     from pipeline.config import load_config
     from schema.errors import PneumoError
@@ -80,13 +80,12 @@ def names(sources: Sequence[str], overrides: Sequence[str]) -> dict[str, str]:
         config = load_config(source, overrides)
         if config.name in found:
             raise PneumoError(
-                f"{found[config.name]} and {source} are both named {config.name!r}; give each "
-                "configuration a name of its own"
+                f"{found[config.name]} and {source} are both named {config.name!r}: rename one"
             )
         first = first or config
         if config.data.ingest != first.data.ingest:
             raise PneumoError(
-                f"{config.name} splits the data otherwise than {first.name} (data.ingest); only "
+                f"{config.name} and {first.name} split the data differently (data.ingest): only "
                 "configurations with the same test images can be compared"
             )
         found[config.name] = source
@@ -100,7 +99,7 @@ def _run_all(
     overrides: Sequence[str],
     weights: Path | None,
 ) -> None:
-    from pipeline.compare.launch import launch
+    from pipeline.compare import launch
     from pipeline.runners.workspace import need_data
 
     need_data(data)
@@ -108,6 +107,6 @@ def _run_all(
         click.echo(f"--- {number}/{len(named)} {name}")
         child = launch(name, source, data, work, overrides, weights)
         if child.status:
-            click.echo(f"pneumo: {name} failed: {child.error}; going on with the others", err=True)
+            click.echo(f"pneumo: {name} failed: {child.error}; running the others", err=True)
         else:
             click.echo(f"--- {name}: {child.seconds:.0f} s, peak {child.peak_rss_mib:,.0f} MiB")

@@ -32,7 +32,7 @@ STARTS = {
     "BatchExampleGen": set(),
     "BulkInferrer": set(),
     "BatchResults": {"components.batch_results.component"},
-    "Report": {"components.report.executor"},
+    "Report": {"components.report.component"},
     "ModelCard": {"components.model_card.executor"},
 }
 OURS = [node for node, modules in STARTS.items() if modules]
@@ -155,7 +155,7 @@ def test_a_key_follows_the_modules_that_the_executor_reaches_and_no_other(
         ("Trainer", "serving.optimise", True),
         ("Trainer", "schema.labels", True),
         ("Trainer", "components.transform.decode", True),
-        ("Trainer", "components.report.page", False),
+        ("Trainer", "components.reporting.report.page", False),
         ("Trainer", "pipeline.pipeline", False),
         ("Transform", "components.trainer.run_fn", False),
         ("Gate", "components.evaluation.bootstrap", True),
@@ -175,7 +175,7 @@ def test_a_node_without_code_of_this_project_has_no_key(node: str, nodes: dict[s
 
 @pytest.mark.parametrize(
     ("node", "pattern"),
-    [("ImportSchemaGen", "schema/schema.pbtxt"), ("Report", "components/report/templates/*.j2")],
+    [("ImportSchemaGen", "schema/schema.pbtxt"), ("Report", "components/reporting/templates/*.j2")],
 )
 def test_a_key_follows_the_files_of_the_package(
     node: str, pattern: str, nodes: dict[str, Any], code: CodeGraph

@@ -5,18 +5,23 @@ from pathlib import Path
 
 
 class Page(html.parser.HTMLParser):
-    """Text of the page, what a browser would fetch, and whether tags close."""
+    """Text of a page, what a browser would fetch, and whether all tags close."""
 
     void = ("meta", "img", "br", "link", "input", "hr")
 
     def __init__(self) -> None:
         super().__init__()
         self.fetched: list[str] = []
+        self.images: list[dict[str, str | None]] = []
         self.open: list[str] = []
+        self.scripts = 0
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
+        self.scripts += tag == "script"
+        if tag == "img":
+            self.images.append(dict(attrs))
         if tag not in self.void:
             self.open.append(tag)
 
@@ -27,40 +32,22 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-def read(file: Path) -> Page:
-    page = Page()
-    page.feed(file.read_text())
-    assert page.open == []
-    return page
+def read(page: Path | str) -> Page:
+    """Parses a page; fails if a tag is left open.
+
+    Args:
+      page: a file, or HTML.
+    """
+    found = Page()
+    found.feed(page.read_text() if isinstance(page, Path) else page)
+    assert found.open == []
+    return found
 
 
-class Links(html.parser.HTMLParser):
-    """Collects what a browser would fetch, and checks that tags close."""
-
-    void = ("meta", "img", "br", "link", "input", "hr")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.images: list[dict[str, str | None]] = []
-        self.open: list[str] = []
-        self.scripts = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
-        self.scripts += tag == "script"
-        if tag == "img":
-            self.images.append(values)
-        if tag not in self.void:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def parse(page: Path) -> Links:
-    links = Links()
-    links.feed(page.read_text())
-    assert links.open == []
-    return links
+def check_standalone(page: Path | str) -> Page:
+    """Parses a page; fails if it loads anything, runs scripts or has an image without text."""
+    found = read(page)
+    assert all(link.startswith("data:image/") for link in found.fetched)
+    assert all(image.get("alt") for image in found.images)
+    assert found.scripts == 0
+    return found

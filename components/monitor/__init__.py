@@ -1,1 +1,0 @@
-"""Watching: are the images that a server sees like those that the model learned from?"""

@@ -1,0 +1,1 @@
+"""Pages about a model: report, model card, monitoring, comparison. Never imports TFX."""

@@ -1,0 +1,82 @@
+"""The page of a comparison and its numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from components.evaluation.metrics import expected_calibration_error
+from components.reporting import figures, names
+from components.reporting.compare.numbers import SHOWN, compare_numbers
+from components.reporting.compare.questions import questions
+from components.reporting.compare.runs import Failed, Finished
+from components.reporting.page import data_uri, render, write_page
+from components.reporting.pictures import thumbnail
+from components.reporting.records import read_images
+
+
+def write_comparison(
+    runs: Sequence[Finished],
+    failed: Sequence[Failed],
+    work: Path,
+    resamples: int = 2000,
+) -> tuple[Path, Path]:
+    """Writes `compare.html` and `compare.json` to the work folder, each atomically.
+
+    Returns:
+      paths of the page and of the numbers.
+    """
+    numbers = compare_numbers(runs, failed, work / "metadata.sqlite", resamples)
+    wanted = {row["sha256"] for q in numbers["questions"] for row in q["disputed"]}
+    page = render_comparison(numbers, draw(runs), thumbnails(runs[0].records, wanted))
+    return write_page(work, "compare", numbers, page)
+
+
+def render_comparison(
+    numbers: dict[str, Any], pictures: dict[str, dict[str, str]], images: dict[str, str | None]
+) -> str:
+    """Renders the page.
+
+    Args:
+      numbers: of `compare_numbers`.
+      pictures: of `draw`.
+      images: of `thumbnails`.
+    """
+    return render(
+        "compare.html.j2",
+        numbers=numbers,
+        pictures=pictures,
+        images=images,
+        shown=SHOWN,
+        box_headline=names.BOX_HEADLINE,
+    )
+
+
+def draw(runs: Sequence[Finished]) -> dict[str, dict[str, str]]:
+    """Returns title of the question -> `roc` and `calibration` as data URIs."""
+    order = [run.name for run in runs]  # a configuration has one color on the whole page
+    drawn = {}
+    for question in questions(runs):
+        roc, calibration = [], []
+        for name, of in question.test.items():
+            style = figures.style(order.index(name))
+            error = expected_calibration_error(of.label, of.score)
+            roc.append(figures.Line(name, of.label, of.score, of.threshold, *style))
+            calibration.append(
+                figures.Line(f"{name}, error {error:.3f}", of.label, of.score, None, *style)
+            )
+        drawn[question.title] = {
+            "roc": data_uri(figures.roc(roc)),
+            "calibration": data_uri(figures.calibration(calibration)),
+        }
+    return drawn
+
+
+def thumbnails(records: Path, wanted: set[str]) -> dict[str, str | None]:
+    """Returns id -> thumbnail of test images.
+
+    Args:
+      records: folder that ingest wrote; if it is gone there are no pictures.
+      wanted: ids (sha256 of the content).
+    """
+    files = sorted(records.glob("test-*.tfrecord"))
+    return {name: thumbnail(content, 200) for name, content in read_images(files, wanted)}

@@ -1,1 +1,0 @@
-"""Several configurations on the same data: run over shared artifacts, then one page about all."""

@@ -1,0 +1,165 @@
+"""The verdict, by TFDV itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.reporting.monitor.drift import statistics_of
+from components.reporting.monitor.inputs import Inputs, from_rows
+from components.reporting.monitor.options import MonitorOptions
+from components.reporting.monitor.page import period, write_monitor_page
+from components.reporting.monitor.reference import Reference
+from components.reporting.monitor.verdict import monitor
+from schema.errors import PneumoError
+
+
+def rows(n: int, seed: int, **shift: float) -> list[dict[str, Any]]:
+    """Images of one population; `gain` on brightness, `side` on the size, `ill` on the score."""
+    draw = np.random.default_rng(seed)
+    found = []
+    for _ in range(n):
+        score = float(draw.beta(0.5, 0.5 / shift.get("ill", 1.0)))
+        found.append(
+            {
+                "time": 1.8e9 + seed, "version": "1", "status": "OK",
+                "height": round(float(draw.normal(1000, 60)) * shift.get("side", 1.0)),
+                "width": round(float(draw.normal(1300, 80)) * shift.get("side", 1.0)),
+                "brightness": float(draw.normal(120, 18)) * shift.get("gain", 1.0),
+                "score": score, "decision": "POSITIVE" if score >= 0.5 else "NEGATIVE",
+                "embedding": draw.normal(shift.get("gain", 1.0), size=6).tolist(),
+            }
+        )  # fmt: skip
+    return found
+
+
+def seen(n: int, seed: int, **shift: float) -> Inputs:
+    return from_rows(rows(n, seed, **shift))
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    found = seen(1500, 0)
+    inputs = ["brightness", "height", "width"]
+    return Reference(
+        "it",
+        statistics_of(found.table[inputs]),
+        statistics_of(found.table[["score", "decision", "status"]]),
+        found.embedding,
+        found.patients,
+    )
+
+
+def alarmed(found: Any) -> set[str]:
+    return {line.split(" against ")[0] for line in found.alarms}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_more_of_the_same_is_no_alarm(reference: Reference, seed: int) -> None:
+    found = monitor(seen(200, seed), reference, MonitorOptions(permutations=199))
+    assert not found.drift
+    assert {one.name for one in found.findings} == {
+        "brightness", "height", "width", "score", "decision", "status",
+    }  # fmt: skip
+    assert found.embeddings is not None
+    assert found.notes == []
+
+
+@pytest.mark.parametrize(
+    ("shift", "moved"),
+    [
+        ({"gain": 1.2}, {"brightness"}),
+        ({"side": 0.5}, {"height", "width"}),
+        ({"ill": 8.0}, {"score", "decision"}),
+    ],
+)
+def test_what_moved_is_named(
+    reference: Reference, shift: dict[str, float], moved: set[str]
+) -> None:
+    found = monitor(seen(200, 9, **shift), reference, MonitorOptions(permutations=199))
+    assert found.drift
+    assert alarmed(found) - {"embeddings"} == moved
+
+
+def test_embeddings_alone(reference: Reference) -> None:
+    moved = rows(200, 5)
+    for row in moved:
+        row["embedding"] = [value + 0.6 for value in row["embedding"]]
+    found = monitor(from_rows(moved), reference, MonitorOptions(permutations=199))
+    assert alarmed(found) == {"embeddings"}
+
+
+def test_rejected_images_are_seen(reference: Reference) -> None:
+    mixed = rows(160, 4) + [{"status": "TRUNCATED: 3", "decision": "REJECTED", "score": -1}] * 40
+    found = monitor(from_rows(mixed), reference, MonitorOptions(permutations=199))
+    assert alarmed(found) == {"status"}
+    assert found.rejected == 40
+
+
+def test_drift_between_two_logs(reference: Reference) -> None:
+    options = MonitorOptions(permutations=199, thresholds={"brightness": 1.0})
+    found = monitor(seen(200, 5), reference, options, earlier=seen(200, 6, side=0.5))
+    assert {line.split(":")[0] for line in found.alarms} == {
+        "height against earlier log", "width against earlier log",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [0, 99])
+def test_too_few_are_no_verdict(reference: Reference, n: int) -> None:
+    with pytest.raises(PneumoError, match=f"{n} usable images"):
+        monitor(seen(n, 1), reference, MonitorOptions())
+
+
+def test_what_cannot_be_compared_is_said(reference: Reference) -> None:
+    bare = [{key: row[key] for key in ("height", "width", "status")} for row in rows(150, 1)]
+    found = monitor(from_rows(bare), reference, MonitorOptions())
+    assert not found.drift
+    assert found.embeddings is None
+    for name in ("brightness", "score", "decision", "embeddings"):
+        assert any(note.startswith(f"{name} not compared") for note in found.notes)
+
+
+def test_a_reference_of_few_images_is_not_compared_with(reference: Reference) -> None:
+    few = seen(60, 3)
+    small = Reference(
+        "it", reference.inputs, statistics_of(few.table[["score", "decision", "status"]])
+    )
+    found = monitor(seen(200, 4), small, MonitorOptions())
+    assert {one.name for one in found.findings} == {"brightness", "height", "width"}
+    assert any(note.startswith("score not compared") for note in found.notes)
+
+
+def test_page_and_numbers(reference: Reference, tmp_path: Path) -> None:
+    found = monitor(seen(200, 9, gain=1.3), reference, MonitorOptions(permutations=199))
+    page, numbers = write_monitor_page(found, tmp_path / "out")
+    told = json.loads(numbers.read_text())
+    assert told["drift"] is True
+    assert told["embeddings"]["logged"] == 200
+    text = page.read_text()
+    assert "not a medical device" in text
+    assert text.count("<img") == 7
+    assert all(line in text for line in found.alarms)
+    assert "http" not in text.replace("http://www.w3.org", "")
+    assert sorted(path.name for path in page.parent.iterdir()) == ["monitor.html", "monitor.json"]
+
+
+def test_period() -> None:
+    assert period(None) == ""
+    assert period((0.0, 86_400.0)) == "1970-01-01 00:00 to 1970-01-02 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"thresholds": {"colour": 0.1}}, {"thresholds": {"score": 1.5}}, {"least": 1}, {"alfa": 1}],
+)
+def test_wrong_options_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"colour|0\.\.1|least|alfa"):
+        MonitorOptions(**values)
+
+
+def test_a_threshold_of_one_measure_leaves_the_others() -> None:
+    thresholds = MonitorOptions(thresholds={"score": 0.3}).thresholds
+    assert thresholds["score"] == 0.3
+    assert thresholds["brightness"] == MonitorOptions().thresholds["brightness"]

@@ -1,0 +1,106 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.reporting.compare.runs import PROCESS, RUN, folder_of, read_object
+from pipeline.compare import Child, keep, reason, spawn
+from schema.errors import PneumoError
+
+ROOT = Path(__file__).parents[2]
+
+
+def child(code: str, **extra: str) -> Child:
+    return spawn("name", [sys.executable, "-c", code], extra)
+
+
+def test_memory_is_that_of_this_child_and_not_of_a_larger_one_before_it() -> None:
+    # In a small process: a child starts with the memory of its parent, and this one is large.
+    code = """
+import json, sys
+from pipeline.compare import spawn
+for text in ("x = bytearray(300 * 2**20)", "pass"):
+    print(json.dumps(vars(spawn("name", [sys.executable, "-c", text], {}))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    large, small = (json.loads(line) for line in done.stdout.splitlines())
+    assert large["status"] == small["status"] == 0
+    assert large["error"] == small["error"] == ""
+    assert large["peak_rss_mib"] > small["peak_rss_mib"] + 200
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [
+        ("import sys; print('noise\\npneumo: no such file   log: x', file=sys.stderr); sys.exit(2)",
+         2, "no such file   log: x"),
+        ("raise ValueError('a defect')", 1, "ValueError: a defect"),
+        ("import sys; sys.exit(7)", 7, "exit status 7"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9,
+         "killed by signal 9 (out of memory?)"),
+    ],
+)  # fmt: skip
+def test_a_failure_has_one_line(code: str, status: int, error: str) -> None:
+    done = child(code)
+    assert (done.status, done.error) == (status, error)
+
+
+def test_the_child_sees_this_package_and_what_is_set(tmp_path: Path) -> None:
+    out = tmp_path / "said"
+    code = f"import os, pipeline; open({str(out)!r}, 'w').write(os.environ['PNEUMO_WEIGHTS'])"
+    assert child(code, PNEUMO_WEIGHTS="/some/where").status == 0
+    assert out.read_text() == "/some/where"
+
+
+def test_an_interrupt_stops_the_whole_comparison() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        child("import sys; sys.exit(130)")
+
+
+def test_the_last_line_counts_where_no_line_is_ours() -> None:
+    assert reason(["first", "last"], 1) == "last"
+    assert reason([], 3) == "exit status 3"
+
+
+def left_by_a_run(work: Path, cached: bool, model: str) -> None:
+    work.mkdir(exist_ok=True)
+    node = {"name": "Trainer", "cached": cached, "outputs": {"model": [model]}}
+    (work / RUN).write_text(json.dumps({"nodes": [node]}))
+
+
+def record(work: Path, cached: bool, model: str, mib: float) -> dict[str, Any]:
+    left_by_a_run(work, cached, model)
+    keep(work, Child("name", 0, 10.0, mib, ""))
+    return read_object(folder_of(work, "name") / PROCESS)
+
+
+def test_what_was_measured_of_a_training_outlives_cached_runs(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    assert record(work, True, "m1", 100)["trained"] is None  # trained by an earlier `pneumo run`
+    first = record(work, False, "m1", 2000)["trained"]
+    assert first["peak_rss_mib"] == 2000
+    again = record(work, True, "m1", 300)
+    assert again["trained"] == first
+    assert again["peak_rss_mib"] == 300
+    assert record(work, True, "other", 300)["trained"] is None
+
+
+def test_a_failure_leaves_no_old_result_behind(tmp_path: Path) -> None:
+    record(tmp_path, False, "m1", 2000)
+    folder = folder_of(tmp_path, "name")
+    assert (folder / RUN).is_file()
+    keep(tmp_path, Child("name", 2, 1.0, 50.0, "no weights"))
+    assert not (folder / RUN).exists()
+    assert read_object(folder / PROCESS)["error"] == "no weights"
+    assert [path.name for path in folder.iterdir()] == [PROCESS]
+
+
+def test_a_damaged_record_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(PneumoError, match=r"x\.json is damaged: delete it"):
+        read_object(tmp_path / "x.json")
