@@ -48,7 +48,6 @@ def run(tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
         "config": yaml.safe_dump({"name": "artificial", "card": {"licence": "CC BY 4.0"}}),
         "records": str(records),
         "task": json.dumps(TWO_STAGE.to_dict()),
-        "code": "",
     }
     out = CardPage()
     out.uri = str(tmp_path / "ModelCard" / "card" / "15")

@@ -42,9 +42,8 @@ def render(figures: dict[str, str]):
 
     def page(data: ReportData) -> tuple[str, dict]:
         numbers = report_numbers(data)
-        shown = {
-            k: v for k, v in figures.items() if k not in ("loss", "accuracy") or data.histories
-        }
+        hidden = () if data.histories else ("loss", "accuracy")
+        shown = {name: src for name, src in figures.items() if name not in hidden}
         return render_report(data, numbers, shown), numbers
 
     return page

@@ -15,13 +15,14 @@ from components.reporting.names import BOXES, explanations
 from components.reporting.pictures import SIDE, label_positions, picture
 from components.reporting.report.boxes import box_section, cases, counts
 from components.reporting.report.data import ReportData
+from components.reporting.report.figures import box_precision_recall, froc_curve
 from components.reporting.report.page import write_report
 from components.reporting.report.selection import SHOWN
 from tests.components.evaluation.boxes.made import located, objects
 from tests.components.evaluation.given import answers
 from tests.components.reporting.report.made import EVIL, RESAMPLES
 from tests.support.images import encode, gray
-from tests.support.pages import read
+from tests.support.pages import check_standalone, read
 
 CHOSEN = {"kind": "detector", "threshold": 0.45, "shrink": 0.875, "combine": "product",
           "score": 0.3125, "nms_iou": 0.3, "note": ""}  # fmt: skip
@@ -110,8 +111,7 @@ def test_the_section() -> None:
 
 def test_the_page_shows_the_numbers_and_the_pictures(tmp_path: Path) -> None:
     page, facts = write_report(data(GIVEN), tmp_path)
-    links = read(page)
-    assert all(link.startswith("data:image/") for link in links.fetched)
+    check_standalone(page)
     text = page.read_text()
     flat = re.sub(r"\s+", " ", text)
     boxes = json.loads(facts.read_text())["boxes"]
@@ -135,27 +135,26 @@ def test_the_page_shows_the_numbers_and_the_pictures(tmp_path: Path) -> None:
     assert "stroke-dasharray" in text  # the two are told apart without colour
 
 
-def test_a_missing_image_leaves_the_words(tmp_path: Path) -> None:
-    page, _ = write_report(data(GIVEN, images={}), tmp_path)
-    read(page)
-    assert "<svg viewBox" not in page.read_text()
-    assert "2 marked, 1 predicted, 1 of them correct" in page.read_text()
+def test_a_missing_image_leaves_the_words(render: Any) -> None:
+    page, _ = render(data(GIVEN, images={}))
+    assert "<svg viewBox" not in page
+    assert "2 marked, 1 predicted, 1 of them correct" in read(page).text
 
 
 @pytest.mark.parametrize(("boxes", "flat"), [(FAR, True), (A, False)], ids=["no hit", "a hit"])
 def test_an_interval_without_width_is_explained(
-    boxes: list[list[float]], flat: bool, tmp_path: Path
+    boxes: list[list[float]], flat: bool, render: Any
 ) -> None:
     given = few((A, boxes, [0.9]), (A, FAR, [0.8]), (B, A, [0.7]), ([], [], []), (A, [], []))
-    page, facts = write_report(data(given), tmp_path)
-    assert ("challenge" in json.loads(facts.read_text())["boxes"]["flat"]) is flat
-    assert ("An interval of no width means" in page.read_text()) is flat
+    page, numbers = render(data(given))
+    assert ("challenge" in numbers["boxes"]["flat"]) is flat
+    assert ("An interval of no width means" in page) is flat
 
 
-def test_a_model_without_boxes_has_no_such_section(tmp_path: Path) -> None:
-    page, facts = write_report(data(answers(30), val=None), tmp_path)
-    assert "Localization of opacities" not in page.read_text()
-    assert "boxes" not in json.loads(facts.read_text())
+def test_a_model_without_boxes_has_no_such_section(render: Any) -> None:
+    page, numbers = render(data(answers(30), val=None))
+    assert "Localization of opacities" not in page
+    assert "boxes" not in numbers
 
 
 @pytest.mark.parametrize(
@@ -170,27 +169,27 @@ def test_a_model_without_boxes_has_no_such_section(tmp_path: Path) -> None:
     ],
     ids=["no boxes", "no hit", "no truth", "neither", "one image", "none above the threshold"],
 )
-@pytest.mark.parametrize("chosen", [CHOSEN, {"threshold": 0.45}, None], ids=str)
-def test_odd_splits_make_a_page(
-    test: Answers, chosen: dict[str, Any] | None, tmp_path: Path
-) -> None:
-    page, facts = write_report(data(test, boxes=chosen, val=test), tmp_path)
-    read(page)
-    json.loads(facts.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+def test_odd_splits_make_a_page(test: Answers, render: Any) -> None:
+    for chosen in (CHOSEN, {"threshold": 0.45}, None):
+        page, numbers = render(data(test, boxes=chosen, val=test))
+        read(page)
+        json.dumps(numbers, allow_nan=False)
+    drawn = froc_curve(test, numbers["boxes"]["metrics"]), box_precision_recall(test)
+    assert all(figure.startswith(b"\x89PNG") for figure in drawn)
 
 
-def test_what_could_not_be_chosen_is_said(tmp_path: Path) -> None:
+def test_a_failed_choice_is_mentioned(render: Any) -> None:
     note = CHOSEN | {"note": "no true box on validation", "score": None}
-    page, _ = write_report(data(GIVEN, boxes=note), tmp_path)
-    assert "Defaults are in use: no true box on validation." in page.read_text()
+    page, _ = render(data(GIVEN, boxes=note))
+    assert "Defaults are in use: no true box on validation." in page
 
 
-def test_hostile_names_are_text(tmp_path: Path) -> None:
+def test_hostile_names_are_text(render: Any) -> None:
     names = GIVEN.filename.astype(object)
     names[0] = EVIL
-    page, _ = write_report(data(replace(GIVEN, filename=names.astype(str))), tmp_path)
-    assert "<img src=x" not in page.read_text()
-    assert "&lt;img src=x" in page.read_text()
+    page, _ = render(data(replace(GIVEN, filename=names.astype(str))))
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
 
 
 def test_boxes_lie_where_they_are_in_the_image() -> None:

@@ -21,8 +21,6 @@ from components.reporting.report.heat import (
     to_measure,
     weak_statistics,
 )
-from components.reporting.report.numbers import report_numbers
-from components.reporting.report.page import write_report
 from components.reporting.report.selection import SHOWN, correct
 from schema import features as f
 from tests.components.evaluation.given import answers
@@ -157,17 +155,15 @@ def test_the_section() -> None:
     assert "metrics" not in without
 
 
-def page(tmp_path: Path, told: Answers, heat: Heat | None) -> tuple[str, dict[str, Any]]:
-    data = ReportData(name="heat", resamples=50, answers=told, heat=heat)
-    file, _ = write_report(data, tmp_path)
-    return file.read_text(), report_numbers(data)
+def page(render: Any, told: Answers, heat: Heat | None) -> tuple[str, dict[str, Any]]:
+    return render(ReportData(name="heat", resamples=20, answers=told, heat=heat))
 
 
-def test_the_page_draws_heat_and_boxes(tmp_path: Path) -> None:
+def test_the_page_draws_heat_and_boxes(render: Any) -> None:
     told = given()
     heat = Heat({"kind": "weak", "threshold": 0.45, "chosen": {"images": 12, "note": ""}},
                 {name: said() for name in told.sha256.tolist()})  # fmt: skip
-    text, numbers = page(tmp_path, told, heat)
+    text, numbers = page(render, told, heat)
     shown = numbers["mistakes"] | numbers["explain"]["right"]
     section = text[text.index("Heat maps</h2>") :]
     assert section.count("Chest X-ray with heat map") == sum(
@@ -182,20 +178,20 @@ def test_the_page_draws_heat_and_boxes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("heat", [None, Heat()])
-def test_a_page_without_heat(tmp_path: Path, heat: Heat | None) -> None:
-    text, numbers = page(tmp_path, answers(40, 0), heat)
+def test_a_page_without_heat(render: Any, heat: Heat | None) -> None:
+    text, numbers = page(render, answers(40, 0), heat)
     assert ("explain" in numbers) == (heat is not None)
     assert ("Heat maps</h2>" in text) == (heat is not None)
     assert "Chest X-ray with heat map" not in text
 
 
-def test_an_image_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_left_out(render: Any) -> None:
     told = given()
     broken = replace(said(), content=b"no image")
     nowhere = replace(said(), peak=np.full(2, np.nan), boxes=np.zeros((0, 4)), scores=np.zeros(0),
                       content=FORMS["png_16bit"]())  # fmt: skip
     first, second = (row["sha256"] for row in correct(told)["found"][:2])
-    text, _ = page(tmp_path, told, Heat({}, {first: broken, second: nowhere}))
+    text, _ = page(render, told, Heat({}, {first: broken, second: nowhere}))
     assert text.count("Chest X-ray with heat map") == 1
     assert "no region above the heat-map threshold" in text
 
