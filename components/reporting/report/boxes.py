@@ -8,7 +8,7 @@ from components.evaluation.answers import Answers
 from components.evaluation.boxes import froc
 from components.evaluation.boxes.challenge import OVERLAPS, challenge_scores
 from components.evaluation.boxes.iou import area
-from components.evaluation.boxes.matching import match, padded
+from components.evaluation.boxes.matching import match, pad
 from components.evaluation.on_split import box_numbers
 from components.reporting.format import as_dict
 from components.reporting.names import BOXES
@@ -119,5 +119,5 @@ def _matched(
     """Returns true boxes, shown boxes, their scores, and which of them hit, bool [n, M]."""
     truth, shown = answers.truth_boxes.tolist(), answers.shown_boxes()
     boxes, scores = (rows.tolist() for rows in shown)
-    hits = match(*padded(truth, boxes, scores), [froc.OVERLAP])
+    hits = match(pad(truth, what="true box"), pad(boxes, scores), [froc.OVERLAP])
     return truth, boxes, scores, hits[:, 0]
