@@ -1,8 +1,6 @@
-"""`pneumo compile` as a user runs it."""
+"""`pneumo compile`."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,30 +9,19 @@ import yaml
 from pipeline.kubeflow.compile import need_packages
 from pipeline.kubeflow.validate import check
 from schema.errors import PneumoError
-
-
-def compile_(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "compile", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-
+from tests.support.cli import pneumo
 
 WHERE = ("--image", "registry/pneumo-tfx:1", "--root", "gs://b/runs")
 
 
 def test_for_kubeflow(tmp_path: Path) -> None:
     file = tmp_path / "demo.yaml"
-    ran = compile_(
-        "--target", "kubeflow", "--config", "demo", "-o", file, *WHERE, "--set", "deploy.secret=s",
-        "--data", "s3://b/records",
+    ran = pneumo(
+        "compile", "--target", "kubeflow", "--config", "demo", "-o", file, *WHERE,
+        "--set", "deploy.secret=s", "--data", "s3://b/records",
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stderr == ""
-    assert ran.stdout.splitlines() == [
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert ran.stdout.decode().splitlines() == [
         f"compiled    {file}   16 nodes for kubeflow",
         "parameters  data=s3://b/records  epochs=40  gate_auc=0.6  threshold=0.5  weights=imagenet",
         f"submit      pneumo submit {file} --host http://ADDRESS",
@@ -48,9 +35,9 @@ def test_for_kubeflow(tmp_path: Path) -> None:
 
 def test_for_vertex(tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
-    ran = compile_("--target", "vertex", "--config", "demo", "-o", file, *WHERE)
+    ran = pneumo("compile", "--target", "vertex", "--config", "demo", "-o", file, *WHERE)
     assert ran.returncode == 0, ran.stderr
-    assert "data (must be given)" in ran.stdout
+    assert b"data (must be given)" in ran.stdout
     job = json.loads(file.read_text())
     check(job["pipelineSpec"])
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://b/runs"
@@ -64,43 +51,27 @@ def test_for_vertex(tmp_path: Path) -> None:
         ([*WHERE, "--data", "records"], "pneumo: deploy.data: records is a place on this machine"),
         ([*WHERE, "--set", "deploy.retries=x"], "deploy.retries: "),
         ([*WHERE, "--set", "deploy.imag=x"], "unknown key deploy.imag"),
+        ([*WHERE, "-o", "/no/such/folder/x"], "folder /no/such/folder does not exist; make it"),
     ],
 )
 def test_what_is_missing_is_one_line(arguments: list[str], line: str, tmp_path: Path) -> None:
     file = tmp_path / "out.yaml"
-    ran = compile_("--target", "kubeflow", "--config", "demo", "-o", file, *arguments)
+    ran = pneumo("compile", "--target", "kubeflow", "--config", "demo", "-o", file, *arguments)
     assert ran.returncode == 2
-    assert len(ran.stderr.strip().splitlines()) == 1, ran.stderr
-    assert line in ran.stderr
+    (told,) = ran.stderr.decode().splitlines()
+    assert line in told
     assert not file.exists()
 
 
-WITHOUT_KFP = """
-import importlib.util
-real = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *more: None if name == "kfp" else real(name, *more)
-"""
-
-
-def test_without_kfp_is_one_line(tmp_path: Path) -> None:
-    """A finder that does not find it, as where it is not installed."""
-    code = f"""{WITHOUT_KFP}
-from pipeline.cli import main
-main(["compile", "--target", "kubeflow", "--config", "demo", "-o", {str(tmp_path / "x")!r},
-      "--image", "i", "--root", "gs://b/r"])
-"""
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert ran.returncode == 2, ran.stderr
-    assert "package kfp is not installed; pip install" in ran.stderr
-    assert len(ran.stderr.strip().splitlines()) == 1
-
-
-def test_an_interpreter_that_has_no_kfp(monkeypatch: pytest.MonkeyPatch) -> None:
-    need_packages((3, 13))  # it is installed here
+@pytest.mark.parametrize(
+    ("python", "line"),
+    [((3, 13), "only below Python 3.12, and this is 3.13"), ((3, 11), "kfp is not installed; pip")],
+)
+def test_without_kfp_is_one_line(
+    python: tuple[int, int], line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_packages(python)  # it is installed here
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
-    with pytest.raises(PneumoError, match=r"only below Python 3\.12, and this is 3\.13"):
-        need_packages((3, 13))
-    with pytest.raises(PneumoError, match="not installed"):
-        need_packages((3, 11))
+    with pytest.raises(PneumoError) as told:
+        need_packages(python)
+    assert line in str(told.value)
