@@ -42,6 +42,12 @@ def closed(content: bytes) -> bytes:
     return content[: len(content) // 2] + b"\xff\xd9"
 
 
+def without_last_rows() -> bytes:
+    """A JPEG of 20 rows whose last row of blocks, 4 pixels high, is missing."""
+    content = encode(Image.fromarray(gray(20, 24)), "JPEG", restart_marker_rows=1)
+    return content[: content.index(b"\xff\xd1") - 1] + b"\xff\xd9"
+
+
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "EMPTY"),
     "text": (lambda: b"not an image", "NOT_JPEG_OR_PNG"),
@@ -55,6 +61,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "jpeg_cut": (lambda: GOOD[: len(GOOD) // 2], "TRUNCATED"),
     "png_cut": (lambda: FORMS["png_rgb"]()[:-2000], "TRUNCATED"),
     "jpeg_cut_and_closed": (lambda: closed(GOOD), "TRUNCATED"),
+    "jpeg_without_last_rows": (without_last_rows, "TRUNCATED"),
     "png_checksum": (
         lambda: FORMS["png_gray"]().replace(b"IDAT", b"IDAT\0", 1)[:-1],
         "DAMAGED",

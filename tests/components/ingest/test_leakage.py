@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.leakage import LeakageError
+from components.ingest.catalog import Catalog
+from components.ingest.leakage import LeakageError, leakage_report
 from tests.components.ingest.trees import (
     jpeg,
     official,
@@ -92,6 +93,37 @@ def test_leaks_are_found(tmp_path):
             "contradictory": 2,
         }
     )
+
+
+def _catalog(path: Path, rows: list[dict]) -> Catalog:
+    """Usable files as the plan has them; pixels, hashes and patients differ unless given."""
+    catalog = Catalog(path)
+    for i, row in enumerate(rows):
+        filled = {
+            "path": b"%d" % i, "shown": str(i), "state": "ok", "flat": 0, "split": "train",
+            "pixels": f"p{i}", "sha256": f"s{i}", "phash": bytes([i * 85] * 32),
+            "patient": f"child{i}", "pathogen": "normal", "said": "", **row,
+        }  # fmt: skip
+        names, marks = ", ".join(filled), ", ".join("?" * len(filled))
+        catalog.db.execute(f"INSERT INTO files({names}) VALUES ({marks})", list(filled.values()))
+    return catalog
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "cause"),
+    [
+        ({}, {}, None),
+        ({"pixels": "same"}, {"pixels": "same"}, "exact_across_splits"),
+        ({"phash": b"a" * 32}, {"phash": b"a" * 31 + b"b"}, "near_across_splits"),
+        ({"patient": "same"}, {"patient": "same"}, "patients_in_two_splits"),
+        ({"pathogen": "virus", "said": "normal"}, {}, "contradictory"),
+    ],
+)
+def test_each_cause_alone_is_a_leak(tmp_path, train, test, cause):
+    catalog = _catalog(tmp_path / "catalog", [train, {"split": "test"} | test])
+    report = leakage_report(catalog, "given", 24, tmp_path)
+    assert report["ok"] is (cause is None)
+    assert {name for name, count in report["counts"].items() if count} == {cause} - {None}
 
 
 def test_duplicates_within_a_split_are_told_and_no_leak(tmp_path):
