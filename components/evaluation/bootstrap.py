@@ -174,7 +174,8 @@ def binary_statistics(
     def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
         tp, fp, tn, fn = (w @ counts).T
         positive, negative = ranked.steps(w)
-        total, above = w.sum(axis=1), positive + negative
+        above = positive + negative
+        total = above[:, -1]
         precision = np.divide(positive, above, out=np.zeros_like(above), where=above > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             gained = (precision * np.diff(positive, axis=1, prepend=0)).sum(axis=1)
