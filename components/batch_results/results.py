@@ -11,6 +11,7 @@ from components.evaluation.operating_point import DECISIONS, decide, predicted_c
 from schema import features as f
 from schema.errors import PneumoError
 from schema.example import decode
+from schema.files import atomic
 from schema.labels import Task
 
 if TYPE_CHECKING:
@@ -125,9 +126,8 @@ def write(file: Path, rows: Iterable[dict[str, Any]], classes: tuple[str, ...]) 
     import pyarrow.parquet as pq
 
     found: Counter[str] = Counter()
-    partial = file.with_name(f".{file.name}.partial")
     columns = schema().with_metadata({"classes": json.dumps(classes)})
-    with pq.ParquetWriter(partial, columns) as out:
+    with atomic(file) as stream, pq.ParquetWriter(stream, columns) as out:
         held: list[dict[str, Any]] = []
         for row in rows:
             held.append(row)
@@ -136,7 +136,6 @@ def write(file: Path, rows: Iterable[dict[str, Any]], classes: tuple[str, ...]) 
                 out.write_table(pa.Table.from_pylist(held, schema=columns))
                 held = []
         out.write_table(pa.Table.from_pylist(held, schema=columns))
-    partial.replace(file)
     return found
 
 
