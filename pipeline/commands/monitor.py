@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,13 +18,11 @@ _PATH = click.Path(path_type=Path)
     epilog="Example: pneumo monitor --logged inputs.jsonl --reference pneumo_runs/xception"
 )
 @click.option("--logged", type=_PATH, required=True,
-              help="Log of `pneumo serve`, or a folder of logs, images or records.")  # fmt: skip
+              help="Log of `pneumo serve`, or a folder of logs.")  # fmt: skip
 @click.option("--reference", type=_PATH, required=True,
-              help="Work folder of `pneumo run`, or a folder of records.")  # fmt: skip
+              help="Work folder of `pneumo run`.")  # fmt: skip
 @click.option("--earlier", type=_PATH, default=None,
               help="An older log, for drift between two times.")  # fmt: skip
-@click.option("--model", type=_PATH, default=None,
-              help="SavedModel for images and records. [default: newest of the run]")  # fmt: skip
 @click.option("--config", default=None, metavar="NAME|FILE",
               help="Configuration with `monitor` thresholds. [default: of the run]")  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
@@ -36,7 +34,6 @@ def command(
     logged: Path,
     reference: Path,
     earlier: Path | None,
-    model: Path | None,
     config: str | None,
     overrides: tuple[str, ...],
     out: Path,
@@ -52,7 +49,7 @@ def command(
     out.mkdir(parents=True, exist_ok=True)
     with quiet(out / "monitor.log"):
         options = _options(reference, config, overrides)
-        verdict, page = compare(logged, reference, earlier, model, options, out)
+        verdict, page = compare(logged, reference, earlier, options, out)
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=1))
     else:
@@ -68,7 +65,6 @@ def compare(
     logged: Path,
     reference: Path,
     earlier: Path | None,
-    model: Path | None,
     options: "MonitorOptions",
     out: Path,
 ) -> "tuple[Verdict, Path]":
@@ -77,8 +73,8 @@ def compare(
     Returns:
       the verdict and the path of the page.
     """
+    from components.reporting.monitor.inputs import log_files, read_logs
     from components.reporting.monitor.page import write_monitor_page
-    from components.reporting.monitor.predict import read_inputs
     from components.reporting.monitor.reference import read_reference
     from components.reporting.monitor.verdict import monitor
     from schema.errors import PneumoError
@@ -86,28 +82,13 @@ def compare(
     for path in (logged, reference, *([earlier] if earlier else [])):
         if not path.exists():
             raise PneumoError(f"{path} does not exist; check the path")
-    loaded = _model(model, reference, logged)
-    inputs = read_inputs(logged, loaded, 2 * options.most)
-    before = read_inputs(earlier, loaded, 0) if earlier else None
+    inputs = read_logs(log_files(logged))
+    before = read_logs(log_files(earlier)) if earlier else None
     width = inputs.embedding.shape[1] if len(inputs.embedding) else 0
-    verdict = monitor(
-        inputs, read_reference(reference, loaded, width, options.most), options, before
-    )
+    known = read_reference(reference, width, 2 * options.most)
+    verdict = monitor(inputs, known, options, before)
     page, _ = write_monitor_page(verdict, out)
     return verdict, page
-
-
-def _model(given: Path | None, reference: Path, logged: Path) -> Any:
-    """Loads the model; None if a log already has the predictions and no model is given."""
-    from components.reporting.monitor.inputs import log_files
-    from components.reporting.monitor.predict import load_model
-    from components.reporting.monitor.reference import run_config
-
-    is_run = (reference / "run.json").is_file()
-    tuned = is_run and run_config(reference).get("training", {}).get("fine_tune") is not None
-    if given is None and (not is_run or (log_files(logged) and not tuned)):
-        return None
-    return load_model(given or reference / "serving")
 
 
 def _options(reference: Path, config: str | None, overrides: tuple[str, ...]) -> "MonitorOptions":

@@ -36,7 +36,7 @@ class LogLine(BaseModel):
 
 @dataclass
 class Inputs:
-    """Images that a server, or a model, has processed.
+    """Images that a server has processed.
 
     Attributes:
       table: a row for each image: `options.NUMBERS` (NaN if unknown or rejected), `options.WORDS`
@@ -109,10 +109,15 @@ def from_rows(rows: Iterable[Mapping[str, Any]]) -> Inputs:
 
 
 def log_files(path: Path) -> list[Path]:
-    """Returns the log itself, or the `.jsonl` files of a folder."""
-    if path.is_file():
-        return [path] if path.suffix in (".jsonl", ".log", ".json") else []
-    return sorted(path.rglob("*.jsonl"))
+    """Returns the log itself, or the `.jsonl` files of a folder.
+
+    Raises:
+      PneumoError: there is none.
+    """
+    files = [path] if path.is_file() else sorted(path.rglob("*.jsonl"))
+    if not files:
+        raise PneumoError(f"no .jsonl log of `pneumo serve --log-inputs` in {path}")
+    return files
 
 
 def read_logs(files: Iterable[Path]) -> Inputs:

@@ -1,6 +1,6 @@
-"""The reference that logged inputs are compared with: a run, or records."""
+"""The reference that logged inputs are compared with: a run."""
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,11 +12,14 @@ import yaml
 from components.embedder import store
 from components.evaluation.operating_point import DECISIONS, decide
 from components.reporting.monitor.drift import statistics_of, tfdv
-from components.reporting.monitor.inputs import OK, from_rows
-from components.reporting.monitor.predict import measure_records, predict, record_files
+from components.reporting.monitor.inputs import OK
+from components.reporting.records import content, read_fields, text
 from components.trainer.head import select
+from schema import features as f
 from schema.errors import PneumoError
 from schema.files import read_json
+
+_BATCH = 16
 
 
 @dataclass
@@ -24,10 +27,10 @@ class Reference:
     """The training side.
 
     Attributes:
-      name: of the run, or of the folder of records.
+      name: of the run.
       inputs: TFDV's statistics of brightness, height and width on the training split.
       answers: of score, decision and status on validation, which the model was not trained on; None
-        without a model.
+        if they are missing.
       embedding: float32 [k, d]; k is 0 if there are none to compare.
       patient: of these, str [k].
       notes: remarks about what is missing.
@@ -40,53 +43,21 @@ class Reference:
     patient: np.ndarray = field(default_factory=lambda: np.zeros(0, str))
     notes: list[str] = field(default_factory=list)
 
-    def take_embeddings(self, vectors: np.ndarray, patients: np.ndarray, width: int) -> None:
-        """Keeps embeddings of the expected width, and notes others."""
-        if width and len(vectors) and vectors.shape[1] != width:
-            self.notes.append(
-                f"embeddings not compared: those of the log have {width} values and those of the "
-                f"reference {vectors.shape[1]}; they are from different models"
-            )
-        else:
-            self.embedding, self.patient = vectors, patients
 
-
-def read_reference(folder: Path, model: Any, width: int, most: int) -> Reference:
-    """Reads a work folder of `pneumo run`, or a folder of records.
+def read_reference(folder: Path, width: int, most: int) -> Reference:
+    """Reads a work folder of `pneumo run`.
 
     Args:
       folder: which.
-      model: loaded SavedModel, run if there are no stored features; None: not run.
       width: length of the logged embeddings; 0: there are none, and none are read.
-      most: embeddings at most, of different patients.
+      most: training images to embed if the stored features are not those of the model.
 
     Raises:
-      PneumoError: it is neither, or files of the run are missing.
+      PneumoError: it is no work folder, or files of the run are missing.
     """
-    if (folder / "run.json").is_file():
-        return _read_run(folder, model, width, most)
-    files = record_files(folder)
-    if not files:
-        raise PneumoError(
-            f"reference {folder} has no run.json of `pneumo run` and contains no records"
-        )
-    inputs = from_rows(predict(measure_records(files), model, 2 * most if width else 0))
-    found = Reference(folder.name, statistics_of(inputs.table))
-    if model is not None:
-        found.answers = found.inputs
-    found.take_embeddings(inputs.embedding, inputs.patients, width)
-    return found
-
-
-def run_config(folder: Path) -> dict[str, Any]:
-    """Returns the configuration of a run from its report; empty if there is none."""
-    run = read_json(folder / "run.json") or {}
-    report = read_json(Path(run["report"]).with_suffix(".json")) if "report" in run else None
-    return yaml.safe_load((report or {}).get("config") or "") or {}
-
-
-def _read_run(folder: Path, model: Any, width: int, most: int) -> Reference:
-    run = json.loads((folder / "run.json").read_text())
+    run = read_json(folder / "run.json")
+    if run is None:
+        raise PneumoError(f"reference {folder} has no run.json: give a work folder of `pneumo run`")
     nodes = {node["name"]: node["outputs"] for node in run["nodes"]}
 
     def output(node: str, key: str) -> Path:
@@ -96,8 +67,8 @@ def _read_run(folder: Path, model: Any, width: int, most: int) -> Reference:
         return found
 
     statistics = output("StatisticsGen", "statistics") / "Split-train" / "FeatureStats.pb"
-    exported = output("Trainer", "model") / "Format-Serving"
-    facts = read_json(exported / "assets.extra" / "pneumo.json") or {}
+    model = output("Trainer", "model") / "Format-Serving"
+    facts = read_json(model / "assets.extra" / "pneumo.json") or {}
     reference = Reference(
         str(facts.get("name", folder.name)),
         tfdv().load_stats_binary(str(statistics)),
@@ -106,20 +77,52 @@ def _read_run(folder: Path, model: Any, width: int, most: int) -> Reference:
     if not width:
         return reference
     config = run_config(folder)
-    frozen = config.get("training", {}).get("fine_tune") is None
-    if frozen and "Embedder" in nodes:
+    if config.get("training", {}).get("fine_tune") is None and "Embedder" in nodes:
         stored = store.read(output("Embedder", "embeddings") / "Split-train")
         vectors = select(stored.features[0], config.get("model", {}).get("pooling", "avg"))
-        reference.take_embeddings(vectors, stored.records.patient_id, width)
-    elif model is not None and "embed" in model.signatures:
-        # The stored features are those of the backbone before fine-tuning.
+        patients = stored.records.patient_id
+    else:  # the stored features are those of the backbone before fine-tuning
         files = sorted((output("ImportExampleGen", "examples") / "Split-train").glob("*.gz"))
-        images = islice(measure_records(files), 2 * most)
-        inputs = from_rows(predict(images, model, 2 * most))
-        reference.take_embeddings(inputs.embedding, inputs.patients, width)
+        vectors, patients = embed(model, files, most)
+    if len(vectors) and vectors.shape[1] != width:
+        reference.notes.append(
+            f"embeddings not compared: those of the log have {width} values and those of the "
+            f"reference {vectors.shape[1]}; they are from different models"
+        )
     else:
-        reference.notes.append("embeddings not compared: the reference has none of this model")
+        reference.embedding, reference.patient = vectors, patients
     return reference
+
+
+def embed(model: Path, files: Sequence[Path], most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Embeds the first images of records.
+
+    Args:
+      model: SavedModel with the signature `embed`.
+      files: gzip TFRecords.
+      most: images at most.
+
+    Returns:
+      embeddings float32 [k, d] and patients, str [k].
+    """
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(model))
+    vectors: list[np.ndarray] = []
+    patients: list[str] = []
+    records = islice(read_fields(files), most)
+    while batch := list(islice(records, _BATCH)):
+        sent = tf.constant([content(fields) for fields in batch])
+        vectors.append(loaded.signatures["embed"](image_bytes=sent)["embedding"].numpy())
+        patients += [text(fields, f.PATIENT_ID) for fields in batch]
+    return np.concatenate(vectors or [np.zeros((0, 0), np.float32)]), np.array(patients, str)
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """Returns the configuration of a run from its report; empty if there is none."""
+    run = read_json(folder / "run.json") or {}
+    report = read_json(Path(run["report"]).with_suffix(".json")) if "report" in run else None
+    return yaml.safe_load((report or {}).get("config") or "") or {}
 
 
 def _validation(file: Path, facts: dict[str, Any]) -> Any:

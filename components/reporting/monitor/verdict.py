@@ -108,7 +108,7 @@ def monitor(
                 "needed (monitor.least)"
             )
     statistics = {"training": reference.inputs, "log": statistics_of(logged.table)}
-    if reference.answers is not None and reference.answers is not reference.inputs:
+    if reference.answers is not None:
         statistics["validation"] = reference.answers
     if earlier is not None:
         statistics[EARLIER] = statistics_of(earlier.table)

@@ -109,4 +109,6 @@ def test_logs_of_a_folder_in_order(tmp_path: Path) -> None:
     for name in ("b.jsonl", "day/a.jsonl", "notes.txt"):
         write(tmp_path / name, LINE)
     assert [file.name for file in log_files(tmp_path)] == ["b.jsonl", "a.jsonl"]
-    assert log_files(tmp_path / "notes.txt") == []
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PneumoError, match=r"no \.jsonl log"):
+        log_files(tmp_path / "empty")
