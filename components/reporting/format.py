@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.bootstrap import Interval
-
 
 def to_json(value: Any) -> Any:
     """Converts to built-in types, recursively; NaN and infinity become None."""
@@ -20,17 +18,6 @@ def to_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def as_dict(value: Interval) -> dict[str, Any]:
-    """Converts an interval for JSON."""
-    return {
-        "estimate": value.estimate,
-        "low": value.low,
-        "high": value.high,
-        "resamples_used": value.resamples_used,
-        "exact": value.exact,
-    }
 
 
 def number(value: Any, digits: int = 3) -> str:

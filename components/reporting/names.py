@@ -9,59 +9,62 @@ HEAT = ("pointing", "iou", "challenge", "box_sensitivity", "false_boxes")
 CLASS_HEADLINE = ("class_accuracy", "pairwise_auc")
 CLASSES = ("class_accuracy", "balanced_accuracy", "macro_auc", "pairwise_auc", "kappa")
 
-_NAMES = {
-    "auc": "AUC",
-    "auc_pr": "AUC-PR",
-    "accuracy": "Accuracy",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "precision": "Precision (PPV)",
-    "npv": "NPV",
-    "f1": "F1",
-    "brier": "Brier score",
-    "ece": "Calibration error",
-    "class_accuracy": "Class accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_auc": "Macro AUC",
-    "pairwise_auc": "Pairwise AUC",
-    "kappa": "Cohen's kappa",
-    "top_label_ece": "Calibration error of the class",
-    "class_brier": "Brier score of the classes",
-    "challenge": "Challenge score",
-    "box_ap": "Box AP",
-    "box_map": "Box AP, mean",
-    "froc": "FROC score",
-    "pointing": "Pointing accuracy",
-    "iou": "Overlap",
-    "box_sensitivity": "Opacities found",
-    "false_boxes": "False boxes per image",
-}
-_EXPLANATIONS = {
-    "auc": "probability that a {positive} image scores higher than a {negative} image",
-    "auc_pr": "average precision over all thresholds",
-    "accuracy": "share of images classified correctly as {positive} or {negative}",
-    "sensitivity": "share of {positive} images classified as {positive}",
-    "specificity": "share of {negative} images classified as {negative}",
-    "precision": "share of positive predictions that are correct, at the prevalence of this split",
-    "npv": "share of negative predictions that are correct, at the prevalence of this split",
-    "f1": "harmonic mean of precision and sensitivity",
-    "brier": "mean squared difference of score and label; lower is better",
-    "ece": "expected calibration error: mean difference of score and frequency; lower is better",
-    "class_accuracy": "share of images whose class is correct",
-    "balanced_accuracy": "mean recall of the classes",
-    "macro_auc": "mean one-against-rest AUC of the classes",
-    "pairwise_auc": "mean AUC over pairs of classes, each among images of these two: {pair}",
-    "kappa": "agreement beyond chance; 1 is complete, 0 is chance",
-    "top_label_ece": "mean difference of the largest probability and how often it is correct",
-    "class_brier": "summed over classes, 0 to 2; lower is better",
-    "challenge": "of the RSNA challenge: mean over IoU 0.40 to 0.75 of TP / (TP + FP + FN)",
-    "box_ap": "average precision of the boxes at IoU 0.50",
-    "box_map": "average precision, mean over IoU 0.40 to 0.75",
-    "froc": "mean share of opacities found at 1/8 to 8 false boxes per image",
-    "pointing": "share of images with an opacity whose highest-scoring location lies on one",
-    "iou": "mean IoU of each marked opacity with the best overlapping box; 0 without one",
-    "box_sensitivity": "share of marked opacities that a shown box overlaps with IoU above 0.40",
-    "false_boxes": "shown boxes that overlap no opacity with IoU above 0.40; lower is better",
+_METRICS = {
+    "auc": ("AUC", "probability that a {positive} image scores higher than a {negative} image"),
+    "auc_pr": ("AUC-PR", "average precision over all thresholds"),
+    "accuracy": ("Accuracy", "share of images classified correctly as {positive} or {negative}"),
+    "sensitivity": ("Sensitivity", "share of {positive} images classified as {positive}"),
+    "specificity": ("Specificity", "share of {negative} images classified as {negative}"),
+    "precision": (
+        "Precision (PPV)",
+        "share of positive predictions that are correct, at the prevalence of this split",
+    ),
+    "npv": (
+        "NPV",
+        "share of negative predictions that are correct, at the prevalence of this split",
+    ),
+    "f1": ("F1", "harmonic mean of precision and sensitivity"),
+    "brier": ("Brier score", "mean squared difference of score and label; lower is better"),
+    "ece": (
+        "Calibration error",
+        "expected calibration error: mean difference of score and frequency; lower is better",
+    ),
+    "class_accuracy": ("Class accuracy", "share of images whose class is correct"),
+    "balanced_accuracy": ("Balanced accuracy", "mean recall of the classes"),
+    "macro_auc": ("Macro AUC", "mean one-against-rest AUC of the classes"),
+    "pairwise_auc": (
+        "Pairwise AUC",
+        "mean AUC over pairs of classes, each among images of these two: {pair}",
+    ),
+    "kappa": ("Cohen's kappa", "agreement beyond chance; 1 is complete, 0 is chance"),
+    "top_label_ece": (
+        "Calibration error of the class",
+        "mean difference of the largest probability and how often it is correct",
+    ),
+    "class_brier": ("Brier score of the classes", "summed over classes, 0 to 2; lower is better"),
+    "challenge": (
+        "Challenge score",
+        "of the RSNA challenge: mean over IoU 0.40 to 0.75 of TP / (TP + FP + FN)",
+    ),
+    "box_ap": ("Box AP", "average precision of the boxes at IoU 0.50"),
+    "box_map": ("Box AP, mean", "average precision, mean over IoU 0.40 to 0.75"),
+    "froc": ("FROC score", "mean share of opacities found at 1/8 to 8 false boxes per image"),
+    "pointing": (
+        "Pointing accuracy",
+        "share of images with an opacity whose highest-scoring location lies on one",
+    ),
+    "iou": (
+        "Overlap",
+        "mean IoU of each marked opacity with the best overlapping box; 0 without one",
+    ),
+    "box_sensitivity": (
+        "Opacities found",
+        "share of marked opacities that a shown box overlaps with IoU above 0.40",
+    ),
+    "false_boxes": (
+        "False boxes per image",
+        "shown boxes that overlap no opacity with IoU above 0.40; lower is better",
+    ),
 }
 LEAKS = {
     "exact_across_splits": ("Same pixels in two splits", "the image was also used in training"),
@@ -78,13 +81,13 @@ def metric_name(metric: str) -> str:
 
     Per-class metrics such as `recall/VIRUS` and `auc/A|B` are named after their class.
     """
-    if metric in _NAMES:
-        return _NAMES[metric]
+    if metric in _METRICS:
+        return _METRICS[metric][0]
     kind, _, group = metric.partition("/")
     if not group:
         return metric.replace("_", " ")
     versus = group.replace("|", " against ")
-    return f"{_NAMES.get(kind, kind.capitalize())}, {versus}"
+    return f"{_METRICS[kind][0] if kind in _METRICS else kind.capitalize()}, {versus}"
 
 
 def explanations(
@@ -100,5 +103,5 @@ def explanations(
     classes = " and ".join(pair) or "all"
     return {
         name: text.format(negative=negative, positive=positive, pair=classes)
-        for name, text in _EXPLANATIONS.items()
+        for name, (_, text) in _METRICS.items()
     }

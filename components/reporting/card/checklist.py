@@ -6,7 +6,6 @@ The answers are macros of `templates/card_answers.txt.j2` with the id of the ite
 
 # ruff: noqa: E501 (a row of the table is a line)
 
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from components.reporting.card.facts import Facts
@@ -35,26 +34,6 @@ class Question(NamedTuple):
     text: str
     origin: str = CARD
     option: bool = True
-
-
-@dataclass(frozen=True)
-class Item:
-    """An answered question.
-
-    Attributes:
-      value: the answer, or "unknown".
-      origin: file or key of the answer; of an unknown item how to provide it.
-      known: whether there is an answer.
-    """
-
-    id: str
-    section: str
-    claim: str
-    tripod: str
-    question: str
-    value: str
-    origin: str
-    known: bool
 
 
 # fmt: off
@@ -141,35 +120,35 @@ QUESTIONS: Final[dict[str, tuple[Question, ...]]] = {
 # fmt: on
 
 
-def fill(facts: Facts) -> list[Item]:
+def fill(facts: Facts) -> list[dict[str, Any]]:
     """Answers every question; "unknown" if neither the configuration nor the run does.
 
     An entry of the configuration comes first and an answer from the run is added to it.
+
+    Returns:
+      rows of `id`, `section`, `claim`, `tripod`, `question`, `value` (the answer), `origin` (file
+      or key of the answer; of an unknown item how to provide it), `known`.
     """
     answers = _module(facts, "card_answers.txt.j2")
     found = []
     for section, questions in QUESTIONS.items():
-        for question in questions:
-            given = facts.texts.get(question.id, "") if question.option else ""
-            parts = [(given, f"configuration: card.{question.id}")] if given else []
-            if question.origin != CARD and (text := _text(getattr(answers, question.id)())):
-                parts.append((text, question.origin))
-            hint = (
-                f"not given: card.{question.id}"
-                if question.option
-                else "not in any file of the run"
-            )
+        for one in questions:
+            given = facts.texts.get(one.id, "") if one.option else ""
+            parts = [(given, f"configuration: card.{one.id}")] if given else []
+            if one.origin != CARD and (text := _text(getattr(answers, one.id)())):
+                parts.append((text, one.origin))
+            hint = f"not given: card.{one.id}" if one.option else "not in any file of the run"
             found.append(
-                Item(
-                    id=question.id,
-                    section=section,
-                    claim=question.claim,
-                    tripod=question.tripod,
-                    question=question.text,
-                    value=". ".join(value.rstrip(".") for value, _ in parts) or UNKNOWN,
-                    origin="; ".join(origin for _, origin in parts) or hint,
-                    known=bool(parts),
-                )
+                {
+                    "id": one.id,
+                    "section": section,
+                    "claim": one.claim,
+                    "tripod": one.tripod,
+                    "question": one.text,
+                    "value": ". ".join(value.rstrip(".") for value, _ in parts) or UNKNOWN,
+                    "origin": "; ".join(origin for _, origin in parts) or hint,
+                    "known": bool(parts),
+                }
             )
     return found
 

@@ -1,7 +1,6 @@
 """The model card as one HTML file without external resources, and as JSON."""
 
 import json
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -67,8 +66,8 @@ def card(facts: Facts) -> dict[str, Any]:
             },
             "decision": facts.decision,
             "limits": limits(facts),
-            "known": sum(item.known for item in items),
-            "items": [asdict(item) for item in items],
+            "known": sum(item["known"] for item in items),
+            "items": items,
             "lineage": facts.lineage,
             "run": facts.run,
         }

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from components.reporting.compare.runs import (
     durations,
     read_object,
 )
-from components.reporting.format import as_dict, to_json
+from components.reporting.format import to_json
 from components.reporting.names import BOX_HEADLINE, CLASSES
 from components.reporting.notices import DISCLAIMER, SYNTHETIC
 
@@ -46,6 +47,7 @@ def compare_numbers(
       seed: of the bootstrap; every configuration has the same draws of patients.
     """
     took = durations(metadata, cached_executions(runs))
+    boxes = {run.name: run.test for run in runs if run.test.locates}
     return to_json(
         {
             "disclaimer": DISCLAIMER,
@@ -54,9 +56,9 @@ def compare_numbers(
             "patients": len(set(runs[0].test.patient.tolist())),
             "looks": len(runs),
             "bootstrap": {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "patient"},
-            "questions": [of_question(q, resamples, seed, located(runs)) for q in questions(runs)],
+            "questions": [of_question(q, resamples, seed, boxes) for q in questions(runs)],
             "classes": of_classes(runs, resamples, seed),
-            "costs": [{"name": run.name, **about(run), **cost(run, took)} for run in runs],
+            "costs": [cost(run, took) for run in runs],
             "failed": [vars(one) for one in failed],
         }
     )
@@ -73,23 +75,6 @@ def compare_notices(runs: Sequence[Finished]) -> list[str]:
     if random:
         lines.append(f"RANDOM WEIGHTS, no transfer learning: {', '.join(random)}.")
     return lines
-
-
-def about(run: Finished) -> dict[str, Any]:
-    """Describes a configuration."""
-    training = run.training
-    return {
-        "trunk": training.get("trunk"),
-        "task": run.test.of.name,
-        "image_size": training.get("image_size"),
-        "fine_tuned": bool(training.get("fine_tune")),
-        "seeds": training.get("seeds"),
-    }
-
-
-def located(runs: Sequence[Finished]) -> dict[str, Answers]:
-    """Returns the predictions on test of the configurations that predict boxes, by name."""
-    return {run.name: run.test for run in runs if run.test.locates}
 
 
 def of_question(
@@ -110,10 +95,10 @@ def of_question(
         found = clustered_bootstrap(
             test.label, test.score, test.patient, test.threshold, resamples=resamples, seed=seed
         )
-        shown = {metric: as_dict(found[metric]) for metric in SHOWN}
+        shown = {metric: asdict(found[metric]) for metric in SHOWN}
         if boxes and name in boxes and name not in question.derived:
             of_boxes = box_numbers(boxes[name], resamples, seed)
-            shown |= {metric: as_dict(of_boxes[metric]) for metric in BOX_HEADLINE}
+            shown |= {metric: asdict(of_boxes[metric]) for metric in BOX_HEADLINE}
         rows.append(
             {
                 "name": name,
@@ -248,7 +233,7 @@ def _of_group(
             {
                 "name": run.name,
                 "val_accuracy": float((val.predicted == val.label).mean()) if len(val) else None,
-                "metrics": {name: as_dict(found[name]) for name in names},
+                "metrics": {name: asdict(found[name]) for name in names},
             }
         )
     rows.sort(key=lambda row: -(row["val_accuracy"] or 0.0))

@@ -129,17 +129,18 @@ def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finish
 
 
 def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
-    """Returns the cost of a configuration.
+    """Describes a configuration and its cost.
 
     Args:
       run: the configuration.
       took: execution -> seconds, for cached nodes; see `durations`.
 
     Returns:
-      `nodes`: rows of `name`, `cached`, `seconds` (of the execution that made the outputs; None if
-      unknown) and `spent` (in the latest run); `seconds` (all nodes as if nothing were cached),
-      `spent`, `peak_rss_mib` (of the process that trained; None if not measured), `size_mib`
-      (exported model on disk), `trainable`, `total` (parameters).
+      `name`, `trunk`, `task`, `image_size`, `fine_tuned`, `seeds`; `nodes`: rows of `name`,
+      `cached`, `seconds` (of the execution that made the outputs; None if unknown) and `spent` (in
+      the latest run); `seconds` (all nodes as if nothing were cached), `spent`, `peak_rss_mib` (of
+      the process that trained; None if not measured), `size_mib` (exported model on disk),
+      `trainable`, `total` (parameters).
     """
     nodes = []
     for node in run.run["nodes"]:
@@ -156,7 +157,14 @@ def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
     known = [node["seconds"] for node in nodes if node["seconds"] is not None]
     model = output(run.run, "Trainer", "model")
     parameters = run.training.get("parameters") or {}
+    training = run.training
     return {
+        "name": run.name,
+        "trunk": training.get("trunk"),
+        "task": run.test.of.name,
+        "image_size": training.get("image_size"),
+        "fine_tuned": bool(training.get("fine_tune")),
+        "seeds": training.get("seeds"),
         "nodes": nodes,
         "seconds": sum(known) if len(known) == len(nodes) else None,
         "spent": sum(node["spent"] for node in nodes),

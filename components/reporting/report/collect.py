@@ -23,7 +23,7 @@ from schema.files import read_json
 from schema.labels import PATHOGENS, Task
 from schema.storage import some_of
 
-_PACKAGES = (
+_PACKAGES = [
     "pneumo-tfx",
     "tfx",
     "tensorflow",
@@ -34,7 +34,7 @@ _PACKAGES = (
     "ml-metadata",
     "apache-beam",
     "numpy",
-)
+]
 _SAMPLES = 5  # images of each pathogen
 _LOOKED_AT = 2000  # records searched for samples, so that an absent pathogen costs little
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from components.evaluation.bootstrap import Statistics, clustered_bootstrap_of
 from components.evaluation.boxes.iou import iou
 from components.evaluation.boxes.numbers import box_statistics
 from components.evaluation.boxes.pointing import peaks, pointing_hits
-from components.reporting.format import as_dict
 from components.reporting.names import HEAT
 from components.reporting.records import read_images
 from components.reporting.report.selection import correct
@@ -137,7 +136,7 @@ def heat_section(
             "opacities": int(sum(map(len, answers.truth_boxes))),
             "called": int((answers.called[marked] == 1).sum()),
         },
-        "metrics": {name: as_dict(intervals[name]) for name in HEAT},
+        "metrics": {name: asdict(intervals[name]) for name in HEAT},
     }
 
 

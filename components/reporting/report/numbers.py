@@ -1,12 +1,13 @@
 """Computes the numbers of the report once, for the page and for the JSON file."""
 
+from dataclasses import asdict
 from typing import Any
 
 from components.evaluation.answers import Answers
 from components.evaluation.metrics import confusion
 from components.evaluation.multiclass import confusion_matrix
 from components.evaluation.on_split import class_numbers, score_numbers
-from components.reporting.format import as_dict, to_json
+from components.reporting.format import to_json
 from components.reporting.notices import notices
 from components.reporting.report import reliability
 from components.reporting.report.boxes import box_section
@@ -68,7 +69,7 @@ def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
             "positives": int(sided.positive.sum()),
             "left_out": len(answers) - len(sided),
         },
-        "metrics": {name: as_dict(value) for name, value in metrics.items()},
+        "metrics": {name: asdict(value) for name, value in metrics.items()},
         "confusion": vars(confusion(sided.positive, sided.score, sided.threshold)),
         "slices": slices(answers, *bootstrap),
         "calibration": reliability.calibrated(answers, *bootstrap),
@@ -106,7 +107,7 @@ def classes_on_test(answers: Answers, resamples: int, seed: int) -> dict[str, An
     return {
         "images": len(labelled),
         "metrics": {
-            name: as_dict(value) for name, value in class_numbers(answers, resamples, seed).items()
+            name: asdict(value) for name, value in class_numbers(answers, resamples, seed).items()
         },
         "matrix": confusion_matrix(labelled.label, labelled.predicted, len(classes)),
         "pair": [classes[i] for i in answers.pair or range(len(classes))],

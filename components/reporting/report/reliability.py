@@ -17,7 +17,6 @@ from components.evaluation.prevalence import predictive_values
 from components.evaluation.risk_coverage import aurc, risk_coverage
 from components.evaluation.seeds import spread
 from components.evaluation.shift import score_shift, warnings
-from components.reporting.format import as_dict
 
 PREVALENCES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
@@ -44,7 +43,7 @@ def calibrated(answers: Answers, resamples: int, seed: int) -> dict[str, dict[st
         ("after", answers.score, labelled.probabilities),
     ):
         values = score_numbers(replace(answers, score=score), resamples, seed)
-        found[name] = {key: as_dict(values[key]) for key in ("ece", "brier")}
+        found[name] = {key: asdict(values[key]) for key in ("ece", "brier")}
         if len(answers.of.classes) > 2 and len(labelled):
             of_classes = clustered_bootstrap_of(
                 _class_calibration(p, labelled.label),
@@ -52,7 +51,7 @@ def calibrated(answers: Answers, resamples: int, seed: int) -> dict[str, dict[st
                 resamples=resamples,
                 seed=seed,
             )
-            found[name] |= {key: as_dict(value) for key, value in of_classes.items()}
+            found[name] |= {key: asdict(value) for key, value in of_classes.items()}
     return found
 
 
@@ -132,8 +131,8 @@ def coverage(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | No
         statistics, answers.labelled().patient, resamples=resamples, seed=seed
     )
     return {
-        "aurc": as_dict(found["aurc"]),
-        "points": [{"coverage": share, "error": as_dict(found[str(share)])} for share in COVERAGES],
+        "aurc": asdict(found["aurc"]),
+        "points": [{"coverage": share, "error": asdict(found[str(share)])} for share in COVERAGES],
     }
 
 
@@ -162,9 +161,9 @@ def abstention(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | 
         "referred": int((~kept).sum()),
         "wrong_referred": int((wrong & ~kept).sum()),
         "wrong_left": int((wrong & kept).sum()),
-        "coverage": as_dict(shares["coverage"]),
+        "coverage": asdict(shares["coverage"]),
         "metrics": {
-            name: as_dict(metrics[name]) for name in ("accuracy", "sensitivity", "specificity")
+            name: asdict(metrics[name]) for name in ("accuracy", "sensitivity", "specificity")
         }
         if metrics
         else None,
@@ -230,6 +229,6 @@ def on_validation(
     if not found:
         return None
     return {
-        name: {"validation": as_dict(found[name]), "test": as_dict(test[name])}
+        name: {"validation": asdict(found[name]), "test": asdict(test[name])}
         for name in ("sensitivity", "specificity", "accuracy", "auc")
     }

@@ -1,6 +1,7 @@
 """Numbers on parts of the test split: by pathogen, source, image size and brightness."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,6 @@ import numpy as np
 from components.evaluation.answers import Answers
 from components.evaluation.bootstrap import Interval
 from components.evaluation.on_split import class_numbers, score_numbers
-from components.reporting.format import as_dict
 
 _UNDEFINED = Interval(np.nan, np.nan, np.nan, 0)
 
@@ -34,7 +34,7 @@ def slices(answers: Answers, resamples: int, seed: int) -> list[dict[str, Any]]:
                 "value": value,
                 "images": len(part),
                 "patients": len(set(part.patient.tolist())),
-                "metrics": {name: as_dict(metrics.get(name, _UNDEFINED)) for name in names},
+                "metrics": {name: asdict(metrics.get(name, _UNDEFINED)) for name in names},
             }
         )
     return rows

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.reporting.card.checklist import CARD, QUESTIONS, UNKNOWN, Item, fill, limits
+from components.reporting.card.checklist import CARD, QUESTIONS, UNKNOWN, fill, limits
 from components.reporting.card.facts import Facts
 from components.reporting.card.options import CardOptions
 from components.reporting.card.page import protocol
@@ -20,8 +20,8 @@ TRIPOD = """1 2 3a 3b 3c 4 5a 5b 6a 6b 6c 7 8a 8b 8c 9a 9b 9c 10 11 12a 12b 12c 
 ROWS = [question for rows in QUESTIONS.values() for question in rows]
 
 
-def items(facts: Facts) -> dict[str, Item]:
-    return {item.id: item for item in fill(facts)}
+def items(facts: Facts) -> dict[str, dict[str, Any]]:
+    return {item["id"]: item for item in fill(facts)}
 
 
 def test_every_item_of_both_checklists_stands_in_the_table() -> None:
@@ -39,7 +39,7 @@ def test_ids_are_unique_and_options_exist() -> None:
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_without_any_file_nothing_is_invented(task: Any) -> None:
-    answered = {item.id for item in fill(Facts(task)) if item.known}
+    answered = {item["id"] for item in fill(Facts(task)) if item["known"]}
     # What holds for each model that the pipeline makes, and what the task itself says.
     assert answered == {"goal", "predictors", "input_checks", "limits"}
 
@@ -48,12 +48,12 @@ def test_what_only_people_know_is_unknown_until_they_say_it(facts: Facts) -> Non
     human = {q.id for q in ROWS if q.origin == CARD}
     assert {"ethics", "readers", "acquisition", "funding", "reference_standard"} <= human
     found = items(facts)
-    said = {name for name in human if found[name].known}
+    said = {name for name in human if found[name]["known"]}
     assert said == {"ethics"}  # an empty contact and a null say nothing
-    assert found["ethics"].value == "approved, number 12/34"
-    assert found["ethics"].origin == "configuration: card.ethics"
-    assert found["readers"].value == UNKNOWN
-    assert "card.readers" in found["readers"].origin
+    assert found["ethics"]["value"] == "approved, number 12/34"
+    assert found["ethics"]["origin"] == "configuration: card.ethics"
+    assert found["readers"]["value"] == UNKNOWN
+    assert "card.readers" in found["readers"]["origin"]
 
 
 def test_an_answer_of_people_and_one_of_the_run_stand_together(facts: Facts) -> None:
@@ -63,8 +63,8 @@ def test_an_answer_of_people_and_one_of_the_run_stand_together(facts: Facts) -> 
         dataset=dataset(synthetic=True),
     )
     item = items(said)["data_source"]
-    assert item.value.startswith("Two hospitals. Synthetic")
-    assert "card.data_source" in item.origin and "dataset.json" in item.origin
+    assert item["value"].startswith("Two hospitals. Synthetic")
+    assert "card.data_source" in item["origin"] and "dataset.json" in item["origin"]
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,14 @@ def test_an_answer_of_people_and_one_of_the_run_stand_together(facts: Facts) -> 
 )
 def test_answers_come_from_the_files(facts: Facts, name: str, parts: list[str]) -> None:
     item = items(facts)[name]
-    assert item.known
-    assert item.origin
+    assert item["known"]
+    assert item["origin"]
     for part in parts:
-        assert part in item.value
+        assert part in item["value"]
 
 
 def test_the_folder_of_the_weights_stays_at_home(facts: Facts) -> None:
-    assert "/secret/home" not in " ".join(item.value for item in fill(facts))
+    assert "/secret/home" not in " ".join(item["value"] for item in fill(facts))
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_the_folder_of_the_weights_stays_at_home(facts: Facts) -> None:
 )
 def test_odd_weights_are_said(facts: Facts, weights: dict[str, str], part: str) -> None:
     changed = replace(facts, training={**TRAINING, "weights": weights})
-    assert part in items(changed)["initialisation"].value
+    assert part in items(changed)["initialisation"]["value"]
 
 
 def test_leaks_are_said_loudly(facts: Facts) -> None:
     leaking = replace(facts, leakage={"ok": False, "counts": {"patients_in_two_splits": 3}})
-    assert "LEAKS" in items(leaking)["disjoint"].value
+    assert "LEAKS" in items(leaking)["disjoint"]["value"]
     assert any("splits are not disjoint" in line for line in limits(leaking))
 
 
@@ -142,15 +142,15 @@ def test_leaks_are_said_loudly(facts: Facts) -> None:
 def test_any_file_may_be_missing(facts: Facts, missing: str) -> None:
     found = fill(replace(facts, **{missing: None}))
     assert len(found) == len(ROWS)
-    assert not [item for item in found if " None" in item.value]
+    assert not [item for item in found if " None" in item["value"]]
 
 
 def test_images_that_have_no_class_in_the_task_are_counted(facts: Facts) -> None:
-    assert "40 of train" not in items(facts)["subsets"].value
+    assert "40 of train" not in items(facts)["subsets"]["value"]
     other = replace(facts, task=BACTERIA_VIRUS)
     # 40 normal and 5 unknown of train
-    assert "45 of train, 10 of val, 10 of test" in items(other)["subsets"].value
-    assert "All records" in items(replace(facts, task=BINARY))["subsets"].value
+    assert "45 of train, 10 of val, 10 of test" in items(other)["subsets"]["value"]
+    assert "All records" in items(replace(facts, task=BINARY))["subsets"]["value"]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_limits_follow_from_the_facts(
 def test_a_number_that_is_not_defined_says_so(facts: Facts) -> None:
     undefined = {**REPORT, "metrics": {"auc": interval(None), "accuracy": interval(0.5)}}
     item = items(replace(facts, report=undefined))["performance"]
-    assert "AUC not defined" in item.value
-    assert "Accuracy 0.500 (no interval)" in item.value
+    assert "AUC not defined" in item["value"]
+    assert "Accuracy 0.500 (no interval)" in item["value"]
 
 
 BOXES = {
@@ -197,7 +197,7 @@ BOXES = {
 def test_a_model_that_locates_says_where_it_fails(facts: Facts) -> None:
     found = replace(facts, task=LOCATE, report=REPORT | {"boxes": BOXES})
     told = items(found)
-    said = " ".join(item.value for item in told.values())
+    said = " ".join(item["value"] for item in told.values())
     for part in (
         "challenge score 0.210 (0.180 to 0.240), AUC",
         "Pointing accuracy 0.700 (0.600 to 0.800)",
