@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.child import measure
 
 COPIES = 10  # of each image in the large tree
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 PATIENTS, OPAQUE, BOXES, NORMAL = 26_684, 6_012, 9_555, 8_851  # of the challenge
 
 
@@ -119,8 +120,8 @@ def _challenge(root: Path, part: int) -> Path:
         name = f"{number:08x}-0000-4000-8000-{n:012x}"
         coarse = Image.fromarray(rng.integers(0, 256, (9, 9), np.uint8))
         pixels = np.asarray(coarse.resize((64, 64), Image.Resampling.BICUBIC))
-        dataset = make(pixels, planted=False, PatientID=name, PatientName=name,
-                       SOPClassUID="1.2.840.10008.5.1.4.1.1.7")  # fmt: skip
+        names = {"PatientID": name, "PatientName": name}
+        dataset = make(pixels, planted=False, SOPClassUID=SECONDARY_CAPTURE, **names)
         (images / f"{name}.dcm").write_bytes(to_bytes(dataset, "1.2.840.10008.1.2.4.50"))
         kind = "Normal" if n < opaque + normal else "No Lung Opacity / Not Normal"
         if n >= opaque:

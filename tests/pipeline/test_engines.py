@@ -229,8 +229,11 @@ def test_dataflow_template(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", _DATAFLOW, *args],
             env={**environment(), **store.environment},
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         url = f"{store.url}/storage/v1/b/{stores.BUCKET}/o"
         name = quote("templates/check", safe="")
