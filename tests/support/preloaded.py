@@ -1,0 +1,7 @@
+"""What a command of the tests finds imported: nothing here may start threads or build a graph."""
+
+import tfx.v1  # noqa: F401, I001  before TFMA
+import tensorflow_model_analysis  # noqa: F401
+
+import pipeline.cli  # noqa: F401
+import pipeline.runners.local  # noqa: F401
