@@ -1,8 +1,6 @@
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from schema.ports import reach_loopback
+from tests.support.runs import SMALL, fresh, pneumo
 
 # Before any import of TensorFlow: quiet, and no search for a GPU that tests do not use.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -30,21 +29,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def small_model(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with version 1 of a small model; made once for all workers of a run."""
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
+    """Returns a function that makes a folder once for all workers of a run."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "small_model"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "1").exists():
-            # In a process of its own: TFX leaves much behind, and one process makes it for all.
-            subprocess.run(
-                [sys.executable, "-m", "tests.support.small_model", str(folder / "making" / "1")],
-                check=True, cwd=Path(__file__).parents[1], capture_output=True,
-            )  # fmt: skip
-            (folder / "making" / "1").rename(folder / "1")
-            (folder / "making").rmdir()
-    return folder
+    shared = base if worker_id == "master" else base.parent
+
+    def make(name: str, write: Callable[[Path], object]) -> Path:
+        folder, made = shared / name, shared / f"{name}.made"
+        with FileLock(f"{folder}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                write(folder)
+                made.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_model(once: Once) -> Path:
+    """A folder with version 1 of a small model."""
+    return once("small_model", lambda to: pneumo(to / "1", module="tests.support.small_model"))
+
+
+@pytest.fixture(scope="session")
+def exported(once: Once) -> Any:
+    """A Transform graph and a SavedModel with a small network."""
+    return _exported(once, "stretch")
 
 
 @pytest.fixture(scope="session")
@@ -57,11 +72,41 @@ def small_server(small_model: Path) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session", params=["stretch", "pad"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A Transform graph and a SavedModel with a small network."""
-    from tests.support.exported import build
+def fitted(request: pytest.FixtureRequest, once: Once) -> Any:
+    """`exported` in either fit, for tests of pixels and boxes."""
+    return _exported(once, request.param)
 
-    return build(tmp_path_factory.mktemp("exported"), request.param)
+
+def _exported(once: Once, fit: str) -> Any:
+    from tests.support import exported
+
+    name = exported.__name__
+    return exported.read(once(f"exported_{fit}", lambda to: pneumo(to, fit, module=name)), fit)
+
+
+@pytest.fixture(scope="session")
+def phantoms(once: Once) -> Path:
+    """96 synthetic radiographs of 128 pixels in the layout of the public data set."""
+    from components.phantom.dataset import write_phantoms
+
+    return once("phantoms", lambda to: write_phantoms(to, 96, 1, size=128))
+
+
+@pytest.fixture(scope="session")
+def config(once: Once) -> Path:
+    """A configuration whose run takes about a minute of a processor."""
+    return once("small.yaml", lambda to: to.write_text(SMALL))
+
+
+@pytest.fixture(scope="session")
+def small_run(once: Once, phantoms: Path, config: Path) -> Path:
+    """Work folder of a finished run of `config` on `phantoms`, only to be read (or cloned)."""
+
+    def run(work: Path) -> None:
+        done = fresh("run", "--config", config, "--data", phantoms, "--workdir", work)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return once("small_run", run)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> None:
-    node, when, *arguments = sys.argv[1:]
+def main(given: list[str]) -> None:
+    """Runs `pneumo` and kills this process inside a node."""
+    node, when, *arguments = given
     from tfx.orchestration.portable import launcher
 
     real = launcher.Launcher._run_executor
@@ -44,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

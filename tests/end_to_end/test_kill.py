@@ -1,5 +1,6 @@
-"""SIGKILL in each node in turn, and the same command again."""
+"""SIGKILL in nodes, and the same command again."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -7,33 +8,53 @@ import pytest
 from pipeline.runners.store import orphans
 from tests.support.runs import NODES, execution_states, metrics, pneumo, summary
 
+# Node -> where in it: when its outputs are written and not published, or in its middle.
+FEW = (("ImportExampleGen", "end"), ("Trainer", "middle"), ("Pusher", "end"))
 
-@pytest.mark.slow
-def test_a_run_killed_in_every_node_ends_with_the_same_numbers(
-    phantoms: Path, config: Path, tmp_path: Path
-) -> None:
-    def command(work: Path) -> list[str | Path]:
-        return ["run", "--config", config, "--data", phantoms, "--workdir", work]
 
-    pneumo(*command(tmp_path / "whole"))
-    seconds = {n["name"]: n["seconds"] for n in summary(tmp_path / "whole")["nodes"]}
-
-    work = tmp_path / "killed"
+def every(whole: Path) -> Iterator[tuple[str, str]]:
+    """Long nodes die in the middle, short ones at their start or at their end in turn."""
     for i, node in enumerate(NODES):
-        # Long nodes die in the middle, short ones at their start or at their end in turn.
-        when = str(seconds[node] / 2) if seconds[node] > 2 else ("start", "end")[i % 2]
-        done = pneumo(
-            node, when, *command(work), module=("-m", "tests.end_to_end.killer"), check=False
-        )
+        yield node, "middle" if seconds(whole, node) > 2 else ("start", "end")[i % 2]
+
+
+def seconds(work: Path, node: str) -> float:
+    return {n["name"]: n["seconds"] for n in summary(work)["nodes"]}[node]
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    return tmp_path / "work"
+
+
+def test_a_run_killed_in_three_nodes(
+    small_run: Path, phantoms: Path, config: Path, work: Path
+) -> None:
+    kill_and_finish(small_run, FEW, phantoms, config, work)
+
+
+@pytest.mark.slow  # sixteen starts of a run
+def test_a_run_killed_in_every_node(
+    small_run: Path, phantoms: Path, config: Path, work: Path
+) -> None:
+    kill_and_finish(small_run, tuple(every(small_run)), phantoms, config, work)
+
+
+def kill_and_finish(
+    whole: Path, kills: Sequence[tuple[str, str]], phantoms: Path, config: Path, work: Path
+) -> None:
+    """The last run ends with the numbers of a run that nothing interrupted."""
+    command = ["run", "--config", config, "--data", phantoms, "--workdir", work]
+    for node, where in kills:
+        when = str(seconds(whole, node) / 2) if where == "middle" else where
+        done = pneumo(node, when, *command, module="tests.end_to_end.killer", check=False)
         assert done.returncode == -9, f"{node}: {done.stdout}\n{done.stderr}"
         assert f"{NODES.index(node) + 1:>2}/{len(NODES)} {node} " not in done.stdout
         assert not (work / "run.json").exists()
 
-    done = pneumo(*command(work))
+    done = pneumo(*command)
     assert "removed what an earlier, killed run left" in done.stdout
-
-    whole, killed = metrics(tmp_path / "whole"), metrics(work)
-    assert killed["metrics"] == whole["metrics"]
+    assert metrics(work)["metrics"] == metrics(whole)["metrics"]
     states = execution_states(work)
     assert all(found[-1] in ("COMPLETE", "CACHED") for found in states.values())
     assert "RUNNING" not in {state for found in states.values() for state in found}

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,37 +12,46 @@ from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
 from tests.support import records
 from tests.support.images import encode, gray
-from tests.support.runs import NODES, cached, execution_states, metrics, pneumo, summary
+from tests.support.runs import NODES, cached, clone, execution_states, metrics, pneumo, summary
+
+PREPARED = {
+    "ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "AnomalyGate",
+    "Transform", "Embedder",
+}  # fmt: skip
+
+
+def outputs(work: Path) -> dict[str, Any]:
+    return {node["name"]: node["outputs"] for node in summary(work)["nodes"]}
+
+
+def predictions(work: Path) -> dict[str, list[Any]]:
+    return table.read(Path(outputs(work)["Scorer"]["predictions"][0]) / table.FILE).to_pydict()
 
 
 @pytest.fixture(scope="module")
-def work(phantoms: Path, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run") / "work"
-    pneumo("run", "--config", config, "--data", phantoms, "--workdir", folder)
-    return folder
+def work(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy to be run again."""
+    return clone(small_run, tmp_path_factory.mktemp("run") / "work")
 
 
-def test_every_node_ran_once(work: Path) -> None:
-    states = execution_states(work)
+def test_every_node_ran_once(small_run: Path) -> None:
+    states = execution_states(small_run)
     assert set(states) == set(NODES)
     assert all(found == ["COMPLETE"] for found in states.values())
-    assert [node["name"] for node in summary(work)["nodes"]] == sorted(
-        NODES, key=[node["name"] for node in summary(work)["nodes"]].index
-    )
-    assert not any(cached(work).values())
+    assert not any(cached(small_run).values())
 
 
-def test_everything_promised_is_there(work: Path) -> None:
-    result = summary(work)
+def test_everything_promised_is_there(small_run: Path) -> None:
+    result = summary(small_run)
     assert Path(result["report"]).is_file()
     assert Path(result["report"]).with_suffix(".json").is_file()
     assert result["blessed"] is True
     pushed = Path(result["pushed"])
-    assert pushed.parent == work / "serving"
+    assert pushed.parent == small_run / "serving"
     assert (pushed / "saved_model.pb").is_file()
-    outputs = {node["name"]: node["outputs"] for node in result["nodes"]}
-    model_run = Path(outputs["Trainer"]["model_run"][0])
-    card = Path(outputs["ModelCard"]["card"][0])
+    left = outputs(small_run)
+    model_run = Path(left["Trainer"]["model_run"][0])
+    card = Path(left["ModelCard"]["card"][0])
     assert (card / "card.html").stat().st_size
     assert json.loads((card / "card.json").read_text())
     for name in ("history.json", "training.json", "model_summary.txt", "val_predictions.parquet"):
@@ -50,83 +60,34 @@ def test_everything_promised_is_there(work: Path) -> None:
     assert not list(model_run.rglob("*.f32"))  # scratch of the embedding is gone
 
 
-def test_predictions_cover_exactly_the_test_split(work: Path) -> None:
-    result = summary(work)
-    dataset = json.loads((Path(result["records"]) / "dataset.json").read_text())
-    outputs = {node["name"]: node["outputs"] for node in result["nodes"]}
-    rows = table.read(Path(outputs["Scorer"]["predictions"][0]) / table.FILE).to_pydict()
+def test_predictions_cover_exactly_the_test_split(small_run: Path) -> None:
+    dataset = json.loads((Path(summary(small_run)["records"]) / "dataset.json").read_text())
+    rows = predictions(small_run)
     assert len(rows["sha256"]) == sum(dataset["splits"]["test"].values())
     assert all(name.startswith("chest_xray/test/") or "/test/" in name for name in rows["filename"])
     normal = [p == "normal" for p in rows["pathogen"]]
     assert [label == 0 for label in rows["label"]] == normal
 
 
-def test_tfma_and_the_predictions_agree(work: Path) -> None:
+def test_tfma_and_the_predictions_agree(small_run: Path) -> None:
     import numpy as np
     import tensorflow_model_analysis as tfma
-    import tfx.v1  # noqa: F401
+    import tfx.v1  # noqa: F401  before TFMA
 
-    outputs = {node["name"]: node["outputs"] for node in summary(work)["nodes"]}
-    evaluation = tfma.load_eval_result(outputs["Evaluator"]["evaluation"][0])
+    evaluation = tfma.load_eval_result(outputs(small_run)["Evaluator"]["evaluation"][0])
     overall = dict(evaluation.slicing_metrics)[()][""][""]
-    rows = table.read(Path(outputs["Scorer"]["predictions"][0]) / table.FILE).to_pydict()
+    rows = predictions(small_run)
     labels, scores = np.array(rows["label"]), np.array(rows["score"])
     accuracy = ((scores >= 0.5) == labels).mean()
-    assert len(set(scores)) > len(scores) / 2  # a model that says one thing would pass below
+    assert len(set(scores)) > len(scores) / 2  # a model of one constant score would pass below
     assert overall["example_count"]["doubleValue"] == len(labels)
     assert overall["accuracy"]["doubleValue"] == pytest.approx(accuracy)
     assert overall["mean_prediction"]["doubleValue"] == pytest.approx(scores.mean(), abs=1e-5)
 
 
-def test_a_second_run_is_answered_from_the_cache(work: Path, phantoms: Path, config: Path) -> None:
-    versions = sorted((work / "serving").iterdir())
-    done = pneumo("run", "--config", config, "--data", phantoms, "--workdir", work, "--json")
-    answer = cached(work)
-    resolver = answer.pop("latest_blessed_model")
-    assert not resolver  # TFX asks anew each time; it takes no time
-    assert all(answer.values())
-    assert sorted((work / "serving").iterdir()) == versions
-    assert done.stdout.count("cached") >= len(answer)
-    states = execution_states(work)
-    assert all(
-        s[:1] == ["COMPLETE"] and set(s[1:]) <= {"CACHED", "COMPLETE"} for s in states.values()
-    )
-
-
-def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
-    work: Path, phantoms: Path, config: Path
-) -> None:
-    before = summary(work)
-    pneumo(
-        "run",
-        "--config",
-        config,
-        "--data",
-        phantoms,
-        "--workdir",
-        work,
-        "--set",
-        "training.seeds=[7]",
-    )
-    answer = cached(work)
-    kept = {"ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator",
-            "AnomalyGate", "Transform", "Embedder"}  # fmt: skip
-    assert {name for name, was in answer.items() if was} == kept
-    after = summary(work)
-    baseline = {n["name"]: n for n in after["nodes"]}["latest_blessed_model"]["outputs"]["model"]
-    first = {n["name"]: n for n in before["nodes"]}["Trainer"]["outputs"]["model"]
-    assert baseline == first
-    assert after["pushed"] != before["pushed"]
-    assert len(list((work / "serving").iterdir())) == 2
-    change = {test["metric"]: test for test in metrics(work)["blessing"]["tests"]}["auc"]
-    assert change["ok"]
-    aucs = [before["metrics"]["auc"]["estimate"], after["metrics"]["auc"]["estimate"]]
-    assert change["difference"] == pytest.approx(aucs[1] - aucs[0], abs=1e-6)
-
-
-def test_the_pushed_model_answers(work: Path, phantoms: Path) -> None:
+def test_the_pushed_model_answers(small_run: Path, phantoms: Path) -> None:
     images = sorted((phantoms / "chest_xray" / "test").rglob("*.jpeg"))[:3]
-    done = pneumo("predict", "--model", work / "serving", "--json", *images)
+    done = pneumo("predict", "--model", small_run / "serving", "--json", *images)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["file"] for answer in answers] == [str(image) for image in images]
     for answer in answers:
@@ -137,20 +98,54 @@ def test_the_pushed_model_answers(work: Path, phantoms: Path) -> None:
         assert answer["predicted"] == called
 
 
-def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
-    phantoms: Path, config: Path, tmp_path: Path
+def test_a_second_run_is_answered_from_the_cache(work: Path, phantoms: Path, config: Path) -> None:
+    versions = sorted((work / "serving").iterdir())
+    done = pneumo("run", "--config", config, "--data", phantoms, "--workdir", work, "--json")
+    answer = cached(work)
+    assert not answer.pop("latest_blessed_model")  # TFX resolves anew each time
+    assert all(answer.values())
+    assert sorted((work / "serving").iterdir()) == versions
+    assert done.stdout.count("cached") >= len(answer)
+    assert all(
+        states[:1] == ["COMPLETE"] and set(states[1:]) <= {"CACHED", "COMPLETE"}
+        for states in execution_states(work).values()
+    )
+
+
+def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
+    work: Path, phantoms: Path, config: Path
 ) -> None:
-    done = pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", tmp_path,
-        "--set", "evaluation.gate.auc.min=1.0", "--set", "evaluation.gate.accuracy.min=1.0",
-        "--set", "training.epochs=1", "--set", "training.learning_rate=1.0e-9",
+    before = summary(work)
+    first = outputs(work)["Trainer"]["model"]
+    pneumo(
+        "run", "--config", config, "--data", phantoms, "--workdir", work,
+        "--set", "training.seeds=[7]",
     )  # fmt: skip
-    result = summary(tmp_path)
+    assert {name for name, was in cached(work).items() if was} == PREPARED
+    after = summary(work)
+    assert outputs(work)["latest_blessed_model"]["model"] == first
+    assert after["pushed"] != before["pushed"]
+    assert len(list((work / "serving").iterdir())) == 2
+    change = {test["metric"]: test for test in metrics(work)["blessing"]["tests"]}["auc"]
+    assert change["ok"]
+    aucs = [before["metrics"]["auc"]["estimate"], after["metrics"]["auc"]["estimate"]]
+    assert change["difference"] == pytest.approx(aucs[1] - aucs[0], abs=1e-6)
+
+
+def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
+    work: Path, phantoms: Path, config: Path
+) -> None:
+    versions = sorted((work / "serving").iterdir())
+    done = pneumo(
+        "run", "--config", config, "--data", phantoms, "--workdir", work,
+        "--set", "evaluation.gate.auc.min=1.0",
+    )  # fmt: skip
+    result = summary(work)
     assert result["blessed"] is False
     assert result["pushed"] == ""
     assert "not pushed" in done.stdout
     assert Path(result["report"]).is_file()
-    assert not (tmp_path / "serving").exists() or not list((tmp_path / "serving").iterdir())
+    assert sorted((work / "serving").iterdir()) == versions
 
 
 def test_data_that_breaks_the_contract_stops_the_run_with_its_text(

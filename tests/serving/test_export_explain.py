@@ -22,9 +22,9 @@ def sides_of(exported: Exported) -> list[tuple[int, int]]:
     return [tuple(decode_gray(tf.constant(one)).shape[:2]) for one in exported.contents]
 
 
-def test_explain_gives_the_answer_and_where(exported: Exported) -> None:
-    loaded = tf.saved_model.load(str(exported.folder))
-    images = tf.constant(exported.contents)
+def test_explain_gives_the_answer_and_where(fitted: Exported) -> None:
+    loaded = tf.saved_model.load(str(fitted.folder))
+    images = tf.constant(fitted.contents)
     served = loaded.signatures["serving_default"](image_bytes=images)
     explained = loaded.signatures["explain"](image_bytes=images)
     for key, values in served.items():
@@ -35,19 +35,19 @@ def test_explain_gives_the_answer_and_where(exported: Exported) -> None:
     assert set(explained) - set(served) == {
         "heatmap", "boxes", "box_scores", "image_height", "image_width",
     }  # fmt: skip
-    sides = sides_of(exported)
+    sides = sides_of(fitted)
     np.testing.assert_array_equal(explained["image_height"], [height for height, _ in sides])
     np.testing.assert_array_equal(explained["image_width"], [width for _, width in sides])
-    found = exported.explain(tf.cast(eager(exported), tf.float32))
+    found = fitted.explain(tf.cast(eager(fitted), tf.float32))
     assert explained["heatmap"].shape == found.heat.shape
     np.testing.assert_allclose(explained["box_scores"], found.box_scores, atol=1e-6)
     there = found.box_scores.numpy() >= 0
     assert there.any()
     for i, (height, width) in enumerate(sides):
-        boxes = unfit_boxes(found.boxes.numpy()[i], height, width, exported.fit, SIZE)
+        boxes = unfit_boxes(found.boxes.numpy()[i], height, width, fitted.fit, SIZE)
         expected = np.clip(boxes, 0, 1) * ([height, width] * 2) * there[i][:, None]
         np.testing.assert_allclose(explained["boxes"][i], expected, atol=1e-3)
-    if exported.fit == "stretch":
+    if fitted.fit == "stretch":
         np.testing.assert_allclose(explained["heatmap"], found.heat, atol=1e-6)
 
 
@@ -70,7 +70,7 @@ def test_heat_of_a_padded_image_lies_where_it_belongs(height: int, width: int, a
     np.testing.assert_allclose(along, expected, atol=1e-3)
 
 
-def test_a_task_that_locates_says_where_at_every_door(exported: Exported, tmp_path: Path) -> None:
+def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path: Path) -> None:
     calls: list[bool] = []
     weights = tf.Variable([[0.3, -0.2]], trainable=False)
 
@@ -79,7 +79,7 @@ def test_a_task_that_locates_says_where_at_every_door(exported: Exported, tmp_pa
 
     def explain(pixels: tf.Tensor) -> Explained:
         calls.append(True)
-        return exported.explain(pixels)._replace(logits=network(pixels))
+        return fitted.explain(pixels)._replace(logits=network(pixels))
 
     def wrong(pixels: tf.Tensor) -> tf.Tensor:
         """The explainer gives the logits; nothing else may be asked for them."""
@@ -90,7 +90,7 @@ def test_a_task_that_locates_says_where_at_every_door(exported: Exported, tmp_pa
 
     def write(explain: Any) -> None:
         export(
-            wrong, [Held(), *exported.network.variables], SIZE, exported.transform, LOCATE,
+            wrong, [Held(), *fitted.network.variables], SIZE, fitted.transform, LOCATE,
             str(tmp_path / "model"), pixels_of=lambda png: from_png(png, SIZE),
             features=lambda pixels: tf.reduce_mean(pixels, [1, 2]), limits=Limits(min_side=1),
             decision=Decision(1.0, 0.4), about={}, explain=explain,
@@ -101,7 +101,7 @@ def test_a_task_that_locates_says_where_at_every_door(exported: Exported, tmp_pa
     write(explain)
     assert calls
     loaded = tf.saved_model.load(str(tmp_path / "model"))
-    contents = [*exported.contents[:3], b"", *exported.contents[4:]]
+    contents = [*fitted.contents[:3], b"", *fitted.contents[4:]]
     served = loaded.signatures["serving_default"](image_bytes=tf.constant(contents))
     explained = loaded.signatures["explain"](image_bytes=tf.constant(contents))
     for key in ("boxes", "box_scores", "score"):
@@ -111,15 +111,15 @@ def test_a_task_that_locates_says_where_at_every_door(exported: Exported, tmp_pa
     assert (served["boxes"].numpy()[3] == 0).all()
     assert (served["box_scores"].numpy()[3] == -1).all()
     # Records: the same boxes in parts of the displayed image, whose sides the records tell.
-    scored = loaded.signatures["examples"](tf.constant(exported.examples))
+    scored = loaded.signatures["examples"](tf.constant(fitted.examples))
     count, most = served["box_scores"].shape
     assert scored["boxes"].shape == (count, 4 * most)
     np.testing.assert_array_equal(
         np.delete(scored["box_scores"], 3, 0), np.delete(served["box_scores"], 3, 0)
     )
-    found = exported.explain(tf.cast(eager(exported), tf.float32))
+    found = fitted.explain(tf.cast(eager(fitted), tf.float32))
     told = np.full(count, 61), np.full(count, 83)  # of tests.support.records
-    boxes = unfit_boxes(found.boxes.numpy(), *told, exported.fit, SIZE)
+    boxes = unfit_boxes(found.boxes.numpy(), *told, fitted.fit, SIZE)
     expected = np.clip(boxes, 0, 1) * (found.box_scores.numpy() >= 0)[..., None]
     np.testing.assert_allclose(scored["boxes"].numpy().reshape(expected.shape), expected, atol=1e-5)
 

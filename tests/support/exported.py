@@ -1,49 +1,119 @@
-"""A Transform graph and a SavedModel with a small network."""
+"""A Transform graph and a SavedModel with a small network, written once and read by all."""
 
 import ast
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from components.transform.decode import decode_gray, from_png, resize_gray
 from schema.labels import PATHOGENS, THREE_CLASS
-from tests.support import records
 from tests.support.images import FORMS
 
 SIZE = 40
+MEMBERS = 2
+BAND = (0.45, 0.7)
+TEMPERATURE, THRESHOLD = 0.5, 0.66
+
+
+@dataclass(frozen=True)
+class Small:
+    """A network of random weights, the same in every process.
+
+    Attributes:
+      places: feature maps.
+      trunk: pooled features.
+      network: logits [n, MEMBERS, 3].
+    """
+
+    places: Any
+    trunk: Any
+    network: Any
+
+    @classmethod
+    def make(cls) -> "Small":
+        import keras
+
+        keras.utils.set_random_seed(3)
+        places = keras.Sequential(
+            [
+                keras.Input((SIZE, SIZE, 1)),
+                keras.layers.Rescaling(1 / 255),
+                keras.layers.Conv2D(4, 3, activation="relu", padding="same", strides=2),
+            ]
+        )
+        trunk = keras.Sequential([places, keras.layers.GlobalAveragePooling2D()])
+        network = keras.Sequential(
+            [trunk, keras.layers.Dense(3 * MEMBERS), keras.layers.Reshape((MEMBERS, 3))]
+        )
+        return cls(places, trunk, network)
+
+    def explain(self, pixels: Any) -> Any:
+        """Without logits: the network is asked for them."""
+        import tensorflow as tf
+
+        from components.explain.types import Explained
+        from components.explain.weak import weak_boxes
+
+        heat = tf.clip_by_value(self.places(pixels, training=False)[..., 0], 0.0, 1.0)
+        return Explained(heat, *weak_boxes(heat, 0.8))
 
 
 @dataclass(frozen=True)
 class Exported:
+    """What `write` left.
+
+    Attributes:
+      folder: the SavedModel.
+      contents: image files in every form.
+      examples: serialized records of them.
+      transformed: rows that the Transform pipeline itself materialised.
+      fit: "stretch" or "pad".
+      small: the network that was exported.
+      graph: folder of the Transform graph.
+    """
+
     folder: Path
     contents: list[bytes]
     examples: list[bytes]
-    transformed: list[dict[str, Any]]  # what the Transform pipeline itself materialised
-    network: Any
-    trunk: Any
+    transformed: list[dict[str, Any]]
     fit: str
-    explain: Any
-    transform: Any
+    small: Small
+    graph: Path
+
+    @property
+    def network(self) -> Any:
+        return self.small.network
+
+    @property
+    def trunk(self) -> Any:
+        return self.small.trunk
+
+    @property
+    def explain(self) -> Any:
+        return self.small.explain
+
+    @property
+    def transform(self) -> Any:
+        import tensorflow_transform as tft
+
+        return tft.TFTransformOutput(str(self.graph))
 
 
-MEMBERS = 2
+def rows() -> list[dict[str, Any]]:
+    from tests.support import records
+
+    return [
+        records.values(make(), PATHOGENS[i % len(PATHOGENS)], f"{name}-{i}")
+        for i, (name, make) in enumerate(FORMS.items())
+    ]
 
 
-BAND = (0.45, 0.7)
-
-
-TEMPERATURE, THRESHOLD = 0.5, 0.66
-
-
-def build(folder: Path, fit: str) -> Exported:
-    """Transforms images of every form and exports a small network."""
+def main(arguments: list[str]) -> None:
+    """Transforms images of every form and exports a small network: FOLDER FIT."""
     import tfx.v1  # noqa: F401, I001  before TFT and TFDV
     import apache_beam as beam
-    import keras
-    import tensorflow as tf
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
     from google.protobuf import text_format
@@ -51,20 +121,17 @@ def build(folder: Path, fit: str) -> Exported:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
-    from components.explain.types import Explained
-    from components.explain.weak import weak_boxes
+    from components.transform.decode import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from serving.export import export
     from serving.module import Decision
     from serving.guard import Limits
+    from tests.support import records
 
-    forms = list(FORMS.items())
-    rows = [
-        records.values(make(), PATHOGENS[i % len(PATHOGENS)], f"{name}-{i}")
-        for i, (name, make) in enumerate(forms)
-    ]
-    records.write(str(folder / "raw.tfrecord"), rows)
+    folder, fit = Path(arguments[0]), arguments[1]
+    folder.mkdir(parents=True)
+    records.write(str(folder / "raw.tfrecord"), rows())
     schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
     source = tfxio.TFExampleRecord(
         str(folder / "raw.tfrecord"), schema=schema, telemetry_descriptors=["tests"]
@@ -86,51 +153,35 @@ def build(folder: Path, fit: str) -> Exported:
     metadata_io.write_metadata(
         dataset_metadata.DatasetMetadata(schema), str(folder / "graph" / "metadata")
     )
-    output = tft.TFTransformOutput(str(folder / "graph"))
-    keras.utils.set_random_seed(3)
-    places = keras.Sequential(
-        [
-            keras.Input((SIZE, SIZE, 1)),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(4, 3, activation="relu", padding="same", strides=2),
-        ]
-    )
-    trunk = keras.Sequential([places, keras.layers.GlobalAveragePooling2D()])
-    network = keras.Sequential(
-        [trunk, keras.layers.Dense(3 * MEMBERS), keras.layers.Reshape((MEMBERS, 3))]
-    )
-
-    def explain(pixels: tf.Tensor) -> Explained:
-        """Without logits: the network is asked for them."""
-        heat = tf.clip_by_value(places(pixels, training=False)[..., 0], 0.0, 1.0)
-        return Explained(heat, *weak_boxes(heat, 0.8))
-
+    small = Small.make()
     export(
-        lambda pixels: network(pixels, training=False),
-        network.variables,
+        lambda pixels: small.network(pixels, training=False),
+        small.network.variables,
         SIZE,
-        output,
+        tft.TFTransformOutput(str(folder / "graph")),
         THREE_CLASS,
         str(folder / "model"),
         pixels_of=lambda png: from_png(png, SIZE),
-        features=lambda pixels: trunk(pixels, training=False),
+        features=lambda pixels: small.trunk(pixels, training=False),
         limits=Limits(min_side=1),  # the tiny forms too
         decision=Decision(TEMPERATURE, THRESHOLD, BAND),
         about={"seeds": [3]},
-        explain=explain,
+        explain=small.explain,
     )
+
+
+def read(folder: Path, fit: str) -> Exported:
+    from tests.support import records
+
     lines = (folder / "transformed").read_text().splitlines()
-    assert tf.io.gfile.exists(str(folder / "model" / "saved_model.pb"))
     return Exported(
         folder / "model",
-        [row["image/encoded"] for row in rows],
-        [records.example(row) for row in rows],
+        [row["image/encoded"] for row in rows()],
+        [records.example(row) for row in rows()],
         [ast.literal_eval(line) for line in lines],
-        network,
-        trunk,
         fit,
-        explain,
-        output,
+        Small.make(),
+        folder / "graph",
     )
 
 
@@ -140,9 +191,18 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def eager(exported: Exported) -> np.ndarray:
+    """The pixels that the network is given."""
+    import tensorflow as tf
+
+    from components.transform.decode import decode_gray, resize_gray
+
     return np.stack(
         [
             resize_gray(decode_gray(tf.constant(content)), SIZE, exported.fit).numpy()
             for content in exported.contents
         ]
     )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,5 +3,5 @@
 import tfx.v1  # noqa: F401, I001  before TFMA
 import tensorflow_model_analysis  # noqa: F401
 
-import pipeline.cli  # noqa: F401
+import pipeline.cli
 import pipeline.runners.local  # noqa: F401

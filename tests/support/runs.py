@@ -4,6 +4,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+SMALL = """
+name: small
+model: {trunk: InceptionV3, weights: random, image_size: 75}
+training: {epochs: 6, embedding: {batch_size: 16}}
+evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
+serving: {infra_validation: savedmodel}
+"""
 NODES = (
     "ImportExampleGen",
     "ImportSchemaGen",
@@ -53,7 +61,7 @@ class Started:
         self._folder = tempfile.TemporaryDirectory()
         self.out, self.err = (Path(self._folder.name) / name for name in ("out", "err"))
         given = (module, [str(x) for x in arguments], self.out, self.err, dict(os.environ))
-        self.process = _FORKS.Process(target=_run, args=given, daemon=True)
+        self.process = _FORKS.Process(target=_run, args=given)
         self.process.start()
 
     def wait(self) -> Done:
@@ -84,7 +92,8 @@ def _run(
 def pneumo(*arguments: str | Path, module: str = "pipeline.cli", check: bool = True) -> Done:
     """Runs a command in a process that is forked from one that has imported TFX already.
 
-    The import takes more than ten seconds; `fresh` pays them.
+    The import takes more than ten seconds of a processor. No thread of the forked process is
+    needed after the fork: TensorFlow starts its pools when a graph is first run.
     """
     done = Started(arguments, module).wait()
     if check and done.returncode:
@@ -93,12 +102,23 @@ def pneumo(*arguments: str | Path, module: str = "pipeline.cli", check: bool = T
 
 
 def fresh(*arguments: str | Path) -> Done:
-    """Runs the command as a user does."""
+    """Runs the command as a user does, imports included."""
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)
+
+
+def clone(work: Path, to: Path) -> Path:
+    """Copies a work folder; files are linked, but for those that a run changes."""
+
+    def copy(source: str, target: str) -> None:
+        (os.link if "/artifacts/" in source or "/serving/" in source else shutil.copy2)(
+            source, target
+        )
+
+    return Path(shutil.copytree(work, to, copy_function=copy))
 
 
 def summary(work: Path) -> dict[str, Any]:

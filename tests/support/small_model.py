@@ -100,5 +100,9 @@ def phantoms(work: Path, n: int, size: int = 128) -> list[bytes]:
     return [file.read_bytes() for file in files[:n]]
 
 
+def main(arguments: list[str]) -> None:
+    write_small_model(Path(arguments[0]))
+
+
 if __name__ == "__main__":
-    write_small_model(Path(sys.argv[1]))
+    main(sys.argv[1:])
