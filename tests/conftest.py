@@ -9,7 +9,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from schema.ports import reach_loopback
-from tests.support.runs import SMALL, fresh, pneumo
+from tests.support.runs import SMALL, clone, fresh, pneumo
 
 # Before any import of TensorFlow: quiet, and no search for a GPU that tests do not use.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -100,13 +100,24 @@ def config(once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(once: Once, phantoms: Path, config: Path) -> Path:
-    """Work folder of a finished run of `config` on `phantoms`, only to be read (or cloned)."""
+    """Work folder of a finished run of `config` on `phantoms`, only to be read."""
 
-    def run(work: Path) -> None:
+    def run(folder: Path) -> None:
+        work = folder.with_name("small_work")
         done = fresh("run", "--config", config, "--data", phantoms, "--workdir", work)
         assert done.returncode == 0, done.stdout + done.stderr
+        clone(work, folder)
 
     return once("small_run", run)
+
+
+@pytest.fixture(scope="module")
+def small_work(small_run: Path) -> Iterator[Path]:
+    """The folder that was copied to `small_run`, to be run again; one module has it at a time."""
+    work = small_run.with_name("small_work")
+    with FileLock(f"{work}.lock"):
+        shutil.rmtree(work)
+        yield clone(small_run, work)
 
 
 @pytest.fixture(scope="module")

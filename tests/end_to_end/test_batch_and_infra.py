@@ -11,7 +11,7 @@ import pytest
 
 from components.batch_results.results import schema
 from components.evaluation import table
-from tests.support.runs import NODES, cached, clone, execution_states, pneumo, summary
+from tests.support.runs import NODES, cached, execution_states, pneumo, summary
 
 IMAGES = 12
 
@@ -30,14 +30,8 @@ def batch(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def work(
-    small_run: Path,
-    phantoms: Path,
-    config: Path,
-    batch: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    folder = clone(small_run, tmp_path_factory.mktemp("run") / "work")
+def work(small_work: Path, phantoms: Path, config: Path, batch: Path) -> Path:
+    folder = small_work
     done = pneumo(
         "run", "--config", config, "--data", phantoms, "--workdir", folder,
         "--set", f"batch.records={batch}",

@@ -12,7 +12,7 @@ from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
 from tests.support import records
 from tests.support.images import encode, gray
-from tests.support.runs import NODES, cached, clone, execution_states, metrics, pneumo, summary
+from tests.support.runs import NODES, cached, execution_states, metrics, pneumo, summary
 
 PREPARED = {
     "ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "AnomalyGate",
@@ -26,12 +26,6 @@ def outputs(work: Path) -> dict[str, Any]:
 
 def predictions(work: Path) -> dict[str, list[Any]]:
     return table.read(Path(outputs(work)["Scorer"]["predictions"][0]) / table.FILE).to_pydict()
-
-
-@pytest.fixture(scope="module")
-def work(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy to be run again."""
-    return clone(small_run, tmp_path_factory.mktemp("run") / "work")
 
 
 def test_every_node_ran_once(small_run: Path) -> None:
@@ -98,54 +92,56 @@ def test_the_pushed_model_answers(small_run: Path, phantoms: Path) -> None:
         assert answer["predicted"] == called
 
 
-def test_a_second_run_is_answered_from_the_cache(work: Path, phantoms: Path, config: Path) -> None:
-    versions = sorted((work / "serving").iterdir())
-    done = pneumo("run", "--config", config, "--data", phantoms, "--workdir", work, "--json")
-    answer = cached(work)
+def test_a_second_run_is_answered_from_the_cache(
+    small_work: Path, phantoms: Path, config: Path
+) -> None:
+    versions = sorted((small_work / "serving").iterdir())
+    done = pneumo("run", "--config", config, "--data", phantoms, "--workdir", small_work, "--json")
+    answer = cached(small_work)
     assert not answer.pop("latest_blessed_model")  # TFX resolves anew each time
     assert all(answer.values())
-    assert sorted((work / "serving").iterdir()) == versions
+    assert sorted((small_work / "serving").iterdir()) == versions
     assert done.stdout.count("cached") >= len(answer)
     assert all(
         states[:1] == ["COMPLETE"] and set(states[1:]) <= {"CACHED", "COMPLETE"}
-        for states in execution_states(work).values()
+        for states in execution_states(small_work).values()
     )
 
 
 def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
-    work: Path, phantoms: Path, config: Path
+    small_work: Path, phantoms: Path, config: Path
 ) -> None:
-    before = summary(work)
-    first = outputs(work)["Trainer"]["model"]
+    before = summary(small_work)
+    first = outputs(small_work)["Trainer"]["model"]
     pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", work,
+        "run", "--config", config, "--data", phantoms, "--workdir", small_work,
         "--set", "training.seeds=[7]",
     )  # fmt: skip
-    assert {name for name, was in cached(work).items() if was} == PREPARED
-    after = summary(work)
-    assert outputs(work)["latest_blessed_model"]["model"] == first
+    assert {name for name, was in cached(small_work).items() if was} == PREPARED
+    after = summary(small_work)
+    assert outputs(small_work)["latest_blessed_model"]["model"] == first
     assert after["pushed"] != before["pushed"]
-    assert len(list((work / "serving").iterdir())) == 2
-    change = {test["metric"]: test for test in metrics(work)["blessing"]["tests"]}["auc"]
+    assert len(list((small_work / "serving").iterdir())) == 2
+    change = {test["metric"]: test for test in metrics(small_work)["blessing"]["tests"]}["auc"]
     assert change["ok"]
     aucs = [before["metrics"]["auc"]["estimate"], after["metrics"]["auc"]["estimate"]]
     assert change["difference"] == pytest.approx(aucs[1] - aucs[0], abs=1e-6)
 
 
 def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
-    work: Path, phantoms: Path, config: Path
+    small_work: Path, phantoms: Path, config: Path
 ) -> None:
-    versions = sorted((work / "serving").iterdir())
+    versions = sorted((small_work / "serving").iterdir())
     done = pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", work,
+        "run", "--config", config, "--data", phantoms, "--workdir", small_work,
         "--set", "evaluation.gate.auc.min=1.0",
     )  # fmt: skip
-    result = summary(work)
+    result = summary(small_work)
     assert result["blessed"] is False
     assert result["pushed"] == ""
     assert "not pushed" in done.stdout
     assert Path(result["report"]).is_file()
-    assert sorted((work / "serving").iterdir()) == versions
+    assert sorted((small_work / "serving").iterdir()) == versions
 
 
 def test_data_that_breaks_the_contract_stops_the_run_with_its_text(
