@@ -12,6 +12,8 @@ from components.evaluation import table
 from components.explain.types import MAX_BOXES
 from tests.support.runs import pneumo, summary
 
+pytestmark = pytest.mark.slow  # a run that trains two detectors
+
 CONFIG = """
 name: locate-small
 data: {task: locate}
@@ -41,7 +43,6 @@ def outputs(work: Path, node: str, key: str) -> Path:
     return Path(nodes[node]["outputs"][key][0])
 
 
-@pytest.mark.slow
 def test_the_label_of_a_record_is_whether_it_has_a_box(work: Path) -> None:
     rows = table.read(outputs(work, "Scorer", "predictions") / table.FILE).to_pydict()
     counts = [len(boxes) // 4 for boxes in rows["truth_boxes"]]
@@ -49,7 +50,6 @@ def test_the_label_of_a_record_is_whether_it_has_a_box(work: Path) -> None:
     assert rows["positive"] == rows["label"] == [int(count > 0) for count in counts]
 
 
-@pytest.mark.slow
 def test_predictions_of_val_and_test_hold_boxes(work: Path) -> None:
     run = outputs(work, "Trainer", "model_run")
     for file in (
@@ -66,7 +66,6 @@ def test_predictions_of_val_and_test_hold_boxes(work: Path) -> None:
             assert found.size == 0 or (found.min() >= 0 and found.max() <= 1)
 
 
-@pytest.mark.slow
 def test_what_training_tells(work: Path) -> None:
     run = outputs(work, "Trainer", "model_run")
     facts = json.loads((run / "training.json").read_text())
@@ -81,7 +80,6 @@ def test_what_training_tells(work: Path) -> None:
     assert len(history["phases"]["detector"]["val_heat_loss"]) == 3
 
 
-@pytest.mark.slow
 def test_the_model_answers_with_boxes_in_pixels(work: Path, phantoms: Path) -> None:
     import tensorflow as tf
     from PIL import Image
@@ -112,7 +110,6 @@ def test_the_model_answers_with_boxes_in_pixels(work: Path, phantoms: Path) -> N
         np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_the_report_has_numbers_of_boxes(work: Path) -> None:
     page = outputs(work, "Report", "report")
     told = json.loads((page / "report.json").read_text())
@@ -121,7 +118,6 @@ def test_the_report_has_numbers_of_boxes(work: Path) -> None:
     assert "challenge" in decision.read_text()
 
 
-@pytest.mark.slow
 def test_records_without_boxes_are_refused_in_one_line(
     work: Path, tmp_path: Path, phantoms: Path
 ) -> None:

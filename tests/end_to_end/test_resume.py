@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.runs import metrics, pneumo, summary
 
+pytestmark = pytest.mark.slow  # three trainings with fine-tuning
+
 CONFIG = """
 name: tuned
 data: {task: two_stage}
@@ -48,7 +50,6 @@ def timeless(facts: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("state", ["fine-tune-0.npz", "fine-tune-1.npz"])
 def test_fine_tuning_goes_on_from_its_last_epoch(
     phantoms: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, state: str

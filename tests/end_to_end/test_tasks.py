@@ -10,6 +10,8 @@ import pytest
 from components.evaluation import table
 from tests.support.runs import cached, pneumo, summary
 
+pytestmark = pytest.mark.slow  # five runs
+
 CONFIG = """
 name: NAME
 data: {task: TASK}
@@ -38,7 +40,6 @@ def facts_of(nodes: dict[str, Any]) -> dict[str, Any]:
     return json.loads((folder / "training.json").read_text())
 
 
-@pytest.mark.slow
 def test_tasks_share_transform_and_embeddings(work: Path, phantoms: Path) -> None:
     shared = {"ImportExampleGen", "StatisticsGen", "Transform", "Embedder"}
     for i, task in enumerate(["binary", "three_class", "two_stage"]):
@@ -60,7 +61,6 @@ def test_tasks_share_transform_and_embeddings(work: Path, phantoms: Path) -> Non
         assert [value == 1 for value in rows["positive"]] == positive
 
 
-@pytest.mark.slow
 def test_a_task_without_normals_and_a_tuner_over_its_head(work: Path, phantoms: Path) -> None:
     nodes = run(
         work, phantoms, "bacteria_virus", "tuner={trials: 3, epochs: 2, dense: [[], [8]]}",
@@ -80,7 +80,6 @@ def test_a_task_without_normals_and_a_tuner_over_its_head(work: Path, phantoms: 
         assert label == {"normal": -1, "unknown": -1, "virus": 0, "bacteria": 1}[pathogen]
 
 
-@pytest.mark.slow
 def test_a_custom_task_trained_from_images_from_random_weights(work: Path, phantoms: Path) -> None:
     nodes = run(
         work, phantoms, "custom",

@@ -19,6 +19,7 @@ model: {trunk: MobileNetV2, weights: random, image_size: 64}
 training: {epochs: 3, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
 """
+slow = pytest.mark.slow  # the notebook, cell by cell, with a tuner and two phases
 FIGURES = ("samples", "history", "roc", "confusion", "calibration", "predict")
 
 
@@ -96,7 +97,7 @@ def report(folder: Path) -> dict[str, Any]:
     return values
 
 
-@pytest.mark.slow
+@slow
 def test_no_cell_fails_and_each_figure_is_drawn(ran: tuple[Path, dict[str, list[Any]]]) -> None:
     _, outputs = ran
     for name, its in outputs.items():
@@ -107,14 +108,14 @@ def test_no_cell_fails_and_each_figure_is_drawn(ran: tuple[Path, dict[str, list[
         assert drawn[0].startswith(b"\x89PNG") and len(drawn[0]) > 2000, name
 
 
-@pytest.mark.slow
+@slow
 def test_parts_of_colab_are_off(ran: tuple[Path, dict[str, list[Any]]]) -> None:
     _, outputs = ran
     assert outputs["install"] == []
     assert outputs["drive"] == []
 
 
-@pytest.mark.slow
+@slow
 def test_it_shows_the_data_and_the_settings_reach_the_run(
     ran: tuple[Path, dict[str, list[Any]]],
 ) -> None:
@@ -131,7 +132,7 @@ def test_it_shows_the_data_and_the_settings_reach_the_run(
     assert len(report(folder)["history"]["loss"]) == 4
 
 
-@pytest.mark.slow
+@slow
 def test_its_numbers_are_those_of_the_report(ran: tuple[Path, dict[str, list[Any]]]) -> None:
     folder, outputs = ran
     metrics = report(folder)["metrics"]
@@ -144,7 +145,7 @@ def test_its_numbers_are_those_of_the_report(ran: tuple[Path, dict[str, list[Any
         assert list(found.groups()) == expected
 
 
-@pytest.mark.slow
+@slow
 def test_the_pushed_model_answers_as_it_did_on_test(
     ran: tuple[Path, dict[str, list[Any]]],
 ) -> None:
@@ -158,7 +159,7 @@ def test_the_pushed_model_answers_as_it_did_on_test(
     assert answer["score"] == pytest.approx(scores[Path(answer["file"]).name], abs=1e-4)
 
 
-@pytest.mark.slow
+@slow
 def test_results_are_kept_and_pages_are_named(ran: tuple[Path, dict[str, list[Any]]]) -> None:
     import tarfile
 

@@ -196,10 +196,14 @@ def test_the_fit_is_found(fit: str) -> None:
     assert found == fit
 
 
-MUTATED, BESIDE, AT_ONCE = 10_000, 8, 40
+BESIDE, AT_ONCE = 8, 40
 
 
-def test_ten_thousand_damaged_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "count",
+    [1_000, pytest.param(10_000, marks=pytest.mark.slow)],  # 3 s and 35 s of a processor
+)
+def test_damaged_files(count: int, tmp_path: Path) -> None:
     """In a saved graph: each batch answers, statuses are right, neighbours keep every bit."""
     serve = _saved(tmp_path)
     rng = random.Random(7)
@@ -208,7 +212,7 @@ def test_ten_thousand_damaged_files(tmp_path: Path) -> None:
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     highest = [0.0, 0.0]  # resident memory, in either half
-    for done in range(0, MUTATED, AT_ONCE):
+    for done in range(0, count, AT_ONCE):
         damaged = [mutations.mutate(rng.choice(originals), rng) for _ in range(AT_ONCE)]
         good = rng.sample(originals, BESIDE)
         places = sorted(rng.sample(range(AT_ONCE + BESIDE), BESIDE))
@@ -226,12 +230,12 @@ def test_ten_thousand_damaged_files(tmp_path: Path) -> None:
             counts[code] += 1
             if problem := _problem(mixed[i], code, pixels[i], decodes):
                 wrong.append(problem)
-        half = 2 * done // MUTATED
+        half = 2 * done // count
         highest[half] = max(highest[half], resident())
     assert not wrong, wrong[:10]
-    assert sum(counts.values()) == MUTATED // AT_ONCE * (AT_ONCE + BESIDE)
-    assert counts["OK"] > MUTATED // 10
-    assert all(counts[code] > 20 for code in STATUSES if code != "TOO_MANY_BYTES"), counts
+    assert sum(counts.values()) == count // AT_ONCE * (AT_ONCE + BESIDE)
+    assert counts["OK"] > count // 10
+    assert all(counts[code] > count // 500 for code in STATUSES if code != "TOO_MANY_BYTES"), counts
     # The first half fills the allocator's arenas, of which there are more on more cores.
     assert highest[1] - highest[0] < 200, "memory grows"
 

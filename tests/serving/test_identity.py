@@ -1,8 +1,6 @@
 """Identities planted in DICOM files: none comes out of `pneumo predict`."""
 
-import os
-import subprocess
-import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,13 +8,13 @@ import pytest
 from tests.support.bad_dicoms import BROKEN, REFUSED, broken
 from tests.support.dicoms import SYNTAXES, leaks, leaks_below, make, to_bytes
 from tests.support.images import gray
+from tests.support.runs import pneumo
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
 
-def test_no_identity_in_answers_logs_or_errors(
-    small_model: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_no_identity_in_answers_logs_or_errors(small_model: Path, tmp_path: Path) -> None:
+    warnings.simplefilter("always")
     folder = tmp_path / "images"
     folder.mkdir()
     good = [to_bytes(make(gray(64, 64, n)), s.uid) for n, s in enumerate(SYNTAXES)]
@@ -27,21 +25,14 @@ def test_no_identity_in_answers_logs_or_errors(
     out = tmp_path / "out"
     out.mkdir()
     for form in ("json", "csv"):
-        done = subprocess.run(
-            [
-                *(sys.executable, "-W", "always", "-m", "pipeline.cli", "predict"),
-                *("--model", str(small_model), "--output", str(out / f"a.{form}"), str(folder)),
-            ],
-            cwd=request.config.rootpath,
-            env={**os.environ, "PYTHONWARNINGS": "always"},
-            capture_output=True,
-            check=False,
+        done = pneumo(
+            "predict", "--model", small_model, "--output", out / f"a.{form}", folder, check=False
         )
-        assert done.returncode == 1, done.stderr.decode()
+        assert done.returncode == 1, done.stderr
         answers = (out / f"a.{form}").read_bytes()
         assert answers.count(b"multi_frame") >= 1
-        assert b"Traceback" not in done.stderr
-        assert not leaks(done.stdout + done.stderr)
+        assert "Traceback" not in done.stderr
+        assert not leaks((done.stdout + done.stderr).encode("utf-8", "surrogateescape"))
     assert not leaks_below(out)
     lines = (out / "a.json").read_text().splitlines()
     assert len(lines) == len(good) + len(bad)

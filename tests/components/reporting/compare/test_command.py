@@ -72,7 +72,7 @@ def test_only_page_needs_no_configuration(make: Make) -> None:
         "one", "two"}  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # three runs
 def test_real_runs_share_artifacts_and_a_failing_one_stops_nobody(tmp_path: Path) -> None:
     from components.phantom.dataset import write_phantoms
 
