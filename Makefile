@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CHECKED := schema components serving pipeline image tests benchmarks setup.py requirements
-# Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold. Not
-# those with the most tests first: the longest files, which tests/conftest.py puts in front.
+# Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold (5 GiB
+# each). The longest files first: tests/conftest.py puts them in front.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Of the image; the arguments of its build, as --build-arg BASE=... or --network host.
 VARIANT ?= cpu
@@ -28,10 +28,12 @@ run: $(READY) ## Set up, then run the whole pipeline on synthetic radiographs
 	@$(BIN)/pneumo demo
 
 test: lint ## Set up, check the code, then pass the tests (PYTEST_ARGS=... for other options)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-test-all: $(READY) ## Build, train, fine-tune, export and serve every backbone (an hour on two cores)
+test-all: $(READY) ## The tests that `make test` leaves out, every backbone, engines if fetched (hours)
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 	@$(BIN)/python -m pytest -v tests/all_backbones/every_backbone.py
+	@[ ! -d $(VENV)/engines ] || $(MAKE) test-engines
 
 test-engines: $(READY) ## Run ingest and pipelines on Flink, Spark and worker processes
 	@$(BIN)/python -m tests.engines.fetch $(VENV)/engines
