@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,37 +47,42 @@ TIMEOUT = 900  # seconds of one command
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended; `returncode` is -9 after SIGKILL."""
+    """A command that ended; `returncode` is -9 after SIGKILL, None where it never ended."""
 
-    returncode: int
+    returncode: int | None
     stdout: str
     stderr: str
 
 
-class Started:
-    """A command under way, in a process of its own."""
+def pneumo(
+    *arguments: str | Path,
+    module: str = "pipeline.cli",
+    check: bool = True,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Done:
+    """Runs `main` of a module in a process that is forked from one that has imported TFX already.
 
-    def __init__(self, arguments: Sequence[str | Path], module: str = "pipeline.cli") -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        self.out, self.err = (Path(self._folder.name) / name for name in ("out", "err"))
-        given = (module, [str(x) for x in arguments], self.out, self.err, dict(os.environ))
-        self.process = _FORKS.Process(target=_run, args=given)
-        self.process.start()
-
-    def wait(self) -> Done:
-        self.process.join(TIMEOUT)
-        if self.process.exitcode is None:
-            self.process.kill()
-            raise AssertionError(f"still running after {TIMEOUT} s\n{self.out.read_text()}")
-        done = Done(self.process.exitcode, self.out.read_text(), self.err.read_text())
-        self._folder.cleanup()
-        return done
+    The import takes more than ten seconds of a processor. No thread of the forked process is
+    needed after the fork: TensorFlow starts its pools when a graph is first run.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = (Path(folder) / name for name in ("out", "err"))
+        given = (module, [str(x) for x in arguments], out, err, cwd or Path.cwd(), {**environment})
+        process = _FORKS.Process(target=_run, args=given)
+        process.start()
+        process.join(TIMEOUT)
+        if process.exitcode is None:
+            process.kill()
+        done = Done(process.exitcode, *(_text(file) for file in (out, err)))
+    if done.returncode is None or (check and done.returncode):
+        raise AssertionError(f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
 
 
 def _run(
-    module: str, arguments: list[str], out: Path, err: Path, environment: dict[str, str]
+    module: str, arguments: list[str], out: Path, err: Path, cwd: Path, environment: dict[str, str]
 ) -> None:
-    """Runs `main` of a module with its output in files."""
     for file, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     sys.stdout, sys.stderr = (
@@ -86,19 +91,12 @@ def _run(
     )
     os.environ.clear()
     os.environ.update(environment)
+    os.chdir(cwd)
     importlib.import_module(module).main(arguments)
 
 
-def pneumo(*arguments: str | Path, module: str = "pipeline.cli", check: bool = True) -> Done:
-    """Runs a command in a process that is forked from one that has imported TFX already.
-
-    The import takes more than ten seconds of a processor. No thread of the forked process is
-    needed after the fork: TensorFlow starts its pools when a graph is first run.
-    """
-    done = Started(arguments, module).wait()
-    if check and done.returncode:
-        raise AssertionError(f"exit {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done
+def _text(file: Path) -> str:
+    return file.read_text("utf-8", "surrogateescape") if file.exists() else ""
 
 
 def fresh(*arguments: str | Path) -> Done:
