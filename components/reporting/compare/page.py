@@ -57,12 +57,12 @@ def draw(runs: Sequence[Finished]) -> dict[str, dict[str, str]]:
     drawn = {}
     for question in questions(runs):
         roc, calibration = [], []
-        for name, of in question.test.items():
+        for name, score in question.test.items():
             style = figures.style(order.index(name))
-            error = expected_calibration_error(of.label, of.score)
-            roc.append(figures.Line(name, of.label, of.score, of.threshold, *style))
+            error = expected_calibration_error(score.label, score.score)
+            roc.append(figures.Line(name, score.label, score.score, score.threshold, *style))
             calibration.append(
-                figures.Line(f"{name}, error {error:.3f}", of.label, of.score, None, *style)
+                figures.Line(f"{name}, error {error:.3f}", score.label, score.score, None, *style)
             )
         drawn[question.title] = {
             "roc": data_uri(figures.roc(roc)),

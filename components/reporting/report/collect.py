@@ -141,7 +141,7 @@ def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> Heat |
         return None
     about = read_json(model / "assets.extra" / "pneumo.json") or {}
     rows = [*mistakes(test).values(), *correct(test).values()]
-    shown = {row["sha256"] for of in rows for row in of}
+    shown = {row["sha256"] for kind in rows for row in kind}
     measured = set() if test.locates else set(test.sha256[to_measure(test)].tolist())
     places = predict_places(loaded.signatures["explain"], files, shown, measured)
     return Heat(about.get("boxes") or {}, places)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from components.reporting.monitor.drift import statistics_of
@@ -14,25 +13,7 @@ from components.reporting.monitor.page import period, write_monitor_page
 from components.reporting.monitor.reference import Reference
 from components.reporting.monitor.verdict import monitor
 from schema.errors import PneumoError
-
-
-def rows(n: int, seed: int, **shift: float) -> list[dict[str, Any]]:
-    """Images of one population; `gain` on brightness, `side` on the size, `ill` on the score."""
-    draw = np.random.default_rng(seed)
-    found = []
-    for _ in range(n):
-        score = float(draw.beta(0.5, 0.5 / shift.get("ill", 1.0)))
-        found.append(
-            {
-                "time": 1.8e9 + seed, "version": "1", "status": "OK",
-                "height": round(float(draw.normal(1000, 60)) * shift.get("side", 1.0)),
-                "width": round(float(draw.normal(1300, 80)) * shift.get("side", 1.0)),
-                "brightness": float(draw.normal(120, 18)) * shift.get("gain", 1.0),
-                "score": score, "decision": "POSITIVE" if score >= 0.5 else "NEGATIVE",
-                "embedding": draw.normal(shift.get("gain", 1.0), size=6).tolist(),
-            }
-        )  # fmt: skip
-    return found
+from tests.components.reporting.monitor.made import rows
 
 
 def seen(n: int, seed: int, **shift: float) -> Inputs:
