@@ -54,13 +54,13 @@ def test_one_image_of_each_patient_is_the_ordinary_bootstrap() -> None:
 
 def test_copies_of_an_image_in_one_patient_add_no_certainty() -> None:
     labels, scores = sample(80)
-    many = np.tile(labels, 4), np.tile(scores, 4)
+    many = np.repeat(labels, 4), np.repeat(scores, 4)
 
     def width(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
         found = clustered_bootstrap(labels, scores, groups, 0.5, resamples=500, seed=0)
         return found["accuracy"].high - found["accuracy"].low
 
-    clustered = width(*many, np.tile(np.arange(80), 4))
+    clustered = width(*many, np.repeat(np.arange(80), 4))
     assert clustered == pytest.approx(width(labels, scores, np.arange(80)))
     assert width(*many, np.arange(320)) < 0.7 * clustered
 

@@ -89,6 +89,7 @@ def test_a_threshold_survives_float32_between_close_scores() -> None:
     high = np.nextafter(low, np.float32(1))
     scores = np.array([0.1, low, high, 0.9], np.float32)
     found = choose(np.array([0, 0, 1, 1]), scores, options("youden"))
+    assert float(np.float32(found.threshold)) == found.threshold  # as the model stores it
     assert (scores >= np.float32(found.threshold)).tolist() == [False, False, True, True]
 
 
