@@ -1,12 +1,11 @@
-"""`pneumo serve` against a call of the SavedModel in a process of its own.
+"""`pneumo serve` against calls of the SavedModel in a process of its own.
 
-One client for latency, 32 for throughput, over REST and gRPC; in-process at batch 1 and 32. Each
-side is measured alone, with the same model, images and number of threads; server and clients share
-the machine, so the clients' own work counts against the server. Blocks of both sides alternate and
-the ratio is the median over the blocks: a machine that slows down for a while slows both.
+One client for latency, 32 for throughput, over REST and gRPC; in-process at batch 1 and 32. Server
+and clients share the machine, so the clients' own work counts against the server. Blocks of both
+sides alternate and a ratio is the median over the blocks: a machine that slows down for a while
+slows both. PNEUMO_BENCH_MODEL names a folder of versions; else a model is trained on phantoms.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ import grpc
 import httpx
 
 from tests.support.server import ROOT, Server, ask, call, request, running
+from tests.support.small_model import phantoms
 
 IMAGES, SIZE = 32, 320
 BLOCKS, CALLS, SECONDS = 5, 32, 6.0
@@ -35,194 +35,154 @@ def bench() -> dict[str, Any]:
         folder = Path(name)
         given = os.environ.get("PNEUMO_BENCH_MODEL")
         model = Path(given) if given else _model(folder)
-        images = _images(folder)
-        at = time.monotonic()
-        # Loading the server's libraries is a part of the start, so this is the user's own wait.
+        images = phantoms(folder, IMAGES, SIZE)
+        version = max(model.glob("[0-9]*"), key=lambda path: int(path.name))
+        started = time.monotonic()
         with running(model) as server:
-            cold = time.monotonic() - at
-            with _InProcess(max(model.glob("[0-9]*"), key=lambda p: int(p.name)), folder) as bare:
+            start = time.monotonic() - started  # with the import of TensorFlow, as a user waits
+            with _InProcess(version, folder) as in_process:
                 return {
                     "work": f"{given or TRUNK}, {SIZE} px JPEG",
-                    "cold_start_s": cold,
-                    "latency_1_client": _latency(server, bare, images),
-                    "throughput_32_clients": _throughput(server, bare, images),
-                    "rss_mib": _memory(server),
-                    "bound_by": "arithmetic of the trunk on the machine's cores",
+                    "start_s": start,
+                    "latency_1_client": _latency(server, in_process, images),
+                    "throughput_32_clients": _throughput(server, in_process, images),
+                    "rss_mib": server.rss() >> 20,
                 }
 
 
-def _latency(server: Server, bare: "_InProcess", images: list[bytes]) -> dict[str, Any]:
-    """Sequential calls of one image, each side in turn."""
-    client, channel = httpx.Client(timeout=120), grpc.insecure_channel(server.rpc)
-    sides: dict[str, Callable[[bytes], Any]] = {
-        "rest": lambda image: ask(server, [image], client),
-        "grpc": lambda image: call(channel, request(server, [image])),
-    }
-    took: dict[str, list[float]] = {"in_process": [], **{name: [] for name in sides}}
-    medians: dict[str, list[float]] = {name: [] for name in took}
-    for block in range(-1, BLOCKS):
-        found: dict[str, list[float]] = {name: [] for name in took}
-        for i in range(CALLS):  # in turn, so that each side meets the same neighbours
-            found["in_process"].append(bare.latency(i % len(images)))
-            for name, one in sides.items():
-                at = time.perf_counter()
-                one(images[i % len(images)])
-                found[name].append(time.perf_counter() - at)
-        if block >= 0:  # the first warms both
-            for name, seconds in found.items():
-                took[name] += seconds
-                medians[name].append(statistics.median(seconds))
+def _ratios(found: dict[str, list[float]]) -> dict[str, float]:
+    base = found["in_process"]
     return {
-        **{
-            name: {
-                "p50_ms": 1000 * statistics.median(seconds),
-                "p99_ms": 1000 * sorted(seconds)[int(0.99 * (len(seconds) - 1) + 0.5)],
-            }
-            for name, seconds in took.items()
-        },
-        **{f"{name}_p50_ratio": _ratio(medians[name], medians["in_process"]) for name in sides},
+        f"{name}_ratio": statistics.median(a / b for a, b in zip(values, base, strict=True))
+        for name, values in found.items()
+        if name != "in_process"
     }
 
 
-def _throughput(server: Server, bare: "_InProcess", images: list[bytes]) -> dict[str, Any]:
-    """Images per second: 32 clients that ask one image each, against batches of 32."""
+def _latency(server: Server, in_process: "_InProcess", images: list[bytes]) -> dict[str, Any]:
+    """Sequential calls of one image, each side in turn."""
+    web, channel = httpx.Client(timeout=120), grpc.insecure_channel(server.rpc)
+    sides: dict[str, Callable[[int], Any]] = {
+        "in_process": in_process.predict,
+        "rest": lambda i: ask(server, [images[i]], web),
+        "grpc": lambda i: call(channel, request(server.name, [images[i]])),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    medians: dict[str, list[float]] = {name: [] for name in sides}
+    for block in range(BLOCKS + 1):
+        for i in range(CALLS):
+            for name, predict in sides.items():
+                started = time.perf_counter()
+                predict(i % len(images))
+                seconds[name].append(time.perf_counter() - started)
+        for name, values in seconds.items():
+            if block:  # the first warms everything
+                medians[name].append(statistics.median(values[-CALLS:]))
+    found: dict[str, Any] = _ratios(medians)
+    for name, values in seconds.items():
+        values = sorted(values[CALLS:])
+        p99 = values[int(0.99 * (len(values) - 1) + 0.5)]
+        found[name] = {"p50_ms": 1000 * statistics.median(values), "p99_ms": 1000 * p99}
+    return found
+
+
+def _throughput(server: Server, in_process: "_InProcess", images: list[bytes]) -> dict[str, Any]:
+    """Images per second: 32 clients with one image each, against batches of 32."""
     rates: dict[str, list[float]] = {"in_process": [], "rest": [], "grpc": []}
-    for block in range(-1, BLOCKS):
+    for block in range(BLOCKS + 1):
         found = {
-            "in_process": bare.rate(SECONDS),
+            "in_process": in_process.rate(),
             "rest": _rate(server, images, rest=True),
             "grpc": _rate(server, images, rest=False),
         }
-        if block >= 0:
-            for name, rate in found.items():
-                rates[name].append(rate)
-    return {
-        **{f"{name}_images_per_s": statistics.median(rate) for name, rate in rates.items()},
-        **{f"{name}_ratio": _ratio(rates[name], rates["in_process"]) for name in ("rest", "grpc")},
-    }
-
-
-def _ratio(these: list[float], those: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(these, those, strict=True))
+        for name, rate in found.items():
+            rates[name] += [rate] if block else []
+    medians = {f"{name}_images_per_s": statistics.median(rate) for name, rate in rates.items()}
+    return medians | _ratios(rates)
 
 
 def _rate(server: Server, images: list[bytes], rest: bool) -> float:
-    """Answers per second of closed-loop clients; those that end after the time count in part."""
+    """Answers per second of clients that send the next request after each answer."""
     ready, stop = threading.Barrier(CLIENTS + 1), threading.Event()
     counts = [0] * CLIENTS
 
     def client(number: int) -> None:
-        web, channel = httpx.Client(timeout=120), grpc.insecure_channel(server.rpc)
         image = images[number % len(images)]
-        message = request(server, [image])
-        ready.wait()
-        while not stop.is_set():
-            if rest:
-                ask(server, [image], web)
-            else:
-                call(channel, message)
-            counts[number] += 1
-        web.close()
-        channel.close()
+        message = request(server.name, [image])
+        with httpx.Client(timeout=120) as web, grpc.insecure_channel(server.rpc) as channel:
+            ready.wait()
+            while not stop.is_set():
+                if rest:
+                    ask(server, [image], web)
+                else:
+                    call(channel, message)
+                counts[number] += 1
 
     threads = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]
     for thread in threads:
         thread.start()
     ready.wait()
-    at = time.perf_counter()
+    started = time.perf_counter()
     time.sleep(SECONDS)
     stop.set()
     for thread in threads:
         thread.join()
-    return sum(counts) / (time.perf_counter() - at)
-
-
-def _memory(server: Server) -> dict[str, int]:
-    found: dict[str, int] = {"all": server.rss() >> 20}
-    for process in server.tree():
-        line = " ".join(process.cmdline())
-        kind = (
-            "front" if "pipeline.cli" in line
-            else "replica" if "ServeReplica" in line
-            else "other"
-        )  # fmt: skip
-        found[kind] = found.get(kind, 0) + (process.memory_info().rss >> 20)
-    return found
+    return sum(counts) / (time.perf_counter() - started)
 
 
 class _InProcess:
-    """The SavedModel in a child that measures itself on request."""
+    """The SavedModel in a child process, which computes one image or batches for a while."""
 
     def __init__(self, model: Path, folder: Path) -> None:
-        self.child = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.serving", str(model), str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
+        command = [sys.executable, "-m", "benchmarks.serving", str(model), str(folder / "phantoms")]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.child = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
     def __enter__(self) -> "_InProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.child.stdin is not None
         self.child.stdin.close()
         self.child.wait(60)
 
-    def latency(self, image: int) -> float:
-        """Seconds of one call at batch 1."""
-        return float(self._tell({"image": image}))
+    def predict(self, image: int) -> None:
+        """One call at batch 1."""
+        self._ask(image)
 
-    def rate(self, seconds: float) -> float:
+    def rate(self) -> float:
         """Images per second at batch 32."""
-        return float(self._tell({"seconds": seconds}))
+        return self._ask(-1)
 
-    def _tell(self, what: dict[str, Any]) -> Any:
-        assert self.child.stdin is not None
-        assert self.child.stdout is not None
-        self.child.stdin.write(json.dumps(what) + "\n")
-        self.child.stdin.flush()
-        return json.loads(self.child.stdout.readline())
+    def _ask(self, what: int) -> float:
+        print(what, file=self.child.stdin, flush=True)
+        return float(self.child.stdout.readline())
 
 
 def _child(model: Path, folder: Path) -> None:
     import tensorflow as tf
 
-    signature = tf.saved_model.load(str(model)).signatures["serving_default"]
-    images = _images(folder)
+    loaded = tf.saved_model.load(str(model))
+    files = sorted(folder.rglob("*.jpeg"), key=lambda file: file.name)[:IMAGES]
+    images = [file.read_bytes() for file in files]
 
-    def one(batch: list[bytes]) -> None:
-        for value in signature(image_bytes=tf.constant(batch)).values():
-            value.numpy()
+    def predict(batch: list[bytes]) -> None:
+        for values in loaded.signatures["serving_default"](image_bytes=tf.constant(batch)).values():
+            values.numpy()
 
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "image" in asked:
-            at = time.perf_counter()
-            one([images[asked["image"]]])
-            print(time.perf_counter() - at, flush=True)
+        started, n = time.perf_counter(), 0
+        if (image := int(line)) >= 0:
+            predict([images[image]])
         else:
-            at, n = time.perf_counter(), 0
-            while time.perf_counter() - at < asked["seconds"]:
-                one(images)
+            while time.perf_counter() - started < SECONDS:
+                predict(images)
                 n += len(images)
-            print(n / (time.perf_counter() - at), flush=True)
-
-
-def _images(folder: Path) -> list[bytes]:
-    files = sorted((folder / "images").glob("*.jpeg"))
-    if not files:
-        from components.phantom.dataset import write_phantoms
-
-        write_phantoms(folder / "phantoms", IMAGES, 0, size=SIZE)
-        (folder / "images").mkdir()
-        for file in sorted((folder / "phantoms").rglob("*.jpeg"))[:IMAGES]:
-            (folder / "images" / file.name).write_bytes(file.read_bytes())
-        files = sorted((folder / "images").glob("*.jpeg"))
-    return [file.read_bytes() for file in files]
+        print(n / (time.perf_counter() - started), flush=True)
 
 
 def _model(folder: Path) -> Path:
-    """A trained model of the real trunk at its real size, by `pneumo run` on phantoms."""
+    """A trained model of the real backbone at its real size, by `pneumo run` on phantoms."""
     from components.phantom.dataset import write_phantoms
 
     write_phantoms(folder / "training", 96, 1, size=SIZE)
@@ -231,13 +191,10 @@ def _model(folder: Path) -> Path:
         f"name: bench\nmodel: {{trunk: {TRUNK}, weights: random}}\n"
         "training: {epochs: 2}\nevaluation: {resamples: 20, gate: {auc: {min: 0.0}}}\n"
     )
-    subprocess.run(
-        [
-            sys.executable, "-m", "pipeline.cli", "run", "--config", str(config), "--data",
-            str(folder / "training"), "--workdir", str(folder / "work"),
-        ],
-        check=True, capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(config)]
+    command += ["--data", str(folder / "training"), "--workdir", str(folder / "work")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment)
     return folder / "work" / "serving"
 
 

@@ -5,15 +5,15 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 
-import numpy as np
 from grpc import StatusCode
 
 from serving.server.batching import Outputs
 from serving.server.errors import ServeError, invalid
 from serving.server.inputs_log import InputsLog
 from serving.server.metrics import Metrics
-from serving.server.models import Model, Models
+from serving.server.models import Models
 from serving.server.options import Options
+from serving.server.saved_model import SavedModel
 
 
 class Endpoint:
@@ -43,7 +43,7 @@ class Endpoint:
             self.metrics.seconds.labels(protocol, method).observe(time.perf_counter() - started)
 
     @contextlib.asynccontextmanager
-    async def admit(self, name: str, number: int | None) -> AsyncIterator[tuple[int, Model]]:
+    async def admit(self, name: str, number: int | None) -> AsyncIterator[tuple[int, SavedModel]]:
         """A place for a predict request and the version for it.
 
         Raises:
@@ -61,45 +61,38 @@ class Endpoint:
             self.metrics.under_way.dec()
 
     async def predict(
-        self,
-        number: int,
-        model: Model,
-        signature: str,
-        images: list[bytes],
-        seconds: float | None = None,
+        self, used: tuple[int, SavedModel], signature: str, images: list[bytes], seconds: float = 0
     ) -> Outputs:
-        """Computes the outputs of an admitted request.
+        """Computes the outputs of a request.
 
         Args:
-          number: of the version.
-          model: the version.
+          used: what `admit` gave.
           signature: its name.
           images: one per row.
-          seconds: that the client waits; the server's deadline holds as well.
+          seconds: that the client waits, if it says so; the server's deadline holds as well.
 
         Raises:
           ServeError: INVALID_ARGUMENT, DEADLINE_EXCEEDED.
         """
-        if not 0 < len(images) <= self.options.max_images:
-            raise invalid(
-                f"a request must have 1 to {self.options.max_images} rows, not {len(images)}"
-            )
+        most = self.options.max_images
+        if not 0 < len(images) <= most:
+            raise invalid(f"a request must have 1 to {most} rows, not {len(images)}")
         seconds = min(self.options.deadline, seconds or self.options.deadline)
         try:
             async with asyncio.timeout(seconds):
-                outputs, batch = await model.predict(signature, images)
+                outputs, batch = await used[1].predict(signature, images)
         except TimeoutError:
             message = f"no answer within {seconds:.3g} seconds"
             raise ServeError(StatusCode.DEADLINE_EXCEEDED, message) from None
         if batch:
             self.metrics.batch.observe(batch)
         if signature == "serving_default" and "decision" in outputs:
-            ok = np.full(len(images), b"OK", object)
-            decisions = [x.decode(errors="replace") for x in outputs["decision"]]
-            statuses = [x.decode(errors="replace").split(":")[0] for x in outputs.get("status", ok)]
+            decisions = [value.decode() for value in outputs["decision"]]
+            values = outputs.get("status", [b"OK"] * len(images))
+            statuses = [value.decode().partition(":")[0] for value in values]
             for labels in zip(decisions, statuses, strict=True):
                 self.metrics.images.labels(*labels).inc()
             if self._log is not None:
-                rows = zip(images, outputs["score"].tolist(), decisions, statuses, strict=True)
-                self._log.add(number, model, rows)
+                scores = outputs["score"].tolist()
+                self._log.add(*used, zip(images, scores, decisions, statuses, strict=True))
         return outputs

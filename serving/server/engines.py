@@ -11,8 +11,7 @@ from serving.server.options import Options
 ENGINES = ("auto", "tf-serving", "container", "builtin")
 BINARY = "tensorflow_model_server"
 CONTAINERS = ("docker", "podman")
-# The newest whose client library can be had as a package. The full name: podman has no default
-# registry.
+# The newest with a client library; the full name, because podman has no default registry.
 IMAGE = "docker.io/tensorflow/serving:2.19.1"
 DEPLOY = Path(__file__).parents[1] / "deploy"
 
@@ -21,7 +20,7 @@ def choose(
     wanted: str,
     image: str = IMAGE,
     which: Callable[[str], str | None] = shutil.which,
-    container_error: "Callable[[str, str], str] | None" = None,
+    container_error: Callable[[str, str], str] | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, str]:
     """Chooses the engine.
@@ -30,8 +29,8 @@ def choose(
       wanted: one of ENGINES.
       image: of TensorFlow Serving.
       which: finds programs.
-      container_error: why a container engine cannot run the image; empty if it can.
-      notify: called with a line about each candidate that `auto` leaves out.
+      container_error: see `run_error`.
+      notify: called with a line about each container engine that is left out.
 
     Returns:
       The engine, and the path of its program.

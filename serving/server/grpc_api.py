@@ -48,16 +48,16 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         name, signature = request.model_spec.name, request.model_spec.signature_name
         async with (
             _answering(self.endpoint, "predict", context),
-            self.endpoint.admit(name, _number(request.model_spec)) as (number, model),
+            self.endpoint.admit(name, _number(request.model_spec)) as used,
         ):
             signature = signature or "serving_default"
-            images = _images(request.inputs, input_of(signature, model.signatures))
-            remaining = context.time_remaining()
-            outputs = await self.endpoint.predict(number, model, signature, images, remaining)
+            images = _images(request.inputs, input_of(signature, used[1].signatures))
+            seconds = context.time_remaining() or 0
+            outputs = await self.endpoint.predict(used, signature, images, seconds)
             wanted = list(request.output_filter) or list(outputs)
             if unknown := set(wanted) - set(outputs):
                 raise invalid(f"output tensor alias not found in signature: {unknown}")
-            response = predict_pb2.PredictResponse(model_spec=_spec(name, number, signature))
+            response = predict_pb2.PredictResponse(model_spec=_spec(name, used[0], signature))
             for key in wanted:
                 response.outputs[key].CopyFrom(_to_proto(outputs[key]))
             return response

@@ -18,11 +18,13 @@ import numpy as np
 import orjson
 
 from schema.errors import PneumoError
-from serving.server.models import Model
+from serving.server.options import Options
+from serving.server.saved_model import SavedModel
 
 _WAITING = 64  # images; further ones are left out of the log rather than kept in memory
 _PIXELS = 80_000_000
 _REDUCED = 256  # pixels; smaller images are decoded at full size
+Row = tuple[bytes, float, str, str]
 _KEYS = ("time", "version", "height", "width", "brightness", "score", "decision", "status")
 
 
@@ -30,19 +32,17 @@ class InputsLog:
     """Appends to a file from a thread of its own; requests never wait for it.
 
     Args:
-      file: JSON lines.
-      sample: share of images that are logged.
-      embeddings: share of those with their embedding, which costs a second pass of the model.
+      options: file, share of images that are logged, share of those with their embedding, which
+        costs a second pass of the model.
       left_out: called for each image that there was no room for.
 
     Raises:
       PneumoError: the file cannot be written.
     """
 
-    def __init__(
-        self, file: Path, sample: float, embeddings: float, left_out: Callable[[], None]
-    ) -> None:
-        self._sample, self._embeddings, self._left_out = sample, embeddings, left_out
+    def __init__(self, options: Options, left_out: Callable[[], None]) -> None:
+        self._options, self._left_out = options, left_out
+        file = Path(options.log_inputs or "")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._file = file.open("ab")
@@ -51,10 +51,10 @@ class InputsLog:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="inputs-log")
         self._room = threading.Semaphore(_WAITING)
 
-    def add(self, number: int, model: Model, rows: Iterable[tuple[bytes, float, str, str]]) -> None:
+    def add(self, number: int, model: SavedModel, rows: Iterable[Row]) -> None:
         """Logs a share of the rows (image, score, decision, status) of one request."""
         for image, *row in rows:
-            if random.random() >= self._sample:
+            if random.random() >= self._options.log_sample:
                 continue
             if not self._room.acquire(blocking=False):
                 self._left_out()
@@ -63,7 +63,7 @@ class InputsLog:
             line = dict(zip(_KEYS, values, strict=True))
             embedding = None
             wanted = line["status"] == "OK" and "embed" in model.signatures
-            if wanted and random.random() < self._embeddings:
+            if wanted and random.random() < self._options.log_embeddings:
                 call = model.predict("embed", [image])
                 embedding = asyncio.run_coroutine_threadsafe(call, asyncio.get_running_loop())
             self._writer.submit(self._write, line, image, embedding)

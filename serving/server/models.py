@@ -8,28 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Protocol
 
 from grpc import StatusCode
 
-from serving.server.batching import Outputs
 from serving.server.errors import ServeError
 from serving.server.options import Options
+from serving.server.saved_model import SavedModel
 from serving.server.versions import Found, plan, scan
 
 log = logging.getLogger("pneumo.serve")
 _MAX_ENDED = 50  # versions that are gone and still reported
-
-
-class Model(Protocol):
-    """A loaded version: see SavedModel and Batcher."""
-
-    signatures: dict[str, str]
-    metadata: Any
-    facts: dict[str, Any]
-
-    async def predict(self, signature: str, rows: list[bytes]) -> tuple[Outputs, int]:
-        """Computes one request."""
 
 
 class State(IntEnum):
@@ -56,7 +44,7 @@ class Version:
     state: State
     fingerprint: int
     error: str = ""
-    model: Model | None = None
+    model: SavedModel | None = None
     requests: int = 0
 
 
@@ -72,7 +60,7 @@ class Models:
     def __init__(
         self,
         options: Options,
-        load: Callable[[Path, Options], Awaitable[Model]],
+        load: Callable[[Path, Options], Awaitable[SavedModel]],
         report: Callable[[str], None],
     ) -> None:
         self.name = options.name
@@ -96,7 +84,7 @@ class Models:
         return {n: self.versions[n] for n in sorted(chosen, reverse=True)}
 
     @contextlib.asynccontextmanager
-    async def use(self, name: str, number: int | None) -> AsyncIterator[tuple[int, Model]]:
+    async def use(self, name: str, number: int | None) -> AsyncIterator[tuple[int, SavedModel]]:
         """A version that stays loaded within the context; the newest one by default.
 
         Raises:

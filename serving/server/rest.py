@@ -105,11 +105,11 @@ class _Rest:
                 raise invalid(f"Malformed request: POST :{verb}")
             async with (
                 self.body(request) as body,
-                self.endpoint.admit(name, _number(request)) as (number, model),
+                self.endpoint.admit(name, _number(request)) as used,
             ):
-                parsing = asyncio.to_thread(codec.parse, body, model.signatures)
+                parsing = asyncio.to_thread(codec.parse, body, used[1].signatures)
                 signature, images, by_row = await parsing
-                outputs = await self.endpoint.predict(number, model, signature, images)
+                outputs = await self.endpoint.predict(used, signature, images)
         return Response(codec.format_response(outputs, by_row), media_type="application/json")
 
     @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ stderr if it cannot start.
 """
 
 import asyncio
-import contextlib
+import importlib
 import os
 import signal
 import socket
@@ -26,8 +26,6 @@ from serving.server.options import Options
 from serving.server.rest import HEADERS, build_app
 from serving.server.saved_model import load
 from serving.server.versions import scan
-
-_PATIENCE = 300.0  # seconds until a missing first version is reported
 
 
 def serve(options: Options) -> None:
@@ -59,17 +57,10 @@ async def _serve(options: Options) -> None:
     grpc_port = rpc.add_insecure_port(f"{host}:{options.grpc_port}")
     models = Models(options, load, _report)
     metrics = Metrics(models)
-    inputs_log = None
-    if options.log_inputs is not None:
-        inputs_log = InputsLog(
-            options.log_inputs,
-            options.log_sample,
-            options.log_embeddings,
-            metrics.not_logged.inc,
-        )
+    inputs_log = InputsLog(options, metrics.not_logged.inc) if options.log_inputs else None
     endpoint = Endpoint(options, models, metrics, inputs_log)
-    watching = asyncio.create_task(models.watch())  # the first version is checked meanwhile
-    grpc_api = await asyncio.to_thread(_import_grpc_api)
+    watching = asyncio.create_task(models.watch())  # checks a version while TensorFlow is imported
+    grpc_api = await asyncio.to_thread(importlib.import_module, "serving.server.grpc_api")
     grpc_api.add_services(endpoint, rpc)
     await rpc.start()
     rest_port = listener.getsockname()[1]
@@ -87,13 +78,6 @@ async def _serve(options: Options) -> None:
         await asyncio.gather(watching, announcing, return_exceptions=True)
         if inputs_log is not None:
             await asyncio.to_thread(inputs_log.close)
-
-
-def _import_grpc_api() -> Any:
-    """Imports TensorFlow, which takes seconds."""
-    from serving.server import grpc_api
-
-    return grpc_api
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -146,13 +130,8 @@ class TimedProtocol(H11Protocol):
 
 
 async def _announce(models: Models, host: str, rest_port: int, grpc_port: int, ui: bool) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
-            while not models.available:
-                await asyncio.sleep(0.05)
-    if not models.available:
-        _report("no version is loaded yet; the status of the model gives the reason")
-        return
+    while not models.available:
+        await asyncio.sleep(0.05)
     page = f", page http://{host}:{rest_port}/ui/" if ui else ""
     _report(
         f"model {models.name} version {models.available[0]} on http://{host}:{rest_port} and "

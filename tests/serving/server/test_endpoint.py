@@ -29,11 +29,10 @@ def model_of(endpoint: Endpoint) -> FakeModel:
     return model
 
 
-async def predict(endpoint: Endpoint, rows: int = 1, seconds: float | None = None) -> Any:
+async def predict(endpoint: Endpoint, rows: int = 1, seconds: float = 0) -> Any:
     with endpoint.observe("rest", "predict"):
-        async with endpoint.admit(endpoint.models.name, None) as (number, model):
-            images = [b"x"] * rows
-            return await endpoint.predict(number, model, "serving_default", images, seconds)
+        async with endpoint.admit(endpoint.models.name, None) as used:
+            return await endpoint.predict(used, "serving_default", [b"x"] * rows, seconds)
 
 
 def count(endpoint: Endpoint, name: str, **labels: str) -> float:
@@ -59,8 +58,8 @@ def test_a_request_is_counted_with_its_outcome(tmp_path: Path) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("server, client", [(0.05, None), (30.0, 0.05), (0.05, 30.0)])
-def test_the_shorter_deadline_holds(tmp_path: Path, server: float, client: float | None) -> None:
+@pytest.mark.parametrize("server, client", [(0.05, 0), (30.0, 0.05), (0.05, 30.0)])
+def test_the_shorter_deadline_holds(tmp_path: Path, server: float, client: float) -> None:
     async def main() -> None:
         endpoint = await start(tmp_path, deadline=server)
         model_of(endpoint).gate.clear()
@@ -94,7 +93,7 @@ def test_more_than_max_requests_are_refused_until_one_ends(tmp_path: Path) -> No
 
 def test_inputs_are_logged(tmp_path: Path) -> None:
     async def main() -> None:
-        log = InputsLog(tmp_path / "log.jsonl", 1.0, 0.0, lambda: None)
+        log = InputsLog(Options(tmp_path, log_inputs=tmp_path / "log.jsonl"), lambda: None)
         endpoint = await start(tmp_path / "models", log)
         await predict(endpoint, rows=2)
         log.close()

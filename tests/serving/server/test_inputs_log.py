@@ -8,6 +8,7 @@ from PIL import Image
 
 from schema.errors import PneumoError
 from serving.server.inputs_log import InputsLog, measure
+from serving.server.options import Options
 from tests.support.images import FORMS, encode, gray
 
 
@@ -44,7 +45,7 @@ def test_lines(tmp_path: Path) -> None:
     content = FORMS["jpeg_gray"]()
     rows = [(content, 0.25, "NEGATIVE", "OK"), (b"", -1.0, "REJECTED", "EMPTY")]
     for _ in range(2):  # a second server appends
-        log = InputsLog(file, 1.0, 1.0, lambda: None)
+        log = InputsLog(Options(tmp_path, log_inputs=file, log_embeddings=1.0), lambda: None)
         log.add(7, NoEmbedding(), rows)  # type: ignore[arg-type]
         log.close()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -56,7 +57,7 @@ def test_lines(tmp_path: Path) -> None:
 
 
 def test_sample(tmp_path: Path) -> None:
-    log = InputsLog(tmp_path / "log", 0.0, 0.0, lambda: None)
+    log = InputsLog(Options(tmp_path, log_inputs=tmp_path / "log", log_sample=0.0), lambda: None)
     log.add(1, NoEmbedding(), [(b"", 0.0, "", "EMPTY")] * 50)  # type: ignore[arg-type]
     log.close()
     assert (tmp_path / "log").read_bytes() == b""
@@ -65,4 +66,4 @@ def test_sample(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PneumoError, match="cannot write"):
-        InputsLog(tmp_path / "file" / "log", 1.0, 0.0, lambda: None)
+        InputsLog(Options(tmp_path, log_inputs=tmp_path / "file" / "log"), lambda: None)
