@@ -80,9 +80,9 @@ def _latency(server: Server, in_process: "_InProcess", images: list[bytes]) -> d
                 medians[name].append(statistics.median(values[-CALLS:]))
     found: dict[str, Any] = _ratios(medians)
     for name, values in seconds.items():
-        values = sorted(values[CALLS:])
-        p99 = values[int(0.99 * (len(values) - 1) + 0.5)]
-        found[name] = {"p50_ms": 1000 * statistics.median(values), "p99_ms": 1000 * p99}
+        ordered = sorted(values[CALLS:])
+        p99 = ordered[int(0.99 * (len(ordered) - 1) + 0.5)]
+        found[name] = {"p50_ms": 1000 * statistics.median(ordered), "p99_ms": 1000 * p99}
     return found
 
 

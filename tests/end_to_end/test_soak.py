@@ -1,4 +1,4 @@
-"""Hot swap under load: `python -m tests.support.soak` in a short and in a longer form."""
+"""A shorter form of `python -m tests.support.soak`."""
 
 from pathlib import Path
 
@@ -7,23 +7,14 @@ import pytest
 from tests.support.soak import soak
 
 
-@pytest.mark.parametrize(
-    "minutes, every",
-    [
-        (0.1, 2.0),
-        # Slow: a minute and a half of load; the short form has the same events.
-        pytest.param(1.5, 10.0, marks=pytest.mark.slow),
-    ],
-)
-def test_no_request_fails_while_versions_change_and_one_is_broken(
-    small_model: Path, minutes: float, every: float
-) -> None:
-    found = soak(small_model, minutes, every)
+# Slow: minutes of load. test_serve.py has one hot swap and one broken version under load.
+@pytest.mark.slow
+def test_no_request_fails_while_versions_change_and_some_are_broken(small_model: Path) -> None:
+    found = soak(small_model, minutes=2, every=5)
     assert found["failures"] == 0, found
     assert found["by_protocol"].keys() == {"rest", "grpc"}
     assert found["newest_state"] == "AVAILABLE"
     assert found["versions_seen"] == found["pushed"]
     assert len(found["pushed"]) >= 3
-    ((state, error),) = found["broken"].values()
-    assert state == "END"
-    assert "variables" in error
+    # What a version takes is given back: the peak while loading is not.
+    assert found["rss_mib"][-1] < 2 * found["rss_mib"][1]
