@@ -74,9 +74,14 @@ class SavedModel:
         inputs = {self.signatures[signature]: tf.constant(rows, tf.string)}
         return {k: x.numpy() for k, x in self._loaded.signatures[signature](**inputs).items()}
 
-    def warm_up(self) -> None:
-        """Replays the warm-up requests; raises LoadError if an output is not finite."""
-        for signature, rows in self._warmup_requests():
+    def warm_up(self, every_size: bool = True) -> None:
+        """Replays the warm-up requests, or the smallest one of each signature.
+
+        Raises:
+          LoadError: an output is not finite.
+        """
+        requests = list(self._warmup_requests())
+        for signature, rows in requests if every_size else dict(reversed(requests)).items():
             for name, values in self.compute(signature, rows).items():
                 if values.dtype.kind == "f" and not np.isfinite(values).all():
                     raise LoadError(f"output {name} of {signature} is not finite")
@@ -135,7 +140,7 @@ def _load(folder: Path, options: Options) -> SavedModel:
 
 def _check(folder: Path) -> int:
     try:
-        SavedModel(folder).warm_up()
+        SavedModel(folder).warm_up(every_size=False)
     except Exception as error:
         print(f"{type(error).__name__}: {error}".splitlines()[0], flush=True)
         return 1
