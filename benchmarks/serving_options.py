@@ -1,8 +1,8 @@
-"""Ways to compile the exported network: latency at batch 1, throughput at 32, what they change.
+"""Batch normalization folded at export: latency at batch 1, throughput at 32, change of outputs.
 
 Xception at 224 pixels on the weights of PNEUMO_WEIGHTS (an .h5 file of Keras) or on random ones
-whose batch norm has seen the pictures; three heads on its pooled features. Each way sees the same
-decoded pictures; decoding is measured apart. `difference` is the largest change of a probability
+whose batch norm has seen the pictures; three heads on its pooled features. Both see the same
+decoded pictures. `difference` is the largest change of a probability
 against float32 as it is exported.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.child import measure
 
 TRUNK, SIZE, HEADS, CLASSES = "Xception", 224, 3, 3
-WAYS = ("float32", "folded", "frozen", "folded_frozen", "xla", "folded_xla", "bfloat16", "tflite")
+WAYS = ("float32", "folded")
 REPEATS = {1: 20, 32: 3}
 
 
@@ -29,27 +29,17 @@ def bench() -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         for way in WAYS:
-            try:
-                output = measure("-m", "benchmarks.serving_options", way, name).output
-                found[way] = json.loads(output.splitlines()[-1])
-            except RuntimeError as error:  # a way that this machine has not
-                found[way] = {"failed": str(error).splitlines()[-1][:200]}
-    for way in WAYS[1:]:
-        if "failed" not in found[way]:
-            for key in ("batch_1_ms", "images_per_second", "batch_32_processor_ms"):
-                found[way][f"{key}_ratio"] = found[way][key] / found["float32"][key]
+            output = measure("-m", "benchmarks.serving_options", way, name).output
+            found[way] = json.loads(output.splitlines()[-1])
+    for key in ("batch_1_ms", "images_per_second", "batch_32_processor_ms"):
+        found["folded"][f"{key}_ratio"] = found["folded"][key] / found["float32"][key]
     return found
 
 
 def one_way(way: str, folder: Path) -> dict[str, float]:
     """Measures one way; the first, float32, leaves its answers in the folder for the others."""
-    import keras
-
-    if way == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
     pixels = pictures(32)
-    network = build(pixels, folder, "folded" in way)
-    run = prepare(way, network)
+    run = compiled(build(pixels, folder, way == "folded"))
     answers = np.concatenate([run(pixels[i : i + 1]) for i in range(len(pixels))])
     reference = folder / "answers.npy"
     if way == "float32":
@@ -132,45 +122,13 @@ def layers(model: Any) -> list[Any]:
     ]
 
 
-def prepare(way: str, network: Callable[[Any], Any]) -> Callable[[np.ndarray], np.ndarray]:
-    """Compiles the network: uint8 [n, s, s, 1] -> probabilities."""
+def compiled(network: Callable[[Any], Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """The network as a graph: uint8 [n, s, s, 1] -> probabilities."""
     import tensorflow as tf
 
     spec = [tf.TensorSpec([None, SIZE, SIZE, 1], tf.float32)]
-    function = tf.function(
-        network, input_signature=spec, autograph=False, jit_compile="xla" in way or None
-    )
-    if way == "tflite":
-        return lite(function)
-    if "frozen" in way:
-        from tensorflow.python.framework.convert_to_constants import (
-            convert_variables_to_constants_v2,
-        )
-
-        frozen = convert_variables_to_constants_v2(function.get_concrete_function())
-        return lambda pixels: frozen(tf.cast(pixels, tf.float32))[0].numpy()
+    function = tf.function(network, input_signature=spec, autograph=False)
     return lambda pixels: function(tf.cast(pixels, tf.float32)).numpy()
-
-
-def lite(function: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """TensorFlow Lite with its XNNPACK kernels, float32."""
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
-    interpreter = tf.lite.Interpreter(model_content=converter.convert(), num_threads=os.cpu_count())
-    inputs, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    shaped: list[int] = []
-
-    def run(pixels: np.ndarray) -> np.ndarray:
-        if shaped != [len(pixels)]:
-            interpreter.resize_tensor_input(inputs["index"], pixels.shape)
-            interpreter.allocate_tensors()
-            shaped[:] = [len(pixels)]
-        interpreter.set_tensor(inputs["index"], pixels.astype(np.float32))
-        interpreter.invoke()
-        return interpreter.get_tensor(outputs["index"])
-
-    return run
 
 
 def pictures(count: int) -> np.ndarray:
