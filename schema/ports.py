@@ -1,13 +1,10 @@
-"""Ports of this machine, and servers behind them that are asked without a proxy."""
+"""Ports of this machine, and the environment's proxy, which must not be used for them."""
 
 import os
 import socket
-import urllib.request
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
-# For the loopback interface; a proxy of the environment is for the world.
-DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _HERE: Final = ("localhost", LOOPBACK, "::1")
 _OF_GRPC: Final = "no_grpc_proxy"
 

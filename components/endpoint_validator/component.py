@@ -82,11 +82,7 @@ def EndpointValidator(
 
 
 def load_expected(scored: Path) -> tuple[list[Expected], dict[str, Any]]:
-    """Reads some of the Scorer's predictions, and the facts of the model that made them.
-
-    Raises:
-      PneumoError: there are none.
-    """
+    """Reads some of the Scorer's predictions, and the facts of the model that made them."""
     import pyarrow.parquet as pq
 
     file = scored / table.FILE
@@ -106,15 +102,7 @@ def validate(
     contents: Sequence[bytes],
     facts: dict[str, Any],
 ) -> dict[str, Any]:
-    """Compares predictions for a batch with a damaged image in it, by the first engine that starts.
-
-    Args:
-      how: see `servers.engines`.
-      image: container image of TensorFlow Serving.
-      model: SavedModel.
-      expected: the Scorer's predictions.
-      contents: the image files that they belong to.
-      facts: of the model.
+    """Compares predictions for a batch that includes a damaged image.
 
     Returns:
       `how` (the engine), `reasons` (empty: blessed), `images`, and `not_started` by engine.

@@ -60,17 +60,7 @@ def engines(how: str, image: str) -> list[str]:
 def predict(
     engine: str, image: str, model: Path, contents: Sequence[bytes], scratch: Path
 ) -> dict[str, list[Prediction]]:
-    """Sends images to the candidate in one request.
-
-    Args:
-      engine: one of `engines`.
-      image: container image of TensorFlow Serving.
-      model: SavedModel.
-      contents: image files.
-      scratch: an empty folder.
-
-    Returns:
-      Predictions by protocol.
+    """Sends image files to the candidate in one request; returns predictions by protocol.
 
     Raises:
       ServerNotStartedError: the server ended or timed out before it responded.

@@ -1,8 +1,7 @@
 """Compares the predictions of a server with those of the Scorer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,16 +14,8 @@ VERDICT = "validation.json"
 TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True)
-class Expected:
-    """The Scorer's prediction for one image.
-
-    Attributes:
-      sha256: id of the image.
-      filename: of the image.
-      score: calibrated probability of the positive classes.
-      probabilities: of each class, calibrated.
-    """
+class Expected(NamedTuple):
+    """The Scorer's prediction for one image; probabilities are calibrated."""
 
     sha256: str
     filename: str

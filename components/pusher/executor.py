@@ -3,7 +3,6 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ from tfx.components.pusher import executor as pusher_executor
 from tfx.types import artifact_utils
 
 from components.baseline.versions import newest_first, next_version, same_files
-from components.pusher import stores
-from schema.storage import is_remote, join
+from schema import storage
 
-_STAGING = ".pushing"
+_LAST = "saved_model.pb"
 
 
 class AtomicPusherExecutor(pusher_executor.Executor):
@@ -24,7 +22,7 @@ class AtomicPusherExecutor(pusher_executor.Executor):
     The copy is made in a hidden folder beside the versions (a server looks only at folders whose
     name is a number) and renamed at the end. What a killed push left is removed first. A model that
     is the newest version already is not pushed again: a run that was killed between the rename
-    and its record in ML Metadata pushes once. Into an object store see `components.pusher.stores`.
+    and its record in ML Metadata pushes once.
     """
 
     def Do(
@@ -35,42 +33,57 @@ class AtomicPusherExecutor(pusher_executor.Executor):
     ) -> None:
         """Pushes if blessed; see `tfx.components.pusher.executor.Executor.Do`."""
         base = json.loads(exec_properties["push_destination"])["filesystem"]["base_directory"]
-
-        def staged_in(folder: str) -> Path | None:
-            """Lets TFX copy the model into a folder; None where it is not blessed."""
-            destination = {"filesystem": {"base_directory": folder}}
-            properties = {**exec_properties, "push_destination": json.dumps(destination)}
-            super(AtomicPusherExecutor, self).Do(input_dict, output_dict, properties)
-            if pushed.get_int_custom_property("pushed") != 1:
-                return None
-            return Path(pushed.get_string_custom_property("pushed_destination"))
-
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        version = _into_store(base, staged_in) if is_remote(base) else _into_folder(base, staged_in)
-        if version:
-            pushed.set_string_custom_property("pushed_destination", join(base, version))
-            pushed.set_string_custom_property("pushed_version", version)
-
-
-def _into_folder(base: str, staged_in: Callable[[str], Path | None]) -> str:
-    """Name of the version that is there at the end; empty where nothing is to be pushed."""
-    staging = Path(base) / _STAGING
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        if (staged := staged_in(str(staging))) is None:
-            return ""
-        versions = newest_first(base)
-        if versions and same_files(Path(base) / versions[0], staged):
-            return versions[0]
-        version = next_version(versions, int(staged.name))
-        staged.rename(Path(base) / version)
-        return version
-    finally:
+        remote = storage.is_remote(base)
+        staging = tempfile.mkdtemp(prefix="pneumo-") if remote else storage.join(base, ".pushing")
         shutil.rmtree(staging, ignore_errors=True)
+        destination = json.dumps({"filesystem": {"base_directory": staging}})
+        try:
+            super().Do(
+                input_dict, output_dict, {**exec_properties, "push_destination": destination}
+            )
+            if pushed.get_int_custom_property("pushed") != 1:
+                return
+            staged = Path(pushed.get_string_custom_property("pushed_destination"))
+            version = push_to_store(staged, base) if remote else push_to_folder(staged, base)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        pushed.set_string_custom_property("pushed_destination", storage.join(base, version))
+        pushed.set_string_custom_property("pushed_version", version)
 
 
-def _into_store(base: str, staged_in: Callable[[str], Path | None]) -> str:
-    """As `_into_folder`."""
-    with tempfile.TemporaryDirectory(prefix="pneumo-") as staging:
-        staged = staged_in(staging)
-        return stores.push(staged, base, int(staged.name)) if staged is not None else ""
+def push_to_folder(staged: Path, base: str) -> str:
+    """Renames a staged model; returns the name of its version."""
+    versions = newest_first(base)
+    if versions and same_files(Path(base) / versions[0], staged):
+        return versions[0]
+    version = next_version(versions, int(staged.name))
+    staged.rename(Path(base) / version)
+    return version
+
+
+def push_to_store(staged: Path, base: str) -> str:
+    """Puts a staged model into an object store, where nothing can be renamed.
+
+    A version exists when its saved_model.pb does: that is written last, and removed first. A server
+    that looks earlier finds a folder without a model and keeps the version that it has. What a
+    killed push left is removed first: one pipeline at a time pushes to a folder.
+
+    Returns:
+      Name of the version.
+
+    Raises:
+      PneumoError: the store does not take it.
+    """
+    versions = newest_first(base)
+    whole = [name for name in versions if storage.exists(storage.join(base, name, _LAST))]
+    for name in set(versions) - set(whole):
+        storage.remove(storage.join(base, name))
+    if whole:
+        with tempfile.TemporaryDirectory(prefix="pneumo-") as scratch:
+            newest = storage.fetch(storage.join(base, whole[0]), Path(scratch) / whole[0])
+            if same_files(newest, staged):
+                return whole[0]
+    version = next_version(versions, int(staged.name))
+    storage.put(staged, storage.join(base, version), last=[_LAST])
+    return version

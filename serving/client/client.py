@@ -1,14 +1,13 @@
-"""Asks a model server about images: in batches, several at a time, answers in order."""
+"""Client of a model server: batches of images, several under way, predictions in order."""
 
+import base64
 import itertools
-import struct
 import threading
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from schema.errors import PneumoError
@@ -19,24 +18,12 @@ from serving.client.images import Image
 from serving.client.rest import Rest
 from serving.client.retry import Retry, call
 
-_FIRST = Retry(patience=3.0)  # for questions at the start: a wrong address is told soon
+_FIRST = Retry(patience=3.0)  # of the first calls, so that a wrong address is reported soon
 _GRPC_PORT = 8500
-
-
-class Transport(Protocol):
-    """What REST and gRPC have in common."""
-
-    def predict(self, signature: str, images: Sequence[bytes]) -> list[dict[str, Any]]:
-        """One row of outputs for each image."""
-
-    def status(self) -> dict[int, str]:
-        """Version -> state."""
-
-    def signatures(self) -> dict[str, list[str]]:
-        """Signature -> names of its outputs."""
-
-    def close(self) -> None:
-        """Lets go of the connections."""
+_GRAY_PNG = base64.b64decode(  # 64 x 64 pixels
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAKUlEQVR42u3MQREAAAwCIKMb3RD77SAA6VEEAoFAIBAI"
+    "BAKBQCAQfA8G320AeXC6efoAAAAASUVORK5CYII="
+)
 
 
 class Client:
@@ -76,8 +63,24 @@ class Client:
         self.endpoint = endpoint
         self._batch_size, self._batch_bytes = batch_size, batch_bytes
         self._concurrency, self._retry = concurrency, retry
+        self._first = min(retry, _FIRST, key=lambda one: one.patience)
         self._stop = threading.Event()
-        self._transport = _transport(endpoint, name, timeout, concurrency, headers or {}, ca_file)
+        self._transport: Rest | Grpc
+        try:
+            parts = urlsplit(endpoint)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise ClientError(endpoint, "BAD_ADDRESS", str(error)) from error
+        if parts.scheme in ("http", "https") and host:
+            self._transport = Rest(endpoint, name, timeout, concurrency, headers or {}, ca_file)
+        elif parts.scheme in ("grpc", "grpcs") and host:
+            target = f"[{host}]" if ":" in host else host
+            target = f"{target}:{port or _GRPC_PORT}"
+            secure = parts.scheme == "grpcs"
+            self._transport = Grpc(endpoint, target, name, timeout, headers or {}, secure, ca_file)
+        else:
+            advice = "give http://host:8501 for REST or grpc://host:8500 for gRPC"
+            raise ClientError(endpoint, "BAD_ADDRESS", advice)
 
     def __enter__(self) -> "Client":
         return self
@@ -96,7 +99,7 @@ class Client:
         Raises:
           ClientError: no answer; NOT_FOUND where the server has no such model.
         """
-        return call(self._transport.status, _FIRST, self._stop)
+        return call(self._transport.status, self._first, self._stop)
 
     def signatures(self) -> dict[str, list[str]]:
         """The model's signatures with the names of their outputs.
@@ -104,7 +107,7 @@ class Client:
         Raises:
           ClientError: no answer.
         """
-        return call(self._transport.signatures, _FIRST, self._stop)
+        return call(self._transport.signatures, self._first, self._stop)
 
     def classes(self) -> list[str]:
         """Names of the classes, in the order of the probabilities; asks about a gray square.
@@ -112,8 +115,8 @@ class Client:
         Raises:
           ClientError: no answer, or not one of a model of this project.
         """
-        ask = partial(self._transport.predict, "serving_default", [gray_png(64)])
-        rows = call(ask, _FIRST, self._stop)
+        ask = partial(self._transport.predict, "serving_default", [_GRAY_PNG])
+        rows = call(ask, self._first, self._stop)
         if len(rows) != 1 or not isinstance(rows[0].get("classes"), list):
             raise ClientError(self.endpoint, "BAD_ANSWER", "not a model of this project")
         return [str(name) for name in rows[0]["classes"]]
@@ -128,8 +131,8 @@ class Client:
         """
         rows = call(partial(self._transport.predict, signature, images), self._retry, self._stop)
         if len(rows) != len(images):
-            told = f"{len(rows)} answers about {len(images)} images"
-            raise ClientError(self.endpoint, "BAD_ANSWER", told)
+            reason = f"{len(rows)} answers about {len(images)} images"
+            raise ClientError(self.endpoint, "BAD_ANSWER", reason)
         return rows
 
     def predict(
@@ -170,8 +173,8 @@ class Client:
           ClientError: the model has no signature explain, or as `predict`.
         """
         if "explain" not in self.signatures():
-            told = "this model has no signature explain; export it anew with `pneumo run`"
-            raise ClientError(self.endpoint, "FAILED_PRECONDITION", told)
+            reason = "this model has no signature explain; export it anew with `pneumo run`"
+            raise ClientError(self.endpoint, "FAILED_PRECONDITION", reason)
         yield from self.predict(images, "explain")
 
     def _answer(self, batch: Sequence[Image], signature: str) -> list[Prediction]:
@@ -183,8 +186,8 @@ class Client:
             try:
                 content = image.read()
             except OSError as error:
-                told = f"cannot be read: {error.strerror or error}"
-                answers[i] = rejected(image.name, told)
+                reason = f"cannot be read: {error.strerror or error}"
+                answers[i] = rejected(image.name, reason)
                 continue
             except PneumoError as error:
                 answers[i] = rejected(image.name, str(error))
@@ -218,45 +221,3 @@ class Client:
             }
         except ValueError as error:
             raise ClientError(self.endpoint, "BAD_ANSWER", str(error)) from error
-
-
-def _transport(
-    endpoint: str,
-    name: str,
-    timeout: float,
-    concurrency: int,
-    headers: dict[str, str],
-    ca_file: str | None,
-) -> Transport:
-    try:
-        parts = urlsplit(endpoint)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ClientError(endpoint, "BAD_ADDRESS", str(error)) from error
-    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not host:
-        told = "give http://host:8501 for REST or grpc://host:8500 for gRPC"
-        raise ClientError(endpoint, "BAD_ADDRESS", told)
-    if parts.scheme in ("http", "https"):
-        return Rest(endpoint, name, timeout, concurrency, headers, ca_file)
-    target = f"[{host}]:{port or _GRPC_PORT}" if ":" in host else f"{host}:{port or _GRPC_PORT}"
-    secure = parts.scheme == "grpcs"
-    return Grpc(endpoint, target, name, timeout, headers, secure, ca_file)
-
-
-def gray_png(side: int) -> bytes:
-    """A gray square as PNG, made without an imaging library."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checked = kind + data
-        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    rows = (b"\0" + b"\x80" * side) * side
-    return b"".join(
-        [
-            b"\x89PNG\r\n\x1a\n",
-            chunk(b"IHDR", header),
-            chunk(b"IDAT", zlib.compress(rows)),
-            chunk(b"IEND", b""),
-        ]
-    )

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,28 +14,28 @@ from tests.support import stores
 from tests.support.stores import Store
 
 ODD = ["a b", "ü", "100%", "x#y", "[1]", "q?x", "st*r", "+", "a/b/c", ".hidden", "-", "a&b=c"]
+VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "PNEUMO_S3_ENDPOINT")
 
 
-@pytest.fixture(scope="module", params=["s3", "minio", "gs", "memory", "path"])
+@pytest.fixture(scope="module", params=["minio", "gs", "memory", "path"])
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("store")
-    if request.param == "memory":
-        yield Store("memory://bucket")
-    elif request.param == "path":
-        yield Store(str(folder / "bucket"))
-    else:
-        with stores.gcs(folder) if request.param == "gs" else stores.s3(
-            folder, request.param
-        ) as found:  # fmt: skip
+    if request.param == "gs":
+        with stores.gcs(folder) as found:
             yield found
+    elif request.param in ("s3", "minio"):
+        with stores.s3(folder, request.param) as found:
+            yield found
+    else:
+        yield Store("memory://bucket" if request.param == "memory" else str(folder / "bucket"))
 
 
 @pytest.fixture
 def root(store: Store, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder of its own for each test."""
-    for name in ("AWS_ENDPOINT_URL", "PNEUMO_S3_ENDPOINT", "STORAGE_EMULATOR_HOST"):
+    for name in (*VARIABLES, "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
@@ -43,38 +44,27 @@ def root(store: Store, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Files as a SavedModel has them, one of several parts when it is uploaded."""
     made = tmp_path / "model"
     (made / "variables").mkdir(parents=True)
-    (made / "variables" / "data").write_bytes(os.urandom(17 * 2**20 + 3))
+    (made / "variables" / "data").write_bytes(b"weights")
     (made / "variables" / "empty").write_bytes(b"")
     (made / "saved_model.pb").write_bytes(b"graph")
     return made
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize(
-    ("uri", "remote"),
-    [
-        ("gs://b/x", True),
-        ("s3://b", True),
-        ("minio://b/x", True),
-        ("memory://x", True),
-        ("/a/b", False),
-        ("a", False),
-        ("", False),
-        ("file:///a/b", False),
-    ],
-)
-def test_what_is_remote(uri: str, remote: bool) -> None:
-    assert storage.is_remote(uri) is remote
+@pytest.mark.parametrize("uri", ["gs://b/x", "s3://b", "minio://b/x", "memory://x"])
+def test_remote(uri: str) -> None:
+    assert storage.is_remote(uri)
+
+
+@pytest.mark.parametrize("uri", ["/a/b", "a", "", "file:///a/b"])
+def test_local(uri: str) -> None:
+    assert not storage.is_remote(uri)
 
 
 @pytest.mark.parametrize("uri", ["s3://b/x", "s3://b/x/", "/a/b", "/a/b/"])
@@ -83,6 +73,10 @@ def test_join(uri: str) -> None:
 
 
 def test_a_folder_goes_and_comes_back(root: str, folder: Path, tmp_path: Path) -> None:
+    data = os.urandom(17 * 2**20 + 3)  # of several parts when it is uploaded
+    (folder / "variables" / "data").write_bytes(data)
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "old").write_bytes(b"is replaced")
     storage.put(folder, f"{root}/1", last=["saved_model.pb"])
     assert storage.fetch(f"{root}/1", tmp_path / "back") == tmp_path / "back"
     assert content(tmp_path / "back") == content(folder)
@@ -98,15 +92,7 @@ def test_a_file_goes_and_comes_back(root: str, folder: Path, tmp_path: Path) -> 
     assert storage.fetch(f"{root}/x/file", tmp_path / "deep" / "file").read_bytes() == b""
 
 
-def test_fetch_replaces_what_is_there(root: str, tmp_path: Path) -> None:
-    storage.write_bytes(f"{root}/d/new", b"new")
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "old").write_bytes(b"old")
-    storage.fetch(f"{root}/d", tmp_path / "d")
-    assert content(tmp_path / "d") == {"new": b"new"}
-
-
-def test_put_leaves_nothing_of_a_killed_attempt(root: str, folder: Path) -> None:
+def test_put_removes_what_was_there(root: str, folder: Path) -> None:
     storage.write_bytes(f"{root}/1/variables/stale", b"half")
     storage.write_bytes(f"{root}/10/kept", b"of another folder")
     storage.put(folder, f"{root}/1")
@@ -117,39 +103,30 @@ def test_put_leaves_nothing_of_a_killed_attempt(root: str, folder: Path) -> None
 def test_what_a_reader_waits_for_comes_last_and_goes_first(
     root: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed at every step, a put never leaves saved_model.pb beside half a folder."""
-    (folder / "variables" / "data").write_bytes(b"weights")
-    whole = set(content(folder))
-    for step in range(8):
-        storage.put(folder, f"{root}/1", last=["saved_model.pb"])
-        left = step
+    """A put that is killed between two calls never leaves saved_model.pb beside half a folder."""
+    client = storage.file_system(root)
 
-        def dies(*_: object) -> None:
+    def killed_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
             nonlocal left
             if left == 0:
                 raise KeyboardInterrupt
             left -= 1
+            return function(*given, **named)
 
-        with monkeypatch.context() as patch:
-            fsspec_store = storage.file_system(root)
-            for name in ("put", "rm", "rm_file"):
-                patch.setattr(fsspec_store, name, _before(getattr(fsspec_store, name), dies))
-            try:
-                storage.put(folder, f"{root}/1", last=["saved_model.pb"])
-            except KeyboardInterrupt:
-                left = -1
-        names = set(storage.listing(f"{root}/1"))
-        if left == -1 and "saved_model.pb" in names:
-            found = {*storage.listing(f"{root}/1/variables")}
-            assert found == {name.split("/")[1] for name in whole if "/" in name}
+        left = calls
+        return call
 
-
-def _before(function: object, hook: object) -> object:
-    def called(*given: object, **named: object) -> object:
-        hook()  # type: ignore[operator]
-        return function(*given, **named)  # type: ignore[operator]
-
-    return called
+    for calls in range(3):
+        for name in ("put", "rm"):
+            storage.put(folder, f"{root}/1", last=["saved_model.pb"])
+            with monkeypatch.context() as patch:
+                patch.setattr(client, name, killed_after(calls, getattr(client, name)))
+                try:
+                    storage.put(folder, f"{root}/1", last=["saved_model.pb"])
+                except KeyboardInterrupt:
+                    whole = storage.listing(f"{root}/1/variables") == ["data", "empty"]
+                    assert whole or "saved_model.pb" not in storage.listing(f"{root}/1")
 
 
 def test_odd_names(root: str, tmp_path: Path) -> None:
@@ -180,10 +157,15 @@ def test_what_is_missing_is_one_line(root: str, tmp_path: Path) -> None:
         lambda: storage.read_bytes(f"{root}/none"),
         lambda: storage.put(tmp_path / "none", f"{root}/y"),
     ):
-        with pytest.raises(PneumoError, match="none") as told:
+        with pytest.raises(PneumoError, match=r"none[^\n]* does not exist[^\n]*\Z"):
             act()
-        assert "\n" not in str(told.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    storage.remove(str(tmp_path / "link"))
+    assert len(content(folder)) == 3
 
 
 @pytest.mark.parametrize("store", ["s3", "gs"], indirect=True)
@@ -194,34 +176,29 @@ def test_a_bucket_is_never_removed(root: str, store: Store, folder: Path) -> Non
     scheme = store.root.partition("://")[0]
     with pytest.raises(PneumoError, match="does not exist"):
         storage.put(folder, f"{scheme}://no-such-bucket/x")
-
-
-@pytest.mark.parametrize("store", ["s3"], indirect=True)
-def test_a_name_cannot_leave_the_folder(root: str, tmp_path: Path) -> None:
-    storage.write_bytes(f"{root}/a/../../out", b"x")
-    for uri in (root, f"{root}/a"):
+    if scheme == "s3":  # a name cannot leave the folder
+        storage.write_bytes(f"{root}/a/../../out", b"x")
         with pytest.raises(PneumoError, match=r"\.\. in its name"):
-            storage.fetch(uri, tmp_path / "into")
-    assert not list(tmp_path.rglob("out"))
+            storage.fetch(root, folder / "into")
+        assert not list(folder.rglob("out"))
 
 
-def test_other_stores_and_missing_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "PNEUMO_S3_ENDPOINT"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(PneumoError, match=r"hdfs:// is not supported.*gs://, s3://, minio://"):
-        storage.exists("hdfs://a/b")
-    with pytest.raises(PneumoError, match="PNEUMO_S3_ENDPOINT"):
-        storage.exists("minio://a/b")
-
-
-@pytest.mark.parametrize(("uri", "package"), [("s3://b/x", "s3fs"), ("gs://b/x", "gcsfs")])
-def test_a_missing_package_is_named(
-    uri: str, package: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("hdfs://a/b", r"hdfs:// is not supported.*gs://, s3://, minio://"),
+        ("minio://a/b", "PNEUMO_S3_ENDPOINT"),
+        ("s3://b/x", r"s3fs is not installed.*pneumo-tfx\[cloud\]"),
+        ("gs://b/x", r"gcsfs is not installed.*pneumo-tfx\[cloud\]"),
+    ],
+)
+def test_other_stores_and_missing_packages(
+    uri: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setitem(sys.modules, f"{package}.core", None)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    with pytest.raises(PneumoError, match=rf"{package} is not installed.*pneumo-tfx\[cloud\]"):
+    with pytest.raises(PneumoError, match=message):
         storage.exists(uri)
 
 

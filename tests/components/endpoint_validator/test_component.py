@@ -41,7 +41,7 @@ def run(
             out.write(records.example(row))
     columns: dict[str, list[Any]] = {name: [] for name in table.schema().names}
     for expected in scored.expected:
-        known = {**vars(expected), "score": expected.score * factor}
+        known = {**expected._asdict(), "score": expected.score * factor}
         for field in table.schema():
             columns[field.name].append(known.get(field.name))
     (tmp_path / "predictions").mkdir()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from schema.errors import PneumoError
 from serving.client import Client, ClientError, Image
-from serving.client.client import gray_png
 from serving.client.retry import Retry, call
 from tests.serving.standin import CLASSES, Standin, row_of
 
@@ -257,14 +256,3 @@ def test_a_call_is_made_once_where_patience_is_none() -> None:
     with pytest.raises(ClientError):
         call(ask, Retry(patience=0, base=0.5), threading.Event())
     assert count == 1
-
-
-def test_the_gray_square_is_a_png() -> None:
-    import io
-
-    from PIL import Image as Pillow
-
-    with Pillow.open(io.BytesIO(gray_png(64))) as opened:
-        opened.load()
-        assert (opened.mode, opened.size) == ("L", (64, 64))
-        assert opened.getextrema() == (128, 128)
