@@ -52,7 +52,7 @@ def test_engines(how: str, scripts: dict[str, str], engines: list[str], programs
 def test_the_next_engine_is_tried_where_none_comes_up(
     programs: Any, small_model: Path, scored: Scored
 ) -> None:
-    programs(podman=UNRESOLVED)
+    programs(docker=UNRESOLVED)
     result = validate(
         "auto", IMAGE, small_model / "1", scored.expected, scored.contents, scored.facts
     )
