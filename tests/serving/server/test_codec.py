@@ -48,6 +48,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "object": ({"instances": [{"image_bytes": {"b64": "", "x": 1}}]}, "type dict"),
     "b64 of a number": ({"instances": [{"b64": 5}]}, "type dict"),
     "not base64": ({"instances": [{"b64": "a"}]}, "base64"),
+    "stray characters": ({"instances": [{"b64": "QUJD*"}]}, "base64"),
     "url-safe base64": ({"instances": [{"b64": "_-8="}]}, "base64"),
     "other key": ({"instances": [{"pixels": "a"}]}, "pixels"),
     "more keys": ({"instances": [{"image_bytes": "a", "b": 1}]}, "keys"),

@@ -1,5 +1,7 @@
 import io
 import json
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from schema.errors import PneumoError
+from serving.server import inputs_log
 from serving.server.inputs_log import InputsLog, measure
 from serving.server.options import Options
 from tests.support.images import FORMS, encode, gray
@@ -61,6 +64,32 @@ def test_sample(tmp_path: Path) -> None:
     log.add(1, NoEmbedding(), [(b"", 0.0, "", "EMPTY")] * 50)  # type: ignore[arg-type]
     log.close()
     assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_images_beyond_the_room_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs_log, "_WAITING", 2)
+    file, left_out = tmp_path / "log", threading.Semaphore(0)
+    log = InputsLog(Options(tmp_path, log_inputs=file), left_out.release)
+    row = (FORMS["jpeg_gray"](), 0.5, "NEGATIVE", "OK")
+    log.add(1, NoEmbedding(), [row] * 200)  # type: ignore[arg-type]
+    assert left_out.acquire(timeout=10)
+    log.close()
+    assert 2 <= file.read_bytes().count(b"\n") < 200
+
+
+def test_room_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs_log, "_WAITING", 1)
+    file = tmp_path / "log"
+    log = InputsLog(Options(tmp_path, log_inputs=file), lambda: None)
+    for lines in range(1, 4):
+        end = time.monotonic() + 10
+        while file.read_bytes().count(b"\n") < lines:
+            assert time.monotonic() < end
+            log.add(1, NoEmbedding(), [(b"", 0.0, "", "EMPTY")])  # type: ignore[arg-type]
+            time.sleep(0.001)
+    log.close()
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
