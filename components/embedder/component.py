@@ -13,10 +13,9 @@ from tfx.types.standard_artifacts import Examples
 
 from components.embedder.embed import embed_split
 from components.embedder.forward import choose_forward
-from components.trainer.asked import settled
 from components.trainer.data import transformed_images
 from components.trainer.options import EmbeddingOptions
-from components.trainer.weights import Weights
+from components.trainer.weights import Weights, resolve_deferred
 
 AGREEMENT_IMAGES = 16
 TOO_NOISY = 0.01  # standard deviations of a feature
@@ -61,7 +60,7 @@ def Embedder(
       ValueError: split train has no image.
     """
     wanted = EmbeddingOptions(**json.loads(options))
-    resolved = settled(Weights(**json.loads(weights)), trunk)
+    resolved = resolve_deferred(Weights(**json.loads(weights)), trunk)
 
     def stream(split: str, batch: int) -> Iterator[Any]:
         uri = artifact_utils.get_split_uri([examples], split)

@@ -1,13 +1,15 @@
 """Batches for training: an order that depends on seed and epoch alone, as tf.data."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+_CACHED: Final = 2**26  # most numbers of validation that are kept in memory
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -122,8 +124,9 @@ def from_rows(train: Rows, val: Rows, seed: int, batch_size: int) -> TrainingDat
     import tensorflow as tf
 
     first = train.views[0]
-    val_batch = max(batch_size, min(1024, 2**22 // max(1, int(np.prod(first.shape[1:])))))
-    return generated(
+    values = int(np.prod(first.shape[1:]))
+    val_batch = max(batch_size, min(1024, 2**22 // max(1, values)))
+    data = generated(
         lambda epoch: train.epoch(seed, epoch, batch_size),
         len(train),
         batch_size,
@@ -135,3 +138,7 @@ def from_rows(train: Rows, val: Rows, seed: int, batch_size: int) -> TrainingDat
             tf.TensorSpec([None], tf.float32),
         ),
     )
+    if len(val) * values > _CACHED:
+        return data
+    # Starting a generator takes longer than validating a head.
+    return replace(data, validation=data.validation.cache())

@@ -1,4 +1,4 @@
-"""What is fixed on validation: temperature, operating point, abstention band."""
+"""Chooses temperature, operating point and abstention band on validation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from schema.labels import Task
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Answers on validation and what was fixed on them.
+    """Predictions on validation and what was chosen on them.
 
     Attributes:
       raw: float64 [n, classes], mean of the members' probabilities.
@@ -36,7 +36,7 @@ def member_probabilities(logits: np.ndarray) -> np.ndarray:
     return softmax(logits.reshape(n * members, classes), 1.0).reshape(n, members, classes)
 
 
-def log_of(probabilities: np.ndarray) -> np.ndarray:
+def _log(probabilities: np.ndarray) -> np.ndarray:
     """Logarithm that stays finite."""
     return np.log(np.maximum(probabilities, 1e-12))
 
@@ -45,37 +45,37 @@ def calibrate(
     logits: np.ndarray,
     targets: np.ndarray,
     positive: np.ndarray,
-    of: Task,
+    task: Task,
     options: EvaluationOptions,
 ) -> Calibrated:
-    """Fixes temperature, operating point and band on validation.
+    """Chooses temperature, operating point and band on validation.
 
-    The ensemble answers with the mean of its members' probabilities (Lakshminarayanan et al. 2017);
+    The ensemble predicts the mean of its members' probabilities (Lakshminarayanan et al. 2017);
     one temperature is fitted to that mean, not one to each member (Rahaman & Thiery 2021).
 
     Args:
       logits: float [n, members, classes].
       targets: float [n, classes], compatible classes.
       positive: int [n]: 1, 0, or -1 where it is not known.
-      of: the task.
+      task: its positive classes make the score.
       options: rule of the operating point, share of abstention.
     """
     raw = member_probabilities(logits).mean(axis=1)
-    temperature = fit_temperature(log_of(raw), targets)
-    probabilities = softmax(log_of(raw), temperature)
-    score = np.clip(probabilities[:, list(of.positive)].sum(axis=1), 0.0, 1.0)
-    told = positive >= 0
-    point = choose(positive[told], score[told], options.operating_point)
+    temperature = fit_temperature(_log(raw), targets)
+    probabilities = softmax(_log(raw), temperature)
+    score = np.clip(probabilities[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
+    known = positive >= 0
+    point = choose(positive[known], score[known], options.operating_point)
     band = None
     if options.abstain > 0:
-        band = abstention_band(positive[told], score[told], point.threshold, options.abstain)
+        band = abstention_band(positive[known], score[known], point.threshold, options.abstain)
 
-    def quality(of_classes: np.ndarray) -> dict[str, float]:
-        summed = np.clip(of_classes[:, list(of.positive)].sum(axis=1), 0.0, 1.0)
+    def quality(predicted: np.ndarray) -> dict[str, float]:
+        summed = np.clip(predicted[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
         return {
-            "ece": expected_calibration_error(positive[told], summed[told]),
-            "brier": brier(positive[told], summed[told]),
-            "nll": nll(log_of(of_classes), targets),
+            "ece": expected_calibration_error(positive[known], summed[known]),
+            "brier": brier(positive[known], summed[known]),
+            "nll": nll(_log(predicted), targets),
         }
 
     return Calibrated(
@@ -87,7 +87,7 @@ def calibrate(
             "threshold": float(point.threshold),
             "band": list(band) if band is not None else None,
             "operating_point": point.to_dict(),
-            "auc": roc_auc(positive[told], score[told]),
+            "auc": roc_auc(positive[known], score[known]),
             "before": quality(raw),
             "after": quality(probabilities),
         },

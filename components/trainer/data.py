@@ -10,16 +10,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def transformed_images(
-    files: Sequence[str], size: int, batch: int, shuffle: tuple[int, int] | None = None
-) -> "tf.data.Dataset":
+def transformed_images(files: Sequence[str], size: int, batch: int) -> "tf.data.Dataset":
     """Streams (pixels, identity) of transformed records.
 
     Args:
       files: glob patterns of gzip TFRecords that Transform materialised.
       size: side of the images, pixels.
       batch: images in a batch.
-      shuffle: (buffer in images, seed); none keeps the order of the files.
 
     Returns:
       A dataset of (uint8 [n, size, size, 1], identity): what
@@ -29,12 +26,11 @@ def transformed_images(
 
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
     records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
-    if shuffle is not None:
-        records = records.shuffle(shuffle[0], seed=shuffle[1], reshuffle_each_iteration=False)
-    batches = records.batch(batch)
-    return batches.map(
-        lambda batch_of: decoded(batch_of, size), num_parallel_calls=tf.data.AUTOTUNE
-    ).prefetch(2)
+    return (
+        records.batch(batch)
+        .map(lambda batch_of: decoded(batch_of, size), num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(2)
+    )
 
 
 def decoded(records: "tf.Tensor", size: int) -> tuple["tf.Tensor", dict[str, "tf.Tensor"]]:

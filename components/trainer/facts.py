@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from components.embedder.store import Embeddings
-from components.trainer.answers import MemberAnswers
 from components.trainer.calibrate import Calibrated
 from components.trainer.job import Job
 from components.trainer.losses import class_weights
 from components.trainer.network import Network
+from components.trainer.predictions import MemberPredictions
 from schema.labels import Task
 
 _OF_EMBEDDING = (
@@ -21,7 +21,7 @@ _OF_EMBEDDING = (
 
 def add_member_metrics(
     members: Sequence[dict[str, Any]],
-    answers: MemberAnswers,
+    predictions: MemberPredictions,
     positive: np.ndarray,
     targets: np.ndarray,
     task: Task,
@@ -31,7 +31,7 @@ def add_member_metrics(
 
     known, certain = positive >= 0, targets.sum(axis=1) == 1
     for i, member in enumerate(members):
-        probabilities = answers.members[:, i]
+        probabilities = predictions.probabilities[:, i]
         score = probabilities[:, list(task.positive)].sum(axis=1)
         right = probabilities.argmax(axis=1) == targets.argmax(axis=1)
         member["val"] = {

@@ -8,12 +8,11 @@ import numpy as np
 
 from components.embedder.store import Embeddings
 from components.evaluation.options import EvaluationOptions
-from components.trainer.asked import settled
 from components.trainer.batches import Rows
 from components.trainer.fine_tuning import BackboneSpec
 from components.trainer.losses import example_weights, targets_of
 from components.trainer.options import ModelOptions, TrainingOptions
-from components.trainer.weights import Weights
+from components.trainer.weights import Weights, resolve_deferred
 from schema.labels import Task
 from schema.storage import join, read_bytes
 
@@ -59,7 +58,7 @@ class Job:
             model=ModelOptions(**model),
             training=TrainingOptions(**training),
             evaluation=EvaluationOptions(**config["evaluation"]),
-            weights=settled(Weights(**config["weights"]), model["trunk"]),
+            weights=resolve_deferred(Weights(**config["weights"]), model["trunk"]),
             task=Task.from_dict(config["task"]),
             size=int(config["image_size"]),
             cut=config["cut"],

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from components.embedder.store import Embeddings
-from components.trainer.answers import MemberAnswers, answer, summary_text, write_predictions
 from components.trainer.calibrate import Calibrated, calibrate
 from components.trainer.curves import write_histories
 from components.trainer.facts import add_member_metrics, training_facts
@@ -19,6 +18,12 @@ from components.trainer.job import Job, tuned_values
 from components.trainer.losses import targets_of
 from components.trainer.members import TrainedMembers, checkpoints_of, outputs_of, train_members
 from components.trainer.network import Network
+from components.trainer.predictions import (
+    MemberPredictions,
+    predict_members,
+    summary_text,
+    write_predictions,
+)
 from schema import storage
 
 if TYPE_CHECKING:
@@ -57,18 +62,22 @@ def run_fn(fn_args: "FnArgs") -> None:
         dense = None
         if job.task.located:
             dense = _train_detectors(job, network, trained, scratch, folder, fn_args)
-        on_val = _calibrate(job, answer(network, val), dense, val)
+        on_val = _calibrate(job, predict_members(network, val), dense, val)
         calibrated, located = on_val.calibrated, on_val.located
         if located is not None:
             facts["detector"] = located.facts
             facts["seconds"]["detector"] = located.facts["seconds"]
         write_histories(folder, trained.phases)
         write_predictions(
-            folder / "val_predictions.parquet", val.records, on_val.answers, calibrated, job.task,
+            folder / "val_predictions.parquet",
+            val.records,
+            on_val.predictions,
+            calibrated,
+            job.task,
             {"boxes": located.boxes, "box_scores": located.scores} if located else None,
-        )  # fmt: skip
+        )
         add_member_metrics(
-            facts["members"], on_val.answers, on_val.positive, on_val.targets, job.task
+            facts["members"], on_val.predictions, on_val.positive, on_val.targets, job.task
         )
         facts |= training_facts(job, train, val, network, calibrated)
     (folder / "model_summary.txt").write_text(summary_text(network))
@@ -139,14 +148,14 @@ class _OnValidation:
     """Predictions on validation, and what was chosen on them.
 
     Attributes:
-      answers: of the members; of a located task with the evidence of their boxes.
+      predictions: of the members; of a located task with the evidence of their boxes.
       targets: float32 [n, classes].
       positive: int [n], 1, 0 or -1.
       calibrated: temperature, operating point, band.
       located: boxes of a located task.
     """
 
-    answers: MemberAnswers
+    predictions: MemberPredictions
     targets: np.ndarray
     positive: np.ndarray
     calibrated: Calibrated
@@ -154,7 +163,7 @@ class _OnValidation:
 
 
 def _calibrate(
-    job: Job, answers: MemberAnswers, dense: "Trained | None", val: Embeddings
+    job: Job, predictions: MemberPredictions, dense: "Trained | None", val: Embeddings
 ) -> _OnValidation:
     """Chooses on validation all that is chosen there."""
     from components.detector.evidence import fit_evidence
@@ -165,13 +174,15 @@ def _calibrate(
     known = zip(records.pathogen.tolist(), counts.tolist(), strict=True)
     positive = np.array([job.task.side(*record) for record in known])
     if dense is None:
-        calibrated = calibrate(answers.logits, targets, positive, job.task, job.evaluation)
-        return _OnValidation(answers, targets, positive, calibrated, None)
-    evidence = fit_evidence(answers.logits, dense.strongest, positive)
-    answers = MemberAnswers.of(evidence.joined(answers.logits, dense.strongest))
-    calibrated = calibrate(answers.logits, targets, positive, job.task, job.evaluation)
+        calibrated = calibrate(predictions.logits, targets, positive, job.task, job.evaluation)
+        return _OnValidation(predictions, targets, positive, calibrated, None)
+    evidence = fit_evidence(predictions.logits, dense.strongest, positive)
+    predictions = MemberPredictions.from_logits(
+        evidence.joined(predictions.logits, dense.strongest)
+    )
+    calibrated = calibrate(predictions.logits, targets, positive, job.task, job.evaluation)
     located = choose_boxes(job, dense, evidence, val, calibrated.score)
-    return _OnValidation(answers, targets, positive, calibrated, located)
+    return _OnValidation(predictions, targets, positive, calibrated, located)
 
 
 def _train_detectors(

@@ -1,18 +1,22 @@
-"""Finds the weights of a trunk before anything runs, and says plainly what it found."""
+"""Resolves the weights of a backbone before anything runs, or where the node of a graph runs."""
 
 import hashlib
 import itertools
 import logging
 import os
 import re
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from components.trainer.options import ModelOptions
 from components.trainer.trunks import TRUNKS, build_network
 from schema.errors import PneumoError
 from schema.hashing import sha256_of_file
+from schema.storage import fetch, is_remote, join
+
+DEFERRED: Final = "deferred"
 
 log = logging.getLogger("pneumo.weights")
 
@@ -22,8 +26,8 @@ class Weights:
     """Where a trunk starts from.
 
     Attributes:
-      kind: "imagenet" (Keras's own download), "file" (given by the user) or "random"; "asked" in a
-        graph that was compiled for another machine, see `components.trainer.asked`.
+      kind: "imagenet" (Keras's own download), "file" (given by the user) or "random"; "deferred" in
+        a graph that was compiled for another machine, see `resolve_deferred`.
       file: path of the weight file; empty when random.
       sha256: hex digest of that file; empty when random. Part of the cache key of training.
       reason: why it is random although the configuration asked for more; empty otherwise.
@@ -94,6 +98,34 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
             f"{TRUNKS[model.trunk].weight_file} with --weights FILE or PNEUMO_WEIGHTS, "
             "or set model.on_missing=random"
         ) from None
+
+
+def defer_weights(model: ModelOptions) -> Weights:
+    """Returns what a compiled graph carries: `file` is model.weights, `reason` is on_missing."""
+    return Weights(DEFERRED, file=model.weights, reason=model.on_missing)
+
+
+def resolve_deferred(weights: Weights, backbone: str) -> Weights:
+    """Resolves deferred weights on the machine of a node; resolved ones are returned unchanged.
+
+    `file` of deferred weights is imagenet, random, a file, or a URI: of a weight file, or of a
+    folder that holds one under Keras's name.
+
+    Raises:
+      PneumoError: they cannot be had.
+    """
+    if weights.kind != DEFERRED:
+        return weights
+    file = weights.file
+    if is_remote(file):
+        name = TRUNKS[backbone].weight_file
+        uri = file if file.endswith((".h5", ".hdf5")) else join(file, name)
+        # One place for each address: several nodes on one machine fetch it once.
+        folder = hashlib.sha256(uri.encode()).hexdigest()[:16]
+        local = Path(tempfile.gettempdir()) / "pneumo-weights" / folder / name
+        file = str(local if local.is_file() else fetch(uri, local))
+    values = {"trunk": backbone, "weights": file, "on_missing": weights.reason or "stop"}
+    return resolve_weights(ModelOptions.model_validate(values))
 
 
 def _from_environment(model: ModelOptions, path: Path) -> Weights | None:

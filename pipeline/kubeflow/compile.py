@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from components.trainer.asked import ask
+from components.trainer.weights import defer_weights
 from pipeline.config import Config
 from pipeline.engines.arguments import beam_args
 from pipeline.kubeflow.options import Target
@@ -152,7 +152,7 @@ def with_facts(config: Config, root: str) -> Config:
         root=root,
         push_to=deploy.push_to or pushed or join(root, "serving"),
         checkpoints=deploy.checkpoints or join(root, "checkpoints"),
-        weights=ask(config.model).to_dict(),
+        weights=defer_weights(config.model).to_dict(),
         # TFX's InfraValidator cannot be compiled.
         infra_validation=wanted if wanted in ("endpoint", "none") else "savedmodel",
         batch_records=batch,

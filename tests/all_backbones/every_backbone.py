@@ -19,6 +19,7 @@ from components.trainer.options import ModelOptions, TrainingOptions
 from components.trainer.trunks import TRUNKS, build_network, preprocessed
 from components.trainer.weights import resolve_weights
 from schema.labels import BINARY
+from tests.support.backbones import check_halves
 from tests.support.transformed import Site, write_site
 
 SIZE = 80  # all networks take 75 and more
@@ -101,6 +102,31 @@ def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
     with h5py.File(file, "w") as store:
         save_weights_to_hdf5_group(store, network)
     return file
+
+
+# The smallest of each family and the least size that it takes.
+SMALLEST = {
+    "InceptionV3": 75,
+    "VGG16": 32,
+    "Xception": 71,
+    "ResNet50": 32,
+    "ResNet50V2": 32,
+    "DenseNet121": 32,
+    "NASNetMobile": 32,
+    "MobileNet": 32,
+    "MobileNetV2": 32,
+    "MobileNetV3Small": 32,
+    "EfficientNetB0": 32,
+    "EfficientNetV2B0": 32,
+    "ConvNeXtTiny": 32,
+}
+
+
+@pytest.mark.parametrize(("name", "size"), SMALLEST.items())
+def test_both_halves_are_keras_s_network(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_halves(name, size, monkeypatch)
 
 
 @pytest.mark.parametrize("name", TRUNKS)

@@ -18,9 +18,9 @@ def head_without_dropout() -> keras.Model:
     from components.trainer.options import ModelOptions
 
     rng = np.random.default_rng(3)
-    mean, deviation = np.zeros(1280, np.float32), np.full(1280, 0.01, np.float32)
+    mean, deviation = np.zeros(1024, np.float32), np.full(1024, 0.01, np.float32)
     head = build_head(mean, deviation, 2, ModelOptions(dropout=0.0, l2=1e-3))
-    head.layers[-1].kernel.assign(rng.normal(size=(1280, 2)) * 0.01)
+    head.layers[-1].kernel.assign(rng.normal(size=(1024, 2)) * 0.01)
     return head
 
 
@@ -31,11 +31,11 @@ def fine_tuned(folder: Path, images: int) -> tuple[list[np.ndarray], dict[str, l
     from components.trainer.fine_tuning import BackboneSpec, fine_tune
     from components.trainer.options import FineTuneOptions, TrainingOptions
 
-    maps = np.random.default_rng(0).normal(size=(images, 1, 1, 960)).astype(np.float32)
+    maps = np.random.default_rng(0).normal(size=(images, 1, 1, 1024)).astype(np.float32)
     labels = np.eye(2, dtype=np.float32)[np.arange(images) % 2]
     rows = Rows((maps,), labels, np.ones(images, np.float32), np.arange(images))
     upper, top, curves = fine_tune(
-        BackboneSpec("MobileNetV2", 32, None, "block_16_expand", 1), head_without_dropout(),
+        BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", 1), head_without_dropout(),
         from_rows(rows, rows, 0, 8), "avg",
         FineTuneOptions(epochs=2, batch_size=8, learning_rate=1e-3, average=0.9),
         TrainingOptions(), 0, Outputs(folder / "states", folder / "logs"),

@@ -14,7 +14,7 @@ from components.trainer.losses import targets_of
 from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
 from schema.labels import BINARY
 
-BACKBONE = BackboneSpec("MobileNetV2", 32, None, "block_16_expand", seed=1)
+BACKBONE = BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", seed=1)
 LABELS = targets_of(np.array(["bacteria", "normal"] * 12), BINARY)
 
 
@@ -33,9 +33,9 @@ def rows(x: np.ndarray) -> Rows:
 
 def head() -> keras.Model:
     rng = np.random.default_rng(3)
-    mean, deviation = np.zeros(1280, np.float32), np.full(1280, 0.01, np.float32)
+    mean, deviation = np.zeros(1024, np.float32), np.full(1024, 0.01, np.float32)
     made = build_head(mean, deviation, 2, ModelOptions(dropout=0.2))
-    made.layers[-1].kernel.assign(rng.normal(size=(1280, 2)) * 0.01)
+    made.layers[-1].kernel.assign(rng.normal(size=(1024, 2)) * 0.01)
     return made
 
 

@@ -6,39 +6,20 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer import trunks
 from components.trainer.trunks import (
     TOP,
     TRUNKS,
     build_network,
-    cut_points,
     freeze_batch_norm,
     image_size,
     preprocessed,
     split_trunk,
 )
-from tests.support.images import gray
+from tests.support.backbones import check_halves, pixels
 
-# The smallest of each family and the least size that it takes.
-FAMILIES = {
-    "InceptionV3": 75,
-    "VGG16": 32,
-    "Xception": 71,
-    "ResNet50": 32,
-    "ResNet50V2": 32,
-    "DenseNet121": 32,
-    "NASNetMobile": 32,
-    "MobileNet": 32,
-    "MobileNetV2": 32,
-    "MobileNetV3Small": 32,
-    "EfficientNetB0": 32,
-    "EfficientNetV2B0": 32,
-    "ConvNeXtTiny": 32,
-}
-
-
-def pixels(size: int, images: int = 2) -> np.ndarray:
-    return np.stack([gray(size, size, i) for i in range(images)])[..., None].astype(np.float32)
+# One with dropout, one that concatenates, one that scales inside: the rest is in all_backbones.
+SOME = {"MobileNet": 32, "DenseNet121": 32, "EfficientNetB0": 32}
+MODULES = {trunk.module: name for name, trunk in TRUNKS.items()}
 
 
 def test_every_classifier_of_keras_is_in_the_table() -> None:
@@ -66,17 +47,10 @@ def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
     assert sum(other.weight_file == trunk.weight_file for other in TRUNKS.values()) == 1
 
 
-@pytest.mark.parametrize("name", sorted(TRUNKS))
-@pytest.mark.parametrize("kind", ["random", "black", "white", "picture"])
-def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str, kind: str) -> None:
-    size = 8
-    images = {
-        "random": np.random.default_rng(0).integers(0, 256, (2, size, size, 1)),
-        "black": np.zeros((1, size, size, 1)),
-        "white": np.full((1, size, size, 1), 255),
-        "picture": pixels(size),
-    }
-    image = images[kind].astype(np.float32)
+@pytest.mark.parametrize("name", MODULES.values())
+def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str) -> None:
+    size = 16
+    image = np.arange(size * size, dtype=np.float32).reshape(1, size, size, 1)  # every gray value
     plane = keras.Input((size, size, 1))
     got = np.asarray(keras.Model(plane, preprocessed(name, plane))(image))
     rgb = np.repeat(image, 3, axis=-1)
@@ -95,45 +69,11 @@ def test_vgg_sees_blue_first_with_its_mean_taken_off() -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "size"), FAMILIES.items())
-def test_trunk_is_keras_s_network_and_its_halves_give_the_same(
+@pytest.mark.parametrize(("name", "size"), SOME.items())
+def test_both_halves_are_keras_s_network(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keras.utils.set_random_seed(0)
-    network = build_network(name, size, None)
-    cuts = cut_points(network)
-    assert cuts[0] == "input"
-    assert cuts[-1] == "top"
-    assert len(cuts) == len(set(cuts)) > 10
-    assert TRUNKS[name].cut in cuts
-    module = getattr(keras.applications, TRUNKS[name].module)
-    image = pixels(size)
-    rgb = keras.ops.array(np.repeat(image, 3, axis=-1))
-    expected = np.asarray(network(module.preprocess_input(rgb), training=False))
-    assert expected.std() > 0
-    assert expected.ndim == 4
-    # One network for all cuts: building takes longest.
-    monkeypatch.setattr(trunks, "build_network", lambda *_: network)
-    tolerance = 1e-5 * np.abs(expected).max()
-    for cut in ("input", cuts[len(cuts) // 3], "default"):
-        lower, upper = split_trunk(name, size, None, cut)
-        assert upper is not None
-        at_cut = lower(image)
-        assert at_cut.dtype == np.float32
-        assert len(at_cut.shape) == 4
-        np.testing.assert_allclose(np.asarray(upper(at_cut)), expected, atol=tolerance)
-        assert not lower.trainable_variables
-        kept = {id(variable) for variable in lower.variables}
-        assert not kept & {id(variable) for variable in upper.variables}
-        network.trainable = True  # `lower` froze its share of the one network
-        if cut == "input":
-            assert all("normalization" in v.path for v in lower.variables)
-            assert len(upper.trainable_variables) == len(network.trainable_variables)
-    trunk = split_trunk(name, size, None, TOP)[0]
-    np.testing.assert_array_equal(np.asarray(trunk(image)), expected)
-    # Dropout and batch statistics stay off in a frozen trunk, whatever the caller says.
-    np.testing.assert_array_equal(np.asarray(trunk(image, training=True)), expected)
-    assert not trunk.trainable_variables
+    check_halves(name, size, monkeypatch)
 
 
 def test_any_layer_that_everything_passes_may_be_a_cut() -> None:
@@ -143,10 +83,10 @@ def test_any_layer_that_everything_passes_may_be_a_cut() -> None:
     assert upper(lower(pixels(32))).shape == (2, 1, 1, 512)
 
 
-@pytest.mark.parametrize("cut", ["conv4_block6_1_conv", "nonsense", "", "add_99"])
-def test_what_is_no_cut_is_one_line_with_those_that_are(cut: str) -> None:
-    with pytest.raises(ValueError, match=rf"ResNet50 cannot be cut at '{cut}'.*conv4_block6_out"):
-        split_trunk("ResNet50", 32, None, cut)
+@pytest.mark.parametrize("cut", ["conv_pad_2", "nonsense", ""])
+def test_an_unknown_cut_is_one_line_with_those_that_are(cut: str) -> None:
+    with pytest.raises(ValueError, match=rf"MobileNet cannot be cut at '{cut}_?'.*conv_pw_13_relu"):
+        split_trunk("MobileNet", 32, None, f"{cut}_" if cut == "conv_pad_2" else cut)
 
 
 def test_a_size_below_the_least_is_refused() -> None:

@@ -8,11 +8,19 @@ import pytest
 
 from components.trainer.options import ModelOptions
 from components.trainer.trunks import TOP, TRUNKS, split_trunk
-from components.trainer.weights import Weights, resolve_weights
+from components.trainer.weights import (
+    DEFERRED,
+    Weights,
+    defer_weights,
+    resolve_deferred,
+    resolve_weights,
+)
 from schema.errors import PneumoError
 from schema.hashing import sha256_of_file
+from schema.storage import put, remove
 
 NAME = "MobileNetV2"
+FILE = TRUNKS[NAME].weight_file
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +172,40 @@ def test_no_imagenet_weights(policy: str, tmp_path: Path, monkeypatch: pytest.Mo
     else:
         with pytest.raises(PneumoError, match=r"cannot be downloaded.*--weights FILE"):
             resolve_weights(options(), environment="")
+
+
+def test_resolved_weights_are_returned_unchanged() -> None:
+    weights = Weights("file", "/x.h5", "00")
+    assert resolve_deferred(weights, "Xception") is weights
+
+
+def test_deferred_random_weights_are_random() -> None:
+    deferred = defer_weights(ModelOptions(weights="random"))
+    assert deferred.kind == DEFERRED
+    assert resolve_deferred(deferred, "InceptionV3") == Weights("random")
+
+
+@pytest.mark.parametrize("address", ["memory://deferred", f"memory://deferred/{FILE}"])
+def test_a_deferred_address_is_fetched_once_and_checked(
+    address: str, weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    deferred = Weights(DEFERRED, file=address, reason="stop")
+    put(weight_file, f"memory://deferred/{FILE}")
+    try:
+        found = resolve_deferred(deferred, NAME)
+    finally:
+        remove(f"memory://deferred/{FILE}")
+    assert (found.kind, found.sha256) == ("file", sha256_of_file(weight_file))
+    # The second node on the machine does not fetch it again: the store is empty by now.
+    assert resolve_deferred(deferred, NAME) == found
+
+
+@pytest.mark.parametrize("address", ["memory://deferred/none.h5", "/no/such/file.h5"])
+def test_missing_deferred_weights_are_one_line(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(PneumoError, match=address) as raised:
+        resolve_deferred(Weights(DEFERRED, file=address, reason="stop"), "Xception")
+    assert "\n" not in str(raised.value)
