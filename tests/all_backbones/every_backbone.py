@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 
 from components.trainer.options import ModelOptions, TrainingOptions
-from components.trainer.trunks import TRUNKS, build_network, preprocessed
+from components.trainer.pyramid import build_pyramid
+from components.trainer.trunks import (
+    TOP,
+    TRUNKS,
+    build_network,
+    freeze_batch_norm,
+    preprocessed,
+    split_trunk,
+)
 from components.trainer.weights import resolve_weights
 from schema.labels import BINARY
 from tests.support.backbones import check_halves
@@ -127,6 +135,18 @@ def test_both_halves_are_keras_s_network(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_halves(name, size, monkeypatch)
+
+
+def test_freezing_reaches_nested_networks() -> None:
+    _, upper = split_trunk("NASNetMobile", 32, None, "default")
+    assert upper is not None
+    assert freeze_batch_norm(upper) > 10
+    assert not any("gamma" in v.path for v in upper.trainable_variables)
+
+
+def test_a_backbone_whose_cut_two_tensors_cross_needs_another_level() -> None:
+    with pytest.raises(ValueError, match="NASNetMobile has no map at 'normal_concat_9'"):
+        build_pyramid("NASNetMobile", 32, None, ("default", TOP))
 
 
 @pytest.mark.parametrize("name", TRUNKS)

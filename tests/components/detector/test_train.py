@@ -182,11 +182,6 @@ def test_levels_that_cannot_be(levels: tuple[str, ...], message: str) -> None:
         build_pyramid(TRUNK, SIZE, None, levels)
 
 
-def test_a_trunk_whose_cut_two_tensors_cross_needs_another_level() -> None:
-    with pytest.raises(ValueError, match="NASNetMobile has no map at 'normal_concat_9'"):
-        build_pyramid("NASNetMobile", 32, None, ("default", TOP))
-
-
 def test_the_trunk_above_the_first_level_may_learn_too() -> None:
     rng = np.random.default_rng(0)
     pyramid = build_pyramid(TRUNK, SIZE, None, (CUT, TOP))

@@ -114,7 +114,7 @@ def test_a_second_trunk_of_the_process_has_the_same_cuts_and_its_own_variables()
 
 
 def test_batch_norm_learns_unless_it_is_frozen() -> None:
-    lower, upper = split_trunk("ResNet50V2", 32, None, "conv5_block2_out")
+    lower, upper = split_trunk("MobileNet", 32, None, "conv_pw_11_relu")
     assert upper is not None
     at_cut = lower(pixels(32, 8))
     moving = [v for v in upper.non_trainable_variables if "moving_mean" in v.path]
@@ -133,13 +133,6 @@ def test_batch_norm_learns_unless_it_is_frozen() -> None:
     np.testing.assert_array_equal(np.asarray(upper(at_cut, training=True)), exact)
     assert not np.allclose(trained, exact)
     assert all(np.array_equal(a, v) for a, v in zip(after, moving, strict=True))
-
-
-def test_freezing_reaches_nested_networks() -> None:
-    _, upper = split_trunk("NASNetMobile", 32, None, "default")
-    assert upper is not None
-    assert freeze_batch_norm(upper) > 10
-    assert not any("gamma" in v.path for v in upper.trainable_variables)
 
 
 def test_bfloat16_computes_low_and_hands_over_float32() -> None:

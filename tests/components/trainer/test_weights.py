@@ -19,7 +19,7 @@ from schema.errors import PneumoError
 from schema.hashing import sha256_of_file
 from schema.storage import put, remove
 
-NAME = "MobileNetV2"
+NAME = "MobileNet"
 FILE = TRUNKS[NAME].weight_file
 
 
@@ -30,9 +30,7 @@ def weight_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
     keras.utils.set_random_seed(5)
-    network = keras.applications.MobileNetV2(
-        include_top=False, weights=None, input_shape=(96, 96, 3)
-    )
+    network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(96, 96, 3))
     file = tmp_path_factory.mktemp("weights") / TRUNKS[NAME].weight_file
     with h5py.File(file, "w") as store:
         save_weights_to_hdf5_group(store, network)
@@ -112,9 +110,7 @@ def test_names_that_keras_spread_over_several_attributes_are_read(
 
     monkeypatch.setattr(legacy_h5_format, "HDF5_OBJECT_HEADER_LIMIT", 300)
     file = tmp_path / "spread.h5"
-    network = keras.applications.MobileNetV2(
-        include_top=False, weights=None, input_shape=(96, 96, 3)
-    )
+    network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(96, 96, 3))
     with h5py.File(file, "w") as store:
         legacy_h5_format.save_weights_to_hdf5_group(store, network)
         assert "layer_names" not in store.attrs
@@ -130,7 +126,7 @@ def test_layers_in_another_order_are_refused(tmp_path: Path, weight_file: Path) 
     file.write_bytes(weight_file.read_bytes())
     with h5py.File(file, "a") as store:
         store.attrs["layer_names"] = store.attrs["layer_names"][::-1]
-    with pytest.raises(PneumoError, match=r"does not fit MobileNetV2.*layer 1 "):
+    with pytest.raises(PneumoError, match=r"does not fit MobileNet.*layer 1 "):
         resolve_weights(options(weights=str(file)))
 
 
