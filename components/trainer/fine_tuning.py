@@ -131,7 +131,7 @@ def _assembled(
     upper.trainable = True
     if options.batch_norm == "frozen":
         freeze_batch_norm(upper)
-    top = keras.models.clone_model(head)
+    top = keras.Model.from_config(head.get_config())  # clone_model would clone its loss too
     top.set_weights(head.get_weights())
     if options.source == "images":
         lower.trainable = False

@@ -1,46 +1,70 @@
 """Two replicas learn what one learns: python -m tests.components.trainer.mirrored.
 
-A process of its own, because logical devices are configured before TensorFlow starts. The gradient
-of a batch is the sum of its halves; only the order of additions differs.
+A process of its own, because logical devices are configured before TensorFlow starts.
 """
 
+import contextlib
 import tempfile
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 
-def head_without_dropout() -> keras.Model:
-    from components.trainer.head import build_head
-    from components.trainer.options import ModelOptions
+def rows(x: np.ndarray) -> Any:
+    from components.trainer.batches import Rows
 
-    rng = np.random.default_rng(3)
-    mean, deviation = np.zeros(1024, np.float32), np.full(1024, 0.01, np.float32)
-    head = build_head(mean, deviation, 2, ModelOptions(dropout=0.0, l2=1e-3))
-    head.layers[-1].kernel.assign(rng.normal(size=(1024, 2)) * 0.01)
-    return head
+    labels = np.eye(2, dtype=np.float32)[np.arange(len(x)) % 2]
+    return Rows((x,), labels, np.ones(len(x), np.float32), np.arange(len(x)))
 
 
-def fine_tuned(folder: Path, images: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
-    """Weights and curves of a small network; batches of 8, the last one may be of one image."""
-    from components.trainer.batches import Rows, from_rows
+def small_network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,))
+    hidden = keras.layers.Dense(8, activation="relu")(x)
+    return keras.Model(x, keras.layers.Dense(2, kernel_regularizer="l2")(hidden))
+
+
+def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
+    """Returns weights and curves of a small network; batches of 8."""
+    from components.trainer.batches import from_rows
+    from components.trainer.losses import class_objective
+    from components.trainer.optimizer import OptimizerOptions
+    from components.trainer.options import TrainingOptions
+    from components.trainer.training import train
+
+    data = rows(np.random.default_rng(0).normal(size=(images, 4)).astype(np.float32))
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = small_network()
+    curves = train(
+        model, from_rows(data, data, 0, 8), class_objective(TrainingOptions()),
+        OptimizerOptions(0.02, 0.01, "cosine", 0.2, average=0.9), epochs=3, patience=9,
+        phase="test", seed=0, validator=small_network() if strategy else None,
+    )  # fmt: skip
+    return model.get_weights(), curves.values
+
+
+def check_fine_tuning(folder: Path) -> None:
+    """Fails unless the float32 network that is returned is the one that was validated."""
+    from components.trainer.batches import from_rows
     from components.trainer.curves import Outputs
     from components.trainer.fine_tuning import BackboneSpec, fine_tune
-    from components.trainer.options import FineTuneOptions, TrainingOptions
+    from components.trainer.head import build_head, pool
+    from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
 
-    maps = np.random.default_rng(0).normal(size=(images, 1, 1, 1024)).astype(np.float32)
-    labels = np.eye(2, dtype=np.float32)[np.arange(images) % 2]
-    rows = Rows((maps,), labels, np.ones(images, np.float32), np.arange(images))
+    data = rows(np.random.default_rng(0).normal(size=(16, 1, 1, 1024)).astype(np.float32))
+    head = build_head(np.zeros(1024, np.float32), np.ones(1024, np.float32), 2, ModelOptions())
     upper, top, curves = fine_tune(
-        BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", 1), head_without_dropout(),
-        from_rows(rows, rows, 0, 8), "avg",
-        FineTuneOptions(epochs=2, batch_size=8, learning_rate=1e-3, average=0.9),
+        BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", 1), head,
+        from_rows(data, data, 0, 8), "avg", FineTuneOptions(epochs=1, batch_size=8),
         TrainingOptions(), 0, Outputs(folder / "states", folder / "logs"),
     )  # fmt: skip
-    return [*upper.get_weights(), *top.get_weights()], curves.values
+    logits = top(pool(upper(data.views[0], training=False), "avg"), training=False).numpy()
+    loss = -(data.targets * tf.nn.log_softmax(logits).numpy()).sum(axis=1).mean()
+    np.testing.assert_allclose(curves.values["val_loss"], [loss], rtol=1e-3)
+    assert np.abs(logits).max() > 0  # a new head says 0
 
 
 def main() -> None:
@@ -48,24 +72,22 @@ def main() -> None:
     tf.config.set_logical_device_configuration(
         devices[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
-    from components.trainer import fine_tuning
     from components.trainer.distribution import device_strategy
 
     strategy = device_strategy()
     assert strategy is not None
     assert strategy.num_replicas_in_sync == 2
+    # The gradient of a batch is the sum of its halves; only the order of additions differs.
+    (weights, curves), (both, found) = trained(None, 24), trained(strategy, 24)
+    for name, values in curves.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
+    for a, b in zip(weights, both, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    # A replica without an image of the last batch would make the loss NaN.
+    _, found = trained(strategy, 25)
+    assert np.isfinite(found["loss"]).all()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with patch.object(fine_tuning, "device_strategy", lambda: None):
-            weights, curves = fine_tuned(folder / "one", 24)
-        both, found = fine_tuned(folder / "two", 24)
-        for metric, values in curves.items():
-            np.testing.assert_allclose(found[metric], values, rtol=1e-4, err_msg=metric)
-        for a, b in zip(weights, both, strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
-        # A replica without an image of the last batch would make the loss NaN.
-        _, found = fine_tuned(folder / "uneven", 25)
-        assert np.isfinite(found["loss"]).all()
+        check_fine_tuning(Path(name))
     print("mirrored: equal")
 
 

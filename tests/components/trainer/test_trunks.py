@@ -83,10 +83,10 @@ def test_any_layer_that_everything_passes_may_be_a_cut() -> None:
     assert upper(lower(pixels(32))).shape == (2, 1, 1, 512)
 
 
-@pytest.mark.parametrize("cut", ["conv_pad_2", "nonsense", ""])
+@pytest.mark.parametrize("cut", ["conv_dw_99_relu", "nonsense", ""])
 def test_an_unknown_cut_is_one_line_with_those_that_are(cut: str) -> None:
-    with pytest.raises(ValueError, match=rf"MobileNet cannot be cut at '{cut}_?'.*conv_pw_13_relu"):
-        split_trunk("MobileNet", 32, None, f"{cut}_" if cut == "conv_pad_2" else cut)
+    with pytest.raises(ValueError, match=rf"MobileNet cannot be cut at '{cut}'.*conv_dw_2_relu"):
+        split_trunk("MobileNet", 32, None, cut)
 
 
 def test_a_size_below_the_least_is_refused() -> None:
@@ -131,7 +131,7 @@ def test_batch_norm_learns_unless_it_is_frozen() -> None:
     assert len(upper.trainable_variables) == count - 2 * frozen
     exact = np.asarray(upper(at_cut, training=False))
     np.testing.assert_array_equal(np.asarray(upper(at_cut, training=True)), exact)
-    assert not np.allclose(trained, exact)
+    assert not np.allclose(trained, exact, atol=0)
     assert all(np.array_equal(a, v) for a, v in zip(after, moving, strict=True))
 
 
