@@ -1,19 +1,11 @@
 """Phantoms, and what the small model predicts for them."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
 from components.endpoint_validator.verdict import Expected
-from serving.answer import Prediction
-
-
-class Scored(NamedTuple):
-    contents: list[bytes]
-    predictions: list[Prediction]
-    expected: list[Expected]
-    facts: dict[str, Any]
+from tests.components.endpoint_validator.scored import Scored
 
 
 @pytest.fixture(scope="package")

@@ -8,7 +8,7 @@ import pytest
 
 from components.endpoint_validator.verdict import VERDICT
 from schema.errors import PneumoError
-from tests.components.endpoint_validator.conftest import Scored
+from tests.components.endpoint_validator.scored import Scored
 
 
 def run(

@@ -10,7 +10,7 @@ from components.endpoint_validator import servers
 from components.endpoint_validator.component import validate
 from schema.errors import PneumoError
 from serving.server.engines import ENGINES, IMAGE
-from tests.components.endpoint_validator.conftest import Scored
+from tests.components.endpoint_validator.scored import Scored
 
 _, BINARY, _, BUILT_IN = ENGINES
 UNRESOLVED = 'case "$1" in run) echo "Error: short-name did not resolve" >&2; exit 125;; esac'

@@ -1,0 +1,13 @@
+"""Images, and what a model predicts for them."""
+
+from typing import Any, NamedTuple
+
+from components.endpoint_validator.verdict import Expected
+from serving.answer import Prediction
+
+
+class Scored(NamedTuple):
+    contents: list[bytes]
+    predictions: list[Prediction]
+    expected: list[Expected]
+    facts: dict[str, Any]
