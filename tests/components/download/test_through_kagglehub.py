@@ -120,15 +120,13 @@ def test_the_second_copy_comes_from_the_cache(kaggle: Kaggle, tmp_path: Path) ->
     assert len(kaggle.asked) == 1
 
 
-@pytest.mark.parametrize("name", ["kaggle", "rsna"])
 @pytest.mark.parametrize(
-    ("status", "says"),
+    ("name", "status", "says"),
     [
-        (401, "refuses the credentials"),
-        (403, "accept the terms"),
-        (404, "does not have"),
-        (429, "429"),
-        (503, "503"),
+        ("rsna", 401, "refuses the credentials"),
+        ("rsna", 403, "accept the terms"),
+        ("kaggle", 404, "does not have"),
+        ("kaggle", 503, "503"),
     ],
 )
 def test_refusals(name: str, status: int, says: str, kaggle: Kaggle, tmp_path: Path) -> None:
@@ -144,21 +142,19 @@ def refused(name: str, tmp_path: Path, says: str) -> None:
     assert not list(tmp_path.glob(".set*"))
 
 
-@pytest.mark.parametrize("name", ["kaggle", "rsna"])
 def test_a_broken_connection_is_told_and_the_next_try_goes_on(
-    name: str, kaggle: Kaggle, tmp_path: Path
+    kaggle: Kaggle, tmp_path: Path
 ) -> None:
     kaggle.cut_at = 20_000
-    refused(name, tmp_path, "broke off")
-    assert files(download(name, tmp_path / "set")) == CONTENT
+    refused("rsna", tmp_path, "broke off")
+    assert files(download("rsna", tmp_path / "set")) == CONTENT
 
 
-@pytest.mark.parametrize("name", ["kaggle", "rsna"])
-def test_what_is_no_archive_is_told_and_not_kept(name: str, kaggle: Kaggle, tmp_path: Path) -> None:
+def test_what_is_no_archive_is_told_and_not_kept(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.body = b"<html>log in to the network of this hotel</html>"
-    refused(name, tmp_path, "damaged")
+    refused("kaggle", tmp_path, "damaged")
     kaggle.body = archive()
-    assert files(download(name, tmp_path / "set")) == CONTENT
+    assert files(download("kaggle", tmp_path / "set")) == CONTENT
 
 
 def test_a_wrong_checksum_is_told(kaggle: Kaggle, tmp_path: Path) -> None:
