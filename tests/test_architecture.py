@@ -6,7 +6,7 @@ from pipeline.code_keys import PACKAGES
 
 
 def test_no_import_cycles_between_modules() -> None:
-    graph = grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True)
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     cycles = {
         tuple(sorted((importer, imported)))
         for importer in graph.modules
