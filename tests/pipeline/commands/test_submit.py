@@ -8,14 +8,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
 from pipeline.kubeflow.compile import as_text
 from pipeline.kubeflow.options import Target
 from tests.pipeline.kubeflow.compiled import job_of, spec_of
-from tests.support.cli import pneumo
 from tests.support.kubeflow_api import KubeflowApi, kubeflow_api
 from tests.support.stores import Store, free_port, gcs
 from tests.support.vertex_api import VertexApi, vertex_api
@@ -41,28 +39,13 @@ class Ran:
         return self.error.strip()
 
 
-def _environment(more: dict[str, str] | None) -> dict[str, str]:
-    """The caller's own, without what it knows of clouds."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(STRANGE)}
-    return {**clean, "NO_GCE_CHECK": "true", **(more or {})}
-
-
 def submit(*commands: list[str | Path], environment: dict[str, str] | None = None) -> list[Ran]:
-    """Runs commands in this process."""
-    found = []
-    with mock.patch.dict(os.environ, _environment(environment), clear=True):
-        for command in commands:
-            ran = pneumo("submit", *command)
-            found.append(Ran(ran.returncode, ran.stdout.decode(), ran.stderr.decode()))
-    return found
-
-
-def submit_apart(*commands: list[str | Path], environment: dict[str, str]) -> list[Ran]:
-    """Runs commands in one new process: gRPC reads the certificates once, when it starts."""
+    """Runs commands without what the caller's own environment knows."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(STRANGE)}
     ran = subprocess.run(
         [sys.executable, "-m", "tests.pipeline.commands.many"],
         input=json.dumps([["submit", *map(str, command)] for command in commands]),
-        env=_environment(environment),
+        env={**clean, "NO_GCE_CHECK": "true", **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -182,7 +165,7 @@ def test_what_kubeflow_refuses_is_one_line(kubeflow_graph: Path) -> None:
 
 def test_a_job_on_vertex(vertex_graph: Path, store: Store, tmp_path: Path) -> None:
     with vertex_api(VertexApi(), tmp_path) as api:
-        (ran,) = submit_apart(
+        (ran,) = submit(
             [vertex_graph, "--project", "my-project", "--region", "europe-west4",
              "--api-endpoint", api.endpoint, "--param", "epochs=2", "--param", "weights=random",
              "--service-account", "runner@example.com", "--experiment", "trials", "--wait"],
@@ -215,7 +198,7 @@ def test_what_vertex_refuses_is_one_line(vertex_graph: Path, store: Store, tmp_p
     with vertex_api(VertexApi(refuse=list(refuse)), tmp_path) as api:
         at = ["--region", "europe-west4", "--api-endpoint", api.endpoint]
         down = ["--region", "europe-west4", "--api-endpoint", f"localhost:{free_port()}"]
-        runs = submit_apart(
+        runs = submit(
             *([vertex_graph, *at] for _ in refuse),
             [vertex_graph, *down],
             [other, *at],
