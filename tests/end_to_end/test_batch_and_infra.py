@@ -100,7 +100,7 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     assert all("the Scorer had" in reason for reason in after["refused"])
     assert "not pushed: it passed the gate, but not the server that tried it" in done.stdout
     told = json.loads(Path(after["report"]).with_suffix(".json").read_text())["infra"]
-    assert told == {"blessed": False, "reasons": after["refused"], "how": "ray"}
+    assert told == {"blessed": False, "reasons": after["refused"], "how": "builtin"}
     for reason in after["refused"]:
         assert reason in done.stdout
         assert reason in html.unescape(Path(after["report"]).read_text())
