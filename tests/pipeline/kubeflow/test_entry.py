@@ -117,6 +117,28 @@ def test_what_a_user_can_mend_is_one_line(
         assert list(scratch.iterdir()) == []
 
 
+def test_a_function_component_returns_its_properties(tmp_path: Path, scratch: Path) -> None:
+    given = json.loads(handed(str(tmp_path / "out.json"), {}, model=str(tmp_path / "found")))
+    given["inputs"] = {
+        "parameterValues": {"push_to": str(tmp_path), "code": "x"},  # no parameter of the function
+        "artifacts": {
+            "candidate": {
+                "artifacts": [
+                    {
+                        "name": "1",
+                        "uri": str(tmp_path / "candidate"),
+                        "type": {"instanceSchema": "title: tfx.Model\n"},
+                    }
+                ]
+            }
+        },
+    }
+    assert run("components.baseline.component.Baseline_Executor", json.dumps(given)) == 0
+    (artifact,) = json.loads((tmp_path / "out.json").read_text())["artifacts"]["model"]["artifacts"]
+    assert artifact["metadata"]["found"] == 0
+    assert (tmp_path / "found" / "found.json").is_file()
+
+
 def test_a_broken_component_ends_with_one(tmp_path: Path, scratch: Path) -> None:
     given = handed("x/out", {"schema_file": str(tmp_path / "none")}, schema=str(tmp_path / "s"))
     assert run(SCHEMA_GEN, given) == 1
