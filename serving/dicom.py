@@ -2,7 +2,7 @@
 
 from components.dicom.load import to_png as _to_png
 from components.dicom.read import MAX_BYTES, is_dicom
-from components.dicom.refusal import DicomRefusal
+from components.dicom.refusal import Refusal
 from schema.errors import PneumoError
 
 __all__ = ["MAX_BYTES", "is_dicom", "to_png"]
@@ -16,5 +16,5 @@ def to_png(content: bytes) -> bytes:
     """
     try:
         return _to_png(content)
-    except DicomRefusal as refusal:
+    except Refusal as refusal:
         raise PneumoError(f"DICOM {refusal.reason}: {refusal.detail}") from None

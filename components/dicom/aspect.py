@@ -19,7 +19,7 @@ def ratio(dataset: Any) -> float:
     """Height of a pixel by its width; 1 where the file does not tell.
 
     Raises:
-      DicomRefusal: one of more than 5 to 1.
+      Refusal: one of more than 5 to 1.
     """
     pair = spacing(dataset, (*_SPACINGS, "PixelAspectRatio"))
     found = pair[0] / pair[1] if pair else 1.0

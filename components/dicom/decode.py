@@ -35,7 +35,7 @@ def stored_values(opened: Opened) -> "NDArray[Any]":
     """The pixels as the file stores them: integers [rows, columns], unused bits cleared.
 
     Raises:
-      DicomRefusal: a plugin is missing, or the pixels are cut or damaged.
+      Refusal: a plugin is missing, or the pixels are cut or damaged.
     """
     from pydicom.pixels import get_decoder
 

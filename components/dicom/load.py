@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from components.dicom.aspect import make_square, ratio, squared
 from components.dicom.decode import stored_values
 from components.dicom.read import Rules, check, check_size, parse
-from components.dicom.refusal import DicomRefusal, refuse
+from components.dicom.refusal import Refusal, refuse
 from components.dicom.render import render
 from components.dicom.tags import Tags, allowed, named_by, patient_key
 from schema.errors import PneumoError
@@ -47,15 +47,15 @@ def load(content: bytes, rules: Rules, salt: str = "", path: str = "") -> Loaded
       path: of the file, to see whether it names the patient.
 
     Raises:
-      DicomRefusal: the file can't be used; no other error leaves this function, but
+      Refusal: the file can't be used; no other error leaves this function, but
       PneumoError: pydicom is missing.
     """
     dataset = _guarded(lambda: parse(content), "read")
     named = named_by(path, dataset)
     try:
         png, tags = _guarded(lambda: _picture(dataset, rules), "shown")
-    except DicomRefusal as refusal:
-        raise DicomRefusal(refusal.reason, refusal.detail, named) from None
+    except Refusal as refusal:
+        raise Refusal(refusal.reason, refusal.detail, named) from None
     return Loaded(png, tags, patient_key(dataset, salt), named)
 
 

@@ -111,7 +111,7 @@ def parse(content: bytes) -> Any:
     """Data set of the wanted tags.
 
     Raises:
-      DicomRefusal: it can't be read.
+      Refusal: it can't be read.
       PneumoError: pydicom is missing.
     """
     needs_pydicom()
@@ -134,7 +134,7 @@ def check(dataset: Any, rules: Rules) -> Opened:
     """Checks what `parse` read.
 
     Raises:
-      DicomRefusal: it is no single gray radiograph, or one that can't be decoded.
+      Refusal: it is no single gray radiograph, or one that can't be decoded.
     """
     if "PixelData" not in dataset:
         refuse("no_pixels", "no image in it, as in a report or in a file that was cut")

@@ -1,4 +1,4 @@
-"""Why a DICOM file is not used. Every line is this project's own.
+"""Why an image file is not used. Every line about a DICOM file is this project's own.
 
 The texts of pydicom's errors and warnings may hold the values of tags, so none is ever passed on.
 """
@@ -8,17 +8,16 @@ from typing import NoReturn
 from schema.errors import PneumoError
 
 
-class DicomRefusal(PneumoError):
-    """A DICOM file that can't be used.
+class Refusal(PneumoError):
+    """A file that can't be used.
 
     Attributes:
-      reason: short code.
-      detail: a sentence without any text of the file.
-      named: whether the file's path tells what its tags tell of the patient; None where the tags
-        could not be read.
+      reason: short code, as rejects.jsonl has it.
+      detail: a sentence; of a DICOM file without any text of the file.
+      named: whether the path identifies the patient.
     """
 
-    def __init__(self, reason: str, detail: str, named: bool | None = None) -> None:
+    def __init__(self, reason: str, detail: str, named: bool = False) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -26,5 +25,5 @@ class DicomRefusal(PneumoError):
 
 
 def refuse(reason: str, detail: str) -> NoReturn:
-    """Raises a DicomRefusal that carries no other error with it."""
-    raise DicomRefusal(reason, detail) from None
+    """Raises a Refusal that carries no other error with it."""
+    raise Refusal(reason, detail) from None

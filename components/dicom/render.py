@@ -31,7 +31,7 @@ def render(values: "NDArray[Any]", dataset: Any, bits_stored: int) -> "NDArray[n
       float64 [rows, columns] in 0 (black) .. 1 (white).
 
     Raises:
-      DicomRefusal: a table or window that can't be.
+      Refusal: a table or window that can't be.
     """
     import numpy as np
 
@@ -56,7 +56,7 @@ def window(
     """Values -> 0..1 by a window: PS3.3 C.11.2.1.2 (linear) and C.11.2.1.3 (sigmoid, exact).
 
     Raises:
-      DicomRefusal: a width that the function does not allow, or an unknown function.
+      Refusal: a width that the function does not allow, or an unknown function.
     """
     import numpy as np
 

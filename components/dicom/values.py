@@ -10,7 +10,7 @@ def value(dataset: Any, keyword: str) -> Any:
     """What a data set holds under a keyword; None where it is absent or empty.
 
     Raises:
-      DicomRefusal: the value can't be read.
+      Refusal: the value can't be read.
     """
     try:
         found = dataset.get(keyword)
@@ -24,7 +24,7 @@ def numbers(dataset: Any, keyword: str) -> list[float]:
     """Finite numbers under a keyword, however many there are.
 
     Raises:
-      DicomRefusal: there is something else.
+      Refusal: there is something else.
     """
     found = value(dataset, keyword)
     if found is None:
@@ -49,7 +49,7 @@ def integer(dataset: Any, keyword: str, default: int | None = None) -> int:
     """One whole number.
 
     Raises:
-      DicomRefusal: there is something else, or nothing and no default.
+      Refusal: there is something else, or nothing and no default.
     """
     found = numbers(dataset, keyword)
     if not found and default is not None:

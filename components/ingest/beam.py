@@ -2,8 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import apache_beam as beam
@@ -12,36 +11,17 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from components.ingest.shards import write_shard
 from components.ingest.work import WorkFolder, check_chunk
 
-STEPS: dict[str, Callable[[WorkFolder, Path, str, str], None]] = {
-    "check": check_chunk,
-    "write": lambda work, source, name, _: write_shard(work, source, name),
-}
 
+def _do(name: str, step: str, work: WorkFolder, source: Path, salt: str) -> None:
+    """Does the piece of work whose list has this name."""
+    from PIL import ImageFile
 
-class Piece(beam.DoFn):
-    """Does one piece of work per element.
-
-    Args:
-      step: key of STEPS.
-      work: folder with the lists and the results.
-      source: folder with the images.
-      salt: of the keys of patients; it goes with the work and is never written down.
-    """
-
-    def __init__(self, step: str, work: str, source: str, salt: str) -> None:
-        self._step, self._work, self._source, self._salt = step, work, source, salt
-
-    def setup(self) -> None:
-        """Silences Pillow, whose findings end up in rejects.jsonl."""
-        warnings.filterwarnings("ignore", module="PIL")
-        from PIL import ImageFile
-
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
-
-    def process(self, name: str) -> Iterable[str]:
-        """Takes the name of a list; yields nothing."""
-        STEPS[self._step](WorkFolder(Path(self._work)), Path(self._source), name, self._salt)
-        return ()
+    warnings.filterwarnings("ignore", module="PIL")  # its findings end up in rejects.jsonl
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    if step == "check":
+        check_chunk(work, source, name, salt)
+    else:
+        write_shard(work, source, name)
 
 
 def run(
@@ -55,21 +35,20 @@ def run(
     """Does all the pieces and waits for them.
 
     Args:
-      step: key of STEPS.
+      step: check or write.
       names: of the lists.
       work: on a file system that all workers share.
       source: likewise.
       args: options of Beam, such as --runner=...; without them the local runner with a thread for
         each core.
-      salt: of the keys of patients.
+      salt: of the keys of patients; it goes with the work and is never written down.
     """
-    do = partial(Piece, step, str(work.root), str(source), salt)
     with beam.Pipeline(options=PipelineOptions([*default_args(args), *args])) as pipeline:
         _ = (
             pipeline
             | "Lists" >> beam.Create(names)
             | "Spread" >> beam.Reshuffle()
-            | step.title() >> beam.ParDo(do())
+            | step.title() >> beam.Map(_do, step, work, source, salt)
         )
 
 

@@ -26,31 +26,6 @@ DUPLICATE: Final = "box_duplicate"
 OF_REJECTED: Final = "box_of_rejected_image"
 
 
-def relative(
-    box: tuple[float, float, float, float], height: float, width: float
-) -> tuple[tuple[float, float, float, float] | None, str]:
-    """A box in pixels -> relative and clipped to the image, or the reason why it is none.
-
-    Args:
-      box: xmin, ymin, xmax, ymax; the greater ends are exclusive.
-      height: of the image, pixels.
-      width: likewise.
-
-    Returns:
-      (ymin, xmin, ymax, xmax) in 0..1 and "", or None and the reason.
-    """
-    if not all(map(math.isfinite, box)):
-        return None, NO_NUMBER
-    x0, y0, x1, y1 = box
-    if x1 <= x0 or y1 <= y0:
-        return None, EMPTY
-    left, right = (min(max(x / width, 0.0), 1.0) for x in (x0, x1))
-    top, bottom = (min(max(y / height, 0.0), 1.0) for y in (y0, y1))
-    if right <= left or bottom <= top:
-        return None, OUTSIDE
-    return (top, left, bottom, right), ""
-
-
 def read_boxes(catalog: Catalog, path: Path) -> None:
     """Takes in the boxes of a CSV; see IngestOptions.boxes. Rows without numbers name no box.
 
@@ -124,7 +99,7 @@ def _bare(path: str) -> str:
 
 
 def settle_boxes(catalog: Catalog) -> None:
-    """Makes every box relative to its image, after the images were checked."""
+    """Clips every box to its image and makes it relative, after the images were checked."""
     db = catalog.db
     reject_boxes(catalog, "state != 'ok'")
     db.execute(
@@ -132,22 +107,15 @@ def settle_boxes(catalog: Catalog) -> None:
         " (SELECT MIN(id) FROM boxes WHERE reason = '' GROUP BY file, x0, y0, x1, y1)",
         (DUPLICATE,),
     )
-    after = 0
-    while rows := db.execute(
-        "SELECT boxes.id, x0, y0, x1, y1, tall, wide FROM boxes JOIN files ON files.id = file"
-        " WHERE boxes.id > ? AND reason = '' ORDER BY boxes.id LIMIT 2000",
-        (after,),
-    ).fetchall():
-        for box_id, x0, y0, x1, y1, tall, wide in rows:
-            found, reason = relative((x0, y0, x1, y1), tall, wide)
-            clipped = found is not None and (min(x0, y0) < 0 or x1 > wide or y1 > tall)
-            top, left, bottom, right = found or (None,) * 4
-            db.execute(
-                "UPDATE boxes SET x0 = ?, y0 = ?, x1 = ?, y1 = ?, reason = ?, clipped = ?"
-                " WHERE id = ?",
-                (left, top, right, bottom, reason, clipped, box_id),
-            )
-        after = rows[-1][0]
+    empty = "UPDATE boxes SET reason = ? WHERE reason = '' AND (x1 <= x0 OR y1 <= y0)"
+    db.execute(empty, (EMPTY,))
+    db.execute(
+        "UPDATE boxes SET clipped = x0 < 0 OR y0 < 0 OR x1 > wide OR y1 > tall,"
+        " x0 = MIN(MAX(x0 / wide, 0.0), 1.0), y0 = MIN(MAX(y0 / tall, 0.0), 1.0),"
+        " x1 = MIN(MAX(x1 / wide, 0.0), 1.0), y1 = MIN(MAX(y1 / tall, 0.0), 1.0)"
+        " FROM files WHERE files.id = file AND reason = ''"
+    )
+    db.execute(empty, (OUTSIDE,))
 
 
 def reject_boxes(catalog: Catalog, where: str, *values: object) -> None:
@@ -178,14 +146,8 @@ def box_counts(catalog: Catalog) -> dict[str, Any]:
         "SELECT COUNT(*), COALESCE(SUM(reason = ''), 0),"
         " COALESCE(SUM(reason = '' AND clipped), 0) FROM boxes"
     ).fetchone()
-    rejected = sum(reasons.values())
-    return {
-        "read": read,
-        "written": kept,
-        "clipped": clipped,
-        "rejected": rejected,
-        "reasons": reasons,
-    }
+    counts = {"read": read, "written": kept, "clipped": clipped}
+    return counts | {"rejected": sum(reasons.values()), "reasons": reasons}
 
 
 def rejected_boxes(catalog: Catalog) -> Iterator[dict[str, Any]]:

@@ -12,10 +12,8 @@ from components.ingest.naming import parse_name, pathogen_of
 from components.ingest.scan import Entry
 
 _TABLES = """
-CREATE TABLE dirs(
-  id INTEGER PRIMARY KEY, path BLOB UNIQUE, root BLOB, split TEXT, pathogen TEXT, inner BLOB);
 CREATE TABLE files(
-  id INTEGER PRIMARY KEY, path BLOB NOT NULL, dir INTEGER, size INTEGER, mtime INTEGER,
+  id INTEGER PRIMARY KEY, path BLOB NOT NULL, size INTEGER, mtime INTEGER,
   state TEXT NOT NULL DEFAULT 'new',         -- new, todo, ok, skip, reject
   given TEXT, pathogen TEXT, said TEXT, patient TEXT, source TEXT,
   told INTEGER DEFAULT 0,                    -- the patient was told, not read from the name
@@ -66,7 +64,6 @@ class Catalog:
 
     def add_entries(self, entries: Iterable[Entry]) -> None:
         """Takes in the listing of a source."""
-        last, last_id = None, 0
         for entry in entries:
             self.found += 1
             if entry.kind == "skip":
@@ -74,19 +71,11 @@ class Catalog:
             elif entry.kind == "reject":
                 self.reject(entry.path, entry.what, entry.detail)
             else:
-                folder = entry.path.rpartition("/")[0]
-                if folder != last:
-                    last, last_id = folder, self._dir_id(folder)
                 self.db.execute(
-                    "INSERT INTO files(path, dir, size, mtime) VALUES (?, ?, ?, ?)",
-                    (os.fsencode(entry.path), last_id, entry.size, entry.mtime_ns),
+                    "INSERT INTO files(path, size, mtime) VALUES (?, ?, ?)",
+                    (os.fsencode(entry.path), entry.size, entry.mtime_ns),
                 )
         self.db.execute("CREATE UNIQUE INDEX files_path ON files(path)")
-
-    def _dir_id(self, folder: str) -> int:
-        raw = os.fsencode(folder)
-        self.db.execute("INSERT OR IGNORE INTO dirs(path) VALUES (?)", (raw,))
-        return int(self.db.execute("SELECT id FROM dirs WHERE path = ?", (raw,)).fetchone()[0])
 
     def reject(self, path: str, reason: str, detail: str) -> None:
         """Writes down a file that can't be used."""

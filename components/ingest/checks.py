@@ -9,13 +9,13 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from components.dicom.refusal import Refusal
 from components.ingest.phash import perceptual_hash
-from components.ingest.refusal import Refusal
 from schema import features as f
 
 MAX_SIDE: Final = 65_535  # of a JPEG, and of the schema
@@ -32,6 +32,8 @@ _OTHER_FORMATS: Final = (
     (b"\0\0\0\x0cjP", "JPEG 2000"),
 )
 _MISSING: Final = 128  # what libjpeg paints where data are missing
+
+
 _TURN: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -66,10 +68,6 @@ class Checked:
     width: int
     bytes: int
     stats: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain values."""
-        return dict(vars(self))
 
 
 def check_image(data: bytes, max_pixels: int, min_side: int) -> Checked:

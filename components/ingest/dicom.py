@@ -4,9 +4,8 @@ from typing import Any
 
 from components.dicom.load import load
 from components.dicom.read import Rules, is_dicom
-from components.dicom.refusal import DicomRefusal
+from components.dicom.refusal import Refusal
 from components.ingest.options import PILLOW_LIMIT
-from components.ingest.refusal import Refusal
 from schema.errors import PneumoError
 
 
@@ -32,8 +31,8 @@ def as_image(
     rules = Rules(secondary=settings["secondary"], max_pixels=settings["max_pixels"])
     try:
         loaded = load(data, rules, salt, path)
-    except DicomRefusal as refusal:
-        raise Refusal(refusal.reason, refusal.detail, bool(refusal.named)) from None
+    except Refusal:
+        raise
     except PneumoError as error:  # pydicom is missing
         raise Refusal("missing_plugin", str(error)) from None
     facts = {"dicom": loaded.tags.to_dict(), "patient": loaded.patient, "named": loaded.named}

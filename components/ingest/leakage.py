@@ -1,6 +1,7 @@
 """What leaks between splits: equal or nearly equal pixels, one patient in two, labels at odds."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,55 +64,51 @@ def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) 
     }
 
 
+def _first(rows: Iterator[Any]) -> tuple[list[Any], int]:
+    """The first LISTED rows, and the number of all."""
+    first = list(islice(rows, LISTED))
+    return first, len(first) + sum(1 for _ in rows)
+
+
 def _exact(catalog: Catalog) -> tuple[list[dict[str, Any]], int, int]:
     db = catalog.db
     db.execute("CREATE INDEX files_pixels ON files(pixels)")
-    across = within = 0
-    entries: list[dict[str, Any]] = []
-    groups = db.execute(
+    groups = (
         "SELECT pixels, COUNT(*), COUNT(DISTINCT split) > 1 AS crosses, COUNT(DISTINCT sha256)"
         " FROM files WHERE state = 'ok' GROUP BY pixels HAVING COUNT(*) > 1"
-        " ORDER BY crosses DESC, MIN(shown)"
     )
-    for pixels, n, crosses, digests in groups:
-        across, within = across + crosses, within + (not crosses)
-        if len(entries) < LISTED:
-            files, splits = _files_of(catalog, "pixels = ?", pixels)
-            entries.append(
-                {
-                    "files": files,
-                    "count": n,
-                    "splits": splits,
-                    "across_splits": bool(crosses),
-                    "same_bytes": digests == 1,
-                }
-            )
+    across, within = db.execute(
+        f"SELECT COALESCE(SUM(crosses), 0), COALESCE(SUM(NOT crosses), 0) FROM ({groups})"
+    ).fetchone()
+    entries = []
+    for pixels, n, crosses, digests in db.execute(
+        f"{groups} ORDER BY crosses DESC, MIN(shown) LIMIT {LISTED}"
+    ):
+        files, splits = _files_of(catalog, "pixels = ?", pixels)
+        entry = {"files": files, "count": n, "splits": splits}
+        entries.append(entry | {"across_splits": bool(crosses), "same_bytes": digests == 1})
     return entries, across, within
 
 
 def _files_of(catalog: Catalog, where: str, value: object) -> tuple[list[str], list[str]]:
     condition = f"FROM files WHERE state = 'ok' AND {where}"
-    files = catalog.db.execute(
-        f"SELECT shown {condition} ORDER BY shown LIMIT {FILES}", (value,)
-    ).fetchall()
-    splits = catalog.db.execute(
-        f"SELECT DISTINCT split {condition} ORDER BY 1", (value,)
-    ).fetchall()
-    return [row[0] for row in files], [row[0] for row in splits]
+    files = catalog.db.execute(f"SELECT shown {condition} ORDER BY shown LIMIT {FILES}", (value,))
+    splits = catalog.db.execute(f"SELECT DISTINCT split {condition} ORDER BY 1", (value,))
+    return [name for (name,) in files], [split for (split,) in splits]
 
 
 def _patients(catalog: Catalog) -> tuple[list[dict[str, Any]], int]:
     catalog.db.execute("CREATE INDEX files_patient ON files(patient)")
-    entries: list[dict[str, Any]] = []
-    total = 0
-    for patient, n in catalog.db.execute(
-        "SELECT patient, COUNT(*) FROM files WHERE state = 'ok'"
-        " GROUP BY patient HAVING COUNT(DISTINCT split) > 1 ORDER BY patient"
-    ):
-        total += 1
-        if len(entries) < LISTED:
-            files, splits = _files_of(catalog, "patient = ?", patient)
-            entries.append({"patient": patient, "count": n, "splits": splits, "files": files})
+    first, total = _first(
+        catalog.db.execute(
+            "SELECT patient, COUNT(*) FROM files WHERE state = 'ok'"
+            " GROUP BY patient HAVING COUNT(DISTINCT split) > 1 ORDER BY patient"
+        )
+    )
+    entries = []
+    for patient, n in first:
+        files, splits = _files_of(catalog, "patient = ?", patient)
+        entries.append({"patient": patient, "count": n, "splits": splits, "files": files})
     return entries, total
 
 
@@ -120,32 +117,31 @@ def _contradictory(catalog: Catalog) -> tuple[list[dict[str, Any]], int]:
 
     `unknown` is pneumonia: it agrees with bacteria and with virus, not with normal or other.
     """
-    entries: list[dict[str, Any]] = []
-    total = 0
     certain = "COUNT(DISTINCT CASE WHEN pathogen != 'unknown' THEN pathogen END) > 1"
     healthy = "pathogen IN ('normal', 'other')"
-    mixed = f"MAX({healthy}) AND MAX(NOT {healthy})"
-    for pixels, names in catalog.db.execute(
-        "SELECT pixels, GROUP_CONCAT(DISTINCT pathogen) FROM files WHERE state = 'ok'"
-        f" GROUP BY pixels HAVING ({certain}) OR ({mixed}) ORDER BY MIN(shown)"
-    ):
-        total += 1
-        if len(entries) < LISTED:
-            files, splits = _files_of(catalog, "pixels = ?", pixels)
-            pathogens = sorted(names.split(","))
-            entries.append(
-                {"kind": "pixels", "files": files, "splits": splits, "pathogens": pathogens}
-            )
-    for name, split, pathogen, said in catalog.db.execute(
-        "SELECT shown, split, pathogen, said FROM files"
-        " WHERE state = 'ok' AND said != '' AND said != pathogen ORDER BY shown"
-    ):
-        total += 1
-        if len(entries) < LISTED:
-            entries.append(
-                {"kind": "name", "files": [name], "splits": [split], "pathogens": [pathogen, said]}
-            )
-    return entries, total
+    pixels, n_pixels = _first(
+        catalog.db.execute(
+            "SELECT pixels, GROUP_CONCAT(DISTINCT pathogen) FROM files WHERE state = 'ok'"
+            f" GROUP BY pixels HAVING ({certain}) OR (MAX({healthy}) AND MAX(NOT {healthy}))"
+            " ORDER BY MIN(shown)"
+        )
+    )
+    names, n_names = _first(
+        catalog.db.execute(
+            "SELECT shown, split, pathogen, said FROM files"
+            " WHERE state = 'ok' AND said != '' AND said != pathogen ORDER BY shown"
+        )
+    )
+    entries: list[dict[str, Any]] = []
+    for value, found in pixels:
+        files, splits = _files_of(catalog, "pixels = ?", value)
+        pathogens = sorted(found.split(","))
+        entries.append({"kind": "pixels", "files": files, "splits": splits, "pathogens": pathogens})
+    entries += [
+        {"kind": "name", "files": [name], "splits": [split], "pathogens": [pathogen, said]}
+        for name, split, pathogen, said in names
+    ]
+    return entries[:LISTED], n_pixels + n_names
 
 
 def _near(
@@ -164,12 +160,8 @@ def _near(
         notes.append(
             f"{flat} images are flat (std below {FLAT_STD:g}) and can't be near duplicates"
         )
-    entries: list[dict[str, Any]] = []
-    across = within = 0
-    for entry in _same_hash(catalog):
-        across += 1
-        if len(entries) < LISTED:
-            entries.append(entry)
+    entries, across = _first(_same_hash(catalog))
+    within = 0
     hashes = _hash_list(catalog, scratch)
     if (full := fullest_band(hashes)) > WINDOW:
         notes.append(

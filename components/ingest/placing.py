@@ -2,6 +2,8 @@
 
 import os
 import posixpath
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -36,29 +38,20 @@ def place_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
             raise PneumoError(
                 f"{source}: no stage_2_train_labels.csv (patientId, Target) in it (layout rsna)"
             )
-    classes = options.classes()
-    for dir_id, raw in catalog.db.execute("SELECT id, path FROM dirs").fetchall():
-        place = place_of(os.fsdecode(raw), classes)
-        catalog.db.execute(
-            "UPDATE dirs SET root = ?, split = ?, pathogen = ?, inner = ? WHERE id = ?",
-            (
-                os.fsencode(place.root),
-                place.split,
-                place.pathogen,
-                os.fsencode(place.inner),
-                dir_id,
-            ),
-        )
     layout = _layout(catalog, source, options)
     _place_by_folder(catalog, layout, options)
     return layout
 
 
+def _places(catalog: Catalog, options: IngestOptions) -> Iterator[Place]:
+    """Yields the meaning of each folder that holds files, once or more."""
+    paths = (os.fsdecode(raw) for (raw,) in catalog.db.execute("SELECT path FROM files"))
+    classes = options.classes()
+    return (place_of(folder, classes) for folder, _ in groupby(paths, posixpath.dirname))
+
+
 def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
-    found = detect(
-        Place("", split, pathogen, "")
-        for split, pathogen in catalog.db.execute("SELECT DISTINCT split, pathogen FROM dirs")
-    )
+    found = detect(_places(catalog, options))
     if not found:
         if not catalog.count("1"):
             raise PneumoError(
@@ -77,35 +70,36 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
 
 
 def _place_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> None:
-    needs_split = "AND split != ''" if layout == "split_class" else ""
-    roots = [
-        os.fsdecode(row[0])
-        for row in catalog.db.execute(
-            f"SELECT DISTINCT root FROM dirs WHERE pathogen != '' {needs_split}"
-        )
-    ]
-    above = parents_of_roots(roots)
-    columns = "path, dir, size"
+    with_split = layout == "split_class"
+    above = parents_of_roots(
+        {
+            place.root
+            for place in _places(catalog, options)
+            if place.pathogen and (place.split or not with_split)
+        }
+    )
+    classes = options.classes()
     last, place = None, Place("", "", "", "")
-    for file_id, raw, folder, size in catalog.pages(columns, "state = 'new'"):
+    for file_id, raw, size in catalog.pages("path, size", "state = 'new'"):
         path = os.fsdecode(raw)
+        folder = posixpath.dirname(path)
         if folder != last:
-            last, place = folder, place_of(posixpath.dirname(path), options.classes())
+            last, place = folder, place_of(folder, classes)
         if place.root in above:
             twin = posixpath.join(above[place.root], place.inner, posixpath.basename(path))
             if catalog.size_of(twin) == size:
                 catalog.skip_file(file_id, "nested copy")
                 continue
         if not place.pathogen:
-            name = posixpath.basename(posixpath.dirname(path))
+            name = posixpath.basename(folder)
             detail = f"folder {shown(name)!r} is no class; --class-map can name it"
             catalog.reject_file(
                 file_id, path, "unknown_class", detail if name else "in no class folder"
             )
-        elif layout == "split_class" and not place.split:
+        elif with_split and not place.split:
             catalog.reject_file(file_id, path, "outside_layout", "not below train, val or test")
         else:
-            given = place.split if layout == "split_class" else ""
+            given = place.split if with_split else ""
             catalog.place(file_id, path, place.pathogen, given=given)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from components.dicom.refusal import Refusal
 from components.ingest.boxes import boxes_of
 from components.ingest.catalog import Catalog
 from components.ingest.dicom import image_again
-from components.ingest.refusal import Refusal
 from components.ingest.work import WorkFolder, json_line, read_lines, read_unchanged
 from schema import features as f
 from schema.example import encode

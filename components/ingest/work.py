@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from components.dicom.read import MAX_BYTES
+from components.dicom.refusal import Refusal
 from components.ingest.dicom import as_image
-from components.ingest.refusal import MAX_BYTES, Refusal
 from schema.files import atomic
 
 CHUNK = 64
@@ -84,7 +85,7 @@ def check_chunk(work: WorkFolder, source: Path, name: str, salt: str) -> None:
             try:
                 data = read_unchanged(f"{source}/{path}", size, mtime)
                 image, facts = as_image(data, path, job, salt)
-                row |= check_image(image, job["max_pixels"], job["min_side"]).to_dict() | facts
+                row |= vars(check_image(image, job["max_pixels"], job["min_side"])) | facts
             except Refusal as refusal:
                 row |= {"reason": refusal.reason, "detail": refusal.detail, "named": refusal.named}
             if row.pop("named", False) and job["hide"]:

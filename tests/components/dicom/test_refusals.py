@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from components.dicom.decode import coded_size
 from components.dicom.load import load, to_png
 from components.dicom.read import Rules
-from components.dicom.refusal import DicomRefusal
+from components.dicom.refusal import Refusal
 from tests.support.bad_dicoms import PIXELS, REFUSED
 from tests.support.dicoms import PLACES, SYNTAXES, leaks, make, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
 
-def refusal(content: bytes, rules: Rules | None = None) -> DicomRefusal:
-    with pytest.raises(DicomRefusal) as caught:
+def refusal(content: bytes, rules: Rules | None = None) -> Refusal:
+    with pytest.raises(Refusal) as caught:
         load(content, rules or Rules(), "salt", "a/b.dcm")
     return caught.value
 
@@ -113,7 +113,7 @@ def test_damage_is_a_refusal_or_a_picture(syntax: Any, draw: st.DataObject) -> N
     damaged = bytes(content[: draw.draw(st.integers(132, len(content)))])
     try:
         assert to_png(damaged).startswith(b"\x89PNG")
-    except DicomRefusal as error:
+    except Refusal as error:
         assert "\n" not in str(error)
         assert not leaks(str(error))
 

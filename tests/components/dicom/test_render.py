@@ -9,7 +9,7 @@ from PIL import Image
 
 from components.dicom.load import to_png
 from components.dicom.read import is_dicom
-from components.dicom.refusal import DicomRefusal
+from components.dicom.refusal import Refusal
 from components.dicom.render import stretch, window
 from tests.support.dicoms import STORED, dicom, make, to_bytes
 
@@ -134,7 +134,7 @@ def test_a_flat_image_is_black(values: list[list[int]], padding: Any) -> None:
     ],
 )
 def test_a_window_that_cannot_be(center: float, width: float, function: str) -> None:
-    with pytest.raises(DicomRefusal, match=r"^window: ") as caught:
+    with pytest.raises(Refusal, match=r"^window: ") as caught:
         window(np.zeros((2, 2)), center, width, function)
     assert "QUILL" not in str(caught.value)
 

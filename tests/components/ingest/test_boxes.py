@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.ingest.boxes import relative
+from components.ingest.boxes import add_box, boxes_of, settle_boxes
+from components.ingest.catalog import Catalog
 from components.ingest.work import read_lines
 from schema.errors import PneumoError
 from tests.components.ingest.trees import boxes, official, put, rows, run, write
@@ -21,6 +22,23 @@ def table(path: Path, header: str, lines: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([header, *lines]) + "\n")
     return path
+
+
+def settled(path: Path, box: Any, height: int, width: int) -> tuple[list[Any], str]:
+    """The boxes of an image that has this one alone, and why it was rejected."""
+    catalog = Catalog(path)
+    size = ("ok", height, width)
+    catalog.db.execute(
+        "INSERT INTO files(id, path, state, tall, wide) VALUES (1, '', ?, ?, ?)", size
+    )
+    row = dict(zip(("xmin", "ymin", "xmax", "ymax"), map(repr, box), strict=True))
+    add_box(catalog, 2, {"filename": "a", **row})
+    catalog.db.execute("UPDATE boxes SET file = 1")
+    settle_boxes(catalog)
+    (reason,) = catalog.db.execute("SELECT reason FROM boxes").fetchone()
+    found = boxes_of(catalog, 1)
+    catalog.close()
+    return found, reason
 
 
 @pytest.mark.parametrize(
@@ -38,19 +56,22 @@ def table(path: Path, header: str, lines: list[str]) -> Path:
         ((10, 20, float("inf"), 60), None, "box_no_number"),
     ],
 )
-def test_relative(box: Any, expected: Any, reason: str) -> None:
-    found, why = relative(box, 100, 100)
-    assert found == (pytest.approx(expected) if expected else None)
+def test_relative(tmp_path: Path, box: Any, expected: Any, reason: str) -> None:
+    found, why = settled(tmp_path / "catalog", box, 100, 100)
+    assert found == ([pytest.approx(expected)] if expected else [])
     assert why == reason
 
 
 @given(st.tuples(*[st.floats(allow_nan=True)] * 4), st.integers(1, 5000), st.integers(1, 5000))
-def test_relative_is_inside_or_none(box: Any, height: int, width: int) -> None:
-    found, reason = relative(box, height, width)
-    assert (found is None) == bool(reason)
-    if found:
-        assert 0 <= found[0] < found[2] <= 1
-        assert 0 <= found[1] < found[3] <= 1
+def test_relative_is_inside_or_none(
+    tmp_path_factory: pytest.TempPathFactory, box: Any, height: int, width: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "catalog"
+    found, reason = settled(path, box, height, width)
+    assert bool(found) != bool(reason)
+    for top, left, bottom, right in found:
+        assert 0 <= top < bottom <= 1
+        assert 0 <= left < right <= 1
 
 
 @pytest.mark.parametrize(

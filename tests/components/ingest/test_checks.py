@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from components.dicom.refusal import Refusal
 from components.ingest.checks import check_image, statistics
 from components.ingest.phash import BITS, perceptual_hash
-from components.ingest.refusal import Refusal
 from tests.support.images import FORMS, colour, encode, exif, gray
 
 LIMITS = (100_000_000, 1)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.dicom.refusal import Refusal
 from components.ingest.dicom import as_image, image_again
-from components.ingest.refusal import Refusal
 from components.ingest.scan import scan
 from components.ingest.work import read_lines
 from schema.errors import PneumoError

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
+from components.dicom.refusal import Refusal
 from components.ingest.job import ingest
 from components.ingest.options import IngestOptions
-from components.ingest.refusal import Refusal
 from components.ingest.work import read_lines, read_unchanged
 from schema.example import decode
 from schema.tfrecord import read_records
