@@ -1,13 +1,12 @@
 """Pixels that are not square: what the file says of them, and the picture made square."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.dicom.refusal import refuse
 from components.dicom.tags import spacing
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 # The first that is there counts. PixelAspectRatio is the vertical size by the horizontal one.
 _SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
@@ -33,7 +32,7 @@ def squared(rows: int, columns: int, ratio: float) -> tuple[int, int]:
     return (round(rows * ratio), columns) if ratio > 1 else (rows, round(columns / ratio))
 
 
-def make_square(shown: "NDArray[np.float64]", ratio: float) -> "NDArray[np.float64]":
+def make_square(shown: NDArray[np.float64], ratio: float) -> NDArray[np.float64]:
     """Resamples a picture (bilinear, along one side) so that its pixels are square.
 
     Args:
@@ -45,7 +44,6 @@ def make_square(shown: "NDArray[np.float64]", ratio: float) -> "NDArray[np.float
     """
     if ratio == 1.0:
         return shown
-    import numpy as np
     from PIL import Image
 
     rows, columns = squared(shown.shape[0], shown.shape[1], ratio)

@@ -4,13 +4,12 @@ Plugins are asked in an order of our own, so that a file gives the same pixels w
 packages are installed. gdcm is never asked: it writes what it finds to the standard error stream.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+from numpy.typing import NDArray
 
 from components.dicom.read import Opened
 from components.dicom.refusal import refuse
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _JPEG: Final = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _JPEG_LOSSLESS: Final = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
@@ -31,7 +30,7 @@ _PLUGINS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 _END: Final = b"\xff\xd9"
 
 
-def stored_values(opened: Opened) -> "NDArray[Any]":
+def stored_values(opened: Opened) -> NDArray[Any]:
     """The pixels as the file stores them: integers [rows, columns], unused bits cleared.
 
     Raises:

@@ -1,9 +1,13 @@
 """From the bytes of a DICOM file to a lossless PNG and what else may leave it."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.dicom.aspect import make_square, ratio, squared
 from components.dicom.decode import stored_values
@@ -12,12 +16,6 @@ from components.dicom.refusal import Refusal, refuse
 from components.dicom.render import render
 from components.dicom.tags import Tags, allowed, named_by, patient_key
 from schema.errors import PneumoError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,12 @@ def load(content: bytes, rules: Rules, salt: str = "", path: str = "") -> Loaded
       Refusal: the file can't be used; no other error leaves this function, but
       PneumoError: pydicom is missing.
     """
-    dataset = _guarded(lambda: parse(content), "read")
+    with _guarded("read"):
+        dataset = parse(content)
     named = named_by(path, dataset)
     try:
-        png, tags = _guarded(lambda: _picture(dataset, rules), "shown")
+        with _guarded("shown"):
+            png, tags = _picture(dataset, rules)
     except Refusal as refusal:
         raise Refusal(refusal.reason, refusal.detail, named) from None
     return Loaded(png, tags, patient_key(dataset, salt), named)
@@ -73,10 +73,11 @@ def _picture(dataset: Any, rules: Rules) -> tuple[bytes, Tags]:
     return _png(make_square(shown, high), 8 if opened.bits_stored <= 8 else 16), tags
 
 
-def _guarded(do: Callable[[], _T], what: str) -> _T:
+@contextmanager
+def _guarded(what: str) -> Iterator[None]:
     """Whatever a damaged file makes raise becomes a line that holds none of its text."""
     try:
-        return do()
+        yield
     except PneumoError:
         raise
     except MemoryError:
@@ -85,8 +86,7 @@ def _guarded(do: Callable[[], _T], what: str) -> _T:
         refuse("corrupt", f"it can't be {what} ({type(error).__name__})")
 
 
-def _png(shown: "NDArray[np.float64]", bits: int) -> bytes:
-    import numpy as np
+def _png(shown: NDArray[np.float64], bits: int) -> bytes:
     from PIL import Image
 
     kind = np.uint8 if bits == 8 else np.uint16

@@ -36,7 +36,7 @@ _WANTED: Final = (
     *("VOILUTFunction", "VOILUTSequence", "ModalityLUTSequence", "RescaleSlope"),
     *("RescaleIntercept", "PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
-_LOUD: Final = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle", "jpeg_ls")
+_LOUD: Final = ("pydicom", "highdicom", "pylibjpeg", "openjpeg", "libjpeg", "rle", "jpeg_ls")
 NEEDS: Final = "DICOM needs pydicom: install the extra with `pip install 'pneumo-tfx[dicom]'`"
 
 
@@ -111,8 +111,9 @@ def parse(content: bytes) -> Any:
     """Data set of the wanted tags.
 
     Raises:
-      Refusal: it can't be read.
+      Refusal: it is no DICOM file, or inflates to too much.
       PneumoError: pydicom is missing.
+      Exception: whatever pydicom raises on a damaged file.
     """
     needs_pydicom()
     import pydicom
@@ -122,12 +123,7 @@ def parse(content: bytes) -> Any:
         refuse("not_dicom", "no DICM after the first 128 bytes")
     if _DEFLATED.encode() in content[:4096]:
         _check_inflated(content)
-    try:
-        return pydicom.dcmread(io.BytesIO(content), specific_tags=list(_WANTED))
-    except MemoryError:
-        refuse("too_large", "no memory to read it")
-    except Exception as error:
-        refuse("corrupt", f"it can't be read ({type(error).__name__})")
+    return pydicom.dcmread(io.BytesIO(content), specific_tags=list(_WANTED))
 
 
 def check(dataset: Any, rules: Rules) -> Opened:

@@ -4,19 +4,18 @@ Values pass through the modality transform (rescale or table), the VOI transform
 and the presentation (MONOCHROME1 is inverted), in the order of DICOM PS3.3 and PS3.4 N.2.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.dicom.refusal import refuse
 from components.dicom.values import integer, number, numbers, value
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
 
-def render(values: "NDArray[Any]", dataset: Any, bits_stored: int) -> "NDArray[np.float64]":
+def render(values: NDArray[Any], dataset: Any, bits_stored: int) -> NDArray[np.float64]:
     """The picture of stored values.
 
     Without a table or window, values of 8 bits or fewer that no modality transform changes are
@@ -33,8 +32,6 @@ def render(values: "NDArray[Any]", dataset: Any, bits_stored: int) -> "NDArray[n
     Raises:
       Refusal: a table or window that can't be.
     """
-    import numpy as np
-
     physical, changed = _modality(values, dataset)
     center, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
     if value(dataset, "VOILUTSequence"):
@@ -51,15 +48,13 @@ def render(values: "NDArray[Any]", dataset: Any, bits_stored: int) -> "NDArray[n
 
 
 def window(
-    values: "NDArray[Any]", center: float, width: float, function: str = "LINEAR"
-) -> "NDArray[np.float64]":
+    values: NDArray[Any], center: float, width: float, function: str = "LINEAR"
+) -> NDArray[np.float64]:
     """Values -> 0..1 by a window: PS3.3 C.11.2.1.2 (linear) and C.11.2.1.3 (sigmoid, exact).
 
     Raises:
       Refusal: a width that the function does not allow, or an unknown function.
     """
-    import numpy as np
-
     x, c, w = values.astype(np.float64), float(center), float(width)
     if not np.isfinite(c + w) or (w < 1 if function == "LINEAR" else w <= 0):
         refuse("window", f"a window {w:g} wide about {c:g} is none")
@@ -75,10 +70,10 @@ def window(
 
 
 def stretch(
-    values: "NDArray[Any]",
-    stored: "NDArray[Any] | None" = None,
+    values: NDArray[Any],
+    stored: NDArray[Any] | None = None,
     padding: tuple[float, float] | None = None,
-) -> "NDArray[np.float64]":
+) -> NDArray[np.float64]:
     """Values -> 0..1 from the least to the greatest; a flat image becomes 0.
 
     Args:
@@ -86,8 +81,6 @@ def stretch(
       stored: before it, where there is padding.
       padding: least and greatest stored value of padding, which counts for neither end.
     """
-    import numpy as np
-
     x = values.astype(np.float64)
     counted = x
     if padding is not None and stored is not None:
@@ -98,10 +91,8 @@ def stretch(
     return np.clip((x - low) / (high - low), 0.0, 1.0) if high > low else np.zeros_like(x)
 
 
-def _modality(values: "NDArray[Any]", dataset: Any) -> "tuple[NDArray[Any], bool]":
+def _modality(values: NDArray[Any], dataset: Any) -> tuple[NDArray[Any], bool]:
     """Values after the modality transform, and whether it changed any."""
-    import numpy as np
-
     if value(dataset, "ModalityLUTSequence"):
         table, first, _ = _table(dataset, "ModalityLUTSequence", values)
         return table[_indices(values, first, len(table))], True
@@ -112,25 +103,21 @@ def _modality(values: "NDArray[Any]", dataset: Any) -> "tuple[NDArray[Any], bool
     return values.astype(np.float64) * slope + offset, True
 
 
-def _voi_table(values: "NDArray[Any]", dataset: Any) -> "NDArray[np.float64]":
+def _voi_table(values: NDArray[Any], dataset: Any) -> NDArray[np.float64]:
     table, first, bits = _table(dataset, "VOILUTSequence", values)
     return table[_indices(values, first, len(table))] / (2.0**bits - 1.0)
 
 
-def _indices(values: "NDArray[Any]", first: int, entries: int) -> "NDArray[np.int64]":
+def _indices(values: NDArray[Any], first: int, entries: int) -> NDArray[np.int64]:
     """Places in a table: below its first value and beyond its last, the ends stand (C.11.1.1)."""
-    import numpy as np
-
     whole = np.rint(values).astype(np.int64)  # a rescale makes floats
     return np.clip(whole - first, 0, entries - 1)
 
 
 def _table(
-    dataset: Any, keyword: str, values: "NDArray[Any]"
-) -> "tuple[NDArray[np.float64], int, int]":
+    dataset: Any, keyword: str, values: NDArray[Any]
+) -> tuple[NDArray[np.float64], int, int]:
     """Entries, first value mapped and bits of an entry of the first table under a keyword."""
-    import numpy as np
-
     try:
         item = value(dataset, keyword)[0]
         raw = item["LUTDescriptor"].value

@@ -5,7 +5,6 @@ import posixpath
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Final
 
 from components.ingest.catalog import Catalog, shown
 from components.ingest.layout import Place, detect, parents_of_roots, place_of, split_name
@@ -14,8 +13,6 @@ from components.ingest.rsna import find_tables, place_rsna
 from components.ingest.tables import read_rows
 from schema import labels
 from schema.errors import PneumoError
-
-_LABEL_COLUMNS: Final = {"path", "label", "patient", "split"}
 
 
 def place_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
@@ -141,8 +138,7 @@ def _read_manifest(catalog: Catalog, source: Path, manifest: Path) -> None:
             )
 
     for line, cells in read_rows(manifest, "manifest", check):
-        cell = {name: cells[name] for name in _LABEL_COLUMNS & cells.keys()}
-        _add_row(catalog, source, f"manifest {manifest}, line {line}", cell)
+        _add_row(catalog, source, f"manifest {manifest}, line {line}", cells)
 
 
 def _add_row(catalog: Catalog, source: Path, where: str, cell: dict[str, str]) -> None:

@@ -11,15 +11,13 @@ import hashlib
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Split = Literal["train", "val", "test"]
 _NEAREST = 3  # candidates kept for a split that may stay empty, from each other split
 
 
-@dataclass(frozen=True)
-class Patient:
+class Patient(NamedTuple):
     """A patient to be placed.
 
     Attributes:

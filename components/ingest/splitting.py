@@ -57,8 +57,8 @@ def split_files(catalog: Catalog, policy: str, options: IngestOptions) -> None:
         )
 
     def patients() -> Iterator[Patient]:
-        for key, label, fixed in db.execute("SELECT key, label, fixed FROM patients ORDER BY key"):
-            yield Patient(key, label, fixed)
+        rows = db.execute("SELECT key, label, fixed FROM patients ORDER BY key")
+        return map(Patient._make, rows)
 
     test = 0.0 if keeps_test else options.test_fraction
     rows = (

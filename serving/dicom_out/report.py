@@ -45,6 +45,10 @@ CARRIED: Final = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
+_OPTIONAL: Final = (
+    *("IssuerOfPatientID", "QualityControlSubject"),
+    *("PatientIdentityRemoved", "DeidentificationMethod"),
+)
 NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
@@ -269,11 +273,8 @@ def _evidence(source: "Dataset") -> "Dataset":
     for keyword in NEEDED:
         setattr(bare, keyword, str(source[keyword].value))
     for keyword in CARRIED:
-        setattr(bare, keyword, None)
-    for keyword in ("IssuerOfPatientID", "QualityControlSubject"):
-        delattr(bare, keyword)
-    for keyword in ("PatientIdentityRemoved", "DeidentificationMethod"):
-        delattr(bare, keyword)
+        if keyword not in _OPTIONAL:
+            setattr(bare, keyword, None)
     return bare
 
 

@@ -2,13 +2,13 @@
 
 import datetime
 import io
-import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from components.dicom.read import quiet
 from schema.errors import PneumoError
 from schema.files import write_bytes_atomically
 from schema.processes import runs
@@ -21,7 +21,6 @@ from serving.dicom_out.report import CARRIED, NEEDED, make_report, result_of, ui
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_LIBRARIES: Final = ("pydicom", "highdicom")
 NAMED: Final = 3  # files without a report that are named
 
 
@@ -183,14 +182,7 @@ def _silence() -> Iterator[None]:
     """Neither warnings nor log lines of the DICOM libraries, which quote values."""
     import pydicom
 
-    names = [n for n in logging.root.manager.loggerDict if n.split(".")[0] in _LIBRARIES]
-    before = {logging.getLogger(name): logging.getLogger(name).disabled for name in names}
-    try:
-        for logger in before:
-            logger.disabled = True
-        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, state in before.items():
-            logger.disabled = state
+    quiet()
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield

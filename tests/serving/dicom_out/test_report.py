@@ -220,14 +220,6 @@ def test_odd_attributes_are_carried_as_they_are(attributes: dict[str, Any]) -> N
     assert report.InstanceNumber >= 1
 
 
-def test_the_same_answer_is_the_same_document() -> None:
-    first, again = written(), written()
-    assert first == again
-    later = written(now=NOW + datetime.timedelta(days=1))
-    assert later.SOPInstanceUID == first.SOPInstanceUID
-    assert later.ContentDate != first.ContentDate
-
-
 @pytest.mark.parametrize(
     "other",
     [
@@ -240,7 +232,10 @@ def test_the_same_answer_is_the_same_document() -> None:
     ],
 )
 def test_another_answer_is_another_document(other: dict[str, Any]) -> None:
-    assert written(**other).SOPInstanceUID != written().SOPInstanceUID
+    first, later = written(), written(now=NOW + datetime.timedelta(days=1))
+    assert first == written()
+    assert later.SOPInstanceUID == first.SOPInstanceUID != written(**other).SOPInstanceUID
+    assert later.ContentDate != first.ContentDate
 
 
 def test_reports_of_a_study_by_one_algorithm_are_one_series() -> None:
@@ -308,7 +303,7 @@ def test_a_healthy_image_has_no_regions() -> None:
     assert result_of(Prediction("a", decision="POSITIVE", score=0.9)).regions == ()
 
 
-def test_every_shipped_task_has_a_finding() -> None:
+def test_every_shipped_task_has_a_finding_and_no_other() -> None:
     assert {name: finding_of(task.classes) for name, task in TASKS.items()} == {
         "binary": PNEUMONIA,
         "three_class": PNEUMONIA,
@@ -317,12 +312,8 @@ def test_every_shipped_task_has_a_finding() -> None:
         "locate": OPACITY,
     }
     assert BACTERIA_VIRUS.classes[BACTERIA_VIRUS.positive[0]] == "BACTERIA"
-
-
-def test_classes_without_a_code_are_one_line() -> None:
-    with pytest.raises(PneumoError, match=r"no code .* of the classes CAT, DOG") as caught:
+    with pytest.raises(PneumoError, match=r"^[^\n]*no code .* of the classes CAT, DOG[^\n]*$"):
         finding_of(["CAT", "DOG"])
-    assert "\n" not in str(caught.value)
 
 
 def test_codes_are_those_of_the_dictionaries() -> None:

@@ -166,14 +166,6 @@ def test_whatever_is_odd_nothing_but_the_report_names_the_patient(
     assert (written is None) == (made.unreported == 1)
 
 
-def test_loggers_are_as_they_were(image: Path, tmp_path: Path) -> None:
-    import highdicom  # noqa: F401
-
-    before = {name: logging.getLogger(name).disabled for name in ("pydicom", "highdicom.base")}
-    reports(tmp_path / "out").add(answer(image))
-    assert before == {name: logging.getLogger(name).disabled for name in before}
-
-
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(PneumoError, match="cannot be written") as caught:
