@@ -27,7 +27,7 @@ evaluation: {resamples: 100, gate: {auc: {min: 0.999}}, against_blessed: {alpha:
 serving: {infra_validation: savedmodel}
 deploy: {retries: 1}
 """
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow  # two runs of a compiled graph, a process for each task
 
 PARAMETERS = {"epochs": 5, "gate_auc": 0.0}
 TASKS = {name.replace("_", "-") for name in NODES}

@@ -8,7 +8,7 @@ from tests.support.soak import soak
 
 
 # Slow: minutes of load. test_serve.py has one hot swap and one broken version under load.
-@pytest.mark.slow
+@pytest.mark.slow  # minutes of load
 def test_no_request_fails_while_versions_change_and_some_are_broken(small_model: Path) -> None:
     found = soak(small_model, minutes=2, every=5)
     assert found["failures"] == 0, found
