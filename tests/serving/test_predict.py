@@ -36,32 +36,14 @@ def test_answers_in_order_whatever_the_batch(exported: Exported, folder: Path) -
         assert sum(a.probabilities.values()) == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"", "empty"),
-        (b"<html></html>", "not a JPEG or PNG"),
-        (b"GIF89a", "not a JPEG or PNG"),
-        (None, "truncated"),
-    ],
-)
-def test_a_broken_file_fails_alone(
-    exported: Exported, folder: Path, content: bytes | None, says: str
-) -> None:
-    bad = folder / "05a.jpeg"
-    bad.write_bytes(exported.contents[0][:200] if content is None else content)
-    answers = list(predict_files(load_model(exported.folder), list(stream_files([folder])), 8))
-    failed = [answer for answer in answers if answer.error]
-    assert [answer.file for answer in failed] == [str(bad)]
-    assert says in failed[0].error
-    assert (failed[0].decision, failed[0].abstained, failed[0].score) == ("REJECTED", True, None)
-    assert failed[0].probabilities == {}
-    assert len(answers) == len(exported.contents) + 1
-
-
-def test_a_batch_is_asked_once(exported: Exported, folder: Path) -> None:
-    """Whatever it holds: a broken file costs no second call."""
-    (folder / "00.jpeg").write_bytes(b"broken")
+def test_broken_files_fail_alone_at_no_second_call(exported: Exported, folder: Path) -> None:
+    expected = {
+        "05a.jpeg": (b"", "empty"),
+        "05b.jpeg": (b"<html></html>", "not a JPEG or PNG"),
+        "05c.jpeg": (exported.contents[0][:200], "truncated"),
+    }
+    for name, (content, _) in expected.items():
+        (folder / name).write_bytes(content)
     model = load_model(exported.folder)
     serve = model.loaded.signatures["serving_default"]
     calls: list[int] = []
@@ -72,21 +54,17 @@ def test_a_batch_is_asked_once(exported: Exported, folder: Path) -> None:
 
     counted = SimpleNamespace(signatures={"serving_default": counting})
     files = list(stream_files([folder]))
-    answers = list(predict_files(replace(model, loaded=counted), files, 10))
-    assert len(answers) == len(files)
-    assert sum(calls) == len(files)
-    assert len(calls) == -(-len(files) // 10)
-
-
-def test_plain_values(exported: Exported, folder: Path) -> None:
-    (folder / "a.png").write_bytes(b"")
-    model = load_model(exported.folder)
-    good, bad = (p.to_dict() for p in predict_files(model, [folder / "00.jpeg", folder / "a.png"]))
-    assert set(good) == {
-        "file", "predicted", "decision", "score", "probabilities", "abstained", "status"
-    }  # fmt: skip
-    assert bad == {
-        "file": str(folder / "a.png"),
+    answers = list(predict_files(replace(model, loaded=counted), files, 8))
+    assert len(answers) == len(files) == sum(calls)
+    assert len(calls) == -(-len(files) // 8)
+    failed = [answer for answer in answers if answer.error]
+    assert [Path(answer.file).name for answer in failed] == list(expected)
+    for answer, (_, reason) in zip(failed, expected.values(), strict=True):
+        assert reason in answer.error
+        assert (answer.decision, answer.abstained, answer.score) == ("REJECTED", True, None)
+        assert answer.probabilities == {}
+    assert failed[0].to_dict() == {
+        "file": failed[0].file,
         "decision": "REJECTED",
         "abstained": True,
         "status": "EMPTY",
@@ -117,28 +95,16 @@ def test_a_model_of_the_old_signature_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_an_unreadable_file_fails_alone(exported: Exported, folder: Path) -> None:
-    answers = list(
-        predict_files(load_model(exported.folder), [folder, *list(stream_files([folder]))])
-    )
-    assert "cannot be read" in answers[0].error
-    assert not any(answer.error for answer in answers[1:])
-
-
 def test_the_newest_version_is_taken(exported: Exported, tmp_path: Path) -> None:
     for name in ("9", "10", ".pushing", "tmp"):
         (tmp_path / name).mkdir()
     assert newest_version(tmp_path) == tmp_path / "10"
     assert newest_version(tmp_path / "nowhere") is None
+    with pytest.raises(PneumoError, match="no SavedModel"):
+        load_model(tmp_path / "nowhere")
     (tmp_path / "10").rmdir()
     (tmp_path / "11").symlink_to(exported.folder)
     assert load_model(tmp_path).folder == tmp_path / "11"
-
-
-@pytest.mark.parametrize("name", [".", "nowhere"])
-def test_no_model_is_one_line(tmp_path: Path, name: str) -> None:
-    with pytest.raises(PneumoError, match="no SavedModel"):
-        load_model(tmp_path / name)
 
 
 def test_prediction_does_not_import_tfx(exported: Exported, folder: Path) -> None:

@@ -53,35 +53,31 @@ def test_nothing_is_asked_of_others(open_page: Opener, standin: Standin) -> None
     assert len(opened.requests) > 5
     for url in opened.requests:
         assert url.startswith((f"{standin.rest}/", f"blob:{standin.rest}/")), url
-    # And the browser would not let it: the policy of the page forbids any other origin.
-    leaked = opened.page.evaluate(
-        "fetch('http://127.0.0.1:9/').then(() => 'sent', error => String(error))"
-    )
-    assert "TypeError" in leaked
+    # The content security policy forbids any other origin.
+    fetched = "fetch('http://127.0.0.1:9/').then(() => 'sent', error => String(error))"
+    assert "TypeError" in opened.page.evaluate(fetched)
     assert any("Content Security Policy" in line for line in opened.complaints)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "says"),
-    [
-        ("empty.png", b"", "empty"),
-        ("page.png", b"<html>" * 20, "not a JPEG or PNG"),
-        ("film.dcm", bytes(128) + b"DICM" + bytes(50), "pneumo predict takes it"),
-        ("half.png", b"\x89PNG\r\n\x1a\n", "cut off before its end (no end of image)."),
-        ("huge.png", png_with("POSITIVE") + bytes(1 << 20), "larger than the model takes"),
-    ],
-)
-def test_what_the_model_rejects_says_why(
-    open_page: Opener, standin: Standin, name: str, content: bytes, says: str
-) -> None:
+REJECTED = {
+    "empty.png": (b"", "empty"),
+    "page.png": (b"<html>" * 20, "not a JPEG or PNG"),
+    "film.dcm": (bytes(128) + b"DICM" + bytes(50), "pneumo predict takes it"),
+    "half.png": (b"\x89PNG\r\n\x1a\n", "cut off before its end (no end of image)."),
+    "huge.png": (png_with("POSITIVE") + bytes(1 << 20), "larger than the model takes"),
+}
+
+
+def test_rejected_images_say_why(open_page: Opener, standin: Standin) -> None:
     opened = open_page()
-    opened.choose((name, content))
+    opened.choose(*((name, content) for name, (content, _) in REJECTED.items()))
     opened.settle()
-    card = opened.page.locator(".card")
-    assert card.locator(".decision").inner_text() == "Not read"
-    assert says in card.locator(".meaning").inner_text()
-    assert card.locator("table").is_hidden()
-    assert (standin.attempts == 0) == (name == "huge.png")
+    cards = opened.page.locator(".card").all()
+    for card, (_, reason) in zip(cards, REJECTED.values(), strict=True):
+        assert card.locator(".decision").inner_text() == "Not read"
+        assert reason in card.locator(".meaning").inner_text()
+        assert card.locator("table").is_hidden()
+    assert standin.attempts == len(REJECTED) - 1  # the huge one is not sent
 
 
 def test_many_files_are_told_and_ordered(open_page: Opener, standin: Standin) -> None:
@@ -166,100 +162,73 @@ def test_dropping(open_page: Opener) -> None:
 
 
 HEAT = [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
-
-
-@pytest.mark.parametrize("by_explain", [False, True])
-def test_a_heat_map_lies_over_the_picture(
-    open_page: Opener, standin: Standin, by_explain: bool
-) -> None:
-    """In the answer itself, or by the signature `explain` where the model has it."""
-    if by_explain:
-        standin.signatures["explain"] = ["heatmap"]
-    else:
-        standin.extra["heatmap"] = HEAT
-    opened = open_page()
-    opened.choose(("a.png", png_with("POSITIVE")))
-    opened.settle()
-    card = opened.page.locator(".card")
-    if by_explain:
-        assert card.locator(".heat").is_hidden()
-        standin.extra["heatmap"] = HEAT
-        card.locator(".explain").click()
-        card.locator(".heat-tools").wait_for()
-        assert card.locator(".explain").is_hidden()
-    heat = card.locator(".heat")
-    assert heat.is_visible()
-    for side, value in card.locator("img").bounding_box().items():
-        assert heat.bounding_box()[side] == pytest.approx(value, abs=1)
-    alpha = heat.evaluate(
-        "c => [...c.getContext('2d').getImageData(0, 0, 4, 3).data].filter((_, i) => i % 4 == 3)"
-    )
-    assert alpha == [0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0]
-    opened.page.set_viewport_size(PHONE)
-    for side, value in card.locator("img").bounding_box().items():
-        assert heat.bounding_box()[side] == pytest.approx(value, abs=1)
-    card.locator(".heat-on").uncheck()
-    assert heat.is_hidden()
-
-
 BOXES = [[20.0, 30.0, 70.0, 48.0], [70.0, 96.0, 84.0, 119.0], [0.0, 0.0, 0.0, 0.0]]
-SCORES = [0.81, 0.4, -1.0]
+REGIONS = {"boxes": BOXES, "box_scores": [0.81, 0.4, -1.0]}
+
+
+def assert_drawn(card: Any) -> None:
+    """The heat map covers the picture, and each box lies where it is."""
+    image = card.locator("img").bounding_box()
+    heat = card.locator(".heat").bounding_box()
+    for side, value in image.items():
+        assert heat[side] == pytest.approx(value, abs=1)
+    scale = image["width"] / card.locator("img").evaluate("i => i.naturalWidth")
+    drawn = card.locator(".boxes .over")
+    assert drawn.count() == 2
+    for i, (top, left, bottom, right) in enumerate(BOXES[:2]):
+        found = drawn.nth(i).evaluate(
+            "e => { const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height] }"
+        )
+        expected = [image["x"] + scale * left, image["y"] + scale * top]
+        expected += [scale * (right - left), scale * (bottom - top)]
+        assert found == pytest.approx(expected, abs=2.5)
 
 
 @pytest.mark.parametrize("by_explain", [False, True])
-def test_boxes_are_drawn_where_they_are(
-    open_page: Opener, standin: Standin, by_explain: bool
-) -> None:
-    """In the answer of a model that locates, or by `explain` with the heat map."""
-    places = {"boxes": BOXES, "box_scores": SCORES}
-    content = png_with("POSITIVE")
+def test_heat_map_and_boxes(open_page: Opener, standin: Standin, by_explain: bool) -> None:
+    """In the prediction itself, or by the signature `explain` where the model has it."""
+    places = {"heatmap": HEAT, **REGIONS, "image_width": 120, "image_height": 90}
     if by_explain:
         standin.signatures["explain"] = ["heatmap", "boxes"]
         standin.about["boxes"] = {"kind": "weak"}
     else:
         standin.extra.update(places)
     opened = open_page()
-    opened.choose(("a.png", content))
+    opened.choose(("a.png", png_with("POSITIVE")))
     opened.settle()
     page, card = opened.page, opened.page.locator(".card")
     if by_explain:
+        assert card.locator(".heat").is_hidden()
         assert card.locator(".box-tools").is_hidden()
-        sides = {"image_width": 120, "image_height": 90}
-        standin.extra.update(heatmap=HEAT, **places, **sides)
-        button = card.locator(".explain")
-        button.focus()
+        standin.extra.update(places)
+        card.locator(".explain").focus()
         page.keyboard.press("Enter")
         card.locator(".heat-tools").wait_for()
+        assert card.locator(".explain").is_hidden()
         assert card.locator(".heat-on").evaluate("e => e === document.activeElement")
         live = page.locator("#live").inner_text()
         assert "Heat map of a.png is shown. 2 places are marked" in live
         assert "never shown a box" in live
         assert "speaks for BACTERIA or VIRUS" in card.locator(".heat-means").inner_text()
     card.locator(".boxes").wait_for()
-    for size in (None, PHONE):
-        if size:
-            page.set_viewport_size(size)
-        image = card.locator("img").bounding_box()
-        scale = image["width"] / card.locator("img").evaluate("i => i.naturalWidth")
-        drawn = card.locator(".boxes .over")
-        assert drawn.count() == 2
-        for i, (top, left, bottom, right) in enumerate(BOXES[:2]):
-            found = drawn.nth(i).evaluate(
-                "e => { const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height] }"
-            )
-            expected = [image["x"] + scale * left, image["y"] + scale * top,
-                        scale * (right - left), scale * (bottom - top)]  # fmt: skip
-            assert found == pytest.approx(expected, abs=2.5)
+    alpha = card.locator(".heat").evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, 4, 3).data].filter((_, i) => i % 4 == 3)"
+    )
+    assert alpha == [0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 0, 0]
+    assert_drawn(card)
+    page.set_viewport_size(PHONE)
+    assert_drawn(card)
     told = card.locator(".places li").all_inner_texts()
     assert told[0].startswith("middle left of the picture, 8 % of its area, score 0.81")
     assert told[1].startswith("lower right of the picture, 3 % of its area, score 0.40")
     # The drawing itself is not read out, the list is.
     assert card.locator(".boxes").get_attribute("aria-hidden") == "true"
-    card.locator(".boxes-on").focus()
-    page.keyboard.press("Space")
-    assert card.locator(".boxes").is_hidden()
-    page.keyboard.press("Space")
-    assert card.locator(".boxes").is_visible()
+    card.locator(".heat-on").uncheck()
+    assert card.locator(".heat").is_hidden()
+    for visible in (False, True):
+        card.locator(".boxes-on").focus()
+        page.keyboard.press("Space")
+        assert card.locator(".boxes").is_visible() == visible
     assert page.evaluate(CONTRAST) == []
     assert opened.complaints == []
 
@@ -298,44 +267,29 @@ def test_malformed_heat_maps_and_boxes_are_left_out(open_page: Opener, standin: 
     assert opened.complaints == []
 
 
-def test_an_overloaded_server_is_asked_again(open_page: Opener, standin: Standin) -> None:
+def test_overload_is_retried_and_a_failure_is_shown(open_page: Opener, standin: Standin) -> None:
     opened = open_page()
-    standin.faults.extend([503, 429])
-    opened.choose(("a.png", png_with("POSITIVE")))
-    opened.settle()
-    assert opened.page.locator(".decision").inner_text() == "Positive"
-    assert standin.attempts == 3
-
-
-def test_no_answer_is_told_and_can_be_asked_for_again(open_page: Opener, standin: Standin) -> None:
-    opened = open_page()
-    standin.faults.append(500)
+    standin.faults.extend([503, 429, 500])
     opened.choose(("a.png", png_with("POSITIVE")))
     opened.settle()
     card = opened.page.locator(".card")
     assert card.locator(".decision").inner_text() == "No answer"
     assert "fault 500" in card.locator(".meaning").inner_text()
+    assert standin.attempts == 3
     card.locator(".again").click()
     opened.page.wait_for_selector(".card.positive")
     assert card.locator(".again").is_hidden()
 
 
-def test_the_model_and_its_limits_are_told(open_page: Opener) -> None:
+def test_model_facts(open_page: Opener, standin: Standin) -> None:
+    """Those that are missing leave no gap."""
     text = open_page().page.locator("aside").inner_text()
     for part in (
-        "demo, version 7",
-        "Xception",
-        "NORMAL, BACTERIA, VIRUS",
-        "abstains between 0.40 and 0.60",
-        "Synthetic radiographs",
-        "sensitivity 0.95, specificity 0.90",
-        "up to 1 MiB",
-        "one question",
+        *("demo, version 7", "Xception", "NORMAL, BACTERIA, VIRUS", "Synthetic radiographs"),
+        *("abstains between 0.40 and 0.60", "sensitivity 0.95, specificity 0.90"),
+        *("up to 1 MiB", "one question"),
     ):
         assert part in text
-
-
-def test_facts_that_are_missing_leave_no_gap(open_page: Opener, standin: Standin) -> None:
     standin.about = {"version": "7", "model": "pneumo"}
     opened = open_page()
     opened.choose(("a.png", png_with("POSITIVE")))
