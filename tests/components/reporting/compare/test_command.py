@@ -26,20 +26,15 @@ def config(folder: Path, name: str, task: str = "binary", more: str = "") -> Pat
     return file
 
 
-def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
-    one = config(tmp_path, "same")
-    (tmp_path / "more").mkdir()
-    with pytest.raises(PneumoError, match="both named 'same'"):
-        names([str(one), str(config(tmp_path / "more", "same"))], ())
-
-
-def test_another_split_of_the_data_is_refused(tmp_path: Path) -> None:
-    sources = [str(config(tmp_path, "a")), str(config(tmp_path, "b"))]
-    assert list(names(sources, ())) == ["a", "b"]
-    text = Path(sources[1]).read_text().replace("{task: binary}", "{ingest: {seed: 9}}")
-    Path(sources[1]).write_text(text)
+def test_one_name_twice_and_different_splits_are_refused(tmp_path: Path) -> None:
+    a, b, other = (config(tmp_path, name) for name in ("a", "b", "other"))
+    assert list(names([str(a), str(b)], ())) == ["a", "b"]
+    b.write_text(b.read_text().replace("{task: binary}", "{ingest: {seed: 9}}"))
     with pytest.raises(PneumoError, match="b and a split the data differently"):
-        names(sources, ())
+        names([str(a), str(b)], ())
+    other.write_text(a.read_text())
+    with pytest.raises(PneumoError, match="both named 'a'"):
+        names([str(a), str(other)], ())
 
 
 @pytest.mark.parametrize(

@@ -51,25 +51,19 @@ def test_what_the_server_itself_writes_is_read(tmp_path: Path) -> None:
 
 
 def test_columns(tmp_path: Path) -> None:
-    file = write(
-        tmp_path / "a.jsonl", LINE, "", {**LINE, "time": 1.9e9, "embedding": [1, 2.5]}, REJECTED
-    )
-    seen = read_logs([file])
-    assert len(seen) == 3
-    assert seen.usable == 2
-    assert seen.times == (1.8e9, 1.9e9)
-    assert seen.embedded.tolist() == [1]
-    assert seen.embedding.tolist() == [[1, 2.5]]
+    lines = LINE, "", {**LINE, "time": 1.9e9, "embedding": [1, 2.5]}, REJECTED, '{"time": 18'
+    seen = read_logs([write(tmp_path / "a.jsonl", *lines, end="")])
+    assert (len(seen), seen.usable, seen.times) == (3, 2, (1.8e9, 1.9e9))
+    assert (seen.embedded.tolist(), seen.embedding.tolist()) == ([1], [[1, 2.5]])
     assert seen.table["status"].tolist() == ["OK", "OK", "TRUNCATED"]
     assert np.isnan(seen.table["score"][2])
     assert seen.table["decision"].tolist() == ["NEGATIVE", "NEGATIVE", ""]
-    assert seen.notes == []
-
-
-def test_a_last_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
-    seen = read_logs([write(tmp_path / "a.jsonl", LINE, '{"time": 18', end="")])
-    assert len(seen) == 1
+    # The server may be writing it.
     assert seen.notes == ["a.jsonl: the last line is incomplete; left out"]
+    nothing = from_rows([])
+    assert (len(nothing), nothing.usable, nothing.times) == (0, 0, None)
+    with pytest.raises(PneumoError, match="different models"):
+        from_rows([{**LINE, "embedding": [1.0]}, {**LINE, "embedding": [1.0, 2.0]}])
 
 
 @pytest.mark.parametrize(
@@ -79,30 +73,14 @@ def test_a_last_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
         ("[1]", "should be an object"),
         ('{"a": 1}', "none of the keys"),
         ({**LINE, "score": "high"}, "score: Input should be a valid number"),
-        ({**LINE, "brightness": True}, "brightness: Input should be a valid number"),
         ('{"score": NaN}', "score: Input should be a finite number"),
-        ({**LINE, "decision": 3}, "decision: Input should be a valid string"),
         ({**LINE, "embedding": []}, "embedding: List should have at least 1 item"),
-        ({**LINE, "embedding": ["a"]}, "embedding: Input should be a valid number"),
     ],
 )
 def test_a_wrong_line_is_named(line: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match=words) as caught:
         read_logs([write(tmp_path / "a.jsonl", LINE, line)])
     assert "line 2" in str(caught.value)
-
-
-def test_embeddings_of_two_models_do_not_mix() -> None:
-    rows = [{**LINE, "embedding": [1.0]}, {**LINE, "embedding": [1.0, 2.0]}]
-    with pytest.raises(PneumoError, match="different models"):
-        from_rows(rows)
-
-
-def test_nothing_is_nothing() -> None:
-    seen = from_rows([])
-    assert len(seen) == 0
-    assert seen.usable == 0
-    assert seen.times is None
 
 
 def test_logs_of_a_folder_in_order(tmp_path: Path) -> None:

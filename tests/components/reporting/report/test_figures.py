@@ -33,24 +33,12 @@ def test_thumbnail_of_every_form(form: str) -> None:
             assert image.size[1] > image.size[0]
 
 
-def test_thumbnail_of_16_bits_keeps_the_gray_values() -> None:
+def test_thumbnails_of_16_bits_and_of_unreadable_files() -> None:
     eight, sixteen = (thumbnail(FORMS[form]()) for form in ("png_gray", "png_16bit"))
-    assert eight is not None
-    assert eight == sixteen
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"<html></html>",
-        FORMS["jpeg_gray"]()[:200],
-        FORMS["png_gray"]()[:60],
-        encode(Image.fromarray(gray()), "PNG").replace(b"IDAT", b"XDAT"),
-    ],
-)
-def test_thumbnail_of_an_unreadable_file(content: bytes) -> None:
-    assert thumbnail(content) is None
+    assert eight is not None and eight == sixteen  # the gray values stay
+    broken = encode(Image.fromarray(gray()), "PNG").replace(b"IDAT", b"XDAT")
+    for content in (b"", b"<html></html>", FORMS["jpeg_gray"]()[:200], broken):
+        assert thumbnail(content) is None
 
 
 @pytest.mark.parametrize("chosen", ["normal", "pneumonia", "one", "none"])
@@ -75,24 +63,13 @@ def test_figures_of_degenerate_splits(chosen: str) -> None:
         assert drawn.startswith(PNG)
 
 
-def test_a_confusion_matrix_of_many_classes() -> None:
-    names = [f"CLASS {i} or ANOTHER {i}" for i in range(9)]
-    assert figures.confusion_matrix(np.eye(9, dtype=int), names).startswith(PNG)
-
-
-@pytest.mark.parametrize(
-    "history",
-    [
-        {"epochs": [1], "loss": [0.5], "val_loss": [0.6]},
-        {"epochs": [1, 2], "loss": [0.5, None], "val_loss": [float("nan"), 0.6]},
-        {},
-    ],
-)
-def test_curves_of_short_or_incomplete_histories(history: dict) -> None:
-    assert figures.training_curve({"0": history, "1": history}, "loss").startswith(PNG)
+def test_curves_of_short_or_incomplete_histories() -> None:
+    nan = {"epochs": [1, 2], "loss": [0.5, None], "val_loss": [float("nan"), 0.6]}
+    for history in ({"epochs": [1], "loss": [0.5], "val_loss": [0.6]}, nan, {}):
+        assert figures.training_curve({"0": history, "1": history}, "loss").startswith(PNG)
 
 
 def test_equal_numbers_give_equal_bytes() -> None:
-    given = predicted()
-    line = Line("it", given.positive, given.score, given.threshold)
-    assert shared.roc([line]) == shared.roc([line])
+    names = [f"CLASS {i} or ANOTHER {i}" for i in range(9)]
+    first, second = (figures.confusion_matrix(np.eye(9, dtype=int), names) for _ in range(2))
+    assert first == second
