@@ -47,16 +47,7 @@ def launch(
     overrides: Sequence[str] = (),
     weights: Path | None = None,
 ) -> Child:
-    """Runs one configuration; its progress goes to the terminal.
-
-    Args:
-      name: of the configuration.
-      source: YAML file or name of a shipped configuration.
-      data: folder of images or of records.
-      work: the shared work folder.
-      overrides: `key=value` each.
-      weights: weight file, or folder of weight files.
-    """
+    """Runs one configuration; its progress goes to the terminal."""
     push_to = json.dumps(str(work.resolve() / "serving" / name))
     command = [sys.executable, "-P", "-m", "pipeline.cli", "run", "--config", source,
                "--data", str(data), "--workdir", str(work),
@@ -66,13 +57,7 @@ def launch(
 
 
 def spawn(name: str, command: Sequence[str], extra: Mapping[str, str]) -> Child:
-    """Runs a command and measures its time and memory.
-
-    Args:
-      name: of the configuration.
-      command: program and arguments.
-      extra: additional environment variables.
-    """
+    """Runs a command and measures its time and memory."""
     started = time.monotonic()
     sys.stdout.flush()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:

@@ -49,15 +49,7 @@ def style(index: int) -> tuple[str, str]:
 def figure(
     x: str, y: str = "", *, width: float = 4.2, height: float = 4.0, **axes: Any
 ) -> tuple["Figure", Any]:
-    """Creates a figure with one pair of axes.
-
-    Args:
-      x: label of the x axis.
-      y: label of the y axis; empty: the axis is hidden.
-      width: inches.
-      height: inches.
-      **axes: properties of the axes, such as `xlim`.
-    """
+    """Creates a figure with one pair of axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -148,12 +140,7 @@ def roc(lines: Sequence[Line]) -> bytes:
 
 
 def calibration(lines: Sequence[Line], counts: bool = False) -> bytes:
-    """Draws the share of positives by score; marks grow with the number of images.
-
-    Args:
-      lines: one or more models.
-      counts: writes the number of images beside the marks of the last line.
-    """
+    """Draws the share of positives by score; marks grow with the number of images."""
     made, axis = figure(
         "mean score of the bin", "share of positives", height=4.0 + 0.26 * len(lines),
         xlim=(-0.02, 1.05), ylim=(-0.05, 1.05), aspect="equal",

@@ -93,13 +93,7 @@ def metric_name(metric: str) -> str:
 def explanations(
     negative: str = "negative", positive: str = "positive", pair: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Returns the explanation of each metric.
-
-    Args:
-      negative: name of the negative side.
-      positive: name of the positive side.
-      pair: classes whose pairs `pairwise_auc` averages.
-    """
+    """Returns the explanation of each metric."""
     classes = " and ".join(pair) or "all"
     return {
         name: text.format(negative=negative, positive=positive, pair=classes)

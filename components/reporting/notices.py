@@ -11,12 +11,7 @@ SYNTHETIC = (
 
 
 def notices(dataset: Mapping[str, Any] | None, training: Mapping[str, Any] | None) -> list[str]:
-    """Returns warnings about synthetic data and random weights.
-
-    Args:
-      dataset: `dataset.json` of ingest.
-      training: `training.json` of the Trainer.
-    """
+    """Returns warnings about synthetic data and random weights."""
     lines = []
     if dataset and dataset.get("synthetic"):
         lines.append(SYNTHETIC)

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 def environment(**options: Any) -> "jinja2.Environment":
-    """Creates the environment of the templates of this package.
-
-    Args:
-      **options: of jinja2.Environment, such as `undefined`.
-    """
+    """Creates the environment of the templates of this package."""
     import jinja2
 
     made = jinja2.Environment(
@@ -34,13 +30,7 @@ def environment(**options: Any) -> "jinja2.Environment":
 
 
 def render(template: str, filters: Mapping[str, Any] | None = None, **context: Any) -> str:
-    """Renders a page; values are escaped, and an undefined name is an error.
-
-    Args:
-      template: file name in `templates`.
-      filters: replace those of `components.reporting.format`.
-      **context: variables of the template.
-    """
+    """Renders a page; values are escaped, and an undefined name is an error."""
     import jinja2
 
     pages = environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -50,12 +40,6 @@ def render(template: str, filters: Mapping[str, Any] | None = None, **context: A
 
 def write_page(folder: Path, name: str, numbers: Mapping[str, Any], page: str) -> tuple[Path, Path]:
     """Writes `NAME.html` and `NAME.json`, each atomically.
-
-    Args:
-      folder: created if missing.
-      name: file name without suffix.
-      numbers: JSON types without NaN.
-      page: HTML.
 
     Returns:
       paths of the page and of the JSON file.

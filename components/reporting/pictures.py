@@ -32,12 +32,7 @@ def jpeg(image: "Image") -> str:
 
 
 def thumbnail(content: bytes, side: int = 260) -> str | None:
-    """Returns a small gray JPEG as a data URI; None if the image is unreadable.
-
-    Args:
-      content: bytes of the image file.
-      side: longer side at most, pixels.
-    """
+    """Returns a small gray JPEG as a data URI; None if the image is unreadable."""
     image = read_gray(content)
     if image is None:
         return None

@@ -23,12 +23,7 @@ def read_fields(files: Iterable[str | Path]) -> Iterator[Fields]:
 
 
 def read_images(files: Iterable[str | Path], wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-    """Yields id and content of chosen images; stops after the last of them.
-
-    Args:
-      files: paths of raw records.
-      wanted: ids (sha256 of the content); those that do not occur are skipped.
-    """
+    """Yields id and content of chosen images; stops after the last of them."""
     left = set(wanted)
     for fields in read_fields(files) if left else ():
         name = text(fields, f.IMAGE_SHA256)

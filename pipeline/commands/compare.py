@@ -93,11 +93,7 @@ def names(sources: Sequence[str], overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _run_all(
-    named: dict[str, str],
-    data: Path,
-    work: Path,
-    overrides: Sequence[str],
-    weights: Path | None,
+    named: dict[str, str], data: Path, work: Path, overrides: Sequence[str], weights: Path | None
 ) -> None:
     from pipeline.compare import launch
     from pipeline.runners.workspace import need_data

@@ -62,11 +62,7 @@ def command(
 
 
 def compare(
-    logged: Path,
-    reference: Path,
-    earlier: Path | None,
-    options: "MonitorOptions",
-    out: Path,
+    logged: Path, reference: Path, earlier: Path | None, options: "MonitorOptions", out: Path
 ) -> "tuple[Verdict, Path]":
     """Compares a log with its reference and writes the page.
 

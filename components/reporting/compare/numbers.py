@@ -80,15 +80,7 @@ def compare_notices(runs: Sequence[Finished]) -> list[str]:
 def of_question(
     question: Question, resamples: int, seed: int, boxes: Mapping[str, Answers] | None = None
 ) -> dict[str, Any]:
-    """Computes leaderboard, paired tests and disputed images; best on validation first.
-
-    Args:
-      question: with the predictions.
-      resamples: of the bootstrap.
-      seed: of the bootstrap.
-      boxes: name -> predictions on test of configurations that predict boxes; their rows have
-        `challenge` and `pointing` among the metrics.
-    """
+    """Computes leaderboard, paired tests and disputed images; best on validation first."""
     rows: list[dict[str, Any]] = []
     for name in question.names:
         test, val = question.test[name], question.val[name]

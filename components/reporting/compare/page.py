@@ -15,10 +15,7 @@ from components.reporting.records import read_images
 
 
 def write_comparison(
-    runs: Sequence[Finished],
-    failed: Sequence[Failed],
-    work: Path,
-    resamples: int = 2000,
+    runs: Sequence[Finished], failed: Sequence[Failed], work: Path, resamples: int = 2000
 ) -> tuple[Path, Path]:
     """Writes `compare.html` and `compare.json` to the work folder, each atomically.
 
@@ -34,13 +31,7 @@ def write_comparison(
 def render_comparison(
     numbers: dict[str, Any], pictures: dict[str, dict[str, str]], images: dict[str, str | None]
 ) -> str:
-    """Renders the page.
-
-    Args:
-      numbers: of `compare_numbers`.
-      pictures: of `draw`.
-      images: of `thumbnails`.
-    """
+    """Renders the page."""
     return render(
         "compare.html.j2",
         numbers=numbers,
@@ -72,11 +63,6 @@ def draw(runs: Sequence[Finished]) -> dict[str, dict[str, str]]:
 
 
 def thumbnails(records: Path, wanted: set[str]) -> dict[str, str | None]:
-    """Returns id -> thumbnail of test images.
-
-    Args:
-      records: folder that ingest wrote; if it is gone there are no pictures.
-      wanted: ids (sha256 of the content).
-    """
+    """Returns id -> thumbnail of test images."""
     files = sorted(records.glob("test-*.tfrecord"))
     return {name: thumbnail(content, 200) for name, content in read_images(files, wanted)}

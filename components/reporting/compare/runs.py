@@ -85,10 +85,6 @@ def read_object(file: Path) -> dict[str, Any]:
 def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], list[Failed]]:
     """Reads the configurations of a work folder.
 
-    Args:
-      work: the shared work folder.
-      names: which; empty: all.
-
     Raises:
       PneumoError: none has finished, or they have different test images.
     """
@@ -130,10 +126,6 @@ def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finish
 
 def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
     """Describes a configuration and its cost.
-
-    Args:
-      run: the configuration.
-      took: execution -> seconds, for cached nodes; see `durations`.
 
     Returns:
       `name`, `trunk`, `task`, `image_size`, `fine_tuned`, `seeds`; `nodes`: rows of `name`,
@@ -203,12 +195,7 @@ def cached_executions(runs: Iterable[Finished]) -> list[int]:
 
 
 def durations(metadata: Path, executions: Sequence[int]) -> dict[int, float]:
-    """Reads the seconds of completed executions from ML Metadata, without importing TFX.
-
-    Args:
-      metadata: SQLite file; may be missing.
-      executions: ids; unknown ones are skipped.
-    """
+    """Reads the seconds of completed executions from ML Metadata, without importing TFX."""
     if not metadata.is_file() or not executions:
         return {}
     from ml_metadata.metadata_store import metadata_store

@@ -78,8 +78,7 @@ def compare(
     for name in (name for name in MEASURES if counts[name] >= least):
         number = name in NUMBERS
         feature = schema.feature.add(
-            name=_FEATURES.get(name, name),
-            type=schema_pb2.FLOAT if number else schema_pb2.BYTES,
+            name=_FEATURES.get(name, name), type=schema_pb2.FLOAT if number else schema_pb2.BYTES
         )
         comparator = feature.skew_comparator if skew else feature.drift_comparator
         norm = comparator.jensen_shannon_divergence if number else comparator.infinity_norm

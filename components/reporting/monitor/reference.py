@@ -97,11 +97,6 @@ def read_reference(folder: Path, width: int, most: int) -> Reference:
 def embed(model: Path, files: Sequence[Path], most: int) -> tuple[np.ndarray, np.ndarray]:
     """Embeds the first images of records.
 
-    Args:
-      model: SavedModel with the signature `embed`.
-      files: gzip TFRecords.
-      most: images at most.
-
     Returns:
       embeddings float32 [k, d] and patients, str [k].
     """

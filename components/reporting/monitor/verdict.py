@@ -91,12 +91,6 @@ def monitor(
 ) -> Verdict:
     """Compares inputs with training, with validation and with an earlier log.
 
-    Args:
-      logged: inputs of a server.
-      reference: the training side.
-      options: thresholds and levels.
-      earlier: an older log, for drift between two times.
-
     Raises:
       PneumoError: too few usable images for a verdict.
     """

@@ -16,20 +16,9 @@ from components.reporting.report.selection import rows
 
 
 def box_section(
-    test: Answers,
-    val: Answers | None,
-    chosen: dict[str, Any] | None,
-    resamples: int,
-    seed: int,
+    test: Answers, val: Answers | None, chosen: dict[str, Any] | None, resamples: int, seed: int
 ) -> dict[str, Any] | None:
     """Computes the part `boxes` of the report; None if the model predicts no boxes.
-
-    Args:
-      test: predictions on test.
-      val: predictions on validation, where the choices were made.
-      chosen: `boxes` of the facts that the model carries.
-      resamples: of the bootstrap.
-      seed: of the bootstrap.
 
     Returns:
       `threshold`, `overlaps`, `chosen`, `counts` (see `counts`), `metrics` name -> interval, `flat`

@@ -67,12 +67,6 @@ class Folders:
 def collect(folders: Folders, config: str, pushed: str, infra: dict[str, Any] | None) -> ReportData:
     """Reads everything that the report shows.
 
-    Args:
-      folders: of the run.
-      config: YAML.
-      pushed: folder of the pushed version; empty if the model was not pushed.
-      infra: see `ReportData`.
-
     Raises:
       PneumoError: there are no predictions on the test split, or the store is unreachable.
     """
@@ -111,12 +105,7 @@ def collect(folders: Folders, config: str, pushed: str, infra: dict[str, Any] | 
 
 
 def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Returns `dataset.json` with the shortcut check, and `leakage.json`; None if missing.
-
-    Args:
-      records: folder or URI.
-      task: whose classes the shortcut check separates.
-    """
+    """Returns `dataset.json` with the shortcut check, and `leakage.json`; None if missing."""
     with some_of(records, ("dataset.json", "leakage.json", "manifest.jsonl")) as folder:
         dataset = read_json(folder / "dataset.json")
         if dataset is not None:
@@ -125,13 +114,7 @@ def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[s
 
 
 def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> Heat | None:
-    """Runs the model's `explain` signature on the shown images and on those to measure.
-
-    Args:
-      model: SavedModel; None, or one without the signature: no heat maps.
-      test: predictions on the test split.
-      files: its gzip TFRecords.
-    """
+    """Runs the model's `explain` signature on the shown images and on those to measure."""
     if model is None:
         return None
     import tensorflow as tf
@@ -165,11 +148,7 @@ def versions() -> dict[str, str]:
 
 
 def samples(files: Sequence[str]) -> list[Sample]:
-    """Returns the first images of each pathogen; records are shuffled, so they are a fair sample.
-
-    Args:
-      files: gzip TFRecords of the training split.
-    """
+    """Returns the first images of each pathogen; records are shuffled, so they are a fair sample."""
     found: dict[str, list[Sample]] = {pathogen: [] for pathogen in PATHOGENS}
     for _, fields in zip(range(_LOOKED_AT), read_fields(files), strict=False):
         pathogen = text(fields, f.PATHOGEN)

@@ -20,13 +20,7 @@ _FEWEST = 1 / 16  # false boxes per image; the logarithmic axis starts here
 
 
 def draw_all(answers: Answers, val: Answers | None, numbers: Mapping[str, Any]) -> dict[str, bytes]:
-    """Draws every figure of the test split.
-
-    Args:
-      answers: predictions on test.
-      val: predictions on validation.
-      numbers: of the report.
-    """
+    """Draws every figure of the test split."""
     sided, counts = answers.told(), numbers["confusion"]
     cells = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
     line = Line("as served", sided.positive, sided.score, sided.threshold)
@@ -146,12 +140,7 @@ def confusion_matrix(cells: np.ndarray, names: Sequence[str]) -> bytes:
 
 
 def over_prevalence(metrics: Mapping[str, Mapping[str, Any]], prevalence: float) -> bytes:
-    """Draws PPV and NPV over prevalence, with bands from the intervals.
-
-    Args:
-      metrics: sensitivity and specificity as estimate, low and high (None if undefined).
-      prevalence: of the test split.
-    """
+    """Draws PPV and NPV over prevalence, with bands from the intervals."""
     made, axis = figure("prevalence", "predictive value", xlim=(0, 1), ylim=(0, 1.02))
     at = np.linspace(0.002, 0.998, 200)
 
@@ -184,13 +173,7 @@ def risk_over_coverage(answers: Answers) -> bytes:
 
 
 def score_distributions(val: Answers, test: Answers, sides: Sequence[str]) -> bytes:
-    """Draws the distribution functions of the score on validation and test, for each side.
-
-    Args:
-      val: predictions on validation, of images with a side.
-      test: predictions on test, likewise.
-      sides: names of the negative and the positive side.
-    """
+    """Draws the distribution functions of the score on validation and test, for each side."""
     made, axis = figure("score", "share of images at or below it", height=4.4,
                         xlim=_UNIT, ylim=_UNIT)  # fmt: skip
     for label, name, color in ((0, sides[0], BLUE), (1, sides[1], ORANGE)):
@@ -203,12 +186,7 @@ def score_distributions(val: Answers, test: Answers, sides: Sequence[str]) -> by
 
 
 def froc_curve(answers: Answers, metrics: dict[str, dict[str, Any]]) -> bytes:
-    """Draws the share of opacities found over false boxes per image, with intervals.
-
-    Args:
-      answers: predictions on test.
-      metrics: `metrics` of `boxes.box_section`.
-    """
+    """Draws the share of opacities found over false boxes per image, with intervals."""
     made, axis = figure("false boxes per image", "share of opacities found",
                         xlim=(_FEWEST, max(froc.RATES)), ylim=_UNIT)  # fmt: skip
     false, found, score = froc.froc_points(*_boxes(answers))

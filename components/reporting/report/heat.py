@@ -102,12 +102,6 @@ def heat_section(
 ) -> dict[str, Any] | None:
     """Computes the part `explain` of the report; None without heat maps.
 
-    Args:
-      answers: predictions on test.
-      heat: locations.
-      resamples: of the bootstrap, by patient.
-      seed: of the bootstrap.
-
     Returns:
       `kind`, `facts` (of the model's boxes), `shown` (number of images drawn), `right` (see
       `selection.correct`); if boxes are weak and test has marked opacities also `counts` (`images`,

@@ -28,13 +28,7 @@ def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
 
 
 def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, str]) -> str:
-    """Renders the page.
-
-    Args:
-      data: for the pictures of images.
-      numbers: of `report_numbers`.
-      drawn: of `draw_figures`.
-    """
+    """Renders the page."""
     negative, positive = numbers.get("sides", ("negative", "positive"))
     classes = numbers.get("classes_on_test") or {}
     return render(

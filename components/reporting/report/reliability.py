@@ -75,9 +75,6 @@ def values_over_prevalence(metrics: Mapping[str, Interval]) -> list[dict[str, An
     Both rise with sensitivity and specificity, so their bounds follow from the bounds of both taken
     together: at least as wide as a 95 % interval.
 
-    Args:
-      metrics: with sensitivity and specificity.
-
     Returns:
       rows of `prevalence`, `ppv` and `npv`, each with estimate, low and high.
     """
@@ -202,12 +199,6 @@ def member_spread(answers: Answers, seeds: list[int] | None) -> dict[str, Any]:
 
 def shift(val: Answers, test: Answers, names: tuple[str, str], seed: int) -> dict[str, Any]:
     """Compares the scores of validation with those of test.
-
-    Args:
-      val: predictions on validation.
-      test: predictions on test.
-      names: of the negative and the positive side.
-      seed: of the permutations.
 
     Returns:
       `classes`: rows as components.evaluation.shift.Shift; `warnings`: lines.

@@ -10,12 +10,7 @@ SHOWN = 6  # images of each kind
 
 
 def rows(answers: Answers, chosen: np.ndarray) -> list[dict[str, Any]]:
-    """Returns `sha256`, `filename`, `pathogen` and `score` of the first chosen images.
-
-    Args:
-      answers: predictions on a split.
-      chosen: indices in the order to show.
-    """
+    """Returns `sha256`, `filename`, `pathogen` and `score` of the first chosen images."""
     return [
         {
             "sha256": str(answers.sha256[i]),

@@ -29,11 +29,6 @@ SETS = {
 def shortcut_check(manifest: Path, task: Task, seed: int = 0) -> list[dict[str, Any]] | None:
     """Computes the validation AUC of models that see no pixels, fitted on train.
 
-    Args:
-      manifest: `manifest.jsonl` of ingest.
-      task: whose positive side is to be predicted.
-      seed: of the bootstrap by patient.
-
     Returns:
       one entry for each of `SETS`: `what`, `auc`, `low`, `high`; None without a manifest, or if
       train or validation lacks a side.

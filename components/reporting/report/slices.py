@@ -57,10 +57,6 @@ def parts(answers: Answers) -> Iterator[tuple[str, str, Answers]]:
 def thirds(values: np.ndarray, unit: str) -> list[tuple[str, np.ndarray]]:
     """Splits images into a lower, a middle and an upper third of a value, as far as ties allow.
 
-    Args:
-      values: float [n].
-      unit: for the names.
-
     Returns:
       name and mask [n] of each third that is not empty; a single one if all values are equal.
     """
