@@ -58,16 +58,9 @@ class ModelCard(base_component.BaseComponent):
     ) -> None:
         """Builds the node.
 
-        Args:
-          model: SavedModel of the Trainer.
-          model_run: output of the Trainer.
-          predictions: output of Scorer; part of the lineage.
-          report: output of Report, whose numbers the card repeats.
-          blessing: output of Gate.
-          config: the configuration as YAML.
-          records: folder or URI that ingest wrote. Its digest reaches the cache key through
-            `report`.
-          task: `Task.to_dict()`.
+        `predictions` are part of the lineage; `config` is YAML; `records` is the folder or URI that
+        ingest wrote, whose digest reaches the cache key through `report`; `task` is
+        `Task.to_dict()`.
         """
         super().__init__(
             ModelCardSpec(

@@ -18,7 +18,7 @@ from tfx.utils import path_utils
 
 from components.artifacts import Predictions, ReportPage
 from components.endpoint_validator.verdict import VERDICT
-from components.reporting.report.collect import Folders, collect
+from components.reporting.report.collect import collect
 from components.reporting.report.page import write_report
 from schema.files import read_json
 
@@ -40,26 +40,16 @@ def Report(
 ) -> None:
     """Writes `report.html` and `report.json`.
 
-    Args:
-      examples: raw records; the images on the page are read from them.
-      model_run: output of the Trainer.
-      predictions: output of Scorer.
-      evaluation: output of Evaluator.
-      blessing: output of Gate.
-      pushed_model: output of Pusher.
-      report: the page.
-      config: the configuration as YAML.
-      records: folder or URI that ingest wrote.
-      records_sha256: digest of its content; part of the cache key.
-      model: output of Trainer, for heat maps; without it the page has none.
-      infra_blessing: output of EndpointValidator or InfraValidator.
+    `config` is YAML, `records` the folder or URI that ingest wrote; `records_sha256`, the digest of
+    `dataset.json`, belongs to the cache key only. Without `model` the page has no heat maps.
+    `infra_blessing` is the output of EndpointValidator or InfraValidator.
 
     Raises:
       PneumoError: there are no predictions on the test split.
     """
     del records_sha256
     pushed = pushed_model.get_int_custom_property("pushed") == 1
-    folders = Folders(
+    data = collect(
         train=_files(examples, "train"),
         test=_files(examples, "test"),
         model_run=Path(model_run.uri),
@@ -67,10 +57,11 @@ def Report(
         evaluation=Path(evaluation.uri),
         blessing=Path(blessing.uri),
         records=records,
+        config=config,
         model=Path(path_utils.serving_model_path(model.uri)) if model else None,
+        pushed=pushed_model.get_string_custom_property("pushed_destination") if pushed else "",
+        infra=_infra_verdict(infra_blessing),
     )
-    destination = pushed_model.get_string_custom_property("pushed_destination") if pushed else ""
-    data = collect(folders, config, destination, _infra_verdict(infra_blessing))
     write_report(data, Path(report.uri))
 
 
@@ -83,9 +74,8 @@ def _infra_verdict(blessing: types.Artifact | None) -> dict[str, Any] | None:
     if blessing is None:
         return None
     verdict = read_json(Path(blessing.uri) / VERDICT) or {}
-    blessed = blessing.get_int_custom_property("blessed") == 1
     return {
-        "blessed": blessed,
+        "blessed": blessing.get_int_custom_property("blessed") == 1,
         "reasons": verdict.get("reasons", []),
         "how": verdict.get("how", ""),
     }

@@ -2,9 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+
+from components.evaluation.bootstrap import Interval
 
 
 def to_json(value: Any) -> Any:
@@ -110,20 +113,21 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-FILTERS = {
-    f.__name__: f
-    for f in (
-        number,
-        count,
-        score,
-        p_value,
-        signed,
-        bounds,
-        interval,
-        duration,
-        words,
-        counts,
-        capitalized,
-        numeric,
-    )
-}
+def basename(path: str) -> str:
+    """Returns the last part of a path."""
+    return path.rsplit("/", 1)[-1]
+
+
+def intervals(values: Mapping[str, Interval], names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Converts the intervals of some metrics, or of all, to dictionaries."""
+    return {name: asdict(values[name]) for name in names or values}
+
+
+def bootstrap_facts(resamples: int, seed: int) -> dict[str, Any]:
+    """Describes the intervals of a page."""
+    return {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "patient"}
+
+
+_OF_NUMBERS = (number, count, score, p_value, signed, bounds, interval, duration)
+_OF_TEXT = (words, counts, capitalized, numeric, basename)
+FILTERS = {f.__name__: f for f in (*_OF_NUMBERS, *_OF_TEXT)}

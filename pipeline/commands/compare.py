@@ -61,7 +61,7 @@ def command(
     click.echo(f"page     {page}")
     click.echo(f"numbers  {facts}")
     for one in failed:
-        click.echo(f"pneumo: {one.name} is not on the page: {one.error}", err=True)
+        click.echo(f"pneumo: {one['name']} is not on the page: {one['error']}", err=True)
     sys.exit(1 if failed else 0)
 
 

@@ -9,7 +9,6 @@ import click
 
 if TYPE_CHECKING:
     from components.reporting.monitor.options import MonitorOptions
-    from components.reporting.monitor.verdict import Verdict
 
 _PATH = click.Path(path_type=Path)
 
@@ -44,12 +43,25 @@ def command(
     Size, intensity, scores and decisions by TFDV's comparators; embeddings by a two-sample test.
     Exit status: 0 no drift, 1 drift, 2 wrong input.
     """
+    from components.reporting.monitor.inputs import log_files, read_logs
+    from components.reporting.monitor.page import write_monitor_page
+    from components.reporting.monitor.reference import read_reference
+    from components.reporting.monitor.verdict import monitor
     from pipeline.runners.workspace import quiet
+    from schema.errors import PneumoError
 
+    for path in (logged, reference, *([earlier] if earlier else [])):
+        if not path.exists():
+            raise PneumoError(f"{path} does not exist; check the path")
     out.mkdir(parents=True, exist_ok=True)
     with quiet(out / "monitor.log"):
         options = _options(reference, config, overrides)
-        verdict, page = compare(logged, reference, earlier, options, out)
+        inputs = read_logs(log_files(logged))
+        before = read_logs(log_files(earlier)) if earlier else None
+        width = inputs.embedding.shape[1] if len(inputs.embedding) else 0
+        known = read_reference(reference, width, 2 * options.most)
+        verdict = monitor(inputs, known, options, before)
+        page, _ = write_monitor_page(verdict, out)
     if as_json:
         click.echo(json.dumps(verdict.to_dict(), indent=1))
     else:
@@ -59,32 +71,6 @@ def command(
             click.echo(f"note     {note}")
         click.echo(f"page     {page}")
     sys.exit(1 if verdict.drift else 0)
-
-
-def compare(
-    logged: Path, reference: Path, earlier: Path | None, options: "MonitorOptions", out: Path
-) -> "tuple[Verdict, Path]":
-    """Compares a log with its reference and writes the page.
-
-    Returns:
-      the verdict and the path of the page.
-    """
-    from components.reporting.monitor.inputs import log_files, read_logs
-    from components.reporting.monitor.page import write_monitor_page
-    from components.reporting.monitor.reference import read_reference
-    from components.reporting.monitor.verdict import monitor
-    from schema.errors import PneumoError
-
-    for path in (logged, reference, *([earlier] if earlier else [])):
-        if not path.exists():
-            raise PneumoError(f"{path} does not exist; check the path")
-    inputs = read_logs(log_files(logged))
-    before = read_logs(log_files(earlier)) if earlier else None
-    width = inputs.embedding.shape[1] if len(inputs.embedding) else 0
-    known = read_reference(reference, width, 2 * options.most)
-    verdict = monitor(inputs, known, options, before)
-    page, _ = write_monitor_page(verdict, out)
-    return verdict, page
 
 
 def _options(reference: Path, config: str | None, overrides: tuple[str, ...]) -> "MonitorOptions":

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ from components.evaluation.on_split import box_numbers, class_numbers
 from components.evaluation.paired import delong_clustered, mcnemar_clustered
 from components.reporting.compare.questions import Question, Score, questions
 from components.reporting.compare.runs import (
-    Failed,
     Finished,
     cached_executions,
     cost,
     durations,
     read_object,
 )
-from components.reporting.format import to_json
+from components.reporting.format import bootstrap_facts, intervals, to_json
 from components.reporting.names import BOX_HEADLINE, CLASSES
 from components.reporting.notices import DISCLAIMER, SYNTHETIC
 
@@ -32,7 +30,7 @@ SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "ece")
 
 def compare_numbers(
     runs: Sequence[Finished],
-    failed: Sequence[Failed],
+    failed: Sequence[dict[str, str]],
     metadata: Path,
     resamples: int = 2000,
     seed: int = 0,
@@ -55,11 +53,11 @@ def compare_numbers(
             "images": len(runs[0].test),
             "patients": len(set(runs[0].test.patient.tolist())),
             "looks": len(runs),
-            "bootstrap": {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "patient"},
+            "bootstrap": bootstrap_facts(resamples, seed),
             "questions": [of_question(q, resamples, seed, boxes) for q in questions(runs)],
             "classes": of_classes(runs, resamples, seed),
             "costs": [cost(run, took) for run in runs],
-            "failed": [vars(one) for one in failed],
+            "failed": list(failed),
         }
     )
 
@@ -87,10 +85,9 @@ def of_question(
         found = clustered_bootstrap(
             test.label, test.score, test.patient, test.threshold, resamples=resamples, seed=seed
         )
-        shown = {metric: asdict(found[metric]) for metric in SHOWN}
+        shown = intervals(found, SHOWN)
         if boxes and name in boxes and name not in question.derived:
-            of_boxes = box_numbers(boxes[name], resamples, seed)
-            shown |= {metric: asdict(of_boxes[metric]) for metric in BOX_HEADLINE}
+            shown |= intervals(box_numbers(boxes[name], resamples, seed), BOX_HEADLINE)
         rows.append(
             {
                 "name": name,
@@ -219,13 +216,12 @@ def _of_group(
     ]
     rows: list[dict[str, Any]] = []
     for run in group:
-        found = class_numbers(run.test, resamples, seed)
         val = run.val.labelled()
         rows.append(
             {
                 "name": run.name,
                 "val_accuracy": float((val.predicted == val.label).mean()) if len(val) else None,
-                "metrics": {name: asdict(found[name]) for name in names},
+                "metrics": intervals(class_numbers(run.test, resamples, seed), names),
             }
         )
     rows.sort(key=lambda row: -(row["val_accuracy"] or 0.0))

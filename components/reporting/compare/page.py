@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from components.evaluation.metrics import expected_calibration_error
 from components.reporting import figures, names
 from components.reporting.compare.numbers import SHOWN, compare_numbers
 from components.reporting.compare.questions import questions
-from components.reporting.compare.runs import Failed, Finished
+from components.reporting.compare.runs import Finished
 from components.reporting.page import data_uri, render, write_page
 from components.reporting.pictures import thumbnail
 from components.reporting.records import read_images
 
 
 def write_comparison(
-    runs: Sequence[Finished], failed: Sequence[Failed], work: Path, resamples: int = 2000
+    runs: Sequence[Finished],
+    failed: Sequence[dict[str, str]],
+    work: Path,
+    resamples: int = 2000,
 ) -> tuple[Path, Path]:
     """Writes `compare.html` and `compare.json` to the work folder, each atomically.
 
@@ -24,22 +26,15 @@ def write_comparison(
     """
     numbers = compare_numbers(runs, failed, work / "metadata.sqlite", resamples)
     wanted = {row["sha256"] for q in numbers["questions"] for row in q["disputed"]}
-    page = render_comparison(numbers, draw(runs), thumbnails(runs[0].records, wanted))
-    return write_page(work, "compare", numbers, page)
-
-
-def render_comparison(
-    numbers: dict[str, Any], pictures: dict[str, dict[str, str]], images: dict[str, str | None]
-) -> str:
-    """Renders the page."""
-    return render(
+    page = render(
         "compare.html.j2",
         numbers=numbers,
-        pictures=pictures,
-        images=images,
+        pictures=draw(runs),
+        images=thumbnails(runs[0].records, wanted),
         shown=SHOWN,
         box_headline=names.BOX_HEADLINE,
     )
+    return write_page(work, "compare", numbers, page)
 
 
 def draw(runs: Sequence[Finished]) -> dict[str, dict[str, str]]:

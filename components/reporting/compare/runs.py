@@ -45,14 +45,6 @@ class Finished:
         return Path(self.run["records"])
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A configuration that has not finished."""
-
-    name: str
-    error: str
-
-
 def folder_of(work: Path, name: str) -> Path:
     """Returns the folder with the files of a configuration."""
     return work / "compare" / name
@@ -82,15 +74,18 @@ def read_object(file: Path) -> dict[str, Any]:
         raise PneumoError(f"{file} is damaged: delete it and compare again") from None
 
 
-def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], list[Failed]]:
-    """Reads the configurations of a work folder.
+def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], list[dict[str, str]]]:
+    """Reads the configurations of a work folder; all of them without `names`.
+
+    Returns:
+      those that have finished, and of the others `name` and `error`.
 
     Raises:
       PneumoError: none has finished, or they have different test images.
     """
     known = {file.parent.name for name in (RUN, PROCESS) for file in work.glob(f"compare/*/{name}")}
     done: list[Finished] = []
-    failed: list[Failed] = []
+    failed: list[dict[str, str]] = []
     for name in names or sorted(known):
         process = read_object(folder_of(work, name) / PROCESS)
         run = read_object(folder_of(work, name) / RUN)
@@ -99,9 +94,9 @@ def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], li
         else:
             error = process.get("error") or "it was not run in this work folder"
             # The page does not need to know where the log is.
-            failed.append(Failed(name, re.sub(r"\s+log: \S+$", "", error)))
+            failed.append({"name": name, "error": re.sub(r"\s+log: \S+$", "", error)})
     if not done:
-        why = f": {failed[0].name}: {failed[0].error}" if failed else ""
+        why = f": {failed[0]['name']}: {failed[0]['error']}" if failed else ""
         raise PneumoError(f"nothing to compare: no configuration has finished in {work}{why}")
     for other in done[1:]:
         if not np.array_equal(done[0].test.sha256, other.test.sha256):

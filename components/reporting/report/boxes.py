@@ -1,6 +1,5 @@
 """Numbers of the boxes, and the images to show with them."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from components.evaluation.boxes.challenge import OVERLAPS, challenge_scores
 from components.evaluation.boxes.iou import area
 from components.evaluation.boxes.matching import match, pad
 from components.evaluation.on_split import box_numbers
+from components.reporting.format import intervals
 from components.reporting.names import BOXES
 from components.reporting.report.selection import rows
 
@@ -34,9 +34,9 @@ def box_section(
         "overlaps": list(OVERLAPS),
         "chosen": chosen,
         "counts": counts(test),
-        "metrics": {name: asdict(value) for name, value in metrics.items()},
+        "metrics": intervals(metrics),
         "flat": [name for name in BOXES if metrics[name].low == metrics[name].high],
-        "validation": {name: asdict(on_val[name]) for name in BOXES} if on_val else None,
+        "validation": intervals(on_val, BOXES) if on_val else None,
         "rates": list(froc.RATES),
         "cases": cases(test),
     }

@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,23 @@ _SAMPLES = 5  # images of each pathogen
 _LOOKED_AT = 2000  # records searched for samples, so that an absent pathogen costs little
 
 
-@dataclass(frozen=True)
-class Folders:
-    """Where the nodes of a run left their output.
+def collect(
+    *,
+    train: Sequence[str],
+    test: Sequence[str],
+    model_run: Path,
+    predictions: Path,
+    evaluation: Path,
+    blessing: Path,
+    records: str,
+    config: str,
+    model: Path | None = None,
+    pushed: str = "",
+    infra: dict[str, Any] | None = None,
+) -> ReportData:
+    """Reads everything that the report shows, from the outputs of the nodes of a run.
 
-    Attributes:
+    Args:
       train: gzip TFRecords of the training split.
       test: gzip TFRecords of the test split.
       model_run: of the Trainer.
@@ -51,34 +62,22 @@ class Folders:
       evaluation: of the Evaluator.
       blessing: of the Gate.
       records: folder or URI that ingest wrote.
+      config: YAML.
       model: SavedModel, for heat maps; None: the page has none.
-    """
-
-    train: Sequence[str]
-    test: Sequence[str]
-    model_run: Path
-    predictions: Path
-    evaluation: Path
-    blessing: Path
-    records: str
-    model: Path | None = None
-
-
-def collect(folders: Folders, config: str, pushed: str, infra: dict[str, Any] | None) -> ReportData:
-    """Reads everything that the report shows.
+      pushed: folder of the pushed version; empty if the model was not pushed.
+      infra: see `ReportData`.
 
     Raises:
       PneumoError: there are no predictions on the test split, or the store is unreachable.
     """
-    test = read_scored(folders.predictions)
-    if test is None:
-        raise PneumoError(f"no predictions in {folders.predictions}: run the Scorer again")
-    run = folders.model_run
-    val = run / "val_predictions.parquet"
-    facts = read_json(folders.predictions / "predictions.json") or {}
-    dataset, leakage = read_ingest(folders.records, test.of)
-    shown = [*mistakes(test).values(), *(cases(test).values() if test.locates else ())]
-    summary = run / "model_summary.txt"
+    answers = read_scored(predictions)
+    if answers is None:
+        raise PneumoError(f"no predictions in {predictions}: run the Scorer again")
+    val = model_run / "val_predictions.parquet"
+    facts = read_json(predictions / "predictions.json") or {}
+    dataset, leakage = read_ingest(records, answers.of)
+    shown = [*mistakes(answers).values(), *(cases(answers).values() if answers.locates else ())]
+    summary = model_run / "model_summary.txt"
     options = yaml.safe_load(config)
     return ReportData(
         name=options["name"],
@@ -86,17 +85,17 @@ def collect(folders: Folders, config: str, pushed: str, infra: dict[str, Any] | 
         seed=options["evaluation"]["seed"],
         dataset=dataset,
         leakage=leakage,
-        samples=samples(folders.train),
-        training=read_json(run / "training.json"),
-        histories=histories(run / "history"),
+        samples=samples(train),
+        training=read_json(model_run / "training.json"),
+        histories=histories(model_run / "history"),
         model_summary=summary.read_text() if summary.is_file() else None,
-        answers=test,
+        answers=answers,
         val=read_answers(val, facts) if val.is_file() else None,
-        images=dict(read_images(folders.test, {row["sha256"] for rows in shown for row in rows})),
-        boxes=facts.get("boxes") if test.locates else None,
-        heat=read_heat(folders.model, test, folders.test),
-        tfma=tfma_metrics(str(folders.evaluation)),
-        blessing=read_json(folders.blessing / "decision.json"),
+        images=dict(read_images(test, {row["sha256"] for rows in shown for row in rows})),
+        boxes=facts.get("boxes") if answers.locates else None,
+        heat=read_heat(model, answers, test),
+        tfma=tfma_metrics(str(evaluation)),
+        blessing=read_json(blessing / "decision.json"),
         infra=infra,
         pushed=pushed,
         config=config,
@@ -148,7 +147,7 @@ def versions() -> dict[str, str]:
 
 
 def samples(files: Sequence[str]) -> list[Sample]:
-    """Returns the first images of each pathogen; records are shuffled, so they are a fair sample."""
+    """Returns the first images of each pathogen, a fair sample of the shuffled records."""
     found: dict[str, list[Sample]] = {pathogen: [] for pathogen in PATHOGENS}
     for _, fields in zip(range(_LOOKED_AT), read_fields(files), strict=False):
         pathogen = text(fields, f.PATHOGEN)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from components.evaluation.bootstrap import Statistics, clustered_bootstrap_of
 from components.evaluation.boxes.iou import iou
 from components.evaluation.boxes.numbers import box_statistics
 from components.evaluation.boxes.pointing import peaks, pointing_hits
+from components.reporting.format import intervals
 from components.reporting.names import HEAT
 from components.reporting.records import read_images
 from components.reporting.report.selection import correct
@@ -121,7 +122,7 @@ def heat_section(
     nowhere = Places(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
     places = [heat.places.get(name, nowhere) for name in answers.sha256.tolist()]
     statistics, shares = weak_statistics(answers.truth_boxes.tolist(), places)
-    intervals = clustered_bootstrap_of(
+    measured = clustered_bootstrap_of(
         statistics, answers.patient, shares=shares, resamples=resamples, seed=seed
     )
     return found | {
@@ -130,7 +131,7 @@ def heat_section(
             "opacities": int(sum(map(len, answers.truth_boxes))),
             "called": int((answers.called[marked] == 1).sum()),
         },
-        "metrics": {name: asdict(intervals[name]) for name in HEAT},
+        "metrics": intervals(measured, HEAT),
     }
 
 

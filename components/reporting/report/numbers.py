@@ -1,13 +1,12 @@
 """Computes the numbers of the report once, for the page and for the JSON file."""
 
-from dataclasses import asdict
 from typing import Any
 
 from components.evaluation.answers import Answers
 from components.evaluation.metrics import confusion
 from components.evaluation.multiclass import confusion_matrix
 from components.evaluation.on_split import class_numbers, score_numbers
-from components.reporting.format import to_json
+from components.reporting.format import bootstrap_facts, intervals, to_json
 from components.reporting.notices import notices
 from components.reporting.report import reliability
 from components.reporting.report.boxes import box_section
@@ -27,12 +26,7 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
         and {key: data.leakage.get(key) for key in ("ok", "counts", "notes")},
         "training": data.training,
         "history": next(iter(data.histories.values()), None),
-        "bootstrap": {
-            "resamples": data.resamples,
-            "seed": data.seed,
-            "level": 0.95,
-            "unit": "patient",
-        },
+        "bootstrap": bootstrap_facts(data.resamples, data.seed),
         "blessing": data.blessing,
         "infra": data.infra,
         "pushed": data.pushed,
@@ -69,7 +63,7 @@ def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
             "positives": int(sided.positive.sum()),
             "left_out": len(answers) - len(sided),
         },
-        "metrics": {name: asdict(value) for name, value in metrics.items()},
+        "metrics": intervals(metrics),
         "confusion": vars(confusion(sided.positive, sided.score, sided.threshold)),
         "slices": slices(answers, *bootstrap),
         "calibration": reliability.calibrated(answers, *bootstrap),
@@ -106,9 +100,7 @@ def classes_on_test(answers: Answers, resamples: int, seed: int) -> dict[str, An
     classes = answers.of.classes
     return {
         "images": len(labelled),
-        "metrics": {
-            name: asdict(value) for name, value in class_numbers(answers, resamples, seed).items()
-        },
+        "metrics": intervals(class_numbers(answers, resamples, seed)),
         "matrix": confusion_matrix(labelled.label, labelled.predicted, len(classes)),
         "pair": [classes[i] for i in answers.pair or range(len(classes))],
     }

@@ -57,29 +57,18 @@ def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
     return {name: data_uri(content) for name, content in drawn.items()}
 
 
-def _name(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
-
-
 def _samples(data: ReportData) -> Rows:
     shown: Rows = {}
     for sample in data.samples:
         if src := thumbnail(sample.content):
-            row = {"src": src, "name": _name(sample.filename), "pathogen": sample.pathogen}
+            row = {"src": src, "filename": sample.filename, "pathogen": sample.pathogen}
             shown.setdefault(sample.pathogen, []).append(row)
     return shown
 
 
 def _thumbnails(mistakes: Rows, images: dict[str, bytes]) -> Rows:
     return {
-        kind: [
-            {
-                **row,
-                "name": _name(row["filename"]),
-                "src": thumbnail(images.get(row["sha256"], b"")),
-            }
-            for row in rows
-        ]
+        kind: [{**row, "src": thumbnail(images.get(row["sha256"], b""))} for row in rows]
         for kind, rows in mistakes.items()
     }
 
@@ -93,12 +82,8 @@ def _box_pictures(cases: Rows, images: dict[str, bytes]) -> Rows:
             hits = f", {sum(row['hit'])} of them correct" if row["boxes"] and row["truth"] else ""
             text = f"{len(row['truth'])} marked, {len(row['boxes'])} predicted{hits}"
             image = read_gray(images.get(row["sha256"], b""))
-            drawn = (
-                {"src": None}
-                if image is None
-                else picture(image, row["truth"], row["boxes"], row["box_scores"])
-            )
-            shown[kind].append({**row, "name": _name(row["filename"]), "text": text, **drawn})
+            drawn = picture(image, row["truth"], row["boxes"], row["box_scores"]) if image else {}
+            shown[kind].append({**row, "text": text, "src": None, **drawn})
     return shown
 
 
@@ -121,13 +106,9 @@ def _heat_pictures(data: ReportData, numbers: dict[str, Any]) -> Rows:
             marked = truth.get(row["sha256"], [])
             counts = f"{len(marked)} marked, " if marked else ""
             text = f"{counts}{len(places.boxes)} predicted; {_peak(places)}"
-            drawn = picture(
-                overlaid(image, places.heat, side=SIDE),
-                marked,
-                places.boxes.tolist(),
-                places.scores.tolist(),
-            )
-            shown[kind].append({**row, "name": _name(row["filename"]), "text": text, **drawn})
+            heat = overlaid(image, places.heat, side=SIDE)
+            drawn = picture(heat, marked, places.boxes.tolist(), places.scores.tolist())
+            shown[kind].append({**row, "text": text, **drawn})
     return shown
 
 

@@ -17,6 +17,7 @@ from components.evaluation.prevalence import predictive_values
 from components.evaluation.risk_coverage import aurc, risk_coverage
 from components.evaluation.seeds import spread
 from components.evaluation.shift import score_shift, warnings
+from components.reporting.format import intervals
 
 PREVALENCES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
@@ -43,7 +44,7 @@ def calibrated(answers: Answers, resamples: int, seed: int) -> dict[str, dict[st
         ("after", answers.score, labelled.probabilities),
     ):
         values = score_numbers(replace(answers, score=score), resamples, seed)
-        found[name] = {key: asdict(values[key]) for key in ("ece", "brier")}
+        found[name] = intervals(values, ("ece", "brier"))
         if len(answers.of.classes) > 2 and len(labelled):
             of_classes = clustered_bootstrap_of(
                 _class_calibration(p, labelled.label),
@@ -51,7 +52,7 @@ def calibrated(answers: Answers, resamples: int, seed: int) -> dict[str, dict[st
                 resamples=resamples,
                 seed=seed,
             )
-            found[name] |= {key: asdict(value) for key, value in of_classes.items()}
+            found[name] |= intervals(of_classes)
     return found
 
 
@@ -159,9 +160,7 @@ def abstention(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | 
         "wrong_referred": int((wrong & ~kept).sum()),
         "wrong_left": int((wrong & kept).sum()),
         "coverage": asdict(shares["coverage"]),
-        "metrics": {
-            name: asdict(metrics[name]) for name in ("accuracy", "sensitivity", "specificity")
-        }
+        "metrics": intervals(metrics, ("accuracy", "sensitivity", "specificity"))
         if metrics
         else None,
     }

@@ -14,13 +14,8 @@ from schema.labels import Task
 RESAMPLES = 500
 SETS = {
     "size of the file in bytes": ("bytes",),
-    "six gray-level statistics": (
-        "stats/mean",
-        "stats/std",
-        "stats/p01",
-        "stats/p99",
-        "stats/entropy",
-        "stats/aspect",
+    "six gray-level statistics": tuple(
+        f"stats/{name}" for name in ("mean", "std", "p01", "p99", "entropy", "aspect")
     ),
     "height and width in pixels": ("height", "width"),
 }

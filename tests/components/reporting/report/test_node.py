@@ -85,11 +85,11 @@ def test_the_node_writes_the_page(
 
 
 def test_missing_predictions_are_one_line(run: dict[str, Any], tmp_path: Path) -> None:
-    from components.reporting.report.collect import Folders, collect
+    from components.reporting.report.collect import collect
     from schema.errors import PneumoError
 
     (tmp_path / "predictions" / "predictions.parquet").unlink()
     names = ("model_run", "predictions", "evaluation", "blessing")
     folders = {name: Path(run[name].uri) for name in names}
     with pytest.raises(PneumoError, match="run the Scorer again"):
-        collect(Folders(train=[], test=[], records="", **folders), "{}", "", None)
+        collect(train=[], test=[], records="", config="{}", **folders)
