@@ -96,14 +96,13 @@ def mark(axis: Any, x: float, y: float, threshold: float | None = None, **line: 
     """Marks an operating point, with its threshold if given."""
     axis.plot(x, y, "o", **{"color": ORANGE, "ms": 7, "zorder": 5, **line})
     if threshold is not None:
-        axis.annotate(
-            f"threshold {threshold:.3g}",
-            (x, y),
-            xytext=(10, -14),
-            textcoords="offset points",
-            fontsize=9,
-            color=ORANGE,
-        )
+        _note(axis, f"threshold {threshold:.3g}", (x, y), (10, -14), fontsize=9, color=ORANGE)
+
+
+def _note(
+    axis: Any, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
+) -> None:
+    axis.annotate(text, at, xytext=offset, textcoords="offset points", **style)
 
 
 def roc(lines: Sequence[Line]) -> bytes:
@@ -153,15 +152,7 @@ def calibration(lines: Sequence[Line], counts: bool = False) -> bytes:
         sizes = [10 + 200 * b.n / max(len(line.labels), 1) for b in bins]
         axis.scatter(x, y, s=sizes, color=line.color, linewidths=0, alpha=0.8)
         for b in bins if counts and i + 1 == len(lines) else ():
-            low = b.share_positive > 0.5
-            axis.annotate(
-                str(b.n),
-                (b.mean_score, b.share_positive),
-                xytext=(0, -9 if low else 9),
-                textcoords="offset points",
-                ha="center",
-                va="top" if low else "bottom",
-                fontsize=8,
-                color=INK,
-            )
+            at, low = (b.mean_score, b.share_positive), b.share_positive > 0.5
+            style = {"ha": "center", "va": "top" if low else "bottom", "fontsize": 8}
+            _note(axis, str(b.n), at, (0, -9 if low else 9), color=INK, **style)
     return png(made, "below")

@@ -47,6 +47,8 @@ def command(
     """
     from components.reporting.compare.page import write_comparison
     from components.reporting.compare.runs import read_runs
+    from pipeline.compare import launch
+    from pipeline.runners.workspace import need_data
     from schema.errors import PneumoError
 
     named = names(sources, overrides)
@@ -55,7 +57,14 @@ def command(
             raise PneumoError("name the configurations to compare, or give --only-page")
         if data is None:
             raise PneumoError("give the folder of images with --data or PNEUMO_DATA")
-        _run_all(named, data, work, overrides, weights)
+        need_data(data)
+        for number, (name, source) in enumerate(named.items(), 1):
+            click.echo(f"--- {number}/{len(named)} {name}")
+            child = launch(name, source, data, work, overrides, weights)
+            if child.status:
+                click.echo(f"pneumo: {name} failed: {child.error}; running the others", err=True)
+            else:
+                click.echo(f"--- {name}: {child.seconds:.0f} s, peak {child.peak_rss_mib:,.0f} MiB")
     runs, failed = read_runs(work, list(named))
     page, facts = write_comparison(runs, failed, work, resamples)
     click.echo(f"page     {page}")
@@ -90,19 +99,3 @@ def names(sources: Sequence[str], overrides: Sequence[str]) -> dict[str, str]:
             )
         found[config.name] = source
     return found
-
-
-def _run_all(
-    named: dict[str, str], data: Path, work: Path, overrides: Sequence[str], weights: Path | None
-) -> None:
-    from pipeline.compare import launch
-    from pipeline.runners.workspace import need_data
-
-    need_data(data)
-    for number, (name, source) in enumerate(named.items(), 1):
-        click.echo(f"--- {number}/{len(named)} {name}")
-        child = launch(name, source, data, work, overrides, weights)
-        if child.status:
-            click.echo(f"pneumo: {name} failed: {child.error}; running the others", err=True)
-        else:
-            click.echo(f"--- {name}: {child.seconds:.0f} s, peak {child.peak_rss_mib:,.0f} MiB")

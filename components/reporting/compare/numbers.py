@@ -78,7 +78,11 @@ def compare_notices(runs: Sequence[Finished]) -> list[str]:
 def of_question(
     question: Question, resamples: int, seed: int, boxes: Mapping[str, Answers] | None = None
 ) -> dict[str, Any]:
-    """Computes leaderboard, paired tests and disputed images; best on validation first."""
+    """Computes leaderboard, paired tests and disputed images; best on validation first.
+
+    `boxes` are the predictions of configurations with boxes, by name; their rows have `challenge`
+    and `pointing` among the metrics.
+    """
     rows: list[dict[str, Any]] = []
     for name in question.names:
         test, val = question.test[name], question.val[name]

@@ -60,15 +60,10 @@ def statistics_of(table: "pd.DataFrame") -> Any:
 def compare(
     reference: Any, logged: Any, thresholds: Mapping[str, float], against: str, least: int = 1
 ) -> list[Finding]:
-    """Compares the measures that both sides have of enough images.
+    """Compares the measures that both sides have of at least `least` images.
 
-    Args:
-      reference: statistics of training, of validation or of an earlier log.
-      logged: statistics of the log.
-      thresholds: measure -> largest divergence without an alarm.
-      against: what the reference is; for an earlier log TFDV's drift comparator is used, otherwise
-        its skew comparator.
-      least: images that each side must have.
+    An earlier log is compared by TFDV's drift comparator, training and validation by its skew
+    comparator.
     """
     from tensorflow_metadata.proto.v0 import schema_pb2
 

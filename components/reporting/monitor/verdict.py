@@ -63,13 +63,9 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Converts to JSON types."""
         test = self.embeddings
+        names = ("drift", "alarms", "reference", "images", "rejected", "versions")
         return {
-            "drift": self.drift,
-            "alarms": self.alarms,
-            "reference": self.reference,
-            "images": self.images,
-            "rejected": self.rejected,
-            "versions": self.versions,
+            **{name: getattr(self, name) for name in names},
             "times": list(self.times) if self.times else None,
             "measures": [{**asdict(found), "ok": found.ok} for found in self.findings],
             "embeddings": test

@@ -49,27 +49,15 @@ def draw_all(answers: Answers, val: Answers | None, numbers: Mapping[str, Any]) 
 
 
 def training_curve(histories: Mapping[str, Mapping[str, Any]], name: str) -> bytes:
-    """Draws a metric by epoch, of train and validation, with the chosen epoch.
-
-    Args:
-      histories: seed -> curves; the first is drawn strong, the others thin.
-      name: "loss" or "accuracy".
-    """
+    """Draws loss or accuracy by epoch; the first seed strong, the others thin."""
     made, axis = figure("epoch", name, width=4.6, height=2.9)
     for i, history in enumerate(histories.values()):
         epochs = history.get("epochs") or []
         for key, label, color in ((name, "train", GREY), (f"val_{name}", "validation", BLUE)):
             if history.get(key):  # marks too: one epoch is no line
-                axis.plot(
-                    epochs,
-                    history[key],
-                    color=color,
-                    label=None if i else label,
-                    lw=0.7 if i else 1.8,
-                    alpha=0.6 if i else 1.0,
-                    marker=None if i and len(epochs) > 1 else ".",
-                    ms=4,
-                )
+                line = {"lw": 0.7, "alpha": 0.6} if i else {"lw": 1.8, "label": label}
+                marker = None if i and len(epochs) > 1 else "."
+                axis.plot(epochs, history[key], color=color, marker=marker, ms=4, **line)
         best = history.get("best_epoch")
         if best and not i:
             axis.axvline(best, color=ORANGE, lw=1, ls="--", label=f"chosen epoch {best}")
@@ -110,12 +98,7 @@ def precision_recall(line: Line) -> bytes:
 
 
 def confusion_matrix(cells: np.ndarray, names: Sequence[str]) -> bytes:
-    """Draws counts, and the share of the true class in each cell.
-
-    Args:
-      cells: int [C, C], rows are true classes, columns predicted ones.
-      names: of the C classes.
-    """
+    """Draws counts and shares of the true class (rows); columns are predicted classes."""
     from sklearn.metrics import ConfusionMatrixDisplay
 
     made, axis = figure("predicted", "true")
@@ -220,15 +203,9 @@ def box_precision_recall(answers: Answers) -> bytes:
         recall, ppv, score = precision.pr_points(*rows, overlap)
         if not len(recall):
             continue
-        axis.plot(
-            recall,
-            ppv,
-            dash,
-            color=color,
-            lw=1.6,
-            marker="." if len(recall) == 1 else None,  # one point is no line
-            label=f"IoU {overlap}: {precision.average_precision(*rows, overlap):.3f}",
-        )
+        marker = "." if len(recall) == 1 else None  # one point is no line
+        name = f"IoU {overlap}: {precision.average_precision(*rows, overlap):.3f}"
+        axis.plot(recall, ppv, dash, color=color, lw=1.6, marker=marker, label=name)
         kept = np.flatnonzero(score >= (answers.box_threshold or 0))
         if overlap == precision.OVERLAP and len(kept):
             mark(axis, recall[kept[-1]], ppv[kept[-1]], answers.box_threshold)

@@ -61,8 +61,7 @@ def _samples(data: ReportData) -> Rows:
     shown: Rows = {}
     for sample in data.samples:
         if src := thumbnail(sample.content):
-            row = {"src": src, "filename": sample.filename, "pathogen": sample.pathogen}
-            shown.setdefault(sample.pathogen, []).append(row)
+            shown.setdefault(sample.pathogen, []).append(vars(sample) | {"src": src})
     return shown
 
 

@@ -80,12 +80,10 @@ def values_over_prevalence(metrics: Mapping[str, Interval]) -> list[dict[str, An
       rows of `prevalence`, `ppv` and `npv`, each with estimate, low and high.
     """
     sensitivity, specificity = metrics["sensitivity"], metrics["specificity"]
+    at = np.array(PREVALENCES)
     ends = ("estimate", "low", "high")
     values = [
-        predictive_values(
-            getattr(sensitivity, end), getattr(specificity, end), np.array(PREVALENCES)
-        )
-        for end in ends
+        predictive_values(getattr(sensitivity, end), getattr(specificity, end), at) for end in ends
     ]
     return [
         {

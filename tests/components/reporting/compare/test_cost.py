@@ -1,6 +1,5 @@
+from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from components.reporting.compare.runs import cached_executions, cost, durations, read_runs
 from tests.components.reporting.compare.made import Make
@@ -20,27 +19,15 @@ def test_cached_nodes_cost_what_they_took_when_they_ran(make: Make) -> None:
     assert cost(run, {})["seconds"] is None  # not known is not 0
 
 
-@pytest.mark.parametrize(
-    ("process", "expected"),
-    [
-        ({}, None),  # training came from the cache: its memory was not seen
-        ({"trained": None, "peak_rss_mib": 500.0}, None),
-        ({"trained": {"peak_rss_mib": 2345.0}, "peak_rss_mib": 500.0}, 2345.0),
-    ],
-)
-def test_memory_is_that_of_the_process_that_trained(
-    make: Make, process: dict[str, object], expected: float | None
-) -> None:
-    ((run,), _) = read_runs(make("a", cached=("Trainer",), process=process))
-    assert cost(run, {})["peak_rss_mib"] == expected
-
-
-def test_only_outputs_of_the_node_itself_tell_its_execution(make: Make) -> None:
-    (run,), _ = read_runs(make("a", cached=("Trainer",)))
+def test_training_from_the_cache(make: Make) -> None:
+    (run,), _ = read_runs(make("a", cached=("Trainer",), process={}))
+    before: dict[str, object] = {"trained": {"peak_rss_mib": 2345.0}, "peak_rss_mib": 500.0}
+    for process, expected in (({}, None), (before | {"trained": None}, None), (before, 2345.0)):
+        assert cost(replace(run, process=process), {})["peak_rss_mib"] == expected
     trainer = next(node for node in run.run["nodes"] if node["name"] == "Trainer")
     for uri in ("/w/artifacts/Embedder/model/8", "/w/artifacts/Trainer/model/x", ""):
         trainer["outputs"] = {"model": [uri]}
-        assert cached_executions([run]) == []
+        assert cached_executions([run]) == []  # not an output of the node itself
     trainer["outputs"] = {"model": ["/w/artifacts/Trainer/model/8"]}
     assert cached_executions([run]) == [8]
 
