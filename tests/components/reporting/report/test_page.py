@@ -21,7 +21,10 @@ DATA = full()
 
 def empty_part(name: str) -> ReportData:
     empty: Any = {"samples": [], "images": {}, "versions": {}, "histories": {}, "pushed": ""}
-    return replace(DATA, **{name: empty.get(name)})
+    # Only these are used together with predictions, whose numbers take most of the time.
+    beside = ("answers", "val", "images", "training", "tfma")
+    data = DATA if name in beside else replace(DATA, answers=None)
+    return replace(data, **{name: empty.get(name)})
 
 
 PARTS = ("dataset", "leakage", "samples", "training", "histories", "model_summary", "answers",
