@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ingest", "training", "whole", "serving", "locate", "engines")
+PARTS = ("ingest", "training", "whole", "serving")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Downloads a data set of Kaggle and puts it where the user wants it."""
+"""Download of a Kaggle data set through kagglehub."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from schema.errors import PneumoError
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that Kaggle offers.
+    """A data set on Kaggle.
 
     Attributes:
-      handle: Kaggle's name of it; the version is pinned where Kaggle has versions.
-      competition: it belongs to a competition, whose rules must be accepted first.
+      handle: Kaggle's name; the version is pinned where Kaggle has versions.
+      competition: whether it belongs to a competition, whose rules must be accepted first.
       page: where a person accepts them, below Kaggle's site.
-      next: what to do with it.
+      next: the command to run next.
     """
 
     handle: str
@@ -42,17 +42,22 @@ DATASETS: Final = {
         next="pneumo run --config rsna --data",
     ),
 }
-CREDENTIALS = (
+CREDENTIALS: Final = (
     "make a token on your Kaggle account page, and put it in ~/.kaggle/kaggle.json or in "
     "KAGGLE_USERNAME and KAGGLE_KEY"
 )
+REFUSALS: Final = {
+    401: f"Kaggle refuses the credentials: {CREDENTIALS}",
+    403: "Kaggle forbids it: log in there and accept the terms on its page {page}",
+    404: "Kaggle does not have {handle} any more; look at its page {page}",
+}
 
 
 def download(name: str, dest: Path) -> Path:
     """Downloads a data set to `dest`, which appears whole or not at all.
 
-    Kagglehub keeps its own copy in its cache (KAGGLEHUB_CACHE) and goes on with a broken download;
-    the files are linked from there, or copied where they cannot be.
+    Kagglehub keeps its own copy in its cache (KAGGLEHUB_CACHE) and resumes a broken download; the
+    files are hard links into it, or copies on another file system.
 
     Args:
       name: a key of `DATASETS`.
@@ -63,7 +68,7 @@ def download(name: str, dest: Path) -> Path:
     """
     if dest.exists():
         raise PneumoError(f"{dest} exists already; remove it or give another folder")
-    found = fetch(DATASETS[name])
+    found = _fetch(DATASETS[name])
     partial = dest.with_name(f".{dest.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -76,70 +81,50 @@ def download(name: str, dest: Path) -> Path:
     return dest
 
 
-def _link(source: str, dest: str) -> str:
+def _link(source: str, dest: str) -> None:
     try:
         os.link(source, dest)
     except OSError:  # another file system, or one without links
         shutil.copy2(source, dest)
-    return dest
 
 
-def fetch(dataset: Dataset) -> Path:
-    """The folder in kagglehub's cache, downloaded if need be.
-
-    Raises:
-      PneumoError: one line for each thing that may be missing.
-    """
+def _fetch(dataset: Dataset) -> Path:
     try:
         import kagglehub
         import requests
-        from kagglehub import exceptions
+        from kagglehub import cache, exceptions, handle
     except ImportError:
         raise PneumoError(
             'kagglehub is not installed; bring it with: pip install "pneumo-tfx[kaggle]"'
         ) from None
-    get = kagglehub.competition_download if dataset.competition else kagglehub.dataset_download
+    if dataset.competition:
+        get, parse = kagglehub.competition_download, handle.parse_competition_handle
+    else:
+        get, parse = kagglehub.dataset_download, handle.parse_dataset_handle
     try:
         return Path(get(dataset.handle))
     except (exceptions.UnauthenticatedError, exceptions.CredentialError):
-        raise PneumoError(f"Kaggle wants credentials: {CREDENTIALS}") from None
+        message = f"Kaggle wants credentials: {CREDENTIALS}"
     except requests.HTTPError as error:
-        raise PneumoError(_refused(dataset, error)) from None
+        status = getattr(error.response, "status_code", None)
+        other = f"Kaggle answered with an error ({status}); try again later"
+        message = REFUSALS.get(status, other).format(page=dataset.page, handle=dataset.handle)
     except (requests.ConnectionError, requests.Timeout):
-        raise PneumoError(
+        message = (
             "Kaggle cannot be reached; check the network (or download by hand from "
             f"{dataset.page} and give the folder to `pneumo run --data`)"
-        ) from None
+        )
     except requests.RequestException:
-        raise PneumoError("the download broke off; the same command goes on with it") from None
+        message = "the download broke off; the same command goes on with it"
     except OSError as error:  # after requests' own errors, which are OSErrors too
-        raise PneumoError(
+        message = (
             f"kagglehub cannot write its cache ({error.strerror or error}: {error.filename}); "
             "make room there or name another folder in KAGGLEHUB_CACHE"
-        ) from None
+        )
     except (exceptions.DataCorruptionError, zipfile.BadZipFile, zlib.error, ValueError) as error:
-        if "credentials" in str(error):
-            raise PneumoError(f"{error}; {CREDENTIALS}") from None
-        # Kagglehub would take a whole but useless archive for a finished download ever after.
-        _cached_archive(dataset).unlink(missing_ok=True)
-        raise PneumoError("the download came damaged; start it again") from None
-
-
-def _cached_archive(dataset: Dataset) -> Path:
-    from kagglehub import handle
-    from kagglehub.cache import get_cached_archive_path
-
-    parse = handle.parse_competition_handle if dataset.competition else handle.parse_dataset_handle
-    return Path(get_cached_archive_path(parse(dataset.handle)))
-
-
-def _refused(dataset: Dataset, error: "OSError") -> str:
-    response = getattr(error, "response", None)
-    status = response.status_code if response is not None else None
-    if status == 401:
-        return f"Kaggle refuses the credentials: {CREDENTIALS}"
-    if status == 403:
-        return f"Kaggle forbids it: log in there and accept the terms on its page {dataset.page}"
-    if status == 404:
-        return f"Kaggle does not have {dataset.handle} any more; look at its page {dataset.page}"
-    return f"Kaggle answered with an error ({status}); try again later"
+        message = f"{error}; {CREDENTIALS}"
+        if "credentials" not in str(error):
+            # Kagglehub would take the damaged archive for a finished download ever after.
+            Path(cache.get_cached_archive_path(parse(dataset.handle))).unlink(missing_ok=True)
+            message = "the download came damaged; start it again"
+    raise PneumoError(message)

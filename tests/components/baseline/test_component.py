@@ -78,10 +78,3 @@ def test_who_looks(source: str, kind: str) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x"}', "no json", b"\xff"])
 def test_what_does_not_tell_its_kind(text: str | bytes) -> None:
     assert kind_of(text) is None
-
-
-def test_kind_is_name_and_task() -> None:
-    one = kind_of('{"name": "a", "task": {"x": 1, "y": 2}}')
-    assert one == kind_of('{"task": {"y": 2, "x": 1}, "name": "a", "seeds": [1]}')
-    assert one != kind_of('{"name": "a", "task": {"x": 2, "y": 2}}')
-    assert one != kind_of('{"name": "b", "task": {"x": 1, "y": 2}}')

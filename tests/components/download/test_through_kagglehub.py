@@ -101,7 +101,11 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", ["kaggle", "rsna"])
 def test_an_archive_arrives_unpacked(name: str, kaggle: Kaggle, tmp_path: Path) -> None:
-    assert files(download(name, tmp_path / "set")) == CONTENT
+    (tmp_path / "data" / ".set.partial").mkdir(parents=True)
+    (tmp_path / "data" / ".set.partial" / "half").write_text("of an earlier try")
+    dest = download(name, tmp_path / "data" / "set")
+    assert files(dest) == CONTENT
+    assert [path.name for path in dest.parent.iterdir()] == ["set"]
     assert len(kaggle.asked) == 1
     assert kaggle.tokens == ["Bearer token-of-nobody"]
 
@@ -112,6 +116,25 @@ def test_the_public_set_needs_no_credentials(
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     assert files(download("kaggle", tmp_path / "set")) == CONTENT
     assert kaggle.tokens == [""]
+
+
+def test_dest_must_be_new_and_writable(kaggle: Kaggle, tmp_path: Path) -> None:
+    with pytest.raises(PneumoError, match="exists already"):
+        download("kaggle", tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PneumoError, match="cannot write"):
+        download("kaggle", tmp_path / "file" / "set")
+
+
+@pytest.mark.parametrize(("name", "says"), [("kaggle", "network"), ("rsna", "credentials")])
+def test_without_network_or_credentials(
+    name: str, says: str, kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("KAGGLE_API_TOKEN", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    refused(name, tmp_path, says)
+    assert kaggle.asked == []
 
 
 def test_the_second_copy_comes_from_the_cache(kaggle: Kaggle, tmp_path: Path) -> None:

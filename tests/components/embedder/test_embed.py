@@ -110,18 +110,6 @@ def test_views_are_others_and_the_same_again(
     np.testing.assert_array_equal(shown[::3], images()[:4])
 
 
-def test_no_augmentation_makes_views_equal(
-    forward: Forward, files: list[str], tmp_path: Path
-) -> None:
-    still = AugmentOptions(rotation=0, shift=0, zoom=0, brightness=0, contrast=0, noise=0)
-    embed_split(
-        transformed_images(files, SIZE, 8), forward, tmp_path, "train", storage="float16", views=1,
-        augment=still,
-    )  # fmt: skip
-    found = read(tmp_path)
-    np.testing.assert_array_equal(found.maps[0], found.maps[1])
-
-
 def test_a_frozen_trunk_gives_views_of_its_features(files: list[str], tmp_path: Path) -> None:
     frozen = build_forward("MobileNetV2", SIZE, None, "top", "float32", seed=4)
     embed_split(

@@ -60,12 +60,6 @@ def test_a_weighted_row_equals_scikit_learn_on_repeated_images(seed: int) -> Non
     assert class_metrics(labels[rows], p[rows], NAMES) == pytest.approx(expected, nan_ok=True)
 
 
-def test_pairwise_auc_averages_the_chosen_pairs() -> None:
-    labels, p = sample(90)
-    found = class_metrics(labels, p, NAMES, pair=(1, 2))
-    assert found["pairwise_auc"] == found["auc/BACTERIA|VIRUS"]
-
-
 def test_two_classes_are_the_binary_metrics() -> None:
     labels, p = sample(200, classes=2)
     p = p / p.sum(axis=1, keepdims=True)
@@ -127,12 +121,6 @@ def test_perfect_shares_have_exact_bounds() -> None:
 def test_bad_input(labels: list[int], p: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         class_metrics(np.array(labels), p, NAMES)
-
-
-def test_no_images_have_no_interval() -> None:
-    statistics, _ = class_statistics(np.zeros(0, int), np.zeros((0, 3)), NAMES)
-    with pytest.raises(ValueError, match="no images"):
-        clustered_bootstrap_of(statistics, np.zeros(0), seed=0)
 
 
 def test_the_predicted_class_may_follow_the_operating_point() -> None:

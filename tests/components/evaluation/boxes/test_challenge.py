@@ -131,19 +131,6 @@ def test_as_the_definition_word_by_word(many):
     assert challenge_scores(*given_rows) == pytest.approx(expected, nan_ok=True)
 
 
-@settings(max_examples=40)
-@given(st.lists(images(), min_size=1, max_size=5), st.randoms())
-def test_bounded_and_the_order_of_images_and_boxes_is_nothing(many, random):
-    found = challenge_scores(*rows(*many))
-    assert ((found >= 0) & (found <= 1) | np.isnan(found)).all()
-    turned = []
-    for truth, boxes, scores in many:
-        order = random.sample(range(len(boxes)), len(boxes))
-        turned.append((truth, [boxes[i] for i in order], [scores[i] for i in order]))
-    assert challenge_scores(*rows(*turned)) == pytest.approx(found, nan_ok=True)
-    assert challenge_scores(*rows(*many[::-1])) == pytest.approx(found[::-1], nan_ok=True)
-
-
 @given(images())
 def test_better_boxes_hit_the_same_without_the_others(image):
     truth, boxes, scores = rows(image)

@@ -2,8 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from components.evaluation.boxes.challenge import challenge_score
 from components.evaluation.boxes.choice import SHRINKS, Choice, choose, combined
@@ -109,13 +107,3 @@ def test_bad_parameters():
         choose([A], [A], [[0.5]], np.ones(1), shrinks=())
     with pytest.raises(ValueError, match="unknown way 'sum'"):
         combined("sum", np.ones(1), np.ones(1))
-
-
-@settings(max_examples=25)
-@given(st.integers(0, 10_000), st.integers(1, 12), st.floats(0, 0.05))
-def test_told_score_and_bounds_hold_for_any_images(seed, n, plateau):
-    given_rows = many(n, seed)
-    choice = choose(*given_rows, shrinks=(0.8, 0.9, 1.0), plateau=plateau)
-    assert choice.shrink in (0.8, 0.9, 1.0)
-    if choice.score is not None and not choice.note:
-        assert choice.score == pytest.approx(scored(choice, *given_rows))
