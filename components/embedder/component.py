@@ -36,21 +36,13 @@ def Embedder(
 ) -> None:
     """Runs the frozen part of a backbone once over the splits train, with its views, and val.
 
-    TFX's Trainer would run it again for every epoch, seed, head and trial; here ML Metadata's cache
-    hands the embeddings to all of them. The output has the type Examples, because TFX's Trainer
-    and Tuner take no other; its payload is that of components.embedder.store, not TFRecords.
-
-    Usage:
-      embedder = Embedder(examples=transform.outputs["transformed_examples"], trunk="Xception",
-                          image_size=299, weights=json.dumps(weights.to_dict()), cut="top",
-                          options=EmbeddingOptions().model_dump_json())
-      trainer = Trainer(examples=embedder.outputs["embeddings"], ...)
+    The embeddings serve every epoch, seed, head and trial. The output has the type Examples,
+    because TFX's Trainer and Tuner take no other; its payload is that of components.embedder.store.
 
     Args:
       examples: output of Transform.
       embeddings: `Split-<name>/` with features, maps, records and facts.
       trunk: a name of components.trainer.trunks.TRUNKS.
-      image_size: side of the images, pixels.
       weights: `Weights.to_dict()` in JSON.
       cut: "top", or a layer at which the backbone is cut.
       options: `EmbeddingOptions` in JSON.

@@ -44,14 +44,11 @@ def embed_split(
 
     Args:
       images: batches of (uint8 [n, s, s, 1], identity of the records).
-      forward: of `components.embedder.forward`.
       folder: where to; made if need be.
-      what: name of the split, for the progress line.
+      what: name of the split.
       storage: float16 or float32.
-      views: augmented views of each image, beside the image itself.
-      augment: how views are made.
-      seed: of the views; a view depends on it, on the number of the view and on the place of the
-        batch, so that a second pass gives the same.
+      views: number of augmented views of each image, beside the image itself.
+      seed: of the views; a second pass with the same seed gives the same views.
       facts: more to store in `embedding.json`.
       fit: how images were brought to the square, for their boxes.
 

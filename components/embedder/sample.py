@@ -9,9 +9,7 @@ from typing import Final
 
 import numpy as np
 
-MOST: Final = (
-    200  # images of each kind; records are in random order, so the first are a fair sample
-)
+MOST: Final = 200  # images of each kind; records are in random order
 Sample = tuple[np.ndarray, np.ndarray]  # pixels uint8 [m, s, s, 1], and rows int64 [m]
 _KINDS: Final = ("marked", "plain")
 

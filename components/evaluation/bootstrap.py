@@ -52,8 +52,6 @@ def clustered_bootstrap_of(
       shares: name -> bool [n], the images that a proportion counts. Where the proportion is 0 or 1
         every resample repeats it, and the percentiles would claim certainty; `exact_bounds` stand
         there instead.
-      resamples: number of resamples.
-      seed: of the draws.
 
     Raises:
       ValueError: no images.

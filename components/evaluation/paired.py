@@ -17,17 +17,13 @@ class PairedTest:
     """Comparison of models a and b; a number that is undefined is NaN.
 
     Attributes:
-      method: name of the test.
-      a: metric of the first model.
-      b: metric of the second model.
-      n: images.
-      clusters: patients.
+      a: metric of the first model, `b` of the second.
+      n: number of images, `clusters` of patients.
       se: standard error of the difference.
       z: difference / se where p is from the normal distribution.
       p: two-sided.
       p_worse: one-sided, that a is worse than b.
-      only_a: images that a alone gets right, of a test of decisions.
-      only_b: images that b alone gets right.
+      only_a: number of images that a alone gets right, `only_b` b alone; of a test of decisions.
     """
 
     method: str
@@ -61,7 +57,7 @@ def delong_clustered(
     Args:
       labels: int [n] of 0 and 1.
       a: scores of the first model, float [n].
-      b: scores of the second model, float [n].
+      b: likewise of the second model.
       groups: [n], equal values are one patient.
 
     Raises:
@@ -176,8 +172,6 @@ def bootstrap_difference(
       a: score of each image by the first model, float [n]; NaN where it does not count.
       b: by the second model, float [n].
       groups: [n], equal values are one patient.
-      resamples: number of resamples.
-      seed: of the draws.
     """
     pair, g = [np.asarray(a, np.float64), np.asarray(b, np.float64)], np.asarray(groups)
     counts = [np.isfinite(x) for x in pair]

@@ -19,10 +19,6 @@ class Shift:
 
     Attributes:
       of: "negative" or "positive".
-      val_images: number on validation.
-      test_images: number on test.
-      val_median: median score on validation.
-      test_median: median score on test.
       ks: Kolmogorov-Smirnov distance, 0..1.
       distance: Wasserstein-1 distance, in units of the score.
       p: permutation p of ks, by patient; NaN where a split has fewer than two patients.
@@ -73,13 +69,7 @@ def score_shift(val: Split, test: Split, *, permutations: int = 999, seed: int =
 def warnings(
     shifts: list[Shift], names: tuple[str, str] = ("negative", "positive"), alpha: float = 0.05
 ) -> list[str]:
-    """A line for each class whose scores differ, at level alpha over both (Bonferroni).
-
-    Args:
-      shifts: of `score_shift`.
-      names: of the negative and the positive side.
-      alpha: level.
-    """
+    """Returns a line for each class whose scores differ, at level alpha over both (Bonferroni)."""
     shown = dict(zip(("negative", "positive"), names, strict=True))
     return [
         f"The scores of {shown[shift.of]} images differ between validation and test (median "

@@ -39,9 +39,6 @@ def Gate(
     TFX's Evaluator compares a model with its baseline by the difference alone, without patients or
     chance. This node decides instead, in the artifact that TFX's Pusher reads.
 
-    Usage:
-      gate = Gate(model=..., predictions=..., options=json.dumps(options.model_dump(mode="json")))
-
     Args:
       model: the candidate.
       predictions: output of Scorer, of the blessed model too where there is one.

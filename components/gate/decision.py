@@ -1,21 +1,17 @@
-"""The rules of the blessing, on answers to the test split.
+"""Rules of the blessing, applied to the predictions on the test split.
 
 A model is blessed when
 
 1. each absolute bound holds for the estimate on the whole test split, and
 2. it is not significantly worse than the latest blessed model of the same configuration and task,
-   on the same images, by tests that take the patient as the unit: DeLong on the area of the score,
-   McNemar on the decisions, each model at its own operating point, and for more than two classes
-   McNemar on the classes too. Where both locate, the challenge's metric of their boxes, each at its
-   own threshold of boxes, by the bootstrap of the difference. `alpha` is one-sided and for all
-   tests together (Bonferroni).
+   on the same images, by tests with the patient as the unit: DeLong on the AUC, McNemar on the
+   decisions (with more than two classes also on the classes), and the bootstrap on the challenge's
+   metric where both models predict boxes. Each model stands at its own thresholds; `alpha` is
+   one-sided and for all tests together (Bonferroni).
 
-So noise does not refuse a model that is as good: a drop counts only where it is more than the same
-images would show by chance. Noise does not bless either: no gain over the blessed model, however it
-came about, makes up for a bound that is not kept. "Not significantly worse" is not "as good": a
-small test split sees only large drops. Each test therefore tells the drop that it would have found
-with 80 % power, and the absolute bounds are the floor under a slow decline from blessing to
-blessing, each too small to be seen.
+"Not significantly worse" is not "as good": a small test split shows only large drops. Each test
+therefore states the drop that it detects with 80 % power, and the absolute bounds are the floor
+under a decline in steps too small to be detected.
 """
 
 import math
@@ -43,12 +39,8 @@ class Rule:
 
     Attributes:
       metric: a name of `options.GATED`.
-      kind: "at least".
-      bound: of the configuration.
       value: on test; NaN where it is not defined, which does not keep a bound.
-      low: lower end of the 95 % interval by patient.
-      high: upper end.
-      ok: whether the estimate keeps the bound.
+      low: lower end of the 95 % interval by patient; `high` the upper end.
     """
 
     metric: str
@@ -66,15 +58,10 @@ class Test:
 
     Attributes:
       metric: "auc", "accuracy", "class_accuracy" or "challenge".
-      method: name of the test.
-      candidate: its number on test.
-      blessed: the blessed model's number on the same images.
-      difference: candidate - blessed.
       p_worse: one-sided p that the candidate is worse; NaN where the test is not defined.
       alpha: level of this test.
-      detectable: the drop that this test finds with 80 % power; NaN where not known.
-      ok: whether the candidate is not significantly worse.
-      note: why the test says nothing; empty where it does.
+      detectable: the drop that this test detects with 80 % power; NaN where not known.
+      note: why the test is undefined; empty where it is defined.
     """
 
     __test__ = False  # for pytest
@@ -93,15 +80,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the Gate says.
-
-    Attributes:
-      blessed: all rules and tests are kept.
-      rules: the absolute bounds.
-      tests: against the blessed model; empty without one.
-      failures: a line for each rule or test that was not kept.
-      notes: lines that do not decide.
-    """
+    """Result of the gate; `failures` has a line for each rule or test that was not kept."""
 
     blessed: bool
     rules: list[Rule]
@@ -115,12 +94,7 @@ class Decision:
 
 
 def decide(candidate: Answers, blessed: Answers | None, options: EvaluationOptions) -> Decision:
-    """Applies the rules.
-
-    Args:
-      candidate: its answers on test.
-      blessed: answers of the latest blessed model on the same images; None where there is none.
-      options: bounds, level and tests.
+    """Applies the bounds, and the paired tests where there is a blessed model.
 
     Raises:
       PneumoError: the two models answered other images, or another task.

@@ -19,20 +19,14 @@ def test_help_names_every_command() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_each_help_shows_an_example(name: str) -> None:
+def test_each_help_shows_an_example_whose_options_exist(name: str) -> None:
     result = CliRunner().invoke(pneumo, [name, "--help"])
     assert result.exit_code == 0
     assert f"Example: pneumo {name}" in " ".join(result.output.split())
-
-
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_the_example_parses(name: str) -> None:
-    """Every option of the example exists: parse it without running it."""
     command = importlib.import_module(f"pipeline.commands.{name}").command
-    words = command.epilog.removeprefix("Example: ").split()
-    assert words[:2] == ["pneumo", name]
+    words = command.epilog.split()
     known = {option for p in command.params for option in p.opts if isinstance(p, click.Option)}
-    assert {word.split("=")[0] for word in words[2:] if word.startswith("--")} <= known
+    assert {word.split("=")[0] for word in words if word.startswith("--")} <= known
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -48,7 +48,7 @@ def folder_of(tmp_path: Path, **classes: int) -> Path:
     return tmp_path / "source"
 
 
-def test_records_are_made_once_and_used_again(tmp_path: Path) -> None:
+def test_records_are_made_once_used_again_and_follow_the_images(tmp_path: Path) -> None:
     source = folder_of(tmp_path, NORMAL=12, PNEUMONIA=12)
     work = Workspace(tmp_path / "work")
     work.folder.mkdir()
@@ -63,16 +63,8 @@ def test_records_are_made_once_and_used_again(tmp_path: Path) -> None:
     direct, summary = prepare_records(config, records, Workspace(tmp_path / "other"), None)
     assert direct == records
     assert summary.written == 24
-
-
-def test_new_images_are_taken_up(tmp_path: Path) -> None:
-    source = folder_of(tmp_path, NORMAL=12, PNEUMONIA=12)
-    work = Workspace(tmp_path / "work")
-    work.folder.mkdir()
-    prepare_records(load_config("demo"), source, work, None)
     (source / "NORMAL" / "new.png").write_bytes(encode(Image.fromarray(gray(50, 40, 5)), "PNG"))
-    _, summary = prepare_records(load_config("demo"), source, work, None)
-    assert summary.written == 25
+    assert prepare_records(config, source, work, None)[1].written == 25
 
 
 def test_a_split_without_images_is_one_line(tmp_path: Path) -> None:

@@ -61,22 +61,10 @@ def answers(
 
 def store(given: Answers, folder: Path, name: str = table.FILE) -> None:
     """Writes answers as the Scorer does."""
-    rows = {
-        "sha256": given.sha256,
-        "filename": given.filename,
-        "patient_id": given.patient,
-        "pathogen": given.pathogen,
-        "source": given.source,
-        "height": given.height,
-        "width": given.width,
-        "brightness": given.brightness,
-        "label": given.label,
-        "positive": given.positive,
-        "score": given.score,
-        "probabilities": given.probabilities,
-        "raw": given.raw,
-        "members": given.members.reshape(len(given), -1) if len(given) else given.raw,
-    }
+    own = {"patient_id": "patient"}  # columns whose attribute has another name
+    names = [name for name in table.schema().names if name not in table.BOXES]
+    rows = {name: getattr(given, own.get(name, name)) for name in names}
+    rows["members"] = given.members.reshape(len(given), -1) if len(given) else given.raw
     folder.mkdir(parents=True, exist_ok=True)
     columns = {key: value.tolist() for key, value in rows.items()}
     for key in table.BOXES:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from components.evaluation.bootstrap import clustered_bootstrap, clustered_bootstrap_of
+from components.evaluation.bootstrap import clustered_bootstrap_of
 from components.evaluation.multiclass import (
     class_metrics,
     class_statistics,
@@ -58,20 +58,6 @@ def test_a_weighted_row_equals_scikit_learn_on_repeated_images(seed: int) -> Non
     expected = by_scikit_learn(labels[rows], p[rows])
     assert {name: v[0] for name, v in found.items()} == pytest.approx(expected, nan_ok=True)
     assert class_metrics(labels[rows], p[rows], NAMES) == pytest.approx(expected, nan_ok=True)
-
-
-def test_two_classes_are_the_binary_metrics() -> None:
-    labels, p = sample(200, classes=2)
-    p = p / p.sum(axis=1, keepdims=True)
-    groups = np.arange(200) // 2
-    statistics, shares = class_statistics(
-        labels, p, ("N", "P"), predicted=(p[:, 1] >= 0.5).astype(int)
-    )
-    found = clustered_bootstrap_of(statistics, groups, shares=shares, resamples=200, seed=3)
-    binary = clustered_bootstrap(labels, p[:, 1], groups, 0.5, resamples=200, seed=3)
-    for name, same in (("auc/P", "auc"), ("recall/P", "sensitivity"), ("precision/P", "precision")):
-        assert found[name] == binary[same]
-    assert found["pairwise_auc"].estimate == pytest.approx(binary["auc"].estimate)
 
 
 @pytest.mark.parametrize(

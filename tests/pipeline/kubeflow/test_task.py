@@ -84,20 +84,18 @@ def test_a_wrong_parameter_is_one_line(tmp_path: Path) -> None:
 
 def test_inputs_are_copied_once_and_remembered(tmp_path: Path, store: str) -> None:
     storage.write_bytes(f"{store}/m/deep/file", b"x")
-    found = task(tmp_path, inputs={"a": f"{store}/m", "b": f"{store}/m", "c": str(tmp_path)})
+    found = task(
+        tmp_path,
+        inputs={"a": f"{store}/m", "b": f"{store}/m", "c": str(tmp_path), "d": f"{store}/none"},
+    )
     found.fetch()
+    assert list(Path(uri_of(found, "inputs", "d")).iterdir()) == []
     here = Path(uri_of(found, "inputs", "a"))
     assert (here / "deep" / "file").read_bytes() == b"x"
     assert uri_of(found, "inputs", "b") == str(here)
     assert uri_of(found, "inputs", "c") == str(tmp_path)
     assert found.given.inputs.artifacts["a"].artifacts[0].metadata[storage.ORIGIN] == f"{store}/m"
     assert storage.ORIGIN not in found.given.inputs.artifacts["c"].artifacts[0].metadata
-
-
-def test_an_empty_input_is_an_empty_folder(tmp_path: Path, store: str) -> None:
-    found = task(tmp_path, inputs={"pushed": f"{store}/nothing"})
-    found.fetch()
-    assert list(Path(uri_of(found, "inputs", "pushed")).iterdir()) == []
 
 
 def test_records_are_copied_and_must_be_there(tmp_path: Path, store: str) -> None:

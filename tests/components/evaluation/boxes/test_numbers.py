@@ -10,7 +10,7 @@ from components.evaluation.boxes.numbers import box_statistics, froc_name
 from components.evaluation.boxes.precision import average_precision
 from tests.components.evaluation.boxes.made import made
 
-NONE = np.zeros((0, 4))
+NONE, WHOLE = np.zeros((0, 4)), np.array([[0.0, 0, 1, 1]])
 
 
 def box_numbers(truth, boxes, scores, groups, threshold, resamples=100) -> dict[str, Interval]:
@@ -62,23 +62,19 @@ def test_what_all_patients_agree_on_has_exact_bounds():
     assert found["challenge"].estimate == 1
 
 
-def test_without_truth_what_needs_it_is_not_defined():
-    boxes, scores = [NONE, np.array([[0.0, 0, 1, 1]])], [np.zeros(0), np.ones(1)]
-    found = box_numbers([NONE, NONE], boxes, scores, np.arange(2), 0.5)
-    assert found["challenge"].estimate == 0  # a prediction where nothing is
-    assert found["false_boxes"].estimate == 0.5
-    for name in ("box_ap", "box_map", "froc", "pointing", "box_sensitivity"):
-        assert math.isnan(found[name].estimate)
+NEED_TRUTH = dict.fromkeys(("box_ap", "box_map", "froc", "pointing", "box_sensitivity"), math.nan)
+TRUTH = made(10, 0)[0]
 
 
-def test_neither_truth_nor_prediction():
-    found = box_numbers([NONE] * 2, [NONE] * 2, [np.zeros(0)] * 2, np.arange(2), 0.5)
-    assert math.isnan(found["challenge"].estimate)
-    assert found["false_boxes"].estimate == 0
-
-
-def test_a_model_that_predicts_nothing():
-    truth, _, _ = made(10, 0)
-    found = box_numbers(truth, [NONE] * 10, [np.zeros(0)] * 10, np.arange(10), 0.5)
-    for name in ("challenge", "box_ap", "froc", "pointing", "box_sensitivity", "false_boxes"):
-        assert found[name].estimate == 0
+@pytest.mark.parametrize(
+    ("truth", "boxes", "expected"),
+    [
+        ([NONE] * 2, [NONE, WHOLE], {**NEED_TRUTH, "challenge": 0, "false_boxes": 0.5}),
+        ([NONE] * 2, [NONE] * 2, {"challenge": math.nan, "false_boxes": 0}),
+        (TRUTH, [NONE] * 10, {**dict.fromkeys(NEED_TRUTH, 0), "challenge": 0, "false_boxes": 0}),
+    ],
+    ids=["no truth", "neither", "no prediction"],
+)
+def test_what_is_not_defined(truth, boxes, expected):
+    found = box_numbers(truth, boxes, [np.ones(len(b)) for b in boxes], np.arange(len(truth)), 0.5)
+    assert {name: found[name].estimate for name in expected} == pytest.approx(expected, nan_ok=True)
