@@ -106,7 +106,7 @@ def _fetch(dataset: Dataset) -> Path:
     except (exceptions.UnauthenticatedError, exceptions.CredentialError):
         message = f"Kaggle wants credentials: {CREDENTIALS}"
     except requests.HTTPError as error:
-        status = getattr(error.response, "status_code", None)
+        status: int = getattr(error.response, "status_code", 0)
         other = f"Kaggle answered with an error ({status}); try again later"
         message = REFUSALS.get(status, other).format(page=dataset.page, handle=dataset.handle)
     except (requests.ConnectionError, requests.Timeout):
