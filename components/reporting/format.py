@@ -123,11 +123,11 @@ def intervals(values: Mapping[str, Interval], names: Iterable[str] | None = None
     return {name: asdict(values[name]) for name in names or values}
 
 
-def bootstrap_facts(resamples: int, seed: int) -> dict[str, Any]:
+def bootstrap_settings(resamples: int, seed: int) -> dict[str, Any]:
     """Describes the intervals of a page."""
     return {"resamples": resamples, "seed": seed, "level": 0.95, "unit": "patient"}
 
 
-_OF_NUMBERS = (number, count, score, p_value, signed, bounds, interval, duration)
-_OF_TEXT = (words, counts, capitalized, numeric, basename)
-FILTERS = {f.__name__: f for f in (*_OF_NUMBERS, *_OF_TEXT)}
+_NUMERIC = (number, count, score, p_value, signed, bounds, interval, duration)
+_TEXT = (words, counts, capitalized, numeric, basename)
+FILTERS = {f.__name__: f for f in (*_NUMERIC, *_TEXT)}

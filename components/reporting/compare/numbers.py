@@ -20,7 +20,7 @@ from components.reporting.compare.runs import (
     durations,
     read_object,
 )
-from components.reporting.format import bootstrap_facts, intervals, to_json
+from components.reporting.format import bootstrap_settings, intervals, to_json
 from components.reporting.names import BOX_HEADLINE, CLASSES
 from components.reporting.notices import DISCLAIMER, SYNTHETIC
 
@@ -53,7 +53,7 @@ def compare_numbers(
             "images": len(runs[0].test),
             "patients": len(set(runs[0].test.patient.tolist())),
             "looks": len(runs),
-            "bootstrap": bootstrap_facts(resamples, seed),
+            "bootstrap": bootstrap_settings(resamples, seed),
             "questions": [of_question(q, resamples, seed, boxes) for q in questions(runs)],
             "classes": of_classes(runs, resamples, seed),
             "costs": [cost(run, took) for run in runs],

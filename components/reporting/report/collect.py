@@ -13,8 +13,8 @@ from components.evaluation.tfma_results import tfma_metrics
 from components.reporting.records import content, read_fields, read_images, text
 from components.reporting.report.boxes import cases
 from components.reporting.report.data import ReportData, Sample
-from components.reporting.report.heat import Heat, correct, predict_places, to_measure
-from components.reporting.report.numbers import mistakes
+from components.reporting.report.heat import Heat, predict_places, to_measure
+from components.reporting.report.selection import correct, mistakes
 from components.reporting.report.shortcuts import shortcut_check
 from schema import features as f
 from schema.errors import PneumoError

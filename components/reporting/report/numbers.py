@@ -6,7 +6,7 @@ from components.evaluation.answers import Answers
 from components.evaluation.metrics import confusion
 from components.evaluation.multiclass import confusion_matrix
 from components.evaluation.on_split import class_numbers, score_numbers
-from components.reporting.format import bootstrap_facts, intervals, to_json
+from components.reporting.format import bootstrap_settings, intervals, to_json
 from components.reporting.notices import notices
 from components.reporting.report import reliability
 from components.reporting.report.boxes import box_section
@@ -26,7 +26,7 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
         and {key: data.leakage.get(key) for key in ("ok", "counts", "notes")},
         "training": data.training,
         "history": next(iter(data.histories.values()), None),
-        "bootstrap": bootstrap_facts(data.resamples, data.seed),
+        "bootstrap": bootstrap_settings(data.resamples, data.seed),
         "blessing": data.blessing,
         "infra": data.infra,
         "pushed": data.pushed,

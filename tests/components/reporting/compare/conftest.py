@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from components.evaluation import table
-from components.reporting.compare.runs import PROCESS, RUN, folder_of
+from components.reporting.compare.runs import RUN, folder_of
 from schema import features as f
 from schema.example import encode
 from schema.labels import BINARY, Task
@@ -73,7 +73,6 @@ def make(tmp_path: Path) -> Make:
         threshold: float = 0.5,
         val_skill: float | None = None,
         cached: tuple[str, ...] = (),
-        process: dict[str, Any] | None = None,
         weights: str = "file",
     ) -> Path:
         if not records.exists():
@@ -96,14 +95,10 @@ def make(tmp_path: Path) -> Make:
         table.write(
             trained / "val_predictions.parquet", iter([rows(of, 60, seed + 99, known, "val")])
         )
-        (trained / "training.json").write_text(
-            json.dumps(
-                {
-                    "trunk": "Xception", "image_size": 224, "fine_tune": None, "seeds": [seed],
-                    "weights": {"kind": weights}, "parameters": {"trainable": 7, "total": 1007},
-                }
-            )
-        )  # fmt: skip
+        training = {"trunk": "Xception", "image_size": 224, "fine_tune": None, "seeds": [seed],
+                    "weights": {"kind": weights},
+                    "parameters": {"trainable": 7, "total": 1007}}  # fmt: skip
+        (trained / "training.json").write_text(json.dumps(training))
         (at["Trainer", "model"] / "variables").mkdir()
         (at["Trainer", "model"] / "variables" / "data").write_bytes(b"x" * 3 * 2**19)
         nodes = [
@@ -116,8 +111,6 @@ def make(tmp_path: Path) -> Make:
         folder = folder_of(work, name)
         folder.mkdir(parents=True)
         (folder / RUN).write_text(json.dumps({"nodes": nodes, "records": str(records)}))
-        if process is not None:
-            (folder / PROCESS).write_text(json.dumps(process))
         return work
 
     return run

@@ -20,7 +20,7 @@ def test_cached_nodes_cost_what_they_took_when_they_ran(make: Make) -> None:
 
 
 def test_training_from_the_cache(make: Make) -> None:
-    (run,), _ = read_runs(make("a", cached=("Trainer",), process={}))
+    (run,), _ = read_runs(make("a", cached=("Trainer",)))
     before: dict[str, object] = {"trained": {"peak_rss_mib": 2345.0}, "peak_rss_mib": 500.0}
     for process, expected in (({}, None), (before | {"trained": None}, None), (before, 2345.0)):
         assert cost(replace(run, process=process), {})["peak_rss_mib"] == expected
