@@ -1,8 +1,10 @@
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from schema.files import atomic, read_json, write_atomically
+from schema.hashing import sha256_of_file
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "é \N{DAGGER}\r\n" * 1000])
@@ -11,12 +13,9 @@ def test_what_is_written_is_read(tmp_path: Path, text: str) -> None:
     write_atomically(file, "before")
     write_atomically(file, text)
     assert file.read_bytes().decode() == text
+    write_atomically(file, b"\xff.jpeg".decode(errors="surrogateescape"))
+    assert file.read_text() == "\\udcff.jpeg"
     assert list(tmp_path.iterdir()) == [file]
-
-
-def test_a_name_that_is_not_utf8_can_be_written(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "page.html", b"\xff.jpeg".decode(errors="surrogateescape"))
-    assert (tmp_path / "page.html").read_text() == "\\udcff.jpeg"
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
@@ -27,6 +26,12 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError("full")
     assert file.read_text() == "before"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_sha256_of_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 3_000_000)
+    assert sha256_of_file(file) == hashlib.sha256(b"x" * 3_000_000).hexdigest()
 
 
 def test_read_json(tmp_path: Path) -> None:

@@ -53,11 +53,6 @@ def test_a_located_task_asks_for_boxes_alone(pathogen: str, boxes: int, side: in
     assert of.label(pathogen) == of.is_positive(pathogen) == -1
 
 
-def test_a_task_of_a_model_that_knew_no_boxes() -> None:
-    old = {name: value for name, value in labels.BINARY.to_dict().items() if name != "located"}
-    assert Task.from_dict(old) == labels.BINARY
-
-
 def test_a_custom_task_may_leave_out_and_join() -> None:
     of = custom_task({"REST": ["normal", "virus"], "BACTERIA": ["bacteria"]}, ["BACTERIA"])
     assert [of.label(name) for name in PATHOGENS] == [0, 1, 0, -1, -1]
@@ -90,8 +85,5 @@ def test_an_unsound_mapping_says_why(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         custom_task(classes, positive)
-
-
-def test_an_unknown_task_lists_those_that_exist() -> None:
     with pytest.raises(ValueError, match="bacteria_virus, binary, locate, three_class, two_stage"):
         labels.task("lungs")

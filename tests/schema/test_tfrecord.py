@@ -16,11 +16,6 @@ def _write(path: Path, records: list[bytes]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("records", [[], RECORDS[:1], RECORDS])
-def test_reads_what_was_written(tmp_path: Path, records: list[bytes]) -> None:
-    assert list(read_records(_write(tmp_path / "a", records))) == records
-
-
 @given(st.lists(st.binary(max_size=300), max_size=8))
 def test_round_trip_of_any_bytes(tmp_path_factory: pytest.TempPathFactory, records: list[bytes]):
     path = tmp_path_factory.mktemp("tfr") / "a"

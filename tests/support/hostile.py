@@ -255,33 +255,27 @@ def make_hostile(dest: Path, n: int, seed: int) -> list[Made]:
 
 
 def _special(dest: Path, folder: str, kind: str, key: int) -> Made:
-    expect: str | tuple[str, ...]
-    path = f"{folder}/{kind.replace(' ', '-')}-{key}.jpeg"
-    (dest / folder).mkdir(parents=True, exist_ok=True)
+    path, expect = {
+        "unknown class": (f"train/SOMETHING/{key}.jpeg", ("unknown_class",)),
+        "macosx": (f"__MACOSX/train/NORMAL/{key}.jpeg", "skipped"),
+        "ds_store": (f"{folder}/{key}/.DS_Store", "skipped"),
+        "broken link": (f"{folder}/broken-{key}.jpeg", ("broken_link",)),
+        "link to itself": (f"{folder}/link-{key}.jpeg", ("broken_link",)),
+        "pipe": (f"{folder}/pipe-{key}.jpeg", ("not_a_file",)),
+        "folder": (f"{folder}/folder-{key}.jpeg", "nothing"),
+    }[kind]
+    made = dest / path
+    made.parent.mkdir(parents=True, exist_ok=True)
     if kind == "broken link":
-        (dest / path).symlink_to("nowhere.jpeg")
-        expect = ("broken_link",)
+        made.symlink_to("nowhere.jpeg")
     elif kind == "link to itself":
-        (dest / path).symlink_to(Path(path).name)
-        expect = ("broken_link",)
+        made.symlink_to(made.name)
     elif kind == "pipe":
-        os.mkfifo(dest / path)
-        expect = ("not_a_file",)
-    elif kind == "unknown class":
-        path = f"train/SOMETHING/{key}.jpeg"
-        _write(dest / path, _jpeg(key))
-        expect = ("unknown_class",)
-    elif kind == "macosx":
-        path = f"__MACOSX/train/NORMAL/{key}.jpeg"
-        _write(dest / path, _jpeg(key))
-        expect = "skipped"
-    elif kind == "ds_store":
-        path = f"{folder}/{key}/.DS_Store"
-        _write(dest / path, b"\0\0\0\1Bud1")
-        expect = "skipped"
+        os.mkfifo(made)
+    elif kind == "folder":
+        made.mkdir()
     else:
-        (dest / path).mkdir()
-        expect = "nothing"
+        made.write_bytes(_jpeg(key) if path.endswith(".jpeg") else b"\0\0\0\1Bud1")
     return Made(path, kind, expect)
 
 

@@ -59,12 +59,11 @@ def test_what_goes_in_comes_out(standin: Standin, folder: Path, protocol: str) -
         if not row["error"]:
             assert float(row["score"]) == row_of(Path(row["file"]).read_bytes())["score"]
     summary = done.stderr.decode()
-    assert "32 images: 30 answered" in summary
-    assert "2 rejected" in summary
-    assert "not a medical device" in summary
+    for part in ("32 images: 30 answered", "2 rejected", "not a medical device"):
+        assert part in summary
 
 
-def test_names_from_a_pipe_and_one_that_is_gone(standin: Standin, folder: Path) -> None:
+def test_names_from_a_pipe(standin: Standin, folder: Path) -> None:
     names = [folder / "001.png", folder / "gone.png", folder / "002.png"]
     given = "\n".join(map(str, names)).encode()
     done = pneumo("--endpoint", standin.rest, "--json", "-", stdin=given)
@@ -72,18 +71,10 @@ def test_names_from_a_pipe_and_one_that_is_gone(standin: Standin, folder: Path) 
     assert [row["file"] for row in found] == list(map(str, names))
     assert found[1]["error"] == "cannot be read: No such file or directory"
     assert done.returncode == 1
-
-
-def test_a_table_of_good_images_exits_with_0(standin: Standin, folder: Path) -> None:
-    """As the console command, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "predict", "--endpoint", standin.rest,
-         str(folder / "001.png")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "not a medical device" in done.stdout
-    assert "p(BACTERIA)" in done.stdout
-    assert row_of((folder / "001.png").read_bytes())["decision"] in done.stdout
+    table = pneumo("--endpoint", standin.rest, names[0])
+    assert table.returncode == 0
+    for part in ("not a medical device", "p(BACTERIA)", row_of(names[0].read_bytes())["decision"]):
+        assert part in table.stdout.decode()
 
 
 @pytest.mark.parametrize("output", [None, "answers.csv", "answers.json"])
@@ -98,19 +89,13 @@ def test_worklist(standin: Standin, folder: Path, tmp_path: Path, output: str | 
     keys = [(LISTS.index(row["list"]), -float(row["score"] or 0)) for row in found]
     assert keys == sorted(keys)
     assert {row["list"] for row in found} == set(LISTS)
-    assert all(row["reason"] for row in found if row["list"] == "rejected")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"images", "list.csv", *([output] if output else [])}
-
-
-def test_worklist_on_the_screen(standin: Standin, folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "list.csv"
-    done = pneumo("--endpoint", standin.rest, "--worklist", out, "--format", "csv", folder)
-    assert [row["file"] for row in rows(done.stdout)] == [str(p) for p in sorted(folder.iterdir())]
-    text = pneumo("--endpoint", standin.grpc, "--worklist", "-", folder).stdout.decode()
-    shown = [Path(row["file"]).name for row in rows(out.read_bytes())]
-    for parts in (["Abstained", "By falling score", "Rejected"], shown):
-        assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
+    if output is None:  # the same list as text
+        text = pneumo("--endpoint", standin.grpc, "--worklist", "-", folder).stdout.decode()
+        shown = [Path(row["file"]).name for row in found]
+        for parts in (["Abstained", "By falling score", "Rejected"], shown):
+            assert [text.index(part) for part in parts] == sorted(map(text.index, parts))
 
 
 def test_resume_asks_only_about_new_files(standin: Standin, folder: Path, tmp_path: Path) -> None:

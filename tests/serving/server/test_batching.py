@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from serving.server import batching
 from serving.server.batching import Batcher, Outputs
 from serving.server.errors import ServeError
+from tests.serving.server.fakes import run
 
 
 class Echo:
@@ -29,14 +29,6 @@ class Echo:
         if b"bad" in rows:
             raise ValueError("a bad one")
         return {"y": np.array(rows, object), "n": np.arange(len(rows))}
-
-
-def run(main: Coroutine[Any, Any, Any]) -> Any:
-    async def limited() -> Any:
-        async with asyncio.timeout(30):
-            return await main
-
-    return asyncio.run(limited())
 
 
 async def predict(batcher: Batcher, *rows: bytes, signature: str = "serving_default") -> list:

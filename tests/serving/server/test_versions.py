@@ -29,22 +29,13 @@ def test_policies(text: str, of: list[int], expected: set[int]) -> None:
     assert Policy.parse(text).choose(of) == expected
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "newest",
-        "latest:",
-        "latest:0",
-        "latest:-1",
-        "latest:x",
-        "latest:99999999999",
-        "specific:",
-        "specific:a",
-        "specific:1,",
-        "all:1",
-    ],
+WRONG = (
+    *("", "newest", "latest:", "latest:0", "latest:-1", "latest:x", "latest:99999999999"),
+    *("specific:", "specific:a", "specific:1,", "all:1"),
 )
+
+
+@pytest.mark.parametrize("text", WRONG)
 def test_wrong_policies(text: str) -> None:
     with pytest.raises(PneumoError, match=r"latest:N, all or specific:N,N"):
         Policy.parse(text)
