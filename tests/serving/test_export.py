@@ -156,13 +156,6 @@ def test_a_located_task_is_positive_where_a_box_is() -> None:
     assert positive_of(given, LOCATE).numpy().tolist() == [1, 0, 0, 1]
 
 
-def test_an_image_has_the_same_answer_alone_and_in_company(exported: Exported) -> None:
-    serve = tf.saved_model.load(str(exported.folder)).signatures["serving_default"]
-    together = serve(image_bytes=tf.constant(exported.contents))["score"].numpy()
-    alone = [serve(image_bytes=tf.constant([c]))["score"].numpy()[0] for c in exported.contents]
-    np.testing.assert_allclose(together, alone, atol=1e-6)
-
-
 def test_facts_travel_with_the_model(fitted: Exported) -> None:
     facts = json.loads((fitted.folder / "assets.extra" / "pneumo.json").read_text())
     promised = "classes threshold temperature band image_size fit limits positive task seeds"

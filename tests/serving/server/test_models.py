@@ -90,34 +90,16 @@ def test_deleting_the_newest_goes_back(tmp_path: Path) -> None:
     async def main() -> None:
         make(tmp_path, 1)
         make(tmp_path, 2)
-        models, _ = manager(tmp_path)
+        models, _ = manager(tmp_path, "latest:2")
         await settle(models)
-        assert models.available == [2]
-        shutil.rmtree(tmp_path / "2")
-        await settle(models)
-        assert models.available == [1]
-        shutil.rmtree(tmp_path / "1")
-        await settle(models)
-        assert models.available == [1]  # the last one stays
-
-    run(main())
-
-
-@pytest.mark.parametrize(
-    "policy, expected", [("latest:2", [3, 2]), ("all", [3, 2, 1]), ("specific:1,2", [2, 1])]
-)
-def test_policies(tmp_path: Path, policy: str, expected: list[int]) -> None:
-    async def main() -> None:
-        for number in (1, 2, 3):
-            make(tmp_path, number)
-        models, _ = manager(tmp_path, policy)
-        await settle(models)
-        assert models.available == expected
-        for number in expected:
-            async with models.use(models.name, number) as (used, model):
-                assert used == number
-                assert isinstance(model, FakeModel)
-                assert model.facts["folder"] == str(number)
+        assert models.available == [2, 1]
+        async with models.use(models.name, 1) as (number, model):
+            assert isinstance(model, FakeModel)
+            assert (number, model.facts["folder"]) == (1, "1")
+        for removed in ("2", "1"):
+            shutil.rmtree(tmp_path / removed)
+            await settle(models)
+            assert models.available == [1]  # the last one stays
 
     run(main())
 
