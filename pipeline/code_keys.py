@@ -22,11 +22,12 @@ PACKAGES: Final = ("pipeline", "components", "serving", "schema")
 ROOT: Final = Path(__file__).resolve().parent.parent
 # Execution properties of TFX's own nodes that name a function of this project.
 _FUNCTIONS: Final = ("preprocessing_fn", "run_fn", "tuner_fn")
-# Modules that are not imported but started as a process by the module on the left.
+# Modules that the module on the left starts as a process or imports by name.
 PROCESSES: Final[Mapping[str, frozenset[str]]] = {
     "components.endpoint_validator.servers": frozenset(
         {"pipeline.commands.predict", "pipeline.commands.serve"}
     ),
+    "serving.server.run": frozenset({"serving.server.grpc_api"}),
 }
 
 

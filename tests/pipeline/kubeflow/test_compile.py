@@ -200,7 +200,7 @@ def test_facts_are_not_made_up() -> None:
     assert run.synthetic is None
     assert run.records_sha256 == ""
     assert run.weights == {
-        "kind": "asked", "file": "imagenet", "sha256": "", "reason": "random", "published": "",
+        "kind": "deferred", "file": "imagenet", "sha256": "", "reason": "random", "published": "",
     }  # fmt: skip
     assert run.push_to == "gs://bucket/runs/serving"
     assert run.checkpoints == "gs://bucket/runs/checkpoints"
