@@ -58,9 +58,6 @@ def test_an_empty_artifact_is_no_baseline(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert has_model(model(tmp_path)) is there
-
-
-def test_no_artifact_is_no_baseline() -> None:
     assert not has_model(None)
 
 

@@ -103,8 +103,4 @@ def test_logs_and_ids_are_read_back(tmp_path: Path) -> None:
 def test_a_lost_record_is_noticed(given: str, answered: str, words: str) -> None:
     with pytest.raises(PneumoError, match=words):
         reconcile(Counter(given), Counter(answered))
-
-
-def test_none_is_lost() -> None:
-    assert reconcile(Counter("aab"), Counter("aba")) == 3
-    assert reconcile(Counter(), Counter()) == 0
+    assert reconcile(Counter(given), Counter(given[::-1])) == len(given)

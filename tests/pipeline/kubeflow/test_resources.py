@@ -63,11 +63,7 @@ def test_what_was_asked_is_in_the_spec(target: Target) -> None:
 def test_what_may_be_cached(node: str, target: Target, wanted: bool) -> None:
     assert cached(node, DeployOptions(), target) is wanted
     assert not cached(node, DeployOptions(caching=False), target)
-
-
-def test_who_knows_better_caches_the_reader() -> None:
-    options = DeployOptions(caching_of={"ImportExampleGen": True})
-    assert cached("ImportExampleGen", options, "kubeflow")
+    assert cached("ImportExampleGen", DeployOptions(caching_of={"ImportExampleGen": True}), target)
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,5 @@ def test_the_schema_refuses(what: str) -> None:
 def test_kfp_refuses_what_is_no_spec(text: str) -> None:
     with pytest.raises(PneumoError, match="kfp cannot load it"):
         load_with_kfp(text)
-
-
-def test_kfp_refuses_an_unknown_field() -> None:
     with pytest.raises(PneumoError, match="surprise"):
         load_with_kfp(as_text({**spec_of("demo"), "surprise": 1}, "kubeflow"))
