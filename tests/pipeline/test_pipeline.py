@@ -146,6 +146,26 @@ def test_a_key_follows_the_modules_that_the_executor_reaches_and_no_other(
     assert changes == reached(STARTS[node], set(code.imports))
 
 
+@pytest.mark.parametrize(
+    ("node", "module", "reaches"),
+    [
+        ("Trainer", "serving.guard", True),
+        ("Trainer", "serving.places", True),
+        ("Trainer", "serving.warmup", True),
+        ("Trainer", "serving.optimise", True),
+        ("Trainer", "schema.labels", True),
+        ("Trainer", "components.transform.decode", True),
+        ("Trainer", "components.reporting.report.page", False),
+        ("Trainer", "pipeline.pipeline", False),
+        ("Transform", "components.trainer.run_fn", False),
+        ("Gate", "components.evaluation.bootstrap", True),
+        ("Gate", "serving.guard", False),
+    ],
+)
+def test_what_a_node_depends_on(node: str, module: str, reaches: bool, code: CodeGraph) -> None:
+    assert (module in code.reached(STARTS[node])) is reaches
+
+
 @pytest.mark.parametrize("node", [name for name, modules in STARTS.items() if not modules])
 def test_a_node_without_code_of_this_project_has_no_key(node: str, nodes: dict[str, Any]) -> None:
     wanted = {ROOT / "schema" / "schema.pbtxt"} if node == "ImportSchemaGen" else set()

@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from components.evaluation.calibration import fit_temperature, nll, softmax
@@ -66,6 +68,16 @@ def test_a_split_that_does_not_determine_it_changes_nothing(
 def test_bad_input(logits: np.ndarray, targets: np.ndarray, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         fit_temperature(logits, targets)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.floats(0.06, 19))
+def test_scaling_keeps_the_predicted_class(seed: int, temperature: float) -> None:
+    logits, _ = honest(30, 4, seed)
+    scaled = softmax(logits, temperature)
+    assert (scaled.argmax(axis=1) == logits.argmax(axis=1)).all()
+    assert scaled.sum(axis=1) == pytest.approx(1.0)
+    assert scaled == pytest.approx(softmax(logits / temperature))
 
 
 def test_softmax_of_huge_logits_and_of_log_probabilities() -> None:

@@ -55,6 +55,25 @@ def test_the_map_and_the_bias_are_the_log_odds(pooling: str, of: Task, relu: boo
     assert np.abs(found.numpy().sum(axis=(1, 2))).min() > 1e-3
 
 
+@pytest.mark.parametrize("of", [BINARY, TWO_STAGE], ids=lambda of: of.name)
+def test_with_one_number_for_a_side_the_bias_is_that_of_all_images(of: Task) -> None:
+    _, bias = class_activation(head(of, "avg"), tf.constant(activation()), "avg", of)
+    np.testing.assert_allclose(bias.numpy(), bias.numpy()[0], rtol=1e-6)
+
+
+def test_a_place_tells_what_taking_it_away_changes() -> None:
+    """Average pooling, one class a side: darkening a place takes its own part away, no other."""
+    of_head, places = head(BINARY, "avg"), activation()
+    found, _ = class_activation(of_head, tf.constant(places), "avg", BINARY)
+    without = places.copy()
+    without[:, 1, 2] = 0
+
+    def odds(of: np.ndarray) -> np.ndarray:
+        return log_odds(of_head(pool(tf.constant(of), "avg"), training=False), BINARY).numpy()
+
+    np.testing.assert_allclose(odds(places) - odds(without), found.numpy()[:, 1, 2], atol=1e-5)
+
+
 @pytest.mark.parametrize("pooling", ["avg", "max", "both"])
 @pytest.mark.parametrize("of", [BINARY, THREE_CLASS, TWO_STAGE], ids=lambda of: of.name)
 def test_grad_cam_of_a_linear_head_is_its_class_activation_map(pooling: str, of: Task) -> None:
@@ -155,3 +174,18 @@ def test_what_every_image_says_is_no_heat(network: Network) -> None:
     np.testing.assert_allclose(
         found.heat, heat_of(own - reference, found.heat.numpy().max(axis=(1, 2))), atol=1e-4
     )
+
+
+def test_a_folded_network_is_explained_alike(network: Network) -> None:
+    """Batch norm with statistics that matter, folded into the convolutions."""
+    rng = np.random.default_rng(3)
+    for model in (network.lower, *(member.upper for member in network.members)):
+        for weight in model.weights if model is not None else []:
+            if "moving_mean" in weight.path or "beta" in weight.path:
+                weight.assign(rng.normal(0, 0.1, weight.shape))
+            elif "moving_variance" in weight.path or "gamma" in weight.path:
+                weight.assign(rng.uniform(0.8, 1.2, weight.shape))
+    folded = network.folded()
+    one = evidence(network, network.activations(pixels()), THREE_CLASS).numpy()
+    other = evidence(folded, folded.activations(pixels()), THREE_CLASS).numpy()
+    np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())

@@ -106,6 +106,18 @@ def test_only_a_significant_drop_refuses(
         assert "auc fell from" in found.failures[0]
 
 
+def test_noise_does_not_refuse() -> None:
+    """Models of equal skill: of 200, about 5 % are refused, a plain comparison refuses half."""
+    refused = lower = 0
+    for seed in range(200):
+        one, two = answers(120, seed, luck=1), answers(120, seed, luck=2)
+        tests = against(one, two, options())
+        refused += not all(test.ok for test in tests)
+        lower += tests[0].difference < 0
+    assert refused <= 20
+    assert 70 <= lower <= 130
+
+
 def test_a_gain_does_not_make_up_for_a_bound() -> None:
     one, two = answers(200, skill=2.0), answers(200, skill=0.1)
     found = decide(one, two, options(gate={"auc": {"min": 0.999}}))

@@ -10,6 +10,22 @@ import pytest
 from pipeline.config import load_config, shipped
 
 CONFIGS = shipped()
+# The rows of the field that a configuration stands for: its trunk, its task, and what it shows.
+EXPECTED = {
+    "inceptionv3": ("InceptionV3", "binary"),
+    "xception": ("Xception", "binary"),
+    "vgg16": ("VGG16", "binary"),
+    "vgg19": ("VGG19", "binary"),
+    "vgg16-bacteria-virus": ("VGG16", "bacteria_virus"),
+    "vgg19-bacteria-virus": ("VGG19", "bacteria_virus"),
+    "nclass": ("Xception", "three_class"),
+    "resnet50": ("ResNet50", "bacteria_virus"),
+    "two-stage": ("Xception", "two_stage"),
+    "best": ("Xception", "three_class"),
+    "demo": ("InceptionV3", "binary"),
+    "locate": ("Xception", "locate"),
+    "rsna": ("InceptionV3", "locate"),
+}
 
 
 def head(file: Path) -> dict[str, str]:
@@ -25,10 +41,15 @@ def head(file: Path) -> dict[str, str]:
     return found
 
 
+def test_the_set_is_whole() -> None:
+    assert set(CONFIGS) == set(EXPECTED)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_it_is_what_its_name_says(name: str) -> None:
     config = load_config(name)
     assert config.name == name  # the work folder and the pushed model are called so
+    assert (config.model.trunk, config.data.of().name) == EXPECTED[name]
     assert config.model.weights == "imagenet"
     # Random weights where others were asked for: only the demo, on synthetic images, may go on.
     assert (config.model.on_missing == "random") == (name == "demo")

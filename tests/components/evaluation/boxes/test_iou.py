@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components.evaluation.boxes.iou import check_boxes, iou, resize
 
@@ -13,6 +15,10 @@ CASES = {
     "no area inside": ((0, 0, 10, 10), (5, 5, 5, 9), 0.0),
     "two without area": ((5, 5, 5, 5), (5, 5, 5, 5), 0.0),
 }
+side = st.floats(0, 1, width=32)
+boxes = st.tuples(side, side, side, side).map(
+    lambda v: (min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3]))
+)
 
 
 @pytest.mark.parametrize(("a", "b", "expected"), CASES.values(), ids=CASES)
@@ -26,6 +32,14 @@ def test_pairs_of_many_images_at_once():
     found = iou(a, b)
     assert found.shape == (3, 5, 2)
     assert found[2, 4, 1] == iou(a[2, 4:5], b[2, 1:2])[0, 0]
+
+
+@given(boxes, boxes)
+def test_symmetric_and_bounded(a, b):
+    one, two = np.array([a]), np.array([b])
+    found = iou(one, two)[0, 0]
+    assert 0 <= found <= 1 + 1e-12
+    assert found == pytest.approx(iou(two, one)[0, 0])
 
 
 def test_resize_keeps_the_centre():

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from components.evaluation.boxes import froc
 from components.evaluation.boxes.precision import average_precision, pr_points
 from components.evaluation.boxes.ranking import rank
-from tests.components.evaluation.boxes.made import FAR, FAR2, A, B, rows
+from tests.components.evaluation.boxes.made import FAR, FAR2, A, B, made, rows
 
 # images as (truth, boxes, scores); area by hand
 CASES = {
@@ -41,6 +43,16 @@ def test_points_of_the_curve():
     assert precision == pytest.approx([1, 2 / 3])
     assert score.tolist() == [0.9, 0.7]
     assert [len(row) for row in pr_points(*rows(CASES["no truth"][0]))] == [0, 0, 0]
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_an_alarm_never_raises_it(seed, score):
+    truth, boxes, scores = made(6, seed)
+    before = average_precision(truth, boxes, scores)
+    boxes[0] = np.concatenate([boxes[0], [[0.98, 0.98, 0.99, 0.99]]])
+    scores[0] = np.append(scores[0], score)
+    assert average_precision(truth, boxes, scores) <= before + 1e-12
 
 
 def at_rates(images):
