@@ -1,6 +1,5 @@
-"""DICOM files among the images that are asked about: rendered as `pneumo ingest` renders them."""
+"""DICOM files among the images of a request: rendered as `pneumo ingest` renders them."""
 
-from components.dicom.load import to_png as _to_png
 from components.dicom.read import MAX_BYTES, is_dicom
 from components.dicom.refusal import Refusal
 from schema.errors import PneumoError
@@ -14,7 +13,10 @@ def to_png(content: bytes) -> bytes:
     Raises:
       PneumoError: pydicom is missing, or the file is no single gray radiograph that can be shown.
     """
+    # Only here: the client of a server does without numpy.
+    from components.dicom.load import to_png as render
+
     try:
-        return _to_png(content)
+        return render(content)
     except Refusal as refusal:
         raise PneumoError(f"DICOM {refusal.reason}: {refusal.detail}") from None

@@ -110,12 +110,7 @@ def fresh(*arguments: str | Path) -> Done:
 
 def clone(work: Path, to: Path) -> Path:
     """Copies a work folder; `run.json` names the copy's files, ML Metadata those of the first."""
-
-    def copy(source: str, target: str) -> None:
-        linked = {"artifacts", "serving"} & set(Path(source).relative_to(work).parts[:1])
-        (os.link if linked else shutil.copy2)(source, target)
-
-    shutil.copytree(work, to, copy_function=copy)
+    shutil.copytree(work, to)
     result = (work / "run.json").read_text()
     (to / "run.json").write_text(result.replace(f"{work}/", f"{to}/"))
     return to
