@@ -47,7 +47,7 @@ def test_more_of_the_same_is_no_alarm(reference: Reference, seed: int) -> None:
     found = monitor(seen(200, seed), reference, QUICK)
     assert not found.drift
     assert sorted(one.name for one in found.findings) == sorted(MEASURES)
-    assert found.embeddings is not None
+    assert found.to_dict()["embeddings"]["ok"] is True
     assert found.notes == []
 
 
@@ -69,7 +69,9 @@ def test_what_moved_is_named(
 
 def test_embeddings_and_rejections_alone(reference: Reference) -> None:
     moved = [{**row, "embedding": [v + 0.6 for v in row["embedding"]]} for row in rows(200, 5)]
-    assert alarmed(monitor(from_rows(moved), reference, QUICK)) == {"embeddings"}
+    found = monitor(from_rows(moved), reference, QUICK)
+    assert alarmed(found) == {"embeddings"}
+    assert found.to_dict()["embeddings"]["ok"] is False
     mixed = rows(160, 4) + [{"status": "TRUNCATED: 3", "decision": "REJECTED", "score": -1}] * 40
     found = monitor(from_rows(mixed), reference, QUICK)
     assert alarmed(found) == {"status"}
