@@ -108,14 +108,14 @@ setup(
     packages=find_packages(
         include=[
             name
-            for top in ("pipeline", "components", "schema", "serving")
+            for top in ("pipeline", "components", "core", "schema", "serving")
             for name in (top, f"{top}.*")
         ]
     ),
     package_data={
         "schema": ["*.pbtxt"],
         "pipeline": ["configs/*.yaml"],
-        "components.reporting": ["templates/*"],
+        "core.reporting": ["templates/*"],
         "serving": ["**/*"],
     },
     install_requires=INSTALL_REQUIRES,

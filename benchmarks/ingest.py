@@ -141,7 +141,7 @@ if __name__ == "__main__":
     if what == "bare":
         _bare(source, dest)
     else:
-        from components.ingest.job import ingest
-        from components.ingest.options import IngestOptions
+        from core.ingest.job import ingest
+        from core.ingest.options import IngestOptions
 
         print(json.dumps({"written": ingest(source, dest, IngestOptions()).written}))

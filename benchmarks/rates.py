@@ -30,9 +30,9 @@ def rates(folder: Path, trunk: str, side: int, batch: int) -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    from components.embedder.embed import embed_split
-    from components.embedder.forward import choose_forward
-    from components.trainer.data import transformed_images
+    from core.embedding.embed import embed_split
+    from core.embedding.forward import choose_forward
+    from core.training.examples import transformed_images
 
     pixels = np.load(folder / "images.npz")["pixels"][:IMAGES].astype(np.float32)
     batches = [pixels[i : i + batch] for i in range(0, len(pixels), batch)]
@@ -101,7 +101,7 @@ def _bare_trunk(
     import keras
     import tensorflow as tf
 
-    from components.trainer.trunks import TOP, split_trunk
+    from core.models.backbones import TOP, split_trunk
 
     keras.utils.set_random_seed(0)
     trunk = split_trunk(name, side, None, TOP)[0]

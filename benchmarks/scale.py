@@ -65,8 +65,8 @@ def measure_ingest(scratch: Path, n: int) -> Iterator[tuple[str, dict[str, Any]]
         (source / _file_name(index)).write_bytes(image)
 
     def work() -> dict[str, float]:
-        from components.ingest.job import ingest
-        from components.ingest.options import IngestOptions
+        from core.ingest.job import ingest
+        from core.ingest.options import IngestOptions
 
         seconds: dict[str, float] = {}
         last = _cpu_seconds()
@@ -110,7 +110,7 @@ def run_node(name: str, records: Path, work: Path) -> dict[str, float]:
     from tfx.orchestration.local import runner_utils
     from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
-    from components.trainer.weights import Weights
+    from core.models.weights import Weights
     from pipeline.config import Config
     from pipeline.pipeline import create_pipeline
     from pipeline.run_facts import RunFacts

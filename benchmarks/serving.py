@@ -183,7 +183,7 @@ def _child(model: Path, folder: Path) -> None:
 
 def _model(folder: Path) -> Path:
     """A trained model of the real backbone at its real size, by `pneumo run` on phantoms."""
-    from components.phantom.dataset import write_phantoms
+    from core.phantom.dataset import write_phantoms
 
     write_phantoms(folder / "training", 96, 1, size=SIZE)
     config = folder / "bench.yaml"

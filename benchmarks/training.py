@@ -78,8 +78,8 @@ def _images(folder: Path) -> None:
     """Phantoms as Transform writes them, and as one array for the notebook."""
     import tensorflow as tf
 
-    from components.phantom.dataset import write_phantoms
-    from components.transform.decode import decode_gray, resize_gray
+    from core.images.decode import decode_gray, resize_gray
+    from core.phantom.dataset import write_phantoms
     from schema import features as f
     from tests.support.records import feature
 
@@ -114,7 +114,7 @@ def _images(folder: Path) -> None:
 def _notebook(folder: Path) -> dict[str, Any]:
     import keras
 
-    from components.trainer.trunks import TOP, split_trunk
+    from core.models.backbones import TOP, split_trunk
 
     stored = np.load(folder / "images.npz")
     pixels, labels = stored["pixels"], stored["labels"]
@@ -138,9 +138,9 @@ def _notebook(folder: Path) -> dict[str, Any]:
 
 def _embed(folder: Path, cut: str) -> float:
     """Runs the Embedder's own functions; returns seconds."""
-    from components.embedder.embed import embed_split
-    from components.embedder.forward import choose_forward
-    from components.trainer.data import transformed_images
+    from core.embedding.embed import embed_split
+    from core.embedding.forward import choose_forward
+    from core.training.examples import transformed_images
 
     started = time.monotonic()
     sample = np.load(folder / "images.npz")["pixels"][:16]
@@ -155,12 +155,13 @@ def _embed(folder: Path, cut: str) -> float:
 
 
 def _head(folder: Path, cut: str, epochs: int, seed: int = 0) -> "tuple[keras.Model, float]":
-    from components.embedder.store import read
-    from components.trainer.head import select
-    from components.trainer.head_phase import fit_head
-    from components.trainer.job import rows_of
-    from components.trainer.network import moments
-    from components.trainer.options import ModelOptions, TrainingOptions
+    from core.embedding.store import read
+    from core.models.classifier import moments
+    from core.models.head import select
+    from core.models.options import ModelOptions
+    from core.training.head_phase import fit_head
+    from core.training.job import rows_of
+    from core.training.options import TrainingOptions
     from schema.labels import BINARY
 
     started = time.monotonic()
@@ -195,9 +196,10 @@ def _tuner(folder: Path) -> dict[str, Any]:
     import keras_tuner  # noqa: F401
     import tfx.components.tuner.component  # noqa: F401
 
-    from components.trainer.options import ModelOptions, TrainingOptions
     from components.trainer.tuner_fn import tuner_fn
-    from components.trainer.weights import Weights
+    from core.models.options import ModelOptions
+    from core.models.weights import Weights
+    from core.training.options import TrainingOptions
     from schema.labels import BINARY
 
     given = SimpleNamespace(
@@ -231,17 +233,18 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     """One epoch of fine-tuning from the backbone's own cut."""
     from unittest.mock import patch
 
-    from components.embedder.store import read
-    from components.trainer import callbacks
-    from components.trainer.batches import from_rows
-    from components.trainer.compute import bfloat16_is_native
-    from components.trainer.curves import Outputs
-    from components.trainer.fine_tuning import BackboneSpec, fine_tune
-    from components.trainer.images import image_data, unpack
-    from components.trainer.job import Job, rows_of
-    from components.trainer.options import FineTuneOptions, ModelOptions, TrainingOptions
-    from components.trainer.trunks import resolve_cut
-    from components.trainer.weights import Weights
+    from core.embedding.store import read
+    from core.models.backbones import resolve_cut
+    from core.models.options import ModelOptions
+    from core.models.weights import Weights
+    from core.training.fine_tuning import BackboneSpec, fine_tune
+    from core.training.images import image_data, unpack
+    from core.training.job import Job, rows_of
+    from core.training.loop import callbacks
+    from core.training.loop.batches import from_rows
+    from core.training.loop.compute import bfloat16_is_native
+    from core.training.loop.curves import Outputs
+    from core.training.options import FineTuneOptions, TrainingOptions
     from schema.labels import BINARY
 
     cut = resolve_cut(TRUNK, "default")

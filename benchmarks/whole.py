@@ -63,9 +63,9 @@ def _bare(data: Path, records: Path) -> dict[str, float]:
     import tensorflow as tf
     from PIL import Image
 
-    from components.trainer.head import pool
-    from components.trainer.trunks import TOP, split_trunk
-    from components.transform.decode import decode_gray, resize_gray
+    from core.images.decode import decode_gray, resize_gray
+    from core.models.backbones import TOP, split_trunk
+    from core.models.head import pool
     from pipeline.config import load_config
     from schema import features as f
 

@@ -26,7 +26,7 @@ class DataVerdict(types.Artifact):
 
 
 class Predictions(types.Artifact):
-    """`predictions.parquet`: a row for each image; columns in components.evaluation.table.
+    """`predictions.parquet`: a row for each image; columns in core.predictions.table.
 
     `baseline.parquet`: the same of the blessed model to beat, where there is one.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tfx.dsl.components.base.base_node import BaseNode
 
 PROPERTY: Final = "code"
-PACKAGES: Final = ("pipeline", "components", "serving", "schema")
+PACKAGES: Final = ("pipeline", "components", "serving", "core", "schema")
 ROOT: Final = Path(__file__).resolve().parent.parent
 # Execution properties of TFX's own nodes that name a function of this project.
 _FUNCTIONS: Final = ("preprocessing_fn", "run_fn", "tuner_fn")
@@ -27,7 +27,7 @@ PROCESSES: Final[Mapping[str, frozenset[str]]] = {
     "components.endpoint_validator.servers": frozenset(
         {"pipeline.commands.predict", "pipeline.commands.serve"}
     ),
-    "serving.server.run": frozenset({"serving.server.grpc_api"}),
+    "serving.server.run": frozenset({"serving.server.api.grpc_api"}),
 }
 
 

@@ -1,6 +1,6 @@
 """Runs each configuration of a comparison in a process of its own and records its cost.
 
-For the files see `components.reporting.compare.runs`.
+For the files see `core.reporting.compare.runs`.
 """
 
 import json
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from components.reporting.compare.runs import PROCESS, RUN, folder_of, read_object
+from core.reporting.compare.runs import PROCESS, RUN, folder_of, read_object
 from schema.files import write_atomically
 from schema.processes import environment
 

@@ -8,14 +8,14 @@ from typing import Any, Final, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from components.detector.options import DetectorOptions
 from components.endpoint_validator.choice import Validation
-from components.evaluation.options import EvaluationOptions
-from components.ingest.options import IngestOptions
-from components.reporting.card.options import CardOptions
-from components.reporting.monitor.options import MonitorOptions
-from components.trainer.options import ModelOptions, TrainingOptions, TunerOptions
-from components.trainer.trunks import image_size
+from core.ingest.options import IngestOptions
+from core.metrics.options import EvaluationOptions
+from core.models.backbones import image_size
+from core.models.options import DetectorOptions, ModelOptions
+from core.reporting.card.options import CardOptions
+from core.reporting.monitor.options import MonitorOptions
+from core.training.options import TrainingOptions, TunerOptions
 from pipeline.engines.arguments import known
 from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions

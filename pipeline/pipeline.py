@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from components.trainer.trunks import image_size, resolve_cut
+from core.models.backbones import image_size, resolve_cut
 from pipeline.code_keys import ROOT, with_code_keys
 from pipeline.config import Config
 
@@ -32,7 +32,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from components.batch_results.nodes import batch_nodes
     from components.embedder.component import Embedder
     from components.endpoint_validator.choice import infra_validator
-    from components.evaluation.eval_config import eval_config
+    from components.evaluator.eval_config import eval_config
     from components.gate.component import Gate
     from components.model_card.component import ModelCard
     from components.pusher.executor import AtomicPusherExecutor

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from components.batch_results.results import FILE as RESULTS
-from components.endpoint_validator.verdict import VERDICT
-from components.ingest.job import IngestSummary, ingest, read_summary
-from components.trainer.weights import Weights, resolve_weights
+from core.ingest.job import IngestSummary, ingest, read_summary
+from core.models.weights import Weights, resolve_weights
 from pipeline.config import Config
 from pipeline.run_facts import RunFacts
 from pipeline.runners.local import NodeResult, run_nodes
@@ -20,6 +19,7 @@ from pipeline.runners.workspace import Workspace, need_data
 from schema.errors import PneumoError
 from schema.features import SPLITS
 from schema.files import read_json, write_atomically
+from schema.model_folder import INFRA_RESULT
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _refused(by_name: dict[str, NodeResult]) -> list[str]:
         node = by_name.get(name)
         if node is None or node.properties.get("blessing", {}).get("blessed") == 1:
             continue
-        told = read_json(Path(node.outputs["blessing"][0]) / VERDICT)
+        told = read_json(Path(node.outputs["blessing"][0]) / INFRA_RESULT)
         return told["reasons"] if told else [f"{name} did not bless it; the log says why"]
     return []
 

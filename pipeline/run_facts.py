@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from components.baseline.marker import Source
 from components.endpoint_validator.choice import Validation
+from components.model_to_beat import Source
 
 
 class RunFacts(BaseModel):
@@ -16,7 +16,7 @@ class RunFacts(BaseModel):
       root: folder of the artifacts.
       push_to: folder of the pushed versions.
       checkpoints: folder of the states that a killed training goes on from.
-      weights: `components.trainer.weights.Weights` as a dict.
+      weights: `core.models.weights.Weights` as a dict.
       infra_validation: as configured, or what the platform can run.
       batch_records: folder of unlabelled records; empty: none.
       baseline: who finds the model to beat.

@@ -109,7 +109,7 @@ def decide(
     min_patients: int,
 ) -> tuple[bool, str]:
     """Returns whether a run is due, and the reason; drift starts one whatever the images."""
-    from components.ingest.naming import parse_name
+    from core.ingest.naming import parse_name
 
     new = [name for name, size in images.items() if known.get(name) != size]
     patients = {parse_name(name).patient for name in new}
@@ -136,7 +136,7 @@ def list_images(inbox: str, settle: float) -> dict[str, int]:
     """Returns path below the inbox -> size of its images; those that still change are left out."""
     import fsspec
 
-    from components.ingest.scan import IMAGE_SUFFIXES
+    from core.ingest.scan import IMAGE_SUFFIXES
 
     try:
         fs, root = fsspec.core.url_to_fs(inbox)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -52,3 +53,9 @@ def take_lock(file: IO[Any] | int) -> bool:
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None where there is no such file."""
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -87,7 +87,7 @@ def _exported(once: Once, fit: str) -> Any:
 @pytest.fixture(scope="session")
 def phantoms(once: Once) -> Path:
     """96 synthetic radiographs of 128 pixels in the layout of the public data set."""
-    from components.phantom.dataset import write_phantoms
+    from core.phantom.dataset import write_phantoms
 
     return once("phantoms", lambda to: write_phantoms(to, 96, 1, size=128))
 

@@ -8,8 +8,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model
 from tfx.utils import path_utils
 
-from components.baseline.marker import FOUND
 from components.baseline.versions import copy_blessed
+from components.model_to_beat import FOUND
 
 
 @component

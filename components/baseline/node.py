@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from components.baseline.marker import NODE_ID, Source
+from components.model_to_beat import NODE_ID, Source
 
 if TYPE_CHECKING:
     from tfx import types
@@ -22,7 +22,7 @@ def baseline_node(source: Source, *, candidate: "types.BaseChannel", push_to: st
         return Baseline(candidate=candidate, push_to=push_to).with_id(NODE_ID)
     import tfx.v1 as tfx
 
-    from components.resolver.strategy import BlessedBeforeStrategy
+    from components.baseline.strategy import BlessedBeforeStrategy
 
     return tfx.dsl.Resolver(
         strategy_class=BlessedBeforeStrategy,

@@ -14,9 +14,9 @@ from tfx.utils import path_utils
 
 from components.artifacts import BatchPredictions
 from components.batch_results.results import FILE, ids_of, logs_of, reconcile, row_of, write
-from components.progress import Step
-from components.resolver.kind import ABOUT
+from core.progress import Step
 from schema.labels import Task
+from schema.model_folder import FACTS
 
 
 @component
@@ -57,7 +57,7 @@ def BatchResults(
 
 
 def _write_table(examples: Any, model: Any, inferred: Path, file: Path) -> dict[str, Any]:
-    facts = json.loads((Path(path_utils.serving_model_path(model.uri)) / ABOUT).read_text())
+    facts = json.loads((Path(path_utils.serving_model_path(model.uri)) / FACTS).read_text())
     task = Task.from_dict(facts["task"])
     ids = ids_of(
         [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from components.evaluation.operating_point import DECISIONS, decide, predicted_class
+from core.metrics.operating_point import DECISIONS, decide, predicted_class
 from schema import features as f
 from schema.errors import PneumoError
 from schema.example import decode

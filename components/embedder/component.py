@@ -11,11 +11,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
-from components.embedder.embed import embed_split
-from components.embedder.forward import choose_forward
-from components.trainer.data import transformed_images
-from components.trainer.options import EmbeddingOptions
-from components.trainer.weights import Weights, resolve_deferred
+from core.embedding.embed import embed_split
+from core.embedding.forward import choose_forward
+from core.models.weights import Weights, resolve_deferred
+from core.training.examples import transformed_images
+from core.training.options import EmbeddingOptions
 
 AGREEMENT_IMAGES = 16
 TOO_NOISY = 0.01  # standard deviations of a feature
@@ -37,12 +37,12 @@ def Embedder(
     """Runs the frozen part of a backbone once over the splits train, with its views, and val.
 
     The embeddings serve every epoch, seed, head and trial. The output has the type Examples,
-    because TFX's Trainer and Tuner take no other; its payload is that of components.embedder.store.
+    because TFX's Trainer and Tuner take no other; its payload is that of core.embedding.store.
 
     Args:
       examples: output of Transform.
       embeddings: `Split-<name>/` with features, maps, records and facts.
-      trunk: a name of components.trainer.trunks.TRUNKS.
+      trunk: a name of core.models.backbones.TRUNKS.
       weights: `Weights.to_dict()` in JSON.
       cut: "top", or a layer at which the backbone is cut.
       options: `EmbeddingOptions` in JSON.

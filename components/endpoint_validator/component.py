@@ -23,10 +23,11 @@ from tfx.utils import path_utils
 
 from components.artifacts import Predictions
 from components.endpoint_validator import servers
-from components.endpoint_validator.verdict import VERDICT, Expected, mismatch, spread_over_scores
-from components.evaluation import table
-from components.reporting.records import read_images
+from components.endpoint_validator.verdict import Expected, mismatch, spread_over_scores
+from core.predictions import table
+from core.reporting.records import read_images
 from schema.errors import PneumoError
+from schema.model_folder import INFRA_RESULT
 from serving.server.engines import IMAGE
 
 IMAGES = 8
@@ -73,7 +74,7 @@ def EndpointValidator(
         result = validate(how, image, folder, expected, contents, facts)
     out, blessed = Path(blessing.uri), not result["reasons"]
     out.mkdir(parents=True, exist_ok=True)
-    (out / VERDICT).write_text(json.dumps({"blessed": blessed, **result}, indent=1) + "\n")
+    (out / INFRA_RESULT).write_text(json.dumps({"blessed": blessed, **result}, indent=1) + "\n")
     # The marker file and the property are those of TFX's InfraValidator.
     (out / ("INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED")).touch()
     blessing.set_int_custom_property("blessed", int(blessed))

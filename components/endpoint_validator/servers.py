@@ -13,9 +13,9 @@ from pathlib import Path
 from schema.errors import PneumoError
 from schema.ports import LOOPBACK, free_ports
 from schema.processes import end, environment
-from serving.answer import Prediction, to_prediction
 from serving.client import Client, ClientError
 from serving.client.retry import Retry
+from serving.predict.prediction import Prediction, to_prediction
 from serving.server.engines import CONTAINERS, ENGINES
 
 SAVED_MODEL = "savedmodel"

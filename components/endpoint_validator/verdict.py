@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.evaluation.operating_point import DECISIONS, decide
-from serving.answer import Prediction
+from core.metrics.operating_point import DECISIONS, decide
+from serving.predict.prediction import Prediction
 
-VERDICT = "validation.json"
 # Scorer predicts in batches of 32 and a server in other sizes. The sums inside a convolution are
 # then taken in another order; float32 keeps about 1e-7 of each, and 1e-6 was the most seen.
 TOLERANCE = 1e-5

@@ -11,11 +11,11 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
 
 from components.artifacts import Predictions
-from components.baseline.marker import has_model
-from components.evaluation import table
-from components.evaluation.answers import read_scored
-from components.evaluation.options import EvaluationOptions
 from components.gate.decision import decide
+from components.model_to_beat import has_model
+from core.metrics.options import EvaluationOptions
+from core.predictions import table
+from core.predictions.predictions import read_scored
 from schema.errors import PneumoError
 
 log = logging.getLogger("pneumo.gate")
@@ -82,7 +82,7 @@ def second_opinion(evaluation: Any, blessing: Any) -> dict[str, Any] | None:
     """Returns TFMA's view of the same bounds, `blessed` and `rules`; None without an Evaluator."""
     if evaluation is None:
         return None
-    from components.evaluation.tfma_results import tfma_rules
+    from core.predictions.tfma_results import tfma_rules
 
     rules, blessed = tfma_rules(evaluation.uri), None
     if rules and blessing is not None:

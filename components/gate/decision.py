@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.answers import Answers
-from components.evaluation.boxes.challenge import challenge_scores
-from components.evaluation.on_split import box_numbers, class_numbers, score_numbers
-from components.evaluation.options import OF_BOXES, OF_CLASSES, EvaluationOptions
-from components.evaluation.paired import (
+from core.metrics.boxes.challenge import challenge_scores
+from core.metrics.options import OF_BOXES, OF_CLASSES, EvaluationOptions
+from core.metrics.paired import (
     PairedTest,
     bootstrap_difference,
     delong_clustered,
     mcnemar_clustered,
 )
+from core.predictions.metrics import box_numbers, class_numbers, score_numbers
+from core.predictions.predictions import Answers
 from schema.errors import PneumoError
 
 

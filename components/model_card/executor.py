@@ -10,11 +10,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.reporting.card import lineage
-from components.reporting.card.facts import Facts
-from components.reporting.card.page import read_ingest, write_card
+from core.reporting.card import lineage
+from core.reporting.card.facts import Facts
+from core.reporting.card.page import read_ingest, write_card
 from schema.files import read_json
 from schema.labels import Task
+from schema.model_folder import read_facts
 from schema.storage import some_of
 
 
@@ -46,7 +47,7 @@ class Executor(base_executor.BaseExecutor):
             config=yaml.safe_load(exec_properties["config"]),
             **ingest,
             training=read_json(folders["model_run"] / "training.json"),
-            about=read_json(model / "assets.extra" / "pneumo.json"),
+            about=read_facts(model),
             report=read_json(folders["report"] / "report.json"),
             decision=read_json(folders["blessing"] / "decision.json"),
             lineage=lineage.rows(input_dict),

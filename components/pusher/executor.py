@@ -10,8 +10,8 @@ from tfx import types
 from tfx.components.pusher import executor as pusher_executor
 from tfx.types import artifact_utils
 
-from components.baseline.versions import newest_first, next_version, same_files
 from schema import storage
+from schema.model_folder import newest_first, next_version, same_files
 
 _LAST = "saved_model.pb"
 

@@ -17,10 +17,10 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
 from components.artifacts import Predictions, ReportPage
-from components.endpoint_validator.verdict import VERDICT
-from components.reporting.report.collect import collect
-from components.reporting.report.page import write_report
+from core.reporting.report.collect import collect
+from core.reporting.report.page import write_report
 from schema.files import read_json
+from schema.model_folder import INFRA_RESULT
 
 
 @component
@@ -73,7 +73,7 @@ def _files(examples: types.Artifact, split: str) -> list[str]:
 def _infra_verdict(blessing: types.Artifact | None) -> dict[str, Any] | None:
     if blessing is None:
         return None
-    verdict = read_json(Path(blessing.uri) / VERDICT) or {}
+    verdict = read_json(Path(blessing.uri) / INFRA_RESULT) or {}
     return {
         "blessed": blessing.get_int_custom_property("blessed") == 1,
         "reasons": verdict.get("reasons", []),

@@ -12,13 +12,13 @@ from tfx.types.standard_artifacts import Examples, Model
 from tfx.utils import path_utils
 
 from components.artifacts import Predictions
-from components.baseline.marker import has_model
-from components.embedder.records import Records, parse_records
-from components.evaluation import table
-from components.progress import Step
-from components.resolver.kind import ABOUT
-from components.scorer.columns import columns
+from components.model_to_beat import has_model
+from core.embedding.records import Records, parse_records
+from core.predictions import table
+from core.predictions.columns import columns
+from core.progress import Step
 from schema.labels import Task
+from schema.model_folder import FACTS
 
 
 @component
@@ -60,7 +60,7 @@ def Scorer(
     for artifact, name, what in models:
         folder = Path(path_utils.serving_model_path(artifact.uri))
         file = Path(predictions.uri) / name
-        facts = (folder / ABOUT).read_text()
+        facts = (folder / FACTS).read_text()
         file.with_suffix(".json").write_text(facts)
         task = Task.from_dict(json.loads(facts)["task"])
         loaded = tf.saved_model.load(str(folder))
@@ -81,7 +81,7 @@ def score(
       what: name of the step in the progress line.
 
     Yields:
-      columns of components.evaluation.table.
+      columns of core.predictions.table.
     """
     import tensorflow as tf
 

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from components.embedder.store import Embeddings
-from components.trainer.calibrate import Calibrated, calibrate
-from components.trainer.curves import write_histories
-from components.trainer.facts import add_member_metrics, training_facts
-from components.trainer.job import Job, tuned_values
-from components.trainer.losses import targets_of
-from components.trainer.members import TrainedMembers, checkpoints_of, outputs_of, train_members
-from components.trainer.network import Network
-from components.trainer.predictions import (
+from core.embedding.store import Embeddings
+from core.models.classifier import Network
+from core.training.calibrate import Calibrated, calibrate
+from core.training.job import Job, tuned_values
+from core.training.loop.curves import write_histories
+from core.training.losses import targets_of
+from core.training.members import TrainedMembers, checkpoints_of, outputs_of, train_members
+from core.training.predictions import (
     MemberPredictions,
     predict_members,
     summary_text,
     write_predictions,
 )
+from core.training.record import add_member_metrics, training_facts
 from schema import storage
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from tfx.v1.components import FnArgs
 
-    from components.detector.network import Locator
-    from components.detector.phase import Located, Trained
-    from components.explain.types import Explained
-    from serving.module import Decision
+    from core.models.decision import Decision
+    from core.models.detector.network import Locator
+    from core.models.explain.types import Explained
+    from core.training.detector.phase import Located, Trained
 
 AnyNetwork = TypeVar("AnyNetwork", Network, "Locator")
 
@@ -98,10 +98,10 @@ def _export(
     """Writes the SavedModel."""
     import tensorflow_transform as tft
 
-    from components.detector.network import locate
-    from components.transform.decode import from_png
-    from serving.export import export
-    from serving.module import Decision
+    from core.images.decode import from_png
+    from core.models.decision import Decision
+    from core.models.detector.network import locate
+    from serving.export.saved_model import export
 
     facts = calibrated.facts
     decision = Decision(facts["temperature"], facts["threshold"], facts["band"])
@@ -166,8 +166,8 @@ def _calibrate(
     job: Job, predictions: MemberPredictions, dense: "Trained | None", val: Embeddings
 ) -> _OnValidation:
     """Chooses on validation all that is chosen there."""
-    from components.detector.evidence import fit_evidence
-    from components.detector.phase import choose_boxes
+    from core.models.detector.evidence import fit_evidence
+    from core.training.detector.phase import choose_boxes
 
     records, counts = val.records, val.records.box_counts
     targets = targets_of(records.pathogen, job.task, counts)
@@ -194,7 +194,7 @@ def _train_detectors(
     fn_args: "FnArgs",
 ) -> "Trained":
     """Trains the dense heads of a located task; their curves become a phase of each seed."""
-    from components.detector.phase import fit_detectors
+    from core.training.detector.phase import fit_detectors
 
     outputs = {seed: outputs_of(job, folder, fn_args, seed) for seed in job.training.seeds}
     dense = fit_detectors(job, network, trained.train, trained.val, scratch, outputs)
@@ -205,7 +205,7 @@ def _train_detectors(
 
 def _optimised(network: AnyNetwork) -> tuple[AnyNetwork, dict[str, Any]]:
     """Folds batch normalization if the outputs stay within BOUND."""
-    from serving.optimise import BOUND, difference
+    from serving.export.difference import BOUND, difference
 
     folded = network.folded()
     apart = difference(network, folded, network.size)
@@ -222,9 +222,9 @@ def _explained(
     network: Network, job: Job, decision: "Decision", val: Embeddings
 ) -> "tuple[Callable[[tf.Tensor], Explained], dict[str, Any]]":
     """Returns the heat map of a classifier, and the facts of its weak boxes."""
-    from components.explain.choice import FEWEST, Part, choose_part
-    from components.explain.explainer import explainer, reference_of
-    from components.transform.boxes import fit_boxes
+    from core.images.boxes import fit_boxes
+    from core.models.explain.explainer import explainer, reference_of
+    from core.models.explain.threshold import FEWEST, Part, choose_part
 
     records, part, reference, healthy = val.records, Part(), None, 0
     if val.plain is not None:

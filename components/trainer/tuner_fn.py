@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.embedder.store import read
-from components.trainer.head import select
-from components.trainer.head_phase import fit_head
-from components.trainer.job import Job, rows_of, tuned_values
-from components.trainer.network import moments
-from components.trainer.options import TunerOptions
+from core.embedding.store import read
+from core.models.classifier import moments
+from core.models.head import select
+from core.training.head_phase import fit_head
+from core.training.job import Job, rows_of, tuned_values
+from core.training.options import TunerOptions
 
 if TYPE_CHECKING:
     import keras_tuner

@@ -4,8 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.transform.boxes import EDGES
-from components.transform.decode import to_png
+from core.images.boxes import EDGES
+from core.images.decode import to_png
 from schema import features as f
 
 
@@ -34,7 +34,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         ),
         **{name: flat(name) for name in f.RECORD_STRINGS},
         **{name: flat(name) for name in f.RECORD_NUMBERS},
-        # Relative, so that no resizing changes them; `components.transform.boxes` takes them into
+        # Relative, so that no resizing changes them; `core.images.boxes` takes them into
         # the square of the model.
         **{name: inputs[name] for name in EDGES},
     }

@@ -45,8 +45,8 @@ def command(
     CONFIG, all finished runs of the work folder are compared.
     Exit status: 0 all finished, 1 some failed, 2 wrong input.
     """
-    from components.reporting.compare.page import write_comparison
-    from components.reporting.compare.runs import read_runs
+    from core.reporting.compare.page import write_comparison
+    from core.reporting.compare.runs import read_runs
     from pipeline.compare import launch
     from pipeline.runners.workspace import need_data
     from schema.errors import PneumoError

@@ -23,11 +23,12 @@ def command(
     Everything it writes is marked as synthetic. It shows that the pipeline works on this machine;
     it says nothing about real radiographs.
     """
-    from pipeline.commands import phantom
+    from pipeline.commands.data import phantom
     from pipeline.commands.predict import print_table
     from pipeline.commands.run import execute
     from pipeline.config import load_config
-    from serving.predict import load_model, newest_version, predict_files
+    from schema.model_folder import newest_version
+    from serving.predict.local import load_model, predict_files
 
     config = load_config(source, overrides)
     data = workdir / f"phantoms-n{n}-seed{seed}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from components.reporting.monitor.options import MonitorOptions
+    from core.reporting.monitor.options import MonitorOptions
 
 _PATH = click.Path(path_type=Path)
 
@@ -43,10 +43,10 @@ def command(
     Size, intensity, scores and decisions by TFDV's comparators; embeddings by a two-sample test.
     Exit status: 0 no drift, 1 drift, 2 wrong input.
     """
-    from components.reporting.monitor.inputs import log_files, read_logs
-    from components.reporting.monitor.page import write_monitor_page
-    from components.reporting.monitor.reference import read_reference
-    from components.reporting.monitor.verdict import monitor
+    from core.reporting.monitor.inputs import log_files, read_logs
+    from core.reporting.monitor.page import write_monitor_page
+    from core.reporting.monitor.reference import read_reference
+    from core.reporting.monitor.verdict import monitor
     from pipeline.runners.workspace import quiet
     from schema.errors import PneumoError
 
@@ -74,7 +74,7 @@ def command(
 
 
 def _options(reference: Path, config: str | None, overrides: tuple[str, ...]) -> "MonitorOptions":
-    from components.reporting.monitor.reference import run_config
+    from core.reporting.monitor.reference import run_config
     from pipeline.config import load_config, monitor_options
 
     if config is not None:

@@ -17,9 +17,9 @@ from schema.errors import PneumoError
 
 if TYPE_CHECKING:
     from pipeline.commands.sources import Source
-    from serving.answer import Prediction
     from serving.dicom_out import Reports
-    from serving.results import ResultFile
+    from serving.predict.prediction import Prediction
+    from serving.predict.results import ResultFile
 
 NOTICE = "Research software, not a medical device."
 _SCREEN = Path("-")
@@ -82,9 +82,9 @@ def command(
     With --dicom-out, DICOM files get a structured report (TID 1500) that belongs to the patient and
     the study of the image. It is the one output with identities; keep DIR as you keep the images.
     """
-    from serving.files import check_paths
-    from serving.results import ResultFile, format_of
-    from serving.worklist import check_worklist, write_worklist
+    from serving.predict.files import check_paths
+    from serving.predict.results import ResultFile, format_of
+    from serving.predict.worklist import check_worklist, write_worklist
 
     if (folder is None) == (endpoint is None):
         raise click.UsageError("Missing option: give either '--model' or '--endpoint'.")
@@ -147,7 +147,7 @@ def _format(form: str | None, as_json: bool, output: Path | None) -> str:
 
 
 def _files(images: Iterable[Path]) -> Iterator[Path]:
-    from serving.files import names_of, stream_files
+    from serving.predict.files import names_of, stream_files
 
     for path in images:
         if path == _SCREEN:
@@ -173,7 +173,7 @@ def _predict(
         return
     predictions = source.predict(files, "explain" if source.explains else "serving_default")
     if pictures is not None:
-        from serving.explained import drawn
+        from serving.predict.explanations import drawn
 
         predictions = drawn(predictions, pictures)
     for prediction in predictions:
@@ -198,7 +198,7 @@ def _append(
     counts: Counter[str],
 ) -> None:
     """Appends a prediction for each file that has none, and counts the whole file."""
-    from serving.progress import shown
+    from serving.predict.progress import shown
 
     done = results.done.copy()
     for _ in _counted(results.predictions(), counts):
@@ -227,8 +227,8 @@ def _append(
 def _show(
     predictions: "Iterable[Prediction]", form: str, source: "Source", worklist: Path | None
 ) -> None:
-    from serving.results import Csv
-    from serving.worklist import list_of, urgency
+    from serving.predict.results import Csv
+    from serving.predict.worklist import list_of, urgency
 
     if worklist == _SCREEN:
         predictions = sorted(predictions, key=urgency)

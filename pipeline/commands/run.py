@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from components.ingest.job import IngestSummary
+    from core.ingest.job import IngestSummary
     from pipeline.config import Config
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from serving.answer import Prediction
     from serving.client import Client
     from serving.dicom_out import Algorithm
+    from serving.predict.prediction import Prediction
 
 DEFAULT = "serving_default"
 
@@ -60,7 +60,7 @@ class Local:
     """Predictions of a SavedModel in this process."""
 
     def __init__(self, folder: Path, batch_size: int, name: str) -> None:
-        from serving.predict import load_model
+        from serving.predict.local import load_model
 
         self._model, self._batch_size, self._name = load_model(folder), batch_size, name
         self.classes: list[str] = self._model.facts.get("classes", [])
@@ -70,7 +70,7 @@ class Local:
 
     def predict(self, files: Iterable[Path], signature: str = DEFAULT) -> "Iterator[Prediction]":
         """Yields predictions in the order of the files."""
-        from serving.predict import predict_files
+        from serving.predict.local import predict_files
 
         return predict_files(self._model, files, self._batch_size, signature)
 

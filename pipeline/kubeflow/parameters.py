@@ -15,9 +15,9 @@ import yaml
 from pydantic import Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from components.detector.options import DetectorOptions
-from components.evaluation.options import GateRule, OperatingPointOptions
-from components.trainer.options import FineTuneOptions, TrainingOptions
+from core.metrics.options import GateRule, OperatingPointOptions
+from core.models.options import DetectorOptions
+from core.training.options import FineTuneOptions, TrainingOptions
 from schema.errors import PneumoError
 
 if TYPE_CHECKING:

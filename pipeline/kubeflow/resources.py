@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from components.baseline.marker import NODE_ID as BASELINE
+from components.model_to_beat import NODE_ID as BASELINE
 from pipeline.kubeflow.options import DeployOptions, Resources, Target
 from schema.errors import PneumoError
 

@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schema.errors import PneumoError
-from serving.answer import Prediction, rejected, to_prediction
 from serving.client.errors import OF_CONTENT, ClientError
 from serving.client.grpc_ import Grpc
 from serving.client.images import Image
 from serving.client.rest import Rest
 from serving.client.retry import Retry, call
+from serving.predict.prediction import Prediction, rejected, to_prediction
 
 _FIRST = Retry(patience=3.0)  # of the first calls, so that a wrong address is reported soon
 _GRPC_PORT = 8500

@@ -15,9 +15,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from serving.answer import Prediction
 from serving.dicom_out import finding as codes
 from serving.dicom_out.algorithm import Algorithm, derived_uid
+from serving.predict.prediction import Prediction
 
 if TYPE_CHECKING:
     from highdicom.sr import ComprehensiveSR, MeasurementReport

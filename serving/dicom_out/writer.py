@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from components.dicom.read import quiet
+from core.images.dicom.read import quiet
 from schema.errors import PneumoError
 from schema.files import write_bytes_atomically
 from schema.processes import runs
-from serving.answer import Prediction
-from serving.dicom import is_dicom
 from serving.dicom_out.algorithm import Algorithm
 from serving.dicom_out.finding import DECISIONS, finding_of
 from serving.dicom_out.report import CARRIED, NEEDED, make_report, result_of, uid_of
+from serving.predict.dicom import is_dicom
+from serving.predict.prediction import Prediction
 
 if TYPE_CHECKING:
     from pydicom import Dataset

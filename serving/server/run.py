@@ -18,12 +18,12 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from schema.errors import PneumoError
+from serving.server.api.rest import HEADERS, build_app
 from serving.server.endpoint import Endpoint
 from serving.server.inputs_log import InputsLog
 from serving.server.metrics import Metrics
 from serving.server.models import Models
 from serving.server.options import Options
-from serving.server.rest import HEADERS, build_app
 from serving.server.saved_model import load
 from serving.server.versions import scan
 
@@ -60,7 +60,7 @@ async def _serve(options: Options) -> None:
     inputs_log = InputsLog(options, metrics.not_logged.inc) if options.log_inputs else None
     endpoint = Endpoint(options, models, metrics, inputs_log)
     watching = asyncio.create_task(models.watch())  # checks a version while TensorFlow is imported
-    grpc_api = await asyncio.to_thread(importlib.import_module, "serving.server.grpc_api")
+    grpc_api = await asyncio.to_thread(importlib.import_module, "serving.server.api.grpc_api")
     grpc_api.add_services(endpoint, rpc)
     await rpc.start()
     rest_port = listener.getsockname()[1]

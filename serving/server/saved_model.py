@@ -1,22 +1,18 @@
 """A SavedModel: signatures, warm-up, computation; and the check of a candidate in a subprocess."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from schema.model_folder import GRAPH, WARMUP, read_facts
 from schema.processes import environment, guarded
 from serving.server.batching import Batcher, Outputs
 from serving.server.options import Options
-from serving.server.versions import GRAPH
-
-WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 
 class LoadError(Exception):
@@ -46,8 +42,7 @@ class SavedModel:
         from tensorflow_serving.apis import get_model_metadata_pb2
 
         self.folder = folder
-        facts = folder / "assets.extra" / "pneumo.json"
-        self.facts: dict[str, Any] = json.loads(facts.read_text()) if facts.is_file() else {}
+        self.facts = read_facts(folder)
         graph = saved_model_pb2.SavedModel.FromString((folder / GRAPH).read_bytes())
         self.metadata = get_model_metadata_pb2.SignatureDefMap()
         self.signatures: dict[str, str] = {}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schema.errors import PneumoError
+from schema.model_folder import GRAPH
 
-GRAPH = "saved_model.pb"
 _NUMBER = re.compile(r"[0-9]+")
 
 

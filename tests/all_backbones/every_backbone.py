@@ -15,9 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.trainer.options import ModelOptions, TrainingOptions
-from components.trainer.pyramid import build_pyramid
-from components.trainer.trunks import (
+from core.models.backbones import (
     TOP,
     TRUNKS,
     build_network,
@@ -25,7 +23,10 @@ from components.trainer.trunks import (
     preprocessed,
     split_trunk,
 )
-from components.trainer.weights import resolve_weights
+from core.models.options import ModelOptions
+from core.models.pyramid import build_pyramid
+from core.models.weights import resolve_weights
+from core.training.options import TrainingOptions
 from schema.labels import BINARY
 from tests.support.backbones import check_halves
 from tests.support.transformed import Site, write_site
@@ -162,12 +163,12 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-    from components.embedder.embed import embed_split
-    from components.embedder.forward import build_forward
-    from components.evaluation.options import EvaluationOptions
-    from components.trainer.data import transformed_images
     from components.trainer.run_fn import run_fn
-    from serving.predict import load_model, predict_files
+    from core.embedding.embed import embed_split
+    from core.embedding.forward import build_forward
+    from core.metrics.options import EvaluationOptions
+    from core.training.examples import transformed_images
+    from serving.predict.local import load_model, predict_files
 
     cut = TRUNKS[name].cut
     images = next(iter(transformed_images([site.examples["train"]], SIZE, SPLITS["train"])))[0]

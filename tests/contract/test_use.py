@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from serving.client import Client, Image
-from serving.explained import name_of
+from serving.predict.explanations import name_of
 from tests.support import cli
 from tests.support.server import Server
 

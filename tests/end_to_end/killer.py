@@ -36,7 +36,7 @@ def main(given: list[str]) -> None:
 
     launcher.Launcher._run_executor = run_executor
     if node == "latest_blessed_model":  # a resolver has no executor: die while it resolves
-        from components.resolver.strategy import BlessedBeforeStrategy
+        from components.baseline.strategy import BlessedBeforeStrategy
 
         BlessedBeforeStrategy.resolve_artifacts = lambda *_: die()
     from pipeline.cli import main as pneumo

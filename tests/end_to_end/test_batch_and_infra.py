@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.batch_results.results import schema
-from components.evaluation import table
+from core.predictions import table
 from tests.support.runs import NODES, cached, execution_states, pneumo, summary
 
 IMAGES = 12

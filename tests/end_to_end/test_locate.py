@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluation import table
-from components.explain.types import MAX_BOXES
+from core.models.explain.types import MAX_BOXES
+from core.predictions import table
 from tests.support.runs import pneumo, summary
 
 pytestmark = pytest.mark.slow  # a run that trains two detectors

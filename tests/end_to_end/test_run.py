@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components.evaluation import table
-from components.ingest.job import ingest
-from components.ingest.options import IngestOptions
+from core.ingest.job import ingest
+from core.ingest.options import IngestOptions
+from core.predictions import table
 from tests.support import records
 from tests.support.images import encode, gray
 from tests.support.runs import NODES, cached, execution_states, metrics, pneumo, summary

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluation import table
+from core.predictions import table
 from tests.support.runs import cached, pneumo, summary
 
 pytestmark = pytest.mark.slow  # five runs

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.ingest.job import ingest
-from components.ingest.options import IngestOptions
-from components.phantom.dataset import write_phantoms
+from core.ingest.job import ingest
+from core.ingest.options import IngestOptions
+from core.phantom.dataset import write_phantoms
 from pipeline.engines.arguments import known, local_args
 from pipeline.engines.options import BeamOptions
 from tests.support.runs import metrics, pneumo

@@ -149,7 +149,7 @@ def test_its_numbers_are_those_of_the_report(ran: tuple[Path, dict[str, list[Any
 def test_the_pushed_model_answers_as_it_did_on_test(
     ran: tuple[Path, dict[str, list[Any]]],
 ) -> None:
-    from components.evaluation.table import read
+    from core.predictions.table import read
 
     folder, outputs = ran
     answer = json.loads(text(outputs["predict"]))

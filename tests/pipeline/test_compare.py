@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.reporting.compare.runs import PROCESS, RUN, folder_of, read_object
+from core.reporting.compare.runs import PROCESS, RUN, folder_of, read_object
 from pipeline.compare import Child, keep, reason, spawn
 from schema.errors import PneumoError
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from components.ingest.job import ingest
-from components.ingest.options import IngestOptions
+from core.ingest.job import ingest
+from core.ingest.options import IngestOptions
 from pipeline.config import Config, beam_options
 from pipeline.engines.arguments import beam_args, known, local_args
 from pipeline.engines.options import ENGINES, BeamOptions

@@ -149,17 +149,17 @@ def test_a_key_follows_the_modules_that_the_executor_reaches_and_no_other(
 @pytest.mark.parametrize(
     ("node", "module", "reaches"),
     [
-        ("Trainer", "serving.guard", True),
-        ("Trainer", "serving.places", True),
-        ("Trainer", "serving.warmup", True),
-        ("Trainer", "serving.optimise", True),
+        ("Trainer", "serving.export.guard", True),
+        ("Trainer", "serving.export.places", True),
+        ("Trainer", "serving.export.warmup", True),
+        ("Trainer", "core.models.fold_batch_norm", True),
         ("Trainer", "schema.labels", True),
-        ("Trainer", "components.transform.decode", True),
-        ("Trainer", "components.reporting.report.page", False),
+        ("Trainer", "core.images.decode", True),
+        ("Trainer", "core.reporting.report.page", False),
         ("Trainer", "pipeline.pipeline", False),
         ("Transform", "components.trainer.run_fn", False),
-        ("Gate", "components.evaluation.bootstrap", True),
-        ("Gate", "serving.guard", False),
+        ("Gate", "core.metrics.bootstrap", True),
+        ("Gate", "serving.export.guard", False),
     ],
 )
 def test_what_a_node_depends_on(node: str, module: str, reaches: bool, code: CodeGraph) -> None:
@@ -175,7 +175,7 @@ def test_a_node_without_code_of_this_project_has_no_key(node: str, nodes: dict[s
 
 @pytest.mark.parametrize(
     ("node", "pattern"),
-    [("ImportSchemaGen", "schema/schema.pbtxt"), ("Report", "components/reporting/templates/*.j2")],
+    [("ImportSchemaGen", "schema/schema.pbtxt"), ("Report", "core/reporting/templates/*.j2")],
 )
 def test_a_key_follows_the_files_of_the_package(
     node: str, pattern: str, nodes: dict[str, Any], code: CodeGraph

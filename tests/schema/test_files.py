@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.files import atomic, read_json, write_atomically
-from schema.hashing import sha256_of_file
+from schema.files import atomic, read_json, sha256_of_file, write_atomically
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "é \N{DAGGER}\r\n" * 1000])

@@ -15,8 +15,8 @@ def check_halves(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails unless a backbone is Keras's network and its halves, at three cuts, give the same."""
     import keras
 
-    from components.trainer import trunks
-    from components.trainer.trunks import TOP, TRUNKS, build_network, cut_points, split_trunk
+    from core.models import backbones
+    from core.models.backbones import TOP, TRUNKS, build_network, cut_points, split_trunk
 
     keras.utils.set_random_seed(0)
     network = build_network(name, size, None)
@@ -32,7 +32,7 @@ def check_halves(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert expected.std() > 0
     assert expected.ndim == 4
     # One network for all cuts: building takes longest.
-    monkeypatch.setattr(trunks, "build_network", lambda *_: network)
+    monkeypatch.setattr(backbones, "build_network", lambda *_: network)
     tolerance = 1e-5 * np.abs(expected).max()
     for cut in ("input", cuts[len(cuts) // 3], "default"):
         lower, upper = split_trunk(name, size, None, cut)

@@ -53,8 +53,8 @@ class Small:
         """Without logits: the network is asked for them."""
         import tensorflow as tf
 
-        from components.explain.types import Explained
-        from components.explain.weak import weak_boxes
+        from core.models.explain.types import Explained
+        from core.models.explain.weak_boxes import weak_boxes
 
         heat = tf.clip_by_value(self.places(pixels, training=False)[..., 0], 0.0, 1.0)
         return Explained(heat, *weak_boxes(heat, 0.8))
@@ -121,12 +121,12 @@ def main(arguments: list[str]) -> None:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
-    from components.transform.decode import from_png
+    from core.images.decode import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
-    from serving.export import export
-    from serving.module import Decision
-    from serving.guard import Limits
+    from serving.export.saved_model import export
+    from core.models.decision import Decision
+    from serving.export.guard import Limits
     from tests.support import records
 
     folder, fit = Path(arguments[0]), arguments[1]
@@ -194,7 +194,7 @@ def eager(exported: Exported) -> np.ndarray:
     """The pixels that the network is given."""
     import tensorflow as tf
 
-    from components.transform.decode import decode_gray, resize_gray
+    from core.images.decode import decode_gray, resize_gray
 
     return np.stack(
         [

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from components.ingest.catalog import shown
+from core.ingest.catalog import shown
 from tests.support.images import colour, encode, exif, gray
 
 WRITTEN = "written"

@@ -12,7 +12,7 @@ def write_records(folder: Path, size: int = SIZE) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from components.trainer.data import transformed_images
+    from core.training.examples import transformed_images
     from schema import features as f
 
     for split, count, files in (("train", COUNT, 17), ("val", VAL, 1)):
@@ -55,7 +55,7 @@ def _record(split: str, i: int, size: int) -> bytes:
 
 def image_job(folder: Path, **fine_tune: Any) -> Any:
     """A job of MobileNetV2 with random weights that trains on the images of `folder`."""
-    from components.trainer.job import Job
+    from core.training.job import Job
     from schema.labels import BINARY
 
     tune = {

@@ -8,7 +8,7 @@ SIZE = 64
 
 
 def write_small_model(folder: Path, seed: int = 3) -> None:
-    """Writes a version: the whole way from Transform's graph to `serving.export`, on phantoms."""
+    """Writes a version of a model: Transform graph, training, export, on phantoms."""
     import tfx.v1  # noqa: F401, I001  before TFT and TFDV
     import apache_beam as beam
     import keras
@@ -21,17 +21,17 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
-    from components.explain.explainer import explainer
-    from components.trainer.head import build_head
-    from components.trainer.network import Member, Network, moments
-    from components.trainer.options import ModelOptions
-    from components.transform.decode import decode_gray, from_png, resize_gray
+    from core.models.explain.explainer import explainer
+    from core.models.head import build_head
+    from core.models.classifier import Member, Network, moments
+    from core.models.options import ModelOptions
+    from core.images.decode import decode_gray, from_png, resize_gray
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from schema import features as f
     from schema.labels import THREE_CLASS
-    from serving.export import export
-    from serving.module import Decision
+    from serving.export.saved_model import export
+    from core.models.decision import Decision
     from tests.support import records
 
     with tempfile.TemporaryDirectory() as name:
@@ -93,7 +93,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
 
 def phantoms(work: Path, n: int, size: int = 128) -> list[bytes]:
     """Files of n synthetic radiographs."""
-    from components.phantom.dataset import write_phantoms
+    from core.phantom.dataset import write_phantoms
 
     write_phantoms(work / "phantoms", n, 1, size=size)
     files = sorted((work / "phantoms").rglob("*.jpeg"), key=lambda file: file.name)

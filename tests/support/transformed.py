@@ -44,8 +44,8 @@ def write_site(folder: Path, splits: Mapping[str, int], size: int, files: int = 
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
-    from components.phantom.dataset import draw_image
-    from components.phantom.plan import cohort
+    from core.phantom.dataset import draw_image
+    from core.phantom.plan import cohort
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
 

@@ -5,9 +5,9 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components.baseline.component import Baseline
-from components.baseline.marker import NODE_ID, has_model
 from components.baseline.node import baseline_node
-from components.resolver.kind import kind_of
+from components.model_to_beat import NODE_ID, has_model
+from schema.model_folder import comparison_key
 from tests.components.baseline.models import saved_model
 
 
@@ -74,4 +74,4 @@ def test_who_looks(source: str, kind: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x"}', "no json", b"\xff"])
 def test_what_does_not_tell_its_kind(text: str | bytes) -> None:
-    assert kind_of(text) is None
+    assert comparison_key(text) is None

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.baseline.versions import copy_blessed, newest_first, same_files
+from components.baseline.versions import copy_blessed
+from schema.model_folder import newest_first, same_files
 from schema.storage import put, remove
 from tests.components.baseline.models import saved_model
 

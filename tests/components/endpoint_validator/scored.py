@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from components.endpoint_validator.verdict import Expected
-from serving.answer import Prediction
+from serving.predict.prediction import Prediction
 
 
 class Scored(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.endpoint_validator.verdict import VERDICT
 from schema.errors import PneumoError
+from schema.model_folder import INFRA_RESULT
 from tests.components.endpoint_validator.scored import Scored
 
 
@@ -20,7 +20,7 @@ def run(
 
     from components.artifacts import Predictions
     from components.endpoint_validator.component import EndpointValidator
-    from components.evaluation import table
+    from core.predictions import table
     from tests.support import records
 
     def artifact(kind: Any, name: str, folder: Path | None = None) -> Any:
@@ -64,7 +64,7 @@ def run(
         {"blessing": [blessing]},
         {"how": "savedmodel", "image": "", "split": "test"},
     )
-    result = json.loads((tmp_path / "blessing" / VERDICT).read_text())
+    result = json.loads((tmp_path / "blessing" / INFRA_RESULT).read_text())
     assert result["blessed"] is (result["reasons"] == [])
     return blessing, result["reasons"]
 

@@ -12,7 +12,7 @@ from components.endpoint_validator.verdict import (
     mismatch,
     spread_over_scores,
 )
-from serving.answer import Prediction, rejected
+from serving.predict.prediction import Prediction, rejected
 
 FACTS: dict[str, Any] = {"threshold": 0.5, "band": None}
 BAND = {"threshold": 0.5, "band": [0.3, 0.5]}

@@ -7,12 +7,12 @@ from tfx.components.pusher import executor as pusher_executor
 from tfx.types import standard_artifacts
 
 from components.artifacts import Predictions
-from components.evaluation import table
-from components.evaluation.answers import Answers
-from components.evaluation.options import EvaluationOptions
 from components.gate.component import Gate, disagreements
+from core.metrics.options import EvaluationOptions
+from core.predictions import table
+from core.predictions.predictions import Answers
 from schema.errors import PneumoError
-from tests.components.evaluation.given import answers, store
+from tests.core.metrics.given import answers, store
 
 
 def run(

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.evaluation.answers import Answers
-from components.evaluation.metrics import roc_auc
-from components.evaluation.options import EvaluationOptions
-from components.evaluation.paired import PairedTest, delong_clustered
 from components.gate.decision import against, bounds, decide, paired_test
+from core.metrics.binary import roc_auc
+from core.metrics.options import EvaluationOptions
+from core.metrics.paired import PairedTest, delong_clustered
+from core.predictions.predictions import Answers
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
-from tests.components.evaluation.boxes.made import located
-from tests.components.evaluation.given import answers
+from tests.core.metrics.boxes.made import located
+from tests.core.metrics.given import answers
 
 
 def options(**more: object) -> EvaluationOptions:

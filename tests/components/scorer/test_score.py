@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.evaluation import table
 from components.scorer.component import Scorer, score
+from core.predictions import table
 from schema.labels import PATHOGENS, THREE_CLASS
 from tests.support.exported import MEMBERS, Exported
 

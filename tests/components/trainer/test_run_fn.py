@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.embedder.records import Records, ragged
-from components.embedder.store import Embeddings
-from components.explain.choice import FEWEST, PARTS
-from components.explain.weak import PART
-from components.trainer.head import build_head
-from components.trainer.network import Member, Network
-from components.trainer.options import ModelOptions
 from components.trainer.run_fn import _explained
+from core.embedding.records import Records, ragged
+from core.embedding.store import Embeddings
+from core.models.classifier import Member, Network
+from core.models.decision import Decision
+from core.models.explain.threshold import FEWEST, PARTS
+from core.models.explain.weak_boxes import PART
+from core.models.head import build_head
+from core.models.options import ModelOptions
 from schema.labels import BINARY
-from serving.module import Decision
 
 SIZE = 32
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.transform.boxes import EDGES
+from core.images.boxes import EDGES
 from schema import features as f
 from tests.support import records
 from tests.support.images import FORMS
@@ -30,7 +30,7 @@ def test_boxes_go_through_and_records_need_not_have_any(
     from tfx_bsl.coders import example_coder
     from tfx_bsl.public import tfxio
 
-    from components.embedder.records import Records, parse_records
+    from core.embedding.records import Records, parse_records
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
 

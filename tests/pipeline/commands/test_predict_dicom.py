@@ -165,9 +165,9 @@ def test_reports_of_a_model_in_this_process(
     """Through the real decoder, network and heat map."""
     from click.testing import CliRunner
 
-    from components.phantom.dataset import write_phantoms
+    from core.phantom.dataset import write_phantoms
     from pipeline.commands.predict import command
-    from serving.predict import load_model, predict_files
+    from serving.predict.local import load_model, predict_files
 
     phantoms = write_phantoms(tmp_path / "set", 6, 1, layout="rsna", size=128)
     images = phantoms.dest / "stage_2_train_images"

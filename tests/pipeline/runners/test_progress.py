@@ -1,7 +1,7 @@
 import io
 import logging
 
-from components.progress import Step
+from core.progress import Step
 from pipeline.runners.local import NodeResult
 from pipeline.runners.progress import RunProgress
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from google.protobuf import text_format
 
-from serving.warmup import BATCHES
+from serving.export.warmup import BATCHES
 
 DEPLOY = Path(__file__).parents[3] / "serving" / "deploy"
 # Fields of TensorFlow Serving's session_bundle_config.proto that hold a number in a wrapper.

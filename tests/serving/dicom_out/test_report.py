@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from schema.errors import PneumoError
 from schema.labels import BACTERIA_VIRUS, TASKS
-from serving.answer import Prediction
 from serving.dicom_out.algorithm import Algorithm, algorithm_of, parameters_of
 from serving.dicom_out.finding import (
     BACTERIAL,
@@ -29,6 +28,7 @@ from serving.dicom_out.finding import (
     finding_of,
 )
 from serving.dicom_out.report import CARRIED, Region, Result, make_report, result_of, stored_boxes
+from serving.predict.prediction import Prediction
 from tests.support import dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from schema.errors import PneumoError
-from serving.answer import Prediction, rejected
 from serving.dicom_out import Algorithm, Reports
+from serving.predict.prediction import Prediction, rejected
 from tests.support import dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")

@@ -1,0 +1,75 @@
+"""Which blessed model is the one to beat."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfx import types
+from tfx.dsl.components.common import resolver
+from tfx.utils import path_utils
+
+from schema.model_folder import FACTS, comparison_key
+
+if TYPE_CHECKING:
+    import ml_metadata
+
+
+def same_kind(model: types.Artifact) -> tuple[str, str] | None:
+    """`comparison_key` of a model; None too where it was removed from the disk."""
+    try:
+        return comparison_key((Path(path_utils.serving_model_path(model.uri)) / FACTS).read_bytes())
+    except OSError:
+        return None
+
+
+class BlessedBeforeStrategy(resolver.ResolverStrategy):
+    """Resolves the latest blessed model of the same kind that is older than the candidate.
+
+    TFX's LatestBlessedModelStrategy would find, on a second run of an unchanged pipeline, the
+    candidate itself: it would be compared with itself, and all that follows would run again.
+    Looking only at models before the candidate gives the same answer on every run, so that an
+    unchanged run is answered from the cache.
+
+    One store holds the models of several configurations and tasks; only those of the candidate's
+    own count. Only the Gate's word counts as a blessing (`gate` is 1), and of several on one model
+    the latest: the Evaluator's own blessing knows bounds alone.
+
+    Inputs: `model` and `model_blessing` (all of this pipeline), `candidate` (of this run).
+    """
+
+    def resolve_artifacts(
+        self,
+        store: "ml_metadata.MetadataStore",  # noqa: ARG002
+        input_dict: dict[str, list[types.Artifact]],
+    ) -> dict[str, list[types.Artifact]] | None:
+        """Returns at most one model with its blessing; the candidate is handed through."""
+        candidates = input_dict["candidate"]
+        none: list[types.Artifact] = []
+        found = {"model": none, "model_blessing": none, "candidate": candidates}
+        if not candidates:
+            return found
+        candidate = max(candidates, key=lambda artifact: artifact.id)
+        kind = same_kind(candidate)
+        verdicts = {
+            blessing.get_int_custom_property("current_model_id"): blessing
+            for blessing in sorted(input_dict.get("model_blessing", []), key=lambda b: b.id)
+            if blessing.get_int_custom_property("gate") == 1
+        }
+        older = sorted(
+            (
+                model
+                for model in input_dict.get("model", [])
+                if model.id < candidate.id
+                and model.id in verdicts
+                and verdicts[model.id].get_int_custom_property("blessed") == 1
+            ),
+            key=lambda model: model.id,
+            reverse=True,
+        )
+        for model in older if kind is not None else []:
+            if same_kind(model) == kind:
+                return {
+                    "model": [model],
+                    "model_blessing": [verdicts[model.id]],
+                    "candidate": candidates,
+                }
+        return found

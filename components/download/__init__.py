@@ -1,1 +1,0 @@
-"""Fetches public data sets through kagglehub."""

@@ -1,0 +1,1 @@
+"""Configuration of TFX's Evaluator node."""

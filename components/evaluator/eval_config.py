@@ -1,0 +1,82 @@
+"""Configuration of TFMA: metrics, slices, and absolute bounds as a second opinion."""
+
+import json
+from typing import TYPE_CHECKING
+
+from core.metrics.options import EvaluationOptions
+from schema import features as f
+
+if TYPE_CHECKING:
+    import tensorflow_model_analysis as tfma
+
+# Our name -> TFMA's class; the first need no threshold.
+RANKING = {"auc": "AUC", "auc_pr": "AUCPrecisionRecall"}
+AT_THRESHOLD = {
+    "accuracy": "BinaryAccuracy",
+    "sensitivity": "Recall",
+    "specificity": "Specificity",
+    "precision": "Precision",
+    "f1": "F1Score",
+}
+OTHERS = (
+    "ExampleCount",
+    "WeightedExampleCount",
+    "MeanLabel",
+    "MeanPrediction",
+    "Calibration",
+    "ConfusionMatrixPlot",
+    "CalibrationPlot",
+)
+SLICES = (f.PATHOGEN, f.IMAGE_SOURCE)
+
+
+def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
+    """Builds the configuration of the Evaluator.
+
+    TFMA compares the score with the positive label; images outside the task have weight 0. Metrics
+    at a threshold are requested only where the configuration fixes it: a threshold that is chosen
+    on validation is unknown before the model exists.
+
+    Bounds hold on the whole split only: on a slice of one class an AUC is undefined, and TFMA would
+    not bless any model. The Gate decides; TFMA's verdict on the same bounds is shown with it.
+
+    Args:
+      options: operating point and gate.
+    """
+    import tensorflow_model_analysis as tfma
+    from tensorflow_model_analysis.proto import config_pb2
+
+    point = options.operating_point
+    whole = tfma.SlicingSpec()
+
+    def metric(name: str, class_name: str) -> "tfma.MetricConfig":
+        settings: dict[str, object] = {"name": name}
+        if name == "accuracy":
+            settings["threshold"] = point.threshold
+        elif name in AT_THRESHOLD:
+            settings["thresholds"] = [point.threshold]
+        config = tfma.MetricConfig(class_name=class_name, config=json.dumps(settings))
+        if rule := options.gate.get(name):
+            bound = tfma.MetricThreshold()
+            bound.value_threshold.lower_bound.value = rule.min
+            config.per_slice_thresholds.append(
+                config_pb2.PerSliceMetricThreshold(slicing_specs=[whole], threshold=bound)
+            )
+        return config
+
+    names = RANKING | AT_THRESHOLD if point.rule == "fixed" else RANKING
+    metrics = [metric(*item) for item in names.items()]
+    metrics += [tfma.MetricConfig(class_name=name) for name in OTHERS]
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="examples",
+                prediction_key="score",
+                label_key=f.LABEL,
+                example_weight_key=f.WEIGHT,
+                preprocessing_function_names=["labels"],
+            )
+        ],
+        slicing_specs=[whole, *(tfma.SlicingSpec(feature_keys=[name]) for name in SLICES)],
+        metrics_specs=[tfma.MetricsSpec(metrics=metrics)],
+    )

@@ -1,0 +1,1 @@
+"""Runs the frozen backbone once over a split and stores its features."""

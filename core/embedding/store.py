@@ -1,0 +1,169 @@
+"""Embeddings on disk: one `.npy` file for each view, written as a stream, read as a memory map."""
+
+import ast
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+
+from core.embedding import sample
+from core.embedding.records import Records, ragged
+
+FACTS = "embedding.json"
+BOXES_FILE = "boxes.parquet"
+_HEADER = 256  # bytes; fixed, so that it can be written when the number of rows is known
+
+
+class ArrayWriter:
+    """Writes rows to an .npy file whose length is not known before its end.
+
+    Counts what the storage type costs: `error` is the largest |stored - given| / |given|, over
+    values that float16 holds as normal numbers; below 2^-14 the absolute error is at most 2^-25.
+    """
+
+    def __init__(self, file: Path, dtype: str) -> None:
+        self.file, self.dtype = file, np.dtype(dtype)
+        self.rows = 0
+        self.shape: tuple[int, ...] = ()
+        self.error = 0.0
+        self._partial = file.with_name(file.name + ".partial")
+        self._out: BinaryIO = self._partial.open("wb")
+        self._out.write(b"\0" * _HEADER)
+
+    def add(self, batch: np.ndarray) -> None:
+        """Appends float32 [n, ...].
+
+        Raises:
+          ValueError: a value is not finite, or too large for the storage type.
+        """
+        with np.errstate(over="ignore"):
+            stored = batch.astype(self.dtype)
+        if not np.isfinite(stored).all():
+            worst = float(np.abs(batch).max())
+            raise ValueError(
+                f"an embedding of {worst:g} does not fit {self.dtype.name}; "
+                "set training.embedding.storage=float32"
+            )
+        if self.dtype != batch.dtype:
+            size = np.abs(batch)
+            large = size >= 2.0**-14
+            if large.any():
+                off = np.abs(stored.astype(np.float32) - batch)[large] / size[large]
+                self.error = max(self.error, float(off.max()))
+        self.shape = batch.shape[1:]
+        self.rows += len(batch)
+        stored.tofile(self._out)
+
+    def close(self) -> None:
+        """Writes the header and gives the file its name."""
+        shape = (self.rows, *(int(side) for side in self.shape))
+        text = repr({"descr": self.dtype.str, "fortran_order": False, "shape": shape})
+        body = text.encode().ljust(_HEADER - 11) + b"\n"
+        self._out.seek(0)
+        self._out.write(b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + body)
+        self._out.close()
+        self._partial.replace(self.file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._out.close()
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One split.
+
+    Attributes:
+      features: view -> [n, 2 * channels], memory-mapped: global average, then global maximum, of
+        the trunk's output. View 0 is the image itself.
+      maps: view -> [n, h, w, channels], memory-mapped: the activation at the cut; none for "top".
+      records: who the rows are.
+      facts: trunk, cut, weights, compute and storage types, what both cost, seconds.
+      boxes: view -> object [n], each float32 [k, 4] in "model" coordinates
+        (core.images.boxes): where the boxes of the records are in that view.
+      marked: pixels and rows of some of the images with boxes; see `core.embedding.sample`.
+      plain: likewise of some without.
+    """
+
+    features: tuple[np.ndarray, ...]
+    maps: tuple[np.ndarray, ...]
+    records: Records
+    facts: dict[str, Any]
+    marked: sample.Sample | None = None
+    boxes: tuple[np.ndarray, ...] = ()
+    plain: sample.Sample | None = None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def features_file(folder: Path, view: int) -> Path:
+    """Pooled output of the trunk."""
+    return folder / f"features-{view}.npy"
+
+
+def maps_file(folder: Path, view: int) -> Path:
+    """Activation at the cut."""
+    return folder / f"maps-{view}.npy"
+
+
+def read(folder: Path) -> Embeddings:
+    """Opens the embeddings of a split; nothing is loaded before it is used.
+
+    Raises:
+      FileNotFoundError: the folder holds none.
+    """
+    facts = json.loads((folder / FACTS).read_text())
+
+    def views(of: str) -> tuple[np.ndarray, ...]:
+        found = sorted(folder.glob(f"{of}-*.npy"), key=lambda path: int(path.stem.split("-")[1]))
+        return tuple(open_array(path) for path in found)
+
+    marked, plain = sample.read(folder)
+    return Embeddings(
+        views("features"), views("maps"), Records.read(folder), facts, marked, read_boxes(folder),
+        plain,
+    )  # fmt: skip
+
+
+def write_boxes(folder: Path, boxes: Sequence[np.ndarray]) -> None:
+    """Writes the boxes of each view, object [n] of float32 [k, 4], as `boxes.parquet`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    flat = pa.list_(pa.float32())
+    columns = {
+        f"view-{view}": pa.array([row.ravel() for row in rows], flat)
+        for view, rows in enumerate(boxes)
+    }
+    pq.write_table(pa.table(columns), folder / BOXES_FILE)
+
+
+def read_boxes(folder: Path) -> tuple[np.ndarray, ...]:
+    """Reads what `write_boxes` wrote; empty where there is none."""
+    import pyarrow.parquet as pq
+
+    if not (folder / BOXES_FILE).is_file():
+        return ()
+    table = pq.read_table(folder / BOXES_FILE)
+    return tuple(ragged(table[f"view-{view}"].to_pylist()) for view in range(table.num_columns))
+
+
+def open_array(file: Path) -> np.ndarray:
+    """Memory-maps an .npy file; one without rows is an ordinary empty array."""
+    with file.open("rb") as content:
+        header = ast.literal_eval(content.read(_HEADER)[10:].decode())
+    if header["shape"][0] == 0:
+        return np.empty(header["shape"], header["descr"])
+    return np.load(file, mmap_mode="r")

@@ -1,0 +1,1 @@
+"""Checks files and writes the records of a data set in Beam."""

@@ -1,0 +1,1 @@
+"""Assigns patients to splits and checks for leaks and near-duplicates."""

@@ -1,0 +1,199 @@
+"""Confidence intervals by resampling patients: images of one patient are not independent."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.metrics.binary import bin_of, check
+
+TAIL = 0.025  # on either side of a 95 % interval
+# Weights float [r, n], how often each image counts in each resample, -> name -> value [r]; NaN
+# where a metric is undefined.
+Statistics = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its percentile interval.
+
+    Attributes:
+      estimate: on the data as they are.
+      low: lower end; NaN where no resample defines the metric.
+      high: upper end.
+      resamples_used: resamples in which the metric is defined; the others are left out.
+      exact: the ends are exact bounds, see `exact_bounds`, not percentiles.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    resamples_used: int
+    exact: bool = False
+
+
+def clustered_bootstrap_of(
+    statistics: Statistics,
+    groups: np.ndarray,
+    *,
+    shares: Mapping[str, np.ndarray] | None = None,
+    resamples: int = 2000,
+    seed: int,
+) -> dict[str, Interval]:
+    """95 % percentile intervals (Efron 1979) from resampling whole patients with replacement.
+
+    The cluster bootstrap of Field & Welsh (2007, J. R. Stat. Soc. B 69).
+
+    Args:
+      statistics: metrics as a function of weights; many resamples are computed at once, so it must
+        be vectorized (scikit-learn's metrics take one row of weights each).
+      groups: [n], equal values are one patient.
+      shares: name -> bool [n], the images that a proportion counts. Where the proportion is 0 or 1
+        every resample repeats it, and the percentiles would claim certainty; `exact_bounds` stand
+        there instead.
+
+    Raises:
+      ValueError: no images.
+    """
+    _, patient = np.unique(np.asarray(groups), return_inverse=True)
+    if not len(patient):
+        raise ValueError("no images: an interval needs at least one")
+    estimates = {name: float(v[0]) for name, v in statistics(np.ones((1, len(patient)))).items()}
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in estimates}
+    for weights in patient_weights(patient, resamples, seed):
+        for name, values in statistics(weights).items():
+            drawn[name].append(values)
+    intervals = {}
+    for name, estimate in estimates.items():
+        interval = _percentiles(estimate, np.concatenate(drawn[name]))
+        counted = (shares or {}).get(name)
+        if counted is not None and counted.any() and estimate in {0.0, 1.0}:
+            low, high = exact_bounds(estimate, len(np.unique(patient[counted])))
+            interval = replace(interval, low=low, high=high, exact=True)
+        intervals[name] = interval
+    return intervals
+
+
+def clustered_bootstrap(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+    *,
+    resamples: int = 2000,
+    seed: int,
+) -> dict[str, Interval]:
+    """`clustered_bootstrap_of` for all of `metrics.binary_metrics`.
+
+    Raises:
+      ValueError: no images, lengths differ, or a bad label or score.
+    """
+    statistics, shares = binary_statistics(labels, scores, threshold)
+    if np.shape(groups) != np.shape(labels):
+        raise ValueError(f"groups {np.shape(groups)} and labels {np.shape(labels)} differ")
+    return clustered_bootstrap_of(statistics, groups, shares=shares, resamples=resamples, seed=seed)
+
+
+def exact_bounds(share: float, patients: int) -> tuple[float, float]:
+    """Bounds of a proportion that is 0 or 1, by Clopper & Pearson (1934, Biometrika 26).
+
+    The patient is the unit: images of one patient count once, which errs on the wide side.
+
+    Raises:
+      ValueError: the proportion is neither 0 nor 1, or there is no patient.
+    """
+    if share not in {0.0, 1.0} or patients < 1:
+        raise ValueError(f"exact bounds need a share of 0 or 1 and patients: {share}, {patients}")
+    reach = TAIL ** (1 / patients)
+    return (reach, 1.0) if share == 1.0 else (0.0, 1 - reach)
+
+
+def _percentiles(estimate: float, values: np.ndarray) -> Interval:
+    defined = values[np.isfinite(values)]
+    if not len(defined) or not math.isfinite(estimate):
+        return Interval(estimate, math.nan, math.nan, len(defined))
+    low, high = np.quantile(defined, (TAIL, 1 - TAIL))
+    return Interval(estimate, float(low), float(high), len(defined))
+
+
+def patient_weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Chunks of weights [r, n]: how often the patient of each image is drawn."""
+    rng = np.random.default_rng(seed)
+    patients = int(patient.max()) + 1
+    chunk = max(1, 4_000_000 // max(len(patient), patients))
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        counts = rng.multinomial(patients, np.full(patients, 1 / patients), size=rows)
+        yield counts[:, patient].astype(np.float64)
+
+
+class RankedAuc:
+    """Area under the ROC curve for many rows of weights; order and ties are found once."""
+
+    def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
+        s = np.asarray(scores, np.float64)
+        self.order = np.argsort(-s, kind="stable")
+        self.positive = np.asarray(positive, np.float64)[self.order]
+        self.last = np.append(np.flatnonzero(np.diff(s[self.order])), len(s) - 1)
+
+    def steps(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positives and negatives at or above each distinct score, [r, k] each."""
+        if not len(self.order):
+            return np.zeros((len(w), 1)), np.zeros((len(w), 1))
+        ordered = w[:, self.order]
+        positive = np.cumsum(ordered * self.positive, axis=1)[:, self.last]
+        return positive, np.cumsum(ordered, axis=1)[:, self.last] - positive
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """Weights [r, n] -> area [r]; NaN where a class is missing."""
+        return area(*self.steps(w))
+
+
+def area(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Trapezoid rule over totals at or above each distinct score; ties count half."""
+    dp = np.diff(positive, axis=1, prepend=0)
+    dn = np.diff(negative, axis=1, prepend=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole = ((positive - dp / 2) * dn).sum(axis=1)
+        return np.asarray(whole / (positive[:, -1] * negative[:, -1]))
+
+
+def binary_statistics(
+    labels: np.ndarray, scores: np.ndarray, threshold: float
+) -> tuple[Statistics, dict[str, np.ndarray]]:
+    """`metrics.binary_metrics` as a function of weights, and the images its proportions count."""
+    y, s = check(labels, scores)
+    predicted, ranked = s >= threshold, RankedAuc(y == 1, s)
+    cells = [(True, 1), (True, 0), (False, 0), (False, 1)]  # tp, fp, tn, fn
+    counts = np.stack([(predicted == p) & (y == label) for p, label in cells], axis=1) * 1.0
+    gaps = np.eye(10)[bin_of(s)] * (s - y)[:, None]
+
+    def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
+        tp, fp, tn, fn = (w @ counts).T
+        positive, negative = ranked.steps(w)
+        above = positive + negative
+        total = above[:, -1]
+        precision = np.divide(positive, above, out=np.zeros_like(above), where=above > 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gained = (precision * np.diff(positive, axis=1, prepend=0)).sum(axis=1)
+            return {
+                "auc": area(positive, negative),
+                "auc_pr": gained / positive[:, -1],
+                "accuracy": (tp + tn) / total,
+                "sensitivity": tp / (tp + fn),
+                "specificity": tn / (tn + fp),
+                "precision": tp / (tp + fp),
+                "npv": tn / (tn + fn),
+                "f1": 2 * tp / (2 * tp + fp + fn),
+                "brier": (w @ (s - y) ** 2) / total,
+                "ece": np.abs(w @ gaps).sum(axis=1) / total,
+            }
+
+    return statistics, {
+        "accuracy": np.ones(len(y), bool),
+        "sensitivity": y == 1,
+        "specificity": y == 0,
+        "precision": predicted,
+        "npv": ~predicted,
+    }

@@ -1,0 +1,50 @@
+"""Average precision of boxes."""
+
+import numpy as np
+
+from core.metrics.boxes.matching import Boxes
+from core.metrics.boxes.ranking import rank
+
+OVERLAP = 0.5
+
+
+def area_under(hits: np.ndarray, boxes: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Average precision from the totals of `RankedBoxes`.
+
+    The area under the precision envelope over all steps of recall, as PASCAL VOC has it since 2010
+    (Everingham et al. 2015, IJCV 111): the precision at a recall is the largest at that recall or
+    beyond.
+
+    Args:
+      hits: [r, s].
+      boxes: [r, s].
+      true: [r].
+
+    Returns:
+      [r], 0 to 1; NaN where there is no true box.
+    """
+    precision = np.divide(hits, boxes, out=np.zeros_like(hits), where=boxes > 0)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    gained = (np.diff(hits, axis=1, prepend=0) * envelope).sum(axis=1)
+    return np.divide(gained, true, out=np.full(len(true), np.nan), where=true > 0)
+
+
+def average_precision(
+    truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float = OVERLAP
+) -> float | None:
+    """Average precision of all boxes of a split, see `ranking.rank`; None without a true box.
+
+    Boxes of equal score count together: neither order among them is better.
+    """
+    ranked = rank(truth, boxes, scores, overlap)
+    found = float(area_under(*ranked(np.ones((1, len(truth)))))[0])
+    return found if np.isfinite(found) else None
+
+
+def pr_points(
+    truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float = OVERLAP
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Recall, precision and score [s] after each score that adds a hit; empty without any."""
+    ranked = rank(truth, boxes, scores, overlap)
+    (hits,), (every,), (true,) = ranked(np.ones((1, len(truth))))
+    return hits / max(true, 1), hits / every, ranked.score

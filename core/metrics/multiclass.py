@@ -1,0 +1,126 @@
+"""Metrics of a classifier of several classes, as a function of weights, for the bootstrap.
+
+Throughout: labels int [n] in 0..C-1, probabilities float [n, C]. Undefined metrics are NaN.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.metrics.bootstrap import RankedAuc, Statistics
+
+
+def check(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns labels as int64 [n] and probabilities as float64 [n, C].
+
+    Raises:
+      ValueError: lengths differ, a label is not a class, or a probability is not finite.
+    """
+    y, p = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if p.ndim != 2 or y.shape != p.shape[:1]:
+        raise ValueError(f"labels {y.shape} and probabilities {p.shape} do not belong together")
+    known, finite = (y >= 0) & (y < p.shape[1]), np.isfinite(p).all(axis=1)
+    if not known.all():
+        at = int(np.argmin(known))
+        raise ValueError(f"label {y[at]} at {at} is not one of {p.shape[1]} classes")
+    if not finite.all():
+        at = int(np.argmin(finite))
+        raise ValueError(f"probabilities {p[at].tolist()} at {at} are not all numbers")
+    return y.astype(np.int64), p
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts int64 [C, C]: row the true class, column the predicted one."""
+    from sklearn import metrics
+
+    return np.asarray(metrics.confusion_matrix(labels, predicted, labels=range(classes)))
+
+
+def pair_name(classes: Sequence[str], i: int, j: int) -> str:
+    """Name of the pairwise area of classes i and j, as "auc/VIRUS|BACTERIA"."""
+    return f"auc/{classes[i]}|{classes[j]}"
+
+
+def class_statistics(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    pair: tuple[int, ...] = (),
+    predicted: np.ndarray | None = None,
+) -> tuple[Statistics, dict[str, np.ndarray]]:
+    """Prepares the metrics of several classes.
+
+    Args:
+      labels: int [n].
+      probabilities: float [n, C].
+      classes: C names.
+      pair: classes whose pairs `pairwise_auc` averages; all where empty.
+      predicted: int [n], the predicted class; by default the most probable one.
+
+    Returns:
+      weights -> name -> value [r]:
+        class_accuracy; balanced_accuracy, mean recall of the classes that occur; kappa (Cohen
+        1960); macro_auc, mean over classes of the area of the class against the rest;
+        pairwise_auc, mean over pairs of the area of p_i / (p_i + p_j) among images of the two
+        (Hand & Till 2001); recall/<class>, precision/<class>, auc/<class>, auc/<class>|<class>.
+      and name -> bool [n], the images that each proportion counts.
+
+    Raises:
+      ValueError: see `check`; or the number of names differs.
+    """
+    y, p = check(labels, probabilities)
+    count = p.shape[1]
+    if len(classes) != count:
+        raise ValueError(f"{len(classes)} class names for {count} columns of probabilities")
+    chosen = p.argmax(axis=1) if predicted is None else np.asarray(predicted)
+    is_true, is_chosen = np.eye(count)[y], np.eye(count)[chosen]
+    rest = [RankedAuc(y == c, p[:, c]) for c in range(count)]
+    pairs: dict[tuple[int, int], tuple[np.ndarray, RankedAuc]] = {}
+    for i, j in zip(*np.triu_indices(count, 1), strict=True):
+        among = np.flatnonzero((y == i) | (y == j))
+        both = p[among, i] + p[among, j]
+        share = np.divide(p[among, i], both, out=np.full(len(among), 0.5), where=both > 0)
+        pairs[int(i), int(j)] = (among, RankedAuc(y[among] == i, share))
+    averaged = [key for key in pairs if not pair or set(key) <= set(pair)] or list(pairs)
+
+    def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
+        total = w.sum(axis=1)
+        true, called, right = w @ is_true, w @ is_chosen, w @ (is_true * is_chosen)  # [r, C]
+        areas = np.stack([ranked(w) for ranked in rest], axis=1)
+        of_pairs = {key: ranked(w[:, among]) for key, (among, ranked) in pairs.items()}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            accuracy = right.sum(axis=1) / total
+            recall, precision = right / true, right / called
+            balanced = np.where(true > 0, recall, 0).sum(axis=1) / (true > 0).sum(axis=1)
+            chance = (true * called).sum(axis=1) / total**2
+            kappa = np.where(chance < 1, (accuracy - chance) / (1 - chance), np.nan)
+        return {
+            "class_accuracy": accuracy,
+            "balanced_accuracy": balanced,
+            "macro_auc": areas.mean(axis=1),
+            "pairwise_auc": np.mean([of_pairs[key] for key in averaged], axis=0),
+            "kappa": kappa,
+            **{f"recall/{name}": recall[:, c] for c, name in enumerate(classes)},
+            **{f"precision/{name}": precision[:, c] for c, name in enumerate(classes)},
+            **{f"auc/{name}": areas[:, c] for c, name in enumerate(classes)},
+            **{pair_name(classes, *key): values for key, values in of_pairs.items()},
+        }
+
+    return statistics, {
+        "class_accuracy": np.ones(len(y), bool),
+        **{f"recall/{name}": y == c for c, name in enumerate(classes)},
+        **{f"precision/{name}": chosen == c for c, name in enumerate(classes)},
+    }
+
+
+def class_metrics(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    pair: tuple[int, ...] = (),
+    predicted: np.ndarray | None = None,
+) -> dict[str, float]:
+    """The metrics of `class_statistics` on the data as they are; all NaN without images."""
+    statistics, _ = class_statistics(labels, probabilities, classes, pair, predicted)
+    found = statistics(np.ones((1, len(labels))))
+    return {name: float(value[0]) for name, value in found.items()}

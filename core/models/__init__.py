@@ -1,0 +1,1 @@
+"""Networks: backbones, heads, losses, augmentation, detector, explanation."""

@@ -1,0 +1,141 @@
+"""The network of a located task as it is exported: one trunk, heads for the image, dense heads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from core.models.classifier import Network
+from core.models.detector.decode import decode, finish, join
+from core.models.detector.evidence import ALONE, Evidence
+from core.models.detector.head import as_list
+from core.models.explain.types import Explained
+from core.models.head import pool
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from core.metrics.boxes.operating_point import Choice
+    from core.models.decision import Decision
+    from schema.labels import Task
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The dense head that one seed trained.
+
+    Attributes:
+      head: list of activations at the levels -> float32 [n, rows, columns, 5].
+      above: activation at the first level -> list of those at the others, where the trunk learned;
+        None: the activations are those of the frozen trunk.
+      asked: a row of `Marked.views` -> what `head` gives.
+    """
+
+    head: "keras.Model"
+    above: "keras.Model | None"
+    asked: "keras.Model"
+
+    def __call__(self, levels: "list[tf.Tensor]") -> "tf.Tensor":
+        """Activations of the frozen trunk at all levels -> float32 [n, rows, columns, 5]."""
+        if self.above is not None:
+            levels = [levels[0], *as_list(self.above(levels[0], training=False))]
+        return self.head(levels, training=False)
+
+
+@dataclass(frozen=True)
+class Locator:
+    """A trunk that shows its levels, and what stands on it.
+
+    Attributes:
+      pyramid: gray pixels float32 [n, size, size, 1] in 0..255 -> activations at the levels, and
+        last the trunk's output.
+      levels: how many of them the dense heads read.
+      network: the heads for the image; of its trunk, which is the same, nothing is used.
+      detectors: one for each seed.
+      evidence: joins what the heads and the strongest box say of the image.
+    """
+
+    pyramid: "keras.Model"
+    levels: int
+    network: Network
+    detectors: tuple[Detector, ...]
+    evidence: Evidence = ALONE
+
+    @property
+    def size(self) -> int:
+        """Side of the images, pixels."""
+        return int(self.pyramid.input_shape[1])
+
+    @property
+    def variables(self) -> "list[keras.Variable]":
+        """Every variable, each once."""
+        models = [self.pyramid, *(member.head for member in self.network.members)]
+        for detector in self.detectors:
+            models += [detector.head, *([detector.above] if detector.above is not None else [])]
+        found = {id(variable): variable for model in models for variable in model.variables}
+        return list(found.values())
+
+    def count_params(self) -> int:
+        """Numbers in the trunk and in all heads."""
+        return sum(int(variable.value.shape.num_elements()) for variable in self.variables)
+
+    def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":
+        """float32 [n, size, size, 1] -> logits of the image, float32 [n, members, classes]."""
+        return self.told(self.pyramid(pixels, training=False))[0]
+
+    def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
+        """float32 [n, size, size, 1] -> what the heads for the image see, float32 [n, d]."""
+        return pool(self.pyramid(pixels, training=False)[-1], self.network.pooling)
+
+    def folded(self) -> "Locator":
+        """The same with batch norm folded into convolutions; see `core.models.fold_batch_norm`."""
+        from core.models.fold_batch_norm import fold_batch_norm
+
+        detectors = [
+            replace(of, above=None if of.above is None else fold_batch_norm(of.above))
+            for of in self.detectors
+        ]
+        return replace(self, pyramid=fold_batch_norm(self.pyramid), detectors=tuple(detectors))
+
+    def dense(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+        """What `pyramid` gives -> heat and geometry of the ensemble, see `join`."""
+        return join([of(list(activations[: self.levels])) for of in self.detectors])
+
+    def told(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+        """What `pyramid` gives -> logits of the image, heat and geometry (see `join`)."""
+        import tensorflow as tf
+
+        logits = self.network.logits_of([activations[-1]] * len(self.network.members))
+        heat, geometry = self.dense(activations)
+        strongest = tf.reduce_max(heat, axis=[1, 2])
+        return self.evidence.joined_tensor(logits, strongest), heat, geometry
+
+
+def locate(
+    locator: Locator, of: "Task", decision: "Decision", choice: "Choice", nms_iou: float
+) -> "Callable[[tf.Tensor], Explained]":
+    """What `serving.export.saved_model.export` takes as `explain` for a located task.
+
+    Args:
+      locator: the network.
+      of: the task.
+      decision: what validation fixed for the image.
+      choice: what validation fixed for boxes.
+      nms_iou: see `decode`.
+
+    Returns:
+      float32 [n, size, size, 1] in 0..255 -> heat of centres, boxes with their combined scores (all
+      of them: the threshold is the client's door's), logits.
+    """
+
+    def explain(pixels: "tf.Tensor") -> Explained:
+        import tensorflow as tf
+
+        from core.models.decision import calibrated
+
+        logits, heat, geometry = locator.told(locator.pyramid(pixels, training=False))
+        _, score = calibrated(tf.nn.softmax(logits), of, decision)
+        boxes, peaks = decode(heat, geometry, nms_iou)
+        return Explained(heat, *finish(boxes, peaks, score, choice.combine, choice.shrink), logits)
+
+    return explain

@@ -1,0 +1,111 @@
+"""The head: from the trunk's pooled features to logits."""
+
+from typing import TYPE_CHECKING, Any
+
+from core.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+
+def pool(features: "keras.KerasTensor", pooling: str) -> Any:
+    """Global pooling: [n, h, w, c] -> [n, c], or [n, 2 c] for both (average first).
+
+    Works on tensors and while a Keras model is being built.
+    """
+    import keras
+
+    average = keras.ops.mean(features, axis=(1, 2)) if pooling != "max" else None
+    largest = keras.ops.max(features, axis=(1, 2)) if pooling != "avg" else None
+    if average is None or largest is None:
+        return largest if average is None else average
+    return keras.ops.concatenate([average, largest], axis=-1)
+
+
+def select(features: "np.ndarray", pooling: str) -> "np.ndarray":
+    """Columns of a pooling in [n, 2 c], which holds averages and then maxima; no copy."""
+    half = features.shape[1] // 2
+    return {"avg": features[:, :half], "max": features[:, half:], "both": features}[pooling]
+
+
+def build_head(
+    mean: "np.ndarray",
+    deviation: "np.ndarray",
+    classes: int,
+    options: ModelOptions,
+    two_stage: bool = False,
+    positive: tuple[int, ...] = (),
+    seed: int = 0,
+) -> "keras.Model":
+    """Builds the head; its first layer centres and scales each feature.
+
+    Trunks differ in the scale of their output by orders of magnitude (random ones above all); with
+    unit variance one learning rate serves them all.
+
+    Args:
+      mean: float32 [channels], of the training features.
+      deviation: float32 [channels], standard deviation of the training features, above 0.
+      classes: number of classes.
+      options: dense layers, activation, batch norm, dropout, L2.
+      two_stage: asks "positive or not", then "which of the positive classes".
+      positive: indices of the positive classes; for two stages.
+      seed: of the weights and of dropout.
+
+    Returns:
+      A model, float32 [n, channels] -> logits float32 [n, classes]. Those of two stages are
+      logarithms of probabilities already, which softmax leaves as they are.
+
+    Raises:
+      ValueError: two stages, and not exactly one class that is not positive.
+    """
+    import keras
+    import numpy as np
+
+    # Not seed, seed + 1, ...: members of neighbouring seeds would share dropout's masks.
+    seeds = (np.random.SeedSequence(seed).generate_state(2 * len(options.dense) + 1) >> 1).tolist()
+    penalty = keras.regularizers.L2(options.l2) if options.l2 else None
+    features = keras.Input((len(mean),), name="features")
+    # Not keras.layers.Normalization: it takes a deviation below 1e-7 for 1e-7, and the features of
+    # a random trunk may be a millionth of that.
+    x = keras.layers.Rescaling(1.0, offset=(-mean).tolist(), name="centre")(features)
+    x = keras.layers.Rescaling((1.0 / deviation).tolist(), name="scale")(x)
+    for i, size in enumerate(options.dense):
+        x = keras.layers.Dropout(options.dropout, seed=seeds[2 * i], name=f"dropout_{i}")(x)
+        x = keras.layers.Dense(
+            size,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seeds[2 * i + 1]),
+            kernel_regularizer=penalty,
+            name=f"dense_{i}",
+        )(x)
+        if options.batch_norm:
+            x = keras.layers.BatchNormalization(name=f"batch_norm_{i}")(x)
+        x = keras.layers.Activation(options.activation, name=f"activation_{i}")(x)
+    x = keras.layers.Dropout(options.dropout, seed=seeds[-1], name="dropout")(x)
+    # Zeros: an untrained head is exactly undecided, and says so.
+    last = keras.layers.Dense(
+        1 + len(positive) if two_stage else classes,
+        kernel_initializer="zeros",
+        kernel_regularizer=penalty,
+        name="stages" if two_stage else "logits",
+    )(x)
+    logits = _joint(last, classes, positive) if two_stage else last
+    return keras.Model(features, logits, name="head")
+
+
+def _joint(stages: "keras.KerasTensor", classes: int, positive: tuple[int, ...]) -> Any:
+    """Answers of the stages -> logarithms of the classes' probabilities.
+
+    log P(negative) = log sigmoid(-a); log P(k) = log sigmoid(a) + log softmax(b)_k.
+    """
+    import keras
+
+    negative = [i for i in range(classes) if i not in positive]
+    if len(negative) != 1:
+        raise ValueError(f"two stages need one class that is not positive, not {len(negative)}")
+    first, second = stages[:, :1], stages[:, 1:]
+    of_positive = keras.ops.log_sigmoid(first) + keras.ops.log_softmax(second, axis=-1)
+    parts = {negative[0]: keras.ops.log_sigmoid(-first)}
+    for at, i in enumerate(positive):
+        parts[i] = of_positive[:, at : at + 1]
+    return keras.ops.concatenate([parts[i] for i in range(classes)], axis=-1)

@@ -1,0 +1,120 @@
+"""Options of the network and of augmentation."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class DetectorOptions(BaseModel):
+    """A dense head: heat map of centres, size, offset (CenterNet, Zhou et al. 2019)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    levels: tuple[str, ...] = Field(
+        ("default", "top"),
+        description="cuts of the trunk whose activations the head reads, from below to above; "
+        "default: the trunk's own cut. The Embedder embeds at the first",
+    )
+    channels: int = Field(128, ge=8, le=1024)
+    upsample: Literal[1, 2] = Field(2, description="grid of the head over that of the first level")
+    dropout: float = Field(0.2, ge=0, lt=1, description="of whole channels of the levels")
+    epochs: int = Field(30, ge=1, le=10_000)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1, description="part of all steps that warms up")
+    patience: int = Field(8, ge=1, description="epochs without a better validation loss")
+    weight_decay: float = Field(1e-2, ge=0)
+    min_overlap: float = Field(
+        0.5, gt=0, lt=1,
+        description="a centre so far off that the box still overlaps the true one so much counts "
+        "as nearly right; smaller: wider peaks",
+    )  # fmt: skip
+    size_weight: float = Field(1.0, ge=0, description="of the loss of sizes; that of heat is 1")
+    offset_weight: float = Field(1.0, ge=0, description="of the loss of offsets, in cells")
+    nms_iou: float = Field(
+        0.3, ge=0, le=1, description="of two boxes that overlap more, the weaker one goes"
+    )
+    train_trunk: bool = Field(
+        False, description="the trunk above the first level learns too, a copy for each seed"
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _from_below(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError(f"levels must be different cuts, at least one, not {list(value)}")
+        if value[0] in ("top", "input"):
+            raise ValueError(
+                f"the first level must lie within the trunk, not at {value[0]!r}; name a cut"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if self.train_trunk and len(self.levels) < 2:
+            raise ValueError("train_trunk needs a level above the first, or nothing would learn")
+        return self
+
+
+class ModelOptions(BaseModel):
+    """The network: trunk, its weights, and the head on top of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trunk: str = Field("InceptionV3", description="a name of core.models.backbones.TRUNKS")
+    weights: str = Field("imagenet", description="imagenet, random, or a file in Keras's layout")
+    on_missing: Literal["stop", "random"] = Field(
+        "stop", description="what to do where the ImageNet weights cannot be had"
+    )
+    image_size: int | None = Field(
+        None, ge=32, le=2048, description="side in pixels; none: the trunk's own"
+    )
+    fit: Literal["stretch", "pad"] = "stretch"
+    pooling: Literal["avg", "max", "both"] = "avg"
+    dense: tuple[int, ...] = Field((), description="sizes of dense layers before the last one")
+    activation: str = Field("relu", description="of the dense layers; a name that Keras knows")
+    batch_norm: bool = Field(False, description="batch normalisation after each dense layer")
+    dropout: float = Field(0.2, ge=0.0, lt=1.0)
+    l2: float = Field(0.0, ge=0.0, description="L2 penalty on the kernels of the head")
+    detector: DetectorOptions | None = Field(
+        None, description="of task locate; none there: the defaults"
+    )
+
+    @field_validator("trunk")
+    @classmethod
+    def _known_trunk(cls, value: str) -> str:
+        from core.models.backbones import TRUNKS
+
+        if value not in TRUNKS:
+            raise ValueError(f"unknown trunk {value!r}; choose one of {', '.join(TRUNKS)}")
+        return value
+
+    @field_validator("dense")
+    @classmethod
+    def _positive_sizes(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(size < 1 for size in value):
+            raise ValueError(f"sizes of dense layers must be positive, not {list(value)}")
+        return value
+
+    @field_validator("activation")
+    @classmethod
+    def _known_activation(cls, value: str) -> str:
+        known = ("relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid", "linear")
+        if value not in known:
+            raise ValueError(f"unknown activation {value!r}; choose one of {', '.join(known)}")
+        return value
+
+
+class AugmentOptions(BaseModel):
+    """Random changes that another exposure of the same patient could show. Off when all are 0."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rotation: float = Field(7.0, ge=0, le=180, description="degrees, either way")
+    shift: float = Field(0.05, ge=0, lt=1, description="part of the side, either way")
+    zoom: float = Field(0.10, ge=0, lt=1, description="part of the size, either way")
+    brightness: float = Field(0.10, ge=0, lt=1, description="part of 255 that is added, either way")
+    contrast: float = Field(0.15, ge=0, lt=1, description="part of the contrast, either way")
+    noise: float = Field(0.01, ge=0, lt=1, description="standard deviation, part of 255")
+    flip: bool = Field(False, description="left and right; a mirrored heart is not a normal one")

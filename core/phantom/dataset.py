@@ -1,0 +1,240 @@
+"""Writes a data set of synthetic radiographs in the layout of a public one."""
+
+import csv
+import shutil
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from core.phantom.anatomy import sample_anatomy, sample_view
+from core.phantom.findings import sample_findings
+from core.phantom.layouts import LAYOUTS, Folders, Rows, Shot
+from core.phantom.plan import FOLDERS, Patient
+from core.phantom.render import Radiograph, render
+from schema.errors import PneumoError
+
+VERSION: Final = 1  # of the renderer: raised whenever the same seed gives other pixels
+NOTICE: Final = "SYNTHETIC.txt"
+SMALLEST, LARGEST = 64, 4096
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PhantomSummary:
+    """What a data set of phantoms has.
+
+    Attributes:
+      dest: its folder.
+      source: what `pneumo ingest` reads: `dest` or a folder in it.
+      images: number of images.
+      patients: number of patients.
+      boxes: number of boxes.
+      splits: split -> pathogen -> images; the RSNA layout has the one split "all".
+      reused: the folder was there already, with the same parameters; nothing was written.
+    """
+
+    dest: Path
+    source: Path
+    images: int
+    patients: int
+    boxes: int
+    splits: dict[str, dict[str, int]]
+    reused: bool
+
+
+def draw_image(seed: int, patient: Patient, k: int, size: int, **options: bool) -> Radiograph:
+    """Draws the k-th image of a patient; depends on its arguments only.
+
+    Args:
+      seed: of the data set.
+      patient: from core.phantom.plan.
+      k: 0 to patient.images - 1.
+      size: width in pixels.
+      options: handed to `render`.
+    """
+    child = np.random.default_rng([seed, 1, patient.index])
+    anatomy = sample_anatomy(child)
+    findings = sample_findings(child, patient.pathogen)
+    rng = np.random.default_rng([seed, 2, patient.first + k])
+    return render(anatomy, findings, sample_view(rng), rng, size=size, **options)
+
+
+def write_phantoms(
+    dest: Path,
+    n: int,
+    seed: int,
+    *,
+    layout: str = "folders",
+    size: int | None = None,
+    jpeg_quality: int = 92,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> PhantomSummary:
+    """Writes `n` synthetic radiographs below `dest`, and a table of their boxes.
+
+    Image i depends on (seed, i) alone, whatever `n` and `workers`; only its split depends on `n`.
+    The folder appears when it is complete: a run that is killed leaves no `dest`.
+
+    Args:
+      dest: folder to make; may exist if it is empty.
+      n: images, at least 1. From 24 on each class is in each split.
+      seed: 0 or more.
+      layout: name in LAYOUTS, "folders" or "rsna".
+      size: width in pixels, 64 to 4096; the height varies below it. Default 320, of "rsna" 1024.
+      jpeg_quality: 1 to 95.
+      workers: processes.
+      overwrite: replace a data set of phantoms that is there; nothing else is ever replaced.
+      progress: called with (images done, n).
+
+    Returns:
+      Counts, and whether an equal data set was already there.
+
+    Raises:
+      PneumoError: a parameter is out of range, `dest` holds something else, or the layout needs
+        what is not installed.
+    """
+    form = LAYOUTS[layout]
+    size = form.size if size is None else size
+    _check(n, seed, size, jpeg_quality, workers)
+    form.check()
+    dest = Path(dest).resolve()
+    notice = notice_text(n, seed, size, jpeg_quality, layout)
+    plan = form.plan(seed, n)
+    if _is_complete(dest, notice, n, form, overwrite):
+        with (dest / next(iter(form.tables))).open(newline="") as lines:
+            boxes = sum(map(form.is_box, csv.DictReader(lines)))
+        return _summary(dest, form, plan, boxes, reused=True)
+
+    work = dest.with_name(f".{dest.name}.phantom")
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+    try:
+        for folder in form.folders:
+            (work / folder).mkdir(parents=True)
+        for place in {work, work / form.source}:
+            (place / NOTICE).write_text(notice)
+        jobs = [(str(work), form.name, size, seed, jpeg_quality, *one) for one in plan]
+        boxes = _write_images(work, form, jobs, n, workers, progress)
+        if dest.exists():
+            shutil.rmtree(dest)
+        work.rename(dest)
+    except OSError as error:
+        raise PneumoError(f"cannot write {dest}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return _summary(dest, form, plan, boxes, reused=False)
+
+
+def notice_text(n: int, seed: int, size: int, jpeg_quality: int, layout: str = "folders") -> str:
+    """Returns the text of SYNTHETIC.txt: a warning, and the parameters of the data set."""
+    boxes = next(iter(LAYOUTS[layout].tables))
+    named = "" if layout == "folders" else f"layout: {layout}\n"
+    return (
+        "SYNTHETIC DATA. These images were drawn by a program (pneumo phantom). They show no\n"
+        "patient, and say nothing about how well a model reads real radiographs. Use them to try\n"
+        "the pipeline, to test it and to load it; never to train or judge a model for patients.\n"
+        "\n"
+        f"bacteria: focal lobar consolidation; its boxes are in {boxes}.\n"
+        "virus: diffuse interstitial pattern on both sides. normal: neither.\n"
+        "\n"
+        f"generator_version: {VERSION}\n"
+        f"images: {n}\nseed: {seed}\nsize: {size}\njpeg_quality: {jpeg_quality}\n{named}"
+    )
+
+
+def _check(n: int, seed: int, size: int, jpeg_quality: int, workers: int) -> None:
+    for name, value, low, high in (
+        ("n", n, 1, sys.maxsize),
+        ("seed", seed, 0, sys.maxsize),
+        ("size", size, SMALLEST, LARGEST),
+        ("jpeg_quality", jpeg_quality, 1, 95),
+        ("workers", workers, 1, sys.maxsize),
+    ):
+        if not low <= value <= high:
+            span = f"at least {low}" if high == sys.maxsize else f"from {low} to {high}"
+            raise PneumoError(f"phantom: {name} is {value}; it must be {span}")
+
+
+def _is_complete(dest: Path, notice: str, n: int, form: Folders, overwrite: bool) -> bool:
+    """Whether `dest` is this data set; raises PneumoError if it holds something else."""
+    if not dest.exists() and not dest.is_symlink():
+        return False
+    if not dest.is_dir():
+        raise PneumoError(f"{dest} is a file; give a folder that does not exist yet")
+    if dest == Path.cwd():
+        raise PneumoError(f"{dest} is the current folder; give a folder below it")
+    if not any(dest.iterdir()):
+        return False
+    if not (dest / NOTICE).is_file():
+        raise PneumoError(f"{dest} exists and is no data set of phantoms; give another folder")
+    if overwrite:
+        return False
+    same = (dest / NOTICE).read_text(errors="replace") == notice
+    if not same or not all((dest / table).is_file() for table in form.tables):
+        raise PneumoError(f"{dest} holds phantoms of other parameters; add --overwrite to replace")
+    found = sum(1 for _ in (dest / form.source).rglob(form.pattern))
+    if found != n:
+        raise PneumoError(f"{dest} has {found} of its {n} images; add --overwrite to redo them")
+    return True
+
+
+Job = tuple[str, str, int, int, int, Patient, str]
+
+
+def _write_images(
+    work: Path, form: Folders, jobs: list[Job], n: int, workers: int, progress: Progress | None
+) -> int:
+    """Draws all images and writes the tables in the order of the images; returns the boxes."""
+    done = boxes = 0
+    with ExitStack() as stack:
+        tables = {}
+        for name, columns in form.tables.items():
+            out = stack.enter_context((work / name).open("w", newline=""))
+            tables[name] = csv.writer(out, lineterminator="\n")
+            tables[name].writerow(columns)
+        results: Iterable[list[tuple[int, dict[str, Rows]]]] = map(_write_patient, jobs)
+        if workers > 1:
+            # "spawn": a fork of a process with threads (TensorFlow, Beam) may hang.
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+            chunk = max(1, min(16, len(jobs) // workers))
+            results = stack.enter_context(pool).map(_write_patient, jobs, chunksize=chunk)
+        for images in results:
+            for found, rows in images:
+                for name, some in rows.items():
+                    tables[name].writerows(some)
+                boxes += found
+            done += len(images)
+            if progress is not None:
+                progress(done, n)
+    return boxes
+
+
+def _write_patient(job: Job) -> list[tuple[int, dict[str, Rows]]]:
+    """Writes the images of a patient; returns the number of boxes and the rows of each."""
+    work, name, size, seed, jpeg_quality, patient, split = job
+    form = LAYOUTS[name]
+    written = []
+    for k in range(patient.images):
+        radiograph = draw_image(seed, patient, k, size)
+        shot = Shot(seed, patient, k, split, jpeg_quality)
+        form.save(Path(work) / form.path(shot), shot, radiograph.pixels)
+        written.append((len(radiograph.boxes), form.rows(shot, radiograph.boxes)))
+    return written
+
+
+def _summary(
+    dest: Path, form: Folders, plan: list[tuple[Patient, str]], boxes: int, reused: bool
+) -> PhantomSummary:
+    splits: dict[str, dict[str, int]] = {split: dict.fromkeys(FOLDERS, 0) for split in form.splits}
+    for patient, split in plan:
+        splits[split][patient.pathogen] += patient.images
+    images = sum(patient.images for patient, _ in plan)
+    return PhantomSummary(dest, dest / form.source, images, len(plan), boxes, splits, reused)

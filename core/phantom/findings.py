@@ -1,0 +1,198 @@
+"""Findings: lobar consolidation (bacterial) and diffuse interstitial pattern (viral).
+
+Both act on the air of the lung, as the disease does: a consolidated part of the lung holds fluid in
+place of air, thickened bronchi and septa take air away along lines. So an opacity can never be
+denser than the tissue around, and ribs stay visible through it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from core.phantom.anatomy import LEFT, RIGHT
+from core.phantom.canvas import Canvas, Field, blur, ramp, smooth_noise
+from core.phantom.chest import Chest
+from schema.labels import BACTERIA, VIRUS
+
+
+@dataclass(frozen=True)
+class Lobe:
+    """Where consolidations of one lobe sit.
+
+    Attributes:
+      name: the lobe.
+      side: RIGHT or LEFT.
+      t: range of the centre in height of the lung (0 apex, 1 costophrenic angle).
+      a: range of the centre as a fraction of the way from the mediastinum to the chest wall.
+      tall, wide: half axes, as fractions of the height and of the width of the lung.
+      floor: height (t) of a fissure that bounds the lobe below; above 1 is none.
+      roof: height (t) of a fissure that bounds the lobe above; below 0 is none.
+    """
+
+    name: str
+    side: int
+    t: tuple[float, float]
+    a: tuple[float, float]
+    tall: float
+    wide: float
+    floor: float = 2.0
+    roof: float = -1.0
+
+
+LOBES: Final = (
+    Lobe("right upper", RIGHT, (0.22, 0.38), (0.40, 0.75), 0.22, 0.55, floor=0.46),
+    Lobe("right middle", RIGHT, (0.55, 0.66), (0.20, 0.50), 0.17, 0.50, roof=0.47),
+    Lobe("right lower", RIGHT, (0.62, 0.76), (0.35, 0.75), 0.24, 0.55),
+    Lobe("left upper", LEFT, (0.22, 0.42), (0.40, 0.75), 0.24, 0.55),
+    Lobe("lingula", LEFT, (0.52, 0.62), (0.50, 0.75), 0.18, 0.45),
+    Lobe("left lower", LEFT, (0.60, 0.76), (0.55, 0.85), 0.24, 0.50),
+)
+
+
+@dataclass(frozen=True)
+class Focus:
+    """One consolidation.
+
+    Attributes:
+      lobe: index into LOBES.
+      t, a: centre in coordinates of the lung.
+      tall, wide: half axes, fractions of the lung.
+      density: greatest fraction of air that is replaced, 0 to 1.
+      raggedness: how irregular the border is.
+      bronchogram: strength of air-filled bronchi inside, 0 to 1.
+      seed: seed of the irregularity.
+    """
+
+    lobe: int
+    t: float
+    a: float
+    tall: float
+    wide: float
+    density: float
+    raggedness: float
+    bronchogram: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Interstitial:
+    """A diffuse pattern in both lungs.
+
+    Attributes:
+      strength: fraction of air that septa and bronchial walls take away, 0 to 1.
+      streaks: extra weight of the thickened bronchi and vessels.
+      haze: ground-glass part, fraction of air.
+      hyperinflation: how far the diaphragm is pushed down, in units.
+      patchiness: how unevenly it is spread.
+      seed: seed of the texture.
+    """
+
+    strength: float
+    streaks: float
+    haze: float
+    hyperinflation: float
+    patchiness: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a patient has; empty for a normal chest."""
+
+    foci: tuple[Focus, ...] = ()
+    interstitial: Interstitial | None = None
+
+
+def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
+    """Draws the findings of one patient.
+
+    The severity is graded from hardly visible to severe, so that no classifier can be perfect.
+
+    Args:
+      rng: source of chance.
+      pathogen: one of schema.labels.PATHOGENS.
+    """
+    if pathogen == BACTERIA:
+        severity = float(rng.beta(1.8, 1.0))
+        second = 1 + int(rng.random() < 0.18 + 0.15 * severity)
+        lobes = rng.choice(len(LOBES), size=second, replace=False)
+        foci = []
+        for order, index in enumerate(lobes):
+            lobe = LOBES[int(index)]
+            size = (1.15 + 0.80 * severity) * float(rng.uniform(0.8, 1.2)) * (0.8 if order else 1)
+            foci.append(
+                Focus(
+                    lobe=int(index),
+                    t=float(rng.uniform(*lobe.t)),
+                    a=float(rng.uniform(*lobe.a)),
+                    tall=lobe.tall * size,
+                    wide=lobe.wide * size * float(rng.uniform(0.8, 1.15)),
+                    density=(0.34 + 0.60 * severity) * (0.8 if order else 1.0),
+                    raggedness=float(rng.uniform(0.10, 0.35)),
+                    bronchogram=float(rng.uniform(0.4, 1.0)) if rng.random() < 0.45 else 0.0,
+                    seed=int(rng.integers(2**31)),
+                )
+            )
+        return Findings(foci=tuple(foci))
+    if pathogen == VIRUS:
+        severity = float(rng.beta(1.5, 1.3))
+        return Findings(
+            interstitial=Interstitial(
+                strength=0.05 + 0.27 * severity,
+                streaks=0.05 + 0.45 * severity,
+                haze=0.01 + 0.10 * severity,
+                hyperinflation=0.02 + 0.05 * severity + 0.02 * float(rng.standard_normal()),
+                patchiness=float(rng.uniform(0.2, 0.6)),
+                seed=int(rng.integers(2**31)),
+            )
+        )
+    return Findings()
+
+
+def consolidation(focus: Focus, canvas: Canvas, chest: Chest) -> Field:
+    """Fraction of air that one focus replaces, 0 to 1, float32 [rows, columns]."""
+    lobe = LOBES[focus.lobe]
+    rng = np.random.default_rng(focus.seed)
+    room = np.maximum(chest.lateral - chest.medial, 0.05)
+    a = (chest.s - chest.medial) / room
+    distance = np.sqrt(((chest.t - focus.t) / focus.tall) ** 2 + ((a - focus.a) / focus.wide) ** 2)
+    ragged = smooth_noise(rng, canvas, 0.28) * 0.7 + smooth_noise(rng, canvas, 0.12) * 0.3
+    edge = 1 - distance + np.float32(focus.raggedness) * ragged
+    mask = ramp(edge, 0.55) * (chest.side == lobe.side)
+    # Consolidation stops at a fissure: there its border is sharp and nearly straight.
+    if lobe.floor <= 1:
+        mask = mask * ramp(lobe.floor - chest.t + 0.05 * (a - 0.5), 0.035)
+    if lobe.roof >= 0:
+        mask = mask * ramp(chest.t - lobe.roof - 0.05 * (a - 0.5), 0.035)
+    mottle = np.clip(1 - 0.07 * smooth_noise(rng, canvas, 0.07), 0.7, 1.15)
+    return np.clip(np.float32(focus.density) * mask * mottle, 0, 0.97).astype(np.float32)
+
+
+def interstitial_pattern(
+    pattern: Interstitial, canvas: Canvas, chest: Chest, tree: Field
+) -> tuple[Field, Field]:
+    """Fraction of air lost to septa and bronchial walls, and the weight of extra streaks.
+
+    Args:
+      pattern: the pattern.
+      canvas: the grid.
+      chest: its geometry.
+      tree: course of vessels and bronchi, 0 to 1.
+
+    Returns:
+      (loss, streaks): float32 [rows, columns] each; loss 0 to 0.8; streaks multiply the vessels.
+    """
+    rng = np.random.default_rng(pattern.seed)
+    # Ridges of band-limited noise form a net, as thickened septa do.
+    net = np.zeros(canvas.shape, np.float32)
+    for wavelength, weight in ((0.045, 0.55), (0.085, 0.45)):
+        noise = smooth_noise(rng, canvas, wavelength)
+        net += np.float32(weight) * np.exp(-((noise / np.float32(0.33)) ** 2))
+    hilum_v = -0.18
+    near = np.exp(-(((chest.s - 0.35) / 0.42) ** 2) - ((canvas.v - hilum_v - 0.15) / 0.55) ** 2)
+    spread = 1 + np.float32(pattern.patchiness) * smooth_noise(rng, canvas, 0.5)
+    spread = np.clip(spread, 0.15, 2.0) * (np.float32(0.55) + np.float32(0.65) * near)
+    cuffs = np.clip(blur(tree, max(0.6, 0.02 * canvas.scale)) * 1.6, 0, 1)
+    loss = spread * (pattern.strength * (net * 0.8 + 0.45 * cuffs) + pattern.haze)
+    return np.clip(loss, 0, 0.8).astype(np.float32), (pattern.streaks * spread).astype(np.float32)

@@ -1,0 +1,154 @@
+"""Folder layouts of a data set of phantoms: paths, image files and tables."""
+
+import io
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.phantom.plan import FOLDERS, Patient, cohort, patients, relative_path, synthetic_id
+from schema.features import SPLITS
+from schema.labels import NORMAL
+
+ROOT: Final = "chest_xray"
+BOXES: Final = "boxes.csv"
+COMMENT: Final = b"SYNTHETIC chest radiograph drawn by PneumoTFX; not a patient"
+RSNA_IMAGES: Final = "stage_2_train_images"
+RSNA_LABELS: Final = "stage_2_train_labels.csv"
+RSNA_CLASSES: Final = "stage_2_detailed_class_info.csv"
+
+Boxes = tuple[tuple[int, int, int, int], ...]
+Rows = list[tuple[object, ...]]
+
+
+class Shot(NamedTuple):
+    """The k-th image (from 0) of a patient."""
+
+    seed: int
+    patient: Patient
+    k: int
+    split: str
+    jpeg_quality: int
+
+
+class Folders:
+    """The layout of the paediatric set: chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}.
+
+    Attributes:
+      name: of the layout on the command line.
+      size: default width of an image in pixels.
+      source: folder below the data set that `pneumo ingest` reads.
+      pattern: of the image files.
+      tables: file name -> columns; the first table holds the boxes.
+      splits: names of the splits.
+      folders: of the images, below the data set.
+    """
+
+    name = "folders"
+    size = 320
+    source = ROOT
+    pattern = "*.jpeg"
+    tables: Mapping[str, tuple[str, ...]] = {
+        BOXES: ("filename", "label", "xmin", "ymin", "xmax", "ymax")
+    }
+    splits: tuple[str, ...] = SPLITS
+    folders = tuple(f"{ROOT}/{split}/{name}" for split in SPLITS for name in set(FOLDERS.values()))
+
+    def check(self) -> None:
+        """Raises PneumoError if a package that the layout needs is missing."""
+
+    def plan(self, seed: int, n: int) -> list[tuple[Patient, str]]:
+        """Returns the patients of `n` images with their splits, in the order of the images."""
+        return cohort(seed, n)
+
+    def path(self, shot: Shot) -> str:
+        """Returns the path of an image below the data set."""
+        return f"{ROOT}/{relative_path(shot.patient, shot.k, shot.split)}"
+
+    def save(self, path: Path, shot: Shot, pixels: NDArray[np.uint8]) -> None:
+        """Writes an image."""
+        path.write_bytes(jpeg(pixels, shot.jpeg_quality))
+
+    def rows(self, shot: Shot, boxes: Boxes) -> dict[str, Rows]:
+        """Returns the rows of an image in each table."""
+        path = relative_path(shot.patient, shot.k, shot.split)
+        return {BOXES: [(path, shot.patient.pathogen, *box) for box in boxes]}
+
+    def is_box(self, row: Mapping[str, str]) -> bool:
+        """Whether a row of the first table holds a box."""
+        return bool(row["ymax"])
+
+
+class Rsna(Folders):
+    """The layout of the RSNA Pneumonia Detection Challenge, stage 2: DICOM files and two tables.
+
+    A patient has one image: the first that the other layout gives to the same patient.
+    """
+
+    name = "rsna"
+    size = 1024
+    source = ""
+    pattern = "*.dcm"
+    tables: Mapping[str, tuple[str, ...]] = {
+        RSNA_LABELS: ("patientId", "x", "y", "width", "height", "Target"),
+        RSNA_CLASSES: ("patientId", "class"),
+    }
+    splits: tuple[str, ...] = ("all",)
+    folders = (RSNA_IMAGES,)
+
+    def check(self) -> None:
+        """Raises PneumoError if pydicom is missing."""
+        from core.phantom.radiograph import needs_pydicom
+
+        needs_pydicom()
+
+    def plan(self, seed: int, n: int) -> list[tuple[Patient, str]]:
+        """Returns `n` patients with one image each; the challenge has no splits."""
+        first = islice(patients(seed), n)
+        return [(Patient(p.index, p.pathogen, p.first, 1), "all") for p in first]
+
+    def path(self, shot: Shot) -> str:
+        """Returns the path of an image, which is named by the id of its patient."""
+        return f"{RSNA_IMAGES}/{synthetic_id(shot.seed, shot.patient)}.dcm"
+
+    def save(self, path: Path, shot: Shot, pixels: NDArray[np.uint8]) -> None:
+        """Writes an image as DICOM with JPEG inside."""
+        from core.phantom.radiograph import to_dicom
+
+        content = jpeg(pixels, shot.jpeg_quality)
+        rows, columns = pixels.shape
+        path.write_bytes(to_dicom(content, rows, columns, shot.seed, shot.patient, shot.k))
+
+    def rows(self, shot: Shot, boxes: Boxes) -> dict[str, Rows]:
+        """Returns one row for each box in both tables; an image without boxes has one row."""
+        name = synthetic_id(shot.seed, shot.patient)
+        if not boxes:
+            healthy = shot.patient.pathogen == NORMAL
+            finding = "Normal" if healthy else "No Lung Opacity / Not Normal"
+            return {RSNA_LABELS: [(name, "", "", "", "", 0)], RSNA_CLASSES: [(name, finding)]}
+        corners = [
+            (float(x0), float(y0), float(x1 - x0), float(y1 - y0), 1) for x0, y0, x1, y1 in boxes
+        ]
+        return {
+            RSNA_LABELS: [(name, *corner) for corner in corners],
+            RSNA_CLASSES: [(name, "Lung Opacity") for _ in boxes],
+        }
+
+    def is_box(self, row: Mapping[str, str]) -> bool:
+        """Whether a row of the first table holds a box."""
+        return row["Target"] == "1"
+
+
+LAYOUTS: Final[dict[str, Folders]] = {layout.name: layout for layout in (Folders(), Rsna())}
+
+
+def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """Encodes a gray image as JPEG, with a comment that it is synthetic."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=quality, comment=COMMENT)
+    return out.getvalue()

@@ -1,0 +1,247 @@
+"""From a patient and an exposure to an 8-bit radiograph.
+
+The image is formed as on a detector: Beer-Lambert attenuation along parallel rays, scatter, quantum
+and electronic noise, then the logarithm, a window on the quantiles and a tone curve, as a scanner
+does (see e.g. Seibert, Boone, "X-ray imaging physics for nuclear medicine technologists, part 2",
+J Nucl Med Technol 33, 2005).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.phantom.anatomy import Anatomy, View
+from core.phantom.bones import ribs, shoulder_girdle, spine
+from core.phantom.canvas import Canvas, Field, blur, make_canvas, smooth_noise
+from core.phantom.chest import (
+    air_depth,
+    chest_geometry,
+    other_gas,
+    soft_tissue,
+    vessel_tree,
+)
+from core.phantom.findings import Findings, consolidation, interstitial_pattern
+from core.phantom.marks import burn_mark, burn_marker
+
+# An opacity reaches as far as it takes away a third of what it takes away at its densest point.
+BOX_LEVEL: Final = 0.33
+# Pixels of the canvas for one of the image, along a line. Anatomy is smoother than noise.
+RESOLUTION: Final = 0.85
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """A rendered image.
+
+    Attributes:
+      pixels: uint8 [height, width].
+      boxes: one (xmin, ymin, xmax, ymax) in pixels for each focal opacity; max is exclusive.
+      lungs: bool [height, width], where there is air in a healthy chest; None unless asked for.
+    """
+
+    pixels: NDArray[np.uint8]
+    boxes: tuple[tuple[int, int, int, int], ...]
+    lungs: NDArray[np.bool_] | None = None
+
+
+def image_shape(view: View, size: int) -> tuple[int, int]:
+    """Height and width in pixels; the width is the longer side and is `size`."""
+    return max(1, round(size / view.aspect)), size
+
+
+def render(
+    anatomy: Anatomy,
+    findings: Findings,
+    view: View,
+    rng: np.random.Generator,
+    *,
+    size: int = 320,
+    with_lungs: bool = False,
+) -> Radiograph:
+    """Renders one radiograph.
+
+    Args:
+      anatomy: the patient.
+      findings: what the patient has.
+      view: the exposure.
+      rng: source of the noise of the detector.
+      size: width of the image in pixels.
+      with_lungs: also return the mask of the lungs.
+
+    Returns:
+      The image with its boxes. Same arguments, same pixels.
+    """
+    shape = image_shape(view, size)
+    canvas = _canvas_of(view, shape, size * RESOLUTION / view.field)
+    attenuation, opacities, air = attenuation_map(anatomy, findings, view, canvas)
+    to_canvas = _detector_to_canvas(view, canvas, shape)
+    projected = _warp(attenuation, to_canvas, shape)
+    pixels = develop(projected, view, rng, size)
+    boxes = tuple(box for box in (_box(o, to_canvas, shape) for o in opacities) if box is not None)
+    lungs = None
+    if with_lungs:
+        lungs = _warp(air, to_canvas, shape) > 0.25 * anatomy.air
+    _collimate(pixels, view)
+    if view.marker:
+        burn_marker(pixels, view.marker, view.marker_at, view.marker_size)
+    burn_mark(pixels)
+    return Radiograph(pixels, boxes, lungs)
+
+
+def attenuation_map(
+    anatomy: Anatomy, findings: Findings, view: View, canvas: Canvas
+) -> tuple[Field, list[Field], Field]:
+    """Line integrals of the attenuation of the patient.
+
+    Returns:
+      (attenuation in nepers, one field of air lost for each focus, air of the healthy lungs in
+      nepers); float32 [rows, columns] of the canvas each.
+    """
+    pattern = findings.interstitial
+    breath = view.breath + (pattern.hyperinflation if pattern else 0.0)
+    chest = chest_geometry(anatomy, canvas, view.yaw, breath)
+    air = air_depth(anatomy, canvas, chest)
+    tree = vessel_tree(anatomy, canvas)
+    markings = np.float32(0.26 * anatomy.vessel_density) * tree
+    left = np.ones(canvas.shape, np.float32)
+    bronchi = np.zeros(canvas.shape, np.float32)
+    opacities = []
+    if pattern is not None:
+        loss, streaks = interstitial_pattern(pattern, canvas, chest, tree)
+        left *= 1 - loss
+        markings = markings * (1 + streaks)
+    for focus in findings.foci:
+        lost = consolidation(focus, canvas, chest)
+        left *= 1 - lost
+        opacities.append(lost * air)
+        if focus.bronchogram:
+            bronchi += np.float32(0.28 * focus.bronchogram) * lost * tree
+    # Vessels show by the air around them, air-filled bronchi by the fluid around them.
+    held_air = air * np.clip(left * (1 - markings) + bronchi, 0, 1)
+    body = soft_tissue(anatomy, canvas, chest)
+    muscles = np.random.default_rng(anatomy.vessel_seed + 1)
+    body *= 1 + np.float32(0.022) * smooth_noise(muscles, canvas, 0.30)
+    bone = ribs(anatomy, canvas, chest) + spine(anatomy, canvas)
+    bone += shoulder_girdle(anatomy, canvas)
+    # Great vessels, thymus and heart are denser than the fat and muscle that `body` stands for.
+    heart = np.float32(0.16) * chest.heart
+    total = body - held_air - other_gas(anatomy, canvas) * (body > 0.5) + heart
+    total += bone * np.minimum(body, 1)
+    return np.maximum(total, 0), opacities, air
+
+
+def develop(
+    attenuation: Field, view: View, rng: np.random.Generator, size: int
+) -> NDArray[np.uint8]:
+    """Detector and scanner: line integrals in nepers to uint8, both [height, width]."""
+    from scipy import ndimage
+
+    signal = np.exp(-attenuation)
+    signal += np.float32(view.scatter) * blur(signal, 0.07 * size)
+    # Fewer quanta fall on a smaller pixel; the light of the detector spreads over neighbours.
+    photons = np.float32(view.photons * (320 / size) ** 2)
+    noise = rng.standard_normal(signal.shape, dtype=np.float32)
+    noise *= np.sqrt(signal / photons + np.float32((8.0 / photons) ** 2))
+    signal += ndimage.gaussian_filter(noise, 0.55, truncate=2.5) * np.float32(1.6)
+    shown = -np.log(np.maximum(signal, 1e-4))
+    shown += np.float32(view.sharpness) * (shown - blur(shown, max(0.6, size / 130)))
+    # The scanner sets its window on the quantiles of the exposed body; air is nearly black.
+    body = shown[::4, ::4]
+    body = body[body > 0.5]
+    if body.size < 16:
+        body = shown.ravel()
+    lung, bone = np.percentile(body, (10, 97))
+    span = max(float(bone - lung), 0.1)
+    low = float(lung) - (0.50 + 0.08 * view.black) * span
+    high = float(bone) + (0.27 + 0.07 * view.white) * span
+    steps = np.linspace(0, 1, 4096, dtype=np.float32) ** np.float32(view.gamma)
+    tone = (255 * steps + 0.5).astype(np.uint8)
+    shown -= np.float32(low)
+    shown *= np.float32(4095 / (high - low))
+    return tone[np.clip(shown, 0, 4095).astype(np.int16)]
+
+
+def _canvas_of(view: View, shape: tuple[int, int], scale: float) -> Canvas:
+    """The canvas that holds the field of a view."""
+    half_u = view.field / 2
+    half_v = half_u * shape[0] / shape[1]
+    cos, sin = abs(math.cos(view.roll)), abs(math.sin(view.roll))
+    # Two pixels more for the interpolation.
+    reach_u = half_u * cos + half_v * sin + 2 / scale
+    reach_v = half_v * cos + half_u * sin + 2 / scale
+    return make_canvas(
+        scale,
+        view.shift_u - reach_u,
+        view.shift_v - reach_v,
+        view.shift_u + reach_u,
+        view.shift_v + reach_v,
+    )
+
+
+def _detector_to_canvas(
+    view: View, canvas: Canvas, shape: tuple[int, int]
+) -> tuple[float, float, float, float, float, float]:
+    """Affine map of pixel (x, y) of the image to (column, row) of the canvas: a b c, d e f."""
+    height, width = shape
+    zoom = view.field * canvas.scale / width
+    cos, sin = zoom * math.cos(view.roll), zoom * math.sin(view.roll)
+    middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
+    column, row = canvas.column(view.shift_u), canvas.row(view.shift_v)
+    return (
+        cos,
+        -sin,
+        column - cos * middle_x + sin * middle_y,
+        sin,
+        cos,
+        row - sin * middle_x - cos * middle_y,
+    )
+
+
+def _warp(
+    field: Field, affine: tuple[float, float, float, float, float, float], shape: tuple[int, int]
+) -> Field:
+    """Samples the canvas at the pixels of the image, bilinear."""
+    from PIL import Image
+
+    a, b, c, d, e, f = affine
+    # Pillow maps centres of pixels: it adds 0.5 before and takes 0.5 off after the map.
+    data = (a, b, c + 0.5 - 0.5 * (a + b), d, e, f + 0.5 - 0.5 * (d + e))
+    image = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
+    return np.array(
+        image.transform(
+            (shape[1], shape[0]), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC
+        )
+    )
+
+
+def _box(
+    opacity: Field, affine: tuple[float, float, float, float, float, float], shape: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Extent of an opacity in the image, or None where none of it lies in the field."""
+    peak = float(opacity.max())
+    if peak <= 0:
+        return None
+    rows, columns = np.nonzero(opacity >= BOX_LEVEL * peak)
+    a, b, c, d, e, f = affine
+    inverse = np.linalg.inv(np.array([[a, b], [d, e]]))
+    x, y = inverse @ np.stack([columns - c, rows - f])
+    height, width = shape
+    # Half a pixel to each side: the extent of the pixels, not of their centres.
+    x0, x1 = max(0, math.floor(x.min() + 0.5)), min(width, math.ceil(x.max() + 0.5))
+    y0, y1 = max(0, math.floor(y.min() + 0.5)), min(height, math.ceil(y.max() + 0.5))
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        return None
+    return x0, y0, x1, y1
+
+
+def _collimate(pixels: NDArray[np.uint8], view: View) -> None:
+    """Blackens what the shutter covers, in place."""
+    height, width = pixels.shape
+    left, top, right, bottom = view.collimation
+    pixels[: round(top * height)] = 0
+    pixels[height - round(bottom * height) :] = 0
+    pixels[:, : round(left * width)] = 0
+    pixels[:, width - round(right * width) :] = 0

@@ -1,0 +1,44 @@
+"""All metrics of a model on a split with intervals by patient: of score, classes and boxes."""
+
+from core.metrics.bootstrap import Interval, clustered_bootstrap, clustered_bootstrap_of
+from core.metrics.boxes.summary import box_statistics
+from core.metrics.multiclass import class_statistics
+from core.predictions.predictions import Answers
+
+
+def score_numbers(answers: Answers, resamples: int, seed: int) -> dict[str, Interval]:
+    """Metrics of the score at the model's threshold; empty without an image of a known side."""
+    told = answers.told()
+    if not len(told):
+        return {}
+    return clustered_bootstrap(
+        told.positive, told.score, told.patient, told.threshold, resamples=resamples, seed=seed
+    )
+
+
+def class_numbers(answers: Answers, resamples: int, seed: int) -> dict[str, Interval]:
+    """Metrics of the classes, see `multiclass.class_statistics`; empty without a labelled image."""
+    rows = answers.labelled()
+    if not len(rows):
+        return {}
+    statistics, shares = class_statistics(
+        rows.label, rows.probabilities, rows.of.classes, rows.pair, rows.predicted
+    )
+    return clustered_bootstrap_of(
+        statistics, rows.patient, shares=shares, resamples=resamples, seed=seed
+    )
+
+
+def box_numbers(answers: Answers, resamples: int, seed: int) -> dict[str, Interval]:
+    """Metrics of the boxes, see `box_statistics`; empty where the model predicts none."""
+    if not answers.locates or not len(answers):
+        return {}
+    statistics, shares = box_statistics(
+        answers.truth_boxes.tolist(),
+        answers.boxes.tolist(),
+        answers.box_scores.tolist(),
+        float(answers.box_threshold or 0),
+    )
+    return clustered_bootstrap_of(
+        statistics, answers.patient, shares=shares, resamples=resamples, seed=seed
+    )

@@ -1,0 +1,128 @@
+"""The model card as one HTML file without external resources, and as JSON."""
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from core.reporting.card.checklist import answer, fill, limits
+from core.reporting.card.facts import Facts
+from core.reporting.format import number, to_json
+from core.reporting.notices import DISCLAIMER, notices
+from core.reporting.page import render, write_page
+from schema.files import read_json
+
+_HEADLINE = ("challenge", "auc", "accuracy", "sensitivity", "specificity")
+_IN_SLICES = ("auc", "sensitivity", "specificity", "accuracy", "class_accuracy")
+_OF_DATASET = (
+    "found", "written", "rejected", "reasons", "skipped", "splits", "patients", "policy", "seed",
+    "synthetic", "content_sha256", "source_fingerprint",
+)  # fmt: skip
+_REJECTS = 200  # rows; the counts by reason are complete
+
+
+def write_card(facts: Facts, folder: Path) -> tuple[Path, Path]:
+    """Writes `card.html` and `card.json`, each atomically.
+
+    Returns:
+      paths of the page and of the JSON file.
+    """
+    numbers = card(facts)
+    return write_page(folder, "card", numbers, render_card(numbers))
+
+
+def card(facts: Facts) -> dict[str, Any]:
+    """Returns everything on the card as JSON types without NaN."""
+    items = fill(facts)
+    training, report = facts.training or {}, facts.report or {}
+    weights = training.get("weights") or {}
+    calibration = report.get("calibration") or {}
+    fixed = training.get("calibration") or {}
+    return to_json(
+        {
+            "name": facts.config.get("name") or "",
+            "disclaimer": DISCLAIMER,
+            "notices": notices(facts.dataset, facts.training),
+            "task": facts.task.to_dict(),
+            "trunk": training.get("trunk"),
+            "weights": {
+                **weights,
+                "file": Path(weights.get("file") or "").name,
+                "digest": answer(facts, "digest"),
+            },
+            "test": report.get("test"),
+            "dataset": facts.dataset and {name: facts.dataset.get(name) for name in _OF_DATASET},
+            "rejects": facts.rejects,
+            "leakage": (facts.leakage or {}).get("counts"),
+            "protocol": protocol(facts),
+            "metrics": facts.metrics,
+            "slices": facts.slices,
+            "calibration": {
+                "temperature": fixed.get("temperature"),
+                "val": {when: fixed[when] for when in ("before", "after") if when in fixed},
+                "test": {
+                    when: calibration[when] for when in ("before", "after") if when in calibration
+                },
+            },
+            "decision": facts.decision,
+            "limits": limits(facts),
+            "known": sum(item["known"] for item in items),
+            "items": items,
+            "lineage": facts.lineage,
+            "run": facts.run,
+        }
+    )
+
+
+def protocol(facts: Facts) -> list[dict[str, str]]:
+    """Returns what was chosen on which split, in order of time: rows of `what`, `how`, `on`."""
+    if not facts.training:
+        return []
+    members = facts.training.get("members") or []
+    fixed = facts.training.get("calibration") or {}
+    band = fixed.get("band")
+    epochs = ", ".join(str(member["best_epoch"]) for member in members)
+    rule = f"{answer(facts, 'rule')}: {number(fixed.get('threshold'))}"
+    chosen = [
+        ("weights of the network", "training", "train"),
+        ("epoch" if len(members) < 2 else "epoch of each member", f"lowest loss: {epochs}", "val"),
+        ("temperature", f"lowest log loss: {number(fixed.get('temperature'))}", "val"),
+        ("operating point", rule, "val"),
+        ("abstention band", f"{number(band[0])} to {number(band[1])}" if band else "none", "val"),
+        ("nothing", "evaluated after all of the above, once for this model", "test"),
+    ]
+    if boxes := ((facts.report or {}).get("boxes") or {}).get("chosen"):
+        how = (
+            f"highest challenge score: {number(boxes.get('threshold'))}, sides times "
+            f"{number(boxes.get('shrink'))}, score by {boxes.get('combine')}"
+        )
+        chosen.insert(-1, ("threshold, scale and score of boxes", how, "val"))
+    if search := facts.config.get("tuner"):
+        chosen.insert(0, ("head and optimizer", f"search of {search.get('trials')} trials", "val"))
+    return [{"what": what, "how": how, "on": on} for what, how, on in chosen]
+
+
+def render_card(numbers: dict[str, Any]) -> str:
+    """Renders the page from the result of `card`."""
+    in_slices = [
+        name for name in _IN_SLICES if any(name in row["metrics"] for row in numbers["slices"])
+    ]
+    return render(
+        "card.html.j2",
+        numbers=numbers,
+        sections={
+            name: list(rows) for name, rows in groupby(numbers["items"], lambda i: i["section"])
+        },
+        headline=[name for name in _HEADLINE if name in numbers["metrics"]],
+        slice_metrics=in_slices,
+    )
+
+
+def read_ingest(folder: Path) -> dict[str, Any]:
+    """Returns `dataset`, `leakage` and the first `rejects` that ingest left in a folder."""
+    rejects: list[dict[str, Any]] = []
+    if (folder / "rejects.jsonl").is_file():
+        with (folder / "rejects.jsonl").open() as lines:
+            rejects = [json.loads(line) for _, line in zip(range(_REJECTS), lines, strict=False)]
+    dataset, leakage = (read_json(folder / f"{name}.json") for name in ("dataset", "leakage"))
+    return {"dataset": dataset, "leakage": leakage, "rejects": rejects}

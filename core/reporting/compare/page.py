@@ -1,0 +1,63 @@
+"""The page of a comparison and its numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.metrics.binary import expected_calibration_error
+from core.reporting import figures, names
+from core.reporting.compare.numbers import SHOWN, compare_numbers
+from core.reporting.compare.questions import questions
+from core.reporting.compare.runs import Finished
+from core.reporting.page import data_uri, render, write_page
+from core.reporting.pictures import thumbnail
+from core.reporting.records import read_images
+
+
+def write_comparison(
+    runs: Sequence[Finished],
+    failed: Sequence[dict[str, str]],
+    work: Path,
+    resamples: int = 2000,
+) -> tuple[Path, Path]:
+    """Writes `compare.html` and `compare.json` to the work folder, each atomically.
+
+    Returns:
+      paths of the page and of the numbers.
+    """
+    numbers = compare_numbers(runs, failed, work / "metadata.sqlite", resamples)
+    wanted = {row["sha256"] for q in numbers["questions"] for row in q["disputed"]}
+    page = render(
+        "compare.html.j2",
+        numbers=numbers,
+        pictures=draw(runs),
+        images=thumbnails(runs[0].records, wanted),
+        shown=SHOWN,
+        box_headline=names.BOX_HEADLINE,
+    )
+    return write_page(work, "compare", numbers, page)
+
+
+def draw(runs: Sequence[Finished]) -> dict[str, dict[str, str]]:
+    """Returns title of the question -> `roc` and `calibration` as data URIs."""
+    order = [run.name for run in runs]  # a configuration has one color on the whole page
+    drawn = {}
+    for question in questions(runs):
+        roc, calibration = [], []
+        for name, score in question.test.items():
+            style = figures.style(order.index(name))
+            error = expected_calibration_error(score.label, score.score)
+            roc.append(figures.Line(name, score.label, score.score, score.threshold, *style))
+            calibration.append(
+                figures.Line(f"{name}, error {error:.3f}", score.label, score.score, None, *style)
+            )
+        drawn[question.title] = {
+            "roc": data_uri(figures.roc(roc)),
+            "calibration": data_uri(figures.calibration(calibration)),
+        }
+    return drawn
+
+
+def thumbnails(records: Path, wanted: set[str]) -> dict[str, str | None]:
+    """Returns id -> thumbnail of test images."""
+    files = sorted(records.glob("test-*.tfrecord"))
+    return {name: thumbnail(content, 200) for name, content in read_images(files, wanted)}

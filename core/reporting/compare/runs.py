@@ -1,0 +1,206 @@
+"""Reads the finished runs of a shared work folder.
+
+`compare/NAME/run.json` (as `pneumo run` wrote it) and `compare/NAME/process.json` belong to each
+configuration.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.predictions.predictions import Answers, read_answers, read_scored
+from schema.errors import PneumoError
+
+RUN, PROCESS = "run.json", "process.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A configuration that has finished.
+
+    Attributes:
+      name: of the configuration.
+      run: `run.json`.
+      process: `process.json`; empty if the run was not started by a comparison.
+      training: `training.json` of the Trainer.
+      test: predictions on test.
+      val: predictions on validation.
+    """
+
+    name: str
+    run: dict[str, Any]
+    process: dict[str, Any]
+    training: dict[str, Any]
+    test: Answers
+    val: Answers
+
+    @property
+    def records(self) -> Path:
+        """Folder of the records."""
+        return Path(self.run["records"])
+
+
+def folder_of(work: Path, name: str) -> Path:
+    """Returns the folder with the files of a configuration."""
+    return work / "compare" / name
+
+
+def output(run: dict[str, Any], node: str, key: str) -> Path:
+    """Returns the folder of an output of a node.
+
+    Raises:
+      PneumoError: the run has no such node or output.
+    """
+    for found in run.get("nodes", []):
+        if found["name"] == node and found["outputs"].get(key):
+            return Path(found["outputs"][key][0])
+    raise PneumoError(f"the run has no {key} of node {node}: run the configuration again")
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Reads a JSON object; empty if there is no such file.
+
+    Raises:
+      PneumoError: it is not JSON.
+    """
+    try:
+        return dict(json.loads(file.read_text())) if file.is_file() else {}
+    except ValueError:
+        raise PneumoError(f"{file} is damaged: delete it and compare again") from None
+
+
+def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], list[dict[str, str]]]:
+    """Reads the configurations of a work folder; all of them without `names`.
+
+    Returns:
+      those that have finished, and of the others `name` and `error`.
+
+    Raises:
+      PneumoError: none has finished, or they have different test images.
+    """
+    known = {file.parent.name for name in (RUN, PROCESS) for file in work.glob(f"compare/*/{name}")}
+    done: list[Finished] = []
+    failed: list[dict[str, str]] = []
+    for name in names or sorted(known):
+        process = read_object(folder_of(work, name) / PROCESS)
+        run = read_object(folder_of(work, name) / RUN)
+        if run:
+            done.append(_read_run(name, run, process))
+        else:
+            error = process.get("error") or "it was not run in this work folder"
+            # The page does not need to know where the log is.
+            failed.append({"name": name, "error": re.sub(r"\s+log: \S+$", "", error)})
+    if not done:
+        why = f": {failed[0]['name']}: {failed[0]['error']}" if failed else ""
+        raise PneumoError(f"nothing to compare: no configuration has finished in {work}{why}")
+    for other in done[1:]:
+        if not np.array_equal(done[0].test.sha256, other.test.sha256):
+            raise PneumoError(
+                f"{done[0].name} and {other.name} have different test images: use a separate work "
+                "folder for each data.ingest"
+            )
+    return done, failed
+
+
+def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finished:
+    scored, trained = output(run, "Scorer", "predictions"), output(run, "Trainer", "model_run")
+    val, training = trained / "val_predictions.parquet", trained / "training.json"
+    for file in (scored / "predictions.parquet", scored / "predictions.json", val, training):
+        if not file.is_file():
+            raise PneumoError(f"{name}: {file} is missing: run the configuration again")
+    test = read_scored(scored)
+    assert test is not None
+    facts = read_object(scored / "predictions.json")
+    return Finished(name, run, process, read_object(training), test, read_answers(val, facts))
+
+
+def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
+    """Describes a configuration and its cost.
+
+    Returns:
+      `name`, `trunk`, `task`, `image_size`, `fine_tuned`, `seeds`; `nodes`: rows of `name`,
+      `cached`, `seconds` (of the execution that made the outputs; None if unknown) and `spent` (in
+      the latest run); `seconds` (all nodes as if nothing were cached), `spent`, `peak_rss_mib` (of
+      the process that trained; None if not measured), `size_mib` (exported model on disk),
+      `trainable`, `total` (parameters).
+    """
+    nodes = []
+    for node in run.run["nodes"]:
+        seconds = float(node["seconds"])
+        made = [took[number] for number in _executions(node) if number in took]
+        nodes.append(
+            {
+                "name": node["name"],
+                "cached": bool(node["cached"]),
+                "seconds": (made[0] if made else None) if node["cached"] else seconds,
+                "spent": seconds,
+            }
+        )
+    known = [node["seconds"] for node in nodes if node["seconds"] is not None]
+    model = output(run.run, "Trainer", "model")
+    parameters = run.training.get("parameters") or {}
+    training = run.training
+    return {
+        "name": run.name,
+        "trunk": training.get("trunk"),
+        "task": run.test.of.name,
+        "image_size": training.get("image_size"),
+        "fine_tuned": bool(training.get("fine_tune")),
+        "seeds": training.get("seeds"),
+        "nodes": nodes,
+        "seconds": sum(known) if len(known) == len(nodes) else None,
+        "spent": sum(node["spent"] for node in nodes),
+        "peak_rss_mib": _peak(run),
+        "size_mib": sum(f.stat().st_size for f in model.rglob("*") if f.is_file()) / 2**20,
+        "trainable": parameters.get("trainable"),
+        "total": parameters.get("total"),
+    }
+
+
+def _peak(run: Finished) -> float | None:
+    """Peak memory of the process that trained, MiB; None if training came from the cache."""
+    trained = run.process.get("trained") or {}
+    if trained.get("peak_rss_mib"):
+        return float(trained["peak_rss_mib"])
+    nodes = run.run["nodes"]
+    if any(node["name"] == "Trainer" and node["cached"] for node in nodes):
+        return None
+    return max(float(node["peak_rss_mib"]) for node in nodes)
+
+
+def _executions(node: dict[str, Any]) -> list[int]:
+    """Executions that made the outputs of a node, from their folders NODE/KEY/EXECUTION."""
+    found = []
+    for uri in (uri for uris in node["outputs"].values() for uri in uris):
+        *_, made_by, _, number = ("", "", "", *Path(uri).parts)
+        if made_by == node["name"] and number.isdigit():  # a resolver passes on those of others
+            found.append(int(number))
+    return found
+
+
+def cached_executions(runs: Iterable[Finished]) -> list[int]:
+    """Returns the executions whose outputs came from the cache."""
+    nodes = (node for run in runs for node in run.run["nodes"] if node["cached"])
+    return sorted({number for node in nodes for number in _executions(node)})
+
+
+def durations(metadata: Path, executions: Sequence[int]) -> dict[int, float]:
+    """Reads the seconds of completed executions from ML Metadata, without importing TFX."""
+    if not metadata.is_file() or not executions:
+        return {}
+    from ml_metadata.metadata_store import metadata_store
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    config = pb.ConnectionConfig()
+    config.sqlite.filename_uri = str(metadata)
+    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+    return {
+        found.id: (found.last_update_time_since_epoch - found.create_time_since_epoch) / 1000
+        for found in metadata_store.MetadataStore(config).get_executions_by_id(executions)
+        if found.last_known_state == pb.Execution.COMPLETE
+    }

@@ -1,0 +1,119 @@
+"""Compares measures with a reference by the comparators of TensorFlow Data Validation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from core.reporting.monitor.options import MEASURES, NUMBERS
+from schema import features as f
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EARLIER = "earlier log"
+# Features of records in TFDV's statistics; score, decision and status are not in records.
+_FEATURES = {"brightness": f.STATS_MEAN, "height": f.IMAGE_HEIGHT, "width": f.IMAGE_WIDTH}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measure compared with a reference.
+
+    Attributes:
+      name: of `options.MEASURES`.
+      against: "training", "validation" or "earlier log".
+      measure: "Jensen-Shannon" or "L-infinity".
+      value: of the divergence.
+      threshold: largest value without an alarm.
+      n: logged images with this measure.
+    """
+
+    name: str
+    against: str
+    measure: str
+    value: float
+    threshold: float
+    n: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no alarm."""
+        return self.value <= self.threshold
+
+
+def tfdv() -> Any:
+    """Imports TFDV; TFX must be imported before it."""
+    import importlib
+
+    importlib.import_module("tfx.v1")
+    return importlib.import_module("tensorflow_data_validation")
+
+
+def statistics_of(table: "pd.DataFrame") -> Any:
+    """Computes TFDV's statistics of the measures in a table; NaN and empty text are missing."""
+    columns = [name for name in MEASURES if name in table]
+    return tfdv().generate_statistics_from_dataframe(
+        table[columns].replace({"": None}).rename(columns=_FEATURES)
+    )
+
+
+def compare(
+    reference: Any, logged: Any, thresholds: Mapping[str, float], against: str, least: int = 1
+) -> list[Finding]:
+    """Compares the measures that both sides have of at least `least` images.
+
+    An earlier log is compared by TFDV's drift comparator, training and validation by its skew
+    comparator.
+    """
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    skew = against != EARLIER
+    counts = {name: min(known(logged, name), known(reference, name)) for name in MEASURES}
+    schema = schema_pb2.Schema()
+    for name in (name for name in MEASURES if counts[name] >= least):
+        number = name in NUMBERS
+        feature = schema.feature.add(
+            name=_FEATURES.get(name, name), type=schema_pb2.FLOAT if number else schema_pb2.BYTES
+        )
+        comparator = feature.skew_comparator if skew else feature.drift_comparator
+        norm = comparator.jensen_shannon_divergence if number else comparator.infinity_norm
+        norm.threshold = thresholds[name]
+    given = (
+        {"statistics": reference, "serving_statistics": logged}
+        if skew
+        else {"statistics": logged, "previous_statistics": reference}
+    )
+    values = {}
+    for info in tfdv().validate_statistics(schema=schema, **given).drift_skew_info:
+        for found in info.skew_measurements if skew else info.drift_measurements:
+            values[info.path.step[0]] = float(found.value)
+    return [
+        Finding(
+            name,
+            against,
+            "Jensen-Shannon" if name in NUMBERS else "L-infinity",
+            values[_FEATURES.get(name, name)],
+            thresholds[name],
+            known(logged, name),
+        )
+        for name in MEASURES
+        if _FEATURES.get(name, name) in values
+    ]
+
+
+def feature_of(statistics: Any, name: str) -> Any:
+    """Returns the statistics of a measure; None if there are none."""
+    wanted = _FEATURES.get(name, name)
+    for feature in statistics.datasets[0].features if statistics is not None else ():
+        if (list(feature.path.step) or [feature.name])[0] == wanted:
+            return feature
+    return None
+
+
+def known(statistics: Any, name: str) -> int:
+    """Returns the number of images that have a measure."""
+    feature = feature_of(statistics, name)
+    if feature is None:
+        return 0
+    stats = feature.num_stats if name in NUMBERS else feature.string_stats
+    return int(stats.common_stats.num_non_missing)

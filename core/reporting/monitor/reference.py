@@ -1,0 +1,133 @@
+"""The reference that logged inputs are compared with: a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from core.embedding import store
+from core.metrics.operating_point import DECISIONS, decide
+from core.models.head import select
+from core.reporting.monitor.drift import statistics_of, tfdv
+from core.reporting.monitor.inputs import OK
+from core.reporting.records import content, read_fields, text
+from schema import features as f
+from schema.errors import PneumoError
+from schema.files import read_json
+from schema.model_folder import read_facts
+
+_BATCH = 16
+
+
+@dataclass
+class Reference:
+    """The training side.
+
+    Attributes:
+      name: of the run.
+      inputs: TFDV's statistics of brightness, height and width on the training split.
+      answers: of score, decision and status on validation, which the model was not trained on; None
+        if they are missing.
+      embedding: float32 [k, d]; k is 0 if there are none to compare.
+      patient: of these, str [k].
+      notes: remarks about what is missing.
+    """
+
+    name: str
+    inputs: Any
+    answers: Any = None
+    embedding: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    patient: np.ndarray = field(default_factory=lambda: np.zeros(0, str))
+    notes: list[str] = field(default_factory=list)
+
+
+def read_reference(folder: Path, width: int, most: int) -> Reference:
+    """Reads a work folder of `pneumo run`.
+
+    Args:
+      folder: which.
+      width: length of the logged embeddings; 0: there are none, and none are read.
+      most: training images to embed if the stored features are not those of the model.
+
+    Raises:
+      PneumoError: it is no work folder, or files of the run are missing.
+    """
+    run = read_json(folder / "run.json")
+    if run is None:
+        raise PneumoError(f"reference {folder} has no run.json: give a work folder of `pneumo run`")
+    nodes = {node["name"]: node["outputs"] for node in run["nodes"]}
+
+    def output(node: str, key: str) -> Path:
+        found = Path(nodes[node][key][0])
+        if not found.exists():
+            raise PneumoError(f"reference {folder}: {found} is missing: run the pipeline again")
+        return found
+
+    statistics = output("StatisticsGen", "statistics") / "Split-train" / "FeatureStats.pb"
+    model = output("Trainer", "model") / "Format-Serving"
+    facts = read_facts(model)
+    reference = Reference(
+        str(facts.get("name", folder.name)),
+        tfdv().load_stats_binary(str(statistics)),
+        _validation(output("Trainer", "model_run") / "val_predictions.parquet", facts),
+    )
+    if not width:
+        return reference
+    config = run_config(folder)
+    if config.get("training", {}).get("fine_tune") is None and "Embedder" in nodes:
+        stored = store.read(output("Embedder", "embeddings") / "Split-train")
+        vectors = select(stored.features[0], config.get("model", {}).get("pooling", "avg"))
+        patients = stored.records.patient_id
+    else:  # the stored features are those of the backbone before fine-tuning
+        files = sorted((output("ImportExampleGen", "examples") / "Split-train").glob("*.gz"))
+        vectors, patients = embed(model, files, most)
+    if len(vectors) and vectors.shape[1] != width:
+        reference.notes.append(
+            f"embeddings not compared: those of the log have {width} values and those of the "
+            f"reference {vectors.shape[1]}; they are from different models"
+        )
+    else:
+        reference.embedding, reference.patient = vectors, patients
+    return reference
+
+
+def embed(model: Path, files: Sequence[Path], most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Embeds the first images of records.
+
+    Returns:
+      embeddings float32 [k, d] and patients, str [k].
+    """
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(model))
+    vectors: list[np.ndarray] = []
+    patients: list[str] = []
+    records = islice(read_fields(files), most)
+    while batch := list(islice(records, _BATCH)):
+        sent = tf.constant([content(fields) for fields in batch])
+        vectors.append(loaded.signatures["embed"](image_bytes=sent)["embedding"].numpy())
+        patients += [text(fields, f.PATIENT_ID) for fields in batch]
+    return np.concatenate(vectors or [np.zeros((0, 0), np.float32)]), np.array(patients, str)
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """Returns the configuration of a run from its report; empty if there is none."""
+    run = read_json(folder / "run.json") or {}
+    report = read_json(Path(run["report"]).with_suffix(".json")) if "report" in run else None
+    return yaml.safe_load((report or {}).get("config") or "") or {}
+
+
+def _validation(file: Path, facts: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    if not file.is_file() or "threshold" not in facts:
+        return None
+    score = pd.read_parquet(file, columns=["score"])["score"].to_numpy(np.float64)
+    band = facts.get("band")
+    decision = decide(score, facts["threshold"], tuple(band) if band else None)
+    words = [DECISIONS[value] for value in decision.tolist()]
+    return statistics_of(pd.DataFrame({"score": score, "decision": words, "status": OK}))

@@ -1,0 +1,156 @@
+"""Compares logged inputs with a reference and gives a verdict."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from core.reporting.monitor.drift import EARLIER, Finding, compare, statistics_of
+from core.reporting.monitor.inputs import Inputs
+from core.reporting.monitor.options import MEASURES, MonitorOptions
+from core.reporting.monitor.reference import Reference
+from core.reporting.monitor.two_sample import TwoSample, mmd, one_per_patient
+from schema.errors import PneumoError
+
+
+@dataclass
+class Verdict:
+    """Result of monitoring.
+
+    Attributes:
+      reference: name.
+      images: logged.
+      rejected: of these.
+      versions: of the model.
+      times: first and last image.
+      findings: of TFDV's comparators.
+      embeddings: the two-sample test; None if it was not made.
+      alpha: its level.
+      notes: remarks about what was not compared.
+      statistics: "training", "validation", "log" -> TFDV's statistics, for the figures.
+    """
+
+    reference: str
+    images: int
+    rejected: int
+    versions: list[str]
+    times: tuple[float, float] | None
+    findings: list[Finding]
+    embeddings: TwoSample | None
+    alpha: float
+    notes: list[str]
+    statistics: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def alarms(self) -> list[str]:
+        """A line for each comparison beyond its threshold."""
+        lines = [
+            f"{f.name} against {f.against}: {f.measure} {f.value:.3f}, threshold {f.threshold:g}"
+            for f in self.findings
+            if not f.ok
+        ]
+        if self.embeddings is not None and self.embeddings.p < self.alpha:
+            lines.append(
+                f"embeddings against training: MMD p {self.embeddings.p:.3g}, level {self.alpha:g}"
+            )
+        return lines
+
+    @property
+    def drift(self) -> bool:
+        """Whether there is an alarm."""
+        return bool(self.alarms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Converts to JSON types."""
+        test = self.embeddings
+        names = ("drift", "alarms", "reference", "images", "rejected", "versions")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "times": list(self.times) if self.times else None,
+            "measures": [{**asdict(found), "ok": found.ok} for found in self.findings],
+            "embeddings": test
+            and {
+                "mmd2": test.statistic,
+                "p": test.p,
+                "alpha": self.alpha,
+                "logged": test.n,
+                "reference": test.m,
+                "permutations": len(test.null),
+                "ok": test.p >= self.alpha,
+            },
+            "notes": self.notes,
+        }
+
+
+def monitor(
+    logged: Inputs, reference: Reference, options: MonitorOptions, earlier: Inputs | None = None
+) -> Verdict:
+    """Compares inputs with training, with validation and with an earlier log.
+
+    Raises:
+      PneumoError: too few usable images for a verdict.
+    """
+    least = options.least
+    for what, inputs in (("logged", logged), ("earlier", earlier)):
+        if inputs is not None and inputs.usable < least:
+            raise PneumoError(
+                f"{what}: {inputs.usable} usable images of {len(inputs)}, at least {least} are "
+                "needed (monitor.least)"
+            )
+    statistics = {"training": reference.inputs, "log": statistics_of(logged.table)}
+    if reference.answers is not None:
+        statistics["validation"] = reference.answers
+    if earlier is not None:
+        statistics[EARLIER] = statistics_of(earlier.table)
+    findings = [
+        finding
+        for against in ("training", "validation", EARLIER)
+        if against in statistics
+        for finding in compare(
+            statistics[against], statistics["log"], options.thresholds, against, least
+        )
+    ]
+    compared = {found.name for found in findings if found.against != EARLIER}
+    notes = [*logged.notes, *reference.notes] + [
+        f"{name} not compared: the log or the reference has it of fewer than {least} images"
+        for name in MEASURES
+        if name not in compared
+    ]
+    return Verdict(
+        reference=reference.name,
+        images=len(logged),
+        rejected=len(logged) - logged.usable,
+        versions=logged.versions,
+        times=logged.times,
+        findings=findings,
+        embeddings=_two_sample(logged, reference, options, notes),
+        alpha=options.alpha,
+        notes=notes,
+        statistics=statistics,
+    )
+
+
+def _two_sample(
+    logged: Inputs, reference: Reference, options: MonitorOptions, notes: list[str]
+) -> TwoSample | None:
+    if not len(logged.embedded):
+        notes.append("embeddings not compared: the log has none (pneumo serve --log-embeddings)")
+        return None
+    if not len(reference.embedding):
+        return None
+    rng = np.random.default_rng(options.seed)
+    ours = one_per_patient(logged.patients, options.most, rng)
+    theirs = one_per_patient(reference.patient, options.most, rng)
+    if min(len(ours), len(theirs)) < options.least:
+        notes.append(
+            f"embeddings not compared: {len(ours)} in the log and {len(theirs)} in the reference, "
+            f"of different patients; the test needs {options.least} on each side"
+        )
+        return None
+    # Sorted, so that a memory map is read sequentially.
+    return mmd(
+        logged.embedding[ours],
+        np.asarray(reference.embedding[np.sort(theirs)]),
+        options.permutations,
+        rng,
+    )

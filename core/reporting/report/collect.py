@@ -1,0 +1,161 @@
+"""Collects the input of the report from the folders of a run."""
+
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.predictions.predictions import Answers, read_answers, read_scored
+from core.predictions.tfma_results import tfma_metrics
+from core.reporting.records import content, read_fields, read_images, text
+from core.reporting.report.boxes import cases
+from core.reporting.report.data import ReportData, Sample
+from core.reporting.report.heat import Heat, predict_places, to_measure
+from core.reporting.report.selection import correct, mistakes
+from core.reporting.report.shortcuts import shortcut_check
+from schema import features as f
+from schema.errors import PneumoError
+from schema.files import read_json
+from schema.labels import PATHOGENS, Task
+from schema.model_folder import read_facts
+from schema.storage import some_of
+
+_PACKAGES = [
+    "pneumo-tfx",
+    "tfx",
+    "tensorflow",
+    "keras",
+    "tensorflow-transform",
+    "tensorflow-model-analysis",
+    "tensorflow-data-validation",
+    "ml-metadata",
+    "apache-beam",
+    "numpy",
+]
+_SAMPLES = 5  # images of each pathogen
+_LOOKED_AT = 2000  # records searched for samples, so that an absent pathogen costs little
+
+
+def collect(
+    *,
+    train: Sequence[str],
+    test: Sequence[str],
+    model_run: Path,
+    predictions: Path,
+    evaluation: Path,
+    blessing: Path,
+    records: str,
+    config: str,
+    model: Path | None = None,
+    pushed: str = "",
+    infra: dict[str, Any] | None = None,
+) -> ReportData:
+    """Reads everything that the report shows, from the outputs of the nodes of a run.
+
+    Args:
+      train: gzip TFRecords of the training split.
+      test: gzip TFRecords of the test split.
+      model_run: of the Trainer.
+      predictions: of the Scorer.
+      evaluation: of the Evaluator.
+      blessing: of the Gate.
+      records: folder or URI that ingest wrote.
+      config: YAML.
+      model: SavedModel, for heat maps; None: the page has none.
+      pushed: folder of the pushed version; empty if the model was not pushed.
+      infra: see `ReportData`.
+
+    Raises:
+      PneumoError: there are no predictions on the test split, or the store is unreachable.
+    """
+    answers = read_scored(predictions)
+    if answers is None:
+        raise PneumoError(f"no predictions in {predictions}: run the Scorer again")
+    val = model_run / "val_predictions.parquet"
+    facts = read_json(predictions / "predictions.json") or {}
+    dataset, leakage = read_ingest(records, answers.of)
+    shown = [*mistakes(answers).values(), *(cases(answers).values() if answers.locates else ())]
+    summary = model_run / "model_summary.txt"
+    options = yaml.safe_load(config)
+    return ReportData(
+        name=options["name"],
+        resamples=options["evaluation"]["resamples"],
+        seed=options["evaluation"]["seed"],
+        dataset=dataset,
+        leakage=leakage,
+        samples=samples(train),
+        training=read_json(model_run / "training.json"),
+        histories=histories(model_run / "history"),
+        model_summary=summary.read_text() if summary.is_file() else None,
+        answers=answers,
+        val=read_answers(val, facts) if val.is_file() else None,
+        images=dict(read_images(test, {row["sha256"] for rows in shown for row in rows})),
+        boxes=facts.get("boxes") if answers.locates else None,
+        heat=read_heat(model, answers, test),
+        tfma=tfma_metrics(str(evaluation)),
+        blessing=read_json(blessing / "decision.json"),
+        infra=infra,
+        pushed=pushed,
+        config=config,
+        versions=versions(),
+    )
+
+
+def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Returns `dataset.json` with the shortcut check, and `leakage.json`; None if missing."""
+    with some_of(records, ("dataset.json", "leakage.json", "manifest.jsonl")) as folder:
+        dataset = read_json(folder / "dataset.json")
+        if dataset is not None:
+            dataset["shortcuts"] = shortcut_check(folder / "manifest.jsonl", task)
+        return dataset, read_json(folder / "leakage.json")
+
+
+def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> Heat | None:
+    """Runs the model's `explain` signature on the shown images and on those to measure."""
+    if model is None:
+        return None
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(model))
+    if "explain" not in loaded.signatures:
+        return None
+    about = read_facts(model)
+    rows = [*mistakes(test).values(), *correct(test).values()]
+    shown = {row["sha256"] for kind in rows for row in kind}
+    measured = set() if test.locates else set(test.sha256[to_measure(test)].tolist())
+    places = predict_places(loaded.signatures["explain"], files, shown, measured)
+    return Heat(about.get("boxes") or {}, places)
+
+
+def histories(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns seed -> training curves; empty if there is no such folder."""
+    files = sorted(folder.glob("*.json"), key=lambda file: (len(file.stem), file.stem))
+    return {file.stem: json.loads(file.read_text()) for file in files}
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of the packages that the numbers depend on."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def samples(files: Sequence[str]) -> list[Sample]:
+    """Returns the first images of each pathogen, a fair sample of the shuffled records."""
+    found: dict[str, list[Sample]] = {pathogen: [] for pathogen in PATHOGENS}
+    for _, fields in zip(range(_LOOKED_AT), read_fields(files), strict=False):
+        pathogen = text(fields, f.PATHOGEN)
+        if len(found[pathogen]) < _SAMPLES:
+            found[pathogen].append(
+                Sample(text(fields, f.IMAGE_FILENAME), pathogen, content(fields))
+            )
+        if all(len(found[name]) == _SAMPLES for name in PATHOGENS[:3]):
+            break
+    return [sample for rows in found.values() for sample in rows]

@@ -1,0 +1,130 @@
+"""Computes the numbers of the report once, for the page and for the JSON file."""
+
+from typing import Any
+
+from core.metrics.binary import confusion
+from core.metrics.multiclass import confusion_matrix
+from core.predictions.metrics import class_numbers, score_numbers
+from core.predictions.predictions import Answers
+from core.reporting.format import bootstrap_settings, intervals, to_json
+from core.reporting.notices import notices
+from core.reporting.report import reliability
+from core.reporting.report.boxes import box_section
+from core.reporting.report.data import ReportData
+from core.reporting.report.heat import heat_section
+from core.reporting.report.selection import mistakes
+from core.reporting.report.slices import slices
+
+
+def report_numbers(data: ReportData) -> dict[str, Any]:
+    """Returns everything on the page that is not a picture, as JSON types without NaN."""
+    numbers: dict[str, Any] = {
+        "name": data.name,
+        "notices": notices(data.dataset, data.training),
+        "dataset": data.dataset,
+        "leakage": data.leakage
+        and {key: data.leakage.get(key) for key in ("ok", "counts", "notes")},
+        "training": data.training,
+        "history": next(iter(data.histories.values()), None),
+        "bootstrap": bootstrap_settings(data.resamples, data.seed),
+        "blessing": data.blessing,
+        "infra": data.infra,
+        "pushed": data.pushed,
+        "config": data.config,
+        "versions": data.versions,
+    }
+    if data.answers is not None and len(data.answers.told()):
+        numbers |= _test(data.answers, data)
+    return to_json(numbers)
+
+
+def sides(answers: Answers) -> tuple[str, str]:
+    """Returns the names of the negative and the positive side, as "BACTERIA or VIRUS"."""
+    names = answers.of.classes
+    negative, positive = (
+        " or ".join(names[i] for i in side) for side in (answers.of.negative, answers.of.positive)
+    )
+    return negative, positive
+
+
+def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
+    sided = answers.told()
+    bootstrap = data.resamples, data.seed
+    metrics = score_numbers(answers, *bootstrap)
+    found: dict[str, Any] = {
+        "task": answers.of.name,
+        "classes": list(answers.of.classes),
+        "sides": list(sides(answers)),
+        "threshold": answers.threshold,
+        "temperature": answers.temperature,
+        "test": {
+            "images": len(sided),
+            "patients": len(set(sided.patient.tolist())),
+            "positives": int(sided.positive.sum()),
+            "left_out": len(answers) - len(sided),
+        },
+        "metrics": intervals(metrics),
+        "confusion": vars(confusion(sided.positive, sided.score, sided.threshold)),
+        "slices": slices(answers, *bootstrap),
+        "calibration": reliability.calibrated(answers, *bootstrap),
+        "predictive_values": reliability.values_over_prevalence(metrics),
+        "coverage": reliability.coverage(answers, *bootstrap),
+        "abstention": reliability.abstention(answers, *bootstrap),
+        "members": reliability.member_spread(answers, (data.training or {}).get("seeds")),
+        "mistakes": mistakes(answers),
+    }
+    if len(answers.of.classes) > 2:
+        found["classes_on_test"] = classes_on_test(answers, *bootstrap)
+    if (boxes := box_section(answers, data.val, data.boxes, *bootstrap)) is not None:
+        found["boxes"] = boxes
+    if (explained := heat_section(answers, data.heat, *bootstrap)) is not None:
+        found["explain"] = explained
+    if data.val is not None:
+        found["operating_point"] = reliability.on_validation(data.val, metrics, *bootstrap)
+        found["shift"] = reliability.shift(data.val, answers, sides(answers), data.seed)
+    found["tfma"] = against_tfma(found["metrics"], (data.tfma or {}).get("overall"))
+    found["flawless"] = _any_exact(found)
+    return found
+
+
+def classes_on_test(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | None:
+    """Returns the numbers of more than two classes; None without a labelled image.
+
+    Returns:
+      `images`, `metrics` (see core.metrics.multiclass), `matrix` [C][C] (rows are true
+      classes), `pair` (classes of pairwise_auc).
+    """
+    labelled = answers.labelled()
+    if not len(labelled):
+        return None
+    classes = answers.of.classes
+    return {
+        "images": len(labelled),
+        "metrics": intervals(class_numbers(answers, resamples, seed)),
+        "matrix": confusion_matrix(labelled.label, labelled.predicted, len(classes)),
+        "pair": [classes[i] for i in answers.pair or range(len(classes))],
+    }
+
+
+def against_tfma(
+    metrics: dict[str, dict[str, Any]], tfma: dict[str, float] | None
+) -> list[dict[str, Any]] | None:
+    """Compares with TFMA, which approximates the AUC with 10,000 thresholds."""
+    if tfma is None:
+        return None
+    return [
+        {
+            "metric": name,
+            "ours": value["estimate"],
+            "tfma": tfma[name],
+            "difference": value["estimate"] - tfma[name],
+        }
+        for name, value in metrics.items()
+        if name in tfma
+    ]
+
+
+def _any_exact(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("exact") is True or any(_any_exact(item) for item in value.values())
+    return isinstance(value, list) and any(_any_exact(item) for item in value)

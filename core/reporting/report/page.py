@@ -1,0 +1,122 @@
+"""The report as one HTML file without external resources, and as JSON."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.reporting import names
+from core.reporting.format import interval
+from core.reporting.page import data_uri, render, write_page
+from core.reporting.pictures import SIDE, picture, read_gray, thumbnail
+from core.reporting.report import figures
+from core.reporting.report.data import ReportData
+from core.reporting.report.heat import Places
+from core.reporting.report.numbers import report_numbers
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
+    """Writes `report.html` and `report.json`, each atomically.
+
+    Returns:
+      paths of the page and of the JSON file.
+    """
+    numbers = report_numbers(data)
+    page = render_report(data, numbers, draw_figures(data, numbers))
+    return write_page(folder, "report", numbers, page)
+
+
+def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, str]) -> str:
+    """Renders the page."""
+    negative, positive = numbers.get("sides", ("negative", "positive"))
+    classes = numbers.get("classes_on_test") or {}
+    return render(
+        "report.html.j2",
+        {"interval": partial(interval, resamples=numbers["bootstrap"]["resamples"])},
+        numbers=numbers,
+        names=names,
+        explanations=names.explanations(negative, positive, classes.get("pair", ())),
+        summary=data.model_summary,
+        figures=drawn,
+        samples=_samples(data),
+        mistakes=_thumbnails(numbers.get("mistakes", {}), data.images),
+        heated=_heat_pictures(data, numbers),
+        boxed=_box_pictures(numbers.get("boxes", {}).get("cases", {}), data.images),
+    )
+
+
+def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
+    """Returns name -> data URI of each figure."""
+    drawn: dict[str, bytes] = {}
+    if any(history.get("epochs") for history in data.histories.values()):
+        for name in ("loss", "accuracy"):
+            drawn[name] = figures.training_curve(data.histories, name)
+    if data.answers is not None and "metrics" in numbers:
+        drawn |= figures.draw_all(data.answers, data.val, numbers)
+    return {name: data_uri(content) for name, content in drawn.items()}
+
+
+def _samples(data: ReportData) -> Rows:
+    shown: Rows = {}
+    for sample in data.samples:
+        if src := thumbnail(sample.content):
+            shown.setdefault(sample.pathogen, []).append(vars(sample) | {"src": src})
+    return shown
+
+
+def _thumbnails(mistakes: Rows, images: dict[str, bytes]) -> Rows:
+    return {
+        kind: [{**row, "src": thumbnail(images.get(row["sha256"], b""))} for row in rows]
+        for kind, rows in mistakes.items()
+    }
+
+
+def _box_pictures(cases: Rows, images: dict[str, bytes]) -> Rows:
+    """Adds pictures to the cases; unreadable images have the text only."""
+    shown: Rows = {}
+    for kind, rows in cases.items():
+        shown[kind] = []
+        for row in rows:
+            hits = f", {sum(row['hit'])} of them correct" if row["boxes"] and row["truth"] else ""
+            text = f"{len(row['truth'])} marked, {len(row['boxes'])} predicted{hits}"
+            image = read_gray(images.get(row["sha256"], b""))
+            drawn = picture(image, row["truth"], row["boxes"], row["box_scores"]) if image else {}
+            shown[kind].append({**row, "text": text, "src": None, **drawn})
+    return shown
+
+
+def _heat_pictures(data: ReportData, numbers: dict[str, Any]) -> Rows:
+    """Pictures with heat and boxes; images without heat, or unreadable ones, are left out."""
+    if data.answers is None or data.heat is None or "explain" not in numbers:
+        return {}
+    from core.images.overlay import overlaid
+
+    pairs = zip(data.answers.sha256.tolist(), data.answers.truth_boxes, strict=True)
+    truth = {name: boxes.tolist() for name, boxes in pairs if len(boxes)}
+    shown: Rows = {}
+    for kind, rows in (numbers["mistakes"] | numbers["explain"]["right"]).items():
+        shown[kind] = []
+        for row in rows:
+            places = data.heat.places.get(row["sha256"])
+            image = None if places is None or places.heat is None else read_gray(places.content)
+            if places is None or image is None:
+                continue
+            marked = truth.get(row["sha256"], [])
+            counts = f"{len(marked)} marked, " if marked else ""
+            text = f"{counts}{len(places.boxes)} predicted; {_peak(places)}"
+            heat = overlaid(image, places.heat, side=SIDE)
+            drawn = picture(heat, marked, places.boxes.tolist(), places.scores.tolist())
+            shown[kind].append({**row, "text": text, **drawn})
+    return shown
+
+
+def _peak(places: Places) -> str:
+    """Describes the position of the peak of a heat map."""
+    if not places.peak[0] >= 0:
+        return "no region above the heat-map threshold"
+    names = ("upper", "middle", "lower"), ("left", "centre", "right")
+    row, column = (
+        of[min(2, int(3 * at))] for of, at in zip(names, places.peak.tolist(), strict=True)
+    )
+    return f"hottest at the {row} {column} of the picture"

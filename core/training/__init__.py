@@ -1,0 +1,1 @@
+"""Trains ensemble members: head, fine-tuning and detector phases, then calibration."""

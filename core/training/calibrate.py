@@ -1,0 +1,94 @@
+"""Chooses temperature, operating point and abstention band on validation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.metrics.binary import brier, expected_calibration_error, roc_auc
+from core.metrics.calibration import fit_temperature, nll, softmax
+from core.metrics.operating_point import abstention_band, choose
+from core.metrics.options import EvaluationOptions
+from schema.labels import Task
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Predictions on validation and what was chosen on them.
+
+    Attributes:
+      raw: float64 [n, classes], mean of the members' probabilities.
+      probabilities: float64 [n, classes], after temperature.
+      score: float64 [n], probability of the positive classes together.
+      facts: `temperature`, `threshold`, `band`, `operating_point`, and `before` and `after` with
+        `ece`, `brier` (of the score) and `nll` (of the classes), on validation.
+    """
+
+    raw: np.ndarray
+    probabilities: np.ndarray
+    score: np.ndarray
+    facts: dict[str, Any]
+
+
+def member_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Logits [n, members, classes] -> probabilities of the same shape, float64."""
+    n, members, classes = logits.shape
+    return softmax(logits.reshape(n * members, classes), 1.0).reshape(n, members, classes)
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithm that stays finite."""
+    return np.log(np.maximum(probabilities, 1e-12))
+
+
+def calibrate(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    positive: np.ndarray,
+    task: Task,
+    options: EvaluationOptions,
+) -> Calibrated:
+    """Chooses temperature, operating point and band on validation.
+
+    The ensemble predicts the mean of its members' probabilities (Lakshminarayanan et al. 2017);
+    one temperature is fitted to that mean, not one to each member (Rahaman & Thiery 2021).
+
+    Args:
+      logits: float [n, members, classes].
+      targets: float [n, classes], compatible classes.
+      positive: int [n]: 1, 0, or -1 where it is not known.
+      task: its positive classes make the score.
+      options: rule of the operating point, share of abstention.
+    """
+    raw = member_probabilities(logits).mean(axis=1)
+    temperature = fit_temperature(_log(raw), targets)
+    probabilities = softmax(_log(raw), temperature)
+    score = np.clip(probabilities[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
+    known = positive >= 0
+    point = choose(positive[known], score[known], options.operating_point)
+    band = None
+    if options.abstain > 0:
+        band = abstention_band(positive[known], score[known], point.threshold, options.abstain)
+
+    def quality(predicted: np.ndarray) -> dict[str, float]:
+        summed = np.clip(predicted[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
+        return {
+            "ece": expected_calibration_error(positive[known], summed[known]),
+            "brier": brier(positive[known], summed[known]),
+            "nll": nll(_log(predicted), targets),
+        }
+
+    return Calibrated(
+        raw,
+        probabilities,
+        score,
+        {
+            "temperature": float(temperature),
+            "threshold": float(point.threshold),
+            "band": list(band) if band is not None else None,
+            "operating_point": point.to_dict(),
+            "auc": roc_auc(positive[known], score[known]),
+            "before": quality(raw),
+            "after": quality(probabilities),
+        },
+    )

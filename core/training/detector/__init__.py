@@ -1,0 +1,1 @@
+"""The detector phase: trains dense heads on stored feature maps."""

@@ -1,0 +1,167 @@
+"""Training that reads images: everything above a cut learns, each epoch sees other views."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.embedding.embed import embed_split
+from core.embedding.forward import build_forward
+from core.embedding.store import Embeddings, read
+from core.training.examples import decoded, transformed_images
+from core.training.job import Job
+from core.training.loop.batches import Rows, TrainingData, generated
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """Transformed records in one local file, for reading in any order.
+
+    Transform writes compressed streams, which can be read from the start only.
+
+    Attributes:
+      file: the records, one after the other, as they were read.
+      offsets: int64 [n + 1], where each begins and the last ends.
+    """
+
+    file: Path
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @functools.cached_property
+    def _content(self) -> np.ndarray:
+        return np.memmap(self.file, np.uint8, mode="r")
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """Returns serialized records, object [n] of bytes."""
+        found = np.empty(len(rows), object)
+        for i, row in enumerate(rows):
+            found[i] = self._content[self.offsets[row] : self.offsets[row + 1]].tobytes()
+        return found
+
+
+def unpack(files: Sequence[str], file: Path) -> ImageStore:
+    """Copies records to one local file.
+
+    Args:
+      files: glob patterns of gzip TFRecords that Transform materialised.
+      file: where to; its folder is made.
+    """
+    import tensorflow as tf
+
+    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
+    offsets = [0]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as out:
+        records = tf.data.TFRecordDataset(paths, compression_type="GZIP")
+        for record in records.as_numpy_iterator():
+            out.write(record)
+            offsets.append(offsets[-1] + len(record))
+    return ImageStore(file, np.array(offsets, np.int64))
+
+
+def embed_images(
+    job: Job, train_files: Sequence[str], val_files: Sequence[str], folder: Path
+) -> tuple[Embeddings, Embeddings]:
+    """Embeds both splits, in the order of their records.
+
+    Returns:
+      Of train the features, for the first phase; of validation also the maps at the cut, for the
+      predictions of the trained network.
+    """
+    options = job.training.embedding
+
+    def embed(split: str, files: Sequence[str], cut: str) -> Embeddings:
+        forward = build_forward(
+            job.model.trunk, job.size, job.weights.file or None, cut, "float32", options.seed
+        )
+        images = transformed_images(files, job.size, options.batch_size)
+        facts = {"compute": "float32"}
+        embed_split(
+            images, forward, folder / split, split, storage="float32", facts=facts,
+            fit=job.model.fit,
+        )  # fmt: skip
+        return read(folder / split)
+
+    # Maps of train would be those of images without augmentation.
+    return embed("train", train_files, "top"), embed("val", val_files, job.cut)
+
+
+def image_data(
+    job: Job, seed: int, train: ImageStore, val: ImageStore, rows: Rows, val_rows: Rows
+) -> TrainingData:
+    """Batches of pixels for fine-tuning from images, augmented anew in each epoch.
+
+    Args:
+      job: size of the images and of the views, augmentation.
+      seed: of order and augmentation.
+      train: images to learn from.
+      val: images of validation, which stay as they are.
+      rows: targets and weights of `train`, in its order.
+      val_rows: the same of `val`.
+    """
+    import tensorflow as tf
+
+    from core.images.decode import resize_gray
+    from core.models.augment import augment
+
+    options, tune = job.training.embedding.augment, job.training.fine_tune
+    assert tune is not None
+    numbers = replace(rows, views=(np.arange(len(train), dtype=np.int32),))
+    val_numbers = replace(val_rows, views=(np.arange(len(val), dtype=np.int32),))
+    size = tune.batch_size
+
+    def records(store: ImageStore, batches: Iterator[Any], epoch: int) -> Iterator[Any]:
+        key = np.int32((seed * 100_003 + epoch) % 2**31)
+        for chosen, targets, weights in batches:
+            yield store.read(chosen), chosen, key, targets, weights
+
+    def view(pixels: "tf.Tensor", key: "tf.Tensor", number: "tf.Tensor") -> "tf.Tensor":
+        if tune.view_size is not None:
+            pixels = resize_gray(pixels, tune.view_size, "stretch")
+        # An image's view depends on epoch and image, not on the batch that it comes in.
+        return augment(pixels[tf.newaxis], options, tf.stack([key, number]))[0]
+
+    def views(content: Any, chosen: Any, key: Any, targets: Any, weights: Any) -> Any:
+        pixels = tf.map_fn(
+            lambda item: view(item[0], key, item[1]),
+            (decoded(content, job.size)[0], chosen),
+            fn_output_signature=tf.uint8,
+        )
+        side = tune.view_size or job.size
+        return tf.ensure_shape(pixels, [None, side, side, 1]), targets, weights
+
+    def whole(content: Any, chosen: Any, key: Any, targets: Any, weights: Any) -> Any:  # noqa: ARG001
+        return decoded(content, job.size)[0], targets, weights
+
+    data = generated(
+        lambda epoch: records(train, numbers.epoch(seed, epoch, size), epoch),
+        len(rows),
+        size,
+        lambda: records(val, val_numbers.in_order(size), 0),
+        -(-len(val_rows) // size),
+        (
+            tf.TensorSpec([None], tf.string),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([], tf.int32),
+            tf.TensorSpec([None, rows.targets.shape[1]], tf.float32),
+            tf.TensorSpec([None], tf.float32),
+        ),
+    )
+
+    def mapped(dataset: "tf.data.Dataset", function: Any) -> "tf.data.Dataset":
+        return dataset.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+    return replace(
+        data,
+        epochs=lambda first, end: mapped(data.epochs(first, end), views),
+        validation=mapped(data.validation, whole),
+    )

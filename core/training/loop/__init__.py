@@ -1,0 +1,1 @@
+"""The training loop on Keras's `fit`: optimizer, callbacks, checkpoints, curves."""

@@ -1,0 +1,134 @@
+"""What a configuration says of training."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from core.models.options import AugmentOptions
+
+
+class EmbeddingOptions(BaseModel):
+    """How the Embedder runs the frozen part of the trunk."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    views: int = Field(
+        0, ge=0, le=64, description="augmented views of each training image, beside the image"
+    )
+    storage: Literal["float16", "float32"] = "float16"
+    compute: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32", description="auto: times both on one batch and takes the faster"
+    )
+    batch_size: int = Field(32, ge=1, description="images in one forward pass")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the views, and of random weights")
+    augment: AugmentOptions = Field(default_factory=AugmentOptions)
+    cut: str | None = Field(
+        None,
+        description="embed at this cut although nothing above it learns, to share the artifact "
+        "with configurations where it does; none: as fine_tune says",
+    )
+
+
+class FineTuneOptions(BaseModel):
+    """The second phase: blocks of the trunk learn too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    from_cut: str = Field(
+        "default",
+        description="what lies above this cut learns; default: the trunk's own; input: all of it",
+    )
+    source: Literal["cache", "images"] = Field(
+        "cache",
+        description="cache: activations at the cut, computed once (with embedding.views as "
+        "augmentation); images: the whole network each epoch, augmented anew each time",
+    )
+    view_size: int | None = Field(
+        None,
+        ge=32,
+        description="side of the views that are learned from, with source: images; below the "
+        "model's own it is faster, and a network answers best on objects that are somewhat larger "
+        "than those it learned from (Touvron et al. 2019); none: the model's own",
+    )
+    epochs: int = Field(3, ge=1, le=10_000)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    head_learning_rate: float | None = Field(
+        None, gt=0, description="of the head in this phase; none: the same"
+    )
+    weight_decay: float = Field(1e-2, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: float = Field(0.1, ge=0, lt=1, description="part of all steps that warms up")
+    patience: int = Field(3, ge=1)
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest norm of a batch's gradient; none: as it is"
+    )
+    average: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="momentum of a moving average of the weights, which is judged and kept "
+        "instead of them; none: the weights themselves",
+    )
+    batch_norm: Literal["frozen", "trained"] = "frozen"
+    compute: Literal["float32", "bfloat16", "auto"] = Field(
+        "float32",
+        description="auto: bfloat16 where the accelerator, or without one the processor, has "
+        "instructions for it; weights and the exported model stay float32",
+    )
+
+
+class TrainingOptions(BaseModel):
+    """How the head, and what else learns, is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(60, ge=1, le=10_000)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: float = Field(1e-2, ge=0)
+    patience: int = Field(8, ge=1, description="epochs without a better validation loss")
+    class_weight: Literal["balanced", "none"] = "balanced"
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: float = Field(2.0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    seeds: tuple[int, ...] = Field(
+        (0,), description="one member of the ensemble for each; the model answers with their mean"
+    )
+    embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
+    fine_tune: FineTuneOptions | None = None
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or len(set(value)) != len(value) or any(not 0 <= s < 2**31 for s in value):
+            raise ValueError(f"seeds must be different whole numbers from 0 on, not {list(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _cache_has_no_input(self) -> Self:
+        tune = self.fine_tune
+        if tune and tune.from_cut == "input" and tune.source == "cache":
+            raise ValueError("fine_tune.from_cut: input has nothing to cache; set source: images")
+        if tune and self.embedding.cut is not None:
+            raise ValueError("embedding.cut is for a frozen trunk; fine_tune.from_cut says it here")
+        if tune and tune.view_size is not None and tune.source == "cache":
+            raise ValueError("fine_tune.view_size is for source: images; what is cached was "
+                             "computed at the model's own size")  # fmt: skip
+        return self
+
+
+class TunerOptions(BaseModel):
+    """Search over the head and its optimiser, on embedded features."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trials: int = Field(50, ge=1, le=10_000)
+    algorithm: Literal["random", "bayesian"] = "random"
+    seed: int = Field(0, ge=0, lt=2**31)
+    epochs: int = Field(20, ge=1)
+    dense: tuple[tuple[int, ...], ...] = ((), (64,), (256,))
+    dropout: tuple[float, ...] = (0.0, 0.2, 0.5)
+    learning_rate: tuple[float, float] = (1e-4, 1e-2)
+    weight_decay: tuple[float, float] = (1e-4, 1e-1)

@@ -1,0 +1,85 @@
+"""Content of `training.json`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from core.embedding.store import Embeddings
+from core.models.classifier import Network
+from core.training.calibrate import Calibrated
+from core.training.job import Job
+from core.training.losses import class_weights
+from core.training.predictions import MemberPredictions
+from schema.labels import Task
+
+_OF_EMBEDDING = (
+    "views", "storage", "storage_error", "storage_noise", "compute", "agreement", "timed",
+    "augment", "images_per_second",
+)  # fmt: skip
+
+
+def add_member_metrics(
+    members: Sequence[dict[str, Any]],
+    predictions: MemberPredictions,
+    positive: np.ndarray,
+    targets: np.ndarray,
+    task: Task,
+) -> None:
+    """Adds to each member its AUC and accuracy on validation."""
+    from core.metrics.binary import roc_auc
+
+    known, certain = positive >= 0, targets.sum(axis=1) == 1
+    for i, member in enumerate(members):
+        probabilities = predictions.probabilities[:, i]
+        score = probabilities[:, list(task.positive)].sum(axis=1)
+        right = probabilities.argmax(axis=1) == targets.argmax(axis=1)
+        member["val"] = {
+            "auc": roc_auc(positive[known], score[known]),
+            "accuracy": float(right[certain].mean()) if certain.any() else None,
+        }
+
+
+def training_facts(
+    job: Job, train: Embeddings, val: Embeddings, network: Network, calibrated: Calibrated
+) -> dict[str, Any]:
+    """Returns what `training.json` holds beside members and seconds."""
+    task, options = job.task, job.training
+    counts: dict[str, list[int]] = {}
+    for name, split in (("train", train), ("val", val)):
+        known = zip(split.records.pathogen.tolist(), split.records.box_counts.tolist(), strict=True)
+        labels = [task.class_of(*record) for record in known]
+        counts[name] = [labels.count(i) for i in range(len(task.classes))]
+    weights: dict[str, float] = {}
+    if options.class_weight == "balanced":
+        balanced = class_weights(np.array(counts["train"])).tolist()
+        weights = dict(zip(task.classes, balanced, strict=True))
+    models = [model for member in network.members for model in (member.head, member.upper) if model]
+    trained = [weight for model in models for weight in model.trainable_weights]
+    return {
+        "trunk": job.model.trunk,
+        "weights": job.weights.to_dict(),
+        "image_size": job.size,
+        "fit": job.model.fit,
+        "cut": job.cut,
+        "pooling": job.model.pooling,
+        "task": task.to_dict(),
+        "classes": list(task.classes),
+        "class_weight": weights,
+        "class_counts": counts,
+        "parameters": {
+            "trainable": int(sum(np.prod(weight.shape) for weight in trained)),
+            "total": network.count_params(),
+        },
+        "seeds": list(options.seeds),
+        "calibration": calibrated.facts,
+        "embedding": {
+            **{name: train.facts.get(name) for name in _OF_EMBEDDING},
+            "seconds": round(train.facts["seconds"] + val.facts["seconds"], 3),
+        },
+        "fine_tune": options.fine_tune.model_dump(mode="json") if options.fine_tune else None,
+        "tuned": {
+            name: getattr(job.model if name in ("dense", "dropout") else options, name)
+            for name in ("dense", "dropout", "learning_rate", "weight_decay")
+        },
+    }

@@ -1,0 +1,1 @@
+"""Subcommands that fetch, generate or ingest data."""

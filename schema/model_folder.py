@@ -1,0 +1,69 @@
+"""The folder of a SavedModel of this project, and the version folders that model servers watch."""
+
+import filecmp
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from schema.files import read_json
+from schema.storage import listing
+
+GRAPH: Final = "saved_model.pb"
+FACTS: Final = "assets.extra/pneumo.json"
+WARMUP: Final = "assets.extra/tf_serving_warmup_requests"
+INFRA_RESULT: Final = "validation.json"  # in the artifact of infrastructure validation
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Reads task, operating point and origin of a model from its `pneumo.json`.
+
+    Returns:
+      Content of the file; empty where it is missing.
+    """
+    return read_json(folder / FACTS) or {}
+
+
+def comparison_key(facts: str | bytes) -> tuple[str, str] | None:
+    """Returns what must be equal for two models to be compared: configuration name and task.
+
+    Args:
+      facts: content of `pneumo.json`.
+
+    Returns:
+      None where the file is invalid.
+    """
+    try:
+        content: dict[str, Any] = json.loads(facts)
+        return str(content["name"]), json.dumps(content["task"], sort_keys=True)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def newest_first(folder: str | Path) -> list[str]:
+    """Returns the version names in a folder or URI, newest first; skips other names."""
+    return sorted((name for name in listing(str(folder)) if name.isdigit()), key=int, reverse=True)
+
+
+def newest_version(folder: Path) -> Path | None:
+    """Returns the folder of the newest version, or None."""
+    if not folder.is_dir():
+        return None
+    versions = (folder / name for name in newest_first(folder))
+    return next((version for version in versions if version.is_dir()), None)
+
+
+def next_version(seen: Sequence[str], wanted: int) -> str:
+    """The wanted number, or one above all that were seen: a server always moves on to it."""
+    return str(max([wanted, *(int(name) + 1 for name in seen)]))
+
+
+def same_files(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files with the same bytes."""
+    files, others = (
+        sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        for folder in (one, other)
+    )
+    return files == others and all(
+        filecmp.cmp(one / name, other / name, shallow=False) for name in files
+    )

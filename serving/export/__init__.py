@@ -1,0 +1,1 @@
+"""Writes the SavedModel: signatures, image guard, warm-up requests."""

@@ -1,0 +1,1 @@
+"""Predictions for files: local or remote model, result files, worklists, overlays."""

@@ -1,0 +1,260 @@
+"""Predictions in a file, as CSV or JSON lines, to which an interrupted run can append."""
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from schema.errors import PneumoError
+from schema.files import take_lock
+from serving.predict.prediction import Prediction
+
+_TORN = 1 << 16  # no record is longer
+_FIXED = ("file", "decision", "predicted", "score")
+
+
+class Format(Protocol):
+    """How predictions are written as records and read again."""
+
+    def header(self) -> bytes:
+        """Returns what precedes the first record."""
+
+    def encode(self, prediction: Prediction) -> bytes:
+        """Returns one record with its end of line."""
+
+    def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
+        """Yields the size in bytes and the prediction of each whole record from here on."""
+
+
+class Csv:
+    """One row per prediction: file, decision, predicted, score, p_CLASS for each class, status,
+    error, and, for a model that locates, boxes as "score x y width height" for each, in pixels (the
+    prediction string of the RSNA challenge).
+
+    Args:
+      classes: class names in the order of the columns.
+      boxes: whether there is a column of boxes.
+    """
+
+    def __init__(self, classes: Sequence[str], boxes: bool = False) -> None:
+        self._classes, self._boxes = list(classes), boxes
+        self._columns = [*_FIXED, *(f"p_{name}" for name in classes), "status", "error"]
+        self._columns += ["boxes"] if boxes else []
+
+    def header(self) -> bytes:
+        """Returns the names of the columns."""
+        return csv_row(self._columns)
+
+    def encode(self, prediction: Prediction) -> bytes:
+        """Returns one row."""
+        score = "" if prediction.score is None else prediction.score
+        fixed = [prediction.file, prediction.decision, prediction.predicted, score]
+        numbers = [prediction.probabilities.get(name, "") for name in self._classes]
+        boxes = [boxes_to_string(prediction)] if self._boxes else []
+        return csv_row([*fixed, *numbers, prediction.status, prediction.error, *boxes])
+
+    def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
+        """Yields each whole row; a file name may contain line feeds."""
+        size = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal size
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                size += len(line)
+                yield line.decode("utf-8", "surrogateescape")
+
+        try:
+            for row in csv.reader(lines(), strict=True):
+                yield size, self._decode(row)
+                size = 0
+        except (csv.Error, ValueError):
+            return  # torn
+
+    def _decode(self, row: list[str]) -> Prediction:
+        cells = dict(zip(self._columns, row, strict=True))
+        boxes = scores = None
+        if self._boxes and not cells["error"]:  # a prediction, perhaps without any
+            boxes, scores = boxes_from_string(cells["boxes"])
+        numbers = {name: cells[f"p_{name}"] for name in self._classes}
+        return Prediction(
+            cells["file"],
+            cells["predicted"],
+            cells["decision"],
+            float(cells["score"]) if cells["score"] else None,
+            {name: float(number) for name, number in numbers.items() if number},
+            abstained=cells["decision"] in ("REFER", "REJECTED"),
+            status=cells["status"],
+            error=cells["error"],
+            boxes=boxes,
+            box_scores=scores,
+        )
+
+
+class JsonLines:
+    """One JSON object per line, as returned by `Prediction.to_dict`."""
+
+    def header(self) -> bytes:
+        """Returns nothing."""
+        return b""
+
+    def encode(self, prediction: Prediction) -> bytes:
+        """Returns one line of ASCII."""
+        return json.dumps(prediction.to_dict()).encode("ascii") + b"\n"
+
+    def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
+        """Yields each whole line."""
+        for line in file:
+            try:
+                prediction = Prediction(**json.loads(line))
+            except (ValueError, TypeError):
+                return
+            if not line.endswith(b"\n"):
+                return
+            yield len(line), prediction
+
+
+class ResultFile:
+    """A file of predictions that grows by whole records; one process at a time writes it.
+
+    Args:
+      path: of the file.
+      form: how predictions are written.
+      resume: append to an existing file, which is an error otherwise.
+
+    Attributes:
+      done: number of predictions for each file name.
+
+    Raises:
+      PneumoError: the file exists and `resume` is false, has another format, is damaged before its
+        end, is in use, or cannot be written.
+    """
+
+    def __init__(self, path: Path, form: Format, resume: bool) -> None:
+        self.path, self._form = path, form
+        self.done: Counter[str] = Counter()
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            self._fd = os.open(path, flags | (0 if resume else os.O_EXCL), 0o644)
+        except FileExistsError:
+            raise PneumoError(
+                f"{path} exists; add --resume to append to it, or give another name"
+            ) from None
+        except OSError as error:
+            raise PneumoError(f"{path} cannot be written: {error.strerror}") from error
+        try:
+            if not take_lock(self._fd):
+                raise PneumoError(f"{path} is being written by another run; wait for it")
+            self._resume()
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __enter__(self) -> "ResultFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.fsync(self._fd)
+        os.close(self._fd)
+
+    def write(self, prediction: Prediction) -> None:
+        """Appends one record in one write, which a killed process leaves whole or not at all.
+
+        Raises:
+          PneumoError: the disk is full, or the like.
+        """
+        self._append(self._form.encode(prediction))
+
+    def predictions(self) -> Iterator[Prediction]:
+        """Yields all predictions of the file."""
+        return (prediction for _, prediction in self.located())
+
+    def located(self) -> Iterator[tuple[int, Prediction]]:
+        """Yields the offset of each record in bytes, and its prediction."""
+        start = len(self._form.header())
+        with self.path.open("rb") as file:
+            file.seek(start)
+            for size, prediction in self._form.records(file):
+                yield start, prediction
+                start += size
+
+    def read_at(self, start: int) -> Prediction:
+        """Returns the prediction of the record at an offset."""
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return next(self._form.records(file))[1]
+
+    def _resume(self) -> None:
+        """Checks the content, drops a torn last record, writes a missing header."""
+        header = self._form.header()
+        with self.path.open("rb") as file:
+            found = file.read(len(header))
+            if header.startswith(found) and len(found) < len(header):
+                os.ftruncate(self._fd, 0)  # new, or killed before the header was whole
+                self._append(header)
+                return
+            if found != header:
+                columns = header.decode("utf-8", "replace").strip()
+                raise PneumoError(
+                    f"{self.path} does not have the columns {columns}, so it is not a result of "
+                    "this model; give another name"
+                )
+            end = len(header)
+            for size, prediction in self._form.records(file):
+                self.done[prediction.file] += 1
+                end += size
+            file.seek(end)
+            rest = file.read(_TORN + 1)
+        # A torn record has no end of line, except within the quotes of a file name.
+        if len(rest) > _TORN or any(b"\n" in part for part in rest.split(b'"')[::2]):
+            raise PneumoError(
+                f"{self.path} is damaged from byte {end} on; keep what precedes it "
+                f"(`head -c {end}`) and resume with that"
+            )
+        os.ftruncate(self._fd, end)
+
+    def _append(self, record: bytes) -> None:
+        view = memoryview(record)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise PneumoError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+def format_of(name: str, classes: Sequence[str], boxes: bool = False) -> Format:
+    """Returns the format "csv" or "json"; boxes are a column of CSV where asked for."""
+    return Csv(classes, boxes) if name == "csv" else JsonLines()
+
+
+def boxes_to_string(prediction: Prediction) -> str:
+    """Formats boxes as "score x y width height", one after the other; "" for none."""
+    parts: list[float] = []
+    pairs = zip(prediction.boxes or [], prediction.box_scores or [], strict=True)
+    for (y0, x0, y1, x1), score in pairs:
+        parts += [score, x0, y0, x1 - x0, y1 - y0]
+    return " ".join(f"{part:.6g}" for part in parts)
+
+
+def boxes_from_string(text: str) -> tuple[list[list[float]], list[float]]:
+    """Parses boxes (ymin, xmin, ymax, xmax) and scores; inverse of `boxes_to_string`.
+
+    Raises:
+      ValueError: not five numbers for each box.
+    """
+    numbers = [float(part) for part in text.split()]
+    rows = list(zip(*[iter(numbers)] * 5, strict=True))
+    return [[y, x, y + h, x + w] for _, x, y, w, h in rows], [row[0] for row in rows]
+
+
+def csv_row(values: Sequence[Any]) -> bytes:
+    """Returns one line of CSV."""
+    out = io.StringIO()
+    # This end of line makes the writer quote both of its characters; a bare "\n" is written.
+    csv.writer(out, lineterminator="\r\n").writerow(values)
+    return (out.getvalue()[:-2] + "\n").encode("utf-8", "surrogateescape")

@@ -1,0 +1,173 @@
+"""TF Serving's REST contract, health, metrics and the page."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from google.protobuf import json_format
+from grpc import StatusCode
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from serving.server.api import codec
+from serving.server.endpoint import Endpoint
+from serving.server.errors import ServeError, invalid
+
+UI = Path(__file__).parents[1] / "ui"
+HEADERS = {
+    # The page brings everything along: nothing may be fetched from elsewhere.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def build_app(endpoint: Endpoint) -> Starlette:
+    """The web application: /v1/..., /healthz, /readyz, /metrics, and /ui/ if wanted."""
+    rest = _Rest(endpoint)
+    routes: list[BaseRoute] = [
+        Route("/healthz", PlainTextResponse("alive\n")),
+        Route("/readyz", rest.ready),
+        Route("/metrics", rest.metrics),
+        Route("/monitoring/prometheus/metrics", rest.metrics),
+    ]
+    for which in ("", "/versions/{version}", "/labels/{label}"):
+        path = "/v1/models/{name}" + which
+        routes += [
+            Route(f"{path}/metadata", rest.metadata),
+            Route(f"{path}:{{verb}}", rest.predict, methods=["POST"]),
+            Route(path, rest.status),
+        ]
+    if endpoint.options.ui:
+        routes += [
+            Route("/", RedirectResponse("/ui/")),
+            Route("/ui/about.json", rest.about),
+            Mount("/ui", StaticFiles(directory=UI, html=True)),
+        ]
+    handlers = {ServeError: _on_error, HTTPException: _on_unknown_path}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+class _Rest:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint, self.models, self.options = endpoint, endpoint.models, endpoint.options
+        self.held = 0  # bytes of all request bodies in memory
+
+    async def ready(self, _: Request) -> Response:
+        ready = bool(self.models.available)
+        text = "ready\n" if ready else "no version is loaded\n"
+        return PlainTextResponse(text, 200 if ready else 503)
+
+    async def metrics(self, _: Request) -> Response:
+        text = generate_latest(self.endpoint.metrics.registry)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def about(self, _: Request) -> Response:
+        async with self.models.use(self.models.name, None) as (number, model):
+            return _json({**model.facts, "version": str(number), "model": self.models.name})
+
+    async def status(self, request: Request) -> Response:
+        with self.endpoint.observe("rest", "status"):
+            versions = self.models.status(request.path_params["name"], _number(request))
+        states = []
+        for number, version in versions.items():
+            code = "UNKNOWN" if version.error else "OK"
+            status = {"error_code": code, "error_message": version.error}
+            states.append({"version": str(number), "state": version.state.name, "status": status})
+        return _json({"model_version_status": states})
+
+    async def metadata(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        with self.endpoint.observe("rest", "metadata"):
+            async with self.models.use(name, _number(request)) as (number, model):
+                signatures = json_format.MessageToDict(
+                    model.metadata,
+                    preserving_proto_field_name=True,
+                    always_print_fields_with_no_presence=True,
+                )
+        spec = {"name": name, "signature_name": "", "version": str(number)}
+        return _json({"model_spec": spec, "metadata": {"signature_def": signatures}})
+
+    async def predict(self, request: Request) -> Response:
+        name, verb = request.path_params["name"], request.path_params["verb"]
+        with self.endpoint.observe("rest", "predict"):
+            if verb in ("classify", "regress"):
+                raise ServeError(StatusCode.UNIMPLEMENTED, f":{verb} is not served; use :predict")
+            if verb != "predict":
+                raise invalid(f"Malformed request: POST :{verb}")
+            async with (
+                self.body(request) as body,
+                self.endpoint.admit(name, _number(request)) as used,
+            ):
+                parsing = asyncio.to_thread(codec.parse, body, used[1].signatures)
+                signature, images, by_row = await parsing
+                outputs = await self.endpoint.predict(used, signature, images)
+        return Response(codec.format_response(outputs, by_row), media_type="application/json")
+
+    @contextlib.asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """The body, accounted for as long as it is in memory.
+
+        Raises:
+          ServeError: it is too large (413), too slow (408), or memory is full (503).
+        """
+        limit, seconds = self.options.max_body_mib << 20, self.options.slow_seconds
+        declared = request.headers.get("content-length", "")
+        size = int(declared) if declared.isdecimal() else 0
+        parts: list[bytes] = []
+        held = 0
+        try:
+            async with asyncio.timeout(seconds):
+                async for part in request.stream():
+                    held += len(part)
+                    self.held += len(part)
+                    if max(size, held) > limit:
+                        message = f"the request is larger than {self.options.max_body_mib} MiB"
+                        raise invalid(message, 413)
+                    if self.held > self.options.max_bodies_mib << 20:
+                        message = "too many large requests at once; retry later"
+                        raise ServeError(StatusCode.UNAVAILABLE, message)
+                    parts.append(part)
+            yield b"".join(parts)
+        except TimeoutError:
+            message = f"the request was not sent within {seconds:.3g} seconds"
+            raise ServeError(StatusCode.DEADLINE_EXCEEDED, message, 408) from None
+        except ClientDisconnect:
+            raise invalid("the request ended early") from None
+        finally:
+            self.held -= held
+
+
+def _number(request: Request) -> int | None:
+    """The version in the path; None for the newest."""
+    if label := request.path_params.get("label"):
+        raise invalid(f"Unrecognized servable version label: {label}")
+    text = request.path_params.get("version")
+    if text is not None and not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise invalid(f"Malformed request: {request.method} {request.url.path}")
+    return None if text is None else int(text)
+
+
+def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(codec.to_json(content), status, headers, "application/json")
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ServeError)
+    headers = {503: {"Retry-After": "1"}, 408: {"Connection": "close"}}.get(error.http)
+    return _json({"error": error.message}, error.http, headers)
+
+
+async def _on_unknown_path(request: Request, _: Exception) -> Response:
+    path = request.url.path
+    if path.startswith("/v1/"):
+        return await _on_error(request, invalid(f"Malformed request: {request.method} {path}"))
+    return await _on_error(request, ServeError(StatusCode.NOT_FOUND, f"{path} does not exist"))

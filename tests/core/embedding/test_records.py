@@ -1,0 +1,60 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from core.embedding.records import Records, parse_records, ragged
+from schema import features as f
+from schema.example import encode
+from schema.labels import LOCATE
+
+ROW: dict[str, Any] = {
+    f.IMAGE_SHA256: "a", f.IMAGE_FILENAME: "b", f.PATIENT_ID: "c", f.PATHOGEN: "normal",
+    f.IMAGE_SOURCE: "d", f.IMAGE_HEIGHT: 3, f.IMAGE_WIDTH: 4, f.STATS_MEAN: 1.5,
+}  # fmt: skip
+EDGES = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
+
+
+def row(boxes: list[list[float]] | None) -> bytes:
+    if boxes is None:
+        return encode(ROW)
+    return encode({**ROW, **{name: [box[i] for box in boxes] for i, name in enumerate(EDGES)}})
+
+
+CASES = {
+    "without the feature": [None, None],
+    "none, one, two": [[], [[0, 0.25, 0.5, 1]], [[0, 0, 1, 1], [0.5, 0.5, 0.75, 0.75]]],
+    "mixed": [None, [[0, 0.25, 0.5, 1]]],
+    "as many each": [[[0, 0, 1, 1]], [[0, 0.5, 1, 1]]],
+}
+
+
+@pytest.mark.parametrize("given", CASES.values(), ids=CASES.keys())
+def test_boxes_of_records_survive_parsing_and_the_disk(
+    given: list[list[list[float]] | None], tmp_path: Path
+) -> None:
+    batches = [parse_records(tf.constant([row(boxes)])) for boxes in given]
+    together = parse_records(tf.constant([row(boxes) for boxes in given]))
+    for found in (Records.of_batches(batches), Records.of_batches([together])):
+        found.write(tmp_path)
+        for records in (found, Records.read(tmp_path)):
+            assert records.box_counts.tolist() == [len(boxes or []) for boxes in given]
+            for boxes, expected in zip(records.boxes, given, strict=True):
+                assert boxes.dtype == np.float32
+                np.testing.assert_array_equal(boxes, np.reshape(expected or [], (-1, 4)))
+    assert set(found.columns()) >= {"sha256", "brightness"}
+    assert "boxes" not in found.columns()
+    sides = [LOCATE.side("unknown", n) for n in found.box_counts.tolist()]
+    assert sides == [int(bool(boxes)) for boxes in given]
+
+
+def test_records_without_boxes_and_of_a_wrong_number() -> None:
+    names = np.array(["a", "b"])
+    numbers = np.array([1, 2])
+    records = Records(names, names, names, names, names, numbers, numbers, numbers)
+    assert records.box_counts.tolist() == [0, 0]
+    with pytest.raises(ValueError, match="1 sets of boxes for 2"):
+        Records(names, names, names, names, names, numbers, numbers, numbers, ragged([[]]))
+    assert len(Records.of_batches([])) == 0

@@ -1,0 +1,243 @@
+"""Boxes: each of a table ends in a record, relative to its image, or as rejected with a reason."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from core.ingest.catalog import Catalog
+from core.ingest.records.work import read_lines
+from core.ingest.source.boxes import add_box, boxes_of, settle_boxes
+from schema.errors import PneumoError
+from tests.core.ingest.trees import boxes, official, put, rows, run, write
+from tests.support.images import encode, exif, gray
+
+
+def table(path: Path, header: str, lines: list[str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return path
+
+
+def settled(path: Path, box: Any, height: int, width: int) -> tuple[list[Any], str]:
+    """The boxes of an image that has this one alone, and why it was rejected."""
+    catalog = Catalog(path)
+    size = ("ok", height, width)
+    catalog.db.execute(
+        "INSERT INTO files(id, path, state, tall, wide) VALUES (1, '', ?, ?, ?)", size
+    )
+    row = dict(zip(("xmin", "ymin", "xmax", "ymax"), map(repr, box), strict=True))
+    add_box(catalog, 2, {"filename": "a", **row})
+    catalog.db.execute("UPDATE boxes SET file = 1")
+    settle_boxes(catalog)
+    (reason,) = catalog.db.execute("SELECT reason FROM boxes").fetchone()
+    found = boxes_of(catalog, 1)
+    catalog.close()
+    return found, reason
+
+
+@pytest.mark.parametrize(
+    ("box", "expected", "reason"),
+    [
+        ((10, 20, 30, 60), (0.2, 0.1, 0.6, 0.3), ""),
+        ((0, 0, 100, 100), (0, 0, 1, 1), ""),
+        ((-5, -5, 50, 50), (0, 0, 0.5, 0.5), ""),
+        ((50, 50, 500, 500), (0.5, 0.5, 1, 1), ""),
+        ((10, 20, 10, 60), None, "box_empty"),
+        ((30, 20, 10, 60), None, "box_empty"),
+        ((100, 20, 130, 60), None, "box_outside"),
+        ((-30, 20, 0, 60), None, "box_outside"),
+        ((float("nan"), 20, 30, 60), None, "box_no_number"),
+        ((10, 20, float("inf"), 60), None, "box_no_number"),
+    ],
+)
+def test_relative(tmp_path: Path, box: Any, expected: Any, reason: str) -> None:
+    found, why = settled(tmp_path / "catalog", box, 100, 100)
+    assert found == ([pytest.approx(expected)] if expected else [])
+    assert why == reason
+
+
+@given(st.tuples(*[st.floats(allow_nan=True)] * 4), st.integers(1, 5000), st.integers(1, 5000))
+def test_relative_is_inside_or_none(
+    tmp_path_factory: pytest.TempPathFactory, box: Any, height: int, width: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "catalog"
+    found, reason = settled(path, box, height, width)
+    assert bool(found) != bool(reason)
+    for top, left, bottom, right in found:
+        assert 0 <= top < bottom <= 1
+        assert 0 <= left < right <= 1
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("filename,xmin,ymin,xmax,ymax", "{},8,16,32,48"),
+        ("Path, x, y, width, height", "{},8,16,24,32"),
+        ("patientId,x,y,width,height,Target", "{},8.0,16.0,24.0,32.0,1"),
+    ],
+)
+@pytest.mark.parametrize("name", ["train/NORMAL/a1.jpeg", "train/NORMAL/a1", "a1.jpeg", "a1"])
+def test_a_table_may_name_images_in_many_ways(
+    tmp_path: Path, header: str, line: str, name: str
+) -> None:
+    source = write(tmp_path / "s", [f"train/NORMAL/a{n}.jpeg" for n in range(3)])
+    csv_file = table(tmp_path / "b.csv", header, [line.format(name)])
+    summary = run(source, tmp_path / "d", boxes=csv_file)
+    expected = {"train/NORMAL/a0.jpeg": [], "train/NORMAL/a2.jpeg": []}
+    expected["train/NORMAL/a1.jpeg"] = [pytest.approx((0.25, 0.125, 0.75, 0.5))]
+    assert boxes(tmp_path / "d") == expected
+    assert {row["filename"]: row["boxes"] for row in rows(tmp_path / "d")} == {
+        key: len(value) for key, value in expected.items()
+    }
+    assert (summary.boxes["read"], summary.boxes["written"], summary.boxes["rejected"]) == (1, 1, 0)
+
+
+def test_every_box_is_accounted_for(tmp_path: Path) -> None:
+    source = official(tmp_path / "s")
+    put(source / "train/NORMAL/bad.jpeg", b"")
+    write(source, ["train/NORMAL/twin.jpeg", "test/NORMAL/twin.jpeg"], first_seed=900)
+    good = "train/NORMAL/IM-0001-0001.jpeg"
+    lines = [
+        f"{good},1,2,30,40",
+        f"{good},1,2,30,40",  # again
+        f"{good},-9,2,30,900",  # clipped
+        f"{good},30,2,30,40",  # empty
+        f"{good},nan,2,30,40",
+        f"{good},a,2,30,40",
+        f"{good},64,2,70,40",  # outside
+        f"{good},,,,",  # no box
+        f"{good},1,2,,",  # half a box
+        "test/PNEUMONIA/person900_virus_0.jpeg,5,5,6,6",
+        "nowhere.jpeg,1,2,3,4",
+        "twin,1,2,3,4",
+        "train/NORMAL/bad.jpeg,1,2,3,4",
+        ",1,2,3,4",
+    ]
+    csv_file = table(tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", lines)
+    summary = run(source, tmp_path / "d", boxes=csv_file)
+    assert summary.boxes == {
+        "read": 13,
+        "written": 3,
+        "clipped": 1,
+        "rejected": 10,
+        "reasons": {
+            "box_ambiguous": 1,
+            "box_duplicate": 1,
+            "box_empty": 1,
+            "box_no_image": 2,
+            "box_no_number": 3,
+            "box_of_rejected_image": 1,
+            "box_outside": 1,
+        },
+        "splits": {
+            "train": {"images": 1, "boxes": 2},
+            "val": {"images": 0, "boxes": 0},
+            "test": {"images": 1, "boxes": 1},
+        },
+    }
+    rejects = list(read_lines(tmp_path / "d/rejects.jsonl"))
+    told = [row for row in rejects if "box" in row]
+    assert Counter(row["reason"] for row in told) == summary.boxes["reasons"]
+    assert {row["box"] for row in told} == {3, 5, 6, 7, 8, 10, 12, 13, 14, 15}
+    assert len(rejects) - len(told) == summary.rejected == 1
+    # The image of a rejected box stays.
+    assert len(boxes(tmp_path / "d")[good]) == 2
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_boxes_are_told_in_pixels_of_the_displayed_image(tmp_path: Path, turn: int) -> None:
+    picture = encode(Image.fromarray(gray(60, 80)), "JPEG", exif=exif(turn))
+    put(tmp_path / "s/NORMAL/a.jpeg", picture)
+    csv_file = table(tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", ["a.jpeg,30,15,60,30"])
+    run(tmp_path / "s", tmp_path / "d", boxes=csv_file)
+    high, wide = (60, 80) if turn < 5 else (80, 60)
+    expected = (15 / high, 30 / wide, 30 / high, min(60 / wide, 1))
+    assert boxes(tmp_path / "d")["NORMAL/a.jpeg"] == [pytest.approx(expected)]
+
+
+def test_of_a_dicom_file_in_its_rows_and_columns(tmp_path: Path) -> None:
+    """Its picture is enlarged to square pixels; the relative box is the same."""
+    pytest.importorskip("pydicom")
+    from tests.support.dicoms import make, to_bytes
+
+    content = to_bytes(make(gray(40, 60), PixelSpacing=[0.3, 0.15]))
+    put(tmp_path / "s/NORMAL/a.dcm", content)
+    csv_file = table(tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", ["a,15,10,30,20"])
+    run(tmp_path / "s", tmp_path / "d", boxes=csv_file)
+    assert boxes(tmp_path / "d")["NORMAL/a.dcm"] == [pytest.approx((0.25, 0.25, 0.5, 0.5))]
+    (row,) = rows(tmp_path / "d")
+    assert (row["height"], row["width"], row["dicom"]["rows"]) == (80, 60, 40)
+
+
+def test_the_boxes_of_phantoms_are_found(tmp_path: Path) -> None:
+    from core.phantom.dataset import write_phantoms
+
+    made = write_phantoms(tmp_path / "p", 40, 0, size=64)
+    assert made.boxes
+    with (tmp_path / "p/boxes.csv").open(newline="") as stream:
+        told = Counter(row["filename"] for row in csv.DictReader(stream))
+    for n, source in enumerate((tmp_path / "p/chest_xray", tmp_path / "p")):
+        summary = run(source, tmp_path / f"d{n}")
+        assert summary.synthetic
+        assert summary.boxes["read"] == summary.boxes["written"] == made.boxes
+        found = boxes(tmp_path / f"d{n}")
+        prefix = "chest_xray/" * n
+        assert {name: len(b) for name, b in found.items() if b} == {
+            prefix + name: count for name, count in told.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("filename,xmin,ymin,xmax", "needs the column filename"),
+        ("x,y,width,height", "needs the column filename"),
+        ("", "it has none"),
+    ],
+)
+def test_a_table_without_its_columns(tmp_path: Path, header: str, says: str) -> None:
+    source = write(tmp_path / "s", ["NORMAL/a.jpeg"])
+    csv_file = table(tmp_path / "b.csv", header, [])
+    with pytest.raises(PneumoError, match=says):
+        run(source, tmp_path / "d", boxes=csv_file)
+
+
+def test_another_table_is_no_reuse(tmp_path: Path) -> None:
+    source = write(tmp_path / "s", ["NORMAL/a.jpeg"])
+    header = "filename,xmin,ymin,xmax,ymax"
+    csv_file = table(tmp_path / "b.csv", header, ["a,1,2,3,4"])
+    run(source, tmp_path / "d", boxes=csv_file)
+    assert run(source, tmp_path / "d", boxes=csv_file).reused
+    table(csv_file, header, ["a,1,2,3,5"])
+    with pytest.raises(PneumoError, match="another source or other options"):
+        run(source, tmp_path / "d", boxes=csv_file)
+    with pytest.raises(PneumoError, match=r"none\.csv does not exist"):
+        run(source, tmp_path / "d", boxes=tmp_path / "none.csv")
+
+
+def test_an_image_that_goes_late_takes_its_boxes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.ingest import job
+
+    source = write(tmp_path / "s", [f"NORMAL/a{n}.jpeg" for n in range(4)])
+    csv_file = table(
+        tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", ["a1,1,2,3,4", "a2,1,2,3,4"]
+    )
+    real = job.split_files
+
+    def meanwhile(*args: Any) -> None:
+        (source / "NORMAL/a1.jpeg").unlink()
+        real(*args)
+
+    monkeypatch.setattr(job, "split_files", meanwhile)
+    summary = run(source, tmp_path / "d", boxes=csv_file)
+    assert summary.boxes["reasons"] == {"box_of_rejected_image": 1}
+    assert summary.boxes["written"] == 1
+    assert summary.reasons == {"changed_during_run": 1}

@@ -1,0 +1,129 @@
+"""Layouts and manifests, as the job reads them."""
+
+import csv
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from core.ingest.records.work import read_lines
+from schema.errors import PneumoError
+from tests.core.ingest.trees import (
+    jpeg,
+    official,
+    put,
+    rows,
+    run,
+    write,
+)
+
+
+def test_flat_tree_is_split_by_patient(tmp_path):
+    source = write(tmp_path / "s", [f"NORMAL/a{n}.jpeg" for n in range(12)])
+    write(source, [f"Virus/b{n}.jpeg" for n in range(12)], first_seed=50)
+    summary = run(source, tmp_path / "d")
+    assert (summary.layout, summary.policy) == ("class", "patient")
+    assert all(set(c) == {"normal", "virus"} for c in summary.splits.values())
+    assert set(summary.splits) == {"train", "val", "test"}
+
+
+def test_class_map(tmp_path):
+    source = write(tmp_path / "s", ["gesund/a.jpeg", "krank/b_virus.jpeg", "krank/c.jpeg"])
+    summary = run(source, tmp_path / "d", class_map={"Gesund": "normal", "krank": "unknown"})
+    assert Counter(r["pathogen"] for r in rows(tmp_path / "d")) == {
+        "normal": 1,
+        "virus": 1,
+        "unknown": 1,
+    }
+    assert summary.written == 3
+
+
+def test_nested_archive_that_holds_everything_twice(tmp_path):
+    source = tmp_path / "s"
+    official(source / "chest_xray")
+    shutil.copytree(source / "chest_xray", tmp_path / "copy")
+    shutil.copytree(tmp_path / "copy", source / "chest_xray/chest_xray")
+    shutil.copytree(tmp_path / "copy", source / "chest_xray/__MACOSX")
+    put(source / "chest_xray/chest_xray/train/NORMAL/only-here.jpeg", jpeg(999))
+    put(source / "chest_xray/train/.DS_Store", b"x")
+    summary = run(source, tmp_path / "d")
+    assert summary.skipped == {"nested copy": 58, "__MACOSX": 58, ".DS_Store": 1}
+    assert summary.written == 59
+    assert summary.leakage["exact_within_split"] == 0
+
+
+def test_what_is_outside_of_the_layout_is_rejected(tmp_path):
+    source = official(tmp_path / "s")
+    write(source, ["train/OTHER/a.jpeg", "extra/NORMAL/b.jpeg", "c.jpeg"], first_seed=700)
+    run(source, tmp_path / "d")
+    reasons = {r["file"]: r["reason"] for r in read_lines(tmp_path / "d/rejects.jsonl")}
+    assert reasons == {
+        "train/OTHER/a.jpeg": "unknown_class",
+        "extra/NORMAL/b.jpeg": "outside_layout",
+        "c.jpeg": "unknown_class",
+    }
+
+
+def _manifest(path: Path, lines: list[dict[str, str]]) -> Path:
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return path
+
+
+def test_manifest_with_everything(tmp_path):
+    source = write(tmp_path / "s", [f"img/{n}.jpeg" for n in range(6)])
+    splits = ["train", "Training", "val", "test", "test", "val"]
+    lines = [
+        {"Path": f"img/{n}.jpeg", "label": "virus" if n % 2 else "NORMAL", "patient": f"p{n}"}
+        | {"split": splits[n]}
+        for n in range(5)
+    ]
+    lines[1]["patient"] = ""
+    lines.append({"Path": "img/gone.jpeg", "label": "virus", "patient": "", "split": "val"})
+    manifest = _manifest(tmp_path / "m.csv", lines)
+    summary = run(source, tmp_path / "d", manifest=manifest)
+    assert (summary.layout, summary.policy) == ("manifest", "given")
+    assert (summary.found, summary.written) == (7, 5)
+    assert summary.reasons == {"missing": 1}
+    assert summary.skipped == {"not in the manifest": 1}
+    got = {
+        r["filename"]: (r["split"], r["patient_id"], r["pathogen"]) for r in rows(tmp_path / "d")
+    }
+    assert got["img/0.jpeg"] == ("train", "p0", "normal")
+    assert got["img/1.jpeg"] == ("train", "1", "virus")
+    assert got["img/4.jpeg"] == ("test", "p4", "normal")
+
+
+def test_manifest_without_splits_is_split_by_patient(tmp_path):
+    source = write(tmp_path / "s", [f"{n}.jpeg" for n in range(30)])
+    lines = [{"path": f"{n}.jpeg", "label": "normal", "patient": f"p{n // 2}"} for n in range(30)]
+    summary = run(source, tmp_path / "d", manifest=_manifest(tmp_path / "m.csv", lines))
+    assert summary.policy == "patient"
+    assert summary.leakage["patients_in_two_splits"] == 0
+    assert sum(summary.patients.values()) == 15
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([{"file": "a", "label": "normal"}], "needs the columns path and label"),
+        ([{"path": "0.jpeg", "label": "normal"}] * 2, "line 3: 0.jpeg is named a second time"),
+        ([{"path": "", "label": "normal"}], "line 2: the path is empty"),
+        ([{"path": "../x.jpeg", "label": "normal"}], "is outside of"),
+        ([{"path": "0.jpeg", "label": "normal", "split": "dev"}], "split 'dev'"),
+    ],
+)
+def test_unusable_manifests(tmp_path, lines, says):
+    source = write(tmp_path / "s", ["0.jpeg"])
+    with pytest.raises(PneumoError, match=says):
+        run(source, tmp_path / "d", manifest=_manifest(tmp_path / "m.csv", lines))
+
+
+def test_unknown_label_in_a_manifest_is_a_reject(tmp_path):
+    source = write(tmp_path / "s", ["0.jpeg", "1.jpeg"])
+    lines = [{"path": "0.jpeg", "label": "covid"}, {"path": "1.jpeg", "label": "normal"}]
+    summary = run(source, tmp_path / "d", manifest=_manifest(tmp_path / "m.csv", lines))
+    assert summary.reasons == {"unknown_class": 1}

@@ -1,0 +1,59 @@
+import pytest
+
+from core.ingest.options import IngestOptions
+from core.ingest.source.layout import detect, parents_of_roots, place_of, split_name
+
+CLASSES = IngestOptions(class_map={"Gesund": "normal"}).classes()
+
+
+@pytest.mark.parametrize(
+    ("folder", "root", "split", "pathogen", "inner"),
+    [
+        ("train/NORMAL", "", "train", "normal", "train/NORMAL"),
+        ("chest_xray/train/NORMAL", "chest_xray", "train", "normal", "train/NORMAL"),
+        ("a/a/Testing/pneumonia", "a/a", "test", "unknown", "Testing/pneumonia"),
+        ("NORMAL", "", "", "normal", "NORMAL"),
+        ("x/VIRUS/deep/er", "x", "", "virus", "VIRUS/deep/er"),
+        ("valid/gesund/p1", "", "val", "normal", "valid/gesund/p1"),
+        ("a/train/OTHER", "a", "train", "", "train/OTHER"),
+        ("other", "", "", "", "other"),
+        ("", "", "", "", ""),
+    ],
+)
+def test_place_of(folder, root, split, pathogen, inner):
+    place = place_of(folder, CLASSES)
+    assert (place.root, place.split, place.pathogen, place.inner) == (root, split, pathogen, inner)
+
+
+@pytest.mark.parametrize(
+    ("folders", "layout"),
+    [
+        (["train/NORMAL", "NORMAL"], "split_class"),
+        (["NORMAL", "other"], "class"),
+        (["train/other", "x"], ""),
+        ([], ""),
+    ],
+)
+def test_detect(folders, layout):
+    assert detect(place_of(folder, CLASSES) for folder in folders) == layout
+
+
+@pytest.mark.parametrize(
+    ("roots", "above"),
+    [
+        (["c", "c/c"], {"c/c": "c"}),
+        (["", "c", "c/c"], {"c": "", "c/c": ""}),
+        (["a", "b"], {}),
+        (["a", "ab"], {}),
+        ([], {}),
+    ],
+)
+def test_parents_of_roots(roots, above):
+    assert parents_of_roots(roots) == above
+
+
+@pytest.mark.parametrize(
+    ("name", "split"), [("TRAIN", "train"), ("Validation", "val"), ("tests", ""), ("", "")]
+)
+def test_split_name(name, split):
+    assert split_name(name) == split

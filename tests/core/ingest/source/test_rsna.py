@@ -1,0 +1,194 @@
+"""The folder of the RSNA challenge, as it is downloaded and as others pass it on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.ingest.records.work import read_lines
+from core.ingest.source.rsna import find_tables
+from schema.errors import PneumoError
+from tests.core.ingest.trees import boxes, files_below, jpeg, put, rows, run
+from tests.support.images import gray
+
+pytest.importorskip("pydicom", reason="needs the extra `dicom`")
+
+LABELS = "patientId,x,y,width,height,Target"
+CLASSES = "patientId,class"
+N = 24
+
+
+def patient(n: int) -> str:
+    return f"{n:08x}-0000-4000-8000-00000000abcd"
+
+
+def picture(n: int) -> bytes:
+    from tests.support.dicoms import make, to_bytes
+
+    dataset = make(
+        gray(64, 64, n),
+        planted=False,
+        PatientID=patient(n),
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.7",
+        ViewPosition="AP" if n % 2 else "PA",
+    )
+    return to_bytes(dataset)
+
+
+def tables(root: Path, stage: str = "stage_2_") -> None:
+    """A third with an opacity (every second of those with two boxes), normal, other."""
+    labels, classes = [LABELS], [CLASSES]
+    for n in range(N):
+        if n % 3 == 0:
+            labels += [f"{patient(n)},{8.0 + 30 * k},16.0,16.0,32.0,1" for k in range(1 + n % 2)]
+            classes += [f"{patient(n)},Lung Opacity"] * (1 + n % 2)
+        else:
+            kind = "Normal" if n % 3 == 1 else "No Lung Opacity / Not Normal"
+            labels.append(f"{patient(n)},,,,,0")
+            classes.append(f"{patient(n)},{kind}")
+    put(root / f"{stage}train_labels.csv", "\n".join(labels).encode())
+    put(root / f"{stage}detailed_class_info.csv", "\n".join(classes).encode())
+
+
+def challenge(root: Path, folder: str = "stage_2_train_images", stage: str = "stage_2_") -> Path:
+    tables(root, stage)
+    for n in range(N):
+        put(root / folder / f"{patient(n)}.dcm", picture(n))
+    put(root / "stage_2_test_images/00000000-test.dcm", picture(99))
+    put(root / "GCP Credits Request Link - RSNA.txt", b"x")
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
+    root = tmp_path_factory.mktemp("rsna")
+    source = challenge(root / "s")
+    return source, root / "d", run(source, root / "d")
+
+
+def test_labels_boxes_and_patients(made: tuple[Path, Path, Any]) -> None:
+    _, dest, summary = made
+    found = {row["patient_id"]: row for row in rows(dest)}
+    assert (summary.layout, summary.policy, summary.written) == ("rsna", "patient", N)
+    assert set(found) == {patient(n) for n in range(N)}
+    relative = boxes(dest)
+    for n in range(N):
+        row = found[patient(n)]
+        assert row["pathogen"] == ("unknown", "normal", "other")[n % 3]
+        assert row["filename"] == f"stage_2_train_images/{patient(n)}.dcm"
+        assert row["source"] == ("rsna-AP" if n % 2 else "rsna-PA")
+        assert row["boxes"] == (1 + n % 2 if n % 3 == 0 else 0)
+        expected = [
+            (0.25, (8 + 30 * k) / 64, 0.75, (24 + 30 * k) / 64) for k in range(row["boxes"])
+        ]
+        assert relative[row["filename"]] == [pytest.approx(box) for box in expected]
+    assert summary.boxes["read"] == summary.boxes["written"] == 12
+    assert summary.skipped == {"*.csv": 2, "*.txt": 1, "not in the labels": 1}
+    assert sum(split["images"] for split in summary.boxes["splits"].values()) == 8
+
+
+def test_pixels_are_the_stored_ones(made: tuple[Path, Path, Any]) -> None:
+    import io
+
+    from PIL import Image
+
+    from schema.example import decode
+    from schema.tfrecord import read_records
+
+    _, dest, _ = made
+    for shard in dest.glob("*.tfrecord"):
+        for record in read_records(shard):
+            values = decode(record)
+            n = int(values["patient_id"][0][:8], 16)
+            with Image.open(io.BytesIO(values["image/encoded"][0])) as opened:
+                np.testing.assert_array_equal(np.asarray(opened), gray(64, 64, n))
+            assert values["image/format"] == [b"png"]
+
+
+def test_the_same_again_whatever_the_workers(made: tuple[Path, Path, Any], tmp_path: Path) -> None:
+    source, dest, _ = made
+    args = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
+    run(source, tmp_path / "d", args=args)
+    assert files_below(tmp_path / "d") == files_below(dest)
+    assert run(source, tmp_path / "d").reused
+
+
+@pytest.mark.parametrize(
+    ("root", "folder", "stage"),
+    [
+        ("", "stage_1_train_images", "stage_1_"),
+        ("rsna-pneumonia-detection-challenge", "stage_2_train_images", "stage_2_"),
+        ("", "train", ""),
+        ("", "images", "stage_2_"),
+        ("", "somewhere/else", "stage_2_"),
+    ],
+)
+def test_other_names_of_folders(tmp_path: Path, root: str, folder: str, stage: str) -> None:
+    challenge(tmp_path / "s" / root, folder, stage)
+    summary = run(tmp_path / "s", tmp_path / "d")
+    assert (summary.layout, summary.written, summary.boxes["written"]) == ("rsna", N, 12)
+
+
+def test_one_table_with_all_columns_and_png_files(tmp_path: Path) -> None:
+    lines = [f"{LABELS},class,age,sex"]
+    for n in range(9):
+        tail = ("1,1,20,30,1,Lung Opacity", ",,,,0,Normal", ",,,,0,No Lung Opacity / Not Normal")
+        lines.append(f"{patient(n)},{tail[n % 3]},40,M")
+        put(tmp_path / f"s/Images/{patient(n)}.png", jpeg(n))
+    put(tmp_path / "s/stage2_train_metadata.csv", "\n".join(lines).encode())
+    summary = run(tmp_path / "s", tmp_path / "d")
+    assert sum(sum(c.values()) for c in summary.splits.values()) == 9
+    assert {row["source"] for row in rows(tmp_path / "d")} == {"rsna"}
+
+
+def test_what_the_tables_say_wrongly(tmp_path: Path) -> None:
+    source = challenge(tmp_path / "s")
+    labels, classes = (
+        source / "stage_2_train_labels.csv",
+        source / "stage_2_detailed_class_info.csv",
+    )
+    with labels.open("a") as out:
+        out.write(f"\n{patient(1)},1,2,3,4,1")  # was 0
+        out.write("\nnobody,1,2,3,4,1")
+        out.write(f"\n{patient(90)},,,,,0")  # without a class
+    with classes.open("a") as out:
+        out.write(f"\n{patient(2)},Normal\nnobody,Lung Opacity")  # was the other
+    put(source / f"stage_2_train_images/{patient(90)}.dcm", picture(90))
+    put(source / f"again/{patient(4)}.dcm", picture(4))
+    summary = run(source, tmp_path / "d")
+    assert summary.reasons == {"contradictory": 2, "missing": 1, "unknown_class": 1}
+    assert summary.skipped["second copy"] == 1
+    assert summary.boxes["reasons"] == {"box_no_image": 2}
+    names = {row["filename"] for row in rows(tmp_path / "d")}
+    assert f"stage_2_train_images/{patient(4)}.dcm" in names
+    files = {row["file"]: row["reason"] for row in read_lines(tmp_path / "d/rejects.jsonl")}
+    assert files["nobody"] in ("missing", "box_no_image")
+
+
+def test_wrong_folders_are_one_line(tmp_path: Path) -> None:
+    put(tmp_path / "s/NORMAL/a.jpeg", jpeg(0))
+    with pytest.raises(PneumoError, match="layout rsna"):
+        run(tmp_path / "s", tmp_path / "d", layout="rsna")
+    put(tmp_path / "s/stage_2_train_labels.csv", f"{LABELS}\na,,,,,2".encode())
+    with pytest.raises(PneumoError, match=r"stage_2_detailed_class_info\.csv"):
+        run(tmp_path / "s", tmp_path / "d")
+    put(tmp_path / "s/stage_2_detailed_class_info.csv", f"{CLASSES}\na,Normal".encode())
+    with pytest.raises(PneumoError, match="line 2: no patientId, Target 0 or 1"):
+        run(tmp_path / "s", tmp_path / "d")
+
+
+def test_tables_of_another_kind_are_not_taken(tmp_path: Path) -> None:
+    put(tmp_path / "train_labels.csv", b"name,label\na,b")
+    assert find_tables(tmp_path) is None
+    assert find_tables(tmp_path / "nowhere") is None
+
+
+def test_phantoms_in_this_layout(tmp_path: Path) -> None:
+    from core.phantom.dataset import write_phantoms
+
+    made = write_phantoms(tmp_path / "s", 24, 0, size=64, layout="rsna")
+    summary = run(tmp_path / "s", tmp_path / "d")
+    assert (summary.layout, summary.synthetic, summary.written) == ("rsna", True, 24)
+    assert summary.boxes["written"] == made.boxes > 0
+    assert {row["source"] for row in rows(tmp_path / "d")} == {"synthetic"}

@@ -1,0 +1,89 @@
+"""`pneumo ingest` as a user calls it."""
+
+import json
+import shlex
+
+import pytest
+
+from tests.core.ingest.trees import official, put, write
+from tests.support.runs import pneumo
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Returns a function that runs `pneumo` in a folder of its own."""
+    plain = {"PATH": "/usr/bin:/bin", "COLUMNS": "120"}
+
+    def run(*arguments, **more):
+        return pneumo(*arguments, check=False, cwd=tmp_path, environment=plain | more)
+
+    return run
+
+
+def test_the_example_of_the_help_works(call, tmp_path):
+    shown = call("ingest", "--help").stdout
+    example = shown.split("Example:")[1].split()
+    assert example[0] == "pneumo"
+    official(tmp_path / "chest_xray")
+    done = call(*shlex.split(" ".join(example[1:])))
+    assert done.returncode == 0, done.stderr
+    assert "58 files found = 58 written + 0 rejected + 0 skipped" in done.stdout
+    assert "nothing leaks" in done.stdout
+    assert "not a medical device" in done.stdout
+    assert "58/58" in done.stderr
+    again = call(*shlex.split(" ".join(example[1:])))
+    assert "there already, unchanged" in again.stdout
+
+
+def test_a_proxy_of_the_environment_is_for_the_world(call, tmp_path):
+    official(tmp_path / "chest_xray")
+    nobody = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    done = call("ingest", "chest_xray", "records", **nobody)
+    assert done.returncode == 0, done.stderr
+
+
+def test_options_reach_the_data_set(call, tmp_path):
+    source = write(tmp_path / "s", [f"gesund/{n}.jpeg" for n in range(8)])
+    put(source / "gesund/bad.jpeg", b"")
+    put(source / "SYNTHETIC.txt", b"")
+    arguments = "ingest s d --split patient --seed 7 --val-fraction .25 --test-fraction .3 --json"
+    done = call(*arguments.split(), "--class-map", "gesund=normal")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary == json.loads((tmp_path / "d/dataset.json").read_text())
+    assert (summary["seed"], summary["policy"]) == (7, "patient")
+    assert summary["options"]["test_fraction"] == 0.3
+    table = call(*arguments.split()[:-1], "--class-map", "gesund=normal").stdout
+    assert "SYNTHETIC" in table
+    assert "empty" in table
+    assert "rejects.jsonl" in table
+
+
+def test_boxes_are_told(call, tmp_path):
+    write(tmp_path / "s", [f"other/{n}.jpeg" for n in range(6)])
+    put(tmp_path / "b.csv", b"filename,xmin,ymin,xmax,ymax\n1,1,2,9,9\n2,-1,2,9,9\n3,5,5,5,9")
+    done = call("ingest", "s", "d", "--boxes", "b.csv", "--class-map", "other=other")
+    assert done.returncode == 0, done.stderr
+    told = "3 boxes read = 2 written (in 2 images, 1 clipped) + 1 rejected: box_empty 1"
+    assert told in done.stdout
+    wrong = call("ingest", "s", "e", "--boxes", "none.csv")
+    assert (wrong.returncode, "none.csv does not exist" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        ("ingest none d", 2, "none does not exist"),
+        ("ingest s d --class-map x", 2, "is no FOLDER=PATHOGEN"),
+        ("ingest s d --class-map x=sick", 2, "a folder stands for one of"),
+        ("ingest s d --val-fraction 2", 2, "val_fraction: "),
+        ("ingest s d --split given --on-leak fail", 3, "the splits leak"),
+        ("ingest s", 2, "Missing argument"),
+    ],
+)
+def test_exit_status(call, tmp_path, arguments, status, says):
+    official(tmp_path / "s")
+    done = call(*arguments.split())
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

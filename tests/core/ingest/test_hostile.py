@@ -1,0 +1,101 @@
+import json
+import os
+import stat
+from collections import Counter
+
+import pytest
+
+from core.images.dicom.refusal import Refusal
+from core.ingest.job import ingest
+from core.ingest.options import IngestOptions
+from core.ingest.records.work import read_lines, read_unchanged
+from schema.example import decode
+from schema.tfrecord import read_records
+from tests.core.ingest.trees import LOCAL, official
+from tests.support.hostile import KINDS, LINKS, make_hostile, wrong_fates
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("hostile")
+    official(root / "source")
+    before = sum(1 for p in (root / "source").rglob("*") if p.is_file())
+    made = make_hostile(root / "source", 150, seed=1)
+    summary = ingest(root / "source", root / "dest", IngestOptions(), beam_args=LOCAL)
+    return root / "dest", made, before, summary
+
+
+def test_every_kind_is_among_them(mixed):
+    assert {m.kind for m in mixed[1]} == {*KINDS, *LINKS}
+
+
+def test_everything_is_accounted_for(mixed):
+    dest, made, before, summary = mixed
+    entries = [m for m in made if m.expect != "nothing"]
+    assert summary.found == before + len(entries)
+    assert summary.found == summary.written + summary.rejected + sum(summary.skipped.values())
+    assert summary.rejected == len(list(read_lines(dest / "rejects.jsonl")))
+    assert summary.written == len(list(read_lines(dest / "manifest.jsonl")))
+    assert sum(summary.skipped.values()) == sum(m.expect == "skipped" for m in made)
+    assert Counter(r["reason"] for r in read_lines(dest / "rejects.jsonl")) == summary.reasons
+
+
+def test_each_file_meets_its_fate(mixed):
+    dest, made, *_ = mixed
+    written = {r["filename"] for r in read_lines(dest / "manifest.jsonl")}
+    rejects = {r["file"]: r["reason"] for r in read_lines(dest / "rejects.jsonl")}
+    assert not wrong_fates(made, written, rejects)
+
+
+def test_rejects_have_one_reason_each_and_a_sentence(mixed):
+    rows = list(read_lines(mixed[0] / "rejects.jsonl"))
+    assert len({r["file"] for r in rows}) == len(rows)
+    assert all(r["detail"] and "\n" not in r["detail"] for r in rows)
+
+
+def test_the_graph_decodes_all_that_was_written(mixed):
+    from core.images.decode import decode_gray
+
+    for shard in sorted(mixed[0].glob("*.tfrecord")):
+        for record in read_records(shard):
+            features = decode(record)
+            pixels = decode_gray(features["image/encoded"][0]).numpy()
+            size = (features["image/height"][0], features["image/width"][0])
+            name = features["image/filename"][0].decode()
+            assert pixels.shape[:2] == size, name
+            assert pixels.mean() == pytest.approx(features["stats/mean"][0], abs=0.6), name
+            assert pixels.std() == pytest.approx(features["stats/std"][0], abs=0.6), name
+
+
+def test_same_seed_same_tree(tmp_path):
+    a = make_hostile(tmp_path / "a", 60, seed=3)
+    b = make_hostile(tmp_path / "b", 60, seed=3)
+    assert a == b
+    for m in a:
+        one, two = tmp_path / "a" / m.path, tmp_path / "b" / m.path
+        if one.exists() and stat.S_ISREG(one.stat().st_mode):
+            assert one.read_bytes() == two.read_bytes()
+
+
+def test_what_cannot_be_read_is_refused(tmp_path):
+    info = tmp_path.stat()
+    with pytest.raises(Refusal, match="unreadable"):
+        read_unchanged(str(tmp_path), info.st_size, info.st_mtime_ns)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_permission_denied_is_one_line_of_rejects(tmp_path):
+    source = official(tmp_path / "source")
+    closed = source / "train/NORMAL/closed.jpeg"
+    closed.write_bytes(b"x")
+    closed.chmod(0)
+    folder = source / "train/NORMAL/closed"
+    folder.mkdir(mode=0)
+    summary = ingest(source, tmp_path / "dest", IngestOptions(), beam_args=LOCAL)
+    folder.chmod(0o700)
+    assert summary.reasons == {"unreadable": 2}
+
+
+def test_summary_is_what_the_folder_says(mixed):
+    stored = json.loads((mixed[0] / "dataset.json").read_text())
+    assert stored == json.loads(mixed[3].model_dump_json())

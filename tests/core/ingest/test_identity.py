@@ -1,0 +1,136 @@
+"""Identities planted wherever a DICOM file may hold one: none comes out of `pneumo ingest`.
+
+What is burned into the pixels is not looked for: nothing here can see it.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.ingest.records.work import read_lines
+from schema.example import decode
+from schema.tfrecord import read_records
+from tests.core.ingest.trees import put
+from tests.support.bad_dicoms import BROKEN, REFUSED, broken
+from tests.support.dicoms import PLACES, SYNTAXES, leaks, leaks_below, make, to_bytes
+from tests.support.images import gray
+
+pytest.importorskip("pydicom", reason="needs the extra `dicom`")
+
+
+def tree(root: Path) -> Path:
+    """Good and bad files in class folders; some of their names tell the patient."""
+    for n, syntax in enumerate(SYNTAXES):
+        put(root / f"NORMAL/s{n:02d}.dcm", to_bytes(make(gray(40, 40, n)), syntax.uid))
+    for n in range(12):
+        content = to_bytes(make(gray(44, 40, 50 + n), PatientID=f"PID-77314-QX{n}"))
+        put(root / f"PNEUMONIA/IM{n:04d}", content)
+    for n, (keyword, raw) in enumerate(BROKEN.items()):
+        put(root / f"PNEUMONIA/b{n:02d}_{keyword}.dcm", broken(keyword, raw))
+    for n, (build, _, _) in enumerate(REFUSED.values()):
+        put(root / f"NORMAL/bad{n:02d}.dcm", build())
+    name, patient = PLACES["PatientName"].split("^")[0], PLACES["PatientID"]
+    put(root / f"NORMAL/{name}/1.dcm", to_bytes(make(gray(40, 40, 90))))
+    put(root / f"PNEUMONIA/{patient}.dcm", to_bytes(make(gray(40, 40, 91))))
+    put(root / f"PNEUMONIA/x_{patient}.dcm", to_bytes(make(gray(40, 40, 92), modality="CT")))
+    return root
+
+
+def pneumo(cwd: Path, repo: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    code = "from pipeline.cli import main; main()"
+    environment = {
+        "PYTHONPATH": str(repo),
+        "PATH": "/usr/bin:/bin",
+        "COLUMNS": "200",
+        "PYTHONWARNINGS": "always",
+        "PNEUMO_PATIENT_SALT": "salt-of-Tarnwick",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Any:
+    root = tmp_path_factory.mktemp("planted")
+    tree(root / "s")
+    ran = pneumo(root, request.config.rootpath, "ingest", "s", "d")
+    assert ran.returncode == 0, ran.stderr.decode()
+    return root, ran
+
+
+def test_the_inputs_do_hold_them(done: Any) -> None:
+    root, _ = done
+    # Compression hides some; the others hold nearly all.
+    assert max(len(found) for found in leaks_below(root / "s").values()) > 40
+
+
+def test_no_identity_in_any_output(done: Any) -> None:
+    root, ran = done
+    assert not leaks_below(root / "d")
+    assert not leaks(ran.stdout)
+    assert not leaks(ran.stderr)
+    outputs = {path.name for path in (root / "d").iterdir()}
+    assert {"manifest.jsonl", "rejects.jsonl", "leakage.json", "dataset.json"} <= outputs
+
+
+def test_no_identity_in_any_record(done: Any) -> None:
+    """The values themselves: framing could split a word."""
+    root, _ = done
+    n = 0
+    for shard in (root / "d").glob("*.tfrecord"):
+        for record in read_records(shard):
+            n += 1
+            for values in decode(record).values():
+                assert not leaks(b" ".join(v for v in values if isinstance(v, bytes)))
+    assert n == len(list(read_lines(root / "d/manifest.jsonl"))) > 20
+
+
+def test_good_files_are_in_and_bad_ones_told(done: Any) -> None:
+    root, _ = done
+    names = {row["filename"]: row for row in read_lines(root / "d/manifest.jsonl")}
+    rejects = {row["file"]: row for row in read_lines(root / "d/rejects.jsonl")}
+    assert sum(name.startswith("NORMAL/s") for name in names) == len(SYNTAXES)
+    assert sum(name.startswith("PNEUMONIA/IM") for name in names) == 12
+    assert sum(name.startswith("NORMAL/bad") for name in rejects) == len(REFUSED)
+    assert sum(name.startswith("dicom-") for name in names) == 2
+    assert sum(name.startswith("dicom-") for name in rejects) == 1
+    keys = {row["patient_id"] for name, row in names.items() if name.startswith("PNEUMONIA/IM")}
+    assert len(keys) == 12
+    assert all(key.startswith("patient-") for key in keys)
+    assert b"3 names that told the patient were replaced" in done[1].stdout
+    assert b"text burned into the pixels was not looked for" in done[1].stdout
+    assert b"WITHOUT a salt" not in done[1].stdout
+    allowed = {"modality", "view", "photometric", "rows", "columns", "bits_stored", "spacing"}
+    assert {key for row in names.values() for key in row["dicom"]} <= {*allowed, "age", "sex"}
+
+
+def test_the_salt_is_nowhere_and_changes_the_keys(done: Any, request: Any) -> None:
+    root, ran = done
+    salt = b"salt-of-Tarnwick"
+    assert salt not in ran.stdout + ran.stderr
+    assert not [p for p in (root / "d").iterdir() if salt in p.read_bytes()]
+    from tests.core.ingest.trees import rows, run
+
+    run(root / "s", root / "unsalted")
+    other = {row["patient_id"] for row in rows(root / "unsalted")}
+    assert not other & {row["patient_id"] for row in rows(root / "d")}
+    assert not leaks_below(root / "unsalted")
+
+
+def test_a_run_without_a_usable_file_tells_none(tmp_path: Path, request: Any) -> None:
+    for n, (keyword, raw) in enumerate(BROKEN.items()):
+        if keyword in ("WindowWidth", "RescaleIntercept", "NumberOfFrames"):
+            put(tmp_path / f"s/NORMAL/{n}.dcm", broken(keyword, raw))
+    ran = pneumo(tmp_path, request.config.rootpath, "ingest", "s", "d")
+    assert ran.returncode == 2
+    assert b"no usable image" in ran.stderr
+    assert not leaks(ran.stdout + ran.stderr)
+    assert not leaks_below(tmp_path / ".d.ingest")

@@ -1,0 +1,52 @@
+import pytest
+from pydantic import ValidationError
+
+from core.ingest.options import IngestOptions
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"layout": "flat"}, "layout"),
+        ({"class_map": {"A": "sick"}}, "a folder stands for one of"),
+        ({"layout": "manifest"}, "needs the path of a CSV"),
+        ({"layout": "class", "manifest": "a.csv"}, "layout can't be class"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "leave something to train"),
+        ({"val_fraction": -0.1}, "val_fraction"),
+        ({"val_fraction": float("nan")}, "val_fraction"),
+        ({"images_per_shard": 0}, "images_per_shard"),
+        ({"max_pixels": 10**9}, "max_pixels"),
+        ({"sead": 1}, "sead"),
+        ({"patient_salt": "**********"}, "was masked"),
+        ({"dicom_secondary": "perhaps"}, "dicom_secondary"),
+    ],
+)
+def test_wrong_options_are_named(values, says):
+    with pytest.raises(ValidationError, match=says):
+        IngestOptions(**values)
+
+
+def test_frozen():
+    with pytest.raises(ValidationError):
+        IngestOptions().seed = 3
+
+
+def test_class_map_adds_to_the_known_folders():
+    classes = IngestOptions(class_map={"Gesund": "normal", "PNEUMONIA": "bacteria"}).classes()
+    assert classes == {
+        "normal": "normal",
+        "pneumonia": "bacteria",
+        "bacteria": "bacteria",
+        "virus": "virus",
+        "gesund": "normal",
+    }
+
+
+def test_numbers_as_yaml_writes_them():
+    assert IngestOptions(max_pixels=100e6).max_pixels == 100_000_000
+
+
+def test_the_salt_is_in_no_dump():
+    options = IngestOptions(patient_salt="tarnwick")
+    assert "tarnwick" not in f"{options!r} {options.model_dump()} {options.model_dump_json()}"
+    assert options.patient_salt.get_secret_value() == "tarnwick"

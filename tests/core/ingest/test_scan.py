@@ -1,0 +1,89 @@
+from collections import Counter
+
+import pytest
+
+from core.ingest.scan import Entry, fingerprint, scan
+from tests.core.ingest.trees import put
+
+
+def _listing(root):
+    return {entry.path: (entry.kind, entry.what) for entry in scan(root)}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "what"),
+    [
+        ("a.jpeg", "file", ""),
+        ("a.JPG", "file", ""),
+        ("a.png", "file", ""),
+        ("a.gif", "file", ""),
+        (".DS_Store", "skip", ".DS_Store"),
+        ("x/Thumbs.db", "skip", "Thumbs.db"),
+        ("x/THUMBS.DB", "skip", "Thumbs.db"),
+        ("desktop.ini", "skip", "desktop.ini"),
+        ("._a.jpeg", "skip", "._*"),
+        (".a.jpeg", "skip", "hidden"),
+        ("__MACOSX/train/a.jpeg", "skip", "__MACOSX"),
+        ("__MACOSX/._a.jpeg", "skip", "__MACOSX"),
+        (".git/a/b.jpeg", "skip", "hidden"),
+        ("SYNTHETIC.txt", "skip", "*.txt"),
+        ("README", "skip", "(no suffix)"),
+        ("a.jpeg.zip", "skip", "*.zip"),
+    ],
+)
+def test_kind_of_an_entry(tmp_path, path, kind, what):
+    put(tmp_path / path, b"x")
+    assert _listing(tmp_path) == {path: (kind, what)}
+
+
+def test_links(tmp_path):
+    put(tmp_path / "source/a/1.jpeg", b"x")
+    put(tmp_path / "outside/2.jpeg", b"y")
+    source = tmp_path / "source"
+    (source / "a/loop").symlink_to(source)
+    (source / "up").symlink_to(tmp_path)
+    (source / "twin").symlink_to(source / "a")
+    (source / "other").symlink_to(tmp_path / "outside")
+    (source / "again").symlink_to(tmp_path / "outside")
+    (source / "file.jpeg").symlink_to(source / "a/1.jpeg")
+    (source / "broken.jpeg").symlink_to(source / "none")
+    (source / "broken.txt").symlink_to(source / "none")
+    (tmp_path / "outside/back").symlink_to(source)
+    link = ("skip", "link to a folder that is read anyway")
+    assert _listing(source) == {
+        "a/1.jpeg": ("file", ""),
+        "file.jpeg": ("file", ""),
+        "broken.jpeg": ("reject", "broken_link"),
+        "broken.txt": ("skip", "*.txt"),
+        "a/loop": link,
+        "up": link,
+        "twin": link,
+        "again/2.jpeg": ("file", ""),
+        "again/back": link,
+        "other": link,
+    }
+
+
+def test_an_empty_folder(tmp_path):
+    assert list(scan(tmp_path)) == []
+
+
+def test_a_folder_named_like_a_file_is_a_folder(tmp_path):
+    put(tmp_path / "a.jpeg/b.jpeg", b"x")
+    assert _listing(tmp_path) == {"a.jpeg/b.jpeg": ("file", "")}
+
+
+def test_fingerprint_knows_the_listing_and_not_its_order():
+    one, two = Entry("a", "file", size=1, mtime_ns=2), Entry("b", "file", size=1, mtime_ns=2)
+    assert fingerprint([one, two]) == fingerprint([two, one])
+    changed = [
+        [one],
+        [one, two, two],
+        [one, Entry("c", "file", size=1, mtime_ns=2)],
+        [one, Entry("b", "file", size=3, mtime_ns=2)],
+        [one, Entry("b", "file", size=1, mtime_ns=3)],
+        [],
+    ]
+    digests = Counter(fingerprint(entries) for entries in [*changed, [one, two]])
+    assert set(digests.values()) == {1}
+    assert fingerprint([one], "more") != fingerprint([one])

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.models.detector.targets import centre_targets, gaussian_radius, padded
+
+GRID = (8, 10)
+HALF = 0.5
+
+
+def targets(*boxes: list[float], grid: tuple[int, int] = GRID) -> np.ndarray:
+    return centre_targets(np.array(boxes, np.float32).reshape(1, -1, 4), grid, HALF)[0]
+
+
+# What is given, cells of centres, (log height, log width, offset y, offset x) there.
+CASES = {
+    "one in the middle of a cell": (
+        [[0.25, 0.3, 0.625, 0.8]], [(3, 5)], [[np.log(0.375), np.log(0.5), 0.5, 0.5]],
+    ),
+    "at the border": (
+        [[0.75, 0.8, 1.0, 1.0]], [(7, 9)], [[np.log(0.25), np.log(0.2), 0.0, 0.0]],
+    ),
+    "its centre on the last edge": (
+        [[1.0, 1.0, 1.0, 1.0]], [(7, 9)], [[np.log(1e-3), np.log(1e-3), 1.0, 1.0]],
+    ),
+    "of one cell": (
+        [[0.125, 0.1, 0.25, 0.2]], [(1, 1)], [[np.log(0.125), np.log(0.1), 0.5, 0.5]],
+    ),
+    "the whole image": ([[0, 0, 1, 1]], [(4, 5)], [[0.0, 0.0, 0.0, 0.0]]),
+    "two with one centre cell: the larger": (
+        [[0.3, 0.3, 0.7, 0.72], [0.1, 0.1, 0.92, 0.92]], [(4, 5)],
+        [[np.log(0.82), np.log(0.82), 0.08, 0.1]],
+    ),
+    "two apart": (
+        [[0.0, 0.0, 0.25, 0.2], [0.5, 0.6, 1.0, 1.0]], [(1, 1), (6, 8)],
+        [[np.log(0.25), np.log(0.2), 0.0, 0.0], [np.log(0.5), np.log(0.4), 0.0, 0.0]],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("boxes", "cells", "expected"), CASES.values(), ids=CASES.keys())
+def test_cases(
+    boxes: list[list[float]], cells: list[tuple[int, int]], expected: list[list[float]]
+) -> None:
+    found = targets(*boxes)
+    assert sorted(zip(*np.nonzero(found[..., 0] == 1), strict=True)) == cells
+    for cell, values in zip(cells, expected, strict=True):
+        np.testing.assert_allclose(found[cell][1:5], values, atol=1e-5)
+        assert found[cell][5] == 1
+    assert np.isfinite(found).all()
+    assert found[..., 0].min() >= 0
+    # Every cell that learns a box points at the centre of one of them.
+    y, x = np.nonzero(found[..., 5])
+    middles = [((b[0] + b[2]) / 2 * GRID[0], (b[1] + b[3]) / 2 * GRID[1]) for b in boxes]
+    for row, column in zip(y, x, strict=True):
+        here = (row + found[row, column, 3], column + found[row, column, 4])
+        assert min(np.hypot(here[0] - m[0], here[1] - m[1]) for m in middles) < 1e-5
+    assert not found[found[..., 5] == 0][:, 1:5].any()
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_no_box(most: int) -> None:
+    boxes = np.full((2, most, 4), np.nan, np.float32)
+    found = centre_targets(boxes, GRID, HALF)
+    assert found.shape == (2, *GRID, 6)
+    assert not found.any()
+
+
+def test_padding_and_company_change_nothing() -> None:
+    several = [np.array([[0.1, 0.1, 0.5, 0.6]]), np.zeros((0, 4)), np.array([[0, 0, 1, 1]] * 2)]
+    together = centre_targets(padded(several), GRID, HALF)
+    for boxes, found in zip(several, together, strict=True):
+        np.testing.assert_array_equal(found, targets(*boxes))
+
+
+def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    both = np.prod(np.maximum(high - low, 0))
+    of = [np.prod(np.subtract(box[2:], box[:2])) for box in (one, other)]
+    return float(both / (of[0] + of[1] - both))
+
+
+@given(st.floats(0.5, 60), st.floats(0.5, 60), st.floats(0.1, 0.9))
+def test_the_radius_keeps_the_overlap_in_its_three_cases(h: float, w: float, least: float) -> None:
+    r = float(gaussian_radius(np.array(h), np.array(w), least))
+    box = (0, 0, h, w)
+    overlaps = [
+        overlap(box, moved)
+        for moved in ((r, r, h + r, w + r), (r, r, h - r, w - r), (-r, -r, h + r, w + r))
+        if moved[2] > moved[0] and moved[3] > moved[1]
+    ]
+    assert min(overlaps) == pytest.approx(least, abs=1e-6)
+
+
+def test_no_area_no_radius() -> None:
+    assert gaussian_radius(np.zeros(1), np.zeros(1), 0.5).tolist() == [0]

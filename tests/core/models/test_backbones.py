@@ -1,0 +1,198 @@
+import inspect
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from core.models.backbones import (
+    TOP,
+    TRUNKS,
+    build_network,
+    freeze_batch_norm,
+    image_size,
+    preprocessed,
+    split_trunk,
+)
+from tests.support.backbones import check_halves, pixels
+
+# One with dropout, one that concatenates, one that scales inside: the rest is in all_backbones.
+SOME = {"MobileNet": 32, "DenseNet121": 32, "EfficientNetB0": 32}
+MODULES = {trunk.module: name for name, trunk in TRUNKS.items()}
+
+
+def test_every_classifier_of_keras_is_in_the_table() -> None:
+    offered = {
+        name
+        for name, value in vars(keras.applications).items()
+        if inspect.isfunction(value) and "include_top" in inspect.signature(value).parameters
+    }
+    assert set(TRUNKS) == offered
+
+
+@pytest.mark.parametrize("name", sorted(TRUNKS))
+def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
+    modules = [inspect.getmodule(getattr(keras.applications, name))]
+    if "V2" in name and name.startswith("ResNet"):
+        modules.append(
+            inspect.getmodule(keras.applications.ResNet50)
+        )  # it holds the hashes of both
+    source = "".join(inspect.getsource(module) for module in modules)
+    trunk = TRUNKS[name]
+    assert len(trunk.weight_hash) in (0, 32, 64)
+    assert trunk.weight_hash in source
+    assert bool(trunk.weight_hash) == (trunk.module not in ("mobilenet", "mobilenet_v2"))
+    assert callable(getattr(keras.applications, trunk.module).preprocess_input)
+    assert sum(other.weight_file == trunk.weight_file for other in TRUNKS.values()) == 1
+
+
+@pytest.mark.parametrize("name", MODULES.values())
+def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str) -> None:
+    size = 16
+    image = np.arange(size * size, dtype=np.float32).reshape(1, size, size, 1)  # every gray value
+    plane = keras.Input((size, size, 1))
+    got = np.asarray(keras.Model(plane, preprocessed(name, plane))(image))
+    rgb = np.repeat(image, 3, axis=-1)
+    module = getattr(keras.applications, TRUNKS[name].module)
+    # Keras goes two ways, for arrays and for tensors, which round differently by one place.
+    np.testing.assert_array_equal(got, module.preprocess_input(keras.ops.array(rgb)))
+    np.testing.assert_allclose(got, module.preprocess_input(rgb.copy()), rtol=1e-6, atol=1e-6)
+    assert got.dtype == np.float32
+
+
+def test_vgg_sees_blue_first_with_its_mean_taken_off() -> None:
+    plane = keras.Input((1, 1, 1))
+    got = keras.Model(plane, preprocessed("VGG16", plane))(np.full((1, 1, 1, 1), 100.0))
+    np.testing.assert_allclose(
+        np.asarray(got).ravel(), [100 - 103.939, 100 - 116.779, 100 - 123.68], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("name", "size"), SOME.items())
+def test_both_halves_are_keras_s_network(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_halves(name, size, monkeypatch)
+
+
+def test_any_layer_that_everything_passes_may_be_a_cut() -> None:
+    lower, upper = split_trunk("VGG16", 32, None, "block5_conv3")
+    assert upper is not None
+    assert not upper.variables  # pooling alone is left
+    assert upper(lower(pixels(32))).shape == (2, 1, 1, 512)
+
+
+@pytest.mark.parametrize("cut", ["conv_dw_99_relu", "nonsense", ""])
+def test_an_unknown_cut_is_one_line_with_those_that_are(cut: str) -> None:
+    with pytest.raises(ValueError, match=rf"MobileNet cannot be cut at '{cut}'.*conv_dw_2_relu"):
+        split_trunk("MobileNet", 32, None, cut)
+
+
+def test_a_size_below_the_least_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 71"):
+        split_trunk("Xception", 70, None, TOP)
+
+
+def test_a_second_trunk_of_the_process_has_the_same_cuts_and_its_own_variables() -> None:
+    halves = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        halves.append(split_trunk("Xception", 71, None, "default"))
+    (lower, upper), (other_lower, other) = halves
+    assert upper is not None
+    assert other is not None
+    image = pixels(71)
+    assert lower.output_shape == (None, 5, 5, 728)  # block 12 ends; block 13 halves the map
+    assert upper.layers[1].name == other.layers[1].name == "block13_sepconv1_act"
+    before = np.asarray(upper(lower(image)))
+    np.testing.assert_array_equal(np.asarray(other(other_lower(image))), before)
+    for variable in other.trainable_variables:
+        variable.assign(variable * 0)
+    np.testing.assert_array_equal(np.asarray(upper(lower(image))), before)
+    assert not np.asarray(other(other_lower(image))).any()
+
+
+def test_batch_norm_learns_unless_it_is_frozen() -> None:
+    lower, upper = split_trunk("MobileNet", 32, None, "conv_pw_11_relu")
+    assert upper is not None
+    at_cut = lower(pixels(32, 8))
+    moving = [v for v in upper.non_trainable_variables if "moving_mean" in v.path]
+    before = [np.asarray(v) for v in moving]
+    assert moving
+    upper(at_cut, training=False)
+    assert all(np.array_equal(a, v) for a, v in zip(before, moving, strict=True))
+    trained = np.asarray(upper(at_cut, training=True))
+    assert not any(np.array_equal(a, v) for a, v in zip(before, moving, strict=True))
+    after = [np.asarray(v) for v in moving]
+    count = len(upper.trainable_variables)
+    frozen = freeze_batch_norm(upper)
+    assert frozen == len(moving)
+    assert len(upper.trainable_variables) == count - 2 * frozen
+    exact = np.asarray(upper(at_cut, training=False))
+    np.testing.assert_array_equal(np.asarray(upper(at_cut, training=True)), exact)
+    assert not np.allclose(trained, exact, atol=0)
+    assert all(np.array_equal(a, v) for a, v in zip(after, moving, strict=True))
+
+
+def test_bfloat16_computes_low_and_hands_over_float32() -> None:
+    policy = keras.config.dtype_policy()
+    keras.utils.set_random_seed(0)
+    exact, exact_upper = split_trunk("VGG16", 32, None, "block3_pool")
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        lower, upper = split_trunk("VGG16", 32, None, "block3_pool")
+        plane = keras.Input((1, 1, 1))
+        scaled = preprocessed("VGG16", plane)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    assert scaled.dtype == "float32"
+    assert upper is not None
+    assert exact_upper is not None
+    at_cut, expected = np.asarray(lower(pixels(32))), np.asarray(exact(pixels(32)))
+    assert at_cut.dtype == np.float32
+    assert not np.array_equal(at_cut, expected)
+    assert np.abs(at_cut - expected).max() < 0.05 * expected.std()
+    got = np.asarray(keras.ops.cast(upper(at_cut), "float32"))
+    assert np.abs(got - np.asarray(exact_upper(expected))).max() < 0.05
+
+
+def test_efficientnet_file_by_path_is_the_network_that_keras_calls_imagenet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras adds a layer of scaling for weights="imagenet", and none for the same file's path."""
+    from keras.src.utils import file_utils
+
+    size, name = 32, "EfficientNetB0"
+    network = build_network(name, size, None)
+    normalization = next(x for x in network.layers if isinstance(x, keras.layers.Normalization))
+    normalization.adapt_mean.assign([0.485, 0.456, 0.406])
+    normalization.adapt_variance.assign([0.229, 0.224, 0.225])
+    file = legacy_file(network, tmp_path / TRUNKS[name].weight_file)
+    monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(file))
+    published = split_trunk(name, size, "imagenet", TOP)[0]
+    ours = split_trunk(name, size, str(file), TOP)[0]
+    expected = np.asarray(published(pixels(size)))
+    got = np.asarray(ours(pixels(size)))
+    np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+    plain = keras.applications.EfficientNetB0(
+        include_top=False, weights=str(file), input_shape=(size, size, 3)
+    )
+    wrong = np.asarray(plain(np.repeat(pixels(size), 3, axis=-1)))
+    assert np.abs(wrong - expected).max() > 0.1 * np.abs(expected).max()
+
+
+def legacy_file(network: Any, file: Path) -> Path:
+    """Weights in the layout in which Keras publishes them."""
+    import h5py
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    with h5py.File(file, "w") as store:
+        save_weights_to_hdf5_group(store, network)
+    return file
+
+
+@pytest.mark.parametrize(("wanted", "size"), [(None, 299), (64, 64)])
+def test_image_size(wanted: int | None, size: int) -> None:
+    assert image_size("InceptionV3", wanted) == size

@@ -1,0 +1,49 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from core.models.backbones import split_trunk
+from core.models.classifier import Member, Network
+from core.models.head import build_head
+from core.models.options import ModelOptions
+
+
+def head(channels: int, seed: int) -> keras.Model:
+    of = build_head(np.zeros(channels, np.float32), np.ones(channels, np.float32), 3,
+                    ModelOptions(dense=(4,)), seed=seed)  # fmt: skip
+    rng = np.random.default_rng(seed)
+    of.set_weights([rng.normal(size=w.shape) for w in of.get_weights()])
+    return of
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "both"])
+def test_members_answer_side_by_side(pooling: str) -> None:
+    channels = 2560 if pooling == "both" else 1280
+    keras.utils.set_random_seed(0)
+    lower, upper = split_trunk("MobileNetV2", 32, None, "block_16_expand")
+    assert upper is not None
+    other = keras.models.clone_model(upper)
+    members = (Member(head(channels, 0), upper), Member(head(channels, 1), other))
+    network = Network(lower, members, pooling)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype(np.float32)
+    found = network(tf.constant(pixels)).numpy()
+    assert found.shape == (2, 2, 3)
+    for i in range(2):
+        alone = Network(lower, (members[i],), pooling)(tf.constant(pixels)).numpy()
+        np.testing.assert_allclose(found[:, i], alone[:, 0], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(found[:, 0], found[:, 1])
+    assert network.size == 32
+    assert network.count_params() == sum(
+        model.count_params() for model in (lower, upper, other, *(m.head for m in members))
+    )
+    assert len(network.variables) == len({id(v) for v in network.variables})
+
+
+def test_a_frozen_trunk_is_shared() -> None:
+    lower, none = split_trunk("MobileNetV2", 32, None, "top")
+    assert none is None
+    network = Network(lower, tuple(Member(head(1280, s), None) for s in range(3)), "avg")
+    assert network(tf.zeros((1, 32, 32, 1))).shape == (1, 3, 3)
+    heads = sum(member.head.count_params() for member in network.members)
+    assert network.count_params() == lower.count_params() + heads

@@ -1,0 +1,207 @@
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from core.models.backbones import TOP, TRUNKS, split_trunk
+from core.models.options import ModelOptions
+from core.models.weights import (
+    DEFERRED,
+    Weights,
+    defer_weights,
+    resolve_deferred,
+    resolve_weights,
+)
+from schema.errors import PneumoError
+from schema.files import sha256_of_file
+from schema.storage import put, remove
+
+NAME = "MobileNet"
+FILE = TRUNKS[NAME].weight_file
+
+
+@pytest.fixture(scope="module")
+def weight_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights without top in the layout in which Keras publishes them."""
+    import h5py
+    from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+
+    keras.utils.set_random_seed(5)
+    network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(96, 96, 3))
+    file = tmp_path_factory.mktemp("weights") / TRUNKS[NAME].weight_file
+    with h5py.File(file, "w") as store:
+        save_weights_to_hdf5_group(store, network)
+    return file
+
+
+def options(**changes: str) -> ModelOptions:
+    return ModelOptions(trunk=NAME, **changes)
+
+
+def test_a_file_is_found_checked_and_loaded(weight_file: Path) -> None:
+    weights = resolve_weights(options(weights=str(weight_file)))
+    assert weights == Weights(
+        "file", str(weight_file.resolve()), sha256_of_file(weight_file), published="unknown"
+    )
+    assert Weights(**weights.to_dict()) == weights
+    assert all(isinstance(value, str) for value in weights.to_dict().values())
+    assert weights.notice(NAME) == ""
+    keras.utils.set_random_seed(1)
+    other = split_trunk(NAME, 96, None, TOP)[0].get_weights()
+    loaded = split_trunk(NAME, 96, weights.file, TOP)[0].get_weights()
+    keras.utils.set_random_seed(5)
+    expected = split_trunk(NAME, 96, None, TOP)[0].get_weights()
+    assert any(not np.array_equal(a, b) for a, b in zip(other, expected, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(loaded, expected, strict=True))
+
+
+def test_a_folder_is_searched_for_the_name_that_keras_uses(weight_file: Path) -> None:
+    assert resolve_weights(options(weights=str(weight_file.parent))).kind == "file"
+    found = resolve_weights(options(), environment=str(weight_file.parent))
+    assert found.file == str(weight_file.resolve())
+    assert resolve_weights(options(), environment=str(weight_file)) == found
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_a_file_with_the_published_digest_needs_no_network(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / TRUNKS[NAME].weight_file
+    file.write_bytes(b"stands for the published weights")
+    digest = hashlib.new(algorithm, file.read_bytes()).hexdigest()
+    monkeypatch.setitem(TRUNKS, NAME, dataclasses.replace(TRUNKS[NAME], weight_hash=digest))
+    assert resolve_weights(options(weights=str(file))).published == "yes"
+    file.write_bytes(b"one byte less")
+    with pytest.raises(PneumoError, match="not a Keras weight file"):
+        resolve_weights(options(weights=str(file)))
+
+
+def test_a_file_that_was_trained_further_is_taken_and_told_apart(
+    weight_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TRUNKS, NAME, dataclasses.replace(TRUNKS[NAME], weight_hash="0" * 32))
+    assert resolve_weights(options(weights=str(weight_file))).published == "no"
+
+
+def test_keras_s_cache_is_used_and_checked(
+    weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    cached = tmp_path / "models" / TRUNKS[NAME].weight_file
+    cached.write_bytes(weight_file.read_bytes())
+    found = resolve_weights(options(), environment="")
+    assert (found.kind, found.file) == ("imagenet", str(cached))
+    cached.write_bytes(b"half a download")
+    for policy in ("stop", "random"):  # a broken file is no missing file
+        with pytest.raises(PneumoError, match="not a Keras weight file"):
+            resolve_weights(options(on_missing=policy), environment="")
+
+
+def test_names_that_keras_spread_over_several_attributes_are_read(
+    weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks of a thousand layers, such as NASNetLarge, are stored so."""
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    monkeypatch.setattr(legacy_h5_format, "HDF5_OBJECT_HEADER_LIMIT", 300)
+    file = tmp_path / "spread.h5"
+    network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(96, 96, 3))
+    with h5py.File(file, "w") as store:
+        legacy_h5_format.save_weights_to_hdf5_group(store, network)
+        assert "layer_names" not in store.attrs
+        assert "layer_names1" in store.attrs
+    assert resolve_weights(options(weights=str(file))).kind == "file"
+
+
+def test_layers_in_another_order_are_refused(tmp_path: Path, weight_file: Path) -> None:
+    """Keras loads by place: the same shapes in another order would land in the wrong layers."""
+    import h5py
+
+    file = tmp_path / "turned.h5"
+    file.write_bytes(weight_file.read_bytes())
+    with h5py.File(file, "a") as store:
+        store.attrs["layer_names"] = store.attrs["layer_names"][::-1]
+    with pytest.raises(PneumoError, match=r"does not fit MobileNet.*layer 1 "):
+        resolve_weights(options(weights=str(file)))
+
+
+def test_random_says_so() -> None:
+    weights = resolve_weights(options(weights="random"))
+    assert (weights.kind, weights.published) == ("random", "")
+    assert "RANDOM WEIGHTS" in weights.notice(NAME)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PneumoError, match=r"nothing\.h5.*does not exist"):
+        resolve_weights(options(weights=str(tmp_path / "nothing.h5")))
+
+
+def test_what_is_no_weight_file_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "weights.h5"
+    file.write_text("<html>404</html>")
+    with pytest.raises(PneumoError, match="not a Keras weight file"):
+        resolve_weights(options(weights=str(file)))
+
+
+def test_weights_of_another_network_are_refused(weight_file: Path) -> None:
+    with pytest.raises(PneumoError, match="does not fit InceptionV3"):
+        resolve_weights(ModelOptions(trunk="InceptionV3", weights=str(weight_file)))
+
+
+@pytest.mark.parametrize("policy", ["stop", "random"])
+def test_no_imagenet_weights(policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A home without cache and a proxy that refuses: the download fails at once, as without network.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / ".keras"))
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    if policy == "random":
+        weights = resolve_weights(options(on_missing="random"), environment="")
+        assert weights.kind == "random"
+        assert weights.reason
+        assert weights.reason in weights.notice(NAME)
+    else:
+        with pytest.raises(PneumoError, match=r"cannot be downloaded.*--weights FILE"):
+            resolve_weights(options(), environment="")
+
+
+def test_resolved_weights_are_returned_unchanged() -> None:
+    weights = Weights("file", "/x.h5", "00")
+    assert resolve_deferred(weights, "Xception") is weights
+
+
+def test_deferred_random_weights_are_random() -> None:
+    deferred = defer_weights(ModelOptions(weights="random"))
+    assert deferred.kind == DEFERRED
+    assert resolve_deferred(deferred, "InceptionV3") == Weights("random")
+
+
+@pytest.mark.parametrize("address", ["memory://deferred", f"memory://deferred/{FILE}"])
+def test_a_deferred_address_is_fetched_once_and_checked(
+    address: str, weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    deferred = Weights(DEFERRED, file=address, reason="stop")
+    put(weight_file, f"memory://deferred/{FILE}")
+    try:
+        found = resolve_deferred(deferred, NAME)
+    finally:
+        remove(f"memory://deferred/{FILE}")
+    assert (found.kind, found.sha256) == ("file", sha256_of_file(weight_file))
+    # The second node on the machine does not fetch it again: the store is empty by now.
+    assert resolve_deferred(deferred, NAME) == found
+
+
+@pytest.mark.parametrize("address", ["memory://deferred/none.h5", "/no/such/file.h5"])
+def test_missing_deferred_weights_are_one_line(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(PneumoError, match=address) as raised:
+        resolve_deferred(Weights(DEFERRED, file=address, reason="stop"), "Xception")
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,69 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.reporting.card.facts import Facts
+from core.reporting.card.page import card, write_card
+from core.reporting.notices import DISCLAIMER
+from schema.labels import BINARY
+from tests.core.reporting.card.made import EVIL, REPORT, dataset
+from tests.support.pages import read
+
+
+def test_the_page_stands_alone_and_says_what_the_file_says(facts: Facts, tmp_path: Path) -> None:
+    page_file, plain_file = write_card(facts, tmp_path / "new" / "folder")
+    page, plain = read(page_file), json.loads(plain_file.read_text())
+    assert page.fetched == []
+    assert DISCLAIMER in page.text
+    assert EVIL in page.text  # a file name is text and not markup
+    assert EVIL not in page_file.read_text()
+    for item in plain["items"]:
+        assert item["question"] in page.text
+        assert item["value"] in page.text
+    for part in (
+        "77aa88", "c0ffee", "0.910", "0.850 to 0.970", "Trainer/model/8", "2026-01-31 14:05:00",
+        "Not blessed by the gate", "source = IM",
+    ):  # fmt: skip
+        assert part in page.text
+    assert f"{plain['known']} of {len(plain['items'])} items" in page.text
+    assert plain["known"] == sum(item["known"] for item in plain["items"])
+    assert sorted(path.name for path in page_file.parent.iterdir()) == ["card.html", "card.json"]
+
+
+def test_test_is_the_last_thing_in_the_protocol(facts: Facts) -> None:
+    rows = card(facts)["protocol"]
+    assert [row["on"] for row in rows] == ["train", "val", "val", "val", "val", "test"]
+    assert rows[-1]["what"] == "nothing"
+    searched = replace(facts, config={**facts.config, "tuner": {"trials": 50}})
+    assert "50 trials" in card(searched)["protocol"][0]["how"]
+
+
+def test_a_part_that_is_missing_leaves_a_page(facts: Facts, tmp_path: Path) -> None:
+    nan = {"auc": {"estimate": float("nan"), "low": None, "high": None}}
+    report: Any = {"metrics": {}, "classes_on_test": None, "slices": None}
+    report |= {"shift": None, "members": None, "calibration": None}
+    for given in (
+        Facts(BINARY),
+        *(
+            replace(facts, **{name: None})
+            for name in ("dataset", "leakage", "training", "report", "decision")
+        ),
+        replace(facts, lineage=[], run={}, rejects=[]),
+        replace(facts, dataset=dataset(splits={}, patients={})),
+        *(replace(facts, report={**REPORT, name: value}) for name, value in report.items()),
+        replace(facts, report={**REPORT, "metrics": nan}),
+    ):
+        page, numbers = write_card(given, tmp_path)
+        assert DISCLAIMER in read(page).text
+        json.loads(numbers.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+
+
+def test_notices_stand_first(facts: Facts, tmp_path: Path) -> None:
+    random = {"trunk": "X", "image_size": 9, "weights": {"kind": "random"}}
+    given = replace(facts, dataset=dataset(synthetic=True), training=random)
+    text = read(write_card(given, tmp_path)[0]).text
+    order = [text.index(part) for part in ("SYNTHETIC DATA", "RANDOM", DISCLAIMER)]
+    assert order == sorted(order)

@@ -1,0 +1,97 @@
+"""`pneumo compare` as a user calls it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.commands.compare import command, names
+from schema.errors import PneumoError
+from tests.core.reporting.compare.made import Make
+from tests.support.runs import pneumo
+
+SMALL = """
+name: {name}
+data: {{task: {task}}}
+model: {{trunk: InceptionV3, weights: random, image_size: 75}}
+training: {{epochs: 2}}
+evaluation: {{resamples: 100, gate: {{auc: {{min: 0.0}}}}}}
+"""
+
+
+def config(folder: Path, name: str, task: str = "binary", more: str = "") -> Path:
+    file = folder / f"{name}.yaml"
+    file.write_text(SMALL.format(name=name, task=task) + more)
+    return file
+
+
+def test_one_name_twice_and_different_splits_are_refused(tmp_path: Path) -> None:
+    a, b, other = (config(tmp_path, name) for name in ("a", "b", "other"))
+    assert list(names([str(a), str(b)], ())) == ["a", "b"]
+    b.write_text(b.read_text().replace("{task: binary}", "{ingest: {seed: 9}}"))
+    with pytest.raises(PneumoError, match="b and a split the data differently"):
+        names([str(a), str(b)], ())
+    other.write_text(a.read_text())
+    with pytest.raises(PneumoError, match="both named 'a'"):
+        names([str(a), str(other)], ())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "name the configurations"),
+        (["xception"], "--data"),
+        (["xception", "--data", "nowhere"], "nowhere does not exist"),
+        (["no-such"], "no configuration 'no-such'"),
+        (["--only-page"], "no configuration has finished"),
+    ],
+)
+def test_wrong_calls_run_nothing(arguments: list[str], line: str, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    done = CliRunner().invoke(command, [*arguments, "--work", str(work)])
+    assert isinstance(done.exception, PneumoError)
+    assert line in str(done.exception)
+    assert not work.exists()
+
+
+def test_only_page_needs_no_configuration(make: Make) -> None:
+    make("one", seed=1)
+    work = make("two", seed=2)
+    done = CliRunner().invoke(command, ["--only-page", "--work", str(work), "--resamples", "100"])
+    assert done.exit_code == 0
+    assert str(work / "compare.html") in done.stdout
+    costs = json.loads((work / "compare.json").read_text())["costs"]
+    assert {row["name"] for row in costs} == {"one", "two"}
+
+
+@pytest.mark.slow  # three runs
+def test_real_runs_share_artifacts_and_a_failing_one_stops_nobody(tmp_path: Path) -> None:
+    from core.phantom.dataset import write_phantoms
+
+    data, work = tmp_path / "phantoms", tmp_path / "work"
+    write_phantoms(data, 96, 1, size=128)
+    three = config(tmp_path, "three", "three_class")
+    broken = config(tmp_path, "broken")
+    broken.write_text(broken.read_text().replace("weights: random", "weights: gone.h5"))
+    two = config(tmp_path, "two")
+    call = ("compare", two, broken, three, "--data", data, "--work", work, "--resamples", "100")
+    done = pneumo(*call, check=False)
+    assert done.returncode == 1
+    assert "broken failed: weight file gone.h5" in done.stderr
+    numbers = json.loads((work / "compare.json").read_text())
+    assert [one["name"] for one in numbers["failed"]] == ["broken"]
+    costs = {row["name"]: row for row in numbers["costs"]}
+    assert set(costs) == {"two", "three"}
+    shared = {node["name"] for node in costs["three"]["nodes"] if node["cached"]}
+    assert {"Transform", "Embedder"} <= shared and "Trainer" not in shared
+    for row in costs.values():
+        assert row["seconds"] >= row["spent"] - 1  # with what the cached nodes took
+        assert row["peak_rss_mib"] > 200 and row["size_mib"] > 1
+    first, _ = numbers["questions"]
+    assert {row["name"] for row in first["leaderboard"]} == {"two", "three"}
+    assert numbers["notices"][0].startswith("SYNTHETIC")
+    for name in ("two", "three"):
+        (version,) = (work / "serving" / name).iterdir()
+        assert (version / "saved_model.pb").is_file()
+    assert "data:image/jpeg" in (work / "compare.html").read_text() or not first["disputed"]

@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from core.reporting.compare.page import thumbnails, write_comparison
+from core.reporting.compare.runs import read_runs
+from core.reporting.notices import DISCLAIMER
+from schema.errors import PneumoError
+from schema.labels import BACTERIA_VIRUS, THREE_CLASS
+from tests.core.reporting.compare.made import Make
+from tests.support.pages import check_standalone, read
+
+
+@pytest.fixture
+def work(make: Make) -> Path:
+    make("alpha", seed=1, skill=1.0)
+    make("beta", THREE_CLASS, seed=2, skill=1.0, cached=("Embedder", "Trainer"))
+    work = make("gamma", BACTERIA_VIRUS, seed=3, skill=1.0)
+    folder = work / "compare" / "broken"
+    folder.mkdir()
+    error = "Trainer failed: <b>no weights</b>   log: /w/run.log"
+    (folder / "process.json").write_text(json.dumps({"error": error}))
+    return work
+
+
+def test_the_page_stands_alone_and_says_what_the_file_says(work: Path) -> None:
+    runs, failed = read_runs(work)
+    page_file, facts_file = write_comparison(runs, failed, work, 100)
+    page, facts = check_standalone(page_file), json.loads(facts_file.read_text())
+    for part in (
+        DISCLAIMER, "evaluates the test split 3 times", "Trainer failed: <b>no weights</b>",
+        "not measured", "(cached)", "2 min 4 s",
+    ):  # fmt: skip
+        assert part in page.text, part
+    assert "run.log" not in page.text
+    for question in facts["questions"]:
+        for row in question["leaderboard"]:
+            assert f"{row['val_auc']:.4f}" in page.text
+            assert f"{row['metrics']['auc']['low']:.3f} to" in page.text
+        for row in question["disputed"]:
+            assert row["filename"].split("/")[-1] in page.text
+    assert [one["name"] for one in facts["failed"]] == ["broken"]
+    assert {row["name"] for row in facts["costs"]} == {"alpha", "beta", "gamma"}
+    disputes = sum(len(q["disputed"]) for q in facts["questions"])
+    jpegs = [link for link in page.fetched if link.startswith("data:image/jpeg")]
+    assert disputes and len(jpegs) == disputes
+    alone, _ = write_comparison(runs[:1], [], work, 100)
+    assert "Comparison of 1 configuration" in read(alone).text
+
+
+def test_pictures_are_of_the_wanted_images_as_long_as_there_are_records(work: Path) -> None:
+    runs, failed = read_runs(work)
+    records = runs[0].records
+    assert set(thumbnails(records, {"test3", "test5", "none"})) == {"test3", "test5"}
+    for file in records.glob("*.tfrecord"):
+        file.unlink()
+    page_file, _ = write_comparison(runs, failed, work, 100)
+    assert "data:image/jpeg" not in page_file.read_text()
+
+
+def test_files_that_are_gone_are_named(work: Path) -> None:
+    for name in ("predictions.parquet", "val_predictions.parquet"):
+        file = next((work / "artifacts").rglob(name))
+        file.rename(file.with_suffix(".gone"))
+        with pytest.raises(PneumoError, match=f"{name} is missing: run the configuration again"):
+            read_runs(work)
+        file.with_suffix(".gone").rename(file)
+
+
+def test_other_test_images_are_not_compared(make: Make) -> None:
+    make("one")
+    work = make("two", prefix="other")
+    with pytest.raises(PneumoError, match="one and two have different test images"):
+        read_runs(work)
+
+
+def test_what_was_not_run_is_named(work: Path, tmp_path: Path) -> None:
+    runs, failed = read_runs(work, ["gamma", "delta"])
+    assert [run.name for run in runs] == ["gamma"]
+    assert failed == [{"name": "delta", "error": "it was not run in this work folder"}]
+    with pytest.raises(PneumoError, match="no configuration has finished"):
+        read_runs(tmp_path / "empty")
+    with pytest.raises(PneumoError, match="xception: it was not run in this work folder"):
+        read_runs(tmp_path / "empty", ["xception"])

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from core.reporting.compare.questions import questions
+from core.reporting.compare.runs import read_runs
+from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, TWO_STAGE, custom_task
+from tests.core.reporting.compare.made import Make
+
+VIRUS_FIRST = custom_task({"B": ["bacteria"], "V": ["virus"]}, ["V"])
+PNEUMONIA = "bacteria or unknown or virus against normal"
+PATHOGEN = "bacteria against virus"
+
+
+def test_tasks_that_ask_the_same_are_compared(make: Make) -> None:
+    tasks = {"two": BINARY, "three": THREE_CLASS, "stages": TWO_STAGE, "pair": BACTERIA_VIRUS}
+    for i, (name, of) in enumerate(tasks.items()):
+        work = make(name, of, seed=i)
+    runs, _ = read_runs(work)
+    first, second = questions(runs)
+    assert (first.title, second.title) == (PNEUMONIA, PATHOGEN)
+    assert set(first.names) == {"two", "three", "stages"}
+    assert first.derived == set()
+    assert set(second.names) == {"three", "stages", "pair"}
+    assert second.derived == {"three", "stages"}
+    for question, n in ((first, 24), (second, 12)):
+        for name in question.names:
+            score = question.test[name]
+            assert len(score) == n
+            assert score.sha256.tolist() == question.test[question.names[0]].sha256.tolist()
+            assert (score.label == np.isin(score.pathogen, question.positive)).all()
+            assert len(question.val[name]) > 0
+
+
+def test_an_answer_is_the_same_whichever_class_the_task_calls_positive(make: Make) -> None:
+    make("plain", BACTERIA_VIRUS, seed=1)
+    work = make("turned", VIRUS_FIRST, seed=2, threshold=0.37)
+    runs, _ = read_runs(work)
+    (question,) = questions(runs)
+    assert question.title == PATHOGEN
+    own = {run.name: run.test.told() for run in runs}["turned"]
+    turned = question.test["turned"]
+    assert turned.score == pytest.approx(1 - own.score)
+    assert ((turned.called == turned.label) == (own.called == own.positive)).all()
+    assert ((turned.score >= turned.threshold) == turned.called).all()
+    plain, own = question.test["plain"], {run.name: run.test.told() for run in runs}["plain"]
+    assert plain.score.tolist() == own.score.tolist()
+
+
+def test_the_share_among_two_classes(make: Make) -> None:
+    runs, _ = read_runs(make("three", THREE_CLASS))
+    _, question = questions(runs)
+    score = question.test["three"]
+    p = runs[0].test.where(runs[0].test.label >= 1).probabilities
+    assert score.score == pytest.approx(p[:, 1] / (p[:, 1] + p[:, 2]))
+    assert score.threshold == 0.5
+
+
+def test_a_question_of_one_side_is_none(make: Make) -> None:
+    runs, _ = read_runs(make("short", n=2))  # the first patient is normal
+    assert questions(runs) == []

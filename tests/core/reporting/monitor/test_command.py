@@ -1,0 +1,83 @@
+"""`pneumo monitor` on a log and a run in the forms that server and nodes write."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from core.reporting.monitor.drift import statistics_of
+from core.reporting.monitor.inputs import from_rows
+from pipeline.commands.monitor import command
+from schema.errors import PneumoError
+from tests.core.metrics.given import answers, store
+from tests.core.reporting.monitor.made import rows
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A work folder with what `pneumo monitor` reads of it; it has no embeddings."""
+    work = tmp_path_factory.mktemp("run")
+    at = {name: work / name for name in ("statistics", "model", "model_run", "report")}
+    (at["statistics"] / "Split-train").mkdir(parents=True)
+    table = from_rows(rows(1500, 0)).table[["brightness", "height", "width"]]
+    file = at["statistics"] / "Split-train" / "FeatureStats.pb"
+    file.write_bytes(statistics_of(table).SerializeToString())
+    extra = at["model"] / "Format-Serving" / "assets.extra"
+    extra.mkdir(parents=True)
+    (extra / "pneumo.json").write_text(json.dumps({"name": "it", "threshold": 0.5}))
+    store(answers(300), at["model_run"], "val_predictions.parquet")
+    at["report"].mkdir()
+    config = yaml.safe_dump({"name": "it", "monitor": {"thresholds": {"score": 1.0}}})
+    (at["report"] / "report.json").write_text(json.dumps({"config": config}))
+    nodes = [
+        {"name": "StatisticsGen", "outputs": {"statistics": [str(at["statistics"])]}},
+        {"name": "Trainer", "outputs": {n: [str(at[n])] for n in ("model", "model_run")}},
+    ]
+    run = {"nodes": nodes, "report": str(at["report"] / "report.html")}
+    (work / "run.json").write_text(json.dumps(run))
+    return work
+
+
+def write_log(folder: Path, n: int, **shift: float) -> str:
+    file = folder / "inputs.jsonl"
+    lines = [{k: v for k, v in row.items() if k != "embedding"} for row in rows(n, 7, **shift)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(file)
+
+
+@pytest.mark.parametrize(("gain", "status"), [(1.0, 0), (1.3, 1)])
+def test_the_exit_status_is_the_verdict(
+    run: Path, tmp_path: Path, gain: float, status: int
+) -> None:
+    log = write_log(tmp_path, 200, gain=gain)
+    loose = ["--set", "monitor.thresholds.decision=1.0"]  # the score has the run's own threshold
+    call = ["--logged", log, "--reference", str(run), "--out", str(tmp_path / "out"), *loose]
+    done = CliRunner().invoke(command, call)
+    assert done.exit_code == status, done.output
+    numbers = json.loads((tmp_path / "out" / "monitor.json").read_text())
+    assert numbers["drift"] is bool(status)
+    assert numbers["reference"] == "it"
+    assert {row["against"] for row in numbers["measures"]} == {"training", "validation"}
+    thresholds = {row["name"]: row["threshold"] for row in numbers["measures"]}
+    assert (thresholds["score"], thresholds["decision"]) == (1.0, 1.0)
+    assert ("brightness against training" in done.output) is bool(status)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--logged": "gone"}, "gone does not exist"),
+        ({"--reference": "."}, "has no run.json"),
+        ({}, "50 usable images of 50"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    run: Path, tmp_path: Path, change: dict[str, str], message: str
+) -> None:
+    given = {"--logged": write_log(tmp_path, 50), "--reference": str(run), **change}
+    arguments = [part for pair in given.items() for part in pair]
+    done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, PneumoError)
+    assert message in str(done.exception)

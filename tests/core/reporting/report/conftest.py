@@ -1,0 +1,49 @@
+from typing import NamedTuple
+
+import pytest
+
+from core.reporting.report.data import ReportData
+from core.reporting.report.numbers import report_numbers
+from core.reporting.report.page import draw_figures, render_report
+from schema.labels import BINARY, THREE_CLASS
+from tests.core.reporting.report.made import full
+
+
+class Report(NamedTuple):
+    """A report with every part, computed once; figures take most of the time."""
+
+    data: ReportData
+    numbers: dict
+    figures: dict[str, str]
+    page: str
+
+
+@pytest.fixture(scope="session", params=[BINARY, THREE_CLASS], ids=lambda of: of.name)
+def report(request: pytest.FixtureRequest) -> Report:
+    data = full(request.param)
+    numbers = report_numbers(data)
+    figures = draw_figures(data, numbers)
+    return Report(data, numbers, figures, render_report(data, numbers, figures))
+
+
+@pytest.fixture(scope="session")
+def figures() -> dict[str, str]:
+    """Every figure that a page may show, for tests of the text."""
+    names = (
+        "loss", "accuracy", "roc", "pr", "confusion", "calibration", "prevalence", "coverage",
+        "class_roc", "class_confusion", "froc", "box_pr", "shift",
+    )  # fmt: skip
+    return dict.fromkeys(names, "data:image/png;base64,")
+
+
+@pytest.fixture
+def render(figures: dict[str, str]):
+    """Returns a function that computes the numbers and renders the page without new figures."""
+
+    def page(data: ReportData) -> tuple[str, dict]:
+        numbers = report_numbers(data)
+        hidden = () if data.histories else ("loss", "accuracy")
+        shown = {name: src for name, src in figures.items() if name not in hidden}
+        return render_report(data, numbers, shown), numbers
+
+    return page

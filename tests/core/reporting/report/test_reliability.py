@@ -1,0 +1,131 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.metrics.binary import binary_metrics, brier, roc_auc
+from core.metrics.bootstrap import Interval
+from core.metrics.risk_coverage import aurc
+from core.predictions.metrics import score_numbers
+from core.reporting.report import reliability
+from schema.labels import BINARY, THREE_CLASS
+from tests.core.metrics.given import answers
+
+
+def top_label_ece(p: np.ndarray, labels: np.ndarray) -> float:
+    """By its definition: bin after bin, the gap weighted by the images."""
+    sure, right = p.max(axis=1), p.argmax(axis=1) == labels
+    gaps = []
+    for low in np.arange(10) / 10:
+        inside = (sure >= low) & (sure < low + 0.1)
+        if inside.any():
+            gaps.append(inside.mean() * abs(sure[inside].mean() - right[inside].mean()))
+    return sum(gaps)
+
+
+def test_calibration_before_and_after_are_those_of_the_two_probabilities() -> None:
+    given = answers(150, of=THREE_CLASS, members=2, unknown=True)
+    found = reliability.calibrated(given, 100, 0)
+    raw = given.raw[:, 1:].sum(axis=1)
+    assert found["before"]["brier"]["estimate"] == pytest.approx(brier(given.positive, raw))
+    assert found["after"]["brier"]["estimate"] == pytest.approx(brier(given.positive, given.score))
+    part = given.labelled()
+    for name, p in (("before", part.raw), ("after", part.probabilities)):
+        expected = top_label_ece(p, part.label)
+        assert found[name]["top_label_ece"]["estimate"] == pytest.approx(expected)
+        expected = np.mean(((p - np.eye(3)[part.label]) ** 2).sum(axis=1))
+        assert found[name]["class_brier"]["estimate"] == pytest.approx(expected)
+        for value in found[name].values():
+            assert value["low"] <= value["high"]
+    assert set(reliability.calibrated(answers(40), 100, 0)["after"]) == {"ece", "brier"}
+
+
+def test_predictive_values_take_both_ends() -> None:
+    def interval(*values: float) -> Interval:
+        return Interval(*values, resamples_used=100)
+
+    found = reliability.values_over_prevalence(
+        {"sensitivity": interval(0.9, 0.8, 1.0), "specificity": interval(0.8, 0.7, 0.9)}
+    )
+    row = next(row for row in found if row["prevalence"] == 0.5)
+    assert row["ppv"]["estimate"] == pytest.approx(0.9 / 1.1)
+    assert row["ppv"]["low"] == pytest.approx(0.8 / 1.1)
+    assert row["npv"]["high"] == pytest.approx(1.0)
+    for row in found:
+        for name in ("ppv", "npv"):
+            assert row[name]["low"] <= row[name]["estimate"] <= row[name]["high"]
+
+
+def test_coverage() -> None:
+    given = answers(200, of=THREE_CLASS, unknown=True)
+    found = reliability.coverage(given, 100, 0)
+    right, sure = reliability.correctness(given)
+    assert len(right) == 150
+    assert found["aurc"]["estimate"] == pytest.approx(aurc(right, sure))
+    errors = [point["error"]["estimate"] for point in found["points"]]
+    assert errors[0] == pytest.approx(1 - right.mean())
+    order = np.argsort(-sure)
+    assert errors[3] == pytest.approx(1 - right[order[:120]].mean())  # coverage 0.8
+    assert errors[-1] < errors[0]
+    only = given.where(given.pathogen == "unknown")
+    assert reliability.coverage(only, 100, 0) is None
+
+
+def test_abstention() -> None:
+    given = answers(200, band=(0.35, 0.7))
+    found = reliability.abstention(given, 100, 0)
+    referred = (given.score >= 0.35) & (given.score < 0.7)
+    wrong = (given.score >= 0.5) != (given.positive == 1)
+    assert found["referred"] == referred.sum()
+    assert found["wrong_referred"] == (wrong & referred).sum()
+    assert found["wrong_left"] == (wrong & ~referred).sum()
+    assert found["coverage"]["estimate"] == pytest.approx(1 - referred.mean())
+    accuracy = found["metrics"]["accuracy"]["estimate"]
+    assert accuracy == pytest.approx(1 - wrong[~referred].mean())
+    assert reliability.abstention(answers(20), 100, 0) is None
+    every = reliability.abstention(answers(20, band=(0.0, 1.1)), 100, 0)
+    assert every["metrics"] is None
+    assert every["coverage"]["estimate"] == 0.0
+    assert every["coverage"]["exact"]
+
+
+@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
+def test_members(of: object) -> None:
+    given = answers(150, of=of, members=3, threshold=0.4)
+    found = reliability.member_spread(given, [7, 8, 9])
+    assert found["seeds"] == [7, 8, 9]
+    area = found["metrics"]["auc"]
+    for m, value in enumerate(area["values"]):
+        own = given.members[:, m] ** (1 / 1.25)
+        score = own[:, list(of.positive)].sum(axis=1) / own.sum(axis=1)
+        assert value == pytest.approx(roc_auc(given.positive, score))
+        expected = binary_metrics(given.positive, score, 0.4)["accuracy"]
+        assert found["metrics"]["accuracy"]["values"][m] == pytest.approx(expected)
+    assert area["low"] == min(area["values"])
+    assert ("macro_auc" in found["metrics"]) is (of is THREE_CLASS)
+    one = answers(100, of=of)  # a single member is the ensemble
+    found = reliability.member_spread(one, None)
+    assert found["seeds"] == [0]
+    for name in ("auc", "accuracy", "sensitivity", "brier", "ece"):
+        expected = score_numbers(one, 100, 0)[name].estimate
+        assert found["metrics"][name]["mean"] == pytest.approx(expected)
+
+
+def test_validation_against_test() -> None:
+    val, test = answers(100, 1), answers(100, 2)
+    found = reliability.on_validation(val, score_numbers(test, 100, 0), 100, 0)
+    assert found["sensitivity"]["validation"]["estimate"] == pytest.approx(
+        (val.called[val.positive == 1] == 1).mean()
+    )
+    assert found["auc"]["test"]["estimate"] == pytest.approx(roc_auc(test.positive, test.score))
+    none = val.where(np.zeros(100, bool))
+    assert reliability.on_validation(none, score_numbers(test, 100, 0), 100, 0) is None
+
+
+def test_a_shift_is_told_with_the_names_of_the_task() -> None:
+    val, test = answers(200, 3), answers(200, 4)
+    moved = replace(test, score=np.where(test.positive == 0, test.score**0.3, test.score))
+    found = reliability.shift(val, moved, ("NORMAL", "PNEUMONIA"), 0)
+    assert len(found["warnings"]) == 1
+    assert "NORMAL images differ" in found["warnings"][0]
+    assert reliability.shift(val, test, ("NORMAL", "PNEUMONIA"), 0)["warnings"] == []

@@ -1,0 +1,217 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from core.embedding.records import ragged
+from core.metrics.boxes.iou import iou
+from core.models.backbones import TOP, split_trunk
+from core.models.detector.head import build_dense_head
+from core.models.detector.network import Detector
+from core.models.options import DetectorOptions
+from core.models.pyramid import build_pyramid
+from core.training.detector.levels import Pack, above_maps, channel_moments, unpack
+from core.training.detector.train import Marked, ask, fit_detector
+from core.training.loop.checkpoint import Checkpoint
+from core.training.loop.curves import Outputs
+
+TRUNK, SIZE, CUT = "MobileNet", 64, "conv_dw_11_relu"
+OPTIONS = DetectorOptions(
+    levels=(CUT,), channels=16, upsample=1, epochs=25, batch_size=16, learning_rate=1e-2,
+    dropout=0.0, patience=25,
+)  # fmt: skip
+
+
+def drawn(n: int, seed: int) -> Marked:
+    """Maps that show their boxes: one channel is 1 inside, the other noise; some have none."""
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(0, 0.1, (n, 12, 12, 2)).astype(np.float32)
+    boxes: list[list[list[float]]] = []
+    for i in range(n):
+        if i % 3 == 2:
+            boxes.append([])
+            continue
+        top, left = rng.integers(0, 7, 2)
+        bottom, right = top + rng.integers(3, 6), left + rng.integers(3, 6)
+        maps[i, top:bottom, left:right, 0] += 1
+        boxes.append([[top / 12, left / 12, bottom / 12, right / 12]])
+    return Marked((Pack([maps, maps[:, ::2, ::2]]),), (ragged(boxes),))
+
+
+def fit(
+    learn: Marked, judge: Marked, seed: int = 0, options: DetectorOptions = OPTIONS,
+    outputs: Outputs | None = None,
+) -> tuple[Detector, dict[str, list[float]]]:  # fmt: skip
+    shapes = learn.views[0].shapes
+    found, curves = fit_detector(
+        learn,
+        judge,
+        shapes,
+        [channel_moments(x) for x in learn.views[0].arrays],
+        options,
+        seed,
+        outputs,
+    )
+    return found, curves.values
+
+
+def test_it_learns_to_find_what_is_there() -> None:
+    learn, judge = drawn(96, 1), drawn(30, 2)
+    detector, curves = fit(learn, judge)
+    assert curves["val_loss"][-1] < 0.5 * curves["val_loss"][0]
+    assert set(curves) == {
+        "loss", "heat_loss", "size_loss", "val_loss", "val_heat_loss", "val_size_loss",
+        "learning_rate",
+    }  # fmt: skip
+    boxes, heat = ask([detector], judge.views[0], 0.3, batch=7)
+    best = [iou(boxes[i, :1], true).max() for i, true in enumerate(judge.boxes[0]) if len(true)]
+    assert np.median(best) > 0.6
+    with_box = np.array([len(true) > 0 for true in judge.boxes[0]])
+    assert np.median(heat[with_box, 0]) > 2 * np.median(np.maximum(heat[~with_box, 0], 0))
+
+
+def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -> None:
+    learn, judge = drawn(24, 1), drawn(9, 2)
+    short = OPTIONS.model_copy(update={"epochs": 4, "dropout": 0.3, "schedule": "constant"})
+    one, curves = fit(learn, judge, 3, short)
+    two, again = fit(learn, judge, 3, short)
+    other, _ = fit(learn, judge, 4, short)
+    assert curves == again
+    for a, b in zip(one.head.get_weights(), two.head.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(one.head.get_weights(), other.head.get_weights(), strict=True)
+    )
+    outputs = Outputs(tmp_path / "states", tmp_path / "logs")
+
+    class Killed(Exception):
+        pass
+
+    calls = [0]
+
+    class Dies:
+        """Ends the process's work in the third epoch."""
+
+        def __init__(self, pack: Pack) -> None:
+            self.pack, self.shape, self.dtype = pack, pack.shape, pack.dtype
+
+        def __len__(self) -> int:
+            return len(self.pack)
+
+        def __getitem__(self, rows: object) -> np.ndarray:
+            calls[0] += 1
+            if calls[0] == 3:
+                raise Killed
+            return self.pack[rows]
+
+    broken = replace(judge, views=(Dies(judge.views[0]),))
+    with pytest.raises(Exception, match="Killed"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "due", lambda _: True)
+        fit(learn, broken, 3, short, outputs)
+    assert list((tmp_path / "states").iterdir())
+    resumed, values = fit(learn, judge, 3, short, outputs)
+    assert values == curves
+    for a, b in zip(one.head.get_weights(), resumed.head.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    calls[0] = 0
+    _, values = fit(learn, broken, 3, short, outputs)
+    assert (values, calls) == (curves, [0])  # it has ended, and is not trained again
+
+
+def test_images_without_any_box_are_no_reason_to_stop() -> None:
+    empty = drawn(9, 1)
+    empty = replace(empty, boxes=(ragged([[]] * 9),))
+    options = OPTIONS.model_copy(update={"epochs": 2})
+    _, curves = fit(empty, empty, options=options)
+    assert np.isfinite(curves["val_loss"]).all()
+
+
+def test_a_pack_is_its_arrays_end_to_end() -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(5, *shape)).astype(np.float32) for shape in ((4, 3, 2), (2, 2, 7))]
+    pack = Pack(arrays)
+    assert pack.shape == (5, 24 + 28)
+    chosen = np.array([3, 0])
+    parts = unpack(tf.constant(pack[chosen]), pack.shapes)
+    for part, array in zip(parts, arrays, strict=True):
+        np.testing.assert_array_equal(part, array[chosen])
+    assert pack[1:3].shape == (2, 52)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_moments_of_channels(channels: int) -> None:
+    maps = np.random.default_rng(0).normal(3, 2, (40, 5, 4, channels)).astype(np.float16)
+    maps[..., 0] = 7.0
+    mean, deviation = channel_moments(maps)
+    np.testing.assert_allclose(mean, maps.astype(float).mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(deviation[1:], maps.astype(float).std(axis=(0, 1, 2))[1:], rtol=1e-4)
+    assert deviation[0] == 1
+
+
+def test_the_pyramid_shows_what_the_trunk_cut_there_gives(tmp_path: Path) -> None:
+    import keras
+
+    pixels = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 1)).astype(np.float32)
+    keras.utils.set_random_seed(1)
+    pyramid = build_pyramid(TRUNK, SIZE, None, (CUT, "default", TOP))
+    found = [x.numpy() for x in pyramid.whole(pixels)]
+    for level, activation in zip(pyramid.levels, found, strict=True):
+        keras.utils.set_random_seed(1)
+        lower, _ = split_trunk(TRUNK, SIZE, None, level)
+        np.testing.assert_allclose(lower(pixels), activation, rtol=1e-4, atol=1e-5)
+    packs = above_maps(pyramid.above, [found[0], found[0][::-1]], tmp_path, "train")
+    for array, activation in zip(packs[0].arrays, found, strict=True):
+        np.testing.assert_allclose(array, activation, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(packs[1][:], packs[0][:][::-1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ((TOP,), "below 'top'"),
+        ((TOP, CUT), "levels must rise"),
+        (("default", CUT), "levels must rise"),
+        (("input", TOP), "no map at 'input'"),
+        (("conv_99",), "cannot be cut at 'conv_99'"),
+    ],
+)
+def test_levels_that_cannot_be(levels: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_pyramid(TRUNK, SIZE, None, levels)
+
+
+def test_the_trunk_above_the_first_level_may_learn_too() -> None:
+    rng = np.random.default_rng(0)
+    pyramid = build_pyramid(TRUNK, SIZE, None, (CUT, TOP))
+    pixels = rng.integers(0, 256, (6, SIZE, SIZE, 1)).astype(np.float32)
+    levels = [x.numpy() for x in pyramid.whole(pixels)]
+    boxes = (ragged([[[0.2, 0.2, 0.6, 0.6]], [], [[0, 0, 0.4, 0.5]]] * 2),)
+    maps = Marked((levels[0],), boxes)
+    options = OPTIONS.model_copy(update={"epochs": 2, "levels": (CUT, TOP)})
+    before = [w.copy() for w in pyramid.above.get_weights()]
+    detector, _ = fit_detector(
+        maps, maps, [x.shape[1:] for x in levels], [channel_moments(x) for x in levels], options, 0,
+        above=lambda: pyramid.above,
+    )  # fmt: skip
+    assert detector.above is not None
+    after = detector.above.get_weights()
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    np.testing.assert_allclose(
+        detector([tf.constant(x) for x in levels]), detector.asked(levels[0]), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("channels", "upsample"), [(8, 1), (20, 2)])
+def test_the_head_starts_out_doubtful(channels: int, upsample: int) -> None:
+    options = DetectorOptions(channels=channels, upsample=upsample)
+    shapes = [(6, 5, 4), (3, 2, 7)]
+    scaling = [(np.zeros(s[2], np.float32), np.ones(s[2], np.float32)) for s in shapes]
+    head = build_dense_head(shapes, scaling, options, 0)
+    levels = [np.random.default_rng(0).normal(size=(2, *s)).astype(np.float32) for s in shapes]
+    answer = head(levels).numpy()
+    assert answer.shape == (2, 6 * upsample, 5 * upsample, 5)
+    heat = 1 / (1 + np.exp(-answer[..., 0]))
+    assert 0.02 < heat.mean() < 0.3

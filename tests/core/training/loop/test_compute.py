@@ -1,0 +1,25 @@
+import pytest
+
+from core.training.loop.compute import bfloat16_is_native, in_cpuinfo, resolved
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", False),
+        ("processor\t: 0\nmodel name\t: of no flags\n", False),
+        ("flags\t\t: fpu sse2 avx512f avx512_bf16\n", True),
+        ("flags\t\t: fpu amx_bf16\nflags\t\t: fpu amx_bf16\n", True),
+        ("flags\t\t: fpu amx_bf16\nflags\t\t: fpu\n", False),  # one of both processors lacks it
+        ("Features\t: fp asimd bf16\n", True),  # Arm
+        ("flags\t\t: avx512_bf16x\n", False),  # a word, not a beginning
+        ("bugs\t\t: avx512_bf16\n", False),
+    ],
+)
+def test_what_linux_says_of_the_processor(text: str, expected: bool) -> None:
+    assert in_cpuinfo(text) is expected
+
+
+def test_auto_follows_the_machine_and_a_wish_is_kept() -> None:
+    assert resolved("auto") == ("bfloat16" if bfloat16_is_native() else "float32")
+    assert [resolved(of) for of in ("float32", "bfloat16")] == ["float32", "bfloat16"]

@@ -1,0 +1,12 @@
+import subprocess
+import sys
+
+import pytest
+
+
+def test_two_replicas_learn_what_one_learns(request: pytest.FixtureRequest) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.core.training.loop.mirrored"],
+        cwd=request.config.rootpath, capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert found.stdout == "mirrored: equal\n", found.stderr[-4000:]

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.training.losses import example_weights, partial_cross_entropy, targets_of
+from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS
+
+
+def loss(targets: list[list[float]], logits: list[list[float]], **options: float) -> np.ndarray:
+    return partial_cross_entropy(
+        tf.constant(targets, tf.float32), tf.constant(logits, tf.float32), **options
+    ).numpy()
+
+
+def test_targets() -> None:
+    names = np.array(["normal", "virus", "unknown", "bacteria"])
+    expected = [[1, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0]]
+    np.testing.assert_array_equal(targets_of(names, THREE_CLASS), expected)
+    np.testing.assert_array_equal(
+        targets_of(names, BACTERIA_VIRUS), [[0, 0], [1, 0], [0, 0], [0, 1]]
+    )
+    assert targets_of(np.array([], str), BINARY).shape == (0, 2)
+
+
+@given(st.lists(st.floats(-20, 20), min_size=3, max_size=3), st.integers(0, 2))
+def test_one_class_is_the_usual_cross_entropy(logits: list[float], label: int) -> None:
+    target = np.eye(3)[label].tolist()
+    usual = tf.nn.sparse_softmax_cross_entropy_with_logits([label], [logits]).numpy()
+    np.testing.assert_allclose(loss([target], [logits]), usual, rtol=1e-4, atol=1e-5)
+
+
+@given(st.lists(st.floats(-20, 20), min_size=3, max_size=3))
+def test_several_classes_count_together(logits: list[float]) -> None:
+    p = np.exp(np.array(logits) - max(logits))
+    expected = -np.log((p[1] + p[2]) / p.sum())
+    np.testing.assert_allclose(loss([[0, 1, 1]], [logits]), expected, rtol=1e-3, atol=1e-5)
+    # Every class is possible: nothing can be learned.
+    np.testing.assert_allclose(loss([[1, 1, 1]], [logits]), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_gradients_are_finite_where_the_model_is_sure(gamma: float, smoothing: float) -> None:
+    logits = tf.constant([[100.0, -100.0, -100.0]] * 2)
+    targets = tf.constant([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = partial_cross_entropy(targets, logits, focal_gamma=gamma, label_smoothing=smoothing)
+    gradient = tape.gradient(value, logits).numpy()
+    assert np.isfinite(gradient).all()
+    assert value.numpy()[1] > 100
+
+
+def test_focal_loss_cares_less_for_easy_images() -> None:
+    easy, hard = [[3.0, 0.0]], [[0.0, 3.0]]
+    ratio = loss([[1, 0]], hard) / loss([[1, 0]], easy)
+    focal = loss([[1, 0]], hard, focal_gamma=2.0) / loss([[1, 0]], easy, focal_gamma=2.0)
+    assert focal > 10 * ratio
+    np.testing.assert_allclose(loss([[1, 0]], easy, focal_gamma=0.0), loss([[1, 0]], easy))
+
+
+def test_balanced_weights_make_classes_equal() -> None:
+    targets = targets_of(np.array(["normal"] * 2 + ["virus"] * 3 + ["bacteria"] * 5), THREE_CLASS)
+    weights = example_weights(targets, balanced=True)
+    sums = (targets * weights[:, None]).sum(axis=0)
+    np.testing.assert_allclose(sums, 10 / 3, rtol=1e-6)
+    assert example_weights(targets, balanced=False).tolist() == [1.0] * 10
+
+
+def test_a_partial_label_gets_the_mean_weight() -> None:
+    targets = targets_of(
+        np.array(["normal", "virus", "bacteria", "bacteria", "unknown"]), THREE_CLASS
+    )
+    weights = example_weights(targets, balanced=True)
+    assert weights[4] == pytest.approx((weights[1] + weights[2]) / 2)
+
+
+@pytest.mark.parametrize("names", [[], ["normal"], ["normal", "unknown"]])
+def test_a_class_without_images_is_an_error(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="counts are"):
+        example_weights(targets_of(np.array(names, str), THREE_CLASS), balanced=True)

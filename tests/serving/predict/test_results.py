@@ -1,0 +1,159 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schema.errors import PneumoError
+from serving.predict.prediction import Prediction, rejected
+from serving.predict.results import (
+    Format,
+    ResultFile,
+    boxes_from_string,
+    boxes_to_string,
+    format_of,
+)
+from tests.serving.predict.answers import ANSWERS, CLASSES, answer
+
+FORMS = ["csv", "json"]
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> Format:
+    return format_of(request.param, CLASSES)
+
+
+def write(path: Path, form: Format, answers: list[Prediction], resume: bool = False) -> None:
+    with ResultFile(path, form, resume) as file:
+        for one in answers:
+            file.write(one)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@given(answers=st.lists(ANSWERS, max_size=8), cut=st.integers(0, 400))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_cut_anywhere_and_gone_on_with(
+    tmp_path: Path, name: str, answers: list[Prediction], cut: int
+) -> None:
+    """Whatever a run that was stopped left: whole records stay, a torn one is dropped."""
+    path = tmp_path / f"answers.{name}"
+    path.unlink(missing_ok=True)
+    form = format_of(name, CLASSES)
+    write(path, form, answers)
+    whole = path.read_bytes()
+    ends = [len(form.header())]
+    for one in answers:
+        ends.append(ends[-1] + len(form.encode(one)))
+    left = whole[: max(0, len(whole) - cut)]
+    path.write_bytes(left)
+    kept = max((i for i, end in enumerate(ends) if end <= len(left)), default=0)
+    with ResultFile(path, form, resume=True) as file:
+        assert list(file.predictions()) == answers[:kept]
+        assert file.done.total() == kept
+        for one in answers[kept:]:
+            file.write(one)
+    assert path.read_bytes() == whole
+
+
+def test_columns_of_csv(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    answers = [answer('a, "b".png', 0.25), rejected("b", "why", "EMPTY")]
+    write(path, format_of("csv", CLASSES), answers)
+    assert path.read_bytes().splitlines() == [
+        b"file,decision,predicted,score,p_NORMAL,p_PNEUMONIA,status,error",
+        b'"a, ""b"".png",NEGATIVE,NORMAL,0.25,0.75,0.25,OK,',
+        b"b,REJECTED,,,,,EMPTY,why",
+    ]
+
+
+def test_lines_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write(path, format_of("json", CLASSES), [answer("a.png", 0.0), rejected("b", "why")])
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert first["score"] == 0.0
+    assert first["probabilities"] == {"NORMAL": 1.0, "PNEUMONIA": 0.0}
+    assert second == {"file": "b", "decision": "REJECTED", "abstained": True, "error": "why"}
+
+
+def test_a_file_is_resumed_or_left_alone(tmp_path: Path, form: Format) -> None:
+    path = tmp_path / "answers"
+    write(path, form, [answer("a", 0.5), answer("b", 0.5), answer("a", 0.5)])
+    before = path.read_bytes()
+    with pytest.raises(PneumoError, match="--resume"):
+        ResultFile(path, form, resume=False)
+    with ResultFile(path, form, resume=True) as file:
+        assert file.done == {"a": 2, "b": 1}
+    assert path.read_bytes() == before
+    for wrong in ("nowhere/answers.csv", "."):
+        with pytest.raises(PneumoError, match="cannot be written"):
+            ResultFile(tmp_path / wrong, form, resume=True)
+
+
+def test_another_models_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write(path, format_of("csv", ["NORMAL", "BACTERIA", "VIRUS"]), [])
+    with pytest.raises(PneumoError, match="does not have the columns"):
+        ResultFile(path, format_of("csv", CLASSES), resume=True)
+
+
+def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, form: Format) -> None:
+    path = tmp_path / "answers"
+    write(path, form, [answer("a", 0.5), answer("b", 0.5)])
+    first = len(form.header() + form.encode(answer("a", 0.5)))
+    content = path.read_bytes()
+    path.write_bytes(content[:first] + b"not, a record\n" + content[first:])
+    with pytest.raises(PneumoError, match=f"damaged from byte {first}"):
+        ResultFile(path, form, resume=True)
+
+
+def test_one_process_at_a_time(tmp_path: Path, form: Format) -> None:
+    path = tmp_path / "answers"
+    with (
+        ResultFile(path, form, resume=False),
+        pytest.raises(PneumoError, match="another run"),
+    ):
+        ResultFile(path, form, resume=True)
+    ResultFile(path, form, resume=True)
+
+
+def test_answers_by_their_place(tmp_path: Path, form: Format) -> None:
+    path = tmp_path / "answers"
+    answers = [answer('a "line\nfeed", and so on', 0.25), rejected("b", "why"), answer("c", 0.5)]
+    with ResultFile(path, form, resume=False) as file:
+        for one in answers:
+            file.write(one)
+        located = list(file.located())
+        assert [one for _, one in located] == answers
+        assert [file.read_at(start) for start, _ in reversed(located)] == answers[::-1]
+
+
+BOXES = st.lists(
+    st.tuples(*[st.integers(0, 4000).map(lambda e: e / 4)] * 4, st.integers(0, 1000)), max_size=4
+)
+
+
+@given(found=BOXES)
+def test_boxes_as_a_string_of_the_challenge(found: list[tuple[float, ...]]) -> None:
+    boxes = [[y, x, y + h, x + w] for y, x, h, w, _ in found]
+    scores = [score / 1000 for *_, score in found]
+    text = boxes_to_string(Prediction("a", boxes=boxes, box_scores=scores))
+    again, back = boxes_from_string(text)
+    assert again == [pytest.approx(box, abs=0.01) for box in boxes]
+    assert back == pytest.approx(scores)
+    with pytest.raises(ValueError):
+        boxes_from_string(f"{text} 1 2 3 4")
+
+
+def test_csv_of_a_model_that_locates(tmp_path: Path) -> None:
+    path, form = tmp_path / "a.csv", format_of("csv", CLASSES, boxes=True)
+    found = replace(answer("a", 0.75), boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.5])
+    answers = [found, replace(answer("b", 0.25), boxes=[], box_scores=[]), rejected("c", "why")]
+    write(path, form, answers)
+    lines = path.read_text().splitlines()
+    assert lines[0].endswith(",status,error,boxes")
+    # The challenge: confidence x-min y-min width height.
+    assert lines[1].endswith(",0.5 10 20 100.5 30")
+    with ResultFile(path, form, resume=True) as file:
+        assert list(file.predictions()) == answers
