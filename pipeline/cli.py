@@ -23,6 +23,7 @@ COMMANDS = {
     "phantom": "Write a data set of synthetic radiographs.",
     "download": "Fetch a public data set (needs network and credentials).",
 }
+_DATA = ("ingest", "phantom", "download")  # in pipeline.commands.data
 
 
 class _LazyGroup(click.Group):
@@ -32,7 +33,8 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(f"pipeline.commands.{cmd_name}").command
+        folder = "pipeline.commands.data" if cmd_name in _DATA else "pipeline.commands"
+        return importlib.import_module(f"{folder}.{cmd_name}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
