@@ -1,4 +1,4 @@
-"""The Embedder's pass against the bare trunk, in images per second.
+"""The Embedder's pass against the bare backbone, in images per second.
 
 Processors of rented machines change their speed by the minute. Each turn therefore runs everything
 once, forwards and backwards by turns; a ratio is the median over turns of the ratio within a turn.
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 IMAGES, TURNS = 160, 9
 
 
-def rates(folder: Path, trunk: str, side: int, batch: int) -> dict[str, Any]:
-    """The Embedder from file to file; the trunk over images in memory, as a tf.function and in
+def rates(folder: Path, backbone: str, side: int, batch: int) -> dict[str, Any]:
+    """The Embedder from file to file; the backbone over images in memory, as a tf.function and in
     OpenVINO at the same precision.
 
     Args:
       folder: with `images.npz` and `transformed/`; takes what is written.
-      trunk: its name.
+      backbone: its name.
       side: of the images, pixels.
       batch: images in one forward pass.
     """
@@ -36,8 +36,8 @@ def rates(folder: Path, trunk: str, side: int, batch: int) -> dict[str, Any]:
 
     pixels = np.load(folder / "images.npz")["pixels"][:IMAGES].astype(np.float32)
     batches = [pixels[i : i + batch] for i in range(0, len(pixels), batch)]
-    function, holder = _bare_trunk(trunk, side)
-    forward = choose_forward(trunk, side, None, "top", "float32", pixels[:batch]).run
+    function, holder = _bare_backbone(backbone, side)
+    forward = choose_forward(backbone, side, None, "top", "float32", pixels[:batch]).run
     files = [str(folder / "transformed" / "Split-train" / "*")]
 
     def embedder() -> None:
@@ -46,7 +46,7 @@ def rates(folder: Path, trunk: str, side: int, batch: int) -> dict[str, Any]:
 
     runs: dict[str, Callable[[], Any]] = {
         "embedder": embedder,
-        "bare_trunk": lambda: [function(batch) for batch in batches],
+        "bare_backbone": lambda: [function(batch) for batch in batches],
     }
     found: dict[str, Any] = {}
     try:
@@ -94,18 +94,18 @@ def _turns(
     return clock, processor
 
 
-def _bare_trunk(
+def _bare_backbone(
     name: str, side: int
 ) -> "tuple[tf.types.experimental.PolymorphicFunction, tf.Module]":
-    """The trunk and average pooling as a tf.function, and what holds its variables."""
+    """The backbone and average pooling as a tf.function, and what holds its variables."""
     import keras
     import tensorflow as tf
 
-    from core.models.backbones import TOP, split_trunk
+    from core.models.backbones import TOP, split_backbone
 
     keras.utils.set_random_seed(0)
-    trunk = split_trunk(name, side, None, TOP)[0]
-    model = keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D()(trunk.output))
+    backbone = split_backbone(name, side, None, TOP)[0]
+    model = keras.Model(backbone.input, keras.layers.GlobalAveragePooling2D()(backbone.output))
     function = tf.function(
         lambda x: model(x, training=False),
         input_signature=[tf.TensorSpec([None, side, side, 1], tf.float32)],

@@ -38,7 +38,7 @@ PARTS = {
 SPLITS = {"train": 0.7, "val": 0.15, "test": 0.15}
 CONFIG = {
     "name": "scale",
-    "model": {"trunk": "MobileNet", "weights": "random", "image_size": 32},
+    "model": {"backbone": "MobileNet", "weights": "random", "image_size": 32},
     "training": {"epochs": 3, "patience": 100},
     "serving": {"infra_validation": "savedmodel"},
 }

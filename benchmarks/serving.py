@@ -26,7 +26,7 @@ from tests.support.small_model import phantoms
 IMAGES, SIZE = 32, 320
 BLOCKS, CALLS, SECONDS = 5, 32, 6.0
 CLIENTS = 32
-TRUNK = "InceptionV3"
+BACKBONE = "InceptionV3"
 
 
 def bench() -> dict[str, Any]:
@@ -42,7 +42,7 @@ def bench() -> dict[str, Any]:
             start = time.monotonic() - started  # with the import of TensorFlow, as a user waits
             with _InProcess(version, folder) as in_process:
                 return {
-                    "work": f"{given or TRUNK}, {SIZE} px JPEG",
+                    "work": f"{given or BACKBONE}, {SIZE} px JPEG",
                     "start_s": start,
                     "latency_1_client": _latency(server, in_process, images),
                     "throughput_32_clients": _throughput(server, in_process, images),
@@ -188,7 +188,7 @@ def _model(folder: Path) -> Path:
     write_phantoms(folder / "training", 96, 1, size=SIZE)
     config = folder / "bench.yaml"
     config.write_text(
-        f"name: bench\nmodel: {{trunk: {TRUNK}, weights: random}}\n"
+        f"name: bench\nmodel: {{backbone: {BACKBONE}, weights: random}}\n"
         "training: {epochs: 2}\nevaluation: {resamples: 20, gate: {auc: {min: 0.0}}}\n"
     )
     command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(config)]

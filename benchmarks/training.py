@@ -1,6 +1,6 @@
-"""Training a head by Embedder + Trainer against a notebook's way, on the same images and trunk.
+"""Training a head by Embedder + Trainer against a notebook's way, on the same images and backbone.
 
-A notebook puts a head on the frozen trunk and calls `model.fit`: the trunk runs once for every
+A notebook puts a head on the frozen backbone and calls `model.fit`: the backbone runs once per
 epoch. Both sides here train the same number of epochs on the same images at the same size in
 float32, and both validate after each epoch; each runs in a process of its own, and its seconds
 include building, tracing and compiling, but not imports. Processors of rented machines change
@@ -25,12 +25,12 @@ from benchmarks.rates import rates
 if TYPE_CHECKING:
     import keras
 
-TRUNK, SIDE, BATCH = "InceptionV3", 299, 32
+BACKBONE, SIDE, BATCH = "InceptionV3", 299, 32
 TRAIN, VAL, EPOCHS, TRIALS = 960, 192, 10, 50
 # The long part has what it is compared with before and behind it.
 ORDER = (
     "embedder", "notebook", "embedder", "tuner", "rates",
-    "cut", "end_to_end", "bfloat16", "cut", "embedder",
+    "layer", "end_to_end", "bfloat16", "layer", "embedder",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def bench() -> dict[str, Any]:
     of = {what: _median(several) for what, several in runs.items()}
     notebook, ours = of["notebook"], of["embedder"]
     return {
-        "work": f"{TRUNK} at {SIDE}, {TRAIN} + {VAL} images, {EPOCHS} epochs",
+        "work": f"{BACKBONE} at {SIDE}, {TRAIN} + {VAL} images, {EPOCHS} epochs",
         **of,
         "ratio": {
             "first_head": notebook["seconds"] / ours["first_head_s"],
@@ -55,10 +55,10 @@ def bench() -> dict[str, Any]:
             "second_head": notebook["seconds"] / ours["second_head_s"],
             "notebook_epoch_to_tuner": notebook["seconds"] / EPOCHS / of["tuner"]["seconds"],
             **of["rates"]["ratio"],
-            "cut_to_end_to_end": of["end_to_end"]["epoch_s"] / of["cut"]["epoch_s"],
+            "cut_to_end_to_end": of["end_to_end"]["epoch_s"] / of["layer"]["epoch_s"],
             "bfloat16_to_float32": of["end_to_end"]["epoch_s"] / of["bfloat16"]["epoch_s"],
         },
-        "bound_by": "arithmetic of the trunk; a head costs tracing and no more",
+        "bound_by": "arithmetic of the backbone; a head costs tracing and no more",
     }
 
 
@@ -114,15 +114,15 @@ def _images(folder: Path) -> None:
 def _notebook(folder: Path) -> dict[str, Any]:
     import keras
 
-    from core.models.backbones import TOP, split_trunk
+    from core.models.backbones import TOP, split_backbone
 
     stored = np.load(folder / "images.npz")
     pixels, labels = stored["pixels"], stored["labels"]
     started, processor = time.monotonic(), time.process_time()
     keras.utils.set_random_seed(0)
-    trunk = split_trunk(TRUNK, SIDE, None, TOP)[0]
-    pooled = keras.layers.GlobalAveragePooling2D()(trunk.output)
-    model = keras.Model(trunk.input, keras.layers.Dense(2)(keras.layers.Dropout(0.2)(pooled)))
+    backbone = split_backbone(BACKBONE, SIDE, None, TOP)[0]
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    model = keras.Model(backbone.input, keras.layers.Dense(2)(keras.layers.Dropout(0.2)(pooled)))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     history = model.fit(
@@ -136,7 +136,7 @@ def _notebook(folder: Path) -> dict[str, Any]:
     }
 
 
-def _embed(folder: Path, cut: str) -> float:
+def _embed(folder: Path, layer: str) -> float:
     """Runs the Embedder's own functions; returns seconds."""
     from core.embedding.embed import embed_split
     from core.embedding.forward import choose_forward
@@ -144,17 +144,17 @@ def _embed(folder: Path, cut: str) -> float:
 
     started = time.monotonic()
     sample = np.load(folder / "images.npz")["pixels"][:16]
-    forward = choose_forward(TRUNK, SIDE, None, cut, "float32", sample).run
+    forward = choose_forward(BACKBONE, SIDE, None, layer, "float32", sample).run
     for split in ("train", "val"):
         files = [str(folder / "transformed" / f"Split-{split}" / "*")]
         embed_split(
-            transformed_images(files, SIDE, BATCH), forward, folder / cut / split, split,
+            transformed_images(files, SIDE, BATCH), forward, folder / layer / split, split,
             storage="float16",
         )  # fmt: skip
     return time.monotonic() - started
 
 
-def _head(folder: Path, cut: str, epochs: int, seed: int = 0) -> "tuple[keras.Model, float]":
+def _head(folder: Path, layer: str, epochs: int, seed: int = 0) -> "tuple[keras.Model, float]":
     from core.embedding.store import read
     from core.models.classifier import moments
     from core.models.head import select
@@ -165,11 +165,12 @@ def _head(folder: Path, cut: str, epochs: int, seed: int = 0) -> "tuple[keras.Mo
     from schema.labels import BINARY
 
     started = time.monotonic()
-    train, val = (read(folder / cut / split) for split in ("train", "val"))
+    train, val = (read(folder / layer / split) for split in ("train", "val"))
     options = TrainingOptions(epochs=epochs, batch_size=BATCH, patience=epochs)
     head, curves = fit_head(
         rows_of(train, BINARY, balanced=True), rows_of(val, BINARY, balanced=False),
-        moments(select(train.features[0], "avg")), BINARY, ModelOptions(trunk=TRUNK), options, seed,
+        moments(select(train.features[0], "avg")), BINARY,
+        ModelOptions(backbone=BACKBONE), options, seed,
     )  # fmt: skip
     assert len(curves) == epochs
     return head, time.monotonic() - started
@@ -206,9 +207,9 @@ def _tuner(folder: Path) -> dict[str, Any]:
         custom_config={
             "name": "bench",
             "task": BINARY.to_dict(),
-            "model": ModelOptions(trunk=TRUNK).model_dump(),
+            "model": ModelOptions(backbone=BACKBONE).model_dump(),
             "image_size": SIDE,
-            "cut": "top",
+            "layer": "top",
             "training": TrainingOptions().model_dump(),
             "evaluation": {},
             "weights": Weights("random", "", "").to_dict(),
@@ -230,11 +231,11 @@ def _tuner(folder: Path) -> dict[str, Any]:
 
 
 def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]:
-    """One epoch of fine-tuning from the backbone's own cut."""
+    """One epoch of fine-tuning from the backbone's own layer."""
     from unittest.mock import patch
 
     from core.embedding.store import read
-    from core.models.backbones import resolve_cut
+    from core.models.backbones import resolve_layer
     from core.models.options import ModelOptions
     from core.models.weights import Weights
     from core.training.fine_tuning import BackboneSpec, fine_tune
@@ -247,12 +248,12 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     from core.training.options import FineTuneOptions, TrainingOptions
     from schema.labels import BINARY
 
-    cut = resolve_cut(TRUNK, "default")
-    embed_s = _embed(folder, cut) if source == "cache" else 0.0
+    layer = resolve_layer(BACKBONE, "default")
+    embed_s = _embed(folder, layer) if source == "cache" else 0.0
     # Features for a first head; the head itself is not what is measured.
     head, _ = _head(folder, "top", 1)
     train, val = (
-        read(folder / (cut if source == "cache" else "top") / split) for split in ("train", "val")
+        read(folder / (layer if source == "cache" else "top") / split) for split in ("train", "val")
     )
     rows, val_rows = rows_of(train, BINARY, balanced=True), rows_of(val, BINARY, balanced=False)
     options = FineTuneOptions.model_validate(
@@ -260,16 +261,16 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     )
     training = TrainingOptions(fine_tune=options)
     if source == "cache":
-        at_cut = replace(rows, views=train.maps)
-        data = from_rows(at_cut, replace(val_rows, views=val.maps), 0, BATCH)
+        at_layer = replace(rows, views=train.maps)
+        data = from_rows(at_layer, replace(val_rows, views=val.maps), 0, BATCH)
     else:
         job = Job.parse(
             {
                 "name": "bench",
                 "task": BINARY.to_dict(),
-                "model": ModelOptions(trunk=TRUNK).model_dump(),
+                "model": ModelOptions(backbone=BACKBONE).model_dump(),
                 "image_size": SIDE,
-                "cut": cut,
+                "layer": layer,
                 "training": training.model_dump(),
                 "evaluation": {},
                 "weights": Weights("random").to_dict(),
@@ -292,11 +293,11 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
         ends.append(time.monotonic())
 
     outputs = Outputs(folder / "states" / source / compute, folder / "logs")
-    backbone = BackboneSpec(TRUNK, SIDE, None, cut, 0)
+    backbone = BackboneSpec(BACKBONE, SIDE, None, layer, 0)
     with patch.object(callbacks.Record, "on_epoch_end", timed):
         fine_tune(backbone, head, data, "avg", options, training, 0, outputs)
     # The second epoch: the first one holds the tracing.
-    named = {"from": cut, "native_bfloat16": bfloat16_is_native()}
+    named = {"from": layer, "native_bfloat16": bfloat16_is_native()}
     return {"epoch_s": ends[1] - ends[0], "embed_s": embed_s, **named}
 
 
@@ -306,8 +307,8 @@ def main() -> None:
         "notebook": _notebook,
         "embedder": _embedder,
         "tuner": _tuner,
-        "rates": lambda of: rates(of, TRUNK, SIDE, BATCH),
-        "cut": lambda of: _tune(of, "cache"),
+        "rates": lambda of: rates(of, BACKBONE, SIDE, BATCH),
+        "layer": lambda of: _tune(of, "cache"),
         "end_to_end": lambda of: _tune(of, "images"),
         "bfloat16": lambda of: _tune(of, "images", "bfloat16"),
     }

@@ -16,7 +16,7 @@ from benchmarks.child import measure
 
 N = 400
 RUN = ("-m", "pipeline.cli", "run", "--config", "demo", "--set", "model.weights=random")
-SMALL = ("--set", "model.trunk=MobileNetV2", "--set", "model.image_size=64")
+SMALL = ("--set", "model.backbone=MobileNetV2", "--set", "model.image_size=64")
 
 
 def bench() -> dict[str, Any]:
@@ -64,9 +64,9 @@ def _bare(data: Path, records: Path) -> dict[str, float]:
     from PIL import Image
 
     from core.images.decode import decode_gray, resize_gray
-    from core.models.backbones import TOP, split_trunk
+    from core.models.backbones import TOP, split_backbone
     from core.models.head import pool
-    from pipeline.config import load_config
+    from pipeline.config_file import load_config
     from schema import features as f
 
     config = load_config("demo")
@@ -79,8 +79,8 @@ def _bare(data: Path, records: Path) -> dict[str, float]:
             out.write(hashlib.sha256(content).digest() + content)
     ingest_s = time.monotonic() - started
 
-    trunk = split_trunk(config.model.trunk, size, None, TOP)[0]
-    embedder = keras.Model(trunk.input, pool(trunk.output, "avg"))
+    backbone = split_backbone(config.model.backbone, size, None, TOP)[0]
+    embedder = keras.Model(backbone.input, pool(backbone.output, "avg"))
     forward = tf.function(
         lambda pixels: embedder(tf.cast(pixels, tf.float32), training=False),
         input_signature=[tf.TensorSpec([None, size, size, 1], tf.uint8)],

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from core.models.backbones import image_size, resolve_cut
+from core.models.backbones import image_size, resolve_layer
 from pipeline.code_keys import ROOT, with_code_keys
 from pipeline.config import Config
 
@@ -43,9 +43,9 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     if run is None:
         raise ValueError("config.run is missing; a runner fills it in")
 
-    task, size = config.data.of(), image_size(config.model.trunk, config.model.image_size)
+    task, size = config.data.of(), image_size(config.model.backbone, config.model.image_size)
     tune, embedding = config.training.fine_tune, config.training.embedding
-    cut, embedded_at = _cuts(config)
+    layer, embedded_at = _split_layers(config)
 
     # Reads the shards that ingest wrote; ingest made the splits, and no node draws them again.
     example_gen = tfx.components.ImportExampleGen(
@@ -90,11 +90,11 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
     from_images = tune is not None and tune.source == "images"
     embedder = Embedder(
         examples=transform.outputs["transformed_examples"],
-        trunk=config.model.trunk,
+        backbone=config.model.backbone,
         image_size=size,
         weights=_json(run.weights),
-        cut=embedded_at,
-        options=_json(embedding.model_dump(mode="json", exclude={"cut"})),
+        layer=embedded_at,
+        options=_json(embedding.model_dump(mode="json", exclude={"layer"})),
         fit=config.model.fit,
     )
     examples = transform.outputs["transformed_examples"]
@@ -108,7 +108,7 @@ def create_pipeline(config: Config) -> "dsl.Pipeline":
         "weights": run.weights,
         "task": task.to_dict(),
         "image_size": size,
-        "cut": cut,
+        "layer": layer,
         "synthetic": run.synthetic,
         **({"records": run.records} if run.synthetic is None else {}),
         "checkpoints": run.checkpoints,
@@ -259,11 +259,11 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _cuts(config: Config) -> tuple[str, str]:
+def _split_layers(config: Config) -> tuple[str, str]:
     """Returns the layers from which the backbone is trained ("top": none) and embedded."""
-    trunk, tune = config.model.trunk, config.training.fine_tune
-    cut = resolve_cut(trunk, tune.from_cut) if tune else "top"
+    backbone, tune = config.model.backbone, config.training.fine_tune
+    layer = resolve_layer(backbone, tune.trainable_from) if tune else "top"
     # A detector reads maps from its first level on; the heads for the image stand on the top.
     detector = config.model.detector
-    wanted = detector.levels[0] if detector else config.training.embedding.cut
-    return cut, resolve_cut(trunk, wanted) if wanted else cut
+    wanted = detector.levels[0] if detector else config.training.embedding.layer
+    return layer, resolve_layer(backbone, wanted) if wanted else layer

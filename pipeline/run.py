@@ -180,7 +180,7 @@ def find_weights(config: Config, show: RunProgress) -> Weights:
     # TFT asks for it at import; set here so that the order of imports does not matter.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     weights = resolve_weights(config.model)
-    if notice := weights.notice(config.model.trunk):
+    if notice := weights.notice(config.model.backbone):
         show.say(notice)
     return weights
 
@@ -199,7 +199,7 @@ def run(
       config: of the run.
       work: its folder.
       records: what `pneumo ingest` wrote.
-      weights: of the trunk.
+      weights: of the backbone.
       show: told of each node.
       beam_args: of every component that works with Beam.
 

@@ -1,1 +1,1 @@
-"""The frozen part of the trunk, run once; what it gives serves every head, seed and task."""
+"""The frozen part of the backbone, run once; what it gives serves every head, seed and task."""

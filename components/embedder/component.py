@@ -27,10 +27,10 @@ log = logging.getLogger("pneumo.embed")
 def Embedder(
     examples: InputArtifact[Examples],
     embeddings: OutputArtifact[Examples],
-    trunk: Parameter[str],
+    backbone: Parameter[str],
     image_size: Parameter[int],
     weights: Parameter[str],
-    cut: Parameter[str],
+    layer: Parameter[str],
     options: Parameter[str],
     fit: Parameter[str] = "stretch",
 ) -> None:
@@ -42,9 +42,9 @@ def Embedder(
     Args:
       examples: output of Transform.
       embeddings: `Split-<name>/` with features, maps, records and facts.
-      trunk: a name of core.models.backbones.TRUNKS.
+      backbone: a name of core.models.backbones.BACKBONES.
       weights: `Weights.to_dict()` in JSON.
-      cut: "top", or a layer at which the backbone is cut.
+      layer: "top", or a layer at which the backbone is layer.
       options: `EmbeddingOptions` in JSON.
       fit: how images were resized to a square, "stretch" or "pad"; boxes are resized alike.
 
@@ -52,7 +52,7 @@ def Embedder(
       ValueError: split train has no image.
     """
     wanted = EmbeddingOptions(**json.loads(options))
-    resolved = resolve_deferred(Weights(**json.loads(weights)), trunk)
+    resolved = resolve_deferred(Weights(**json.loads(weights)), backbone)
 
     def stream(split: str, batch: int) -> Iterator[Any]:
         uri = artifact_utils.get_split_uri([examples], split)
@@ -62,10 +62,10 @@ def Embedder(
     if first is None:
         raise ValueError("split 'train' has no image; look at what Transform wrote")
     chosen = choose_forward(
-        trunk,
+        backbone,
         image_size,
         resolved.file or None,
-        cut,
+        layer,
         wanted.compute,
         first[0].numpy(),
         wanted.seed,
@@ -78,8 +78,8 @@ def Embedder(
             chosen.storage_noise,
         )
     facts = {
-        "trunk": trunk,
-        "cut": cut,
+        "backbone": backbone,
+        "layer": layer,
         "image_size": image_size,
         "weights": resolved.to_dict(),
         "compute": chosen.compute,
@@ -103,5 +103,9 @@ def Embedder(
             fit=fit,
         )
     embeddings.split_names = artifact_utils.encode_split_names(["train", "val"])
-    for name, value in (("trunk", trunk), ("cut", cut), ("weights_sha256", resolved.sha256)):
+    for name, value in (
+        ("backbone", backbone),
+        ("layer", layer),
+        ("weights_sha256", resolved.sha256),
+    ):
         embeddings.set_string_custom_property(name, value)

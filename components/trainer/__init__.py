@@ -1,1 +1,1 @@
-"""Transfer learning: a frozen trunk, a small head, and what is exported of them."""
+"""Transfer learning: a frozen backbone, a small head, and what is exported of them."""

@@ -52,7 +52,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     job = Job.parse(fn_args.custom_config, tuned_values(fn_args.hyperparameters))
     folder = Path(fn_args.model_run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    if notice := job.weights.notice(job.model.trunk):
+    if notice := job.weights.notice(job.model.backbone):
         log.warning(notice)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
@@ -131,7 +131,7 @@ def _export(
         box_threshold=located.choice.threshold if located is not None else 0.0,
         about={
             "name": job.name,
-            "trunk": job.model.trunk,
+            "backbone": job.model.backbone,
             "weights": job.weights.to_dict(),
             "synthetic": job.synthetic,
             "data": data,

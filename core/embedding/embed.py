@@ -1,4 +1,4 @@
-"""Streams a split through the frozen trunk to disk."""
+"""Streams a split through the frozen backbone to disk."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ def embed_split(
     import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
-    # Where blocks of the trunk learn, views are needed below them and not above.
+    # Where blocks of the backbone learn, views are needed below them and not above.
     only_maps = forward.below is not None
     identities: list[dict[str, Any]] = []
     # What is chosen with images, and not with features, is chosen on validation.
@@ -99,10 +99,10 @@ def embed_split(
                 if view and forward.below is not None:
                     maps[view].add(forward.below(seen).numpy())
                     continue
-                features, at_cut = forward.whole(seen)
+                features, at_layer = forward.whole(seen)
                 pooled[view].add(features.numpy())
-                if at_cut is not None:
-                    maps[view].add(at_cut.numpy())
+                if at_layer is not None:
+                    maps[view].add(at_layer.numpy())
             if not number:
                 # Image after image, each followed by its views: what a person wants to look at.
                 np.save(folder / SAMPLES, np.stack(shown, axis=1).reshape(-1, *pixels.shape[1:]))

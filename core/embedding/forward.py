@@ -1,4 +1,4 @@
-"""The lower part of a trunk as one traced function, in the number type that serves best."""
+"""The lower part of a backbone as one traced function, in the number type that serves best."""
 
 import functools
 import math
@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.models.backbones import split_trunk
+from core.models.backbones import split_backbone
 from core.models.head import pool
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-# Constants travel in one message of at most 2 GB; the largest trunks stay as they are.
+# Constants travel in one message of at most 2 GB; the largest backbones stay as they are.
 FREEZE_BELOW = 500 * 2**20  # bytes of weights
 
 
 @dataclass(frozen=True)
 class Forward:
-    """The trunk, traced; each function is traced at its first call.
+    """The backbone, traced; each function is traced at its first call.
 
     Attributes:
-      whole: uint8 [n, s, s, 1] -> (pooled float32 [n, 2 * channels], map at the cut or None).
-      below: uint8 [n, s, s, 1] -> map at the cut; does not run what lies above it. None for "top".
-      models: below and above the cut; a function alone would let go of their variables.
+      whole: uint8 [n, s, s, 1] -> (pooled float32 [n, 2 * channels], map at the layer or None).
+      below: uint8 [n, s, s, 1] -> map at the layer, without running the rest. None for "top".
+      models: below and above the layer; a function alone would let go of their variables.
     """
 
     whole: Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor | None"]]
@@ -56,15 +56,15 @@ class Chosen:
 
 
 def build_forward(
-    name: str, size: int, weights: str | None, cut: str, compute: str, seed: int = 0
+    name: str, size: int, weights: str | None, layer: str, compute: str, seed: int = 0
 ) -> Forward:
-    """Builds and wraps a trunk; traced at its first call.
+    """Builds and wraps a backbone; traced at its first call.
 
     Args:
-      name: of the trunk.
+      name: of the backbone.
       size: side of the images, pixels.
       weights: None (random), "imagenet" or a file.
-      cut: "top", or the cut whose activation is wanted beside the pooled output.
+      layer: "top", or the layer whose activation is wanted beside the pooled output.
       compute: float32 or bfloat16 (weights stay float32).
       seed: of random weights; the Trainer builds the same network from it.
     """
@@ -75,7 +75,7 @@ def build_forward(
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy("mixed_bfloat16" if compute == "bfloat16" else "float32")
     try:
-        lower, upper = split_trunk(name, size, weights, cut)
+        lower, upper = split_backbone(name, size, weights, layer)
     finally:
         keras.config.set_dtype_policy(policy)
 
@@ -83,10 +83,10 @@ def build_forward(
 
     @tf.function(input_signature=pixels_of, autograph=False)
     def whole(pixels: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor | None"]:
-        at_cut = lower(tf.cast(pixels, tf.float32), training=False)
-        top = at_cut if upper is None else upper(at_cut, training=False)
+        at_layer = lower(tf.cast(pixels, tf.float32), training=False)
+        top = at_layer if upper is None else upper(at_layer, training=False)
         pooled = pool(tf.cast(top, tf.float32), "both")
-        return pooled, None if upper is None else tf.cast(at_cut, tf.float32)
+        return pooled, None if upper is None else tf.cast(at_layer, tf.float32)
 
     @tf.function(input_signature=pixels_of, autograph=False)
     def below(pixels: "tf.Tensor") -> "tf.Tensor":
@@ -131,7 +131,7 @@ def choose_forward(
     name: str,
     size: int,
     weights: str | None,
-    cut: str,
+    layer: str,
     compute: str,
     sample: np.ndarray,
     seed: int = 0,
@@ -151,7 +151,7 @@ def choose_forward(
     outputs: dict[str, np.ndarray] = {}
     rates: dict[str, float] = {}
     for kind in kinds:
-        forwards[kind] = build_forward(name, size, weights, cut, kind, seed)
+        forwards[kind] = build_forward(name, size, weights, layer, kind, seed)
         outputs[kind] = forwards[kind].whole(sample)[0].numpy()
         if len(kinds) == 1:
             break  # nothing to compare it with
@@ -170,7 +170,7 @@ def storage_noise(features: np.ndarray) -> float:
     """What float16 costs: error over spread, of the median feature.
 
     A head scales every feature to unit spread, so the error counts against that and not against
-    the value. Features of a random trunk are tiny and nearly constant: float16 would store their
+    the value. Features of a random backbone are tiny and nearly constant: float16 would store their
     mean and lose the rest.
 
     Args:

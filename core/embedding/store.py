@@ -86,10 +86,10 @@ class Embeddings:
 
     Attributes:
       features: view -> [n, 2 * channels], memory-mapped: global average, then global maximum, of
-        the trunk's output. View 0 is the image itself.
-      maps: view -> [n, h, w, channels], memory-mapped: the activation at the cut; none for "top".
+        the backbone's output. View 0 is the image itself.
+      maps: view -> [n, h, w, channels], memory-mapped: the activation at the layer; none for "top".
       records: who the rows are.
-      facts: trunk, cut, weights, compute and storage types, what both cost, seconds.
+      facts: backbone, layer, weights, compute and storage types, what both cost, seconds.
       boxes: view -> object [n], each float32 [k, 4] in "model" coordinates
         (core.images.boxes): where the boxes of the records are in that view.
       marked: pixels and rows of some of the images with boxes; see `core.embedding.sample`.
@@ -109,12 +109,12 @@ class Embeddings:
 
 
 def features_file(folder: Path, view: int) -> Path:
-    """Pooled output of the trunk."""
+    """Pooled output of the backbone."""
     return folder / f"features-{view}.npy"
 
 
 def maps_file(folder: Path, view: int) -> Path:
-    """Activation at the cut."""
+    """Activation at the layer."""
     return folder / f"maps-{view}.npy"
 
 

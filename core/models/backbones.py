@@ -1,47 +1,49 @@
-"""Builds trunks: networks of keras.applications without their top, whole or cut in two."""
+"""Builds backbones: networks of keras.applications without their top, whole or layer in two."""
 
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from core.models.backbone_table import TRUNKS, Trunk
+from core.models.backbone_table import BACKBONES, Backbone
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = [
+    "BACKBONES",
     "INPUT",
     "TOP",
-    "TRUNKS",
-    "Trunk",
+    "Backbone",
     "build_network",
-    "cut_points",
     "freeze_batch_norm",
     "image_size",
     "preprocessed",
-    "resolve_cut",
-    "split_trunk",
+    "resolve_layer",
+    "split_backbone",
+    "split_points",
 ]
 
-INPUT: Final = "input"  # the cut below every weight: gray to RGB and scaling stay in the lower part
-TOP: Final = "top"  # the cut above every weight: the trunk's output
+INPUT: Final = (
+    "input"  # the layer below every weight: gray to RGB and scaling stay in the lower part
+)
+TOP: Final = "top"  # the layer above every weight: the backbone's output
 
 
-def image_size(trunk: str, wanted: int | None) -> int:
-    """The side of the model's input in pixels: what is wanted, or the trunk's own."""
-    return wanted if wanted is not None else TRUNKS[trunk].size
+def image_size(backbone: str, wanted: int | None) -> int:
+    """The side of the model's input in pixels: what is wanted, or the backbone's own."""
+    return wanted if wanted is not None else BACKBONES[backbone].size
 
 
-def resolve_cut(trunk: str, cut: str) -> str:
-    """The name of a cut; "default" is the trunk's own."""
-    return TRUNKS[trunk].cut if cut == "default" else cut
+def resolve_layer(backbone: str, layer: str) -> str:
+    """The name of a layer; "default" is the backbone's own."""
+    return BACKBONES[backbone].layer if layer == "default" else layer
 
 
 def build_network(name: str, size: int, weights: str | None) -> "keras.Model":
     """Builds Keras's own network, RGB after `preprocess_input` -> features [n, h, w, channels].
 
     Args:
-      name: a key of `TRUNKS`.
+      name: a key of `BACKBONES`.
       size: side of the input, pixels.
       weights: None (random, from Keras's seeded initialisers), "imagenet", or an .h5 file.
 
@@ -53,7 +55,7 @@ def build_network(name: str, size: int, weights: str | None) -> "keras.Model":
     network = getattr(keras.applications, name)(
         include_top=False, weights=weights, input_shape=(size, size, 3)
     )
-    if weights not in (None, "imagenet") and TRUNKS[name].module == "efficientnet":
+    if weights not in (None, "imagenet") and BACKBONES[name].module == "efficientnet":
         _scale_as_published(network)
     return network
 
@@ -83,55 +85,57 @@ def preprocessed(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
     """
     import keras
 
-    module: Any = getattr(keras.applications, TRUNKS[name].module)
+    module: Any = getattr(keras.applications, BACKBONES[name].module)
     together = keras.layers.Concatenate(name="gray_to_rgb", dtype="float32")
     return module.preprocess_input(together([pixels, pixels, pixels]))
 
 
-def split_trunk(
-    name: str, size: int, weights: str | None, cut: str
+def split_backbone(
+    name: str, size: int, weights: str | None, layer: str
 ) -> "tuple[keras.Model, keras.Model | None]":
-    """Builds a trunk and cuts it in two.
+    """Builds a backbone and points it in two.
 
     Args:
-      name: a key of `TRUNKS`.
+      name: a key of `BACKBONES`.
       size: side of the input, pixels.
       weights: None (random), "imagenet", or an .h5 file.
-      cut: one of `cut_points`, "default", "top", "input", or any other layer at which everything
+      layer: one of `split_points`, "default", "top", "input", or any other layer where everything
         passes through one tensor.
 
     Returns:
       (lower, upper). lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the
-      cut, float32 [n, h, w, c]; the gray plane is repeated into three and scaled by the network's
+      layer, float32 [n, h, w, c]; the gray plane is repeated into three and scaled by the network's
       own `preprocess_input`; frozen, and in inference mode whatever `training` says. upper:
       activation -> features [n, h, w, channels], trainable, with variables of its own; None for
-      "top". Where two tensors cross the cut (NASNet) the activation holds both,
+      "top". Where two tensors cross the layer (NASNet) the activation holds both,
       flattened: [n, 1, 1, h1 w1 c1 + h2 w2 c2].
 
     Raises:
-      ValueError: no such cut; the weights do not fit; the size is below the network's least.
+      ValueError: no such layer; the weights do not fit; the size is below the network's least.
     """
     import keras
 
     network = build_network(name, size, weights)
     pixels = keras.Input((size, size, 1), name="pixels")
     scaled = preprocessed(name, pixels)
-    cut = resolve_cut(name, cut)
-    crossing = [network.output] if cut == TOP else tensors_at(network, name, cut)
+    layer = resolve_layer(name, layer)
+    crossing = [network.output] if layer == TOP else tensors_at(network, name, layer)
     start = len(crossing) == 1 and crossing[0] is network.input
     below = None if start else keras.Model(network.input, crossing, name=f"{network.name}_below")
     activations = [scaled] if below is None else below(scaled, training=False)
-    at_cut = activations[0] if len(activations) == 1 else _pack(activations)
-    at_cut = keras.layers.Identity(name="float32", dtype="float32")(at_cut)
-    lower = keras.Model(pixels, at_cut, name=f"{name}_trunk" if cut == TOP else f"{name}_lower")
+    at_layer = activations[0] if len(activations) == 1 else _pack(activations)
+    at_layer = keras.layers.Identity(name="float32", dtype="float32")(at_layer)
+    lower = keras.Model(
+        pixels, at_layer, name=f"{name}_backbone" if layer == TOP else f"{name}_lower"
+    )
     lower.trainable = False
     switch_off_noise(lower)
-    if cut == TOP:
+    if layer == TOP:
         return lower, None
     if len(crossing) == 1:
         return lower, keras.Model(crossing[0], network.output, name=f"{name}_upper")
     above = keras.Model(crossing, network.output, name=f"{network.name}_above")
-    packed = keras.Input(at_cut.shape[1:], name="at_cut")
+    packed = keras.Input(at_layer.shape[1:], name="at_layer")
     upper = keras.Model(packed, above(_unpack(packed, crossing)), name=f"{name}_upper")
     return lower, upper
 
@@ -157,19 +161,19 @@ def _unpack(
     return out
 
 
-def tensors_at(network: "keras.Model", name: str, cut: str) -> "list[keras.KerasTensor]":
-    cuts = cuts_of(network)
-    if cut not in cuts:
-        listed = ", ".join(cut_points(network))
-        raise ValueError(f"{name} cannot be cut at {cut!r}; choose one of {listed}")
-    return cuts[cut]
+def tensors_at(network: "keras.Model", name: str, layer: str) -> "list[keras.KerasTensor]":
+    points = all_split_points(network)
+    if layer not in points:
+        listed = ", ".join(split_points(network))
+        raise ValueError(f"{name} cannot be split at {layer!r}; choose one of {listed}")
+    return points[layer]
 
 
-def cut_points(network: "keras.Model") -> list[str]:
-    """Where a network of `build_network` can be cut, from "input" to "top".
+def split_points(network: "keras.Model") -> list[str]:
+    """Where a network of `build_network` can be layer, from "input" to "top".
 
     Cuts that only a normalisation or an operation without weights parts from the next are left
-    out; `split_trunk` takes them all the same.
+    out; `split_backbone` takes them all the same.
     """
     import keras
 
@@ -183,7 +187,7 @@ def cut_points(network: "keras.Model") -> list[str]:
         for source in _sources(operation):
             consumers.setdefault(id(source), []).append(operation)
     out = []
-    for name, crossing in cuts_of(network).items():
+    for name, crossing in all_split_points(network).items():
         following = [
             consumer
             for tensor in crossing
@@ -197,8 +201,8 @@ def cut_points(network: "keras.Model") -> list[str]:
     return [*out, TOP]
 
 
-def cuts_of(network: "keras.Model") -> "dict[str, list[keras.KerasTensor]]":
-    """Name of each cut -> the tensors that cross it, from below to above.
+def all_split_points(network: "keras.Model") -> "dict[str, list[keras.KerasTensor]]":
+    """Name of each layer -> the tensors that cross it, from below to above.
 
     In topological order, an operation is passed by everything exactly if no edge spans it. At a
     concatenation a second tensor may pass beside it: NASNet's cells take the two before them.

@@ -1,4 +1,4 @@
-"""The network that is exported: one trunk, and a member of the ensemble for each seed."""
+"""The network that is exported: one backbone, and a member of the ensemble for each seed."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ class Member:
 
     Attributes:
       head: pooled features -> logits [n, classes].
-      upper: activation at the cut -> trunk's output; None where the trunk stayed as it was.
+      upper: activation at the layer -> backbone's output; None where the backbone stayed as it was.
     """
 
     head: "keras.Model"
@@ -27,10 +27,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Network:
-    """A trunk's frozen part and the members on top of it.
+    """A backbone's frozen part and the members on top of it.
 
     Attributes:
-      lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the cut.
+      lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the layer.
       members: at least one.
       pooling: avg, max or both.
     """
@@ -57,7 +57,7 @@ class Network:
         return [self.lower, *(part for part in parts if part is not None)]
 
     def count_params(self) -> int:
-        """Numbers in the trunk and in all members."""
+        """Numbers in the backbone and in all members."""
         models = {id(model): model for model in self._models()}
         return int(sum(model.count_params() for model in models.values()))
 
@@ -66,13 +66,13 @@ class Network:
         return self.logits_of(self.activations(pixels))
 
     def activations(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
-        """float32 [n, size, size, 1] -> the trunk's output for each member, [n, h, w, c].
+        """float32 [n, size, size, 1] -> the backbone's output for each member, [n, h, w, c].
 
-        The same tensor where members share the trunk.
+        The same tensor where members share the backbone.
         """
-        at_cut = self.lower(pixels, training=False)
+        at_layer = self.lower(pixels, training=False)
         return [
-            at_cut if member.upper is None else member.upper(at_cut, training=False)
+            at_layer if member.upper is None else member.upper(at_layer, training=False)
             for member in self.members
         ]
 
@@ -109,7 +109,7 @@ class Network:
         return tf.reduce_mean(tf.cast(tf.stack(pooled), tf.float32), axis=0)
 
     def _pooled(self, activations: "list[tf.Tensor]") -> "list[tf.Tensor]":
-        """The pooled features of each member; the same tensor where they share the trunk."""
+        """The pooled features of each member; the same tensor where they share the backbone."""
         pooled = {id(one): pool(one, self.pooling) for one in activations}
         return [pooled[id(one)] for one in activations]
 

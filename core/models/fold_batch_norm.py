@@ -67,7 +67,7 @@ def _foldable(model: "keras.Model") -> dict[int, tuple[Any, Any]]:
     found: dict[int, tuple[Any, Any]] = {}
     graph = model._functional if isinstance(model, keras.Sequential) else model
     operations = list(graph.operations)
-    # Layers of a trunk that was cut in two were called in the whole one as well.
+    # Layers of a backbone that was cut in two were called in the whole one as well.
     nodes = {id(node) for depth in graph._nodes_by_depth.values() for node in depth}
     readers: dict[int, int] = {}
     for operation in operations:

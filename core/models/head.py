@@ -1,4 +1,4 @@
-"""The head: from the trunk's pooled features to logits."""
+"""The head: from the backbone's pooled features to logits."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +40,8 @@ def build_head(
 ) -> "keras.Model":
     """Builds the head; its first layer centres and scales each feature.
 
-    Trunks differ in the scale of their output by orders of magnitude (random ones above all); with
-    unit variance one learning rate serves them all.
+    Backbones differ in the scale of their output by orders of magnitude (random ones above all);
+    with unit variance one learning rate serves them all.
 
     Args:
       mean: float32 [channels], of the training features.
@@ -67,7 +67,7 @@ def build_head(
     penalty = keras.regularizers.L2(options.l2) if options.l2 else None
     features = keras.Input((len(mean),), name="features")
     # Not keras.layers.Normalization: it takes a deviation below 1e-7 for 1e-7, and the features of
-    # a random trunk may be a millionth of that.
+    # a random backbone may be a millionth of that.
     x = keras.layers.Rescaling(1.0, offset=(-mean).tolist(), name="centre")(features)
     x = keras.layers.Rescaling((1.0 / deviation).tolist(), name="scale")(x)
     for i, size in enumerate(options.dense):

@@ -12,8 +12,8 @@ class DetectorOptions(BaseModel):
 
     levels: tuple[str, ...] = Field(
         ("default", "top"),
-        description="cuts of the trunk whose activations the head reads, from below to above; "
-        "default: the trunk's own cut. The Embedder embeds at the first",
+        description="layers of the backbone whose activations the head reads, from below to above; "
+        "default: the backbone's own layer. The Embedder embeds at the first",
     )
     channels: int = Field(128, ge=8, le=1024)
     upsample: Literal[1, 2] = Field(2, description="grid of the head over that of the first level")
@@ -35,40 +35,40 @@ class DetectorOptions(BaseModel):
     nms_iou: float = Field(
         0.3, ge=0, le=1, description="of two boxes that overlap more, the weaker one goes"
     )
-    train_trunk: bool = Field(
-        False, description="the trunk above the first level learns too, a copy for each seed"
+    train_backbone: bool = Field(
+        False, description="the backbone above the first level learns too, a copy for each seed"
     )
 
     @field_validator("levels")
     @classmethod
     def _from_below(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value):
-            raise ValueError(f"levels must be different cuts, at least one, not {list(value)}")
+            raise ValueError(f"levels must be different layers, at least one, not {list(value)}")
         if value[0] in ("top", "input"):
             raise ValueError(
-                f"the first level must lie within the trunk, not at {value[0]!r}; name a cut"
+                f"the first level must lie within the backbone, not at {value[0]!r}; name a layer"
             )
         return value
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
-        if self.train_trunk and len(self.levels) < 2:
-            raise ValueError("train_trunk needs a level above the first, or nothing would learn")
+        if self.train_backbone and len(self.levels) < 2:
+            raise ValueError("train_backbone needs a level above the first, or nothing would learn")
         return self
 
 
 class ModelOptions(BaseModel):
-    """The network: trunk, its weights, and the head on top of it."""
+    """The network: backbone, its weights, and the head on top of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trunk: str = Field("InceptionV3", description="a name of core.models.backbones.TRUNKS")
+    backbone: str = Field("InceptionV3", description="a name of core.models.backbones.BACKBONES")
     weights: str = Field("imagenet", description="imagenet, random, or a file in Keras's layout")
     on_missing: Literal["stop", "random"] = Field(
         "stop", description="what to do where the ImageNet weights cannot be had"
     )
     image_size: int | None = Field(
-        None, ge=32, le=2048, description="side in pixels; none: the trunk's own"
+        None, ge=32, le=2048, description="side in pixels; none: the backbone's own"
     )
     fit: Literal["stretch", "pad"] = "stretch"
     pooling: Literal["avg", "max", "both"] = "avg"
@@ -81,13 +81,13 @@ class ModelOptions(BaseModel):
         None, description="of task locate; none there: the defaults"
     )
 
-    @field_validator("trunk")
+    @field_validator("backbone")
     @classmethod
-    def _known_trunk(cls, value: str) -> str:
-        from core.models.backbones import TRUNKS
+    def _known_backbone(cls, value: str) -> str:
+        from core.models.backbones import BACKBONES
 
-        if value not in TRUNKS:
-            raise ValueError(f"unknown trunk {value!r}; choose one of {', '.join(TRUNKS)}")
+        if value not in BACKBONES:
+            raise ValueError(f"unknown backbone {value!r}; choose one of {', '.join(BACKBONES)}")
         return value
 
     @field_validator("dense")

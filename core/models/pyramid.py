@@ -1,4 +1,4 @@
-"""A trunk that shows its activations at several levels, for a detector."""
+"""A backbone that shows its activations at several levels, for a detector."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from core.models.backbones import (
     INPUT,
     TOP,
+    all_split_points,
     build_network,
-    cuts_of,
     preprocessed,
-    resolve_cut,
+    resolve_layer,
     switch_off_noise,
     tensors_at,
 )
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pyramid:
-    """A frozen trunk that shows its activations at several levels.
+    """A frozen backbone that shows its activations at several levels.
 
     Attributes:
       whole: gray pixels float32 [n, size, size, 1] in 0..255 -> list of activations float32
-        [n, h, w, c]: at each level, and last the trunk's output.
+        [n, h, w, c]: at each level, and last the backbone's output.
       above: activation at the first level -> the rest of that list. Shares its weights with
         `whole`, and is frozen as it is.
-      levels: names of the levels, the trunk's output not among them unless it is one.
+      levels: names of the levels, the backbone's output not among them unless it is one.
     """
 
     whole: "keras.Model"
@@ -36,22 +36,22 @@ class Pyramid:
 
 
 def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, ...]) -> "Pyramid":
-    """Builds a trunk that shows several levels.
+    """Builds a backbone that shows several levels.
 
     Args:
-      name: a key of `TRUNKS`.
+      name: a key of `BACKBONES`.
       size: side of the input, pixels.
       weights: None (random), "imagenet", or an .h5 file.
-      levels: cuts as `split_trunk` takes them, from below to above; the first lies below the top.
+      levels: layers as in `split_backbone`, from below to above; the first lies below the top.
 
     Raises:
-      ValueError: no such cut; two tensors cross it; the order is another; the first is the top.
+      ValueError: no such layer; two tensors cross it; the order is another; the first is the top.
     """
     import keras
 
     network = build_network(name, size, weights)
-    names = tuple(resolve_cut(name, level) for level in levels)
-    order = {cut: i for i, cut in enumerate([*cuts_of(network), TOP])}
+    names = tuple(resolve_layer(name, level) for level in levels)
+    order = {layer: i for i, layer in enumerate([*all_split_points(network), TOP])}
     tensors = []
     for level in names:
         crossing = [network.output] if level == TOP else tensors_at(network, name, level)

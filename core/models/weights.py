@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from core.models.backbones import TRUNKS, build_network
+from core.models.backbones import BACKBONES, build_network
 from core.models.options import ModelOptions
 from schema.errors import PneumoError
 from schema.files import sha256_of_file
@@ -23,7 +23,7 @@ log = logging.getLogger("pneumo.weights")
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a trunk starts from.
+    """Where a backbone starts from.
 
     Attributes:
       kind: "imagenet" (Keras's own download), "file" (given by the user) or "random"; "deferred" in
@@ -46,14 +46,14 @@ class Weights:
         """Plain strings, for JSON."""
         return asdict(self)
 
-    def notice(self, trunk: str) -> str:
+    def notice(self, backbone: str) -> str:
         """One line for the log, the report and the model card; empty when there is nothing odd."""
         if self.kind != "random":
             return ""
         why = f" ({self.reason})" if self.reason else ""
         return (
-            f"RANDOM WEIGHTS: {trunk} was not pre-trained{why}; the numbers are those of a network "
-            "that had learned nothing before, not of transfer learning."
+            f"RANDOM WEIGHTS: {backbone} was not pre-trained{why}; the numbers are those of a "
+            "network that had learned nothing before, not of transfer learning."
         )
 
 
@@ -74,18 +74,18 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
     if model.weights == "random":
         return Weights("random")
     if model.weights != "imagenet":
-        return _from_path(model.trunk, Path(model.weights).expanduser(), "model.weights")
+        return _from_path(model.backbone, Path(model.weights).expanduser(), "model.weights")
     given = os.environ.get("PNEUMO_WEIGHTS", "") if environment is None else environment
     if given:
         found = _from_environment(model, Path(given).expanduser())
         if found:
             return found
-    cached = _keras_cache() / TRUNKS[model.trunk].weight_file
+    cached = _keras_cache() / BACKBONES[model.backbone].weight_file
     try:
         if not cached.is_file():
             # Least trouble with sizes: the MobileNets' files have the size in their name.
-            build_network(model.trunk, 224, "imagenet")
-        return _found("imagenet", model.trunk, cached)
+            build_network(model.backbone, 224, "imagenet")
+        return _found("imagenet", model.backbone, cached)
     except PneumoError:
         raise  # a file is there and does not fit; nobody should take random weights for that
     except Exception as error:  # the download raises plain Exception
@@ -94,8 +94,8 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
         if model.on_missing == "random":
             return Weights("random", reason=f"no ImageNet weights here: {line}")
         raise PneumoError(
-            f"ImageNet weights of {model.trunk} cannot be downloaded ({line}); give the file "
-            f"{TRUNKS[model.trunk].weight_file} with --weights FILE or PNEUMO_WEIGHTS, "
+            f"ImageNet weights of {model.backbone} cannot be downloaded ({line}); give the file "
+            f"{BACKBONES[model.backbone].weight_file} with --weights FILE or PNEUMO_WEIGHTS, "
             "or set model.on_missing=random"
         ) from None
 
@@ -118,22 +118,22 @@ def resolve_deferred(weights: Weights, backbone: str) -> Weights:
         return weights
     file = weights.file
     if is_remote(file):
-        name = TRUNKS[backbone].weight_file
+        name = BACKBONES[backbone].weight_file
         uri = file if file.endswith((".h5", ".hdf5")) else join(file, name)
         # One place for each address: several nodes on one machine fetch it once.
         folder = hashlib.sha256(uri.encode()).hexdigest()[:16]
         local = Path(tempfile.gettempdir()) / "pneumo-weights" / folder / name
         file = str(local if local.is_file() else fetch(uri, local))
-    values = {"trunk": backbone, "weights": file, "on_missing": weights.reason or "stop"}
+    values = {"backbone": backbone, "weights": file, "on_missing": weights.reason or "stop"}
     return resolve_weights(ModelOptions.model_validate(values))
 
 
 def _from_environment(model: ModelOptions, path: Path) -> Weights | None:
-    if path.is_dir() and not (path / TRUNKS[model.trunk].weight_file).is_file():
-        return None  # a folder for several trunks, and this one is not in it
-    if path.is_file() and path.name != TRUNKS[model.trunk].weight_file:
-        return None  # the file of another trunk
-    return _from_path(model.trunk, path, "PNEUMO_WEIGHTS")
+    if path.is_dir() and not (path / BACKBONES[model.backbone].weight_file).is_file():
+        return None  # a folder for several backbones, and this one is not in it
+    if path.is_file() and path.name != BACKBONES[model.backbone].weight_file:
+        return None  # the file of another backbone
+    return _from_path(model.backbone, path, "PNEUMO_WEIGHTS")
 
 
 def _keras_cache() -> Path:
@@ -141,21 +141,21 @@ def _keras_cache() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
-def _from_path(trunk: str, path: Path, where: str) -> Weights:
-    file = path / TRUNKS[trunk].weight_file if path.is_dir() else path
+def _from_path(backbone: str, path: Path, where: str) -> Weights:
+    file = path / BACKBONES[backbone].weight_file if path.is_dir() else path
     if not file.is_file():
         raise PneumoError(f"weight file {file} (from {where}) does not exist; check the path")
-    return _found("file", trunk, file)
+    return _found("file", backbone, file)
 
 
-def _found(kind: str, trunk: str, file: Path) -> Weights:
+def _found(kind: str, backbone: str, file: Path) -> Weights:
     """Checks a file that exists; one that has the published digest fits by that alone."""
-    published = is_published(trunk, file)
+    published = is_published(backbone, file)
     if published != "yes":
-        check_weight_file(trunk, file)
+        check_weight_file(backbone, file)
     log.info(
         "%s starts from %s; the digest that Keras publishes: %s",
-        trunk,
+        backbone,
         file,
         {"yes": "the same", "no": "another one", "unknown": "not known"}[published],
     )
@@ -163,9 +163,9 @@ def _found(kind: str, trunk: str, file: Path) -> Weights:
     return Weights(kind, str(file), sha256_of_file(file), published=published)
 
 
-def is_published(trunk: str, file: Path) -> str:
+def is_published(backbone: str, file: Path) -> str:
     """Whether a file is the one that Keras publishes: "yes", "no" or "unknown"."""
-    expected = TRUNKS[trunk].weight_hash
+    expected = BACKBONES[backbone].weight_hash
     if not expected:
         return "unknown"
     with file.open("rb") as stream:
@@ -174,11 +174,11 @@ def is_published(trunk: str, file: Path) -> str:
     return "yes" if found.hexdigest() == expected else "no"
 
 
-def check_weight_file(trunk: str, file: Path) -> None:
+def check_weight_file(backbone: str, file: Path) -> None:
     """Holds a weight file against the network, layer by layer, without loading it.
 
     Raises:
-      PneumoError: not an HDF5 weight file, or its shapes are not those of the trunk without top.
+      PneumoError: not an HDF5 weight file, or its shapes are not those of the backbone without top.
     """
     import h5py
 
@@ -193,7 +193,7 @@ def check_weight_file(trunk: str, file: Path) -> None:
     except (OSError, KeyError, AttributeError) as error:
         raise PneumoError(f"{file} is not a Keras weight file in HDF5 ({error})") from None
     # The least that every network takes: shapes of weights do not depend on it.
-    network = build_network(trunk, 96, None)
+    network = build_network(backbone, 96, None)
     expected = [
         sorted(tuple(weight.shape) for weight in layer.weights)
         for layer in network.layers
@@ -205,9 +205,9 @@ def check_weight_file(trunk: str, file: Path) -> None:
             min(len(layers), len(expected)),
         )
         raise PneumoError(
-            f"{file} does not fit {trunk} without top: it holds {_tensors(layers)} tensors, the "
+            f"{file} does not fit {backbone} without top: it holds {_tensors(layers)} tensors, the "
             f"network has {_tensors(expected)}, and layer {where + 1} of those with weights "
-            f"differs; the right file is {TRUNKS[trunk].weight_file}"
+            f"differs; the right file is {BACKBONES[backbone].weight_file}"
         )
 
 

@@ -26,7 +26,7 @@ class Anatomy:
       dome_drop: how much lower the left dome stands.
       sulcus: depth of the costophrenic angle below the dome.
       wall: thickness of the soft tissue of the chest wall.
-      thickness: attenuation of the middle of the trunk without air, in nepers.
+      thickness: attenuation of the middle of the backbone without air, in nepers.
       air: attenuation that a full depth of lung takes away, in nepers.
       rib_spacing: distance of neighbouring ribs at the spine.
       rib_tilt: fall of a rib from the spine to the side of the chest.

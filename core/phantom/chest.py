@@ -85,9 +85,9 @@ def heart_chord(anatomy: Anatomy, canvas: Canvas, breath: float) -> Field:
     across = (dv * c - du * s) * np.float32(1 / anatomy.heart_b)
     squares = np.maximum(1 - along * along - across * across, 0)
     atrium = ((du + 0.24) / 0.23) ** 2 + ((dv - 0.03) / 0.36) ** 2
-    trunk = ((du - 0.06) / 0.19) ** 2 + ((dv + 0.30) / 0.34) ** 2
+    backbone = ((du - 0.06) / 0.19) ** 2 + ((dv + 0.30) / 0.34) ** 2
     arch = ((du - 0.02) / 0.16) ** 2 + ((dv + 0.55) / 0.20) ** 2
-    for other, weight in ((atrium, 0.8), (trunk, 0.7), (arch, 0.6)):
+    for other, weight in ((atrium, 0.8), (backbone, 0.7), (arch, 0.6)):
         squares += np.float32(weight) * np.maximum(1 - other, 0)
     thickness[at] = np.sqrt(np.minimum(squares, 1))
     return thickness
@@ -126,7 +126,7 @@ def arm_line(anatomy: Anatomy, side: int) -> tuple[Point, Point]:
 def soft_tissue(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
     """Attenuation of the body as if the chest had no air, nepers, [rows, columns]."""
     v = canvas.v
-    # Trunk: neck, the slope of the shoulders, the chest wall, the flanks.
+    # Backbone: neck, the slope of the shoulders, the chest wall, the flanks.
     neck = 0.34 + 0.08 * ramp(v - anatomy.apex + 0.55, 0.3)
     slope = ramp(v - anatomy.apex + 0.30, 0.36)
     flank = chest.lateral + anatomy.wall + 0.08 * ramp(v - 0.5, 0.8)
@@ -136,9 +136,9 @@ def soft_tissue(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
     q = chest.s / outline
     q *= q
     depth = 0.62 + 0.38 * ramp(v - anatomy.apex + 0.30, 0.65) + 0.10 * ramp(v - 0.3, 0.7)
-    trunk = depth.astype(np.float32) * dome(q * q)
+    backbone = depth.astype(np.float32) * dome(q * q)
 
-    parts = trunk * trunk
+    parts = backbone * backbone
     for side in (RIGHT, LEFT):
         line = arm_line(anatomy, side)
         # The upper arm comes out of the shoulder, so that no seam shows.
@@ -147,7 +147,7 @@ def soft_tissue(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
         arm = np.float32(0.55**2) * np.maximum(
             1 - (capsule(part, *line) * np.float32(1 / 0.26)) ** 2, 0
         )
-        # Power mean: where trunk and arm overlap they blend as muscles do.
+        # Power mean: where backbone and arm overlap they blend as muscles do.
         parts[at] = np.sqrt(parts[at] ** 2 + arm * arm)
     at, part = near(canvas, ((anatomy.head_u, anatomy.head_v),), 0.66)
     skull = ((part.u - anatomy.head_u) / 0.58) ** 2 + ((part.v - anatomy.head_v) / 0.64) ** 2
@@ -156,7 +156,7 @@ def soft_tissue(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
 
 
 def air_depth(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
-    """Attenuation that the air in the lungs takes away from the trunk, nepers, [rows, columns].
+    """Attenuation that the air in the lungs takes away from the backbone, nepers, [rows, columns].
 
     Behind the heart some lung remains; near the diaphragm the lung gets thin.
     """

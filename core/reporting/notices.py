@@ -19,7 +19,7 @@ def notices(dataset: Mapping[str, Any] | None, training: Mapping[str, Any] | Non
     if training and weights.get("kind") == "random":
         reason = f" ({weights['reason']})" if weights.get("reason") else ""
         lines.append(
-            f"RANDOM WEIGHTS: {training.get('trunk')} was not pretrained{reason}; these numbers do "
-            "not show what transfer learning achieves."
+            f"RANDOM WEIGHTS: {training.get('backbone')} was not pretrained{reason}; these numbers "
+            "do not show what transfer learning achieves."
         )
     return lines

@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from core.models.backbones import freeze_batch_norm, split_trunk
+from core.models.backbones import freeze_batch_norm, split_backbone
 from core.models.head import pool
 from core.training.loop.batches import TrainingData
 from core.training.loop.curves import Curves, Outputs
@@ -22,25 +22,25 @@ class BackboneSpec:
     """What it takes to build the backbone again.
 
     Attributes:
-      name: of core.models.backbones.TRUNKS.
+      name: of core.models.backbones.BACKBONES.
       size: side of the images, pixels.
       weights: None (random), or a file.
-      cut: layer at which it is split.
+      layer: layer at which it is split.
       seed: of random weights.
     """
 
     name: str
     size: int
     weights: str | None
-    cut: str
+    layer: str
     seed: int
 
     def split(self) -> "tuple[keras.Model, keras.Model | None]":
-        """Builds the parts below and above the cut, with variables of their own."""
+        """Builds the parts below and above the layer, with variables of their own."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        return split_trunk(self.name, self.size, self.weights, self.cut)
+        return split_backbone(self.name, self.size, self.weights, self.layer)
 
 
 def fine_tune(
@@ -53,12 +53,12 @@ def fine_tune(
     seed: int,
     outputs: Outputs,
 ) -> "tuple[keras.Model, keras.Model, Curves]":
-    """Trains the backbone above the cut together with the head, on all GPUs of this machine.
+    """Trains the backbone above the layer together with the head, on all GPUs of this machine.
 
     Args:
-      backbone: what to build; its cut decides what learns.
+      backbone: what to build; its layer decides what learns.
       head: of the first phase.
-      data: batches of activations at the cut, or of pixels (`options.source`).
+      data: batches of activations at the layer, or of pixels (`options.source`).
       pooling: avg, max or both.
       options: of this phase; "auto" resolved, see `core.training.loop.compute`.
       training: loss.
@@ -66,7 +66,7 @@ def fine_tune(
       outputs: for checkpoints and logs.
 
     Returns:
-      The backbone above the cut, in float32, and the head, at the best epoch; the curves.
+      The backbone above the layer, in float32, and the head, at the best epoch; the curves.
     """
     import keras
 
@@ -116,7 +116,7 @@ def _assembled(
     options: FineTuneOptions,
     compute: str,
 ) -> "tuple[keras.Model, keras.Model, keras.Model]":
-    """Builds the backbone above the cut, a copy of the head, and the network of both."""
+    """Builds the backbone above the layer, a copy of the head, and the network of both."""
     import keras
 
     policy = keras.config.dtype_policy()
@@ -127,7 +127,9 @@ def _assembled(
     finally:
         keras.config.set_dtype_policy(policy)
     if upper is None:
-        raise ValueError("nothing lies above the cut 'top'; name another in fine_tune.from_cut")
+        raise ValueError(
+            "nothing lies above the layer 'top'; name another in fine_tune.trainable_from"
+        )
     upper.trainable = True
     if options.batch_norm == "frozen":
         freeze_batch_norm(upper)
@@ -136,9 +138,9 @@ def _assembled(
     if options.source == "images":
         lower.trainable = False
         pixels = keras.Input(lower.input_shape[1:], name="pixels")
-        entry, at_cut = pixels, lower(pixels, training=False)
+        entry, at_layer = pixels, lower(pixels, training=False)
     else:
-        entry = at_cut = keras.Input(upper.input_shape[1:], name="at_cut")
-    features = keras.ops.cast(pool(upper(at_cut), pooling), "float32")
-    model = keras.Model(entry, top(features), name=f"{backbone.name}_above_{backbone.cut}")
+        entry = at_layer = keras.Input(upper.input_shape[1:], name="at_layer")
+    features = keras.ops.cast(pool(upper(at_layer), pooling), "float32")
+    model = keras.Model(entry, top(features), name=f"{backbone.name}_above_{backbone.layer}")
     return upper, top, model

@@ -1,4 +1,4 @@
-"""Training that reads images: everything above a cut learns, each epoch sees other views."""
+"""Training that reads images: everything above a layer learns, each epoch sees other views."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -74,14 +74,14 @@ def embed_images(
     """Embeds both splits, in the order of their records.
 
     Returns:
-      Of train the features, for the first phase; of validation also the maps at the cut, for the
+      Of train the features, for the first phase; of validation also the maps at the layer, for the
       predictions of the trained network.
     """
     options = job.training.embedding
 
-    def embed(split: str, files: Sequence[str], cut: str) -> Embeddings:
+    def embed(split: str, files: Sequence[str], layer: str) -> Embeddings:
         forward = build_forward(
-            job.model.trunk, job.size, job.weights.file or None, cut, "float32", options.seed
+            job.model.backbone, job.size, job.weights.file or None, layer, "float32", options.seed
         )
         images = transformed_images(files, job.size, options.batch_size)
         facts = {"compute": "float32"}
@@ -92,7 +92,7 @@ def embed_images(
         return read(folder / split)
 
     # Maps of train would be those of images without augmentation.
-    return embed("train", train_files, "top"), embed("val", val_files, job.cut)
+    return embed("train", train_files, "top"), embed("val", val_files, job.layer)
 
 
 def image_data(

@@ -24,7 +24,7 @@ class Job:
 
     Attributes:
       name: of the configuration.
-      cut: "top" where the whole backbone stays frozen.
+      layer: "top" where the whole backbone stays frozen.
       checkpoints: folder that a killed training resumes from; a path or a URI.
     """
 
@@ -35,7 +35,7 @@ class Job:
     weights: Weights
     task: Task
     size: int
-    cut: str
+    layer: str
     synthetic: bool
     checkpoints: str
 
@@ -59,10 +59,10 @@ class Job:
             model=ModelOptions(**model),
             training=TrainingOptions(**training),
             evaluation=EvaluationOptions(**config["evaluation"]),
-            weights=resolve_deferred(Weights(**config["weights"]), model["trunk"]),
+            weights=resolve_deferred(Weights(**config["weights"]), model["backbone"]),
             task=Task.from_dict(config["task"]),
             size=int(config["image_size"]),
-            cut=config["cut"],
+            layer=config["layer"],
             synthetic=_synthetic(config),
             checkpoints=str(config["checkpoints"]),
         )
@@ -76,7 +76,9 @@ class Job:
     def backbone(self) -> BackboneSpec:
         """How to build the backbone as the Embedder had it."""
         seed = self.training.embedding.seed
-        return BackboneSpec(self.model.trunk, self.size, self.weights.file or None, self.cut, seed)
+        return BackboneSpec(
+            self.model.backbone, self.size, self.weights.file or None, self.layer, seed
+        )
 
 
 def _synthetic(config: dict[str, Any]) -> bool:

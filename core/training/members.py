@@ -41,7 +41,7 @@ class TrainedMembers:
     Attributes:
       train: embeddings.
       val: likewise.
-      lower: the members' backbone, below the cut.
+      lower: the members' backbone, below the layer.
       members: one for each seed.
       facts: for `training.json`.
       phases: seed -> phase -> curves.
@@ -89,8 +89,8 @@ def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> T
     def batches(seed: int, batch_size: int) -> TrainingData:
         if stores is not None:
             return image_data(job, seed, *stores, rows, val_rows)
-        at_cut = replace(rows, views=train.maps)
-        return from_rows(at_cut, replace(val_rows, views=val.maps), seed, batch_size)
+        at_layer = replace(rows, views=train.maps)
+        return from_rows(at_layer, replace(val_rows, views=val.maps), seed, batch_size)
 
     members: list[Member] = []
     facts: list[dict[str, Any]] = []

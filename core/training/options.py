@@ -8,7 +8,7 @@ from core.models.options import AugmentOptions
 
 
 class EmbeddingOptions(BaseModel):
-    """How the Embedder runs the frozen part of the trunk."""
+    """How the Embedder runs the frozen part of the backbone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,25 +22,25 @@ class EmbeddingOptions(BaseModel):
     batch_size: int = Field(32, ge=1, description="images in one forward pass")
     seed: int = Field(0, ge=0, lt=2**31, description="of the views, and of random weights")
     augment: AugmentOptions = Field(default_factory=AugmentOptions)
-    cut: str | None = Field(
+    layer: str | None = Field(
         None,
-        description="embed at this cut although nothing above it learns, to share the artifact "
+        description="embed at this layer although nothing above it learns, to share the artifact "
         "with configurations where it does; none: as fine_tune says",
     )
 
 
 class FineTuneOptions(BaseModel):
-    """The second phase: blocks of the trunk learn too."""
+    """The second phase: blocks of the backbone learn too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    from_cut: str = Field(
+    trainable_from: str = Field(
         "default",
-        description="what lies above this cut learns; default: the trunk's own; input: all of it",
+        description="layers above this one are trained; default: the backbone's own; input: all",
     )
     source: Literal["cache", "images"] = Field(
         "cache",
-        description="cache: activations at the cut, computed once (with embedding.views as "
+        description="cache: activations at the layer, computed once (with embedding.views as "
         "augmentation); images: the whole network each epoch, augmented anew each time",
     )
     view_size: int | None = Field(
@@ -109,10 +109,14 @@ class TrainingOptions(BaseModel):
     @model_validator(mode="after")
     def _cache_has_no_input(self) -> Self:
         tune = self.fine_tune
-        if tune and tune.from_cut == "input" and tune.source == "cache":
-            raise ValueError("fine_tune.from_cut: input has nothing to cache; set source: images")
-        if tune and self.embedding.cut is not None:
-            raise ValueError("embedding.cut is for a frozen trunk; fine_tune.from_cut says it here")
+        if tune and tune.trainable_from == "input" and tune.source == "cache":
+            raise ValueError(
+                "fine_tune.trainable_from: input has nothing to cache; set source: images"
+            )
+        if tune and self.embedding.layer is not None:
+            raise ValueError(
+                "embedding.layer is for a frozen backbone; fine_tune.trainable_from says it here"
+            )
         if tune and tune.view_size is not None and tune.source == "cache":
             raise ValueError("fine_tune.view_size is for source: images; what is cached was "
                              "computed at the model's own size")  # fmt: skip

@@ -57,11 +57,11 @@ def training_facts(
     models = [model for member in network.members for model in (member.head, member.upper) if model]
     trained = [weight for model in models for weight in model.trainable_weights]
     return {
-        "trunk": job.model.trunk,
+        "backbone": job.model.backbone,
         "weights": job.weights.to_dict(),
         "image_size": job.size,
         "fit": job.model.fit,
-        "cut": job.cut,
+        "layer": job.layer,
         "pooling": job.model.pooling,
         "task": task.to_dict(),
         "classes": list(task.classes),

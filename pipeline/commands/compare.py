@@ -80,7 +80,7 @@ def names(sources: Sequence[str], overrides: Sequence[str]) -> dict[str, str]:
     Raises:
       PneumoError: one is invalid, two have the same name, or their splits differ.
     """
-    from pipeline.config import load_config
+    from pipeline.config_file import load_config
     from schema.errors import PneumoError
 
     found: dict[str, str] = {}

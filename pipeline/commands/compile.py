@@ -45,7 +45,7 @@ def command(
     submit` takes their values. What a node gets, how often it is tried and what is cached is said
     in the part `deploy` of the configuration. Exit status: 0 done, 2 wrong input.
     """
-    from pipeline.config import load_config
+    from pipeline.config_file import load_config
     from pipeline.engines.arguments import known
     from pipeline.kubeflow.validate import check, check_deploy, load_with_kfp
 

@@ -26,7 +26,7 @@ def command(
     from pipeline.commands.data import phantom
     from pipeline.commands.predict import print_table
     from pipeline.commands.run import execute
-    from pipeline.config import load_config
+    from pipeline.config_file import load_config
     from schema.model_folder import newest_version
     from serving.predict.local import load_model, predict_files
 

@@ -75,7 +75,7 @@ def command(
 
 def _options(reference: Path, config: str | None, overrides: tuple[str, ...]) -> "MonitorOptions":
     from core.reporting.monitor.reference import run_config
-    from pipeline.config import load_config, monitor_options
+    from pipeline.config_file import load_config, monitor_options
 
     if config is not None:
         return load_config(config, overrides).monitor

@@ -46,7 +46,7 @@ def command(
     Finished nodes are answered from the cache; a run that was killed goes on with the same command.
     Exit status: 0 done, 1 a node failed, 2 wrong input.
     """
-    from pipeline.config import load_config
+    from pipeline.config_file import load_config
     from pipeline.engines.arguments import known
 
     extra = [f"model.weights={weights}"] if weights else []

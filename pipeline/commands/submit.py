@@ -62,7 +62,7 @@ def command(
 
     deploy = DeployOptions()
     if source is not None:
-        from pipeline.config import load_config
+        from pipeline.config_file import load_config
 
         deploy = load_config(source).deploy
     given = {

@@ -56,7 +56,7 @@ export function aboutModel(about) {
   const weights = about.weights?.kind && (named[about.weights.kind] ?? `from a ${about.weights.kind}`);
   return [
     ['Name and version', [about.name, about.version && `version ${about.version}`].filter(Boolean).join(', ')],
-    ['Network', [about.trunk, weights && `weights: ${weights}`].filter(Boolean).join('; ')],
+    ['Network', [about.backbone, weights && `weights: ${weights}`].filter(Boolean).join('; ')],
     ['Classes', (about.classes ?? []).join(', ')],
     ['Decision', about.threshold !== undefined && `positive from a score of ${two(about.threshold)} on${band ? `; abstains between ${two(band[0])} and ${two(band[1])}` : ''}`],
     ['Trained on', trainedOn(about)],

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from core.models.backbones import (
+    BACKBONES,
     TOP,
-    TRUNKS,
     build_network,
     freeze_batch_norm,
     preprocessed,
-    split_trunk,
+    split_backbone,
 )
 from core.models.options import ModelOptions
 from core.models.pyramid import build_pyramid
@@ -47,7 +47,7 @@ def _small_memory() -> Iterator[None]:
     gc.collect()
 
 
-@pytest.mark.parametrize("name", TRUNKS)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_the_line_of_the_table_is_what_keras_asks_for(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,14 +73,14 @@ def test_the_line_of_the_table_is_what_keras_asks_for(
     monkeypatch.setattr(file_utils, "get_file", fetch)
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_, **__: None)
     # MobileNets of another size have other files; theirs is that of the default size.
-    size = TRUNKS[name].size if name.startswith("MobileNet") else SIZE
+    size = BACKBONES[name].size if name.startswith("MobileNet") else SIZE
     getattr(keras.applications, name)(
         include_top=False, weights="imagenet", input_shape=(size, size, 3)
     )
-    trunk = TRUNKS[name]
-    assert (asked["file"], asked["digest"]) == (trunk.weight_file, trunk.weight_hash)
+    backbone = BACKBONES[name]
+    assert (asked["file"], asked["digest"]) == (backbone.weight_file, backbone.weight_hash)
     # MobileNets take their default from the sizes that have weights.
-    assert asked["size"] == trunk.size
+    assert asked["size"] == backbone.size
 
 
 def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
@@ -91,7 +91,7 @@ def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
     there to be folded, and in the end rounding is what tells the images apart.
 
     Args:
-      name: a key of `TRUNKS`.
+      name: a key of `BACKBONES`.
       images: gray, [n, SIZE, SIZE, 1] in 0..255.
       file: where to.
     """
@@ -139,7 +139,7 @@ def test_both_halves_are_keras_s_network(
 
 
 def test_freezing_reaches_nested_networks() -> None:
-    _, upper = split_trunk("NASNetMobile", 32, None, "default")
+    _, upper = split_backbone("NASNetMobile", 32, None, "default")
     assert upper is not None
     assert freeze_batch_norm(upper) > 10
     assert not any("gamma" in v.path for v in upper.trainable_variables)
@@ -150,7 +150,7 @@ def test_a_backbone_whose_cut_two_tensors_cross_needs_another_level() -> None:
         build_pyramid("NASNetMobile", 32, None, ("default", TOP))
 
 
-@pytest.mark.parametrize("name", TRUNKS)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
     # Each in a process of its own: TensorFlow keeps the gradient of every swish that it traced, and
     # with it the graph, for as long as the process lives.
@@ -170,12 +170,12 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
     from core.training.examples import transformed_images
     from serving.predict.local import load_model, predict_files
 
-    cut = TRUNKS[name].cut
+    layer = BACKBONES[name].layer
     images = next(iter(transformed_images([site.examples["train"]], SIZE, SPLITS["train"])))[0]
-    file = settled_weights(name, images.numpy(), tmp_path / TRUNKS[name].weight_file)
-    model = ModelOptions(trunk=name, weights=str(file), image_size=SIZE)
+    file = settled_weights(name, images.numpy(), tmp_path / BACKBONES[name].weight_file)
+    model = ModelOptions(backbone=name, weights=str(file), image_size=SIZE)
     weights = resolve_weights(model)
-    forward = build_forward(name, SIZE, weights.file, cut, "float32", seed=0)
+    forward = build_forward(name, SIZE, weights.file, layer, "float32", seed=0)
     embedded = {}
     for split in SPLITS:
         folder = tmp_path / "embedded" / f"Split-{split}"
@@ -218,14 +218,14 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
                 "weights": weights.to_dict(),
                 "task": BINARY.to_dict(),
                 "image_size": SIZE,
-                "cut": cut,
+                "layer": layer,
                 "synthetic": True,
                 "checkpoints": str(tmp_path / "checkpoints"),
             },
         )
     )
     facts = json.loads((run_dir / "training.json").read_text())
-    assert facts["cut"] == cut
+    assert facts["layer"] == layer
     assert 0 < facts["parameters"]["trainable"] < facts["parameters"]["total"]
     phases = json.loads((run_dir / "history" / "0.json").read_text())["phases"]
     assert {phase: len(curves["loss"]) for phase, curves in phases.items()} == {

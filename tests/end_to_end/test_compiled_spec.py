@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.kubeflow.compile import as_text, compile_spec
 from schema import storage
 from tests.support import stores
@@ -21,7 +21,7 @@ from tests.support.stores import Store
 # Compiled with a gate that refuses; the runs give another bound, and fewer epochs.
 CONFIG = """
 name: small
-model: {trunk: InceptionV3, weights: random, image_size: 75}
+model: {backbone: InceptionV3, weights: random, image_size: 75}
 training: {epochs: 9, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.999}}, against_blessed: {alpha: 1.0e-9}}
 serving: {infra_validation: savedmodel}

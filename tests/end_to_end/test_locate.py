@@ -18,7 +18,7 @@ CONFIG = """
 name: locate-small
 data: {task: locate}
 model:
-  trunk: MobileNet
+  backbone: MobileNet
   weights: random
   image_size: 64
   fit: pad

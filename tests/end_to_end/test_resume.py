@@ -18,13 +18,14 @@ pytestmark = pytest.mark.slow  # three trainings with fine-tuning
 CONFIG = """
 name: tuned
 data: {task: two_stage}
-model: {trunk: MobileNetV2, weights: random, image_size: 64}
+model: {backbone: MobileNetV2, weights: random, image_size: 64}
 training:
   epochs: 3
   seeds: [0, 1]
   embedding: {views: 1, batch_size: 16}
   fine_tune:
-    {from_cut: block_13_expand, epochs: 5, batch_size: 8, learning_rate: 0.001, batch_norm: trained}
+    {trainable_from: block_13_expand, epochs: 5, batch_size: 8, learning_rate: 0.001,
+     batch_norm: trained}
 evaluation:
   resamples: 100
   operating_point: {rule: sensitivity, at_least: 0.9}

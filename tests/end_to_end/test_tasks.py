@@ -1,4 +1,4 @@
-"""Several tasks and heads in one work folder: the trunk runs once."""
+"""Several tasks and heads in one work folder: the backbone runs once."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow  # five runs
 CONFIG = """
 name: NAME
 data: {task: TASK}
-model: {trunk: MobileNetV2, weights: random, image_size: 64}
+model: {backbone: MobileNetV2, weights: random, image_size: 64}
 training: {epochs: 4, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
 """
@@ -85,7 +85,8 @@ def test_a_custom_task_trained_from_images_from_random_weights(work: Path, phant
         work, phantoms, "custom",
         "data.classes={REST: [normal, virus], BACTERIA: [bacteria]}", "data.positive=[BACTERIA]",
         "training.epochs=1",
-        "training.fine_tune={from_cut: input, source: images, epochs: 1, batch_norm: trained}",
+        "training.fine_tune={trainable_from: input, source: images, epochs: 1, "
+        "batch_norm: trained}",
     )  # fmt: skip
     assert "Embedder" not in nodes
     facts = facts_of(nodes)

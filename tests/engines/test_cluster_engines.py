@@ -17,7 +17,7 @@ from tests.support.runs import metrics, pneumo
 ENGINES = Path(os.environ.get("PNEUMO_ENGINES", "/nowhere"))
 CONFIG = """
 name: engines
-model: {trunk: MobileNet, weights: random, image_size: 64}
+model: {backbone: MobileNet, weights: random, image_size: 64}
 training: {epochs: 1, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
 serving: {infra_validation: savedmodel}

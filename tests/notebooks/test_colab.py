@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 FILE = Path(__file__).parents[2] / "notebooks" / "colab.ipynb"
 CONFIG = """
 name: notebook
-model: {trunk: MobileNetV2, weights: random, image_size: 64}
+model: {backbone: MobileNetV2, weights: random, image_size: 64}
 training: {epochs: 3, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
 """

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.config import Config, load_config
+from pipeline.config import Config
+from pipeline.config_file import load_config
 from schema.errors import PneumoError
 
 
@@ -22,7 +23,7 @@ def test_overrides_win_and_are_typed() -> None:
         ("training.epoch=3", "unknown key training.epoch"),
         ("training.epochs=0", "training.epochs"),
         ("training.epochs=many", "'many'"),
-        ("model.trunk=LeNet", "InceptionV3"),
+        ("model.backbone=LeNet", "InceptionV3"),
         ("data.task=trinary", "binary"),
         ("evaluation.threshold=0.5", "operating_point.threshold"),
         ("evaluation.operating_point.threshold=1.5", "1.5"),
@@ -31,17 +32,17 @@ def test_overrides_win_and_are_typed() -> None:
         ("evaluation.gate.auc={max_drop: 0.1}", "max_drop"),
         ("evaluation.gate.challenge={min: 0.2}", "set data.task: locate"),
         ("model.detector={}", "model.detector is of task locate, and data.task is 'binary'"),
-        ("model={trunk: VGG16, detector: {levels: [top]}}", "must lie within the trunk"),
-        ("model={trunk: VGG16, detector: {levels: []}}", "at least one"),
-        ("model={trunk: VGG16, detector: {levels: [a, a]}}", "different cuts"),
-        ("model={detector: {levels: [mixed7], train_trunk: true}}", "a level above the first"),
+        ("model={backbone: VGG16, detector: {levels: [top]}}", "must lie within the backbone"),
+        ("model={backbone: VGG16, detector: {levels: []}}", "at least one"),
+        ("model={backbone: VGG16, detector: {levels: [a, a]}}", "different layers"),
+        ("model={detector: {levels: [mixed7], train_backbone: true}}", "a level above the first"),
         ("model.detector={min_overlap: 1}", "min_overlap"),
         ("data.classes={A: [normal], B: [virus]}", "task: custom"),
         ("data.task=custom", "needs classes"),
         ("data={task: custom, classes: {A: [normal], B: [flu]}, positive: [B]}", "'flu'"),
         ("training.seeds=[]", "seeds must be different"),
         ("training.seeds=[1, 1]", "seeds must be different"),
-        ("training.fine_tune={from_cut: input}", "source: images"),
+        ("training.fine_tune={trainable_from: input}", "source: images"),
         ("training.fine_tune={view_size: 160}", "view_size is for source: images"),
         ("training.fine_tune={source: images, view_size: 16}", "fine_tune.view_size"),
         ("training.fine_tune={source: images, view_size: 320}", "320 pixels, more than the 160"),
@@ -49,7 +50,7 @@ def test_overrides_win_and_are_typed() -> None:
         ("training.distribution=mirrored", "key training.distribution was removed; the Trainer"),
         ("training.processes=2", "key training.processes was removed"),
         ("deploy.vertex_training={workers: 2}", "key deploy.vertex_training was removed"),
-        ("training={fine_tune: {}, embedding: {cut: add_9}}", "fine_tune.from_cut"),
+        ("training={fine_tune: {}, embedding: {layer: add_9}}", "fine_tune.trainable_from"),
         ("model.activation=step", "unknown activation"),
         ("tuner.trials=0", "tuner.trials"),
         ("evaluation.gate.roc.min=0.5", "'roc'"),
@@ -75,7 +76,7 @@ def test_a_wrong_key_or_value_is_one_line(override: str, says: str) -> None:
         ("", "empty"),
         ("- a\n- b\n", "mapping"),
         ("name: [", "not YAML"),
-        ("model: {trunk: Xception}", "name is missing"),
+        ("model: {backbone: Xception}", "name is missing"),
         ("name: x\nmodell: {}", "unknown key modell"),
         ("name: x\nmodel: 3", "model"),
     ],
@@ -107,8 +108,8 @@ def test_a_located_task_has_a_detector() -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("training.fine_tune={}", "train_trunk"),
-        ("training.embedding.cut=mixed7", "embedding.cut"),
+        ("training.fine_tune={}", "train_backbone"),
+        ("training.embedding.layer=mixed7", "embedding.layer"),
     ],
 )
 def test_a_located_task_refuses_what_is_of_classifiers(override: str, says: str) -> None:
@@ -120,3 +121,20 @@ def test_a_located_task_refuses_what_is_of_classifiers(override: str, says: str)
 def test_yaml_round_trip() -> None:
     config = load_config("demo")
     assert Config.model_validate(yaml.safe_load(config.to_yaml())) == config
+
+
+def test_keys_of_the_previous_release_are_renamed_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "old.yaml"
+    file.write_text(
+        "name: old\nmodel: {trunk: VGG16}\ntraining: {fine_tune: {from_cut: block5_conv1}}\n"
+    )
+    config = load_config(str(file))
+    assert config.model.backbone == "VGG16"
+    assert config.training.fine_tune is not None
+    assert config.training.fine_tune.trainable_from == "block5_conv1"
+    assert "key model.trunk is now named backbone" in caplog.text
+    assert "key training.fine_tune.from_cut is now named trainable_from" in caplog.text
+    embedded = load_config(str(file), ["training={embedding: {cut: block4_pool}}"])
+    assert embedded.training.embedding.layer == "block4_pool"

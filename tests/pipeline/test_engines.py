@@ -15,7 +15,8 @@ from PIL import Image
 
 from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
-from pipeline.config import Config, beam_options
+from pipeline.config import Config
+from pipeline.config_file import beam_options
 from pipeline.engines.arguments import beam_args, known, local_args
 from pipeline.engines.options import ENGINES, BeamOptions
 from schema.errors import PneumoError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.code_keys import PROCESSES, ROOT, CodeGraph, files_of, modules_of, package_files
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.run_facts import RunFacts
 
 # Node -> modules of this project that it starts in; the standard nodes run no code of ours.

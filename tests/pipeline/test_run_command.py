@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.commands.run import headline
-from pipeline.config import load_config
+from pipeline.config_file import load_config
 from pipeline.run import metrics_of, prepare_records
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError

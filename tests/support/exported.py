@@ -23,12 +23,12 @@ class Small:
 
     Attributes:
       places: feature maps.
-      trunk: pooled features.
+      backbone: pooled features.
       network: logits [n, MEMBERS, 3].
     """
 
     places: Any
-    trunk: Any
+    backbone: Any
     network: Any
 
     @classmethod
@@ -43,11 +43,11 @@ class Small:
                 keras.layers.Conv2D(4, 3, activation="relu", padding="same", strides=2),
             ]
         )
-        trunk = keras.Sequential([places, keras.layers.GlobalAveragePooling2D()])
+        backbone = keras.Sequential([places, keras.layers.GlobalAveragePooling2D()])
         network = keras.Sequential(
-            [trunk, keras.layers.Dense(3 * MEMBERS), keras.layers.Reshape((MEMBERS, 3))]
+            [backbone, keras.layers.Dense(3 * MEMBERS), keras.layers.Reshape((MEMBERS, 3))]
         )
-        return cls(places, trunk, network)
+        return cls(places, backbone, network)
 
     def explain(self, pixels: Any) -> Any:
         """Without logits: the network is asked for them."""
@@ -87,8 +87,8 @@ class Exported:
         return self.small.network
 
     @property
-    def trunk(self) -> Any:
-        return self.small.trunk
+    def backbone(self) -> Any:
+        return self.small.backbone
 
     @property
     def explain(self) -> Any:
@@ -162,7 +162,7 @@ def main(arguments: list[str]) -> None:
         THREE_CLASS,
         str(folder / "model"),
         pixels_of=lambda png: from_png(png, SIZE),
-        features=lambda pixels: small.trunk(pixels, training=False),
+        features=lambda pixels: small.backbone(pixels, training=False),
         limits=Limits(min_side=1),  # the tiny forms too
         decision=Decision(TEMPERATURE, THRESHOLD, BAND),
         about={"seeds": [3]},

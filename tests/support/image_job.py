@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 SIZE, COUNT, VAL = 32, 41, 13  # the last batch of an epoch has a single image
-CUT, BATCH, EPOCHS = "block_16_expand", 8, 3
+LAYER, BATCH, EPOCHS = "block_16_expand", 8, 3
 
 
 def write_records(folder: Path, size: int = SIZE) -> None:
@@ -59,7 +59,7 @@ def image_job(folder: Path, **fine_tune: Any) -> Any:
     from schema.labels import BINARY
 
     tune = {
-        "from_cut": CUT,
+        "trainable_from": LAYER,
         "source": "images",
         "epochs": EPOCHS,
         "batch_size": BATCH,
@@ -70,13 +70,13 @@ def image_job(folder: Path, **fine_tune: Any) -> Any:
     return Job.parse(
         {
             "name": "small",
-            "model": {"trunk": "MobileNetV2", "weights": "random", "dense": [8], "dropout": 0.3},
+            "model": {"backbone": "MobileNetV2", "weights": "random", "dense": [8], "dropout": 0.3},
             "training": {"fine_tune": tune},
             "evaluation": {},
             "weights": {"kind": "random"},
             "task": BINARY.to_dict(),
             "image_size": SIZE,
-            "cut": CUT,
+            "layer": LAYER,
             "synthetic": True,
             "checkpoints": str(folder / "states"),
         }

@@ -15,7 +15,7 @@ from typing import Any
 
 SMALL = """
 name: small
-model: {trunk: InceptionV3, weights: random, image_size: 75}
+model: {backbone: InceptionV3, weights: random, image_size: 75}
 training: {epochs: 6, embedding: {batch_size: 16}}
 evaluation: {resamples: 100, gate: {auc: {min: 0.0}}}
 serving: {infra_validation: savedmodel}

@@ -58,7 +58,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
             dataset_metadata.DatasetMetadata(schema), str(work / "graph" / "metadata")
         )
         keras.utils.set_random_seed(seed)
-        trunk = keras.Sequential(
+        backbone = keras.Sequential(
             [
                 keras.Input((SIZE, SIZE, 1)),
                 keras.layers.Rescaling(1 / 255),
@@ -68,13 +68,13 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
         )
         pictures = [resize_gray(decode_gray(tf.constant(r[f.IMAGE_ENCODED])), SIZE, "stretch")
                     for r in rows]  # fmt: skip
-        features = tf.reduce_mean(trunk(tf.cast(tf.stack(pictures), tf.float32)), [1, 2]).numpy()
+        features = tf.reduce_mean(backbone(tf.cast(tf.stack(pictures), tf.float32)), [1, 2]).numpy()
         # Centred and scaled as the Trainer does it: so the decisions differ.
         head = build_head(*moments(features), 3, ModelOptions(dense=()))
         rng = np.random.default_rng(seed)
         kernel, bias = (rng.normal(size=weight.shape) for weight in head.get_weights())
         head.set_weights([kernel, bias - [3, 0, 0]])  # some pictures of each decision
-        network = Network(trunk, (Member(head, None),), "avg")
+        network = Network(backbone, (Member(head, None),), "avg")
         decision = Decision(1.0, 0.66, (0.6, 0.7))
         export(
             network,

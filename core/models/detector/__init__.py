@@ -1,1 +1,1 @@
-"""Where the opacity is: a dense head over the trunk that finds centres and sizes of boxes."""
+"""Where the opacity is: a dense head over the backbone that finds centres and sizes of boxes."""

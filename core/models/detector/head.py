@@ -1,4 +1,4 @@
-"""The dense head: activations of the trunk at some levels -> heat of centres and geometry."""
+"""The dense head: activations of the backbone at some levels -> heat of centres and geometry."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The network of a located task as it is exported: one trunk, heads for the image, dense heads."""
+"""The exported network of a located task: one backbone, image heads, dense heads."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ class Detector:
 
     Attributes:
       head: list of activations at the levels -> float32 [n, rows, columns, 5].
-      above: activation at the first level -> list of those at the others, where the trunk learned;
-        None: the activations are those of the frozen trunk.
+      above: activation at the first level -> list of those at the other levels, if the backbone was
+        trained; None: the backbone stayed frozen.
       asked: a row of `Marked.views` -> what `head` gives.
     """
 
@@ -36,7 +36,7 @@ class Detector:
     asked: "keras.Model"
 
     def __call__(self, levels: "list[tf.Tensor]") -> "tf.Tensor":
-        """Activations of the frozen trunk at all levels -> float32 [n, rows, columns, 5]."""
+        """Activations of the frozen backbone at all levels -> float32 [n, rows, columns, 5]."""
         if self.above is not None:
             levels = [levels[0], *as_list(self.above(levels[0], training=False))]
         return self.head(levels, training=False)
@@ -44,13 +44,13 @@ class Detector:
 
 @dataclass(frozen=True)
 class Locator:
-    """A trunk that shows its levels, and what stands on it.
+    """A backbone that shows its levels, and what stands on it.
 
     Attributes:
       pyramid: gray pixels float32 [n, size, size, 1] in 0..255 -> activations at the levels, and
-        last the trunk's output.
+        last the backbone's output.
       levels: how many of them the dense heads read.
-      network: the heads for the image; of its trunk, which is the same, nothing is used.
+      network: the heads for the image; of its backbone, which is the same, nothing is used.
       detectors: one for each seed.
       evidence: joins what the heads and the strongest box say of the image.
     """
@@ -76,7 +76,7 @@ class Locator:
         return list(found.values())
 
     def count_params(self) -> int:
-        """Numbers in the trunk and in all heads."""
+        """Numbers in the backbone and in all heads."""
         return sum(int(variable.value.shape.num_elements()) for variable in self.variables)
 
     def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":

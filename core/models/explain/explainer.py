@@ -24,7 +24,7 @@ def evidence(network: "Network", activations: "list[tf.Tensor]", of: "Task") -> 
     Exact where a head has no hidden layer, Grad-CAM elsewhere.
 
     Args:
-      network: trunk and members.
+      network: backbone and members.
       activations: of each member, float32 [n, h, w, c].
       of: the task.
 
@@ -69,7 +69,7 @@ def reference_of(network: "Network", of: "Task", pixels: np.ndarray, batch: int 
     without a rest: what is subtracted from the map belongs to the bias.
 
     Args:
-      network: trunk and members.
+      network: backbone and members.
       of: the task.
       pixels: uint8 [n, size, size, 1], n at least 1.
       batch: images at once.
@@ -79,7 +79,7 @@ def reference_of(network: "Network", of: "Task", pixels: np.ndarray, batch: int 
     """
     import tensorflow as tf
 
-    # Called eagerly, Keras would hold every activation of the trunk until the end of the call.
+    # Called eagerly, Keras would hold every activation of the backbone until the end of the call.
     ask = tf.function(
         lambda given: evidence(network, network.activations(given), of),
         autograph=False, reduce_retracing=True,
@@ -101,7 +101,7 @@ def explainer(
     """What `serving.export.saved_model.export` takes as `explain`.
 
     Args:
-      network: trunk and members.
+      network: backbone and members.
       of: the task.
       decision: what validation fixed; an image below the operating point has no boxes.
       part: of the hottest place, see `weak_boxes`.

@@ -44,7 +44,7 @@ def card(facts: Facts) -> dict[str, Any]:
             "disclaimer": DISCLAIMER,
             "notices": notices(facts.dataset, facts.training),
             "task": facts.task.to_dict(),
-            "trunk": training.get("trunk"),
+            "backbone": training.get("backbone"),
             "weights": {
                 **weights,
                 "file": Path(weights.get("file") or "").name,

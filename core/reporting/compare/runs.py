@@ -123,7 +123,7 @@ def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
     """Describes a configuration and its cost.
 
     Returns:
-      `name`, `trunk`, `task`, `image_size`, `fine_tuned`, `seeds`; `nodes`: rows of `name`,
+      `name`, `backbone`, `task`, `image_size`, `fine_tuned`, `seeds`; `nodes`: rows of `name`,
       `cached`, `seconds` (of the execution that made the outputs; None if unknown) and `spent` (in
       the latest run); `seconds` (all nodes as if nothing were cached), `spent`, `peak_rss_mib` (of
       the process that trained; None if not measured), `size_mib` (exported model on disk),
@@ -147,7 +147,7 @@ def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
     training = run.training
     return {
         "name": run.name,
-        "trunk": training.get("trunk"),
+        "backbone": training.get("backbone"),
         "task": run.test.of.name,
         "image_size": training.get("image_size"),
         "fine_tuned": bool(training.get("fine_tune")),

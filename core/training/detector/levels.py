@@ -1,4 +1,4 @@
-"""Activations of the trunk at the levels of the detector, on disk and as rows of a batch."""
+"""Activations of the backbone at the levels of the detector, on disk and as rows of a batch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +51,7 @@ def unpack(packed: "keras.KerasTensor", shapes: Sequence[tuple[int, ...]]) -> "l
 def above_maps(
     above: "keras.Model", maps: Sequence[np.ndarray], folder: Path, what: str
 ) -> list[Pack]:
-    """Runs the trunk above the first level once over stored maps, for every seed and epoch.
+    """Runs the backbone above the first level once over stored maps, for every seed and epoch.
 
     Args:
       above: activation at the first level -> list of activations at the others.

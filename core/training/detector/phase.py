@@ -116,7 +116,7 @@ def fit_detectors(
     detectors: list[Detector] = []
     curves: dict[int, Curves] = {}
     told = []
-    own = (lambda: _levels_above(_pyramid(job, options))) if options.train_trunk else None
+    own = (lambda: _levels_above(_pyramid(job, options))) if options.train_backbone else None
     for seed, output in outputs.items():
         at = time.monotonic()
         detector, curves[seed] = fit_detector(
@@ -184,11 +184,11 @@ def choose_boxes(
 
 
 def _pyramid(job: "Job", options: DetectorOptions) -> Pyramid:
-    """The trunk as the Embedder had it: the seed is that of its random weights."""
+    """The backbone as the Embedder had it: the seed is that of its random weights."""
     import keras
 
     keras.utils.set_random_seed(job.backbone.seed)
-    return build_pyramid(job.model.trunk, job.size, job.weights.file or None, options.levels)
+    return build_pyramid(job.model.backbone, job.size, job.weights.file or None, options.levels)
 
 
 def _levels_above(pyramid: Pyramid) -> "keras.Model":
@@ -204,7 +204,7 @@ class _Stored:
     """What the dense heads read.
 
     Attributes:
-      train: view -> `Pack` of all levels; maps at the first level where the trunk learns.
+      train: view -> `Pack` of all levels; maps at the first level where the backbone learns.
       val: likewise, of the images themselves.
       shapes: of the levels.
       scaling: mean and deviation of the channels of each.
@@ -223,14 +223,14 @@ def _stored(
         packs, of_val = [Pack([view]) for view in train.maps], Pack([val.maps[0]])
     else:
         above = _levels_above(pyramid)
-        # Where the trunk learns, each step runs it anew; a sample tells shapes and scales.
-        wanted = [train.maps[0][:256]] if options.train_trunk else train.maps
+        # Where the backbone learns, each step runs it anew; a sample tells shapes and scales.
+        wanted = [train.maps[0][:256]] if options.train_backbone else train.maps
         packs = above_maps(above, wanted, scratch, "train")
-        if not options.train_trunk:
+        if not options.train_backbone:
             (of_val,) = above_maps(above, val.maps[:1], scratch, "val")
     first = packs[0]
     shapes = [(int(h), int(w), int(c)) for h, w, c in first.shapes]
     scaling = [channel_moments(array) for array in first.arrays]
-    if options.train_trunk:
+    if options.train_backbone:
         return _Stored(train.maps, val.maps[0], shapes, scaling)
     return _Stored(tuple(packs), of_val, shapes, scaling)

@@ -31,7 +31,7 @@ class Marked:
     """Images with their boxes, as the dense head learns from them.
 
     Attributes:
-      views: view -> `Pack` of the levels; or, where the trunk learns, maps at the first level.
+      views: view -> `Pack` of the levels; or, where the backbone learns, maps at the first level.
       boxes: view -> object [n], each float32 [k, 4] in "model" coordinates.
     """
 

@@ -121,7 +121,7 @@ def _engine(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str]:
     """Returns Beam's arguments."""
     import logging
 
-    from pipeline.config import beam_options
+    from pipeline.config_file import beam_options
     from pipeline.engines.arguments import known, local_args
     from schema.errors import PneumoError
 

@@ -24,14 +24,14 @@ SIZE = 32
 
 
 def brightness() -> Network:
-    """A trunk whose only feature is the brightness of a place, and a head that says so."""
-    trunk = keras.Sequential(
+    """A backbone whose only feature is the brightness of a place, and a head that says so."""
+    backbone = keras.Sequential(
         [keras.Input((SIZE, SIZE, 1)), keras.layers.AveragePooling2D(4),
          keras.layers.Rescaling(1 / 255)]
     )  # fmt: skip
     head = build_head(np.zeros(1, np.float32), np.ones(1, np.float32), 2, ModelOptions(dense=()))
     head.set_weights([np.array([[0.0, 9.0]]), np.zeros(2)])
-    return Network(trunk, (Member(head, None),), "avg")
+    return Network(backbone, (Member(head, None),), "avg")
 
 
 def validation(n: int, marked: bool, height: int, width: int, plain: Any = None) -> Embeddings:

@@ -15,7 +15,7 @@ from core.embedding.forward import (
     storage_noise,
 )
 from core.embedding.store import read
-from core.models.backbones import TOP, split_trunk
+from core.models.backbones import TOP, split_backbone
 from core.models.options import AugmentOptions
 from core.training.examples import transformed_images
 from schema import features as f
@@ -23,13 +23,13 @@ from schema.labels import PATHOGENS
 from tests.support.images import gray
 from tests.support.records import feature
 
-SIZE, CUT = 32, "block_13_expand"
+SIZE, LAYER = 32, "block_13_expand"
 COUNT = 18
 
 
 @pytest.fixture(scope="module")
 def forward() -> Forward:
-    return build_forward("MobileNetV2", SIZE, None, CUT, "float32", seed=4)
+    return build_forward("MobileNetV2", SIZE, None, LAYER, "float32", seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -64,19 +64,19 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch", [5, 100])
-def test_features_and_maps_are_those_of_the_trunk_in_order(
+def test_features_and_maps_are_those_of_the_backbone_in_order(
     forward: Forward, files: list[str], batch: int, tmp_path: Path
 ) -> None:
     stream = transformed_images(files, SIZE, batch)
     facts = embed_split(
-        stream, forward, tmp_path, "train", storage="float32", facts={"trunk": "MobileNetV2"}
+        stream, forward, tmp_path, "train", storage="float32", facts={"backbone": "MobileNetV2"}
     )
     found = read(tmp_path)
     assert len(found) == facts["images"] == COUNT
     import keras
 
     keras.utils.set_random_seed(4)
-    top = split_trunk("MobileNetV2", SIZE, None, TOP)[0].predict(
+    top = split_backbone("MobileNetV2", SIZE, None, TOP)[0].predict(
         images().astype(np.float32), verbose=0
     )
     expected = np.concatenate([top.mean(axis=(1, 2)), top.max(axis=(1, 2))], axis=1)
@@ -110,7 +110,7 @@ def test_views_are_others_and_the_same_again(
     np.testing.assert_array_equal(shown[::3], images()[:4])
 
 
-def test_a_frozen_trunk_gives_views_of_its_features(files: list[str], tmp_path: Path) -> None:
+def test_a_frozen_backbone_gives_views_of_its_features(files: list[str], tmp_path: Path) -> None:
     frozen = build_forward("MobileNetV2", SIZE, None, "top", "float32", seed=4)
     embed_split(
         transformed_images(files, SIZE, 8), frozen, tmp_path, "train", storage="float32", views=1,
@@ -121,24 +121,24 @@ def test_a_frozen_trunk_gives_views_of_its_features(files: list[str], tmp_path: 
     assert not np.array_equal(found.features[0], found.features[1])
 
 
-@pytest.mark.parametrize("cut", ["top", CUT])
+@pytest.mark.parametrize("layer", ["top", LAYER])
 def test_weights_as_constants_change_nothing_that_counts(
-    cut: str, monkeypatch: pytest.MonkeyPatch
+    layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    constants = build_forward("MobileNetV2", SIZE, None, cut, "float32", seed=4)
+    constants = build_forward("MobileNetV2", SIZE, None, layer, "float32", seed=4)
     monkeypatch.setattr("core.embedding.forward.FREEZE_BELOW", 0)  # every network is too large
-    variables = build_forward("MobileNetV2", SIZE, None, cut, "float32", seed=4)
+    variables = build_forward("MobileNetV2", SIZE, None, layer, "float32", seed=4)
     assert isinstance(variables.whole, tf.types.experimental.PolymorphicFunction)
     assert not isinstance(constants.whole, tf.types.experimental.PolymorphicFunction)
     for pixels in (images()[:3], images()[:1]):
-        folded, at_cut = constants.whole(pixels)
-        plain, plain_at_cut = variables.whole(pixels)
+        folded, at_layer = constants.whole(pixels)
+        plain, plain_at_layer = variables.whole(pixels)
         np.testing.assert_allclose(folded, plain, rtol=1e-3, atol=1e-4 * float(np.std(plain)))
-        assert (at_cut is None) == (plain_at_cut is None) == (cut == "top")
-        if at_cut is not None and constants.below is not None:
-            scale = 1e-4 * float(np.std(plain_at_cut))
-            np.testing.assert_allclose(at_cut, plain_at_cut, rtol=1e-3, atol=scale)
-            np.testing.assert_allclose(constants.below(pixels), at_cut, rtol=1e-3, atol=scale)
+        assert (at_layer is None) == (plain_at_layer is None) == (layer == "top")
+        if at_layer is not None and constants.below is not None:
+            scale = 1e-4 * float(np.std(plain_at_layer))
+            np.testing.assert_allclose(at_layer, plain_at_layer, rtol=1e-3, atol=scale)
+            np.testing.assert_allclose(constants.below(pixels), at_layer, rtol=1e-3, atol=scale)
 
 
 def test_nothing_to_embed_is_an_error(forward: Forward, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_agreement(other: list[list[float]], cosine: float, relative: float) -> 
 @pytest.mark.parametrize(
     ("mean", "spread", "low", "high"),
     [
-        (0.5, 0.3, 1e-5, 1e-3),  # a trained trunk
+        (0.5, 0.3, 1e-5, 1e-3),  # a trained backbone
         (2e-4, 1e-4, 1e-5, 1e-3),
         (1.0, 1e-4, 1.0, 10.0),  # nearly constant
         (1e-9, 1e-9, 0.5, 2.0),  # below what float16 holds

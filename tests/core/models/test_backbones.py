@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from core.models.backbones import (
+    BACKBONES,
     TOP,
-    TRUNKS,
     build_network,
     freeze_batch_norm,
     image_size,
     preprocessed,
-    split_trunk,
+    split_backbone,
 )
 from tests.support.backbones import check_halves, pixels
 
 # One with dropout, one that concatenates, one that scales inside: the rest is in all_backbones.
 SOME = {"MobileNet": 32, "DenseNet121": 32, "EfficientNetB0": 32}
-MODULES = {trunk.module: name for name, trunk in TRUNKS.items()}
+MODULES = {backbone.module: name for name, backbone in BACKBONES.items()}
 
 
 def test_every_classifier_of_keras_is_in_the_table() -> None:
@@ -28,10 +28,10 @@ def test_every_classifier_of_keras_is_in_the_table() -> None:
         for name, value in vars(keras.applications).items()
         if inspect.isfunction(value) and "include_top" in inspect.signature(value).parameters
     }
-    assert set(TRUNKS) == offered
+    assert set(BACKBONES) == offered
 
 
-@pytest.mark.parametrize("name", sorted(TRUNKS))
+@pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
     modules = [inspect.getmodule(getattr(keras.applications, name))]
     if "V2" in name and name.startswith("ResNet"):
@@ -39,12 +39,12 @@ def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
             inspect.getmodule(keras.applications.ResNet50)
         )  # it holds the hashes of both
     source = "".join(inspect.getsource(module) for module in modules)
-    trunk = TRUNKS[name]
-    assert len(trunk.weight_hash) in (0, 32, 64)
-    assert trunk.weight_hash in source
-    assert bool(trunk.weight_hash) == (trunk.module not in ("mobilenet", "mobilenet_v2"))
-    assert callable(getattr(keras.applications, trunk.module).preprocess_input)
-    assert sum(other.weight_file == trunk.weight_file for other in TRUNKS.values()) == 1
+    backbone = BACKBONES[name]
+    assert len(backbone.weight_hash) in (0, 32, 64)
+    assert backbone.weight_hash in source
+    assert bool(backbone.weight_hash) == (backbone.module not in ("mobilenet", "mobilenet_v2"))
+    assert callable(getattr(keras.applications, backbone.module).preprocess_input)
+    assert sum(other.weight_file == backbone.weight_file for other in BACKBONES.values()) == 1
 
 
 @pytest.mark.parametrize("name", MODULES.values())
@@ -54,7 +54,7 @@ def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str) -> None:
     plane = keras.Input((size, size, 1))
     got = np.asarray(keras.Model(plane, preprocessed(name, plane))(image))
     rgb = np.repeat(image, 3, axis=-1)
-    module = getattr(keras.applications, TRUNKS[name].module)
+    module = getattr(keras.applications, BACKBONES[name].module)
     # Keras goes two ways, for arrays and for tensors, which round differently by one place.
     np.testing.assert_array_equal(got, module.preprocess_input(keras.ops.array(rgb)))
     np.testing.assert_allclose(got, module.preprocess_input(rgb.copy()), rtol=1e-6, atol=1e-6)
@@ -77,28 +77,30 @@ def test_both_halves_are_keras_s_network(
 
 
 def test_any_layer_that_everything_passes_may_be_a_cut() -> None:
-    lower, upper = split_trunk("VGG16", 32, None, "block5_conv3")
+    lower, upper = split_backbone("VGG16", 32, None, "block5_conv3")
     assert upper is not None
     assert not upper.variables  # pooling alone is left
     assert upper(lower(pixels(32))).shape == (2, 1, 1, 512)
 
 
-@pytest.mark.parametrize("cut", ["conv_dw_99_relu", "nonsense", ""])
-def test_an_unknown_cut_is_one_line_with_those_that_are(cut: str) -> None:
-    with pytest.raises(ValueError, match=rf"MobileNet cannot be cut at '{cut}'.*conv_dw_2_relu"):
-        split_trunk("MobileNet", 32, None, cut)
+@pytest.mark.parametrize("layer", ["conv_dw_99_relu", "nonsense", ""])
+def test_an_unknown_cut_is_one_line_with_those_that_are(layer: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"MobileNet cannot be split at '{layer}'.*conv_dw_2_relu"
+    ):
+        split_backbone("MobileNet", 32, None, layer)
 
 
 def test_a_size_below_the_least_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 71"):
-        split_trunk("Xception", 70, None, TOP)
+        split_backbone("Xception", 70, None, TOP)
 
 
-def test_a_second_trunk_of_the_process_has_the_same_cuts_and_its_own_variables() -> None:
+def test_a_second_backbone_of_the_process_has_the_same_cuts_and_its_own_variables() -> None:
     halves = []
     for _ in range(2):
         keras.utils.set_random_seed(3)
-        halves.append(split_trunk("Xception", 71, None, "default"))
+        halves.append(split_backbone("Xception", 71, None, "default"))
     (lower, upper), (other_lower, other) = halves
     assert upper is not None
     assert other is not None
@@ -114,23 +116,23 @@ def test_a_second_trunk_of_the_process_has_the_same_cuts_and_its_own_variables()
 
 
 def test_batch_norm_learns_unless_it_is_frozen() -> None:
-    lower, upper = split_trunk("MobileNet", 32, None, "conv_pw_11_relu")
+    lower, upper = split_backbone("MobileNet", 32, None, "conv_pw_11_relu")
     assert upper is not None
-    at_cut = lower(pixels(32, 8))
+    at_layer = lower(pixels(32, 8))
     moving = [v for v in upper.non_trainable_variables if "moving_mean" in v.path]
     before = [np.asarray(v) for v in moving]
     assert moving
-    upper(at_cut, training=False)
+    upper(at_layer, training=False)
     assert all(np.array_equal(a, v) for a, v in zip(before, moving, strict=True))
-    trained = np.asarray(upper(at_cut, training=True))
+    trained = np.asarray(upper(at_layer, training=True))
     assert not any(np.array_equal(a, v) for a, v in zip(before, moving, strict=True))
     after = [np.asarray(v) for v in moving]
     count = len(upper.trainable_variables)
     frozen = freeze_batch_norm(upper)
     assert frozen == len(moving)
     assert len(upper.trainable_variables) == count - 2 * frozen
-    exact = np.asarray(upper(at_cut, training=False))
-    np.testing.assert_array_equal(np.asarray(upper(at_cut, training=True)), exact)
+    exact = np.asarray(upper(at_layer, training=False))
+    np.testing.assert_array_equal(np.asarray(upper(at_layer, training=True)), exact)
     assert not np.allclose(trained, exact, atol=0)
     assert all(np.array_equal(a, v) for a, v in zip(after, moving, strict=True))
 
@@ -138,11 +140,11 @@ def test_batch_norm_learns_unless_it_is_frozen() -> None:
 def test_bfloat16_computes_low_and_hands_over_float32() -> None:
     policy = keras.config.dtype_policy()
     keras.utils.set_random_seed(0)
-    exact, exact_upper = split_trunk("VGG16", 32, None, "block3_pool")
+    exact, exact_upper = split_backbone("VGG16", 32, None, "block3_pool")
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        lower, upper = split_trunk("VGG16", 32, None, "block3_pool")
+        lower, upper = split_backbone("VGG16", 32, None, "block3_pool")
         plane = keras.Input((1, 1, 1))
         scaled = preprocessed("VGG16", plane)
     finally:
@@ -150,11 +152,11 @@ def test_bfloat16_computes_low_and_hands_over_float32() -> None:
     assert scaled.dtype == "float32"
     assert upper is not None
     assert exact_upper is not None
-    at_cut, expected = np.asarray(lower(pixels(32))), np.asarray(exact(pixels(32)))
-    assert at_cut.dtype == np.float32
-    assert not np.array_equal(at_cut, expected)
-    assert np.abs(at_cut - expected).max() < 0.05 * expected.std()
-    got = np.asarray(keras.ops.cast(upper(at_cut), "float32"))
+    at_layer, expected = np.asarray(lower(pixels(32))), np.asarray(exact(pixels(32)))
+    assert at_layer.dtype == np.float32
+    assert not np.array_equal(at_layer, expected)
+    assert np.abs(at_layer - expected).max() < 0.05 * expected.std()
+    got = np.asarray(keras.ops.cast(upper(at_layer), "float32"))
     assert np.abs(got - np.asarray(exact_upper(expected))).max() < 0.05
 
 
@@ -169,10 +171,10 @@ def test_efficientnet_file_by_path_is_the_network_that_keras_calls_imagenet(
     normalization = next(x for x in network.layers if isinstance(x, keras.layers.Normalization))
     normalization.adapt_mean.assign([0.485, 0.456, 0.406])
     normalization.adapt_variance.assign([0.229, 0.224, 0.225])
-    file = legacy_file(network, tmp_path / TRUNKS[name].weight_file)
+    file = legacy_file(network, tmp_path / BACKBONES[name].weight_file)
     monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(file))
-    published = split_trunk(name, size, "imagenet", TOP)[0]
-    ours = split_trunk(name, size, str(file), TOP)[0]
+    published = split_backbone(name, size, "imagenet", TOP)[0]
+    ours = split_backbone(name, size, str(file), TOP)[0]
     expected = np.asarray(published(pixels(size)))
     got = np.asarray(ours(pixels(size)))
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())

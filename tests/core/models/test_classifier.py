@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.models.backbones import split_trunk
+from core.models.backbones import split_backbone
 from core.models.classifier import Member, Network
 from core.models.head import build_head
 from core.models.options import ModelOptions
@@ -21,7 +21,7 @@ def head(channels: int, seed: int) -> keras.Model:
 def test_members_answer_side_by_side(pooling: str) -> None:
     channels = 2560 if pooling == "both" else 1280
     keras.utils.set_random_seed(0)
-    lower, upper = split_trunk("MobileNetV2", 32, None, "block_16_expand")
+    lower, upper = split_backbone("MobileNetV2", 32, None, "block_16_expand")
     assert upper is not None
     other = keras.models.clone_model(upper)
     members = (Member(head(channels, 0), upper), Member(head(channels, 1), other))
@@ -40,8 +40,8 @@ def test_members_answer_side_by_side(pooling: str) -> None:
     assert len(network.variables) == len({id(v) for v in network.variables})
 
 
-def test_a_frozen_trunk_is_shared() -> None:
-    lower, none = split_trunk("MobileNetV2", 32, None, "top")
+def test_a_frozen_backbone_is_shared() -> None:
+    lower, none = split_backbone("MobileNetV2", 32, None, "top")
     assert none is None
     network = Network(lower, tuple(Member(head(1280, s), None) for s in range(3)), "avg")
     assert network(tf.zeros((1, 32, 32, 1))).shape == (1, 3, 3)

@@ -126,14 +126,14 @@ def test_bfloat16_stays_as_it_is() -> None:
     assert len(norms(fold_batch_norm(model))) == 1
 
 
-@pytest.mark.parametrize("trunk", ["MobileNetV2", "Xception", "DenseNet121"])
-def test_real_trunks(trunk: str) -> None:
+@pytest.mark.parametrize("backbone", ["MobileNetV2", "Xception", "DenseNet121"])
+def test_real_backbones(backbone: str) -> None:
     """Cut in two, as fine-tuning has them; statistics far from those of a fresh network."""
-    from core.models.backbones import split_trunk
+    from core.models.backbones import split_backbone
     from core.models.classifier import Member, Network
 
     keras.utils.set_random_seed(0)
-    lower, upper = split_trunk(trunk, 96, None, "default")
+    lower, upper = split_backbone(backbone, 96, None, "default")
     assert upper is not None
     unsettle(upper)
     head = keras.Sequential([keras.Input((upper.output.shape[-1],)), L.Dense(3)])
@@ -147,12 +147,12 @@ def test_real_trunks(trunk: str) -> None:
     assert difference(network, folded, 96) <= BOUND
 
 
-def test_a_trunk_without_batch_norm() -> None:
+def test_a_backbone_without_batch_norm() -> None:
     """Its sequential parts and layers of its own are copied all the same."""
-    from core.models.backbones import split_trunk
+    from core.models.backbones import split_backbone
 
     keras.utils.set_random_seed(0)
-    lower, upper = split_trunk("ConvNeXtTiny", 64, None, "default")
+    lower, upper = split_backbone("ConvNeXtTiny", 64, None, "default")
     assert upper is not None
     maps = np.random.default_rng(0).normal(0, 1, (2, *upper.input.shape[1:])).astype(np.float32)
     for part, x in ((lower, np.full((2, 64, 64, 1), 90, np.float32)), (upper, maps)):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from core.models.backbones import TOP, TRUNKS, split_trunk
+from core.models.backbones import BACKBONES, TOP, split_backbone
 from core.models.options import ModelOptions
 from core.models.weights import (
     DEFERRED,
@@ -20,7 +20,7 @@ from schema.files import sha256_of_file
 from schema.storage import put, remove
 
 NAME = "MobileNet"
-FILE = TRUNKS[NAME].weight_file
+FILE = BACKBONES[NAME].weight_file
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,14 @@ def weight_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     keras.utils.set_random_seed(5)
     network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(96, 96, 3))
-    file = tmp_path_factory.mktemp("weights") / TRUNKS[NAME].weight_file
+    file = tmp_path_factory.mktemp("weights") / BACKBONES[NAME].weight_file
     with h5py.File(file, "w") as store:
         save_weights_to_hdf5_group(store, network)
     return file
 
 
 def options(**changes: str) -> ModelOptions:
-    return ModelOptions(trunk=NAME, **changes)
+    return ModelOptions(backbone=NAME, **changes)
 
 
 def test_a_file_is_found_checked_and_loaded(weight_file: Path) -> None:
@@ -50,10 +50,10 @@ def test_a_file_is_found_checked_and_loaded(weight_file: Path) -> None:
     assert all(isinstance(value, str) for value in weights.to_dict().values())
     assert weights.notice(NAME) == ""
     keras.utils.set_random_seed(1)
-    other = split_trunk(NAME, 96, None, TOP)[0].get_weights()
-    loaded = split_trunk(NAME, 96, weights.file, TOP)[0].get_weights()
+    other = split_backbone(NAME, 96, None, TOP)[0].get_weights()
+    loaded = split_backbone(NAME, 96, weights.file, TOP)[0].get_weights()
     keras.utils.set_random_seed(5)
-    expected = split_trunk(NAME, 96, None, TOP)[0].get_weights()
+    expected = split_backbone(NAME, 96, None, TOP)[0].get_weights()
     assert any(not np.array_equal(a, b) for a, b in zip(other, expected, strict=True))
     assert all(np.array_equal(a, b) for a, b in zip(loaded, expected, strict=True))
 
@@ -69,10 +69,10 @@ def test_a_folder_is_searched_for_the_name_that_keras_uses(weight_file: Path) ->
 def test_a_file_with_the_published_digest_needs_no_network(
     algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / TRUNKS[NAME].weight_file
+    file = tmp_path / BACKBONES[NAME].weight_file
     file.write_bytes(b"stands for the published weights")
     digest = hashlib.new(algorithm, file.read_bytes()).hexdigest()
-    monkeypatch.setitem(TRUNKS, NAME, dataclasses.replace(TRUNKS[NAME], weight_hash=digest))
+    monkeypatch.setitem(BACKBONES, NAME, dataclasses.replace(BACKBONES[NAME], weight_hash=digest))
     assert resolve_weights(options(weights=str(file))).published == "yes"
     file.write_bytes(b"one byte less")
     with pytest.raises(PneumoError, match="not a Keras weight file"):
@@ -82,7 +82,7 @@ def test_a_file_with_the_published_digest_needs_no_network(
 def test_a_file_that_was_trained_further_is_taken_and_told_apart(
     weight_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(TRUNKS, NAME, dataclasses.replace(TRUNKS[NAME], weight_hash="0" * 32))
+    monkeypatch.setitem(BACKBONES, NAME, dataclasses.replace(BACKBONES[NAME], weight_hash="0" * 32))
     assert resolve_weights(options(weights=str(weight_file))).published == "no"
 
 
@@ -91,7 +91,7 @@ def test_keras_s_cache_is_used_and_checked(
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
-    cached = tmp_path / "models" / TRUNKS[NAME].weight_file
+    cached = tmp_path / "models" / BACKBONES[NAME].weight_file
     cached.write_bytes(weight_file.read_bytes())
     found = resolve_weights(options(), environment="")
     assert (found.kind, found.file) == ("imagenet", str(cached))
@@ -150,7 +150,7 @@ def test_what_is_no_weight_file_is_one_line(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(weight_file: Path) -> None:
     with pytest.raises(PneumoError, match="does not fit InceptionV3"):
-        resolve_weights(ModelOptions(trunk="InceptionV3", weights=str(weight_file)))
+        resolve_weights(ModelOptions(backbone="InceptionV3", weights=str(weight_file)))
 
 
 @pytest.mark.parametrize("policy", ["stop", "random"])

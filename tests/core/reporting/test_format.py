@@ -58,7 +58,7 @@ def test_names_of_metrics() -> None:
 
 
 def test_notices() -> None:
-    random = {"trunk": "VGG16", "weights": {"kind": "random", "reason": "offline"}}
+    random = {"backbone": "VGG16", "weights": {"kind": "random", "reason": "offline"}}
     assert notices(None, None) == []
     assert notices({"synthetic": False}, {"weights": {"kind": "file"}}) == []
     first, second = notices({"synthetic": True}, random)

@@ -118,9 +118,9 @@ def test_learns_from_small_views_and_validates_on_whole_images(
 
 
 def test_nothing_above_the_top_can_learn(tmp_path: Path) -> None:
-    backbone = replace(BACKBONE, cut="top")
+    backbone = replace(BACKBONE, layer="top")
     of = rows(np.ones((24, 2), np.float32))
-    with pytest.raises(ValueError, match="nothing lies above the cut"):
+    with pytest.raises(ValueError, match="nothing lies above the layer"):
         fine_tune(
             backbone, head(), from_rows(of, of, 0, 2), "avg", FineTuneOptions(),
             TrainingOptions(), 0, outputs(tmp_path),

@@ -11,7 +11,7 @@ from core.training.members import fingerprint
 
 CONFIG: dict[str, Any] = {
     "name": "small",
-    "model": {"trunk": "MobileNetV2"},
+    "model": {"backbone": "MobileNetV2"},
     "training": {"epochs": 3},
     "weights": {"kind": "file", "file": "/here/w.h5", "sha256": "12"},
     "checkpoints": "/here/states",

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import pytest
 
-from pipeline.config import load_config, shipped
+from pipeline.config_file import load_config, shipped
 
 CONFIGS = shipped()
-# The rows of the field that a configuration stands for: its trunk, its task, and what it shows.
+# The rows of the field that a configuration stands for: its backbone, its task, and what it shows.
 EXPECTED = {
     "inceptionv3": ("InceptionV3", "binary"),
     "xception": ("Xception", "binary"),
@@ -49,7 +49,7 @@ def test_the_set_is_whole() -> None:
 def test_it_is_what_its_name_says(name: str) -> None:
     config = load_config(name)
     assert config.name == name  # the work folder and the pushed model are called so
-    assert (config.model.trunk, config.data.of().name) == EXPECTED[name]
+    assert (config.model.backbone, config.data.of().name) == EXPECTED[name]
     assert config.model.weights == "imagenet"
     # Random weights where others were asked for: only the demo, on synthetic images, may go on.
     assert (config.model.on_missing == "random") == (name == "demo")

@@ -4,7 +4,8 @@ import copy
 import functools
 from typing import Any
 
-from pipeline.config import Config, load_config
+from pipeline.config import Config
+from pipeline.config_file import load_config
 from pipeline.kubeflow.compile import compile_spec
 from pipeline.kubeflow.options import Target
 

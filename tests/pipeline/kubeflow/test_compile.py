@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import shipped
+from pipeline.config_file import shipped
 from pipeline.kubeflow.compile import COMMAND, as_text, platform_spec, with_facts
 from pipeline.kubeflow.options import Target
 from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters

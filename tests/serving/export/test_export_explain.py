@@ -131,7 +131,7 @@ def test_a_model_without_explain_has_no_such_door(exported: Exported, tmp_path: 
         lambda pixels: exported.network(pixels, training=False), exported.network.variables, SIZE,
         exported.transform, THREE_CLASS, str(tmp_path / "model"),
         pixels_of=lambda png: from_png(png, SIZE), decision=Decision(), about={},
-        features=lambda pixels: exported.trunk(pixels, training=False),
+        features=lambda pixels: exported.backbone(pixels, training=False),
     )  # fmt: skip
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     assert "explain" not in loaded.signatures

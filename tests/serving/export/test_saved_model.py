@@ -96,7 +96,7 @@ def test_a_rejected_image_changes_no_bit_of_its_neighbours(exported: Exported) -
 
 
 def test_embedding_is_what_the_heads_see(exported: Exported) -> None:
-    expected = exported.trunk(tf.cast(eager(exported), tf.float32), training=False)
+    expected = exported.backbone(tf.cast(eager(exported), tf.float32), training=False)
     loaded = tf.saved_model.load(str(exported.folder))
     answer = loaded.signatures["embed"](image_bytes=tf.constant(exported.contents))
     np.testing.assert_allclose(answer["embedding"], expected, atol=1e-6)

@@ -15,7 +15,7 @@ ABOUT = {
     "name": "demo",
     "model": "pneumo",
     "version": "7",
-    "trunk": "Xception",
+    "backbone": "Xception",
     "weights": {"kind": "published"},
     "classes": CLASSES,
     "positive": CLASSES[1:],

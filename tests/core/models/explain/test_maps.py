@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.models.backbones import split_trunk
+from core.models.backbones import split_backbone
 from core.models.classifier import Member, Network
 from core.models.decision import Decision
 from core.models.explain.cam import class_activation, is_linear, log_odds, spread
@@ -117,9 +117,9 @@ def test_the_hottest_place_is_as_hot_as_the_image_is_probable() -> None:
 
 @pytest.fixture(scope="module", params=["shared", "own"])
 def network(request: pytest.FixtureRequest) -> Network:
-    """Two members: one trunk for both, or blocks of their own; a linear head and a hidden layer."""
+    """Two members with a shared backbone or own blocks: a linear head and one with a hidden layer."""
     keras.utils.set_random_seed(0)
-    lower, upper = split_trunk(
+    lower, upper = split_backbone(
         "MobileNetV2", 64, None, "top" if request.param == "shared" else "block_16_expand"
     )
     other = keras.models.clone_model(upper) if upper is not None else None

@@ -28,10 +28,10 @@ def dataset(**changes: Any) -> dict[str, Any]:
 
 
 TRAINING: dict[str, Any] = {
-    "trunk": "Xception",
+    "backbone": "Xception",
     "weights": {"kind": "file", "file": "/secret/home/xception.h5", "sha256": "77aa88",
                 "reason": "", "published": "yes"},
-    "image_size": 224, "fit": "stretch", "cut": "add_10", "pooling": "avg",
+    "image_size": 224, "fit": "stretch", "layer": "add_10", "pooling": "avg",
     "task": TWO_STAGE.to_dict(), "classes": list(TWO_STAGE.classes),
     "class_weight": {"NORMAL": 1.25, "BACTERIA": 0.75, "VIRUS": 1.5},
     "class_counts": {"train": [40, 31, 11], "val": [10, 6, 4]},

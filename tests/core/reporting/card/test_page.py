@@ -62,7 +62,7 @@ def test_a_part_that_is_missing_leaves_a_page(facts: Facts, tmp_path: Path) -> N
 
 
 def test_notices_stand_first(facts: Facts, tmp_path: Path) -> None:
-    random = {"trunk": "X", "image_size": 9, "weights": {"kind": "random"}}
+    random = {"backbone": "X", "image_size": 9, "weights": {"kind": "random"}}
     given = replace(facts, dataset=dataset(synthetic=True), training=random)
     text = read(write_card(given, tmp_path)[0]).text
     order = [text.index(part) for part in ("SYNTHETIC DATA", "RANDOM", DISCLAIMER)]

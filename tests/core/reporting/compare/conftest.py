@@ -95,7 +95,7 @@ def make(tmp_path: Path) -> Make:
         table.write(
             trained / "val_predictions.parquet", iter([rows(of, 60, seed + 99, known, "val")])
         )
-        training = {"trunk": "Xception", "image_size": 224, "fine_tune": None, "seeds": [seed],
+        training = {"backbone": "Xception", "image_size": 224, "fine_tune": None, "seeds": [seed],
                     "weights": {"kind": weights},
                     "parameters": {"trainable": 7, "total": 1007}}  # fmt: skip
         (trained / "training.json").write_text(json.dumps(training))

@@ -14,7 +14,7 @@ from tests.support.runs import pneumo
 SMALL = """
 name: {name}
 data: {{task: {task}}}
-model: {{trunk: InceptionV3, weights: random, image_size: 75}}
+model: {{backbone: InceptionV3, weights: random, image_size: 75}}
 training: {{epochs: 2}}
 evaluation: {{resamples: 100, gate: {{auc: {{min: 0.0}}}}}}
 """

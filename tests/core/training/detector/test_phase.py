@@ -26,23 +26,24 @@ from schema import features as f
 from schema.labels import LOCATE
 from serving.export.difference import difference
 
-SIZE, CUT, N = 48, "conv_dw_11_relu", 24
+SIZE, LAYER, N = 48, "conv_dw_11_relu", 24
 HEIGHT, WIDTH = 60, 90
 
 
 def job(**detector: Any) -> Job:
-    options = {"levels": [CUT, "top"], "channels": 8, "upsample": 1, "epochs": 2, "batch_size": 8}
+    options = {"levels": [LAYER, "top"], "channels": 8, "upsample": 1, "epochs": 2, "batch_size": 8}
     return Job.parse(
         {
             "name": "x",
-            "model": {"trunk": "MobileNet", "weights": "random", "fit": "pad", "image_size": SIZE,
+            "model": {"backbone": "MobileNet", "weights": "random", "fit": "pad",
+                      "image_size": SIZE,
                       "detector": {**options, **detector}},
             "training": {"seeds": [0, 1]},
             "evaluation": {},
             "weights": {"kind": "random", "file": "", "sha256": ""},
             "task": LOCATE.to_dict(),
             "image_size": SIZE,
-            "cut": "top",
+            "layer": "top",
             "synthetic": True,
             "checkpoints": "",
         }
@@ -77,7 +78,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embeddings, np.n
     folder = tmp_path_factory.mktemp("embedded")
     batches: Any = [(pixels, identity)]
     embed_split(
-        batches, build_forward("MobileNet", SIZE, None, CUT, "float32"), folder, "train",
+        batches, build_forward("MobileNet", SIZE, None, LAYER, "float32"), folder, "train",
         storage="float32", views=1, augment=AugmentOptions(), seed=1, fit="pad",
     )  # fmt: skip
     return read(folder), pixels.numpy()
@@ -117,8 +118,8 @@ def test_the_boxes_of_each_view_are_stored(embedded: tuple[Embeddings, np.ndarra
 
 @pytest.mark.parametrize(
     "detector",
-    [{}, {"levels": [CUT]}, {"train_trunk": True}],
-    ids=["two levels", "one level", "the trunk learns too"],
+    [{}, {"levels": [LAYER]}, {"train_backbone": True}],
+    ids=["two levels", "one level", "the backbone learns too"],
 )
 def test_what_is_exported_answers_as_validation_did(
     detector: dict[str, Any], embedded: tuple[Embeddings, np.ndarray], tmp_path: Path
@@ -149,7 +150,7 @@ def test_what_is_exported_answers_as_validation_did(
         there = told.box_scores[i].numpy() >= 0
         assert there.sum() == len(boxes)
         shown = fit_boxes(boxes, HEIGHT, WIDTH, "pad", SIZE)
-        inside = (boxes > 0).all() and (boxes < 1).all()  # not cut at the border of the picture
+        inside = (boxes > 0).all() and (boxes < 1).all()  # not layer at the border of the picture
         if inside:
             np.testing.assert_allclose(told.boxes[i].numpy()[there], shown, atol=1e-4)
     folded = locator.folded()

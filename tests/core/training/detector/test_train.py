@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from core.embedding.records import ragged
 from core.metrics.boxes.iou import iou
-from core.models.backbones import TOP, split_trunk
+from core.models.backbones import TOP, split_backbone
 from core.models.detector.head import build_dense_head
 from core.models.detector.network import Detector
 from core.models.options import DetectorOptions
@@ -17,9 +17,9 @@ from core.training.detector.train import Marked, ask, fit_detector
 from core.training.loop.checkpoint import Checkpoint
 from core.training.loop.curves import Outputs
 
-TRUNK, SIZE, CUT = "MobileNet", 64, "conv_dw_11_relu"
+BACKBONE, SIZE, LAYER = "MobileNet", 64, "conv_dw_11_relu"
 OPTIONS = DetectorOptions(
-    levels=(CUT,), channels=16, upsample=1, epochs=25, batch_size=16, learning_rate=1e-2,
+    levels=(LAYER,), channels=16, upsample=1, epochs=25, batch_size=16, learning_rate=1e-2,
     dropout=0.0, patience=25,
 )  # fmt: skip
 
@@ -151,16 +151,16 @@ def test_moments_of_channels(channels: int) -> None:
     assert deviation[0] == 1
 
 
-def test_the_pyramid_shows_what_the_trunk_cut_there_gives(tmp_path: Path) -> None:
+def test_the_pyramid_shows_what_the_backbone_cut_there_gives(tmp_path: Path) -> None:
     import keras
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 1)).astype(np.float32)
     keras.utils.set_random_seed(1)
-    pyramid = build_pyramid(TRUNK, SIZE, None, (CUT, "default", TOP))
+    pyramid = build_pyramid(BACKBONE, SIZE, None, (LAYER, "default", TOP))
     found = [x.numpy() for x in pyramid.whole(pixels)]
     for level, activation in zip(pyramid.levels, found, strict=True):
         keras.utils.set_random_seed(1)
-        lower, _ = split_trunk(TRUNK, SIZE, None, level)
+        lower, _ = split_backbone(BACKBONE, SIZE, None, level)
         np.testing.assert_allclose(lower(pixels), activation, rtol=1e-4, atol=1e-5)
     packs = above_maps(pyramid.above, [found[0], found[0][::-1]], tmp_path, "train")
     for array, activation in zip(packs[0].arrays, found, strict=True):
@@ -172,25 +172,25 @@ def test_the_pyramid_shows_what_the_trunk_cut_there_gives(tmp_path: Path) -> Non
     ("levels", "message"),
     [
         ((TOP,), "below 'top'"),
-        ((TOP, CUT), "levels must rise"),
-        (("default", CUT), "levels must rise"),
+        ((TOP, LAYER), "levels must rise"),
+        (("default", LAYER), "levels must rise"),
         (("input", TOP), "no map at 'input'"),
-        (("conv_99",), "cannot be cut at 'conv_99'"),
+        (("conv_99",), "cannot be split at 'conv_99'"),
     ],
 )
 def test_levels_that_cannot_be(levels: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build_pyramid(TRUNK, SIZE, None, levels)
+        build_pyramid(BACKBONE, SIZE, None, levels)
 
 
-def test_the_trunk_above_the_first_level_may_learn_too() -> None:
+def test_the_backbone_above_the_first_level_may_learn_too() -> None:
     rng = np.random.default_rng(0)
-    pyramid = build_pyramid(TRUNK, SIZE, None, (CUT, TOP))
+    pyramid = build_pyramid(BACKBONE, SIZE, None, (LAYER, TOP))
     pixels = rng.integers(0, 256, (6, SIZE, SIZE, 1)).astype(np.float32)
     levels = [x.numpy() for x in pyramid.whole(pixels)]
     boxes = (ragged([[[0.2, 0.2, 0.6, 0.6]], [], [[0, 0, 0.4, 0.5]]] * 2),)
     maps = Marked((levels[0],), boxes)
-    options = OPTIONS.model_copy(update={"epochs": 2, "levels": (CUT, TOP)})
+    options = OPTIONS.model_copy(update={"epochs": 2, "levels": (LAYER, TOP)})
     before = [w.copy() for w in pyramid.above.get_weights()]
     detector, _ = fit_detector(
         maps, maps, [x.shape[1:] for x in levels], [channel_moments(x) for x in levels], options, 0,

@@ -1,0 +1,150 @@
+"""Loads a configuration from YAML, with overrides and one-line errors."""
+
+import importlib.resources
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from core.reporting.monitor.options import MonitorOptions
+from pipeline.config import Config
+from pipeline.engines.options import BeamOptions
+from schema.errors import PneumoError
+
+log = logging.getLogger("pneumo.config")
+
+_Options = TypeVar("_Options", bound=BaseModel)
+_GPUS: Final = (
+    "the Trainer uses all GPUs of its machine, on a cluster those of deploy.resources.Trainer"
+)
+# Keys of earlier versions -> what to do instead.
+_REMOVED: Final = {
+    "training.distribution": _GPUS,
+    "training.processes": _GPUS,
+    "deploy.vertex_training": _GPUS,
+}
+# Keys of the previous release -> their names now; accepted for one release.
+_RENAMED: Final = {
+    "model.trunk": "backbone",
+    "model.detector.train_trunk": "train_backbone",
+    "training.fine_tune.from_cut": "trainable_from",
+    "training.embedding.cut": "layer",
+}
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> file of the configurations that come with the package."""
+    folder = Path(str(importlib.resources.files("pipeline") / "configs"))
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+
+
+def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
+    """Loads a configuration.
+
+    Args:
+      source: a YAML file, or the name of a shipped configuration.
+      overrides: `key.key=value` each, the value in YAML; later ones win.
+
+    Raises:
+      PneumoError: no such file, not YAML, or a wrong key or value; one line that names it.
+    """
+    known = shipped()
+    path = Path(source)
+    if not path.is_file():
+        if source not in known:
+            raise PneumoError(
+                f"no configuration {source!r}; give a YAML file or one of: {', '.join(known)}"
+            )
+        path = known[source]
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PneumoError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise PneumoError(f"{path} must hold a mapping with name, data, model, ...; it is empty")
+    for override in overrides:
+        _override(values, override)
+    _rename_old_keys(values, path)
+    for key, hint in _REMOVED.items():
+        group, _, name = key.partition(".")
+        if isinstance(values.get(group), dict) and name in values[group]:
+            raise PneumoError(f"{path}: key {key} was removed; {hint}")
+    return _validate(Config, values, f"{path}: ")
+
+
+def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> MonitorOptions:
+    """Loads the part `monitor` of a configuration alone, with overrides as in `load_config`.
+
+    Raises:
+      PneumoError: a wrong key or value; one line that names it.
+    """
+    whole: dict[str, Any] = {"monitor": dict(values)}
+    for override in overrides:
+        _override(whole, override)
+    if other := whole.keys() - {"monitor"}:
+        raise PneumoError(f"--set {other.pop()}...: only keys of monitor count here")
+    return _validate(MonitorOptions, whole["monitor"], "monitor.")
+
+
+def beam_options(pairs: Sequence[str]) -> BeamOptions:
+    """Loads the part `beam` of a configuration alone, from `key=value` each.
+
+    Raises:
+      PneumoError: a wrong key or value; one line that names it.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        _override(values, pair)
+    return _validate(BeamOptions, values, "beam.")
+
+
+def _validate(options: type[_Options], values: Any, place: str) -> _Options:
+    try:
+        return options.model_validate(values)
+    except ValidationError as error:
+        raise PneumoError(f"{place}{_one_line(error)}") from None
+
+
+def _rename_old_keys(values: dict[str, Any], path: Path) -> None:
+    """Replaces keys of the previous release, with a warning for each."""
+    for key, new in _RENAMED.items():
+        *parents, old = key.split(".")
+        group: Any = values
+        for parent in parents:
+            group = group.get(parent) if isinstance(group, dict) else None
+        if isinstance(group, dict) and old in group:
+            log.warning("%s: key %s is now named %s; rename it", path, key, new)
+            group.setdefault(new, group.pop(old))
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise PneumoError(f"--set takes key=value, as in training.epochs=5; not {text!r}")
+    *parents, last = key.strip().split(".")
+    at = values
+    for parent in parents:
+        child = at.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise PneumoError(f"--set {text}: {parent!r} holds a value, not a group of keys")
+        at = child
+    try:
+        at[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise PneumoError(f"--set {text}: {' '.join(str(error).split())}") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "configuration"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where}; look for a typing error{more}"
+    if first["type"] == "missing":
+        return f"key {where} is missing{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if first["type"] == "value_error" else f", not {first['input']!r}"
+    return f"{where}: {message}{shown}{more}"
