@@ -1,4 +1,3 @@
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,9 @@ def test_each_help_shows_an_example_whose_options_exist(name: str) -> None:
     result = CliRunner().invoke(pneumo, [name, "--help"])
     assert result.exit_code == 0
     assert f"Example: pneumo {name}" in " ".join(result.output.split())
-    command = importlib.import_module(f"pipeline.commands.{name}").command
+    command = pneumo.get_command(click.Context(pneumo), name)
+    assert command is not None
+    assert command.epilog is not None
     words = command.epilog.split()
     known = {option for p in command.params for option in p.opts if isinstance(p, click.Option)}
     assert {word.split("=")[0] for word in words if word.startswith("--")} <= known

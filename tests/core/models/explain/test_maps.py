@@ -117,7 +117,7 @@ def test_the_hottest_place_is_as_hot_as_the_image_is_probable() -> None:
 
 @pytest.fixture(scope="module", params=["shared", "own"])
 def network(request: pytest.FixtureRequest) -> Network:
-    """Two members with a shared backbone or own blocks: a linear head and one with a hidden layer."""
+    """Two members, shared backbone or own blocks: a linear head and one with a hidden layer."""
     keras.utils.set_random_seed(0)
     lower, upper = split_backbone(
         "MobileNetV2", 64, None, "top" if request.param == "shared" else "block_16_expand"
