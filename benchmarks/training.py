@@ -29,9 +29,17 @@ BACKBONE, SIDE, BATCH = "InceptionV3", 299, 32
 TRAIN, VAL, EPOCHS, TRIALS = 960, 192, 10, 50
 # The long part has what it is compared with before and behind it.
 ORDER = (
-    "embedder", "notebook", "embedder", "tuner", "rates",
-    "layer", "end_to_end", "bfloat16", "layer", "embedder",
-)  # fmt: skip
+    "embedder",
+    "notebook",
+    "embedder",
+    "tuner",
+    "rates",
+    "layer",
+    "end_to_end",
+    "bfloat16",
+    "layer",
+    "embedder",
+)
 
 
 def bench() -> dict[str, Any]:
@@ -126,9 +134,13 @@ def _notebook(folder: Path) -> dict[str, Any]:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, metrics=["accuracy"])
     history = model.fit(
-        pixels[:TRAIN], labels[:TRAIN], epochs=EPOCHS, batch_size=BATCH, verbose=0,
+        pixels[:TRAIN],
+        labels[:TRAIN],
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        verbose=0,
         validation_data=(pixels[TRAIN:], labels[TRAIN:]),
-    )  # fmt: skip
+    )
     return {
         "seconds": time.monotonic() - started,
         "processor_s": time.process_time() - processor,
@@ -148,9 +160,12 @@ def _embed(folder: Path, layer: str) -> float:
     for split in ("train", "val"):
         files = [str(folder / "transformed" / f"Split-{split}" / "*")]
         embed_split(
-            transformed_images(files, SIDE, BATCH), forward, folder / layer / split, split,
+            transformed_images(files, SIDE, BATCH),
+            forward,
+            folder / layer / split,
+            split,
             storage="float16",
-        )  # fmt: skip
+        )
     return time.monotonic() - started
 
 
@@ -168,10 +183,14 @@ def _head(folder: Path, layer: str, epochs: int, seed: int = 0) -> "tuple[keras.
     train, val = (read(folder / layer / split) for split in ("train", "val"))
     options = TrainingOptions(epochs=epochs, batch_size=BATCH, patience=epochs)
     head, curves = fit_head(
-        rows_of(train, BINARY, balanced=True), rows_of(val, BINARY, balanced=False),
-        moments(select(train.features[0], "avg")), BINARY,
-        ModelOptions(backbone=BACKBONE), options, seed,
-    )  # fmt: skip
+        rows_of(train, BINARY, balanced=True),
+        rows_of(val, BINARY, balanced=False),
+        moments(select(train.features[0], "avg")),
+        BINARY,
+        ModelOptions(backbone=BACKBONE),
+        options,
+        seed,
+    )
     assert len(curves) == epochs
     return head, time.monotonic() - started
 

@@ -49,10 +49,22 @@ def launch(
 ) -> Child:
     """Runs one configuration; its progress goes to the terminal."""
     push_to = json.dumps(str(work.resolve() / "serving" / name))
-    command = [sys.executable, "-P", "-m", "pipeline.cli", "run", "--config", source,
-               "--data", str(data), "--workdir", str(work),
-               *(part for text in overrides for part in ("--set", text)),
-               "--set", f"serving.push_to={push_to}"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pipeline.cli",
+        "run",
+        "--config",
+        source,
+        "--data",
+        str(data),
+        "--workdir",
+        str(work),
+        *(part for text in overrides for part in ("--set", text)),
+        "--set",
+        f"serving.push_to={push_to}",
+    ]
     return keep(work, spawn(name, command, {"PNEUMO_WEIGHTS": str(weights)} if weights else {}))
 
 
@@ -107,8 +119,11 @@ def keep(work: Path, child: Child) -> Child:
     else:
         text = (work / RUN).read_text()
         trainer = next(n for n in json.loads(text)["nodes"] if n["name"] == "Trainer")
-        this = {"seconds": child.seconds, "peak_rss_mib": child.peak_rss_mib,
-                "model": trainer["outputs"]["model"][0]}  # fmt: skip
+        this = {
+            "seconds": child.seconds,
+            "peak_rss_mib": child.peak_rss_mib,
+            "model": trainer["outputs"]["model"][0],
+        }
         earlier = before.get("trained") or {}
         if not trainer["cached"]:
             record["trained"] = this

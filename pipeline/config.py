@@ -155,8 +155,10 @@ class Config(BaseModel):
                 "model.detector.train_backbone: true"
             )
         if self.training.embedding.layer is not None:
-            raise ValueError("training.embedding.layer: task locate embeds at the first of "
-                             "model.detector.levels; remove it")  # fmt: skip
+            raise ValueError(
+                "training.embedding.layer: task locate embeds at the first of "
+                "model.detector.levels; remove it"
+            )
         if self.model.detector is None:
             filled = self.model.model_copy(update={"detector": DetectorOptions()})
             object.__setattr__(self, "model", filled)  # frozen, and this is its making

@@ -87,7 +87,6 @@ def test_tests_share_helpers_through_support_only() -> None:
         ("told, tell", r"(?i)(?<![a-z])(?:told|tells?|telling)(?![a-z])", 0),
         ("parameter `of`", r"(?:\(|, )of(?:: [^,)=]+| ?=)", 0),
         ("trunk", r"(?i)trunk(?!c|at)", 4),  # names of renamed configuration keys
-        # ,
         ("fmt: skip", r"# fmt: (?:skip|off)", 9),
     ],
 )

@@ -213,8 +213,9 @@ def _optimised(network: AnyNetwork) -> tuple[AnyNetwork, dict[str, Any]]:
         return folded, {"batch_norm_folded": True, "difference": apart}
     log.warning(
         "folding batch norm would change a probability by %.1e (bound %.0e); exported without",
-        apart, BOUND,
-    )  # fmt: skip
+        apart,
+        BOUND,
+    )
     return network, {"batch_norm_folded": False, "difference": apart}
 
 

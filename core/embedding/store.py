@@ -132,9 +132,14 @@ def read(folder: Path) -> Embeddings:
 
     marked, plain = sample.read(folder)
     return Embeddings(
-        views("features"), views("maps"), Records.read(folder), facts, marked, read_boxes(folder),
+        views("features"),
+        views("maps"),
+        Records.read(folder),
+        facts,
+        marked,
+        read_boxes(folder),
         plain,
-    )  # fmt: skip
+    )
 
 
 def write_boxes(folder: Path, boxes: Sequence[np.ndarray]) -> None:

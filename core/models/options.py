@@ -26,10 +26,12 @@ class DetectorOptions(BaseModel):
     patience: int = Field(8, ge=1, description="epochs without a better validation loss")
     weight_decay: float = Field(1e-2, ge=0)
     min_overlap: float = Field(
-        0.5, gt=0, lt=1,
+        0.5,
+        gt=0,
+        lt=1,
         description="a centre so far off that the box still overlaps the true one so much counts "
         "as nearly right; smaller: wider peaks",
-    )  # fmt: skip
+    )
     size_weight: float = Field(1.0, ge=0, description="of the loss of sizes; that of heat is 1")
     offset_weight: float = Field(1.0, ge=0, description="of the loss of offsets, in cells")
     nms_iou: float = Field(

@@ -56,8 +56,9 @@ def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, 
     for level in names:
         crossing = [network.output] if level == TOP else tensors_at(network, name, level)
         if len(crossing) != 1 or level == INPUT:
-            raise ValueError(f"{name} has no map at {level!r} that a detector can read; name "
-                             "another level")  # fmt: skip
+            raise ValueError(
+                f"{name} has no map at {level!r} that a detector can read; name another level"
+            )
         tensors += crossing
     places = [order[level] for level in names]
     if places != sorted(set(places)) or names[0] == TOP:
@@ -66,8 +67,9 @@ def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, 
     pixels = keras.Input((size, size, 1), name="pixels")
     inner = keras.Model(network.input, outputs, name=f"{network.name}_levels")
     found = inner(preprocessed(name, pixels), training=False)
-    shown = [keras.layers.Identity(name=f"float32_{i}", dtype="float32")(x)
-             for i, x in enumerate(found)]  # fmt: skip
+    shown = [
+        keras.layers.Identity(name=f"float32_{i}", dtype="float32")(x) for i, x in enumerate(found)
+    ]
     whole = keras.Model(pixels, shown, name=f"{name}_pyramid")
     above = keras.Model(tensors[0], outputs[1:], name=f"{name}_above")
     whole.trainable = above.trainable = False

@@ -124,8 +124,14 @@ def roc(lines: Sequence[Line]) -> bytes:
             continue
         fpr, tpr, _ = roc_curve(line.labels, line.scores)
         for at in shown:
-            at.plot(fpr, tpr, color=line.color, ls=line.dash, lw=1.6,
-                    label=f"{line.name}, AUC {area:.3f}")  # fmt: skip
+            at.plot(
+                fpr,
+                tpr,
+                color=line.color,
+                ls=line.dash,
+                lw=1.6,
+                label=f"{line.name}, AUC {area:.3f}",
+            )
             if line.threshold is not None:
                 c = confusion(line.labels, line.scores, line.threshold)
                 point = c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn)
@@ -141,9 +147,13 @@ def roc(lines: Sequence[Line]) -> bytes:
 def calibration(lines: Sequence[Line], counts: bool = False) -> bytes:
     """Draws the share of positives by score; marks grow with the number of images."""
     made, axis = figure(
-        "mean score of the bin", "share of positives", height=4.0 + 0.26 * len(lines),
-        xlim=(-0.02, 1.05), ylim=(-0.05, 1.05), aspect="equal",
-    )  # fmt: skip
+        "mean score of the bin",
+        "share of positives",
+        height=4.0 + 0.26 * len(lines),
+        xlim=(-0.02, 1.05),
+        ylim=(-0.05, 1.05),
+        aspect="equal",
+    )
     axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
     for i, line in enumerate(lines):
         bins = calibration_curve(line.labels, line.scores)

@@ -90,8 +90,12 @@ def fine_tune(
         data,
         class_objective(training),
         OptimizerOptions(
-            options.learning_rate, options.weight_decay, options.schedule, options.warmup,
-            options.clip_norm, options.average,
+            options.learning_rate,
+            options.weight_decay,
+            options.schedule,
+            options.warmup,
+            options.clip_norm,
+            options.average,
         ),
         epochs=options.epochs,
         patience=options.patience,
@@ -100,7 +104,7 @@ def fine_tune(
         outputs=outputs,
         factor=factor,
         validator=validator,
-    )  # fmt: skip
+    )
     if validator is not None or options.compute == "bfloat16":
         # Plain float32 variables at the model's own size, which is what is exported.
         weights = model.get_weights()

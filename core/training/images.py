@@ -86,9 +86,14 @@ def embed_images(
         images = transformed_images(files, job.size, options.batch_size)
         facts = {"compute": "float32"}
         embed_split(
-            images, forward, folder / split, split, storage="float32", facts=facts,
+            images,
+            forward,
+            folder / split,
+            split,
+            storage="float32",
+            facts=facts,
             fit=job.model.fit,
-        )  # fmt: skip
+        )
         return read(folder / split)
 
     # Maps of train would be those of images without augmentation.

@@ -98,16 +98,20 @@ def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> T
     for seed in options.seeds:
         outputs = outputs_of(job, folder, fn_args, seed)
         started, upper = time.monotonic(), None
-        head, last = fit_head(
-            rows, val_rows, scaling, job.task, job.model, options, seed, outputs
-        )  # fmt: skip
+        head, last = fit_head(rows, val_rows, scaling, job.task, job.model, options, seed, outputs)
         phases[seed], seconds = {"head": last}, {"head": _seconds(started, last)}
         if tune is not None:
             started = time.monotonic()
             upper, head, last = fine_tune(
-                job.backbone, head, batches(seed, tune.batch_size), job.model.pooling, tune,
-                options, seed, outputs,
-            )  # fmt: skip
+                job.backbone,
+                head,
+                batches(seed, tune.batch_size),
+                job.model.pooling,
+                tune,
+                options,
+                seed,
+                outputs,
+            )
             phases[seed]["fine_tune"], seconds["fine_tune"] = last, _seconds(started, last)
         members.append(Member(head, upper))
         facts.append(
@@ -123,9 +127,13 @@ def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> T
     for name, phase in (("fit", "head"), ("fine_tune", "fine_tune")):
         spent[name] = round(sum(member["seconds"].get(phase, 0.0) for member in facts), 3)
     return TrainedMembers(
-        train, val, lower, members,
-        {"members": facts, "seconds": spent, "compute": tune.compute if tune else None}, phases,
-    )  # fmt: skip
+        train,
+        val,
+        lower,
+        members,
+        {"members": facts, "seconds": spent, "compute": tune.compute if tune else None},
+        phases,
+    )
 
 
 def _seconds(since: float, curves: Curves) -> float:

@@ -118,8 +118,10 @@ class TrainingOptions(BaseModel):
                 "embedding.layer is for a frozen backbone; fine_tune.trainable_from says it here"
             )
         if tune and tune.view_size is not None and tune.source == "cache":
-            raise ValueError("fine_tune.view_size is for source: images; what is cached was "
-                             "computed at the model's own size")  # fmt: skip
+            raise ValueError(
+                "fine_tune.view_size is for source: images; what is cached was "
+                "computed at the model's own size"
+            )
         return self
 
 

@@ -14,9 +14,16 @@ from core.training.predictions import MemberPredictions
 from schema.labels import Task
 
 _OF_EMBEDDING = (
-    "views", "storage", "storage_error", "storage_noise", "compute", "agreement", "timed",
-    "augment", "images_per_second",
-)  # fmt: skip
+    "views",
+    "storage",
+    "storage_error",
+    "storage_noise",
+    "compute",
+    "agreement",
+    "timed",
+    "augment",
+    "images_per_second",
+)
 
 
 def add_member_metrics(

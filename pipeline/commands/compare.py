@@ -16,19 +16,43 @@ if TYPE_CHECKING:
     "--work pneumo_runs/compare"
 )
 @click.argument("sources", nargs=-1, metavar="CONFIG...")
-@click.option("--data", type=click.Path(path_type=Path), envvar="PNEUMO_DATA", default=None,
-              help="Folder of images, or of records. [env: PNEUMO_DATA]")  # fmt: skip
-@click.option("--work", "--workdir", "work", type=click.Path(path_type=Path),
-              default=Path("pneumo_runs/compare"), show_default=True,
-              help="Shared work folder.")  # fmt: skip
-@click.option("--weights", type=click.Path(path_type=Path), default=None,
-              help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="Override a key of every configuration; may be repeated.")  # fmt: skip
-@click.option("--resamples", default=2000, show_default=True, type=click.IntRange(100),
-              help="Bootstrap resamples.")  # fmt: skip
-@click.option("--only-page", is_flag=True,
-              help="Run nothing; write the page from finished runs.")  # fmt: skip
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="PNEUMO_DATA",
+    default=None,
+    help="Folder of images, or of records. [env: PNEUMO_DATA]",
+)
+@click.option(
+    "--work",
+    "--workdir",
+    "work",
+    type=click.Path(path_type=Path),
+    default=Path("pneumo_runs/compare"),
+    show_default=True,
+    help="Shared work folder.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of every configuration; may be repeated.",
+)
+@click.option(
+    "--resamples",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(100),
+    help="Bootstrap resamples.",
+)
+@click.option("--only-page", is_flag=True, help="Run nothing; write the page from finished runs.")
 def command(
     sources: tuple[str, ...],
     data: Path | None,

@@ -14,21 +14,49 @@ from schema.files import write_atomically
     epilog="Example: pneumo compile --target kubeflow --config xception -o xception.yaml "
     "--image registry/pneumo-tfx:1 --root s3://pneumo/runs --data s3://pneumo/records"
 )
-@click.option("--target", type=click.Choice(["kubeflow", "vertex"]), required=True,
-              help="Kubeflow Pipelines (YAML), or Vertex AI (JSON).")  # fmt: skip
-@click.option("--config", "source", default="inceptionv3", show_default=True, metavar="NAME|FILE",
-              help="A shipped configuration or a YAML file.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True,
-              help="The file to write.")  # fmt: skip
-@click.option("--data", default=None, metavar="URI",
-              help="Records; without it they are named when it is submitted.")  # fmt: skip
+@click.option(
+    "--target",
+    type=click.Choice(["kubeflow", "vertex"]),
+    required=True,
+    help="Kubeflow Pipelines (YAML), or Vertex AI (JSON).",
+)
+@click.option(
+    "--config",
+    "source",
+    default="inceptionv3",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A shipped configuration or a YAML file.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The file to write.",
+)
+@click.option(
+    "--data",
+    default=None,
+    metavar="URI",
+    help="Records; without it they are named when it is submitted.",
+)
 @click.option("--root", default=None, metavar="URI", help="Where the artifacts go.")
 @click.option("--image", default=None, help="Container image of every node.")
-@click.option("--engine", default=None, metavar="NAME",
-              help="What Beam runs on: direct (in the container), processes, or portable, flink, "
-              "spark, dataflow that run already; more with --set beam.KEY=VALUE.")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="Override a key of the configuration; may be repeated.")  # fmt: skip
+@click.option(
+    "--engine",
+    default=None,
+    metavar="NAME",
+    help="What Beam runs on: direct (in the container), processes, or portable, flink, "
+    "spark, dataflow that run already; more with --set beam.KEY=VALUE.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the configuration; may be repeated.",
+)
 def command(
     target: Literal["kubeflow", "vertex"],
     source: str,

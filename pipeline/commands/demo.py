@@ -10,10 +10,20 @@ import click
 @click.option("--n", default=400, show_default=True, help="How many synthetic radiographs.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the radiographs.")
 @click.option("--config", "source", default="demo", show_default=True, metavar="NAME|FILE")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="Override a key of the configuration; may be repeated.")  # fmt: skip
-@click.option("--workdir", type=click.Path(path_type=Path), default=Path("pneumo_runs/demo"),
-              show_default=True, help="Where everything goes.")  # fmt: skip
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the configuration; may be repeated.",
+)
+@click.option(
+    "--workdir",
+    type=click.Path(path_type=Path),
+    default=Path("pneumo_runs/demo"),
+    show_default=True,
+    help="Where everything goes.",
+)
 @click.pass_context
 def command(
     ctx: click.Context, n: int, seed: int, source: str, overrides: tuple[str, ...], workdir: Path

@@ -16,18 +16,33 @@ _PATH = click.Path(path_type=Path)
 @click.command(
     epilog="Example: pneumo monitor --logged inputs.jsonl --reference pneumo_runs/xception"
 )
-@click.option("--logged", type=_PATH, required=True,
-              help="Log of `pneumo serve`, or a folder of logs.")  # fmt: skip
-@click.option("--reference", type=_PATH, required=True,
-              help="Work folder of `pneumo run`.")  # fmt: skip
-@click.option("--earlier", type=_PATH, default=None,
-              help="An older log, for drift between two times.")  # fmt: skip
-@click.option("--config", default=None, metavar="NAME|FILE",
-              help="Configuration with `monitor` thresholds. [default: of the run]")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="As in monitor.thresholds.score=0.2; may be repeated.")  # fmt: skip
-@click.option("--out", type=_PATH, default=Path("monitor"), show_default=True,
-              help="Folder of the page and its numbers.")  # fmt: skip
+@click.option(
+    "--logged", type=_PATH, required=True, help="Log of `pneumo serve`, or a folder of logs."
+)
+@click.option("--reference", type=_PATH, required=True, help="Work folder of `pneumo run`.")
+@click.option(
+    "--earlier", type=_PATH, default=None, help="An older log, for drift between two times."
+)
+@click.option(
+    "--config",
+    default=None,
+    metavar="NAME|FILE",
+    help="Configuration with `monitor` thresholds. [default: of the run]",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="As in monitor.thresholds.score=0.2; may be repeated.",
+)
+@click.option(
+    "--out",
+    type=_PATH,
+    default=Path("monitor"),
+    show_default=True,
+    help="Folder of the page and its numbers.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def command(
     logged: Path,

@@ -29,34 +29,70 @@ _SCREEN = Path("-")
     epilog="Example: pneumo predict --endpoint grpc://127.0.0.1:8500 --output answers.csv "
     "--worklist list.csv --resume folder/"
 )
-@click.option("--model", "folder", type=click.Path(path_type=Path),
-              help="A SavedModel, or a folder of versions (the newest is taken).")  # fmt: skip
-@click.option("--endpoint", metavar="URL",
-              help="A server: http[s]://host:8501 for REST, grpc[s]://host:8500.")  # fmt: skip
+@click.option(
+    "--model",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="A SavedModel, or a folder of versions (the newest is taken).",
+)
+@click.option(
+    "--endpoint", metavar="URL", help="A server: http[s]://host:8501 for REST, grpc[s]://host:8500."
+)
 @click.option("--name", default="pneumo", show_default=True, help="The model's name there.")
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]),
-              help="Default: by the suffix of --output, else a table.")  # fmt: skip
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    help="Default: by the suffix of --output, else a table.",
+)
 @click.option("--json", "as_json", is_flag=True, help="--format json: one object a line.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write predictions (.csv, .json or .jsonl) here as they come.")  # fmt: skip
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write predictions (.csv, .json or .jsonl) here as they come.",
+)
 @click.option("--resume", is_flag=True, help="Append to --output; skip the files that are in it.")
-@click.option("--worklist", metavar="FILE",
-              type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-              help="Write .csv or .json: abstained, then by falling score, then rejected; "
-              "- shows it.")  # fmt: skip
-@click.option("--dicom-out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-              help="Write a report about each DICOM file, which names its patient.")  # fmt: skip
-@click.option("--explain", "pictures", metavar="DIR",
-              type=click.Path(path_type=Path, file_okay=False),
-              help="Write a PNG of each image with heat map and boxes over it.")  # fmt: skip
-@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1),
-              help="Images in one call.")  # fmt: skip
-@click.option("--concurrency", default=2, show_default=True, type=click.IntRange(1, 256),
-              help="Calls to the server under way at once.")  # fmt: skip
-@click.option("--timeout", default=60.0, show_default=True, type=click.FloatRange(0.1),
-              help="Seconds for one call to the server.")  # fmt: skip
-@click.argument("images", nargs=-1, required=True,
-                type=click.Path(path_type=Path, allow_dash=True))  # fmt: skip
+@click.option(
+    "--worklist",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write .csv or .json: abstained, then by falling score, then rejected; - shows it.",
+)
+@click.option(
+    "--dicom-out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a report about each DICOM file, which names its patient.",
+)
+@click.option(
+    "--explain",
+    "pictures",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a PNG of each image with heat map and boxes over it.",
+)
+@click.option(
+    "--batch-size",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images in one call.",
+)
+@click.option(
+    "--concurrency",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 256),
+    help="Calls to the server under way at once.",
+)
+@click.option(
+    "--timeout",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0.1),
+    help="Seconds for one call to the server.",
+)
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 def command(
     folder: Path | None,
     endpoint: str | None,

@@ -15,21 +15,54 @@ if TYPE_CHECKING:
     epilog="Example: pneumo run --config xception --data chest_xray --weights weights/ "
     "--set training.epochs=20"
 )
-@click.option("--config", "source", default="inceptionv3", show_default=True, metavar="NAME|FILE",
-              help="A shipped configuration or a YAML file.")  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path), envvar="PNEUMO_DATA", required=True,
-              help="Folder of images, or of records. [env: PNEUMO_DATA]")  # fmt: skip
-@click.option("--weights", type=click.Path(path_type=Path), default=None,
-              help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]")  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
-              help="Override a key of the configuration; may be repeated.")  # fmt: skip
-@click.option("--workdir", type=click.Path(path_type=Path), default=None,
-              help="Where everything goes. [default: pneumo_runs/NAME]")  # fmt: skip
-@click.option("--engine", default=None, metavar="NAME",
-              help="What Beam runs on: direct (here), processes, portable, flink, spark or "
-              "dataflow; more with --set beam.KEY=VALUE. [default: configuration]")  # fmt: skip
-@click.option("--beam-arg", "beam_args", multiple=True, metavar="ARG",
-              help="Passed to Beam after the engine's own; may be repeated.")  # fmt: skip
+@click.option(
+    "--config",
+    "source",
+    default="inceptionv3",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A shipped configuration or a YAML file.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="PNEUMO_DATA",
+    required=True,
+    help="Folder of images, or of records. [env: PNEUMO_DATA]",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a key of the configuration; may be repeated.",
+)
+@click.option(
+    "--workdir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where everything goes. [default: pneumo_runs/NAME]",
+)
+@click.option(
+    "--engine",
+    default=None,
+    metavar="NAME",
+    help="What Beam runs on: direct (here), processes, portable, flink, spark or "
+    "dataflow; more with --set beam.KEY=VALUE. [default: configuration]",
+)
+@click.option(
+    "--beam-arg",
+    "beam_args",
+    multiple=True,
+    metavar="ARG",
+    help="Passed to Beam after the engine's own; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON at the end.")
 def command(
     source: str,

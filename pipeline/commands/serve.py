@@ -51,8 +51,13 @@ def option(name: str, default: Any, kind: Any, text: str, **more: Any) -> Any:
 @option("--deadline", 120.0, SECONDS, "Seconds for an answer.")
 @option("--slow-seconds", 30.0, SECONDS, "Seconds a client may take to send a request.")
 @option("--drain-seconds", 30.0, click.FloatRange(0), "Seconds for requests under way at the end.")
-@option("--log-inputs", None, FOLDER, "Append measurements of inputs, for pneumo monitor.",
-        metavar="FILE")  # fmt: skip
+@option(
+    "--log-inputs",
+    None,
+    FOLDER,
+    "Append measurements of inputs, for pneumo monitor.",
+    metavar="FILE",
+)
 @option("--log-sample", 1.0, SHARE, "Share of images that are logged.")
 @option("--log-embeddings", 0.0, SHARE, "Share of those logged with their embedding.")
 def command(engine: str, image: str, version_policy: str, **settings: Any) -> None:

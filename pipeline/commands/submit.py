@@ -13,21 +13,51 @@ import click
     "--param data=s3://pneumo/records --param epochs=20 --wait"
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--target", type=click.Choice(["kubeflow", "vertex"]), default=None,
-              help="Whom the file must be for. [default: as it says]")  # fmt: skip
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE",
-              help="Value of a parameter of the file; may be repeated.")  # fmt: skip
-@click.option("--config", "source", default=None, metavar="NAME|FILE",
-              help="Takes host, project, region, ... from its part deploy.")  # fmt: skip
-@click.option("--host", envvar="KF_PIPELINES_ENDPOINT", default=None,
-              help="Kubeflow: address of the API. [env: KF_PIPELINES_ENDPOINT]")  # fmt: skip
+@click.option(
+    "--target",
+    type=click.Choice(["kubeflow", "vertex"]),
+    default=None,
+    help="Whom the file must be for. [default: as it says]",
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value of a parameter of the file; may be repeated.",
+)
+@click.option(
+    "--config",
+    "source",
+    default=None,
+    metavar="NAME|FILE",
+    help="Takes host, project, region, ... from its part deploy.",
+)
+@click.option(
+    "--host",
+    envvar="KF_PIPELINES_ENDPOINT",
+    default=None,
+    help="Kubeflow: address of the API. [env: KF_PIPELINES_ENDPOINT]",
+)
 @click.option("--namespace", default=None, help="Kubeflow: namespace, where it has several users.")
-@click.option("--project", envvar="GOOGLE_CLOUD_PROJECT", default=None,
-              help="Vertex AI: project. [env: GOOGLE_CLOUD_PROJECT]")  # fmt: skip
-@click.option("--region", envvar="GOOGLE_CLOUD_REGION", default=None,
-              help="Vertex AI: region. [env: GOOGLE_CLOUD_REGION]")  # fmt: skip
-@click.option("--api-endpoint", default=None, metavar="HOST:PORT",
-              help="Vertex AI: another address of the API, as a private one.")  # fmt: skip
+@click.option(
+    "--project",
+    envvar="GOOGLE_CLOUD_PROJECT",
+    default=None,
+    help="Vertex AI: project. [env: GOOGLE_CLOUD_PROJECT]",
+)
+@click.option(
+    "--region",
+    envvar="GOOGLE_CLOUD_REGION",
+    default=None,
+    help="Vertex AI: region. [env: GOOGLE_CLOUD_REGION]",
+)
+@click.option(
+    "--api-endpoint",
+    default=None,
+    metavar="HOST:PORT",
+    help="Vertex AI: another address of the API, as a private one.",
+)
 @click.option("--service-account", default=None, help="The account that the nodes run as.")
 @click.option(
     "--experiment", default=None, help="Group of runs; on Vertex AI the label pneumo-experiment."

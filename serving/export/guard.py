@@ -29,8 +29,15 @@ TOO_SMALL: Final = "TOO_SMALL"
 TRUNCATED: Final = "TRUNCATED"
 DAMAGED: Final = "DAMAGED"
 STATUSES: Final = (
-    OK, EMPTY, NOT_JPEG_OR_PNG, TOO_MANY_BYTES, TOO_MANY_PIXELS, TOO_SMALL, TRUNCATED, DAMAGED
-)  # fmt: skip
+    OK,
+    EMPTY,
+    NOT_JPEG_OR_PNG,
+    TOO_MANY_BYTES,
+    TOO_MANY_PIXELS,
+    TOO_SMALL,
+    TRUNCATED,
+    DAMAGED,
+)
 
 _JPEG: Final = b"\xff\xd8\xff"
 _PNG: Final = b"\x89PNG\r\n\x1a\n"

@@ -23,9 +23,16 @@ def signatures(small_model: Path, given: bool) -> Any:
 
 OUTPUTS = {
     "serving_default": ("probabilities", "score"),
-    "explain": ("probabilities", "score", "heatmap", "boxes", "box_scores", "image_height",
-                "image_width"),
-}  # fmt: skip
+    "explain": (
+        "probabilities",
+        "score",
+        "heatmap",
+        "boxes",
+        "box_scores",
+        "image_height",
+        "image_width",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

@@ -33,9 +33,16 @@ def batch(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def work(small_work: Path, phantoms: Path, config: Path, batch: Path) -> Path:
     folder = small_work
     done = pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", folder,
-        "--set", f"batch.records={batch}",
-    )  # fmt: skip
+        "run",
+        "--config",
+        config,
+        "--data",
+        phantoms,
+        "--workdir",
+        folder,
+        "--set",
+        f"batch.records={batch}",
+    )
     (line,) = [x for x in done.stdout.splitlines() if x.startswith("batch ")]
     assert f"{IMAGES} images" in line
     return folder
@@ -43,8 +50,11 @@ def work(small_work: Path, phantoms: Path, config: Path, batch: Path) -> Path:
 
 def test_each_unlabelled_image_has_its_row(work: Path) -> None:
     assert set(execution_states(work)) == {
-        *NODES, "BatchExampleGen", "BulkInferrer", "BatchResults",
-    }  # fmt: skip
+        *NODES,
+        "BatchExampleGen",
+        "BulkInferrer",
+        "BatchResults",
+    }
     result = summary(work)
     assert result["batch_rows"] == IMAGES
     rows = pq.read_table(result["batch"])
@@ -86,9 +96,16 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     pq.write_table(rows.set_column(place, "score", told), file)
     # Another way of validation: that node runs again, by `pneumo serve`, and the Scorer does not.
     done = pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", work,
-        "--set", "serving.infra_validation=endpoint",
-    )  # fmt: skip
+        "run",
+        "--config",
+        config,
+        "--data",
+        phantoms,
+        "--workdir",
+        work,
+        "--set",
+        "serving.infra_validation=endpoint",
+    )
     after, was = summary(work), cached(work)
     assert was["Scorer"]
     assert was["Gate"]

@@ -50,10 +50,18 @@ def local(phantoms: Path, config: Path, folder: Path) -> Path:
     """The work folder of an ordinary run with the same choices; its records serve all."""
     work = folder / "local"
     pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", work,
-        "--set", f"training.epochs={PARAMETERS['epochs']}",
-        "--set", f"evaluation.gate.auc.min={PARAMETERS['gate_auc']}",
-    )  # fmt: skip
+        "run",
+        "--config",
+        config,
+        "--data",
+        phantoms,
+        "--workdir",
+        work,
+        "--set",
+        f"training.epochs={PARAMETERS['epochs']}",
+        "--set",
+        f"evaluation.gate.auc.min={PARAMETERS['gate_auc']}",
+    )
     return work
 
 
@@ -84,11 +92,8 @@ def left(of: dict[str, Executed], serving: str, folder: Path) -> Ran:
         json.loads(storage.read_bytes(of["Report"].uri("report") + "/report.json")),
         json.loads(storage.read_bytes(of["ModelCard"].uri("card") + "/card.json")),
         pq.read_table(table / "predictions.parquet"),
-        {
-            name: storage.listing(storage.join(serving, name))
-            for name in storage.listing(serving)
-        },
-    )  # fmt: skip
+        {name: storage.listing(storage.join(serving, name)) for name in storage.listing(serving)},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +146,10 @@ def second(first: Ran, config: Path, bucket: Store, local: Path, folder: Path) -
     root.mkdir(parents=True)
     compiled = compile_spec(
         load_config(str(config), [f"deploy.push_to={serving}"]),
-        "vertex", image="registry/pneumo-tfx:1", root=str(root),
-    )  # fmt: skip
+        "vertex",
+        image="registry/pneumo-tfx:1",
+        root=str(root),
+    )
     spec = json.loads(as_text(compiled, "vertex"))["pipelineSpec"]
     given = {"data": str(local / "records"), **PARAMETERS, "epochs": PARAMETERS["epochs"] - 1}
     of = Platform("vertex", folder / "vertex", bucket.environment).run(spec, str(root), given)
@@ -221,9 +228,11 @@ def test_embeddings_are_those_of_a_local_run_there_too(second: Ran, local: Path)
     nodes = {node["name"]: node for node in summary(local)["nodes"]}
     here, there = (
         {file.relative_to(of): file.read_bytes() for file in Path(of).rglob("*.npy")}
-        for of in (nodes["Embedder"]["outputs"]["embeddings"][0],
-                   second.of["Embedder"].uri("embeddings"))
-    )  # fmt: skip
+        for of in (
+            nodes["Embedder"]["outputs"]["embeddings"][0],
+            second.of["Embedder"].uri("embeddings"),
+        )
+    )
     assert len(here) > 1
     assert here == there
 

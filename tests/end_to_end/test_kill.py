@@ -62,9 +62,15 @@ def kill_and_finish(
     assert len(list((work / "serving").iterdir())) == 1
     names = {p.name for p in work.iterdir()}
     assert names <= {
-        ".lock", "metadata.sqlite", "artifacts", "records", "serving", "run.log", "run.json",
+        ".lock",
+        "metadata.sqlite",
+        "artifacts",
+        "records",
+        "serving",
+        "run.log",
+        "run.json",
         "checkpoints",
-    }  # fmt: skip
+    }
 
 
 def _finished(work: Path) -> list[int]:

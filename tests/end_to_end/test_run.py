@@ -15,9 +15,14 @@ from tests.support.images import encode, gray
 from tests.support.runs import NODES, cached, execution_states, metrics, pneumo, summary
 
 PREPARED = {
-    "ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "AnomalyGate",
-    "Transform", "Embedder",
-}  # fmt: skip
+    "ImportExampleGen",
+    "ImportSchemaGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "AnomalyGate",
+    "Transform",
+    "Embedder",
+}
 
 
 def outputs(work: Path) -> dict[str, Any]:
@@ -114,9 +119,16 @@ def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
     before = summary(small_work)
     first = outputs(small_work)["Trainer"]["model"]
     pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", small_work,
-        "--set", "training.seeds=[7]",
-    )  # fmt: skip
+        "run",
+        "--config",
+        config,
+        "--data",
+        phantoms,
+        "--workdir",
+        small_work,
+        "--set",
+        "training.seeds=[7]",
+    )
     assert {name for name, was in cached(small_work).items() if was} == PREPARED
     after = summary(small_work)
     assert outputs(small_work)["latest_blessed_model"]["model"] == first
@@ -133,9 +145,16 @@ def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
 ) -> None:
     versions = sorted((small_work / "serving").iterdir())
     done = pneumo(
-        "run", "--config", config, "--data", phantoms, "--workdir", small_work,
-        "--set", "evaluation.gate.auc.min=1.0",
-    )  # fmt: skip
+        "run",
+        "--config",
+        config,
+        "--data",
+        phantoms,
+        "--workdir",
+        small_work,
+        "--set",
+        "evaluation.gate.auc.min=1.0",
+    )
     result = summary(small_work)
     assert result["blessed"] is False
     assert result["pushed"] == ""

@@ -63,9 +63,13 @@ def test_tasks_share_transform_and_embeddings(work: Path, phantoms: Path) -> Non
 
 def test_a_task_without_normals_and_a_tuner_over_its_head(work: Path, phantoms: Path) -> None:
     nodes = run(
-        work, phantoms, "bacteria_virus", "tuner={trials: 3, epochs: 2, dense: [[], [8]]}",
-        "training.seeds=[0, 5]", "model.pooling=both",
-    )  # fmt: skip
+        work,
+        phantoms,
+        "bacteria_virus",
+        "tuner={trials: 3, epochs: 2, dense: [[], [8]]}",
+        "training.seeds=[0, 5]",
+        "model.pooling=both",
+    )
     tuner = Path(nodes["Tuner"]["outputs"]["best_hyperparameters"][0])
     best = json.loads((tuner / "best_hyperparameters.txt").read_text())["values"]
     facts = facts_of(nodes)
@@ -82,12 +86,15 @@ def test_a_task_without_normals_and_a_tuner_over_its_head(work: Path, phantoms: 
 
 def test_a_custom_task_trained_from_images_from_random_weights(work: Path, phantoms: Path) -> None:
     nodes = run(
-        work, phantoms, "custom",
-        "data.classes={REST: [normal, virus], BACTERIA: [bacteria]}", "data.positive=[BACTERIA]",
+        work,
+        phantoms,
+        "custom",
+        "data.classes={REST: [normal, virus], BACTERIA: [bacteria]}",
+        "data.positive=[BACTERIA]",
         "training.epochs=1",
         "training.fine_tune={trainable_from: input, source: images, epochs: 1, "
         "batch_norm: trained}",
-    )  # fmt: skip
+    )
     assert "Embedder" not in nodes
     facts = facts_of(nodes)
     assert facts["classes"] == ["REST", "BACTERIA"]

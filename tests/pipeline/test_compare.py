@@ -37,14 +37,20 @@ for text in ("x = bytearray(300 * 2**20)", "pass"):
 @pytest.mark.parametrize(
     ("code", "status", "error"),
     [
-        ("import sys; print('noise\\npneumo: no such file   log: x', file=sys.stderr); sys.exit(2)",
-         2, "no such file   log: x"),
+        (
+            "import sys; print('noise\\npneumo: no such file   log: x', file=sys.stderr); sys.exit(2)",
+            2,
+            "no such file   log: x",
+        ),
         ("raise ValueError('a defect')", 1, "ValueError: a defect"),
         ("import sys; sys.exit(7)", 7, "exit status 7"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9,
-         "killed by signal 9 (out of memory?)"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            -9,
+            "killed by signal 9 (out of memory?)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_failure_has_one_line(code: str, status: int, error: str) -> None:
     done = child(code)
     assert (done.status, done.error) == (status, error)

@@ -136,8 +136,10 @@ def test_a_key_follows_the_modules_that_the_executor_reaches_and_no_other(
     assert CodeGraph(code.imports, read).key(STARTS[node]) == key
     changes = set()
     for module in code.imports:
-        edited = files_of(module) & {ROOT.joinpath(*module.split(".")).with_suffix(".py"),
-                                     ROOT.joinpath(*module.split("."), "__init__.py")}  # fmt: skip
+        edited = files_of(module) & {
+            ROOT.joinpath(*module.split(".")).with_suffix(".py"),
+            ROOT.joinpath(*module.split("."), "__init__.py"),
+        }
         again = CodeGraph(
             code.imports, lambda file, edited=edited: read(file) + b"#" * (file in edited)
         )
@@ -198,8 +200,11 @@ def test_processes_that_a_node_starts_are_part_of_its_key(code: CodeGraph) -> No
     for module in code.reached(set().union(*STARTS.values())):
         for file in files_of(module):
             if file.suffix == ".py":
-                text = {n.value for n in ast.walk(ast.parse(file.read_text()))
-                        if isinstance(n, ast.Constant) and isinstance(n.value, str)}  # fmt: skip
+                text = {
+                    n.value
+                    for n in ast.walk(ast.parse(file.read_text()))
+                    if isinstance(n, ast.Constant) and isinstance(n.value, str)
+                }
                 named = {name for name in text & set(code.imports) if "." in name} - dispatchers
                 assert named <= code.imports[module] | {module}, f"add it to PROCESSES: {module}"
     assert set().union(*PROCESSES.values(), PROCESSES) <= set(code.imports)

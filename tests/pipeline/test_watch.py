@@ -26,19 +26,43 @@ NEW = {f"PNEUMONIA/person{n // 2}_virus_{n}.jpeg": 1 for n in range(6)}  # 3 pat
     [
         ({}, NEW, (), (6, 3), True, "6 new images from 3 patients"),
         (OLD, OLD | NEW, (), (6, 3), True, "6 new images from 3 patients"),
-        (OLD, OLD | NEW, (), (7, 3), False,
-         "waiting: at least 7 new images from 3 patients are needed, 6 from 3 so far"),
-        (OLD, OLD | NEW, (), (6, 4), False,
-         "waiting: at least 6 new images from 4 patients are needed, 6 from 3 so far"),
-        (OLD, OLD, (), (1, 0), False,
-         "waiting: at least 1 new images from 0 patients are needed, 0 from 0 so far"),
+        (
+            OLD,
+            OLD | NEW,
+            (),
+            (7, 3),
+            False,
+            "waiting: at least 7 new images from 3 patients are needed, 6 from 3 so far",
+        ),
+        (
+            OLD,
+            OLD | NEW,
+            (),
+            (6, 4),
+            False,
+            "waiting: at least 6 new images from 4 patients are needed, 6 from 3 so far",
+        ),
+        (
+            OLD,
+            OLD,
+            (),
+            (1, 0),
+            False,
+            "waiting: at least 1 new images from 0 patients are needed, 0 from 0 so far",
+        ),
         # A changed file is new, its patient is not.
         (OLD, dict.fromkeys(OLD, 2), (), (1, 0), True, "1 new images from 0 patients"),
         (OLD, OLD, ("score moved",), (9, 9), True, "drift: score moved"),
-        ({}, {}, ("score moved",), (1, 0), False,
-         "waiting: at least 1 new images from 0 patients are needed, 0 from 0 so far"),
+        (
+            {},
+            {},
+            ("score moved",),
+            (1, 0),
+            False,
+            "waiting: at least 1 new images from 0 patients are needed, 0 from 0 so far",
+        ),
     ],
-)  # fmt: skip
+)
 def test_decide(
     known: Any, images: Any, drift: Any, limits: tuple[int, int], due: bool, reason: str
 ) -> None:

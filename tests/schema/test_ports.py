@@ -14,14 +14,17 @@ ALL = "localhost,127.0.0.1,::1"
     [
         ({}, ALL, ALL),
         ({"no_proxy": ""}, ALL, ALL),
-        ({"no_proxy": "pacs.example, .ward.example"}, f"pacs.example,.ward.example,{ALL}",
-         f"pacs.example,.ward.example,{ALL}"),
+        (
+            {"no_proxy": "pacs.example, .ward.example"},
+            f"pacs.example,.ward.example,{ALL}",
+            f"pacs.example,.ward.example,{ALL}",
+        ),
         ({"NO_PROXY": "pacs.example"}, f"pacs.example,{ALL}", f"pacs.example,{ALL}"),
         ({"no_proxy": "127.0.0.1"}, ALL, ALL),
         ({"no_proxy": "*"}, "*", ALL),
         ({GRPC: "far.example"}, ALL, f"far.example,{ALL}"),
     ],
-)  # fmt: skip
+)
 def test_what_was_excepted_stays_so(
     given: dict[str, str], expected: str, grpc: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,8 +103,11 @@ def fresh(*arguments: str | Path) -> Done:
     """Runs the command as a user does, imports included."""
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -66,8 +66,9 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
                 keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
             ]
         )
-        pictures = [resize_gray(decode_gray(tf.constant(r[f.IMAGE_ENCODED])), SIZE, "stretch")
-                    for r in rows]  # fmt: skip
+        pictures = [
+            resize_gray(decode_gray(tf.constant(r[f.IMAGE_ENCODED])), SIZE, "stretch") for r in rows
+        ]
         features = tf.reduce_mean(backbone(tf.cast(tf.stack(pictures), tf.float32)), [1, 2]).numpy()
         # Centred and scaled as the Trainer does it: so the decisions differ.
         head = build_head(*moments(features), 3, ModelOptions(dense=()))

@@ -28,8 +28,13 @@ from schema import storage
 
 REPOSITORY = Path(__file__).parents[2]
 _TASK_KEYS = {
-    "cachingOptions", "componentRef", "dependentTasks", "inputs", "retryPolicy", "taskInfo",
-}  # fmt: skip
+    "cachingOptions",
+    "componentRef",
+    "dependentTasks",
+    "inputs",
+    "retryPolicy",
+    "taskInfo",
+}
 _PLAIN = {"STRING": str, "NUMBER_INTEGER": (int, float), "NUMBER_DOUBLE": (int, float)}
 
 

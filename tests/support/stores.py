@@ -64,9 +64,18 @@ def gcs(folder: Path) -> Iterator[Store]:
     """The emulator of Google Cloud Storage with an empty bucket, its objects on disk."""
     port = free_port()
     command = [
-        sys.executable, "-m", "gcp_storage_emulator", "--data-dir", str(folder / "gcs"),
-        "start", "--host", "127.0.0.1", "--port", str(port), "--quiet",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gcp_storage_emulator",
+        "--data-dir",
+        str(folder / "gcs"),
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--quiet",
+    ]
     url = f"http://127.0.0.1:{port}"
     with _running(command, folder / "gcs.log", url):
         request = urllib.request.Request(

@@ -99,7 +99,10 @@ def fit_evidence(logits: np.ndarray, heat: np.ndarray, positive: np.ndarray) -> 
 
     # A witness counts for what it says or not at all: a weight below 0 would read it backwards.
     found = minimize(
-        loss, np.array([1.0, 0.0, 0.0]), jac=True, method="L-BFGS-B",
+        loss,
+        np.array([1.0, 0.0, 0.0]),
+        jac=True,
+        method="L-BFGS-B",
         bounds=[(0, None), (0, None), (None, None)],
-    ).x  # fmt: skip
+    ).x
     return Evidence(*(float(weight) for weight in found))

@@ -50,9 +50,13 @@ def build_dense_head(
 
     def convolution(x: Any, filters: int, size: int, name: str) -> Any:
         x = keras.layers.Conv2D(
-            filters, size, padding="same", use_bias=False, name=name,
+            filters,
+            size,
+            padding="same",
+            use_bias=False,
+            name=name,
             kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
-        )(x)  # fmt: skip
+        )(x)
         # Of groups and not of batches: the same in training and at inference, for any batch.
         norm = keras.layers.GroupNormalization(_groups(filters), name=f"{name}_norm")
         return norm(x)
@@ -78,9 +82,12 @@ def build_dense_head(
         fine = convolution(fine, options.channels, 3, "dense_2")
         x = keras.layers.ReLU(name="dense_2_relu")(fine)
     answer = keras.layers.Conv2D(
-        OUTPUTS, 1, name="answer", dtype="float32",
+        OUTPUTS,
+        1,
+        name="answer",
+        dtype="float32",
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=next(seeds)),
-    )(x)  # fmt: skip
+    )(x)
     model = keras.Model(inputs, answer, name="dense_head")
     model.get_layer("answer").bias.assign([FEW, SIZE, SIZE, 0.5, 0.5])
     return model

@@ -82,8 +82,9 @@ def reference_of(network: "Network", of: "Task", pixels: np.ndarray, batch: int 
     # Called eagerly, Keras would hold every activation of the backbone until the end of the call.
     ask = tf.function(
         lambda given: evidence(network, network.activations(given), of),
-        autograph=False, reduce_retracing=True,
-    )  # fmt: skip
+        autograph=False,
+        reduce_retracing=True,
+    )
     total: np.ndarray | float = 0.0
     for start in range(0, len(pixels), batch):
         maps = ask(tf.constant(np.asarray(pixels[start : start + batch]), tf.float32))

@@ -15,9 +15,19 @@ from schema.files import read_json
 _HEADLINE = ("challenge", "auc", "accuracy", "sensitivity", "specificity")
 _IN_SLICES = ("auc", "sensitivity", "specificity", "accuracy", "class_accuracy")
 _OF_DATASET = (
-    "found", "written", "rejected", "reasons", "skipped", "splits", "patients", "policy", "seed",
-    "synthetic", "content_sha256", "source_fingerprint",
-)  # fmt: skip
+    "found",
+    "written",
+    "rejected",
+    "reasons",
+    "skipped",
+    "splits",
+    "patients",
+    "policy",
+    "seed",
+    "synthetic",
+    "content_sha256",
+    "source_fingerprint",
+)
 _REJECTS = 200  # rows; the counts by reason are complete
 
 

@@ -234,8 +234,16 @@ def _of_group(
     tests: list[dict[str, Any]] = []
     for a, b in itertools.combinations([row["name"] for row in rows], 2):
         test = mcnemar_clustered(right[a], right[b], labelled[a].patient)
-        tests.append({"a": a, "b": b, "difference": test.difference, "p": test.p,
-                      "only_a": test.only_a, "only_b": test.only_b})  # fmt: skip
+        tests.append(
+            {
+                "a": a,
+                "b": b,
+                "difference": test.difference,
+                "p": test.p,
+                "only_a": test.only_a,
+                "only_b": test.only_b,
+            }
+        )
     _add_holm(tests)
     return {
         "classes": classes,

@@ -139,13 +139,22 @@ def _is_positive(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
 
 def _score(answers: Answers) -> Score:
     a = answers.told()
-    return Score(a.positive, a.score, a.called, a.threshold,
-                 a.sha256, a.filename, a.pathogen, a.patient)  # fmt: skip
+    return Score(
+        a.positive, a.score, a.called, a.threshold, a.sha256, a.filename, a.pathogen, a.patient
+    )
 
 
 def _share(answers: Answers, one: int, other: int) -> Score:
     a = answers.where(np.isin(answers.label, [one, other]))
     p, q = a.probabilities[:, one], a.probabilities[:, other]
     share = np.divide(p, p + q, out=np.full(len(a), 0.5), where=p + q > 0)
-    return Score((a.label == one).astype(np.int64), share, (share >= 0.5).astype(np.int64), 0.5,
-                 a.sha256, a.filename, a.pathogen, a.patient)  # fmt: skip
+    return Score(
+        (a.label == one).astype(np.int64),
+        share,
+        (share >= 0.5).astype(np.int64),
+        0.5,
+        a.sha256,
+        a.filename,
+        a.pathogen,
+        a.patient,
+    )

@@ -107,9 +107,12 @@ def confusion_matrix(cells: np.ndarray, names: Sequence[str]) -> bytes:
     size = {2: 12, 3: 10}.get(len(names), 8)
     display = ConfusionMatrixDisplay(shares, display_labels=shown)
     display.plot(
-        ax=axis, cmap="Blues", colorbar=False, im_kw={"vmin": 0, "vmax": 1.25},
+        ax=axis,
+        cmap="Blues",
+        colorbar=False,
+        im_kw={"vmin": 0, "vmax": 1.25},
         text_kw={"fontsize": size},
-    )  # fmt: skip
+    )
     for (i, j), share in np.ndenumerate(shares):
         display.text_[i, j].set(
             text=f"{cells[i, j]}\n{share:.1%}", color="white" if share > 0.7 else INK
@@ -145,8 +148,9 @@ def risk_over_coverage(answers: Answers) -> bytes:
     right, confidence = correctness(answers)
     covered, risk = risk_coverage(right, confidence)
     top = max(0.02, 1.25 * float(risk.max(initial=0)))
-    made, axis = figure("share of images not referred", "error among them",
-                        xlim=(0, 1.01), ylim=(0, top))  # fmt: skip
+    made, axis = figure(
+        "share of images not referred", "error among them", xlim=(0, 1.01), ylim=(0, top)
+    )
     axis.plot(covered, risk, color=BLUE, lw=1.8, label="by confidence")
     if len(risk):
         axis.axhline(risk[-1], color=GREY, lw=0.8, ls=":", label="in random order")
@@ -157,8 +161,9 @@ def risk_over_coverage(answers: Answers) -> bytes:
 
 def score_distributions(val: Answers, test: Answers, sides: Sequence[str]) -> bytes:
     """Draws the distribution functions of the score on validation and test, for each side."""
-    made, axis = figure("score", "share of images at or below it", height=4.4,
-                        xlim=_UNIT, ylim=_UNIT)  # fmt: skip
+    made, axis = figure(
+        "score", "share of images at or below it", height=4.4, xlim=_UNIT, ylim=_UNIT
+    )
     for label, name, color in ((0, sides[0], BLUE), (1, sides[1], ORANGE)):
         for answers, split, dash in ((val, "validation", ":"), (test, "test", "-")):
             scores = answers.score[answers.positive == label]
@@ -170,8 +175,12 @@ def score_distributions(val: Answers, test: Answers, sides: Sequence[str]) -> by
 
 def froc_curve(answers: Answers, metrics: dict[str, dict[str, Any]]) -> bytes:
     """Draws the share of opacities found over false boxes per image, with intervals."""
-    made, axis = figure("false boxes per image", "share of opacities found",
-                        xlim=(_FEWEST, max(froc.RATES)), ylim=_UNIT)  # fmt: skip
+    made, axis = figure(
+        "false boxes per image",
+        "share of opacities found",
+        xlim=(_FEWEST, max(froc.RATES)),
+        ylim=_UNIT,
+    )
     false, found, score = froc.froc_points(*_boxes(answers))
     axis.set_xscale("log", base=2)
     if len(false):
@@ -196,8 +205,12 @@ def froc_curve(answers: Answers, metrics: dict[str, dict[str, Any]]) -> bytes:
 
 def box_precision_recall(answers: Answers) -> bytes:
     """Draws precision over recall of the boxes at three IoU thresholds."""
-    made, axis = figure("recall: share of opacities found", "precision: share of boxes that hit",
-                        xlim=_UNIT, ylim=_UNIT)  # fmt: skip
+    made, axis = figure(
+        "recall: share of opacities found",
+        "precision: share of boxes that hit",
+        xlim=_UNIT,
+        ylim=_UNIT,
+    )
     rows = _boxes(answers)
     for overlap, dash, color in ((0.4, ":", GREY), (0.5, "-", BLUE), (0.75, "--", INK)):
         recall, ppv, score = average_precision.pr_points(*rows, overlap)

@@ -67,8 +67,9 @@ def above_maps(
     spec = [tf.TensorSpec([None, *maps[0].shape[1:]], tf.float32)]
     run = tf.function(
         lambda x: [tf.cast(y, tf.float32) for y in _listed(above(x, training=False))],
-        input_signature=spec, autograph=False,
-    )  # fmt: skip
+        input_signature=spec,
+        autograph=False,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     found, step = [], Step()
     for view, of_view in enumerate(maps):

@@ -134,7 +134,10 @@ def fit_detectors(
     locator = Locator(pyramid.whole, len(shapes), network, tuple(detectors))
     boxes, heat = ask(detectors, judge.views[0], options.nms_iou)
     return Trained(
-        locator, boxes, heat, curves,
+        locator,
+        boxes,
+        heat,
+        curves,
         {
             "options": options.model_dump(mode="json"),
             "levels": dict(zip(pyramid.levels, [list(shape) for shape in shapes], strict=True)),
@@ -147,7 +150,7 @@ def fit_detectors(
             },
             "seconds": round(time.monotonic() - started, 3),
         },
-    )  # fmt: skip
+    )
 
 
 def choose_boxes(
@@ -177,10 +180,13 @@ def choose_boxes(
         for x in finish(boxes, heat, score.astype(np.float32), choice.combine, choice.shrink)
     )
     return Located(
-        replace(trained.locator, evidence=evidence), choice, options.nms_iou, relative(done),
+        replace(trained.locator, evidence=evidence),
+        choice,
+        options.nms_iou,
+        relative(done),
         [of[of >= 0] for of in scores],
         {**trained.facts, "choice": asdict(choice), "evidence": evidence.to_dict()},
-    )  # fmt: skip
+    )
 
 
 def _pyramid(job: "Job", options: DetectorOptions) -> Pyramid:

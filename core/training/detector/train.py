@@ -165,8 +165,9 @@ def ask(
     models = [of.asked for of in detectors]
     run = tf.function(
         lambda x: decode(*join([model(x, training=False) for model in models]), nms_iou),
-        input_signature=[tf.TensorSpec([None, *view.shape[1:]], tf.float32)], autograph=False,
-    )  # fmt: skip
+        input_signature=[tf.TensorSpec([None, *view.shape[1:]], tf.float32)],
+        autograph=False,
+    )
     boxes: list[np.ndarray] = []
     heat: list[np.ndarray] = []
     step = Step()

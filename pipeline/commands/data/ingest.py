@@ -19,42 +19,112 @@ _WORDS = {"scan": "listing", "check": "checking", "compare": "comparing", "write
 )
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
-@click.option("--layout", type=click.Choice(["auto", "split_class", "class", "manifest", "rsna"]),
-              default="auto", show_default=True, help="How SOURCE tells classes.")  # fmt: skip
-@click.option("--split", type=click.Choice(["auto", "given", "patient", "given_patient_val"]),
-              default="auto", show_default=True,
-              help="As the folders say, by patient, or both (val carved from train).")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True,
-              help="Of the split and of the order of the records.")  # fmt: skip
-@click.option("--val-fraction", type=float, default=0.15, show_default=True,
-              help="Part of the patients for val.")  # fmt: skip
-@click.option("--test-fraction", type=float, default=0.15, show_default=True,
-              help="Part of the patients for test (--split patient).")  # fmt: skip
-@click.option("--manifest", type=click.Path(path_type=Path), default=None,
-              help="CSV with path, label and optionally patient, split.")  # fmt: skip
-@click.option("--boxes", type=click.Path(path_type=Path), default=None,
-              help="CSV of opacities: filename and xmin, ymin, xmax, ymax or x, y, width, height, "
-              "in pixels. Found by itself for RSNA and for phantoms.")  # fmt: skip
-@click.option("--patient-salt", envvar="PNEUMO_PATIENT_SALT", default="", metavar="SECRET",
-              help="Goes into the hashed patient keys of DICOM files; better as "
-              "PNEUMO_PATIENT_SALT in the environment.")  # fmt: skip
-@click.option("--dicom-secondary", type=click.Choice(["radiographs", "accept", "refuse"]),
-              default="radiographs", show_default=True,
-              help="Secondary captures: those of a radiograph's modality, all, none.")  # fmt: skip
-@click.option("--dicom-names", type=click.Choice(["auto", "keep"]), default="auto",
-              show_default=True,
-              help="Replace DICOM file names that tell the patient, or keep all.")  # fmt: skip
-@click.option("--class-map", "class_map", multiple=True, metavar="FOLDER=PATHOGEN",
-              help="normal, bacteria, virus, unknown or other; may be repeated.")  # fmt: skip
-@click.option("--on-leak", type=click.Choice(["report", "fail"]), default="report",
-              show_default=True, help="What to do where the splits leak.")  # fmt: skip
-@click.option("--engine", default="direct", show_default=True, metavar="NAME",
-              help="What Beam runs on: direct (here), processes, portable, flink or spark. Its "
-              "workers must see SOURCE and DEST at the same paths.")  # fmt: skip
-@click.option("--beam-set", "beam_set", multiple=True, metavar="KEY=VALUE",
-              help="A key of the configuration's part beam; may be repeated.")  # fmt: skip
-@click.option("--beam-arg", "beam_args", multiple=True, metavar="ARG",
-              help="Passed to Beam, e.g. --direct_num_workers=4; may be repeated.")  # fmt: skip
+@click.option(
+    "--layout",
+    type=click.Choice(["auto", "split_class", "class", "manifest", "rsna"]),
+    default="auto",
+    show_default=True,
+    help="How SOURCE tells classes.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["auto", "given", "patient", "given_patient_val"]),
+    default="auto",
+    show_default=True,
+    help="As the folders say, by patient, or both (val carved from train).",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of the split and of the order of the records.",
+)
+@click.option(
+    "--val-fraction",
+    type=float,
+    default=0.15,
+    show_default=True,
+    help="Part of the patients for val.",
+)
+@click.option(
+    "--test-fraction",
+    type=float,
+    default=0.15,
+    show_default=True,
+    help="Part of the patients for test (--split patient).",
+)
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="CSV with path, label and optionally patient, split.",
+)
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="CSV of opacities: filename and xmin, ymin, xmax, ymax or x, y, width, height, "
+    "in pixels. Found by itself for RSNA and for phantoms.",
+)
+@click.option(
+    "--patient-salt",
+    envvar="PNEUMO_PATIENT_SALT",
+    default="",
+    metavar="SECRET",
+    help="Goes into the hashed patient keys of DICOM files; better as "
+    "PNEUMO_PATIENT_SALT in the environment.",
+)
+@click.option(
+    "--dicom-secondary",
+    type=click.Choice(["radiographs", "accept", "refuse"]),
+    default="radiographs",
+    show_default=True,
+    help="Secondary captures: those of a radiograph's modality, all, none.",
+)
+@click.option(
+    "--dicom-names",
+    type=click.Choice(["auto", "keep"]),
+    default="auto",
+    show_default=True,
+    help="Replace DICOM file names that tell the patient, or keep all.",
+)
+@click.option(
+    "--class-map",
+    "class_map",
+    multiple=True,
+    metavar="FOLDER=PATHOGEN",
+    help="normal, bacteria, virus, unknown or other; may be repeated.",
+)
+@click.option(
+    "--on-leak",
+    type=click.Choice(["report", "fail"]),
+    default="report",
+    show_default=True,
+    help="What to do where the splits leak.",
+)
+@click.option(
+    "--engine",
+    default="direct",
+    show_default=True,
+    metavar="NAME",
+    help="What Beam runs on: direct (here), processes, portable, flink or spark. Its "
+    "workers must see SOURCE and DEST at the same paths.",
+)
+@click.option(
+    "--beam-set",
+    "beam_set",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A key of the configuration's part beam; may be repeated.",
+)
+@click.option(
+    "--beam-arg",
+    "beam_args",
+    multiple=True,
+    metavar="ARG",
+    help="Passed to Beam, e.g. --direct_num_workers=4; may be repeated.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a data set that is in DEST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(

@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: pneumo phantom phantoms --n 200 --seed 7")
 @click.option("--n", default=400, show_default=True, help="How many images.")
 @click.option("--seed", default=0, show_default=True, help="The same seed draws the same images.")
-@click.option("--layout", type=click.Choice(["folders", "rsna"]), default="folders",
-              show_default=True, help="Of which well-known set; rsna is DICOM.")  # fmt: skip
-@click.option("--size", type=int, show_default="320, rsna 1024",
-              help="Width of an image in pixels.")  # fmt: skip
+@click.option(
+    "--layout",
+    type=click.Choice(["folders", "rsna"]),
+    default="folders",
+    show_default=True,
+    help="Of which well-known set; rsna is DICOM.",
+)
+@click.option(
+    "--size", type=int, show_default="320, rsna 1024", help="Width of an image in pixels."
+)
 @click.option("--jpeg-quality", default=92, show_default=True, help="1 to 95.")
 @click.option("--workers", default=0, help="Processes; 0 (the default) takes one for each core.")
 @click.option("--overwrite", is_flag=True, help="Replace a data set of phantoms in DEST.")

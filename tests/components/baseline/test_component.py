@@ -49,9 +49,13 @@ def test_one_is_copied_where_scorer_reads_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("files", "there"),
-    [({}, False), ({"found.json": '{"found": false}'}, False), ({"Format-Serving": ""}, True),
-     ({"found.json": '{"found": true}'}, True)],
-)  # fmt: skip
+    [
+        ({}, False),
+        ({"found.json": '{"found": false}'}, False),
+        ({"Format-Serving": ""}, True),
+        ({"found.json": '{"found": true}'}, True),
+    ],
+)
 def test_an_empty_artifact_is_no_baseline(
     files: dict[str, str], there: bool, tmp_path: Path
 ) -> None:

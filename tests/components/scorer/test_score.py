@@ -76,8 +76,10 @@ def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> N
     written = {}
     for name in ("empty", "found"):
         model, baseline, predictions = (
-            standard_artifacts.Model(), standard_artifacts.Model(), Predictions()
-        )  # fmt: skip
+            standard_artifacts.Model(),
+            standard_artifacts.Model(),
+            Predictions(),
+        )
         for artifact, what in ((model, "model"), (baseline, "baseline"), (predictions, "out")):
             artifact.uri = str(tmp_path / name / what)
             Path(artifact.uri).mkdir(parents=True)
@@ -87,9 +89,13 @@ def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> N
         told = f'{{"found": {str(name == "found").lower()}}}'
         (Path(baseline.uri) / "found.json").write_text(told)
         Scorer.test_call(
-            examples=examples, model=model, baseline_model=baseline, predictions=predictions,
-            split="test", batch_size=4,
-        )  # fmt: skip
+            examples=examples,
+            model=model,
+            baseline_model=baseline,
+            predictions=predictions,
+            split="test",
+            batch_size=4,
+        )
         written[name] = Path(predictions.uri)
     assert not (written["empty"] / table.BASELINE).exists()
     one, other = (table.read(written["found"] / name) for name in (table.FILE, table.BASELINE))

@@ -26,9 +26,12 @@ SIZE = 32
 def brightness() -> Network:
     """A backbone whose only feature is the brightness of a place, and a head that says so."""
     backbone = keras.Sequential(
-        [keras.Input((SIZE, SIZE, 1)), keras.layers.AveragePooling2D(4),
-         keras.layers.Rescaling(1 / 255)]
-    )  # fmt: skip
+        [
+            keras.Input((SIZE, SIZE, 1)),
+            keras.layers.AveragePooling2D(4),
+            keras.layers.Rescaling(1 / 255),
+        ]
+    )
     head = build_head(np.zeros(1, np.float32), np.ones(1, np.float32), 2, ModelOptions(dense=()))
     head.set_weights([np.array([[0.0, 9.0]]), np.zeros(2)])
     return Network(backbone, (Member(head, None),), "avg")
@@ -47,9 +50,16 @@ def validation(n: int, marked: bool, height: int, width: int, plain: Any = None)
         boxes.append([(edges - np.tile(border, 2)) / np.tile(frame, 2)])
     names = np.array([f"i{i}" for i in range(n)])
     records = Records(
-        names, names, names, np.array(["unknown"] * n), names,
-        np.full(n, height), np.full(n, width), np.full(n, 9.0, np.float32), ragged(boxes),
-    )  # fmt: skip
+        names,
+        names,
+        names,
+        np.array(["unknown"] * n),
+        names,
+        np.full(n, height),
+        np.full(n, width),
+        np.full(n, 9.0, np.float32),
+        ragged(boxes),
+    )
     sample = (pixels, np.arange(n)) if marked else None
     return Embeddings((), (), records, {}, marked=sample, plain=plain)
 

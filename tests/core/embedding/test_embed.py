@@ -96,9 +96,15 @@ def test_views_are_others_and_the_same_again(
     stream = transformed_images(files, SIZE, 8)
     for name in ("a", "b"):
         embed_split(
-            stream, forward, tmp_path / name, "train", storage="float16", views=2,
-            augment=AugmentOptions(), seed=3,
-        )  # fmt: skip
+            stream,
+            forward,
+            tmp_path / name,
+            "train",
+            storage="float16",
+            views=2,
+            augment=AugmentOptions(),
+            seed=3,
+        )
     a, b = read(tmp_path / "a"), read(tmp_path / "b")
     assert (len(a.features), len(a.maps)) == (1, 3)
     for x, y in zip((*a.features, *a.maps), (*b.features, *b.maps), strict=True):
@@ -113,9 +119,14 @@ def test_views_are_others_and_the_same_again(
 def test_a_frozen_backbone_gives_views_of_its_features(files: list[str], tmp_path: Path) -> None:
     frozen = build_forward("MobileNetV2", SIZE, None, "top", "float32", seed=4)
     embed_split(
-        transformed_images(files, SIZE, 8), frozen, tmp_path, "train", storage="float32", views=1,
+        transformed_images(files, SIZE, 8),
+        frozen,
+        tmp_path,
+        "train",
+        storage="float32",
+        views=1,
         augment=AugmentOptions(),
-    )  # fmt: skip
+    )
     found = read(tmp_path)
     assert (len(found.features), len(found.maps)) == (2, 0)
     assert not np.array_equal(found.features[0], found.features[1])
@@ -144,9 +155,12 @@ def test_weights_as_constants_change_nothing_that_counts(
 def test_nothing_to_embed_is_an_error(forward: Forward, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split 'val' has no image"):
         embed_split(
-            transformed_images([str(tmp_path / "none*")], SIZE, 8), forward, tmp_path, "val",
+            transformed_images([str(tmp_path / "none*")], SIZE, 8),
+            forward,
+            tmp_path,
+            "val",
             storage="float16",
-        )  # fmt: skip
+        )
 
 
 def test_an_error_in_the_stream_closes_the_files(

@@ -11,9 +11,15 @@ from schema.example import encode
 from schema.labels import LOCATE
 
 ROW: dict[str, Any] = {
-    f.IMAGE_SHA256: "a", f.IMAGE_FILENAME: "b", f.PATIENT_ID: "c", f.PATHOGEN: "normal",
-    f.IMAGE_SOURCE: "d", f.IMAGE_HEIGHT: 3, f.IMAGE_WIDTH: 4, f.STATS_MEAN: 1.5,
-}  # fmt: skip
+    f.IMAGE_SHA256: "a",
+    f.IMAGE_FILENAME: "b",
+    f.PATIENT_ID: "c",
+    f.PATHOGEN: "normal",
+    f.IMAGE_SOURCE: "d",
+    f.IMAGE_HEIGHT: 3,
+    f.IMAGE_WIDTH: 4,
+    f.STATS_MEAN: 1.5,
+}
 EDGES = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
 
 

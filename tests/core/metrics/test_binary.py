@@ -21,16 +21,41 @@ CASES = [
     # labels, scores, expected
     ([], [], dict.fromkeys(("auc", "auc_pr", "accuracy", "sensitivity", "brier", "ece"), NAN)),
     ([1], [0.9], {"auc": NAN, "accuracy": 1, "sensitivity": 1, "specificity": NAN, "brier": 0.01}),
-    ([0], [0.9], {"auc": NAN, "auc_pr": NAN, "accuracy": 0, "sensitivity": NAN, "specificity": 0,
-                  "precision": 0, "npv": NAN, "brier": 0.81}),
+    (
+        [0],
+        [0.9],
+        {
+            "auc": NAN,
+            "auc_pr": NAN,
+            "accuracy": 0,
+            "sensitivity": NAN,
+            "specificity": 0,
+            "precision": 0,
+            "npv": NAN,
+            "brier": 0.81,
+        },
+    ),
     ([0, 1], [0.1, 0.9], {"auc": 1, "auc_pr": 1, "accuracy": 1, "f1": 1, "brier": 0.01}),
     ([1, 0], [0.1, 0.9], {"auc": 0, "accuracy": 0, "f1": 0}),
-    ([0, 1, 0, 1], [0.5] * 4, {"auc": 0.5, "auc_pr": 0.5, "sensitivity": 1, "specificity": 0,
-                               "ece": 0}),
-    ([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], {"auc": 0.75, "auc_pr": 5 / 6, "sensitivity": 0.5,
-                                           "specificity": 1, "precision": 1, "npv": 2 / 3}),
+    (
+        [0, 1, 0, 1],
+        [0.5] * 4,
+        {"auc": 0.5, "auc_pr": 0.5, "sensitivity": 1, "specificity": 0, "ece": 0},
+    ),
+    (
+        [0, 0, 1, 1],
+        [0.1, 0.4, 0.35, 0.8],
+        {
+            "auc": 0.75,
+            "auc_pr": 5 / 6,
+            "sensitivity": 0.5,
+            "specificity": 1,
+            "precision": 1,
+            "npv": 2 / 3,
+        },
+    ),
     ([0, 0, 0], [0.1, 0.2, 0.3], {"f1": NAN, "specificity": 1, "precision": NAN}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("labels", "scores", "expected"), CASES)

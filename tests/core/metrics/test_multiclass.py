@@ -64,12 +64,29 @@ def test_a_weighted_row_equals_scikit_learn_on_repeated_images(seed: int) -> Non
     ("labels", "expected"),
     [
         ([], {"class_accuracy": math.nan, "macro_auc": math.nan, "kappa": math.nan}),
-        ([1], {"class_accuracy": 1.0, "macro_auc": math.nan, "balanced_accuracy": 1.0,
-               "kappa": math.nan, "recall/NORMAL": math.nan, "auc/NORMAL": math.nan}),
-        ([1, 2, 1], {"class_accuracy": 1.0, "macro_auc": math.nan, "auc/BACTERIA|VIRUS": 1.0,
-                     "auc/NORMAL|VIRUS": math.nan, "pairwise_auc": 1.0}),
+        (
+            [1],
+            {
+                "class_accuracy": 1.0,
+                "macro_auc": math.nan,
+                "balanced_accuracy": 1.0,
+                "kappa": math.nan,
+                "recall/NORMAL": math.nan,
+                "auc/NORMAL": math.nan,
+            },
+        ),
+        (
+            [1, 2, 1],
+            {
+                "class_accuracy": 1.0,
+                "macro_auc": math.nan,
+                "auc/BACTERIA|VIRUS": 1.0,
+                "auc/NORMAL|VIRUS": math.nan,
+                "pairwise_auc": 1.0,
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_missing_classes(labels: list[int], expected: dict[str, float]) -> None:
     y = np.array(labels, int)
     found = class_metrics(y, np.eye(3)[y].reshape(len(y), 3), NAMES, pair=(1, 2))
@@ -79,8 +96,10 @@ def test_missing_classes(labels: list[int], expected: dict[str, float]) -> None:
 
 def test_confusion_matrix_has_the_true_class_in_rows() -> None:
     assert confusion_matrix(np.array([0, 0, 2]), np.array([0, 1, 1]), 3).tolist() == [
-        [1, 1, 0], [0, 0, 0], [0, 1, 0],
-    ]  # fmt: skip
+        [1, 1, 0],
+        [0, 0, 0],
+        [0, 1, 0],
+    ]
 
 
 def test_perfect_shares_have_exact_bounds() -> None:

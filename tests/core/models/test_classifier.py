@@ -10,8 +10,13 @@ from core.models.options import ModelOptions
 
 
 def head(channels: int, seed: int) -> keras.Model:
-    of = build_head(np.zeros(channels, np.float32), np.ones(channels, np.float32), 3,
-                    ModelOptions(dense=(4,)), seed=seed)  # fmt: skip
+    of = build_head(
+        np.zeros(channels, np.float32),
+        np.ones(channels, np.float32),
+        3,
+        ModelOptions(dense=(4,)),
+        seed=seed,
+    )
     rng = np.random.default_rng(seed)
     of.set_weights([rng.normal(size=w.shape) for w in of.get_weights()])
     return of

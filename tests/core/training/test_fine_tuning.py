@@ -64,14 +64,24 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
     maps = lower.predict(small.astype(np.float32), verbose=0)
     of = rows(maps if source == "cache" else small)
     options = FineTuneOptions(
-        source=source, epochs=3, batch_size=8, learning_rate=1e-3, compute=compute,
+        source=source,
+        epochs=3,
+        batch_size=8,
+        learning_rate=1e-3,
+        compute=compute,
         head_learning_rate=head_rate,
-    )  # fmt: skip
+    )
     start = head()
     learned, top, curves = fine_tune(
-        BACKBONE, start, from_rows(of, of, 0, 8), "avg", options, TrainingOptions(), 0,
+        BACKBONE,
+        start,
+        from_rows(of, of, 0, 8),
+        "avg",
+        options,
+        TrainingOptions(),
+        0,
         outputs(tmp_path),
-    )  # fmt: skip
+    )
     assert len(curves) == 3
     assert set(curves.values) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
     again, _ = BACKBONE.split()
@@ -122,6 +132,12 @@ def test_nothing_above_the_top_can_learn(tmp_path: Path) -> None:
     of = rows(np.ones((24, 2), np.float32))
     with pytest.raises(ValueError, match="nothing lies above the layer"):
         fine_tune(
-            backbone, head(), from_rows(of, of, 0, 2), "avg", FineTuneOptions(),
-            TrainingOptions(), 0, outputs(tmp_path),
-        )  # fmt: skip
+            backbone,
+            head(),
+            from_rows(of, of, 0, 2),
+            "avg",
+            FineTuneOptions(),
+            TrainingOptions(),
+            0,
+            outputs(tmp_path),
+        )

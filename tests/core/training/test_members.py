@@ -19,8 +19,9 @@ CONFIG: dict[str, Any] = {
 
 
 def asked(folder: Path, hyperparameters: Any = None, **changes: Any) -> Any:
-    config = {key: dict(value) if isinstance(value, dict) else value
-              for key, value in CONFIG.items()}  # fmt: skip
+    config = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in CONFIG.items()
+    }
     for path, value in changes.items():
         *parents, last = path.split("__")
         at = config
@@ -28,9 +29,11 @@ def asked(folder: Path, hyperparameters: Any = None, **changes: Any) -> Any:
             at = at[parent]
         at[last] = value
     return SimpleNamespace(
-        train_files=[f"{folder}/train/*"], eval_files=[f"{folder}/val/*"],
-        custom_config=config, hyperparameters=hyperparameters,
-    )  # fmt: skip
+        train_files=[f"{folder}/train/*"],
+        eval_files=[f"{folder}/val/*"],
+        custom_config=config,
+        hyperparameters=hyperparameters,
+    )
 
 
 @pytest.fixture

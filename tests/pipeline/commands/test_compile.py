@@ -17,9 +17,19 @@ WHERE = ("--image", "registry/pneumo-tfx:1", "--root", "gs://b/runs")
 def test_for_kubeflow(tmp_path: Path) -> None:
     file = tmp_path / "demo.yaml"
     ran = pneumo(
-        "compile", "--target", "kubeflow", "--config", "demo", "-o", file, *WHERE,
-        "--set", "deploy.secret=s", "--data", "s3://b/records",
-    )  # fmt: skip
+        "compile",
+        "--target",
+        "kubeflow",
+        "--config",
+        "demo",
+        "-o",
+        file,
+        *WHERE,
+        "--set",
+        "deploy.secret=s",
+        "--data",
+        "s3://b/records",
+    )
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert ran.stdout.decode().splitlines() == [
         f"compiled    {file}   16 nodes for kubeflow",

@@ -83,11 +83,24 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def test_a_run_on_kubeflow(kubeflow_graph: Path) -> None:
     with kubeflow_api(KubeflowApi(token="letmein")) as api:
         (ran,) = submit(
-            [kubeflow_graph, "--host", api.url, "--param", "epochs=2", "--param", "threshold=0.25",
-             "--param", "data=s3://b/records", "--experiment", "trials",
-             "--service-account", "runner", "--wait"],
+            [
+                kubeflow_graph,
+                "--host",
+                api.url,
+                "--param",
+                "epochs=2",
+                "--param",
+                "threshold=0.25",
+                "--param",
+                "data=s3://b/records",
+                "--experiment",
+                "trials",
+                "--service-account",
+                "runner",
+                "--wait",
+            ],
             environment={"PNEUMO_KFP_TOKEN": "letmein"},
-        )  # fmt: skip
+        )
     assert ran.status == 0, ran.error
     assert ran.out.splitlines() == [
         "sent     pneumo-demo to kubeflow as run-1",
@@ -100,8 +113,10 @@ def test_a_run_on_kubeflow(kubeflow_graph: Path) -> None:
     assert run["service_account"] == "runner"
     assert run["display_name"].startswith("pneumo-demo ")
     assert run["runtime_config"]["parameters"] == {
-        "epochs": 2, "threshold": 0.25, "data": "s3://b/records",
-    }  # fmt: skip
+        "epochs": 2,
+        "threshold": 0.25,
+        "data": "s3://b/records",
+    }
     assert run["runtime_config"]["pipeline_root"] == ROOT
     assert run["pipeline_spec"] == {**spec_of("demo"), "defaultPipelineRoot": ROOT}
 
@@ -157,11 +172,26 @@ def test_what_kubeflow_refuses_is_one_line(kubeflow_graph: Path) -> None:
 def test_a_job_on_vertex(vertex_graph: Path, store: Store, tmp_path: Path) -> None:
     with vertex_api(VertexApi(), tmp_path) as api:
         (ran,) = submit(
-            [vertex_graph, "--project", "my-project", "--region", "europe-west4",
-             "--api-endpoint", api.endpoint, "--param", "epochs=2", "--param", "weights=random",
-             "--service-account", "runner@example.com", "--experiment", "trials", "--wait"],
+            [
+                vertex_graph,
+                "--project",
+                "my-project",
+                "--region",
+                "europe-west4",
+                "--api-endpoint",
+                api.endpoint,
+                "--param",
+                "epochs=2",
+                "--param",
+                "weights=random",
+                "--service-account",
+                "runner@example.com",
+                "--experiment",
+                "trials",
+                "--wait",
+            ],
             environment={**api.environment, **store.environment},
-        )  # fmt: skip
+        )
     assert ran.status == 0, ran.error
     (request,) = api.requests
     parent = "projects/my-project/locations/europe-west4"
@@ -228,8 +258,18 @@ def test_no_credentials_and_wrong_arguments_are_one_line(
 def test_dry_run_asks_nobody(vertex_graph: Path, tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("name: demo\ndeploy: {project: p, region: r, experiment: e}\n")
-    (ran,) = submit([vertex_graph, "--dry-run", "--config", config, "--param", "epochs=3",
-                     "--region", "europe-west4"])  # fmt: skip
+    (ran,) = submit(
+        [
+            vertex_graph,
+            "--dry-run",
+            "--config",
+            config,
+            "--param",
+            "epochs=3",
+            "--region",
+            "europe-west4",
+        ]
+    )
     assert ran.status == 0, ran.error
     told = json.loads(ran.out)
     assert told["to"] == {"project": "p", "region": "europe-west4"}

@@ -44,9 +44,13 @@ def test_the_client_of_vertex_loads_a_job(tmp_path: Path) -> None:
     job = job_of("demo", target="vertex")
     (tmp_path / "job.json").write_text(as_text(job, "vertex"))
     loaded = aiplatform.PipelineJob(
-        display_name="check", template_path=str(tmp_path / "job.json"), project="p",
-        parameter_values={"epochs": 2}, location="europe-west4", credentials=AnonymousCredentials(),
-    ).to_dict()  # fmt: skip
+        display_name="check",
+        template_path=str(tmp_path / "job.json"),
+        project="p",
+        parameter_values={"epochs": 2},
+        location="europe-west4",
+        credentials=AnonymousCredentials(),
+    ).to_dict()
     assert loaded["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
     assert loaded["runtimeConfig"]["parameterValues"] == {"epochs": 2.0}
     assert loaded["pipelineSpec"] == job["pipelineSpec"]
@@ -57,9 +61,17 @@ def test_the_fullest_graph(target: Target) -> None:
     spec = spec_of("demo", *FULL, target=target)
     check(spec)
     assert spec["root"]["dag"]["tasks"].keys() >= {
-        "Tuner", "Trainer", "BatchExampleGen", "BulkInferrer", "BatchResults", "EndpointValidator",
-        "latest-blessed-model", "Pusher", "Report", "ModelCard",
-    }  # fmt: skip
+        "Tuner",
+        "Trainer",
+        "BatchExampleGen",
+        "BulkInferrer",
+        "BatchResults",
+        "EndpointValidator",
+        "latest-blessed-model",
+        "Pusher",
+        "Report",
+        "ModelCard",
+    }
     for task in spec["root"]["dag"]["tasks"]:
         container = container_of(spec, task)
         assert container["image"] == IMAGE
@@ -133,13 +145,22 @@ def test_the_evaluator_and_the_page_agree_with_the_parameters() -> None:
     """What is shown is what was run: the same as a configuration that says so from the start."""
     values = {"threshold": 0.3, "gate_auc": 0.7, "epochs": 3, "weights": "random"}
     written = config_of(
-        "demo", "evaluation.operating_point.threshold=0.3", "evaluation.gate.auc.min=0.7",
-        "training.epochs=3", "model.weights=random",
-    )  # fmt: skip
-    spec, direct = spec_of("demo"), spec_of(
-        "demo", "evaluation.operating_point.threshold=0.3", "evaluation.gate.auc.min=0.7",
-        "training.epochs=3", "model.weights=random",
-    )  # fmt: skip
+        "demo",
+        "evaluation.operating_point.threshold=0.3",
+        "evaluation.gate.auc.min=0.7",
+        "training.epochs=3",
+        "model.weights=random",
+    )
+    spec, direct = (
+        spec_of("demo"),
+        spec_of(
+            "demo",
+            "evaluation.operating_point.threshold=0.3",
+            "evaluation.gate.auc.min=0.7",
+            "training.epochs=3",
+            "model.weights=random",
+        ),
+    )
     for task in ("Evaluator", "Report", "Gate", "Trainer", "Embedder", "ModelCard"):
         found = apply_parameters(task, properties_of(spec, task, values))
         for key, value in apply_parameters(task, properties_of(direct, task, {})).items():
@@ -200,8 +221,12 @@ def test_facts_are_not_made_up() -> None:
     assert run.synthetic is None
     assert run.records_sha256 == ""
     assert run.weights == {
-        "kind": "deferred", "file": "imagenet", "sha256": "", "reason": "random", "published": "",
-    }  # fmt: skip
+        "kind": "deferred",
+        "file": "imagenet",
+        "sha256": "",
+        "reason": "random",
+        "published": "",
+    }
     assert run.push_to == "gs://bucket/runs/serving"
     assert run.checkpoints == "gs://bucket/runs/checkpoints"
     assert run.baseline == "pushed"
@@ -214,9 +239,11 @@ def test_a_batch_on_this_machine_is_refused() -> None:
 
 def test_the_platform_document() -> None:
     config = config_of(
-        "demo", "deploy.secret=store", "deploy.resources.Trainer.gpu=1",
+        "demo",
+        "deploy.secret=store",
+        "deploy.resources.Trainer.gpu=1",
         "deploy.resources.Trainer.gpu_type=Tesla-T4",
-    )  # fmt: skip
+    )
     spec = spec_of("demo")
     assert platform_spec(config_of("demo"), spec) is None
     platform = platform_spec(config, spec)
@@ -232,8 +259,10 @@ def test_the_platform_document() -> None:
 
 def test_environment_and_engine_reach_every_container() -> None:
     spec = spec_of(
-        "demo", "deploy.env={AWS_ENDPOINT_URL: 'http://minio:9000'}", "engine=processes",
-    )  # fmt: skip
+        "demo",
+        "deploy.env={AWS_ENDPOINT_URL: 'http://minio:9000'}",
+        "engine=processes",
+    )
     check(spec)
     engine = "--direct_num_workers=4"  # the processors of Transform
     for task in spec["root"]["dag"]["tasks"]:

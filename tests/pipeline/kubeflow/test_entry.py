@@ -54,10 +54,15 @@ def handed(told: str, parameters: dict[str, Any], **outputs: str) -> str:
 def run(executor: str, given: str, *more: str) -> int:
     return entry.main(
         [
-            "--executor_class_path", executor, "--json_serialized_invocation_args", given,
-            "--json_serialized_inputs_spec_args", "{}", *more,
+            "--executor_class_path",
+            executor,
+            "--json_serialized_invocation_args",
+            given,
+            "--json_serialized_inputs_spec_args",
+            "{}",
+            *more,
         ]
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,13 +156,20 @@ def test_a_task_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "pipeline.kubeflow.entry",
-            "--executor_class_path", "tests.pipeline.kubeflow.sleeper.Executor",
-            "--json_serialized_invocation_args", given,
+            sys.executable,
+            "-m",
+            "pipeline.kubeflow.entry",
+            "--executor_class_path",
+            "tests.pipeline.kubeflow.sleeper.Executor",
+            "--json_serialized_invocation_args",
+            given,
         ],
-        stdout=subprocess.PIPE, stderr=out.open("w"), text=True, cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=out.open("w"),
+        text=True,
+        cwd=REPOSITORY,
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "sleeps\n", out.read_text()
     assert list((tmp_path / "tmp").rglob("half"))

@@ -31,12 +31,25 @@ def test_right_values(name: str, value: Any, wanted: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("epochs", 0), ("epochs", 5.5), ("epochs", "many"), ("epochs", -1), ("epochs", None),
-        ("epochs", math.nan), ("threshold", 0), ("threshold", 1), ("threshold", "nan"),
-        ("threshold", ""), ("gate_auc", 1.1), ("gate_auc", -0.1), ("sensitivity", 0),
-        ("data", ""), ("weights", ""), ("data", 5), ("no_such", 1),
+        ("epochs", 0),
+        ("epochs", 5.5),
+        ("epochs", "many"),
+        ("epochs", -1),
+        ("epochs", None),
+        ("epochs", math.nan),
+        ("threshold", 0),
+        ("threshold", 1),
+        ("threshold", "nan"),
+        ("threshold", ""),
+        ("gate_auc", 1.1),
+        ("gate_auc", -0.1),
+        ("sensitivity", 0),
+        ("data", ""),
+        ("weights", ""),
+        ("data", 5),
+        ("no_such", 1),
     ],
-)  # fmt: skip
+)
 def test_wrong_values_are_one_line(name: str, value: Any) -> None:
     with pytest.raises(PneumoError, match=name) as told:
         checked(name, value)

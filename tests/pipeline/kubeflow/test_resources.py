@@ -92,13 +92,17 @@ def test_a_node_that_this_graph_leaves_out_may_be_named() -> None:
     ("layers", "wanted"),
     [
         ({}, DEFAULTS["Trainer"]),
-        ({"default": {"gpu": 1, "gpu_type": "A"}}, {"cpu": 8, "memory_gib": 32, "gpu": 1,
-                                                    "gpu_type": "A"}),
-        ({"default": {"gpu": 1, "gpu_type": "A"}, "Trainer": {"gpu": 0}},
-         {"cpu": 8, "memory_gib": 32, "gpu": 0}),
+        (
+            {"default": {"gpu": 1, "gpu_type": "A"}},
+            {"cpu": 8, "memory_gib": 32, "gpu": 1, "gpu_type": "A"},
+        ),
+        (
+            {"default": {"gpu": 1, "gpu_type": "A"}, "Trainer": {"gpu": 0}},
+            {"cpu": 8, "memory_gib": 32, "gpu": 0},
+        ),
         ({"Trainer": {"cpu": 1}}, {"cpu": 1, "memory_gib": 32}),
     ],
-)  # fmt: skip
+)
 def test_layers(layers: dict[str, object], wanted: Resources | dict[str, object]) -> None:
     options = DeployOptions.model_validate({"resources": layers})
     given = wanted if isinstance(wanted, Resources) else Resources.model_validate(wanted)

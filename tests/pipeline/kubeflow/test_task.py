@@ -144,8 +144,12 @@ def test_paths_of_copies_are_told_as_uris(tmp_path: Path, store: str) -> None:
     inside, out = uri_of(found, "inputs", "model"), uri_of(found, "outputs", "out")
     told = json.dumps({"a": inside, "b": out, "c": f"{out}/deep", "d": f"{out}1", "e": "x"})
     assert json.loads(found.with_uris(told)) == {
-        "a": f"{store}/m", "b": f"{store}/o", "c": f"{store}/o/deep", "d": f"{out}1", "e": "x",
-    }  # fmt: skip
+        "a": f"{store}/m",
+        "b": f"{store}/o",
+        "c": f"{store}/o/deep",
+        "d": f"{out}1",
+        "e": "x",
+    }
 
 
 def test_workers_elsewhere_get_the_uris_themselves(tmp_path: Path) -> None:

@@ -96,10 +96,30 @@ def test_compose_is_for_this_machine_and_reads_only() -> None:
 RULES = yaml.safe_load((DEPLOY / "prometheus-alerts.yaml").read_text())
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"]}
 _KEYWORDS = {
-    "sum", "rate", "by", "le", "and", "or", "abs", "max", "count", "count_values", "increase",
-    "histogram_quantile", "absent", "time", "offset", "number", "w", "d", "h", "m", "protocol",
-    "version", "instance",
-}  # fmt: skip
+    "sum",
+    "rate",
+    "by",
+    "le",
+    "and",
+    "or",
+    "abs",
+    "max",
+    "count",
+    "count_values",
+    "increase",
+    "histogram_quantile",
+    "absent",
+    "time",
+    "offset",
+    "number",
+    "w",
+    "d",
+    "h",
+    "m",
+    "protocol",
+    "version",
+    "instance",
+}
 
 
 @pytest.mark.parametrize("name", ALERTS)

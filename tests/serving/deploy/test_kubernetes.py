@@ -28,9 +28,15 @@ MANIFESTS = {
 }
 ISVC = documents(DEPLOY / "kserve" / "inferenceservice.yaml")[0]
 KINDS = {
-    "Namespace", "PersistentVolumeClaim", "ConfigMap", "Deployment", "Service",
-    "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
-}  # fmt: skip
+    "Namespace",
+    "PersistentVolumeClaim",
+    "ConfigMap",
+    "Deployment",
+    "Service",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "NetworkPolicy",
+}
 
 
 def one(kind: str) -> dict[str, Any]:
@@ -110,8 +116,9 @@ def test_ports_and_volumes_fit() -> None:
     assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
     claim = volumes["models"]["persistentVolumeClaim"]
     assert claim == {
-        "claimName": one("PersistentVolumeClaim")["metadata"]["name"], "readOnly": True,
-    }  # fmt: skip
+        "claimName": one("PersistentVolumeClaim")["metadata"]["name"],
+        "readOnly": True,
+    }
     assert volumes["config"]["configMap"]["name"] == one("ConfigMap")["metadata"]["name"]
 
 

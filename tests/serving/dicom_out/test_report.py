@@ -84,8 +84,10 @@ def test_the_document_is_a_preliminary_report_that_nobody_verified() -> None:
     assert report.SOPClassUID == pydicom.uid.ComprehensiveSRStorage
     assert report.Modality == "SR"
     assert (report.CompletionFlag, report.PreliminaryFlag, report.VerificationFlag) == (
-        "COMPLETE", "PRELIMINARY", "UNVERIFIED"
-    )  # fmt: skip
+        "COMPLETE",
+        "PRELIMINARY",
+        "UNVERIFIED",
+    )
     assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert "not for diagnosis" in report.SeriesDescription
     assert (report.ContentDate, report.ContentTime) == ("20240506", "070809")
@@ -170,8 +172,12 @@ def test_the_report_is_the_patients_and_carries_no_more_than_it_must() -> None:
     out = io.BytesIO()
     report.save_as(out)
     needed = (*CARRIED, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    allowed = {word for key in needed if key in dicoms.PLACES
-               for word in [dicoms.PLACES[key], *dicoms.PLACES[key].split("^")]}  # fmt: skip
+    allowed = {
+        word
+        for key in needed
+        if key in dicoms.PLACES
+        for word in [dicoms.PLACES[key], *dicoms.PLACES[key].split("^")]
+    }
     assert set(dicoms.leaks(out.getvalue())) <= allowed
 
 
@@ -293,9 +299,14 @@ def test_boxes_without_the_size_they_were_measured_in_are_an_error() -> None:
 def test_a_healthy_image_has_no_regions() -> None:
     """The warmest place of its heat map is no finding."""
     found = Prediction(
-        "a", decision="NEGATIVE", score=0.1, height=60, width=80,
-        boxes=[[1.0, 2.0, 3.0, 4.0]], box_scores=[0.9],
-    )  # fmt: skip
+        "a",
+        decision="NEGATIVE",
+        score=0.1,
+        height=60,
+        width=80,
+        boxes=[[1.0, 2.0, 3.0, 4.0]],
+        box_scores=[0.9],
+    )
     assert result_of(found).regions == ()
     for decision in ("POSITIVE", "REFER"):
         (region,) = result_of(replace(found, decision=decision)).regions

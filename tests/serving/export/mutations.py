@@ -103,9 +103,12 @@ def _chunk(content: bytes, rng: random.Random) -> bytes:
         first, last = rng.choice(found)
         if last <= begin:
             return (
-                content[:first] + content[begin:end] + content[last:begin]
-                + content[first:last] + content[end:]
-            )  # fmt: skip
+                content[:first]
+                + content[begin:end]
+                + content[last:begin]
+                + content[first:last]
+                + content[end:]
+            )
         return content
     at = begin if content.startswith(PNG) else begin + 2
     return content[:at] + rng.randbytes(2) + content[at + 2 :]
@@ -117,5 +120,13 @@ def _other_bytes(content: bytes, rng: random.Random) -> bytes:
 
 
 _WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    _flip, _flip, _cut, _cut_and_close, _insert, _append, _lie, _chunk, _other_bytes
-)  # fmt: skip
+    _flip,
+    _flip,
+    _cut,
+    _cut_and_close,
+    _insert,
+    _append,
+    _lie,
+    _chunk,
+    _other_bytes,
+)

@@ -33,8 +33,12 @@ def test_explain_gives_the_answer_and_where(fitted: Exported) -> None:
         else:
             np.testing.assert_array_equal(explained[key], values, err_msg=key)
     assert set(explained) - set(served) == {
-        "heatmap", "boxes", "box_scores", "image_height", "image_width",
-    }  # fmt: skip
+        "heatmap",
+        "boxes",
+        "box_scores",
+        "image_height",
+        "image_width",
+    }
     sides = sides_of(fitted)
     np.testing.assert_array_equal(explained["image_height"], [height for height, _ in sides])
     np.testing.assert_array_equal(explained["image_width"], [width for _, width in sides])
@@ -90,11 +94,19 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
 
     def write(explain: Any) -> None:
         export(
-            wrong, [Held(), *fitted.network.variables], SIZE, fitted.transform, LOCATE,
-            str(tmp_path / "model"), pixels_of=lambda png: from_png(png, SIZE),
-            features=lambda pixels: tf.reduce_mean(pixels, [1, 2]), limits=Limits(min_side=1),
-            decision=Decision(1.0, 0.4), about={}, explain=explain,
-        )  # fmt: skip
+            wrong,
+            [Held(), *fitted.network.variables],
+            SIZE,
+            fitted.transform,
+            LOCATE,
+            str(tmp_path / "model"),
+            pixels_of=lambda png: from_png(png, SIZE),
+            features=lambda pixels: tf.reduce_mean(pixels, [1, 2]),
+            limits=Limits(min_side=1),
+            decision=Decision(1.0, 0.4),
+            about={},
+            explain=explain,
+        )
 
     with pytest.raises(ValueError, match="locates"):
         write(None)
@@ -128,11 +140,17 @@ def test_a_model_without_explain_has_no_such_door(exported: Exported, tmp_path: 
     from schema.labels import THREE_CLASS
 
     export(
-        lambda pixels: exported.network(pixels, training=False), exported.network.variables, SIZE,
-        exported.transform, THREE_CLASS, str(tmp_path / "model"),
-        pixels_of=lambda png: from_png(png, SIZE), decision=Decision(), about={},
+        lambda pixels: exported.network(pixels, training=False),
+        exported.network.variables,
+        SIZE,
+        exported.transform,
+        THREE_CLASS,
+        str(tmp_path / "model"),
+        pixels_of=lambda png: from_png(png, SIZE),
+        decision=Decision(),
+        about={},
         features=lambda pixels: exported.backbone(pixels, training=False),
-    )  # fmt: skip
+    )
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     assert "explain" not in loaded.signatures
     assert "boxes" not in loaded.signatures["serving_default"].structured_outputs

@@ -78,8 +78,10 @@ def test_a_rejected_image_changes_no_bit_of_its_neighbours(exported: Exported) -
             np.testing.assert_array_equal(values.numpy()[others], clean[key].numpy()[others])
         status = [text.decode().partition(":")[0] for text in mixed["status"].numpy()[places]]
         assert status == ["EMPTY", "NOT_JPEG_OR_PNG", "TRUNCATED", "TRUNCATED"]
-    rejected = {k: v.numpy()[places] for k, v in loaded.signatures["serving_default"](
-        image_bytes=tf.constant(contents)).items()}  # fmt: skip
+    rejected = {
+        k: v.numpy()[places]
+        for k, v in loaded.signatures["serving_default"](image_bytes=tf.constant(contents)).items()
+    }
     assert (rejected["probabilities"] == -1).all()
     assert (rejected["score"] == -1).all()
     assert (rejected["decision"] == b"REJECTED").all()

@@ -13,9 +13,15 @@ from tests.support.images import FORMS, encode
 
 def answer(file: str = "a.png") -> Prediction:
     return Prediction(
-        file, decision="POSITIVE", score=0.9, heatmap=[[0.0, 0.0], [0.0, 0.9]],
-        boxes=[[30.0, 40.0, 60.0, 80.0]], box_scores=[0.7], height=61, width=83,
-    )  # fmt: skip
+        file,
+        decision="POSITIVE",
+        score=0.9,
+        heatmap=[[0.0, 0.0], [0.0, 0.9]],
+        boxes=[[30.0, 40.0, 60.0, 80.0]],
+        box_scores=[0.7],
+        height=61,
+        width=83,
+    )
 
 
 def black(height: int = 100, width: int = 200) -> Image.Image:
@@ -80,10 +86,18 @@ def test_pictures_are_written_and_predictions_passed_on(tmp_path: Path) -> None:
 
 
 ROW = {
-    "probabilities": [0.1, 0.9], "score": 0.9, "decision": "POSITIVE", "predicted_class": "B",
-    "classes": ["A", "B"], "status": "OK", "heatmap": [[0.5]], "image_height": 6,
-    "image_width": 8, "boxes": [[0.0, 1.0, 2.0, 3.0], [0.0] * 4], "box_scores": [0.6, -1.0],
-}  # fmt: skip
+    "probabilities": [0.1, 0.9],
+    "score": 0.9,
+    "decision": "POSITIVE",
+    "predicted_class": "B",
+    "classes": ["A", "B"],
+    "status": "OK",
+    "heatmap": [[0.5]],
+    "image_height": 6,
+    "image_width": 8,
+    "boxes": [[0.0, 1.0, 2.0, 3.0], [0.0] * 4],
+    "box_scores": [0.6, -1.0],
+}
 
 
 def test_a_row_of_explain_is_read() -> None:

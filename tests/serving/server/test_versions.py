@@ -66,9 +66,15 @@ LATEST = Policy()
     ],
 )
 def test_plan(
-    case: str, now: dict, before: dict, broken: dict, loaded: list, policy: Policy, load: list,
+    case: str,
+    now: dict,
+    before: dict,
+    broken: dict,
+    loaded: list,
+    policy: Policy,
+    load: list,
     unload: list,
-) -> None:  # fmt: skip
+) -> None:
     assert plan(now, before, broken, loaded, policy) == (load, unload), case
 
 

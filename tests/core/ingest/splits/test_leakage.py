@@ -100,10 +100,19 @@ def _catalog(path: Path, rows: list[dict]) -> Catalog:
     catalog = Catalog(path)
     for i, row in enumerate(rows):
         filled = {
-            "path": b"%d" % i, "shown": str(i), "state": "ok", "flat": 0, "split": "train",
-            "pixels": f"p{i}", "sha256": f"s{i}", "phash": bytes([i * 85] * 32),
-            "patient": f"child{i}", "pathogen": "normal", "said": "", **row,
-        }  # fmt: skip
+            "path": b"%d" % i,
+            "shown": str(i),
+            "state": "ok",
+            "flat": 0,
+            "split": "train",
+            "pixels": f"p{i}",
+            "sha256": f"s{i}",
+            "phash": bytes([i * 85] * 32),
+            "patient": f"child{i}",
+            "pathogen": "normal",
+            "said": "",
+            **row,
+        }
         names, marks = ", ".join(filled), ", ".join("?" * len(filled))
         catalog.db.execute(f"INSERT INTO files({names}) VALUES ({marks})", list(filled.values()))
     return catalog

@@ -16,27 +16,37 @@ def targets(*boxes: list[float], grid: tuple[int, int] = GRID) -> np.ndarray:
 # What is given, cells of centres, (log height, log width, offset y, offset x) there.
 CASES = {
     "one in the middle of a cell": (
-        [[0.25, 0.3, 0.625, 0.8]], [(3, 5)], [[np.log(0.375), np.log(0.5), 0.5, 0.5]],
+        [[0.25, 0.3, 0.625, 0.8]],
+        [(3, 5)],
+        [[np.log(0.375), np.log(0.5), 0.5, 0.5]],
     ),
     "at the border": (
-        [[0.75, 0.8, 1.0, 1.0]], [(7, 9)], [[np.log(0.25), np.log(0.2), 0.0, 0.0]],
+        [[0.75, 0.8, 1.0, 1.0]],
+        [(7, 9)],
+        [[np.log(0.25), np.log(0.2), 0.0, 0.0]],
     ),
     "its centre on the last edge": (
-        [[1.0, 1.0, 1.0, 1.0]], [(7, 9)], [[np.log(1e-3), np.log(1e-3), 1.0, 1.0]],
+        [[1.0, 1.0, 1.0, 1.0]],
+        [(7, 9)],
+        [[np.log(1e-3), np.log(1e-3), 1.0, 1.0]],
     ),
     "of one cell": (
-        [[0.125, 0.1, 0.25, 0.2]], [(1, 1)], [[np.log(0.125), np.log(0.1), 0.5, 0.5]],
+        [[0.125, 0.1, 0.25, 0.2]],
+        [(1, 1)],
+        [[np.log(0.125), np.log(0.1), 0.5, 0.5]],
     ),
     "the whole image": ([[0, 0, 1, 1]], [(4, 5)], [[0.0, 0.0, 0.0, 0.0]]),
     "two with one centre cell: the larger": (
-        [[0.3, 0.3, 0.7, 0.72], [0.1, 0.1, 0.92, 0.92]], [(4, 5)],
+        [[0.3, 0.3, 0.7, 0.72], [0.1, 0.1, 0.92, 0.92]],
+        [(4, 5)],
         [[np.log(0.82), np.log(0.82), 0.08, 0.1]],
     ),
     "two apart": (
-        [[0.0, 0.0, 0.25, 0.2], [0.5, 0.6, 1.0, 1.0]], [(1, 1), (6, 8)],
+        [[0.0, 0.0, 0.25, 0.2], [0.5, 0.6, 1.0, 1.0]],
+        [(1, 1), (6, 8)],
         [[np.log(0.25), np.log(0.2), 0.0, 0.0], [np.log(0.5), np.log(0.4), 0.0, 0.0]],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("boxes", "cells", "expected"), CASES.values(), ids=CASES.keys())

@@ -26,9 +26,14 @@ def head(
     rng = np.random.default_rng(seed)
     width = channels * (2 if pooling == "both" else 1)
     made = build_head(
-        rng.normal(size=width).astype(np.float32), rng.uniform(0.5, 2, width).astype(np.float32),
-        len(of.classes), ModelOptions(dense=dense), of.two_stage, of.positive, seed,
-    )  # fmt: skip
+        rng.normal(size=width).astype(np.float32),
+        rng.uniform(0.5, 2, width).astype(np.float32),
+        len(of.classes),
+        ModelOptions(dense=dense),
+        of.two_stage,
+        of.positive,
+        seed,
+    )
     made.set_weights([rng.normal(size=w.shape) for w in made.get_weights()])
     return made
 

@@ -18,15 +18,31 @@ def facts() -> Facts:
             "card": {"ethics": "approved, number 12/34", "contact": "  ", "funding": None},
         },
         dataset=dataset(),
-        leakage={"ok": True, "counts": {"patients_in_two_splits": 0, "exact_across_splits": 0,
-                                        "near_across_splits": 0, "exact_within_split": 6}},
+        leakage={
+            "ok": True,
+            "counts": {
+                "patients_in_two_splits": 0,
+                "exact_across_splits": 0,
+                "near_across_splits": 0,
+                "exact_within_split": 6,
+            },
+        },
         rejects=[{"file": EVIL, "reason": "truncated", "detail": "ends early"}],
         training=TRAINING,
         about=None,
         report=REPORT,
         decision=DECISION,
-        lineage=[{"key": "model", "type": "Model", "artifact": 41, "node": "Trainer",
-                  "execution": 8, "made": "2026-01-31 14:05:00", "folder": "Trainer/model/8",
-                  "properties": {}}],
+        lineage=[
+            {
+                "key": "model",
+                "type": "Model",
+                "artifact": 41,
+                "node": "Trainer",
+                "execution": 8,
+                "made": "2026-01-31 14:05:00",
+                "folder": "Trainer/model/8",
+                "properties": {},
+            }
+        ],
         run={"pipeline": "pneumo", "run_id": "2026-01-31T14", "execution": "15"},
-    )  # fmt: skip
+    )

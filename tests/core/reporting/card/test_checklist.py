@@ -147,13 +147,24 @@ def test_limits_follow_from_the_facts(
 
 
 BOXES = {
-    "metrics": {"challenge": interval(0.21, 0.18, 0.24), "box_ap": interval(0.3, 0.2, 0.4),
-                "pointing": interval(0.7, 0.6, 0.8), "froc/1": interval(0.5)},
-    "counts": {"images": 9, "with_opacity": 5, "opacities": 6, "found": 2, "shown": 6, "false": 4,
-               "without": 4, "disturbed": 3},
-    "chosen": {"threshold": 0.31, "shrink": 0.875, "combine": "product", "note": "",
-               "score": 0.22},
-}  # fmt: skip
+    "metrics": {
+        "challenge": interval(0.21, 0.18, 0.24),
+        "box_ap": interval(0.3, 0.2, 0.4),
+        "pointing": interval(0.7, 0.6, 0.8),
+        "froc/1": interval(0.5),
+    },
+    "counts": {
+        "images": 9,
+        "with_opacity": 5,
+        "opacities": 6,
+        "found": 2,
+        "shown": 6,
+        "false": 4,
+        "without": 4,
+        "disturbed": 3,
+    },
+    "chosen": {"threshold": 0.31, "shrink": 0.875, "combine": "product", "note": "", "score": 0.22},
+}
 
 
 def test_a_model_that_locates_says_where_it_fails(facts: Facts) -> None:

@@ -79,9 +79,15 @@ def test_it_reads_every_file_and_the_metadata(run: Any) -> None:
     assert len(card["rejects"]) == 200
     by_key = {row["key"]: row for row in card["lineage"]}
     assert by_key["model"] == {
-        "key": "model", "type": "Model", "artifact": 80, "node": "Trainer", "execution": 8,
-        "made": "2023-11-14 22:13:20", "folder": "Trainer/model/8", "properties": {},
-    }  # fmt: skip
+        "key": "model",
+        "type": "Model",
+        "artifact": 80,
+        "node": "Trainer",
+        "execution": 8,
+        "made": "2023-11-14 22:13:20",
+        "folder": "Trainer/model/8",
+        "properties": {},
+    }
     assert by_key["model_run"]["made"] == ""
     assert by_key["blessing"]["properties"] == {"blessed": 0}
     assert [row["key"] for row in card["lineage"]][-3:] == ["model", "predictions", "report"]

@@ -24,9 +24,15 @@ def test_the_page_stands_alone_and_says_what_the_file_says(facts: Facts, tmp_pat
         assert item["question"] in page.text
         assert item["value"] in page.text
     for part in (
-        "77aa88", "c0ffee", "0.910", "0.850 to 0.970", "Trainer/model/8", "2026-01-31 14:05:00",
-        "Not blessed by the gate", "source = IM",
-    ):  # fmt: skip
+        "77aa88",
+        "c0ffee",
+        "0.910",
+        "0.850 to 0.970",
+        "Trainer/model/8",
+        "2026-01-31 14:05:00",
+        "Not blessed by the gate",
+        "source = IM",
+    ):
         assert part in page.text
     assert f"{plain['known']} of {len(plain['items'])} items" in page.text
     assert plain["known"] == sum(item["known"] for item in plain["items"])

@@ -34,14 +34,24 @@ def rows(of: Task, n: int, seed: int, skill: float, prefix: str) -> dict[str, li
         logits[list(known)] += skill
         p = np.exp(logits) / np.exp(logits).sum()
         values = {
-            "sha256": f"{prefix}{i}", "filename": f"{prefix}/{i:03d}.jpeg",
-            "patient_id": f"{prefix}-{i // 2}", "pathogen": pathogen, "source": "person",
-            "height": 61, "width": 83, "brightness": 120.0, "label": of.class_of(pathogen, marked),
-            "positive": of.side(pathogen, marked), "score": float(p[list(of.positive)].sum()),
-            "probabilities": p.tolist(), "raw": p.tolist(), "members": p.tolist(),
-            "truth_boxes": BOX * marked, "boxes": BOX if of.located else [],
+            "sha256": f"{prefix}{i}",
+            "filename": f"{prefix}/{i:03d}.jpeg",
+            "patient_id": f"{prefix}-{i // 2}",
+            "pathogen": pathogen,
+            "source": "person",
+            "height": 61,
+            "width": 83,
+            "brightness": 120.0,
+            "label": of.class_of(pathogen, marked),
+            "positive": of.side(pathogen, marked),
+            "score": float(p[list(of.positive)].sum()),
+            "probabilities": p.tolist(),
+            "raw": p.tolist(),
+            "members": p.tolist(),
+            "truth_boxes": BOX * marked,
+            "boxes": BOX if of.located else [],
             "box_scores": [float(p[1])] if of.located else [],
-        }  # fmt: skip
+        }
         for name, value in values.items():
             columns[name].append(value)
     return columns
@@ -80,9 +90,13 @@ def make(tmp_path: Path) -> Make:
         number = str(len(list(work.glob("compare/*"))) + 10)
         at = {
             (node, key): work / "artifacts" / node / key / number
-            for node, key in (("Trainer", "model"), ("Trainer", "model_run"),
-                              ("Scorer", "predictions"), ("Embedder", "embeddings"))
-        }  # fmt: skip
+            for node, key in (
+                ("Trainer", "model"),
+                ("Trainer", "model_run"),
+                ("Scorer", "predictions"),
+                ("Embedder", "embeddings"),
+            )
+        }
         for folder in at.values():
             folder.mkdir(parents=True)
         scored, trained = at["Scorer", "predictions"], at["Trainer", "model_run"]
@@ -95,19 +109,32 @@ def make(tmp_path: Path) -> Make:
         table.write(
             trained / "val_predictions.parquet", iter([rows(of, 60, seed + 99, known, "val")])
         )
-        training = {"backbone": "Xception", "image_size": 224, "fine_tune": None, "seeds": [seed],
-                    "weights": {"kind": weights},
-                    "parameters": {"trainable": 7, "total": 1007}}  # fmt: skip
+        training = {
+            "backbone": "Xception",
+            "image_size": 224,
+            "fine_tune": None,
+            "seeds": [seed],
+            "weights": {"kind": weights},
+            "parameters": {"trainable": 7, "total": 1007},
+        }
         (trained / "training.json").write_text(json.dumps(training))
         (at["Trainer", "model"] / "variables").mkdir()
         (at["Trainer", "model"] / "variables" / "data").write_bytes(b"x" * 3 * 2**19)
         nodes = [
-            {"name": node, "seconds": seconds, "cached": node in cached, "peak_rss_mib": 900 + i,
-             "outputs": {key: [str(folder)] for (of_node, key), folder in at.items()
-                         if of_node == node}, "properties": {}}
+            {
+                "name": node,
+                "seconds": seconds,
+                "cached": node in cached,
+                "peak_rss_mib": 900 + i,
+                "outputs": {
+                    key: [str(folder)] for (of_node, key), folder in at.items() if of_node == node
+                },
+                "properties": {},
+            }
             for i, (node, seconds) in enumerate(
-                (("Embedder", 100.0), ("Trainer", 20.5), ("Scorer", 3.0)))
-        ]  # fmt: skip
+                (("Embedder", 100.0), ("Trainer", 20.5), ("Scorer", 3.0))
+            )
+        ]
         folder = folder_of(work, name)
         folder.mkdir(parents=True)
         (folder / RUN).write_text(json.dumps({"nodes": nodes, "records": str(records)}))

@@ -29,9 +29,13 @@ def test_the_page_stands_alone_and_says_what_the_file_says(work: Path) -> None:
     page_file, facts_file = write_comparison(runs, failed, work, 100)
     page, facts = check_standalone(page_file), json.loads(facts_file.read_text())
     for part in (
-        DISCLAIMER, "evaluates the test split 3 times", "Trainer failed: <b>no weights</b>",
-        "not measured", "(cached)", "2 min 4 s",
-    ):  # fmt: skip
+        DISCLAIMER,
+        "evaluates the test split 3 times",
+        "Trainer failed: <b>no weights</b>",
+        "not measured",
+        "(cached)",
+        "2 min 4 s",
+    ):
         assert part in page.text, part
     assert "run.log" not in page.text
     for question in facts["questions"]:

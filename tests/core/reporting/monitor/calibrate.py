@@ -54,10 +54,14 @@ def main() -> None:
         alarms, values = 0, []
         for seed in range(options.repeats):
             log, rest = deal(table, n, whole, seed)
-            log = log.assign(brightness=(log["brightness"] * gain).clip(0, 255),
-                             height=log["height"] * scale, width=log["width"] * scale)  # fmt: skip
-            found = compare(statistics_of(rest), statistics_of(log),
-                            MonitorOptions().thresholds, "training")  # fmt: skip
+            log = log.assign(
+                brightness=(log["brightness"] * gain).clip(0, 255),
+                height=log["height"] * scale,
+                width=log["width"] * scale,
+            )
+            found = compare(
+                statistics_of(rest), statistics_of(log), MonitorOptions().thresholds, "training"
+            )
             alarms += any(not one.ok for one in found)
             values.append({one.name: one.value for one in found})
         quantiles = pd.DataFrame(values).quantile(0.99).round(3).to_dict()

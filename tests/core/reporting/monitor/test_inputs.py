@@ -10,13 +10,24 @@ from core.reporting.monitor.inputs import from_rows, log_files, read_logs
 from schema.errors import PneumoError
 
 LINE: dict[str, Any] = {
-    "time": 1.8e9, "version": "7", "height": 900, "width": 1200, "brightness": 121.5,
-    "score": 0.25, "decision": "NEGATIVE", "status": "OK",
-}  # fmt: skip
+    "time": 1.8e9,
+    "version": "7",
+    "height": 900,
+    "width": 1200,
+    "brightness": 121.5,
+    "score": 0.25,
+    "decision": "NEGATIVE",
+    "status": "OK",
+}
 REJECTED = {
-    **LINE, "height": None, "width": None, "brightness": None, "score": -1.0,
-    "decision": "REJECTED", "status": "TRUNCATED: 31 bytes are missing",
-}  # fmt: skip
+    **LINE,
+    "height": None,
+    "width": None,
+    "brightness": None,
+    "score": -1.0,
+    "decision": "REJECTED",
+    "status": "TRUNCATED: 31 bytes are missing",
+}
 
 
 def write(file: Path, *lines: Any, end: str = "\n") -> Path:

@@ -82,8 +82,9 @@ def test_drift_between_two_logs(reference: Reference) -> None:
     options = MonitorOptions(permutations=199, thresholds={"brightness": 1.0})
     found = monitor(seen(200, 5), reference, options, earlier=seen(200, 6, side=0.5))
     assert {line.split(":")[0] for line in found.alarms} == {
-        "height against earlier log", "width against earlier log",
-    }  # fmt: skip
+        "height against earlier log",
+        "width against earlier log",
+    }
 
 
 @pytest.mark.parametrize("n", [0, 99])

@@ -30,9 +30,20 @@ def report(request: pytest.FixtureRequest) -> Report:
 def figures() -> dict[str, str]:
     """Every figure that a page may show, for tests of the text."""
     names = (
-        "loss", "accuracy", "roc", "pr", "confusion", "calibration", "prevalence", "coverage",
-        "class_roc", "class_confusion", "froc", "box_pr", "shift",
-    )  # fmt: skip
+        "loss",
+        "accuracy",
+        "roc",
+        "pr",
+        "confusion",
+        "calibration",
+        "prevalence",
+        "coverage",
+        "class_roc",
+        "class_confusion",
+        "froc",
+        "box_pr",
+        "shift",
+    )
     return dict.fromkeys(names, "data:image/png;base64,")
 
 

@@ -16,9 +16,16 @@ from tests.support.images import FORMS, encode, gray
 
 EVIL = "<img src=x onerror=alert(1)>.jpeg"
 RESAMPLES = 40
-CURVES = {"epochs": [1, 2], "loss": [0.7, 0.4], "val_loss": [0.6, 0.5], "accuracy": [0.5, 0.8],
-          "val_accuracy": [0.6, 0.7], "val_auc": [0.71, None], "learning_rate": [1e-3, 1e-5],
-          "best_epoch": 2}  # fmt: skip
+CURVES = {
+    "epochs": [1, 2],
+    "loss": [0.7, 0.4],
+    "val_loss": [0.6, 0.5],
+    "accuracy": [0.5, 0.8],
+    "val_accuracy": [0.6, 0.7],
+    "val_auc": [0.71, None],
+    "learning_rate": [1e-3, 1e-5],
+    "best_epoch": 2,
+}
 
 
 def predicted(n: int = 40, seed: int = 0, of: Task = BINARY, **more: Any) -> Answers:
@@ -48,36 +55,80 @@ def full(of: Task = BINARY) -> ReportData:
         name="full",
         resamples=RESAMPLES,
         dataset=IngestSummary(  # as ingest stores it, so that a renamed key is found here
-            version=1, synthetic=True, found=50, written=45, rejected=3, skipped={"*.txt": 2},
+            version=1,
+            synthetic=True,
+            found=50,
+            written=45,
+            rejected=3,
+            skipped={"*.txt": 2},
             splits={"train": {"normal": 5, "bacteria": 7, "virus": 3}, "test": {"normal": 30}},
-            patients={"train": 11, "test": 6}, policy="patient", layout="class", seed=4,
-            content_sha256="abc123", source_fingerprint="def456", options={}, versions={},
-            reasons={"truncated": 2, "not_an_image": 1}, leakage={}, leakage_ok=False,
-        ).model_dump(mode="json") | {
-            "shortcuts": [{"what": "size", "auc": 0.6125, "low": 0.5125, "high": None}]
+            patients={"train": 11, "test": 6},
+            policy="patient",
+            layout="class",
+            seed=4,
+            content_sha256="abc123",
+            source_fingerprint="def456",
+            options={},
+            versions={},
+            reasons={"truncated": 2, "not_an_image": 1},
+            leakage={},
+            leakage_ok=False,
+        ).model_dump(mode="json")
+        | {"shortcuts": [{"what": "size", "auc": 0.6125, "low": 0.5125, "high": None}]},
+        leakage={
+            "ok": False,
+            "notes": ["a note"],
+            "counts": {"exact_across_splits": 77, "kind_to_come": 78},
         },
-        leakage={"ok": False, "notes": ["a note"],
-                 "counts": {"exact_across_splits": 77, "kind_to_come": 78}},
-        samples=[Sample(EVIL, "normal", image), Sample("b.png", "virus", FORMS["png_16bit"]()),
-                 Sample("broken.png", "virus", b"no image")],
+        samples=[
+            Sample(EVIL, "normal", image),
+            Sample("b.png", "virus", FORMS["png_16bit"]()),
+            Sample("broken.png", "virus", b"no image"),
+        ],
         training={
-            "backbone": "InceptionV3", "image_size": 299, "fit": "stretch", "seeds": [3, 5, 8],
+            "backbone": "InceptionV3",
+            "image_size": 299,
+            "fit": "stretch",
+            "seeds": [3, 5, 8],
             "weights": {"kind": "random", "file": "", "sha256": "", "reason": "offline"},
-            "parameters": {"trainable": 4098, "total": 21_806_882}, "pooling": "avg",
-            "class_weight": {"NORMAL": 1.9, "PNEUMONIA": 0.68}, "layer": "mixed7",
-            "classes": list(of.classes), "task": of.to_dict(),
+            "parameters": {"trainable": 4098, "total": 21_806_882},
+            "pooling": "avg",
+            "class_weight": {"NORMAL": 1.9, "PNEUMONIA": 0.68},
+            "layer": "mixed7",
+            "classes": list(of.classes),
+            "task": of.to_dict(),
             "class_counts": {"train": [31, 32], "val": [33, 34]},
-            "members": [{"seed": 3, "best_epoch": 12, "epochs": 20, "seconds": {"head": 4.5},
-                         "val": {"auc": 0.9531, "accuracy": None}}],
-            "embedding": {"views": 4, "storage": "float16", "storage_error": 0.00048,
-                          "compute": "bfloat16",
-                          "agreement": {"cosine": 0.99987, "relative": 0.0123},
-                          "timed": {"float32": 21.7, "bfloat16": 31.9},
-                          "augment": None, "images_per_second": 31.7, "seconds": 12.3},
+            "members": [
+                {
+                    "seed": 3,
+                    "best_epoch": 12,
+                    "epochs": 20,
+                    "seconds": {"head": 4.5},
+                    "val": {"auc": 0.9531, "accuracy": None},
+                }
+            ],
+            "embedding": {
+                "views": 4,
+                "storage": "float16",
+                "storage_error": 0.00048,
+                "compute": "bfloat16",
+                "agreement": {"cosine": 0.99987, "relative": 0.0123},
+                "timed": {"float32": 21.7, "bfloat16": 31.9},
+                "augment": None,
+                "images_per_second": 31.7,
+                "seconds": 12.3,
+            },
             "calibration": {
-                "temperature": 1.25, "threshold": 0.5, "band": [0.4, 0.6],
-                "operating_point": {"rule": "sensitivity", "asked": 0.95, "note": "a note of it",
-                                    "threshold": 0.5, "sensitivity": 0.951},
+                "temperature": 1.25,
+                "threshold": 0.5,
+                "band": [0.4, 0.6],
+                "operating_point": {
+                    "rule": "sensitivity",
+                    "asked": 0.95,
+                    "note": "a note of it",
+                    "threshold": 0.5,
+                    "sensitivity": 0.951,
+                },
                 "before": {"ece": 0.0811, "brier": 0.0822, "nll": 0.0833},
                 "after": {"ece": 0.0711, "brier": 0.0722, "nll": 0.0733},
             },
@@ -96,4 +147,4 @@ def full(of: Task = BINARY) -> ReportData:
         pushed="/serving/1234567",
         config="name: full\n",
         versions={"tfx": "1.21.0"},
-    )  # fmt: skip
+    )

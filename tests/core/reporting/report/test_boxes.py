@@ -24,8 +24,15 @@ from tests.core.reporting.report.made import EVIL, RESAMPLES
 from tests.support.images import encode, gray
 from tests.support.pages import check_standalone, read
 
-CHOSEN = {"kind": "detector", "threshold": 0.45, "shrink": 0.875, "combine": "product",
-          "score": 0.3125, "nms_iou": 0.3, "note": ""}  # fmt: skip
+CHOSEN = {
+    "kind": "detector",
+    "threshold": 0.45,
+    "shrink": 0.875,
+    "combine": "product",
+    "score": 0.3125,
+    "nms_iou": 0.3,
+    "note": "",
+}
 NONE = np.zeros((0, 4))
 A, B, FAR = ([[0.1, 0.1, 0.5, 0.5]], [[0.6, 0.6, 0.9, 0.9]], [[0.0, 0.8, 0.2, 1.0]])
 
@@ -73,13 +80,22 @@ GIVEN = few(
 
 def test_counts_and_cases_by_hand() -> None:
     assert counts(GIVEN) == {
-        "images": 9, "with_opacity": 5, "opacities": 6, "found": 2, "shown": 6, "false": 4,
-        "without": 4, "disturbed": 2,
-    }  # fmt: skip
+        "images": 9,
+        "with_opacity": 5,
+        "opacities": 6,
+        "found": 2,
+        "shown": 6,
+        "false": 4,
+        "without": 4,
+        "disturbed": 2,
+    }
     found = cases(GIVEN)
     names = {kind: [row["sha256"] for row in rows] for kind, rows in found.items()}
-    assert names == {"best": ["id0", "id1"], "missed": ["id2", "id4", "id3"],
-                     "false_alarms": ["id5", "id6"]}  # fmt: skip
+    assert names == {
+        "best": ["id0", "id1"],
+        "missed": ["id2", "id4", "id3"],
+        "false_alarms": ["id5", "id6"],
+    }
     half = found["best"][1]
     assert half["challenge"] == pytest.approx(0.5)
     assert (half["boxes"], half["box_scores"], half["hit"]) == (A, [0.8], [True])

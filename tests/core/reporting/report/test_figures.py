@@ -45,8 +45,9 @@ def test_thumbnails_of_16_bits_and_of_unreadable_files() -> None:
 def test_figures_of_degenerate_splits(chosen: str) -> None:
     given = predicted(of=THREE_CLASS)
     n = np.arange(len(given))
-    mask = {"normal": given.label == 0, "pneumonia": given.label > 0, "one": n == 0,
-            "none": n < 0}[chosen]  # fmt: skip
+    mask = {"normal": given.label == 0, "pneumonia": given.label > 0, "one": n == 0, "none": n < 0}[
+        chosen
+    ]
     part = given.where(mask)
     line = Line("it", part.positive, part.score, part.threshold)
     shares = {"estimate": 0.9, "low": 0.8, "high": None}

@@ -67,11 +67,13 @@ class Explain:
             boxes[i, 0], scores[i, 0] = [10, 20, 30, 80], 0.4
         status = [b"OK" if number else b"DAMAGED" for number in numbers]
         return {
-            "heatmap": tf.constant(heat), "boxes": tf.constant(boxes),
-            "box_scores": tf.constant(scores), "status": tf.constant(status),
+            "heatmap": tf.constant(heat),
+            "boxes": tf.constant(boxes),
+            "box_scores": tf.constant(scores),
+            "status": tf.constant(status),
             "image_height": tf.fill([n], tf.constant(40, tf.int64)),
             "image_width": tf.fill([n], tf.constant(80, tf.int64)),
-        }  # fmt: skip
+        }
 
 
 def written(folder: Path, rows: list[dict[str, Any]]) -> str:
@@ -147,8 +149,10 @@ def page(render: Any, told: Answers, heat: Heat | None) -> tuple[str, dict[str, 
 
 def test_the_page_draws_heat_and_boxes(render: Any) -> None:
     told = given()
-    heat = Heat({"kind": "weak", "threshold": 0.45, "chosen": {"images": 12, "note": ""}},
-                {name: said() for name in told.sha256.tolist()})  # fmt: skip
+    heat = Heat(
+        {"kind": "weak", "threshold": 0.45, "chosen": {"images": 12, "note": ""}},
+        {name: said() for name in told.sha256.tolist()},
+    )
     text, numbers = page(render, told, heat)
     shown = numbers["mistakes"] | numbers["explain"]["right"]
     section = text[text.index("Heat maps</h2>") :]
@@ -163,8 +167,13 @@ def test_the_page_draws_heat_and_boxes(render: Any) -> None:
 def test_an_image_that_cannot_be_read_is_left_out(render: Any) -> None:
     told = given()
     broken = replace(said(), content=b"no image")
-    nowhere = replace(said(), peak=np.full(2, np.nan), boxes=np.zeros((0, 4)), scores=np.zeros(0),
-                      content=FORMS["png_16bit"]())  # fmt: skip
+    nowhere = replace(
+        said(),
+        peak=np.full(2, np.nan),
+        boxes=np.zeros((0, 4)),
+        scores=np.zeros(0),
+        content=FORMS["png_16bit"](),
+    )
     first, second = (row["sha256"] for row in correct(told)["found"][:2])
     for heat, pictures in ((Heat({}, {first: broken, second: nowhere}), 1), (Heat(), 0), (None, 0)):
         text, numbers = page(render, told, heat)

@@ -21,12 +21,14 @@ def run(tmp_path: Path) -> dict[str, Any]:
     from components.artifacts import Predictions
 
     kinds = {
-        "examples": standard_artifacts.Examples, "model_run": standard_artifacts.ModelRun,
-        "predictions": Predictions, "evaluation": standard_artifacts.ModelEvaluation,
+        "examples": standard_artifacts.Examples,
+        "model_run": standard_artifacts.ModelRun,
+        "predictions": Predictions,
+        "evaluation": standard_artifacts.ModelEvaluation,
         "blessing": standard_artifacts.ModelBlessing,
         "pushed_model": standard_artifacts.PushedModel,
         "infra_blessing": standard_artifacts.InfraBlessing,
-    }  # fmt: skip
+    }
     found = {name: kind() for name, kind in kinds.items()}
     for name, artifact in found.items():
         artifact.uri = str(tmp_path / name)

@@ -27,8 +27,22 @@ def empty_part(name: str) -> ReportData:
     return replace(data, **{name: empty.get(name)})
 
 
-PARTS = ("dataset", "leakage", "samples", "training", "histories", "model_summary", "answers",
-         "val", "images", "tfma", "blessing", "pushed", "config", "versions")  # fmt: skip
+PARTS = (
+    "dataset",
+    "leakage",
+    "samples",
+    "training",
+    "histories",
+    "model_summary",
+    "answers",
+    "val",
+    "images",
+    "tfma",
+    "blessing",
+    "pushed",
+    "config",
+    "versions",
+)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +64,21 @@ def test_the_page_stands_alone_with_its_notices_first(report: Any) -> None:
     assert "&lt;img src=x" in report.page  # hostile file names are text
     assert "<img src=x" not in report.page
     assert "Model: &lt;big&gt;" in report.page
-    for part in ("21,806,882", "abc123", "2 truncated", "1234567", "offline", "1.21.0", "a note",
-                 "kind to come", "the gate asks for at least 0.999", "mixed7", "4.8e-04",
-                 "A note of it", "0.7654"):  # fmt: skip
+    for part in (
+        "21,806,882",
+        "abc123",
+        "2 truncated",
+        "1234567",
+        "offline",
+        "1.21.0",
+        "a note",
+        "kind to come",
+        "the gate asks for at least 0.999",
+        "mixed7",
+        "4.8e-04",
+        "A note of it",
+        "0.7654",
+    ):
         assert part in page.text, part
 
 
@@ -88,8 +114,11 @@ def test_every_number_of_the_json_is_on_the_page(report: Any) -> None:
     for value in report.numbers["metrics"].values():
         assert f"{value['estimate']:.3f} ({value['low']:.3f} to {value['high']:.3f})" in flat
     assert report.numbers["test"] == {
-        "images": 40, "patients": 20, "positives": 26, "left_out": 0,
-    }  # fmt: skip
+        "images": 40,
+        "patients": 20,
+        "positives": 26,
+        "left_out": 0,
+    }
     assert sum(report.numbers["confusion"].values()) == 40
 
 
@@ -179,8 +208,12 @@ def test_the_most_confident_images_are_shown() -> None:
     given = predicted(120, of=THREE_CLASS)
     found = mistakes(given) | correct(given)
     told = given.told()
-    for name, side, called in (("missed", 1, 0), ("false_alarms", 0, 1), ("found", 1, 1),
-                               ("passed", 0, 0)):  # fmt: skip
+    for name, side, called in (
+        ("missed", 1, 0),
+        ("false_alarms", 0, 1),
+        ("found", 1, 1),
+        ("passed", 0, 0),
+    ):
         wanted = told.score[(told.positive == side) & (told.called == called)]
         expected = sorted(wanted.tolist(), reverse=bool(called))[:SHOWN]
         assert [row["score"] for row in found[name]] == expected

@@ -35,9 +35,13 @@ def job(**detector: Any) -> Job:
     return Job.parse(
         {
             "name": "x",
-            "model": {"backbone": "MobileNet", "weights": "random", "fit": "pad",
-                      "image_size": SIZE,
-                      "detector": {**options, **detector}},
+            "model": {
+                "backbone": "MobileNet",
+                "weights": "random",
+                "fit": "pad",
+                "image_size": SIZE,
+                "detector": {**options, **detector},
+            },
             "training": {"seeds": [0, 1]},
             "evaluation": {},
             "weights": {"kind": "random", "file": "", "sha256": ""},
@@ -47,7 +51,7 @@ def job(**detector: Any) -> Job:
             "synthetic": True,
             "checkpoints": "",
         }
-    )  # fmt: skip
+    )
 
 
 def drawn() -> tuple[np.ndarray, np.ndarray]:
@@ -78,9 +82,16 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embeddings, np.n
     folder = tmp_path_factory.mktemp("embedded")
     batches: Any = [(pixels, identity)]
     embed_split(
-        batches, build_forward("MobileNet", SIZE, None, LAYER, "float32"), folder, "train",
-        storage="float32", views=1, augment=AugmentOptions(), seed=1, fit="pad",
-    )  # fmt: skip
+        batches,
+        build_forward("MobileNet", SIZE, None, LAYER, "float32"),
+        folder,
+        "train",
+        storage="float32",
+        views=1,
+        augment=AugmentOptions(),
+        seed=1,
+        fit="pad",
+    )
     return read(folder), pixels.numpy()
 
 
@@ -89,8 +100,9 @@ def network(of: Job, split: Embeddings) -> Network:
     scaling = moments(select(split.features[0], "avg"))
     heads = [build_head(*scaling, 2, of.model, seed=seed) for seed in of.training.seeds]
     for head in heads:  # a new head is undecided; this one says something
-        head.set_weights([np.random.default_rng(3).normal(0, 0.01, w.shape)
-                          for w in head.get_weights()])  # fmt: skip
+        head.set_weights(
+            [np.random.default_rng(3).normal(0, 0.01, w.shape) for w in head.get_weights()]
+        )
     return Network(lower, tuple(Member(head, None) for head in heads), "avg")
 
 
@@ -160,8 +172,10 @@ def test_what_is_exported_answers_as_validation_did(
     np.testing.assert_allclose(again(tf.constant(pixels, tf.float32)).heat, told.heat, atol=1e-4)
     np.testing.assert_allclose(
         folded.features(tf.constant(pixels, tf.float32)),
-        select(split.features[0], "avg"), rtol=1e-3, atol=1e-4,
-    )  # fmt: skip
+        select(split.features[0], "avg"),
+        rtol=1e-3,
+        atol=1e-4,
+    )
     names = [variable.path for variable in locator.variables]
     assert len(locator.variables) == len({id(v) for v in locator.variables}) >= len(set(names))
 

@@ -19,9 +19,15 @@ from core.training.loop.curves import Outputs
 
 BACKBONE, SIZE, LAYER = "MobileNet", 64, "conv_dw_11_relu"
 OPTIONS = DetectorOptions(
-    levels=(LAYER,), channels=16, upsample=1, epochs=25, batch_size=16, learning_rate=1e-2,
-    dropout=0.0, patience=25,
-)  # fmt: skip
+    levels=(LAYER,),
+    channels=16,
+    upsample=1,
+    epochs=25,
+    batch_size=16,
+    learning_rate=1e-2,
+    dropout=0.0,
+    patience=25,
+)
 
 
 def drawn(n: int, seed: int) -> Marked:
@@ -41,9 +47,12 @@ def drawn(n: int, seed: int) -> Marked:
 
 
 def fit(
-    learn: Marked, judge: Marked, seed: int = 0, options: DetectorOptions = OPTIONS,
+    learn: Marked,
+    judge: Marked,
+    seed: int = 0,
+    options: DetectorOptions = OPTIONS,
     outputs: Outputs | None = None,
-) -> tuple[Detector, dict[str, list[float]]]:  # fmt: skip
+) -> tuple[Detector, dict[str, list[float]]]:
     shapes = learn.views[0].shapes
     found, curves = fit_detector(
         learn,
@@ -62,9 +71,14 @@ def test_it_learns_to_find_what_is_there() -> None:
     detector, curves = fit(learn, judge)
     assert curves["val_loss"][-1] < 0.5 * curves["val_loss"][0]
     assert set(curves) == {
-        "loss", "heat_loss", "size_loss", "val_loss", "val_heat_loss", "val_size_loss",
+        "loss",
+        "heat_loss",
+        "size_loss",
+        "val_loss",
+        "val_heat_loss",
+        "val_size_loss",
         "learning_rate",
-    }  # fmt: skip
+    }
     boxes, heat = ask([detector], judge.views[0], 0.3, batch=7)
     best = [iou(boxes[i, :1], true).max() for i, true in enumerate(judge.boxes[0]) if len(true)]
     assert np.median(best) > 0.6
@@ -193,9 +207,14 @@ def test_the_backbone_above_the_first_level_may_learn_too() -> None:
     options = OPTIONS.model_copy(update={"epochs": 2, "levels": (LAYER, TOP)})
     before = [w.copy() for w in pyramid.above.get_weights()]
     detector, _ = fit_detector(
-        maps, maps, [x.shape[1:] for x in levels], [channel_moments(x) for x in levels], options, 0,
+        maps,
+        maps,
+        [x.shape[1:] for x in levels],
+        [channel_moments(x) for x in levels],
+        options,
+        0,
         above=lambda: pyramid.above,
-    )  # fmt: skip
+    )
     assert detector.above is not None
     after = detector.above.get_weights()
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))

@@ -39,10 +39,16 @@ def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, lis
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = small_network()
     curves = train(
-        model, from_rows(data, data, 0, 8), class_objective(TrainingOptions()),
-        OptimizerOptions(0.02, 0.01, "cosine", 0.2, average=0.9), epochs=3, patience=9,
-        phase="test", seed=0, validator=small_network() if strategy else None,
-    )  # fmt: skip
+        model,
+        from_rows(data, data, 0, 8),
+        class_objective(TrainingOptions()),
+        OptimizerOptions(0.02, 0.01, "cosine", 0.2, average=0.9),
+        epochs=3,
+        patience=9,
+        phase="test",
+        seed=0,
+        validator=small_network() if strategy else None,
+    )
     return model.get_weights(), curves.values
 
 
@@ -58,10 +64,15 @@ def check_fine_tuning(folder: Path) -> None:
     data = rows(np.random.default_rng(0).normal(size=(16, 1, 1, 1024)).astype(np.float32))
     head = build_head(np.zeros(1024, np.float32), np.ones(1024, np.float32), 2, ModelOptions())
     upper, top, curves = fine_tune(
-        BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", 1), head,
-        from_rows(data, data, 0, 8), "avg", FineTuneOptions(epochs=1, batch_size=8),
-        TrainingOptions(), 0, Outputs(folder / "states", folder / "logs"),
-    )  # fmt: skip
+        BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", 1),
+        head,
+        from_rows(data, data, 0, 8),
+        "avg",
+        FineTuneOptions(epochs=1, batch_size=8),
+        TrainingOptions(),
+        0,
+        Outputs(folder / "states", folder / "logs"),
+    )
     logits = top(pool(upper(data.views[0], training=False), "avg"), training=False).numpy()
     loss = -(data.targets * tf.nn.log_softmax(logits).numpy()).sum(axis=1).mean()
     np.testing.assert_allclose(curves.values["val_loss"], [loss], rtol=1e-3)

@@ -37,9 +37,13 @@ def network(seed: int = 0) -> keras.Model:
 
 
 def run(
-    model: keras.Model, epochs: int = 5, data: TrainingData = DATA, folder: Path | None = None,
-    options: OptimizerOptions = OPTIONS, **more: Any,
-) -> Curves:  # fmt: skip
+    model: keras.Model,
+    epochs: int = 5,
+    data: TrainingData = DATA,
+    folder: Path | None = None,
+    options: OptimizerOptions = OPTIONS,
+    **more: Any,
+) -> Curves:
     outputs = Outputs(folder / "states", folder / "logs") if folder else None
     given: dict[str, Any] = {"patience": 100, "phase": "test", "seed": 0, **more}
     return train(model, data, OBJECTIVE, options, epochs=epochs, outputs=outputs, **given)

@@ -7,6 +7,10 @@ import pytest
 def test_two_replicas_learn_what_one_learns(request: pytest.FixtureRequest) -> None:
     found = subprocess.run(
         [sys.executable, "-m", "tests.core.training.loop.mirrored"],
-        cwd=request.config.rootpath, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+        cwd=request.config.rootpath,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     assert found.stdout == "mirrored: equal\n", found.stderr[-4000:]
