@@ -38,7 +38,8 @@ for text in ("x = bytearray(300 * 2**20)", "pass"):
     ("code", "status", "error"),
     [
         (
-            "import sys; print('noise\\npneumo: no such file   log: x', file=sys.stderr); sys.exit(2)",
+            "import sys; print('noise\\npneumo: no such file   log: x', file=sys.stderr); "
+            "sys.exit(2)",
             2,
             "no such file   log: x",
         ),

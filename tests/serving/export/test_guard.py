@@ -150,7 +150,7 @@ def _interlaced(image: np.ndarray) -> bytes:
         (2, 0, 4, 2),
         (0, 1, 2, 2),
         (1, 0, 2, 1),
-    )  # noqa: E501
+    )
     rows = [b"\0" + row.tobytes() for y, x, dy, dx in passes for row in image[y::dy, x::dx]]
     parts = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 1)),
