@@ -20,8 +20,8 @@ from typing import Any
 import grpc
 import httpx
 
-from tests.support.server import ROOT, Server, ask, call, request, running
-from tests.support.small_model import phantoms
+from tests.support.models.small_model import phantoms
+from tests.support.serving.server import ROOT, Server, ask, call, request, running
 
 IMAGES, SIZE = 32, 320
 BLOCKS, CALLS, SECONDS = 5, 32, 6.0

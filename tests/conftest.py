@@ -9,7 +9,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from schema.ports import reach_loopback
-from tests.support.runs import SMALL, clone, fresh, pneumo
+from tests.support.runs.processes import SMALL, clone, fresh, pneumo
 
 # Before any import of TensorFlow: quiet, and no search for a GPU that tests do not use.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -53,7 +53,9 @@ def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
 @pytest.fixture(scope="session")
 def small_model(once: Once) -> Path:
     """A folder with version 1 of a small model."""
-    return once("small_model", lambda to: pneumo(to / "1", module="tests.support.small_model"))
+    return once(
+        "small_model", lambda to: pneumo(to / "1", module="tests.support.models.small_model")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +67,7 @@ def exported(once: Once) -> Any:
 @pytest.fixture(scope="session")
 def small_server(small_model: Path) -> Iterator[Any]:
     """The built-in server of the small model, with small limits; nothing may change its folder."""
-    from tests.support.server import LIMITS, running
+    from tests.support.serving.server import LIMITS, running
 
     with running(small_model, *LIMITS) as server:
         yield server
@@ -78,7 +80,7 @@ def fitted(request: pytest.FixtureRequest, once: Once) -> Any:
 
 
 def _exported(once: Once, fit: str) -> Any:
-    from tests.support import exported
+    from tests.support.models import exported
 
     name = exported.__name__
     return exported.read(once(f"exported_{fit}", lambda to: pneumo(to, fit, module=name)), fit)

@@ -28,8 +28,8 @@ from core.models.pyramid import build_pyramid
 from core.models.weights import resolve_weights
 from core.training.options import TrainingOptions
 from schema.labels import BINARY
-from tests.support.backbones import check_halves
-from tests.support.transformed import Site, write_site
+from tests.support.models.backbones import check_halves
+from tests.support.models.transformed import Site, write_site
 
 SIZE = 80  # all networks take 75 and more
 SPLITS = {"train": 16, "val": 6}

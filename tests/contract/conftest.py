@@ -7,8 +7,8 @@ import grpc
 import httpx
 import pytest
 
-from tests.support.server import Server
-from tests.support.small_model import phantoms
+from tests.support.models.small_model import phantoms
+from tests.support.serving.server import Server
 
 
 @pytest.fixture(scope="session")

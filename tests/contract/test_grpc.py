@@ -12,7 +12,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests.support.server import Server, call, error_of, request
+from tests.support.serving.server import Server, call, error_of, request
 
 
 def test_status_and_metadata(channel: grpc.Channel, server: Server) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.server import Server, ask, rows
+from tests.support.serving.server import Server, ask, rows
 
 OUTPUTS = {
     *("probabilities", "score", "decision", "abstained", "predicted_class", "classes", "status")

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.server import Server, call, request, rows
+from tests.support.serving.server import Server, call, request, rows
 
 
 @pytest.fixture(scope="package")

@@ -10,8 +10,8 @@ from PIL import Image as Picture
 
 from serving.client import Client, Image
 from serving.predict.explanations import name_of
-from tests.support import cli
-from tests.support.server import Server
+from tests.support.runs import cli
+from tests.support.serving.server import Server
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from components.batch_results.results import schema
 from core.predictions import table
-from tests.support.runs import NODES, cached, execution_states, pneumo, summary
+from tests.support.runs.processes import NODES, cached, execution_states, pneumo, summary
 
 IMAGES = 12
 

@@ -13,10 +13,10 @@ import yaml
 from pipeline.config_file import load_config
 from pipeline.kubeflow.compile import as_text, compile_spec
 from schema import storage
-from tests.support import stores
-from tests.support.runs import NODES, metrics, pneumo, summary
-from tests.support.spec_interpreter import Executed, Platform
-from tests.support.stores import Store
+from tests.support.runs.processes import NODES, metrics, pneumo, summary
+from tests.support.stand_ins import stores
+from tests.support.stand_ins.spec_interpreter import Executed, Platform
+from tests.support.stand_ins.stores import Store
 
 # Compiled with a gate that refuses; the runs give another bound, and fewer epochs.
 CONFIG = """

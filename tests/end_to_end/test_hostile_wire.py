@@ -17,8 +17,8 @@ import httpx
 import pytest
 from tensorflow_serving.apis import predict_pb2
 
-from tests.support.server import Server, ask, call, error_of, request, rows
-from tests.support.small_model import phantoms
+from tests.support.models.small_model import phantoms
+from tests.support.serving.server import Server, ask, call, error_of, request, rows
 
 MIB = 1 << 20
 HEAD = b"POST /v1/models/pneumo:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"

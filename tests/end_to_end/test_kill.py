@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runners.store import orphans
-from tests.support.runs import NODES, execution_states, metrics, pneumo, summary
+from tests.support.runs.processes import NODES, execution_states, metrics, pneumo, summary
 
 # Node -> where in it: when its outputs are written and not published, or in its middle.
 FEW = (("ImportExampleGen", "end"), ("Trainer", "middle"), ("Pusher", "end"))
@@ -47,7 +47,7 @@ def kill_and_finish(
     command = ["run", "--config", config, "--data", phantoms, "--workdir", work]
     for node, where in kills:
         when = str(seconds(whole, node) / 2) if where == "middle" else where
-        done = pneumo(node, when, *command, module="tests.end_to_end.killer", check=False)
+        done = pneumo(node, when, *command, module="tests.support.runs.killer", check=False)
         assert done.returncode == -9, f"{node}: {done.stdout}\n{done.stderr}"
         assert f"{NODES.index(node) + 1:>2}/{len(NODES)} {node} " not in done.stdout
         assert not (work / "run.json").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from core.models.explain.types import MAX_BOXES
 from core.predictions import table
-from tests.support.runs import pneumo, summary
+from tests.support.runs.processes import pneumo, summary
 
 pytestmark = pytest.mark.slow  # a run that trains two detectors
 

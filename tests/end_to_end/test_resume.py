@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.runs import metrics, pneumo, summary
+from tests.support.runs.processes import metrics, pneumo, summary
 
 pytestmark = pytest.mark.slow  # three trainings with fine-tuning
 

@@ -12,7 +12,7 @@ from core.ingest.options import IngestOptions
 from core.predictions import table
 from tests.support import records
 from tests.support.images import encode, gray
-from tests.support.runs import NODES, cached, execution_states, metrics, pneumo, summary
+from tests.support.runs.processes import NODES, cached, execution_states, metrics, pneumo, summary
 
 PREPARED = {
     "ImportExampleGen",

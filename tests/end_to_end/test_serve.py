@@ -14,10 +14,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.support.load import load, push
-from tests.support.runs import pneumo
-from tests.support.server import Server, ask, running, state, wait_for
-from tests.support.small_model import phantoms
+from tests.support.models.small_model import phantoms
+from tests.support.runs.processes import pneumo
+from tests.support.serving.load import load, push
+from tests.support.serving.server import Server, ask, running, state, wait_for
 
 
 def test_from_start_to_end(small_model: Path, tmp_path: Path) -> None:

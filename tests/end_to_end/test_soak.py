@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.load import load, push
-from tests.support.server import running, state
-from tests.support.small_model import phantoms
+from tests.support.models.small_model import phantoms
+from tests.support.serving.load import load, push
+from tests.support.serving.server import running, state
 
 MINUTES, PAUSE = 2.0, 5.0  # of load; seconds between two versions
 

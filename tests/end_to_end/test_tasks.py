@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.predictions import table
-from tests.support.runs import cached, pneumo, summary
+from tests.support.runs.processes import cached, pneumo, summary
 
 pytestmark = pytest.mark.slow  # five runs
 

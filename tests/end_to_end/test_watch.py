@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runs import pneumo, summary
+from tests.support.runs.processes import pneumo, summary
 
 CONFIG = """
 name: watched

@@ -12,7 +12,7 @@ from core.ingest.options import IngestOptions
 from core.phantom.dataset import write_phantoms
 from pipeline.engines.arguments import known, local_args
 from pipeline.engines.options import BeamOptions
-from tests.support.runs import metrics, pneumo
+from tests.support.runs.processes import metrics, pneumo
 
 ENGINES = Path(os.environ.get("PNEUMO_ENGINES", "/nowhere"))
 CONFIG = """

@@ -22,8 +22,8 @@ from pipeline.engines.options import ENGINES, BeamOptions
 from schema.errors import PneumoError
 from schema.ports import free_ports, listens
 from schema.processes import environment
-from tests.support import stores
 from tests.support.images import gray
+from tests.support.stand_ins import stores
 
 SHARDS = IngestOptions(images_per_shard=4)
 POOL = {"worker_pool": "127.0.0.1:50000"}
@@ -197,7 +197,7 @@ def test_engine_writes_the_same_bytes(
 _TFDV = """
 import apache_beam as beam, sys, tempfile
 from apache_beam.options.pipeline_options import PipelineOptions
-from tests.support.beam_functions import imports_tfdv
+from tests.support.runs.beam_functions import imports_tfdv
 with beam.Pipeline(options=PipelineOptions(sys.argv[1:])) as pipeline:
     _ = pipeline | beam.Create([1]) | beam.Map(imports_tfdv)
 """

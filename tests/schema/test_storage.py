@@ -10,8 +10,8 @@ import pytest
 
 from schema import storage
 from schema.errors import PneumoError
-from tests.support import stores
-from tests.support.stores import Store
+from tests.support.stand_ins import stores
+from tests.support.stand_ins.stores import Store
 
 ODD = ["a b", "ü", "100%", "x#y", "[1]", "q?x", "st*r", "+", "a/b/c", ".hidden", "-", "a&b=c"]
 VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "PNEUMO_S3_ENDPOINT")

@@ -11,7 +11,7 @@ from tests.components.endpoint_validator.scored import Scored
 @pytest.fixture(scope="package")
 def scored(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Scored:
     from serving.predict.local import load_model, predict_files
-    from tests.support.small_model import phantoms
+    from tests.support.models.small_model import phantoms
 
     folder = tmp_path_factory.mktemp("scored")
     contents = phantoms(folder, 6)

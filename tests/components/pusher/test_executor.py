@@ -9,8 +9,8 @@ from tfx.types import standard_artifacts
 
 from components.pusher.executor import AtomicPusherExecutor
 from schema import storage
-from tests.support import stores
-from tests.support.stores import Store
+from tests.support.stand_ins import stores
+from tests.support.stand_ins.stores import Store
 
 
 @pytest.fixture(scope="module")

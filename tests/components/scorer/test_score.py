@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.scorer.component import Scorer, score
 from core.predictions import table
 from schema.labels import PATHOGENS, THREE_CLASS
-from tests.support.exported import MEMBERS, Exported
+from tests.support.models.exported import MEMBERS, Exported
 
 COLUMNS = table.schema().names
 

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from tests.core.ingest.trees import official, put, write
-from tests.support.runs import pneumo
+from tests.support.runs.processes import pneumo
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from core.models.backbones import (
     preprocessed,
     split_backbone,
 )
-from tests.support.backbones import check_halves, pixels
+from tests.support.models.backbones import check_halves, pixels
 
 # One with dropout, one that concatenates, one that scales inside: the rest is in all_backbones.
 SOME = {"MobileNet": 32, "DenseNet121": 32, "EfficientNetB0": 32}

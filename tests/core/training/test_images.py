@@ -13,7 +13,7 @@ from core.training.images import image_data, unpack
 from core.training.loop.batches import Rows, TrainingData
 from core.training.losses import targets_of
 from schema.labels import BINARY
-from tests.support.image_job import BATCH, COUNT, VAL, image_job, write_records
+from tests.support.models.image_job import BATCH, COUNT, VAL, image_job, write_records
 
 SIZE = 48
 OFF = AugmentOptions(rotation=0, shift=0, zoom=0, brightness=0, contrast=0, noise=0)

@@ -9,7 +9,7 @@ import yaml
 from pipeline.kubeflow.compile import need_packages
 from pipeline.kubeflow.validate import check
 from schema.errors import PneumoError
-from tests.support.cli import pneumo
+from tests.support.runs.cli import pneumo
 
 WHERE = ("--image", "registry/pneumo-tfx:1", "--root", "gs://b/runs")
 

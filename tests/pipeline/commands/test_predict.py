@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.serving.standin import Standin, row_of, start
-from tests.support import cli
+from tests.support.runs import cli
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LISTS = ("read_first", "by_urgency", "rejected")

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from tests.serving.standin import Standin, start
-from tests.support import cli, dicoms
+from tests.support import dicoms
+from tests.support.runs import cli
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 hd = pytest.importorskip("highdicom", reason="needs the extra `dicom`")

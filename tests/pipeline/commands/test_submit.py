@@ -14,9 +14,9 @@ import pytest
 from pipeline.kubeflow.compile import as_text
 from pipeline.kubeflow.options import Target
 from tests.pipeline.kubeflow.compiled import job_of, spec_of
-from tests.support.kubeflow_api import KubeflowApi, kubeflow_api
-from tests.support.stores import Store, free_port, gcs
-from tests.support.vertex_api import VertexApi, vertex_api
+from tests.support.stand_ins.kubeflow_api import KubeflowApi, kubeflow_api
+from tests.support.stand_ins.stores import Store, free_port, gcs
+from tests.support.stand_ins.vertex_api import VertexApi, vertex_api
 
 ROOT = "gs://pneumo/runs"
 

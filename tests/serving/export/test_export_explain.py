@@ -15,7 +15,7 @@ from schema.labels import LOCATE
 from serving.export.guard import Limits
 from serving.export.places import displayed_heat
 from serving.export.saved_model import export
-from tests.support.exported import SIZE, Exported, eager
+from tests.support.models.exported import SIZE, Exported, eager
 
 
 def sides_of(exported: Exported) -> list[tuple[int, int]]:

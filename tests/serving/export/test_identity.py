@@ -8,7 +8,7 @@ import pytest
 from tests.support.bad_dicoms import BROKEN, REFUSED, broken
 from tests.support.dicoms import SYNTAXES, leaks, leaks_below, make, to_bytes
 from tests.support.images import gray
-from tests.support.runs import pneumo
+from tests.support.runs.processes import pneumo
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 

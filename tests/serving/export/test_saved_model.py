@@ -7,7 +7,15 @@ from core.images.decode import decode_gray, from_png, resize_gray
 from schema import features as f
 from schema.labels import BACTERIA_VIRUS, LOCATE, PATHOGENS
 from tests.support import records
-from tests.support.exported import BAND, SIZE, TEMPERATURE, THRESHOLD, Exported, eager, softmax
+from tests.support.models.exported import (
+    BAND,
+    SIZE,
+    TEMPERATURE,
+    THRESHOLD,
+    Exported,
+    eager,
+    softmax,
+)
 
 
 def test_pixels_are_equal_everywhere(fitted: Exported) -> None:

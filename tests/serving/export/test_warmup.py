@@ -6,7 +6,7 @@ from PIL import Image
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.export.warmup import BATCHES, WARMUP, picture_files
-from tests.support.exported import Exported
+from tests.support.models.exported import Exported
 
 
 def test_every_request_is_answered_by_the_model_beside_it(exported: Exported) -> None:

@@ -15,7 +15,7 @@ from serving.export.guard import STATUSES
 from serving.predict.files import stream_files
 from serving.predict.local import load_model, predict_files
 from serving.predict.prediction import in_words
-from tests.support.exported import Exported
+from tests.support.models.exported import Exported
 
 
 @pytest.fixture

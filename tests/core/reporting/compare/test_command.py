@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from pipeline.commands.compare import command, names
 from schema.errors import PneumoError
 from tests.core.reporting.compare.made import Make
-from tests.support.runs import pneumo
+from tests.support.runs.processes import pneumo
 
 SMALL = """
 name: {name}

@@ -10,7 +10,7 @@ import pytest
 
 from core.training.loop.checkpoint import Checkpoint
 from schema.errors import PneumoError
-from tests.support import stores
+from tests.support.stand_ins import stores
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ NODES = (
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.support.preloaded"])
+_FORKS.set_forkserver_preload(["tests.support.runs.preloaded"])
 TIMEOUT = 900  # seconds of one command
 
 
@@ -106,7 +106,7 @@ def fresh(*arguments: str | Path) -> Done:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

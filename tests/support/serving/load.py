@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import httpx
 
-from tests.support.server import Server, ask, call, request
+from tests.support.serving.server import Server, ask, call, request
 
 
 @dataclass

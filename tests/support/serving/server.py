@@ -18,7 +18,7 @@ import grpc
 import httpx
 import psutil
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 READY = re.compile(r"model (\S+) version (\d+) on (http://\S+) and grpc://([^\s,]+)")
 START = 240.0
 # Of the server that tests share: small enough to be exceeded.

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from schema import storage
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 _TASK_KEYS = {
     "cachingOptions",
     "componentRef",

@@ -1,4 +1,4 @@
-"""A SavedModel with a small network of random weights: python -m tests.support.small_model DIR."""
+"""Exports a small network with random weights as a SavedModel."""
 
 import sys
 import tempfile
