@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.reporting.compare.runs import PROCESS, RUN, folder_of, read_object
+from core.reporting.compare.runs import PROCESS, RUN, configuration_folder, read_json_object
 from schema.files import write_atomically
 from schema.processes import environment
 
@@ -110,9 +110,9 @@ def keep(work: Path, child: Child) -> Child:
     If training came from the cache, the time and memory that an earlier comparison measured for the
     same training are kept.
     """
-    folder = folder_of(work, child.name)
+    folder = configuration_folder(work, child.name)
     folder.mkdir(parents=True, exist_ok=True)
-    before = read_object(folder / PROCESS)
+    before = read_json_object(folder / PROCESS)
     record: dict[str, Any] = {**asdict(child), "trained": None}
     if child.status:
         (folder / RUN).unlink(missing_ok=True)

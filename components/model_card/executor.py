@@ -11,8 +11,8 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from core.reporting.card import lineage
-from core.reporting.card.facts import Facts
 from core.reporting.card.page import read_ingest, write_card
+from core.reporting.card.run_files import RunFiles
 from schema.files import read_json
 from schema.labels import Task
 from schema.model_folder import read_facts
@@ -42,7 +42,7 @@ class Executor(base_executor.BaseExecutor):
                 "run_id": str(context.pipeline_run_id or ""),
                 "execution": str(context._unique_id or ""),
             }
-        facts = Facts(
+        files = RunFiles(
             task=Task.from_dict(json.loads(exec_properties["task"])),
             config=yaml.safe_load(exec_properties["config"]),
             **ingest,
@@ -53,4 +53,4 @@ class Executor(base_executor.BaseExecutor):
             lineage=lineage.rows(input_dict),
             run=run,
         )
-        write_card(facts, Path(artifact_utils.get_single_uri(output_dict["card"])))
+        write_card(files, Path(artifact_utils.get_single_uri(output_dict["card"])))

@@ -58,10 +58,10 @@ def command(
     Size, intensity, scores and decisions by TFDV's comparators; embeddings by a two-sample test.
     Exit status: 0 no drift, 1 drift, 2 wrong input.
     """
+    from core.reporting.monitor.drift_report import monitor
     from core.reporting.monitor.inputs import log_files, read_logs
     from core.reporting.monitor.page import write_monitor_page
     from core.reporting.monitor.reference import read_reference
-    from core.reporting.monitor.verdict import monitor
     from pipeline.runners.workspace import quiet
     from schema.errors import PneumoError
 

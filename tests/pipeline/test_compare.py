@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.reporting.compare.runs import PROCESS, RUN, folder_of, read_object
+from core.reporting.compare.runs import PROCESS, RUN, configuration_folder, read_json_object
 from pipeline.compare import Child, keep, reason, spawn
 from schema.errors import PneumoError
 
@@ -79,7 +79,7 @@ def left_by_a_run(work: Path, cached: bool, model: str) -> None:
 def record(work: Path, cached: bool, model: str, mib: float) -> dict[str, Any]:
     left_by_a_run(work, cached, model)
     keep(work, Child("name", 0, 10.0, mib, ""))
-    return read_object(folder_of(work, "name") / PROCESS)
+    return read_json_object(configuration_folder(work, "name") / PROCESS)
 
 
 def test_what_was_measured_of_a_training_outlives_cached_runs(tmp_path: Path) -> None:
@@ -95,15 +95,15 @@ def test_what_was_measured_of_a_training_outlives_cached_runs(tmp_path: Path) ->
 
 def test_a_failure_leaves_no_old_result_behind(tmp_path: Path) -> None:
     record(tmp_path, False, "m1", 2000)
-    folder = folder_of(tmp_path, "name")
+    folder = configuration_folder(tmp_path, "name")
     assert (folder / RUN).is_file()
     keep(tmp_path, Child("name", 2, 1.0, 50.0, "no weights"))
     assert not (folder / RUN).exists()
-    assert read_object(folder / PROCESS)["error"] == "no weights"
+    assert read_json_object(folder / PROCESS)["error"] == "no weights"
     assert [path.name for path in folder.iterdir()] == [PROCESS]
 
 
 def test_a_damaged_record_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(PneumoError, match=r"x\.json is damaged: delete it"):
-        read_object(tmp_path / "x.json")
+        read_json_object(tmp_path / "x.json")

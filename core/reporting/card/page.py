@@ -5,11 +5,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from core.reporting.card.checklist import answer, fill, limits
-from core.reporting.card.facts import Facts
+from core.reporting.card.checklist import answer, fill_checklist, limits
+from core.reporting.card.run_files import RunFiles
 from core.reporting.format import number, to_json
 from core.reporting.notices import DISCLAIMER, notices
-from core.reporting.page import render, write_page
+from core.reporting.rendering import render, write_page
 from schema.files import read_json
 
 _HEADLINE = ("challenge", "auc", "accuracy", "sensitivity", "specificity")
@@ -31,42 +31,42 @@ _OF_DATASET = (
 _REJECTS = 200  # rows; the counts by reason are complete
 
 
-def write_card(facts: Facts, folder: Path) -> tuple[Path, Path]:
+def write_card(files: RunFiles, folder: Path) -> tuple[Path, Path]:
     """Writes `card.html` and `card.json`, each atomically.
 
     Returns:
       paths of the page and of the JSON file.
     """
-    numbers = card(facts)
+    numbers = card(files)
     return write_page(folder, "card", numbers, render_card(numbers))
 
 
-def card(facts: Facts) -> dict[str, Any]:
+def card(files: RunFiles) -> dict[str, Any]:
     """Returns everything on the card as JSON types without NaN."""
-    items = fill(facts)
-    training, report = facts.training or {}, facts.report or {}
+    items = fill_checklist(files)
+    training, report = files.training or {}, files.report or {}
     weights = training.get("weights") or {}
     calibration = report.get("calibration") or {}
     fixed = training.get("calibration") or {}
     return to_json(
         {
-            "name": facts.config.get("name") or "",
+            "name": files.config.get("name") or "",
             "disclaimer": DISCLAIMER,
-            "notices": notices(facts.dataset, facts.training),
-            "task": facts.task.to_dict(),
+            "notices": notices(files.dataset, files.training),
+            "task": files.task.to_dict(),
             "backbone": training.get("backbone"),
             "weights": {
                 **weights,
                 "file": Path(weights.get("file") or "").name,
-                "digest": answer(facts, "digest"),
+                "digest": answer(files, "digest"),
             },
             "test": report.get("test"),
-            "dataset": facts.dataset and {name: facts.dataset.get(name) for name in _OF_DATASET},
-            "rejects": facts.rejects,
-            "leakage": (facts.leakage or {}).get("counts"),
-            "protocol": protocol(facts),
-            "metrics": facts.metrics,
-            "slices": facts.slices,
+            "dataset": files.dataset and {name: files.dataset.get(name) for name in _OF_DATASET},
+            "rejects": files.rejects,
+            "leakage": (files.leakage or {}).get("counts"),
+            "protocol": protocol(files),
+            "metrics": files.metrics,
+            "slices": files.slices,
             "calibration": {
                 "temperature": fixed.get("temperature"),
                 "val": {when: fixed[when] for when in ("before", "after") if when in fixed},
@@ -74,25 +74,25 @@ def card(facts: Facts) -> dict[str, Any]:
                     when: calibration[when] for when in ("before", "after") if when in calibration
                 },
             },
-            "decision": facts.decision,
-            "limits": limits(facts),
+            "decision": files.decision,
+            "limits": limits(files),
             "known": sum(item["known"] for item in items),
             "items": items,
-            "lineage": facts.lineage,
-            "run": facts.run,
+            "lineage": files.lineage,
+            "run": files.run,
         }
     )
 
 
-def protocol(facts: Facts) -> list[dict[str, str]]:
+def protocol(files: RunFiles) -> list[dict[str, str]]:
     """Returns what was chosen on which split, in order of time: rows of `what`, `how`, `on`."""
-    if not facts.training:
+    if not files.training:
         return []
-    members = facts.training.get("members") or []
-    fixed = facts.training.get("calibration") or {}
+    members = files.training.get("members") or []
+    fixed = files.training.get("calibration") or {}
     band = fixed.get("band")
     epochs = ", ".join(str(member["best_epoch"]) for member in members)
-    rule = f"{answer(facts, 'rule')}: {number(fixed.get('threshold'))}"
+    rule = f"{answer(files, 'rule')}: {number(fixed.get('threshold'))}"
     chosen = [
         ("weights of the network", "training", "train"),
         ("epoch" if len(members) < 2 else "epoch of each member", f"lowest loss: {epochs}", "val"),
@@ -101,13 +101,13 @@ def protocol(facts: Facts) -> list[dict[str, str]]:
         ("abstention band", f"{number(band[0])} to {number(band[1])}" if band else "none", "val"),
         ("nothing", "evaluated after all of the above, once for this model", "test"),
     ]
-    if boxes := ((facts.report or {}).get("boxes") or {}).get("chosen"):
+    if boxes := ((files.report or {}).get("boxes") or {}).get("chosen"):
         how = (
             f"highest challenge score: {number(boxes.get('threshold'))}, sides times "
             f"{number(boxes.get('shrink'))}, score by {boxes.get('combine')}"
         )
         chosen.insert(-1, ("threshold, scale and score of boxes", how, "val"))
-    if search := facts.config.get("tuner"):
+    if search := files.config.get("tuner"):
         chosen.insert(0, ("head and optimizer", f"search of {search.get('trials')} trials", "val"))
     return [{"what": what, "how": how, "on": on} for what, how, on in chosen]
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from core.metrics.binary import expected_calibration_error
 from core.reporting import figures, names
-from core.reporting.compare.numbers import SHOWN, compare_numbers
-from core.reporting.compare.questions import questions
-from core.reporting.compare.runs import Finished
-from core.reporting.page import data_uri, render, write_page
-from core.reporting.pictures import thumbnail
+from core.reporting.compare.binary_problems import questions
+from core.reporting.compare.results import SHOWN, compare_numbers
+from core.reporting.compare.runs import FinishedRun
+from core.reporting.radiographs import thumbnail
 from core.reporting.records import read_images
+from core.reporting.rendering import data_uri, render, write_page
 
 
 def write_comparison(
-    runs: Sequence[Finished],
+    runs: Sequence[FinishedRun],
     failed: Sequence[dict[str, str]],
     work: Path,
     resamples: int = 2000,
@@ -37,7 +37,7 @@ def write_comparison(
     return write_page(work, "compare", numbers, page)
 
 
-def draw(runs: Sequence[Finished]) -> dict[str, dict[str, str]]:
+def draw(runs: Sequence[FinishedRun]) -> dict[str, dict[str, str]]:
     """Returns title of the question -> `roc` and `calibration` as data URIs."""
     order = [run.name for run in runs]  # a configuration has one color on the whole page
     drawn = {}

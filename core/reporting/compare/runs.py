@@ -20,7 +20,7 @@ RUN, PROCESS = "run.json", "process.json"
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedRun:
     """A configuration that has finished.
 
     Attributes:
@@ -45,7 +45,7 @@ class Finished:
         return Path(self.run["records"])
 
 
-def folder_of(work: Path, name: str) -> Path:
+def configuration_folder(work: Path, name: str) -> Path:
     """Returns the folder with the files of a configuration."""
     return work / "compare" / name
 
@@ -62,7 +62,7 @@ def output(run: dict[str, Any], node: str, key: str) -> Path:
     raise PneumoError(f"the run has no {key} of node {node}: run the configuration again")
 
 
-def read_object(file: Path) -> dict[str, Any]:
+def read_json_object(file: Path) -> dict[str, Any]:
     """Reads a JSON object; empty if there is no such file.
 
     Raises:
@@ -74,7 +74,9 @@ def read_object(file: Path) -> dict[str, Any]:
         raise PneumoError(f"{file} is damaged: delete it and compare again") from None
 
 
-def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], list[dict[str, str]]]:
+def read_runs(
+    work: Path, names: Sequence[str] = ()
+) -> tuple[list[FinishedRun], list[dict[str, str]]]:
     """Reads the configurations of a work folder; all of them without `names`.
 
     Returns:
@@ -84,11 +86,11 @@ def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], li
       PneumoError: none has finished, or they have different test images.
     """
     known = {file.parent.name for name in (RUN, PROCESS) for file in work.glob(f"compare/*/{name}")}
-    done: list[Finished] = []
+    done: list[FinishedRun] = []
     failed: list[dict[str, str]] = []
     for name in names or sorted(known):
-        process = read_object(folder_of(work, name) / PROCESS)
-        run = read_object(folder_of(work, name) / RUN)
+        process = read_json_object(configuration_folder(work, name) / PROCESS)
+        run = read_json_object(configuration_folder(work, name) / RUN)
         if run:
             done.append(_read_run(name, run, process))
         else:
@@ -107,7 +109,7 @@ def read_runs(work: Path, names: Sequence[str] = ()) -> tuple[list[Finished], li
     return done, failed
 
 
-def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finished:
+def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> FinishedRun:
     scored, trained = output(run, "Scorer", "predictions"), output(run, "Trainer", "model_run")
     val, training = trained / "val_predictions.parquet", trained / "training.json"
     for file in (scored / "predictions.parquet", scored / "predictions.json", val, training):
@@ -115,11 +117,13 @@ def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finish
             raise PneumoError(f"{name}: {file} is missing: run the configuration again")
     test = read_scored(scored)
     assert test is not None
-    facts = read_object(scored / "predictions.json")
-    return Finished(name, run, process, read_object(training), test, read_answers(val, facts))
+    facts = read_json_object(scored / "predictions.json")
+    return FinishedRun(
+        name, run, process, read_json_object(training), test, read_answers(val, facts)
+    )
 
 
-def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
+def cost(run: FinishedRun, took: dict[int, float]) -> dict[str, Any]:
     """Describes a configuration and its cost.
 
     Returns:
@@ -162,7 +166,7 @@ def cost(run: Finished, took: dict[int, float]) -> dict[str, Any]:
     }
 
 
-def _peak(run: Finished) -> float | None:
+def _peak(run: FinishedRun) -> float | None:
     """Peak memory of the process that trained, MiB; None if training came from the cache."""
     trained = run.process.get("trained") or {}
     if trained.get("peak_rss_mib"):
@@ -183,7 +187,7 @@ def _executions(node: dict[str, Any]) -> list[int]:
     return found
 
 
-def cached_executions(runs: Iterable[Finished]) -> list[int]:
+def cached_executions(runs: Iterable[FinishedRun]) -> list[int]:
     """Returns the executions whose outputs came from the cache."""
     nodes = (node for run in runs for node in run.run["nodes"] if node["cached"])
     return sorted({number for node in nodes for number in _executions(node)})

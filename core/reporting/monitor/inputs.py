@@ -35,7 +35,7 @@ class LogLine(BaseModel):
 
 
 @dataclass
-class Inputs:
+class LoggedInputs:
     """Images that a server has processed.
 
     Attributes:
@@ -69,7 +69,7 @@ class Inputs:
         return self.table["patient"].to_numpy(str)[self.embedded]
 
 
-def from_rows(rows: Iterable[Mapping[str, Any]]) -> Inputs:
+def from_rows(rows: Iterable[Mapping[str, Any]]) -> LoggedInputs:
     """Collects rows with the keys of `LogLine`; any may be missing.
 
     Raises:
@@ -99,7 +99,7 @@ def from_rows(rows: Iterable[Mapping[str, Any]]) -> Inputs:
             "one version"
         )
     table = pd.DataFrame(kept, columns=[*MEASURES, "patient"])
-    return Inputs(
+    return LoggedInputs(
         table.astype({**dict.fromkeys(NUMBERS, np.float64), **dict.fromkeys(WORDS, object)}),
         np.stack([*embedded.values()]) if embedded else np.zeros((0, 0), np.float32),
         np.array([*embedded], np.int64),
@@ -120,7 +120,7 @@ def log_files(path: Path) -> list[Path]:
     return files
 
 
-def read_logs(files: Iterable[Path]) -> Inputs:
+def read_logs(files: Iterable[Path]) -> LoggedInputs:
     """Reads JSON lines of `pneumo serve --log-inputs`.
 
     An incomplete last line is left out: the server may be writing it.

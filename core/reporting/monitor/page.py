@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from core.reporting.figures import BLUE, GREY, ORANGE, figure, png
-from core.reporting.monitor.drift import feature_of
+from core.reporting.monitor.comparators import find_feature
+from core.reporting.monitor.drift_report import DriftReport
 from core.reporting.monitor.options import MEASURES, NUMBERS
 from core.reporting.monitor.two_sample import TwoSample
-from core.reporting.monitor.verdict import Verdict
-from core.reporting.page import data_uri, render, write_page
+from core.reporting.rendering import data_uri, render, write_page
 
 _UNITS = {
     "brightness": "mean gray level, 0 to 255",
@@ -30,7 +30,7 @@ _EXPLANATIONS = {
 }
 
 
-def write_monitor_page(verdict: Verdict, folder: Path) -> tuple[Path, Path]:
+def write_monitor_page(verdict: DriftReport, folder: Path) -> tuple[Path, Path]:
     """Writes `monitor.html` and `monitor.json`, each atomically.
 
     Returns:
@@ -56,13 +56,13 @@ def period(times: tuple[float, float] | None) -> str:
     return f"{first} to {last} UTC" if times else ""
 
 
-def draw(verdict: Verdict) -> dict[str, bytes]:
+def draw(verdict: DriftReport) -> dict[str, bytes]:
     """Draws the distribution of each measure beside its reference, as PNG."""
     found = {}
     for name in MEASURES:
-        now = feature_of(verdict.statistics["log"], name)
+        now = find_feature(verdict.statistics["log"], name)
         for side in ("training", "validation"):
-            before = feature_of(verdict.statistics.get(side), name)
+            before = find_feature(verdict.statistics.get(side), name)
             if before is not None and now is not None:
                 pair = {side: before, "log": now}
                 found[name] = (

@@ -12,7 +12,7 @@ import yaml
 from core.embedding import store
 from core.metrics.operating_point import DECISIONS, decide
 from core.models.head import select
-from core.reporting.monitor.drift import statistics_of, tfdv
+from core.reporting.monitor.comparators import compute_statistics, tfdv
 from core.reporting.monitor.inputs import OK
 from core.reporting.records import content, read_fields, text
 from schema import features as f
@@ -130,4 +130,4 @@ def _validation(file: Path, facts: dict[str, Any]) -> Any:
     band = facts.get("band")
     decision = decide(score, facts["threshold"], tuple(band) if band else None)
     words = [DECISIONS[value] for value in decision.tolist()]
-    return statistics_of(pd.DataFrame({"score": score, "decision": words, "status": OK}))
+    return compute_statistics(pd.DataFrame({"score": score, "decision": words, "status": OK}))

@@ -12,7 +12,7 @@ from core.predictions.metrics import box_numbers
 from core.predictions.predictions import Answers
 from core.reporting.format import intervals
 from core.reporting.names import BOXES
-from core.reporting.report.selection import rows
+from core.reporting.report.example_images import rows
 
 
 def box_section(

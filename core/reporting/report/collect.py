@@ -12,10 +12,10 @@ from core.predictions.predictions import Answers, read_answers, read_scored
 from core.predictions.tfma_results import tfma_metrics
 from core.reporting.records import content, read_fields, read_images, text
 from core.reporting.report.boxes import cases
-from core.reporting.report.data import ReportData, Sample
-from core.reporting.report.heat import Heat, predict_places, to_measure
-from core.reporting.report.selection import correct, mistakes
-from core.reporting.report.shortcuts import shortcut_check
+from core.reporting.report.data import ReportData, SampleImage
+from core.reporting.report.example_images import correct, mistakes
+from core.reporting.report.heat_maps import HeatMaps, needs_localization, run_explainer
+from core.reporting.report.shortcut_baselines import shortcut_check
 from schema import features as f
 from schema.errors import PneumoError
 from schema.files import read_json
@@ -113,7 +113,7 @@ def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[s
         return dataset, read_json(folder / "leakage.json")
 
 
-def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> Heat | None:
+def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> HeatMaps | None:
     """Runs the model's `explain` signature on the shown images and on those to measure."""
     if model is None:
         return None
@@ -125,9 +125,9 @@ def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> Heat |
     about = read_facts(model)
     rows = [*mistakes(test).values(), *correct(test).values()]
     shown = {row["sha256"] for kind in rows for row in kind}
-    measured = set() if test.locates else set(test.sha256[to_measure(test)].tolist())
-    places = predict_places(loaded.signatures["explain"], files, shown, measured)
-    return Heat(about.get("boxes") or {}, places)
+    measured = set() if test.locates else set(test.sha256[needs_localization(test)].tolist())
+    places = run_explainer(loaded.signatures["explain"], files, shown, measured)
+    return HeatMaps(about.get("boxes") or {}, places)
 
 
 def histories(folder: Path) -> dict[str, dict[str, Any]]:
@@ -147,14 +147,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def samples(files: Sequence[str]) -> list[Sample]:
+def samples(files: Sequence[str]) -> list[SampleImage]:
     """Returns the first images of each pathogen, a fair sample of the shuffled records."""
-    found: dict[str, list[Sample]] = {pathogen: [] for pathogen in PATHOGENS}
+    found: dict[str, list[SampleImage]] = {pathogen: [] for pathogen in PATHOGENS}
     for _, fields in zip(range(_LOOKED_AT), read_fields(files), strict=False):
         pathogen = text(fields, f.PATHOGEN)
         if len(found[pathogen]) < _SAMPLES:
             found[pathogen].append(
-                Sample(text(fields, f.IMAGE_FILENAME), pathogen, content(fields))
+                SampleImage(text(fields, f.IMAGE_FILENAME), pathogen, content(fields))
             )
         if all(len(found[name]) == _SAMPLES for name in PATHOGENS[:3]):
             break

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.predictions.predictions import Answers
-from core.reporting.report.heat import Heat
+from core.reporting.report.heat_maps import HeatMaps
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleImage:
     """An image of the training split to show."""
 
     filename: str
@@ -48,7 +48,7 @@ class ReportData:
     seed: int = 0
     dataset: dict[str, Any] | None = None
     leakage: dict[str, Any] | None = None
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[SampleImage] = field(default_factory=list)
     training: dict[str, Any] | None = None
     histories: dict[str, dict[str, Any]] = field(default_factory=dict)
     model_summary: str | None = None
@@ -56,7 +56,7 @@ class ReportData:
     val: Answers | None = None
     images: dict[str, bytes] = field(default_factory=dict)
     boxes: dict[str, Any] | None = None
-    heat: Heat | None = None
+    heat: HeatMaps | None = None
     tfma: dict[str, dict[str, float]] | None = None
     blessing: dict[str, Any] | None = None
     infra: dict[str, Any] | None = None

@@ -6,12 +6,12 @@ from typing import Any
 
 from core.reporting import names
 from core.reporting.format import interval
-from core.reporting.page import data_uri, render, write_page
-from core.reporting.pictures import SIDE, picture, read_gray, thumbnail
+from core.reporting.radiographs import SIDE, picture, read_gray, thumbnail
+from core.reporting.rendering import data_uri, render, write_page
 from core.reporting.report import figures
 from core.reporting.report.data import ReportData
-from core.reporting.report.heat import Places
-from core.reporting.report.numbers import report_numbers
+from core.reporting.report.heat_maps import Localization
+from core.reporting.report.results import report_results
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -22,7 +22,7 @@ def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
     Returns:
       paths of the page and of the JSON file.
     """
-    numbers = report_numbers(data)
+    numbers = report_results(data)
     page = render_report(data, numbers, draw_figures(data, numbers))
     return write_page(folder, "report", numbers, page)
 
@@ -111,7 +111,7 @@ def _heat_pictures(data: ReportData, numbers: dict[str, Any]) -> Rows:
     return shown
 
 
-def _peak(places: Places) -> str:
+def _peak(places: Localization) -> str:
     """Describes the position of the peak of a heat map."""
     if not places.peak[0] >= 0:
         return "no region above the heat-map threshold"

@@ -2,14 +2,14 @@
 
 import pytest
 
-from core.reporting.card.facts import Facts
+from core.reporting.card.run_files import RunFiles
 from schema.labels import TWO_STAGE
 from tests.core.reporting.card.made import DECISION, EVIL, REPORT, TRAINING, dataset
 
 
 @pytest.fixture
-def facts() -> Facts:
-    return Facts(
+def files() -> RunFiles:
+    return RunFiles(
         task=TWO_STAGE,
         config={
             "name": "artificial",

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from core.reporting.card.checklist import CARD, QUESTIONS, UNKNOWN, fill, limits
-from core.reporting.card.facts import Facts
+from core.reporting.card.checklist import CARD, CHECKLIST, UNKNOWN, fill_checklist, limits
 from core.reporting.card.options import CardOptions
 from core.reporting.card.page import protocol
+from core.reporting.card.run_files import RunFiles
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, TASKS
 from tests.core.reporting.card.made import REPORT, TRAINING, dataset, interval
 
@@ -17,11 +17,11 @@ TRIPOD = """1 2 3a 3b 3c 4 5a 5b 6a 6b 6c 7 8a 8b 8c 9a 9b 9c 10 11 12a 12b 12c 
 13 14 15 16 17 18a 18b 18c 18d 18e 18f 19 20a 20b 20c 21 22 23a 23b 24 25 26 27a 27b 27c"""
 
 
-ROWS = [question for rows in QUESTIONS.values() for question in rows]
+ROWS = [question for rows in CHECKLIST.values() for question in rows]
 
 
-def items(facts: Facts) -> dict[str, dict[str, Any]]:
-    return {item["id"]: item for item in fill(facts)}
+def items(files: RunFiles) -> dict[str, dict[str, Any]]:
+    return {item["id"]: item for item in fill_checklist(files)}
 
 
 def test_every_item_of_both_checklists_stands_in_the_table() -> None:
@@ -35,21 +35,21 @@ def test_every_item_of_both_checklists_stands_in_the_table() -> None:
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_without_any_file_nothing_is_invented(task: Any) -> None:
-    answered = {item["id"] for item in fill(Facts(task)) if item["known"]}
+    answered = {item["id"] for item in fill_checklist(RunFiles(task)) if item["known"]}
     # What holds for each model that the pipeline makes, and what the task itself says.
     assert answered == {"goal", "predictors", "input_checks", "limits"}
 
 
-def test_what_only_people_know_is_unknown_until_they_say_it(facts: Facts) -> None:
+def test_what_only_people_know_is_unknown_until_they_say_it(files: RunFiles) -> None:
     human = {q.id for q in ROWS if q.origin == CARD}
-    found = items(facts)
+    found = items(files)
     assert {name for name in human if found[name]["known"]} == {"ethics"}  # not an empty contact
     assert found["ethics"]["value"] == "approved, number 12/34"
     assert found["ethics"]["origin"] == "configuration: card.ethics"
     assert found["readers"]["value"] == UNKNOWN
     assert "card.readers" in found["readers"]["origin"]
-    given = {**facts.config, "card": {"data_source": "Two hospitals."}}
-    item = items(replace(facts, config=given, dataset=dataset(synthetic=True)))["data_source"]
+    given = {**files.config, "card": {"data_source": "Two hospitals."}}
+    item = items(replace(files, config=given, dataset=dataset(synthetic=True)))["data_source"]
     assert item["value"].startswith("Two hospitals. Synthetic")
     assert "card.data_source" in item["origin"] and "dataset.json" in item["origin"]
 
@@ -81,8 +81,8 @@ ANSWERS = {
 }
 
 
-def test_answers_come_from_the_files(facts: Facts) -> None:
-    found = items(facts)
+def test_answers_come_from_the_files(files: RunFiles) -> None:
+    found = items(files)
     for name, parts in ANSWERS.items():
         assert found[name]["known"] and found[name]["origin"]
         assert [part for part in parts.split(" | ") if part not in found[name]["value"]] == []
@@ -110,13 +110,13 @@ UNDEFINED = {"auc": interval(None), "accuracy": interval(0.5)}
         ({"task": BACTERIA_VIRUS}, "subsets", "45 of train, 10 of val, 10 of test"),
     ],
 )
-def test_unusual_facts(facts: Facts, change: dict[str, Any], name: str, part: str) -> None:
-    assert part in items(replace(facts, **change))[name]["value"]
+def test_unusual_facts(files: RunFiles, change: dict[str, Any], name: str, part: str) -> None:
+    assert part in items(replace(files, **change))[name]["value"]
 
 
 @pytest.mark.parametrize("missing", ["dataset", "leakage", "training", "report", "decision"])
-def test_any_file_may_be_missing(facts: Facts, missing: str) -> None:
-    found = fill(replace(facts, **{missing: None}))
+def test_any_file_may_be_missing(files: RunFiles, missing: str) -> None:
+    found = fill_checklist(replace(files, **{missing: None}))
     assert len(found) == len(ROWS)
     assert not [item for item in found if " None" in item["value"]]
 
@@ -141,9 +141,9 @@ def test_any_file_may_be_missing(facts: Facts, missing: str) -> None:
     ],
 )
 def test_limits_follow_from_the_facts(
-    facts: Facts, change: dict[str, Any], part: str, there: bool
+    files: RunFiles, change: dict[str, Any], part: str, there: bool
 ) -> None:
-    assert any(part in line for line in limits(replace(facts, **change))) == there
+    assert any(part in line for line in limits(replace(files, **change))) == there
 
 
 BOXES = {
@@ -167,8 +167,8 @@ BOXES = {
 }
 
 
-def test_a_model_that_locates_says_where_it_fails(facts: Facts) -> None:
-    found = replace(facts, task=LOCATE, report=REPORT | {"boxes": BOXES})
+def test_a_model_that_locates_says_where_it_fails(files: RunFiles) -> None:
+    found = replace(files, task=LOCATE, report=REPORT | {"boxes": BOXES})
     text = " ".join(item["value"] for item in items(found).values())
     for part in (
         "challenge score 0.210 (0.180 to 0.240), AUC",
@@ -177,7 +177,7 @@ def test_a_model_that_locates_says_where_it_fails(facts: Facts) -> None:
     ):
         assert part in text, part
     assert any("An image without a box" in line for line in limits(found))
-    assert not any("box" in line.lower() for line in limits(facts))
+    assert not any("box" in line.lower() for line in limits(files))
     rows = {row["what"]: row for row in protocol(found)}
     chosen = rows["threshold, scale and score of boxes"]
     assert (chosen["on"], "0.310" in chosen["how"], "0.875" in chosen["how"]) == ("val", True, True)

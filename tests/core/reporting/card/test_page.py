@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from core.reporting.card.facts import Facts
 from core.reporting.card.page import card, write_card
+from core.reporting.card.run_files import RunFiles
 from core.reporting.notices import DISCLAIMER
 from schema.labels import BINARY
 from tests.core.reporting.card.made import EVIL, REPORT, dataset
 from tests.support.pages import read
 
 
-def test_the_page_stands_alone_and_says_what_the_file_says(facts: Facts, tmp_path: Path) -> None:
-    page_file, plain_file = write_card(facts, tmp_path / "new" / "folder")
+def test_the_page_stands_alone_and_says_what_the_file_says(files: RunFiles, tmp_path: Path) -> None:
+    page_file, plain_file = write_card(files, tmp_path / "new" / "folder")
     page, plain = read(page_file), json.loads(plain_file.read_text())
     assert page.fetched == []
     assert DISCLAIMER in page.text
@@ -39,37 +39,37 @@ def test_the_page_stands_alone_and_says_what_the_file_says(facts: Facts, tmp_pat
     assert sorted(path.name for path in page_file.parent.iterdir()) == ["card.html", "card.json"]
 
 
-def test_test_is_the_last_thing_in_the_protocol(facts: Facts) -> None:
-    rows = card(facts)["protocol"]
+def test_test_is_the_last_thing_in_the_protocol(files: RunFiles) -> None:
+    rows = card(files)["protocol"]
     assert [row["on"] for row in rows] == ["train", "val", "val", "val", "val", "test"]
     assert rows[-1]["what"] == "nothing"
-    searched = replace(facts, config={**facts.config, "tuner": {"trials": 50}})
+    searched = replace(files, config={**files.config, "tuner": {"trials": 50}})
     assert "50 trials" in card(searched)["protocol"][0]["how"]
 
 
-def test_a_part_that_is_missing_leaves_a_page(facts: Facts, tmp_path: Path) -> None:
+def test_a_part_that_is_missing_leaves_a_page(files: RunFiles, tmp_path: Path) -> None:
     nan = {"auc": {"estimate": float("nan"), "low": None, "high": None}}
     report: Any = {"metrics": {}, "classes_on_test": None, "slices": None}
     report |= {"shift": None, "members": None, "calibration": None}
     for given in (
-        Facts(BINARY),
+        RunFiles(BINARY),
         *(
-            replace(facts, **{name: None})
+            replace(files, **{name: None})
             for name in ("dataset", "leakage", "training", "report", "decision")
         ),
-        replace(facts, lineage=[], run={}, rejects=[]),
-        replace(facts, dataset=dataset(splits={}, patients={})),
-        *(replace(facts, report={**REPORT, name: value}) for name, value in report.items()),
-        replace(facts, report={**REPORT, "metrics": nan}),
+        replace(files, lineage=[], run={}, rejects=[]),
+        replace(files, dataset=dataset(splits={}, patients={})),
+        *(replace(files, report={**REPORT, name: value}) for name, value in report.items()),
+        replace(files, report={**REPORT, "metrics": nan}),
     ):
         page, numbers = write_card(given, tmp_path)
         assert DISCLAIMER in read(page).text
         json.loads(numbers.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 
-def test_notices_stand_first(facts: Facts, tmp_path: Path) -> None:
+def test_notices_stand_first(files: RunFiles, tmp_path: Path) -> None:
     random = {"backbone": "X", "image_size": 9, "weights": {"kind": "random"}}
-    given = replace(facts, dataset=dataset(synthetic=True), training=random)
+    given = replace(files, dataset=dataset(synthetic=True), training=random)
     text = read(write_card(given, tmp_path)[0]).text
     order = [text.index(part) for part in ("SYNTHETIC DATA", "RANDOM", DISCLAIMER)]
     assert order == sorted(order)

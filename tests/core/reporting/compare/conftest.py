@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from core.predictions import table
-from core.reporting.compare.runs import RUN, folder_of
+from core.reporting.compare.runs import RUN, configuration_folder
 from schema import features as f
 from schema.example import encode
 from schema.labels import BINARY, Task
@@ -135,7 +135,7 @@ def make(tmp_path: Path) -> Make:
                 (("Embedder", 100.0), ("Trainer", 20.5), ("Scorer", 3.0))
             )
         ]
-        folder = folder_of(work, name)
+        folder = configuration_folder(work, name)
         folder.mkdir(parents=True)
         (folder / RUN).write_text(json.dumps({"nodes": nodes, "records": str(records)}))
         return work

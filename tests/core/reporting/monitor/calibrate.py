@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from core.metrics.operating_point import decide
-from core.reporting.monitor.drift import compare, statistics_of
+from core.reporting.monitor.comparators import compare, compute_statistics
 from core.reporting.monitor.options import MonitorOptions
 
 CHANGES = {  # factors of brightness and of both sides
@@ -60,7 +60,10 @@ def main() -> None:
                 width=log["width"] * scale,
             )
             found = compare(
-                statistics_of(rest), statistics_of(log), MonitorOptions().thresholds, "training"
+                compute_statistics(rest),
+                compute_statistics(log),
+                MonitorOptions().thresholds,
+                "training",
             )
             alarms += any(not one.ok for one in found)
             values.append({one.name: one.value for one in found})

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from core.reporting.monitor.drift import statistics_of
+from core.reporting.monitor.comparators import compute_statistics
 from core.reporting.monitor.inputs import from_rows
 from pipeline.commands.monitor import command
 from schema.errors import PneumoError
@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (at["statistics"] / "Split-train").mkdir(parents=True)
     table = from_rows(rows(1500, 0)).table[["brightness", "height", "width"]]
     file = at["statistics"] / "Split-train" / "FeatureStats.pb"
-    file.write_bytes(statistics_of(table).SerializeToString())
+    file.write_bytes(compute_statistics(table).SerializeToString())
     extra = at["model"] / "Format-Serving" / "assets.extra"
     extra.mkdir(parents=True)
     (extra / "pneumo.json").write_text(json.dumps({"name": "it", "threshold": 0.5}))

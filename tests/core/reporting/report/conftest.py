@@ -3,8 +3,8 @@ from typing import NamedTuple
 import pytest
 
 from core.reporting.report.data import ReportData
-from core.reporting.report.numbers import report_numbers
 from core.reporting.report.page import draw_figures, render_report
+from core.reporting.report.results import report_results
 from schema.labels import BINARY, THREE_CLASS
 from tests.core.reporting.report.made import full
 
@@ -21,7 +21,7 @@ class Report(NamedTuple):
 @pytest.fixture(scope="session", params=[BINARY, THREE_CLASS], ids=lambda of: of.name)
 def report(request: pytest.FixtureRequest) -> Report:
     data = full(request.param)
-    numbers = report_numbers(data)
+    numbers = report_results(data)
     figures = draw_figures(data, numbers)
     return Report(data, numbers, figures, render_report(data, numbers, figures))
 
@@ -52,7 +52,7 @@ def render(figures: dict[str, str]):
     """Returns a function that computes the numbers and renders the page without new figures."""
 
     def page(data: ReportData) -> tuple[str, dict]:
-        numbers = report_numbers(data)
+        numbers = report_results(data)
         hidden = () if data.histories else ("loss", "accuracy")
         shown = {name: src for name, src in figures.items() if name not in hidden}
         return render_report(data, numbers, shown), numbers

@@ -9,7 +9,7 @@ from components.gate.decision import decide
 from core.ingest.summary import IngestSummary
 from core.metrics.options import EvaluationOptions
 from core.predictions.predictions import Answers
-from core.reporting.report.data import ReportData, Sample
+from core.reporting.report.data import ReportData, SampleImage
 from schema.labels import BINARY, Task
 from tests.core.metrics.given import answers
 from tests.support.images import FORMS, encode, gray
@@ -81,9 +81,9 @@ def full(of: Task = BINARY) -> ReportData:
             "counts": {"exact_across_splits": 77, "kind_to_come": 78},
         },
         samples=[
-            Sample(EVIL, "normal", image),
-            Sample("b.png", "virus", FORMS["png_16bit"]()),
-            Sample("broken.png", "virus", b"no image"),
+            SampleImage(EVIL, "normal", image),
+            SampleImage("b.png", "virus", FORMS["png_16bit"]()),
+            SampleImage("broken.png", "virus", b"no image"),
         ],
         training={
             "backbone": "InceptionV3",

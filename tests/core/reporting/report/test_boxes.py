@@ -12,12 +12,12 @@ from PIL import Image
 from core.metrics.boxes.challenge import challenge_score
 from core.predictions.predictions import Answers
 from core.reporting.names import BOXES, explanations
-from core.reporting.pictures import SIDE, label_positions, picture
+from core.reporting.radiographs import SIDE, label_positions, picture
 from core.reporting.report.boxes import box_section, cases, counts
 from core.reporting.report.data import ReportData
+from core.reporting.report.example_images import SHOWN
 from core.reporting.report.figures import box_precision_recall, froc_curve
 from core.reporting.report.page import write_report
-from core.reporting.report.selection import SHOWN
 from tests.core.metrics.boxes.made import located, objects
 from tests.core.metrics.given import answers
 from tests.core.reporting.report.made import EVIL, RESAMPLES

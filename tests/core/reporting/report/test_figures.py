@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.reporting import figures as shared
 from core.reporting.figures import Line
-from core.reporting.pictures import thumbnail
+from core.reporting.radiographs import thumbnail
 from core.reporting.report import figures
 from schema.labels import THREE_CLASS
 from tests.core.reporting.report.made import predicted

@@ -9,8 +9,8 @@ import pytest
 
 from core.reporting.notices import DISCLAIMER, SYNTHETIC
 from core.reporting.report.data import ReportData
+from core.reporting.report.example_images import SHOWN, correct, mistakes
 from core.reporting.report.page import write_report
-from core.reporting.report.selection import SHOWN, correct, mistakes
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, Task
 from tests.core.metrics.given import answers
 from tests.core.reporting.report.made import CURVES, full, predicted

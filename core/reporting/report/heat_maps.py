@@ -15,13 +15,13 @@ from core.predictions.predictions import Answers
 from core.reporting.format import intervals
 from core.reporting.names import HEAT
 from core.reporting.records import read_images
-from core.reporting.report.selection import correct
+from core.reporting.report.example_images import correct
 
 _BATCH = 16
 
 
 @dataclass(frozen=True)
-class Places:
+class Localization:
     """Locations that the model predicts in one image.
 
     Attributes:
@@ -40,7 +40,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Heat:
+class HeatMaps:
     """Locations in test images.
 
     Attributes:
@@ -49,10 +49,10 @@ class Heat:
     """
 
     facts: dict[str, Any] = field(default_factory=dict)
-    places: dict[str, Places] = field(default_factory=dict)
+    places: dict[str, Localization] = field(default_factory=dict)
 
 
-def to_measure(answers: Answers) -> np.ndarray:
+def needs_localization(answers: Answers) -> np.ndarray:
     """Returns which images the numbers of weak boxes need, bool [n]; none without marked opacities.
 
     Those with a marked opacity and those predicted positive: all others have neither a marked nor a
@@ -62,9 +62,9 @@ def to_measure(answers: Answers) -> np.ndarray:
     return (marked | (answers.called == 1)) & marked.any()
 
 
-def predict_places(
+def run_explainer(
     explain: Any, files: Iterable[str], shown: set[str], measured: set[str]
-) -> dict[str, Places]:
+) -> dict[str, Localization]:
     """Runs the model on images of a split, one batch at a time.
 
     Args:
@@ -78,7 +78,7 @@ def predict_places(
     """
     import tensorflow as tf
 
-    found: dict[str, Places] = {}
+    found: dict[str, Localization] = {}
     source = read_images(files, shown | measured)
     while batch := list(itertools.islice(source, _BATCH)):
         output = explain(image_bytes=tf.constant([content for _, content in batch]))
@@ -89,7 +89,7 @@ def predict_places(
                 continue
             valid = rows["box_scores"][i] >= 0
             size = np.array([rows["image_height"][i], rows["image_width"][i]] * 2, np.float64)
-            found[name] = Places(
+            found[name] = Localization(
                 points[i],
                 rows["boxes"][i][valid].astype(np.float64) / size,
                 rows["box_scores"][i][valid].astype(np.float64),
@@ -98,8 +98,8 @@ def predict_places(
     return found
 
 
-def heat_section(
-    answers: Answers, heat: Heat | None, resamples: int, seed: int
+def heat_map_section(
+    answers: Answers, heat: HeatMaps | None, resamples: int, seed: int
 ) -> dict[str, Any] | None:
     """Computes the part `explain` of the report; None without heat maps.
 
@@ -119,9 +119,9 @@ def heat_section(
     marked = _marked(answers)
     if answers.locates or not marked.any():
         return found
-    nowhere = Places(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
+    nowhere = Localization(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
     places = [heat.places.get(name, nowhere) for name in answers.sha256.tolist()]
-    statistics, shares = weak_statistics(answers.truth_boxes.tolist(), places)
+    statistics, shares = localization_statistics(answers.truth_boxes.tolist(), places)
     measured = clustered_bootstrap_of(
         statistics, answers.patient, shares=shares, resamples=resamples, seed=seed
     )
@@ -135,10 +135,10 @@ def heat_section(
     }
 
 
-def weak_statistics(
-    truth: list[np.ndarray], places: list[Places]
+def localization_statistics(
+    truth: list[np.ndarray], places: list[Localization]
 ) -> tuple[Statistics, dict[str, np.ndarray]]:
-    """Returns the metrics of `heat_section` as a function of image weights, and their shares.
+    """Returns the metrics of `heat_map_section` as a function of image weights, and their shares.
 
     pointing: share of images with an opacity whose hottest cell lies on one.
     iou: mean over opacities of the largest IoU with a box, 0 without one.

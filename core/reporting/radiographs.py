@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from core.images.overlay import gray_of
-from core.reporting.page import data_uri
+from core.reporting.rendering import data_uri
 
 if TYPE_CHECKING:
     from PIL.Image import Image

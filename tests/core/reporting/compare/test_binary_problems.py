@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.reporting.compare.questions import questions
+from core.reporting.compare.binary_problems import questions
 from core.reporting.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, TWO_STAGE, custom_task
 from tests.core.reporting.compare.made import Make

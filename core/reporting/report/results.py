@@ -11,12 +11,12 @@ from core.reporting.notices import notices
 from core.reporting.report import reliability
 from core.reporting.report.boxes import box_section
 from core.reporting.report.data import ReportData
-from core.reporting.report.heat import heat_section
-from core.reporting.report.selection import mistakes
+from core.reporting.report.example_images import mistakes
+from core.reporting.report.heat_maps import heat_map_section
 from core.reporting.report.slices import slices
 
 
-def report_numbers(data: ReportData) -> dict[str, Any]:
+def report_results(data: ReportData) -> dict[str, Any]:
     """Returns everything on the page that is not a picture, as JSON types without NaN."""
     numbers: dict[str, Any] = {
         "name": data.name,
@@ -77,7 +77,7 @@ def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
         found["classes_on_test"] = classes_on_test(answers, *bootstrap)
     if (boxes := box_section(answers, data.val, data.boxes, *bootstrap)) is not None:
         found["boxes"] = boxes
-    if (explained := heat_section(answers, data.heat, *bootstrap)) is not None:
+    if (explained := heat_map_section(answers, data.heat, *bootstrap)) is not None:
         found["explain"] = explained
     if data.val is not None:
         found["operating_point"] = reliability.on_validation(data.val, metrics, *bootstrap)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from core.predictions.predictions import Answers
-from core.reporting.compare.runs import Finished
+from core.reporting.compare.runs import FinishedRun
 from schema.labels import NORMAL
 
 Sides = tuple[tuple[str, ...], tuple[str, ...]]
@@ -14,7 +14,7 @@ _LOCATED: Sides = (("opacity",), ("no opacity",))
 
 
 @dataclass(frozen=True)
-class Score:
+class BinaryPredictions:
     """Predictions of one configuration for one question, on one split.
 
     Attributes:
@@ -40,7 +40,7 @@ class Score:
     def __len__(self) -> int:
         return len(self.label)
 
-    def flipped(self) -> "Score":
+    def flipped(self) -> "BinaryPredictions":
         """Returns the same predictions with the other side as the positive one."""
         return replace(
             self,
@@ -53,7 +53,7 @@ class Score:
 
 
 @dataclass
-class Question:
+class BinaryProblem:
     """Positive against negative pathogens.
 
     Attributes:
@@ -69,8 +69,8 @@ class Question:
     negative: tuple[str, ...]
     names: list[str] = field(default_factory=list)
     derived: set[str] = field(default_factory=set)
-    test: dict[str, Score] = field(default_factory=dict)
-    val: dict[str, Score] = field(default_factory=dict)
+    test: dict[str, BinaryPredictions] = field(default_factory=dict)
+    val: dict[str, BinaryPredictions] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -78,17 +78,17 @@ class Question:
         return f"{' or '.join(self.positive)} against {' or '.join(self.negative)}"
 
 
-def questions(runs: Sequence[Finished]) -> list[Question]:
+def questions(runs: Sequence[FinishedRun]) -> list[BinaryProblem]:
     """Returns all questions that some configuration answers, those against NORMAL first.
 
     The scores of a binary, a three-class and a two-stage task answer the same question if the same
     pathogens are positive. A task with several positive classes also answers the question between
     two of them, by p_a / (p_a + p_b).
     """
-    found: dict[Sides, Question] = {}
+    found: dict[Sides, BinaryProblem] = {}
     for run in runs:
         for sides, derived, test, val in _answers(run):
-            question = found.setdefault(sides, Question(*sides))
+            question = found.setdefault(sides, BinaryProblem(*sides))
             if run.name in question.names:
                 continue
             question.names.append(run.name)
@@ -98,7 +98,9 @@ def questions(runs: Sequence[Finished]) -> list[Question]:
     return sorted(found.values(), key=lambda question: NORMAL not in question.negative)
 
 
-def _answers(run: Finished) -> Iterator[tuple[Sides, bool, Score, Score]]:
+def _answers(
+    run: FinishedRun,
+) -> Iterator[tuple[Sides, bool, BinaryPredictions, BinaryPredictions]]:
     """Yields sides, whether derived, and the scores on test and validation."""
     test, val, task = run.test, run.val, run.test.of
     if task.located:  # sides are defined by boxes, not by pathogens
@@ -137,18 +139,18 @@ def _is_positive(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return NORMAL in other if NORMAL in one or NORMAL in other else one < other
 
 
-def _score(answers: Answers) -> Score:
+def _score(answers: Answers) -> BinaryPredictions:
     a = answers.told()
-    return Score(
+    return BinaryPredictions(
         a.positive, a.score, a.called, a.threshold, a.sha256, a.filename, a.pathogen, a.patient
     )
 
 
-def _share(answers: Answers, one: int, other: int) -> Score:
+def _share(answers: Answers, one: int, other: int) -> BinaryPredictions:
     a = answers.where(np.isin(answers.label, [one, other]))
     p, q = a.probabilities[:, one], a.probabilities[:, other]
     share = np.divide(p, p + q, out=np.full(len(a), 0.5), where=p + q > 0)
-    return Score(
+    return BinaryPredictions(
         (a.label == one).astype(np.int64),
         share,
         (share >= 0.5).astype(np.int64),

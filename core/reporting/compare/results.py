@@ -12,13 +12,13 @@ from core.metrics.bootstrap import clustered_bootstrap
 from core.metrics.paired import delong_clustered, mcnemar_clustered
 from core.predictions.metrics import box_numbers, class_numbers
 from core.predictions.predictions import Answers
-from core.reporting.compare.questions import Question, Score, questions
+from core.reporting.compare.binary_problems import BinaryPredictions, BinaryProblem, questions
 from core.reporting.compare.runs import (
-    Finished,
+    FinishedRun,
     cached_executions,
     cost,
     durations,
-    read_object,
+    read_json_object,
 )
 from core.reporting.format import bootstrap_settings, intervals, to_json
 from core.reporting.names import BOX_HEADLINE, CLASSES
@@ -29,7 +29,7 @@ SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "ece")
 
 
 def compare_numbers(
-    runs: Sequence[Finished],
+    runs: Sequence[FinishedRun],
     failed: Sequence[dict[str, str]],
     metadata: Path,
     resamples: int = 2000,
@@ -62,10 +62,10 @@ def compare_numbers(
     )
 
 
-def compare_notices(runs: Sequence[Finished]) -> list[str]:
+def compare_notices(runs: Sequence[FinishedRun]) -> list[str]:
     """Returns warnings about synthetic data and random weights."""
     lines = []
-    if any(read_object(run.records / "dataset.json").get("synthetic") for run in runs):
+    if any(read_json_object(run.records / "dataset.json").get("synthetic") for run in runs):
         lines.append(SYNTHETIC)
     random = [
         run.name for run in runs if (run.training.get("weights") or {}).get("kind") == "random"
@@ -76,7 +76,7 @@ def compare_notices(runs: Sequence[Finished]) -> list[str]:
 
 
 def of_question(
-    question: Question, resamples: int, seed: int, boxes: Mapping[str, Answers] | None = None
+    question: BinaryProblem, resamples: int, seed: int, boxes: Mapping[str, Answers] | None = None
 ) -> dict[str, Any]:
     """Computes leaderboard, paired tests and disputed images; best on validation first.
 
@@ -120,7 +120,7 @@ def of_question(
     }
 
 
-def paired(scores: Mapping[str, Score]) -> list[dict[str, Any]]:
+def paired(scores: Mapping[str, BinaryPredictions]) -> list[dict[str, Any]]:
     """Tests each pair by DeLong and McNemar with the patient as unit, corrected by Holm.
 
     Returns:
@@ -162,7 +162,7 @@ def _add_holm(rows: Sequence[dict[str, Any]]) -> None:
         row["p_holm"] = p
 
 
-def disputed(scores: Mapping[str, Score], most: int = DISPUTED) -> list[dict[str, Any]]:
+def disputed(scores: Mapping[str, BinaryPredictions], most: int = DISPUTED) -> list[dict[str, Any]]:
     """Returns images with different decisions, most evenly split first, then by range of scores.
 
     Returns:
@@ -195,14 +195,14 @@ def disputed(scores: Mapping[str, Score], most: int = DISPUTED) -> list[dict[str
     ]
 
 
-def of_classes(runs: Sequence[Finished], resamples: int, seed: int) -> list[dict[str, Any]]:
+def of_classes(runs: Sequence[FinishedRun], resamples: int, seed: int) -> list[dict[str, Any]]:
     """Compares tasks with the same classes, more than two.
 
     Returns:
       groups of `classes`, `images`, `leaderboard` (best class accuracy on validation first) and
       `paired` (McNemar on the classes).
     """
-    groups: dict[tuple[Any, ...], list[Finished]] = {}
+    groups: dict[tuple[Any, ...], list[FinishedRun]] = {}
     for run in runs:
         task = run.test.of
         if len(task.classes) > 2 and len(run.test.labelled()):
@@ -212,7 +212,7 @@ def of_classes(runs: Sequence[Finished], resamples: int, seed: int) -> list[dict
 
 
 def _of_group(
-    classes: list[str], group: Sequence[Finished], resamples: int, seed: int
+    classes: list[str], group: Sequence[FinishedRun], resamples: int, seed: int
 ) -> dict[str, Any]:
     names = [
         *(name for name in CLASSES if name != "kappa"),

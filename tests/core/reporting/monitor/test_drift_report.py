@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from core.reporting.monitor.drift import statistics_of
-from core.reporting.monitor.inputs import Inputs, from_rows
+from core.reporting.monitor.comparators import compute_statistics
+from core.reporting.monitor.drift_report import monitor
+from core.reporting.monitor.inputs import LoggedInputs, from_rows
 from core.reporting.monitor.options import MEASURES, MonitorOptions
 from core.reporting.monitor.page import period, write_monitor_page
 from core.reporting.monitor.reference import Reference
-from core.reporting.monitor.verdict import monitor
 from core.reporting.notices import DISCLAIMER
 from schema.errors import PneumoError
 from tests.core.reporting.monitor.made import rows
 from tests.support.pages import check_standalone
 
 
-def seen(n: int, seed: int, **shift: float) -> Inputs:
+def seen(n: int, seed: int, **shift: float) -> LoggedInputs:
     return from_rows(rows(n, seed, **shift))
 
 
@@ -28,8 +28,8 @@ def reference() -> Reference:
     inputs = ["brightness", "height", "width"]
     return Reference(
         "it",
-        statistics_of(found.table[inputs]),
-        statistics_of(found.table[["score", "decision", "status"]]),
+        compute_statistics(found.table[inputs]),
+        compute_statistics(found.table[["score", "decision", "status"]]),
         found.embedding,
         found.patients,
     )
@@ -100,7 +100,7 @@ def test_what_cannot_be_compared_is_said(reference: Reference) -> None:
     assert found.embeddings is None
     for name in ("brightness", "score", "decision", "embeddings"):
         assert any(note.startswith(f"{name} not compared") for note in found.notes)
-    few = statistics_of(seen(60, 3).table[["score", "decision", "status"]])
+    few = compute_statistics(seen(60, 3).table[["score", "decision", "status"]])
     found = monitor(seen(200, 4), Reference("it", reference.inputs, few), MonitorOptions())
     assert {one.name for one in found.findings} == {"brightness", "height", "width"}
     assert any(note.startswith("score not compared") for note in found.notes)

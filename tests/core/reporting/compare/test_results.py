@@ -9,20 +9,22 @@ from hypothesis import strategies as st
 
 from core.metrics.binary import roc_auc
 from core.metrics.boxes.challenge import challenge_score
-from core.reporting.compare.numbers import compare_numbers, disputed, holm, paired
+from core.reporting.compare.binary_problems import BinaryPredictions
 from core.reporting.compare.page import write_comparison
-from core.reporting.compare.questions import Score
+from core.reporting.compare.results import compare_numbers, disputed, holm, paired
 from core.reporting.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, THREE_CLASS, TWO_STAGE
 from tests.core.reporting.compare.made import Make
 
 
-def score(values: list[float], labels: list[int], patients: list[int] | None = None) -> Score:
+def score(
+    values: list[float], labels: list[int], patients: list[int] | None = None
+) -> BinaryPredictions:
     n = len(values)
     s, y = np.array(values), np.array(labels, np.int64)
     ids = np.array([f"id{i}" for i in range(n)])
     patient = ids if patients is None else np.array(patients)
-    return Score(y, s, (s >= 0.5).astype(np.int64), 0.5, ids, ids, ids, patient)
+    return BinaryPredictions(y, s, (s >= 0.5).astype(np.int64), 0.5, ids, ids, ids, patient)
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))

@@ -5,8 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from core.reporting.monitor.drift import EARLIER, Finding, compare, statistics_of
-from core.reporting.monitor.inputs import Inputs
+from core.reporting.monitor.comparators import (
+    EARLIER,
+    MeasureComparison,
+    compare,
+    compute_statistics,
+)
+from core.reporting.monitor.inputs import LoggedInputs
 from core.reporting.monitor.options import MEASURES, MonitorOptions
 from core.reporting.monitor.reference import Reference
 from core.reporting.monitor.two_sample import TwoSample, mmd, one_per_patient
@@ -14,7 +19,7 @@ from schema.errors import PneumoError
 
 
 @dataclass
-class Verdict:
+class DriftReport:
     """Result of monitoring.
 
     Attributes:
@@ -35,7 +40,7 @@ class Verdict:
     rejected: int
     versions: list[str]
     times: tuple[float, float] | None
-    findings: list[Finding]
+    findings: list[MeasureComparison]
     embeddings: TwoSample | None
     alpha: float
     notes: list[str]
@@ -83,8 +88,11 @@ class Verdict:
 
 
 def monitor(
-    logged: Inputs, reference: Reference, options: MonitorOptions, earlier: Inputs | None = None
-) -> Verdict:
+    logged: LoggedInputs,
+    reference: Reference,
+    options: MonitorOptions,
+    earlier: LoggedInputs | None = None,
+) -> DriftReport:
     """Compares inputs with training, with validation and with an earlier log.
 
     Raises:
@@ -97,11 +105,11 @@ def monitor(
                 f"{what}: {inputs.usable} usable images of {len(inputs)}, at least {least} are "
                 "needed (monitor.least)"
             )
-    statistics = {"training": reference.inputs, "log": statistics_of(logged.table)}
+    statistics = {"training": reference.inputs, "log": compute_statistics(logged.table)}
     if reference.answers is not None:
         statistics["validation"] = reference.answers
     if earlier is not None:
-        statistics[EARLIER] = statistics_of(earlier.table)
+        statistics[EARLIER] = compute_statistics(earlier.table)
     findings = [
         finding
         for against in ("training", "validation", EARLIER)
@@ -116,7 +124,7 @@ def monitor(
         for name in MEASURES
         if name not in compared
     ]
-    return Verdict(
+    return DriftReport(
         reference=reference.name,
         images=len(logged),
         rejected=len(logged) - logged.usable,
@@ -131,7 +139,7 @@ def monitor(
 
 
 def _two_sample(
-    logged: Inputs, reference: Reference, options: MonitorOptions, notes: list[str]
+    logged: LoggedInputs, reference: Reference, options: MonitorOptions, notes: list[str]
 ) -> TwoSample | None:
     if not len(logged.embedded):
         notes.append("embeddings not compared: the log has none (pneumo serve --log-embeddings)")

@@ -14,15 +14,15 @@ from core.predictions.predictions import Answers
 from core.reporting.names import HEAT
 from core.reporting.report.collect import read_heat
 from core.reporting.report.data import ReportData
-from core.reporting.report.heat import (
-    Heat,
-    Places,
-    heat_section,
-    predict_places,
-    to_measure,
-    weak_statistics,
+from core.reporting.report.example_images import correct
+from core.reporting.report.heat_maps import (
+    HeatMaps,
+    Localization,
+    heat_map_section,
+    localization_statistics,
+    needs_localization,
+    run_explainer,
 )
-from core.reporting.report.selection import correct
 from schema import features as f
 from tests.core.metrics.given import answers
 from tests.support import records
@@ -41,13 +41,13 @@ def given(n: int = 40) -> Answers:
     return replace(found, truth_boxes=truth)
 
 
-def said(y: float = 0.3, x: float = 0.3, shown: bool = True) -> Places:
+def said(y: float = 0.3, x: float = 0.3, shown: bool = True) -> Localization:
     heat = np.zeros((4, 4), np.float32)
     heat[int(4 * y), int(4 * x)] = 0.8
     content = encode(Image.fromarray(gray()), "JPEG")
     boxes = np.array([[y - 0.1, x - 0.1, y + 0.3, x + 0.3]])
     picture = (heat, content) if shown else (None, b"")
-    return Places(np.array([y, x]), boxes, np.array([0.7]), *picture)
+    return Localization(np.array([y, x]), boxes, np.array([0.7]), *picture)
 
 
 class Explain:
@@ -90,7 +90,7 @@ def test_images_are_asked_in_batches_and_few_are_kept(tmp_path: Path) -> None:
     file = written(tmp_path, rows)
     ids = [row[f.IMAGE_SHA256] for row in rows]
     explain = Explain()
-    found = predict_places(explain, [file], set(ids[:3]), set(ids[2:40]))
+    found = run_explainer(explain, [file], set(ids[:3]), set(ids[2:40]))
     assert explain.batches == [16, 16, 8]  # 40 of 60, and the rest is not read
     assert set(found) == set(ids[1:40])  # the first is rejected
     assert {name for name, one in found.items() if one.heat is not None} == set(ids[1:3])
@@ -99,15 +99,15 @@ def test_images_are_asked_in_batches_and_few_are_kept(tmp_path: Path) -> None:
     np.testing.assert_allclose(one.scores, [0.4], rtol=1e-6)
     np.testing.assert_allclose(one.peak, [0.75, 0.625])
     assert one.content == rows[2][f.IMAGE_ENCODED]
-    assert predict_places(explain, [file], set(), set()) == {}
+    assert run_explainer(explain, [file], set(), set()) == {}
 
 
 def test_the_numbers_by_hand() -> None:
     truth = [MARK, np.array([[0.0, 0.0, 0.2, 0.2], [0.5, 0.5, 1.0, 1.0]]), np.zeros((0, 4)), MARK]
-    none = Places(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
-    half = Places(np.array([0.9, 0.9]), np.array([[0.5, 0.5, 1.0, 0.75]]), np.array([0.6]))
-    places = [Places(np.array([0.5, 0.5]), MARK, np.ones(1)), half, none, none]
-    statistics, shares = weak_statistics(truth, places)
+    none = Localization(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
+    half = Localization(np.array([0.9, 0.9]), np.array([[0.5, 0.5, 1.0, 0.75]]), np.array([0.6]))
+    places = [Localization(np.array([0.5, 0.5]), MARK, np.ones(1)), half, none, none]
+    statistics, shares = localization_statistics(truth, places)
     found = {name: value[0] for name, value in statistics(np.ones((1, 4))).items()}
     assert found["pointing"] == pytest.approx(2 / 3)
     assert found["iou"] == pytest.approx((1 + 0 + 0.5 + 0) / 4)
@@ -123,11 +123,11 @@ def test_the_numbers_by_hand() -> None:
 
 def test_the_section() -> None:
     told = given()
-    measured = to_measure(told)
+    measured = needs_localization(told)
     marked = np.array([len(boxes) > 0 for boxes in told.truth_boxes])
     np.testing.assert_array_equal(measured, marked | (told.called == 1))
-    heat = Heat({"kind": "weak"}, {name: said() for name in told.sha256[measured].tolist()})
-    found = heat_section(told, heat, 50, 0)
+    heat = HeatMaps({"kind": "weak"}, {name: said() for name in told.sha256[measured].tolist()})
+    found = heat_map_section(told, heat, 50, 0)
     assert found is not None
     assert found["counts"]["images"] == found["counts"]["opacities"] == marked.sum()
     assert found["metrics"]["pointing"]["estimate"] == 1.0
@@ -135,21 +135,21 @@ def test_the_section() -> None:
     assert found["metrics"]["iou"]["estimate"] == pytest.approx(1.0)
     low, high = (found["metrics"]["challenge"][end] for end in ("low", "high"))
     assert low <= found["metrics"]["challenge"]["estimate"] <= high
-    assert heat_section(told, None, 50, 0) is None
+    assert heat_map_section(told, None, 50, 0) is None
     # Nobody marked anything: pictures, and no number.
-    assert not to_measure(answers(40, 0)).any()
-    without = heat_section(answers(40, 0), heat, 50, 0)
+    assert not needs_localization(answers(40, 0)).any()
+    without = heat_map_section(answers(40, 0), heat, 50, 0)
     assert without is not None
     assert "metrics" not in without
 
 
-def page(render: Any, told: Answers, heat: Heat | None) -> tuple[str, dict[str, Any]]:
+def page(render: Any, told: Answers, heat: HeatMaps | None) -> tuple[str, dict[str, Any]]:
     return render(ReportData(name="heat", resamples=20, answers=told, heat=heat))
 
 
 def test_the_page_draws_heat_and_boxes(render: Any) -> None:
     told = given()
-    heat = Heat(
+    heat = HeatMaps(
         {"kind": "weak", "threshold": 0.45, "chosen": {"images": 12, "note": ""}},
         {name: said() for name in told.sha256.tolist()},
     )
@@ -175,7 +175,11 @@ def test_an_image_that_cannot_be_read_is_left_out(render: Any) -> None:
         content=FORMS["png_16bit"](),
     )
     first, second = (row["sha256"] for row in correct(told)["found"][:2])
-    for heat, pictures in ((Heat({}, {first: broken, second: nowhere}), 1), (Heat(), 0), (None, 0)):
+    for heat, pictures in (
+        (HeatMaps({}, {first: broken, second: nowhere}), 1),
+        (HeatMaps(), 0),
+        (None, 0),
+    ):
         text, numbers = page(render, told, heat)
         assert ("explain" in numbers) == ("Heat maps</h2>" in text) == (heat is not None)
         assert text.count("Chest X-ray with heat map") == pictures

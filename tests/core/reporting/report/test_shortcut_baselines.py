@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.reporting.report.shortcuts import SETS, shortcut_check
+from core.reporting.report.shortcut_baselines import SETS, shortcut_check
 from schema.labels import BINARY
 
 

@@ -16,7 +16,7 @@ _FEATURES = {"brightness": f.STATS_MEAN, "height": f.IMAGE_HEIGHT, "width": f.IM
 
 
 @dataclass(frozen=True)
-class Finding:
+class MeasureComparison:
     """A measure compared with a reference.
 
     Attributes:
@@ -49,7 +49,7 @@ def tfdv() -> Any:
     return importlib.import_module("tensorflow_data_validation")
 
 
-def statistics_of(table: "pd.DataFrame") -> Any:
+def compute_statistics(table: "pd.DataFrame") -> Any:
     """Computes TFDV's statistics of the measures in a table; NaN and empty text are missing."""
     columns = [name for name in MEASURES if name in table]
     return tfdv().generate_statistics_from_dataframe(
@@ -59,7 +59,7 @@ def statistics_of(table: "pd.DataFrame") -> Any:
 
 def compare(
     reference: Any, logged: Any, thresholds: Mapping[str, float], against: str, least: int = 1
-) -> list[Finding]:
+) -> list[MeasureComparison]:
     """Compares the measures that both sides have of at least `least` images.
 
     An earlier log is compared by TFDV's drift comparator, training and validation by its skew
@@ -88,7 +88,7 @@ def compare(
         for found in info.skew_measurements if skew else info.drift_measurements:
             values[info.path.step[0]] = float(found.value)
     return [
-        Finding(
+        MeasureComparison(
             name,
             against,
             "Jensen-Shannon" if name in NUMBERS else "L-infinity",
@@ -101,7 +101,7 @@ def compare(
     ]
 
 
-def feature_of(statistics: Any, name: str) -> Any:
+def find_feature(statistics: Any, name: str) -> Any:
     """Returns the statistics of a measure; None if there are none."""
     wanted = _FEATURES.get(name, name)
     for feature in statistics.datasets[0].features if statistics is not None else ():
@@ -112,7 +112,7 @@ def feature_of(statistics: Any, name: str) -> Any:
 
 def known(statistics: Any, name: str) -> int:
     """Returns the number of images that have a measure."""
-    feature = feature_of(statistics, name)
+    feature = find_feature(statistics, name)
     if feature is None:
         return 0
     stats = feature.num_stats if name in NUMBERS else feature.string_stats

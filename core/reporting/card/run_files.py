@@ -7,7 +7,7 @@ from schema.labels import Task
 
 
 @dataclass(frozen=True)
-class Facts:
+class RunFiles:
     """Files of a run. Any may be missing; the items that need it are then unknown.
 
     Attributes:
