@@ -19,6 +19,7 @@ COMMANDS = {
     "watch": "Start a run when new images land or the monitor reports drift.",
     "compile": "Compile the pipeline for Kubeflow Pipelines or Vertex AI.",
     "submit": "Send a compiled pipeline to Kubeflow Pipelines or Vertex AI.",
+    "config": "List and show configurations, and describe every key.",
     "ingest": "Check images, split them by patient and write TFRecord shards.",
     "phantom": "Write a data set of synthetic radiographs.",
     "download": "Fetch a public data set (needs network and credentials).",

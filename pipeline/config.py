@@ -17,7 +17,7 @@ from pipeline.engines.arguments import known
 from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
 from pipeline.run_facts import RunFacts
-from schema.errors import PneumoError
+from schema.errors import PneumoError, unknown
 from schema.labels import CUSTOM, TASKS, Task, custom_task, task
 from serving.server.engines import IMAGE
 
@@ -38,8 +38,7 @@ class DataOptions(BaseModel):
     @classmethod
     def _known_task(cls, value: str) -> str:
         if value not in TASKS and value != CUSTOM:
-            known = ", ".join([*sorted(TASKS), CUSTOM])
-            raise ValueError(f"unknown task {value!r}; choose one of {known}")
+            raise ValueError(unknown("task", value, [*TASKS, CUSTOM]))
         return value
 
     @model_validator(mode="after")

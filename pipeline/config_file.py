@@ -1,10 +1,12 @@
 """Loads a configuration from YAML, with overrides and one-line errors."""
 
 import importlib.resources
+import itertools
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -12,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from core.reporting.monitor.options import MonitorOptions
 from pipeline.config import Config
 from pipeline.engines.options import BeamOptions
-from schema.errors import PneumoError
+from schema.errors import PneumoError, nearest, unknown
 
 log = logging.getLogger("pneumo.config")
 
@@ -41,6 +43,35 @@ def shipped() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
+def header(file: Path) -> dict[str, str]:
+    """Returns the comment at the top of a shipped configuration: key -> text, lines joined."""
+    fields: dict[str, str] = {}
+    key = ""
+    for line in itertools.takewhile(lambda line: line.startswith("#"), file.open()):
+        text = line.lstrip("#").strip()
+        if match := re.match(r"([a-z]+): (.*)", text):
+            key, text = match[1], match[2]
+        fields[key] = f"{fields.get(key, '')} {text}".strip()
+    return fields
+
+
+def find(source: str) -> Path:
+    """Returns the file of a configuration.
+
+    Args:
+      source: a YAML file, or the name of a shipped configuration.
+
+    Raises:
+      PneumoError: neither exists.
+    """
+    path, names = Path(source), shipped()
+    if path.is_file():
+        return path
+    if source not in names:
+        raise PneumoError(f"{unknown('configuration', source, names)}, or give a YAML file")
+    return names[source]
+
+
 def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
     """Loads a configuration.
 
@@ -51,14 +82,7 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
       PneumoError: no such file, not YAML, or a wrong key or value; one line that names it.
     """
-    known = shipped()
-    path = Path(source)
-    if not path.is_file():
-        if source not in known:
-            raise PneumoError(
-                f"no configuration {source!r}; give a YAML file or one of: {', '.join(known)}"
-            )
-        path = known[source]
+    path = find(source)
     try:
         values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -105,7 +129,7 @@ def _validate(options: type[_Options], values: Any, place: str) -> _Options:
     try:
         return options.model_validate(values)
     except ValidationError as error:
-        raise PneumoError(f"{place}{_one_line(error)}") from None
+        raise PneumoError(f"{place}{_one_line(options, error)}") from None
 
 
 def _rename_old_keys(values: dict[str, Any], path: Path) -> None:
@@ -137,14 +161,35 @@ def _override(values: dict[str, Any], text: str) -> None:
         raise PneumoError(f"--set {text}: {' '.join(str(error).split())}") from None
 
 
-def _one_line(error: ValidationError) -> str:
+def _one_line(options: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "configuration"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key {where}; look for a typing error{more}"
+        *parents, key = map(str, first["loc"])
+        return f"unknown key {where}; {nearest(key, _keys(options, parents))}{more}"
     if first["type"] == "missing":
         return f"key {where} is missing{more}"
+    if first["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return f"{where}: {unknown('value', first['input'], choices)}{more}"
     message = first["msg"].removeprefix("Value error, ")
-    shown = "" if first["type"] == "value_error" else f", not {first['input']!r}"
-    return f"{where}: {message}{shown}{more}"
+    value = "" if first["type"] == "value_error" else f", not {first['input']!r}"
+    return f"{where}: {message}{value}{more}"
+
+
+def _keys(options: type[BaseModel], parents: Sequence[str]) -> list[str]:
+    """Returns the keys of the group at `parents`."""
+    annotation: Any = options
+    for parent in parents:
+        if get_origin(annotation) is dict:  # `parent` is a key of the mapping
+            annotation = get_args(annotation)[1]
+        else:
+            annotation = _model(annotation).model_fields[parent].annotation
+    return list(_model(annotation).model_fields)
+
+
+def _model(annotation: Any) -> type[BaseModel]:
+    """Returns the model of an annotation such as `Options | None`."""
+    kinds = (annotation, *get_args(annotation))
+    return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))

@@ -1,5 +1,7 @@
 """The error that a user sees as one line."""
 
+from collections.abc import Iterable
+
 
 class PneumoError(Exception):
     """Bad input or a state that the user can mend.
@@ -7,3 +9,18 @@ class PneumoError(Exception):
     The message is one line: what is wrong, where, and what to do. The command line prints it
     without a traceback and exits with 2.
     """
+
+
+def unknown(kind: str, value: object, choices: Iterable[str]) -> str:
+    """Returns the message for a value outside a closed set, with the nearest choice."""
+    return f"unknown {kind} {value!r}; {nearest(str(value), choices)}"
+
+
+def nearest(value: str, choices: Iterable[str]) -> str:
+    """Returns the choices as a hint, with the one nearest to `value` in front."""
+    import difflib
+
+    names = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(value.lower(), names, 1)
+    question = f"did you mean {names[close[0]]}? " if close else ""
+    return f"{question}choose one of {', '.join(names.values())}"

@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from schema.errors import unknown
+
 
 class DetectorOptions(BaseModel):
     """A dense head: heat map of centres, size, offset (CenterNet, Zhou et al. 2019)."""
@@ -89,7 +91,7 @@ class ModelOptions(BaseModel):
         from core.models.backbones import BACKBONES
 
         if value not in BACKBONES:
-            raise ValueError(f"unknown backbone {value!r}; choose one of {', '.join(BACKBONES)}")
+            raise ValueError(unknown("backbone", value, BACKBONES))
         return value
 
     @field_validator("dense")
@@ -104,7 +106,7 @@ class ModelOptions(BaseModel):
     def _known_activation(cls, value: str) -> str:
         known = ("relu", "gelu", "silu", "elu", "selu", "tanh", "sigmoid", "linear")
         if value not in known:
-            raise ValueError(f"unknown activation {value!r}; choose one of {', '.join(known)}")
+            raise ValueError(unknown("activation", value, known))
         return value
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pipeline.engines.options import ENGINES, BeamOptions, Engine
-from schema.errors import PneumoError
+from schema.errors import PneumoError, unknown
 
 _THREADS: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _PROCESSES: Final = "pipeline.engines.worker.ProcessesDirectRunner"
@@ -28,8 +28,8 @@ def known(engine: str) -> Engine:
     for one in ENGINES:
         if engine == one:
             return one
-    hint = "; local is called direct now" if engine == "local" else ""
-    raise PneumoError(f"no engine {engine!r}; choose one of {', '.join(ENGINES)}{hint}")
+    hint = "; local was renamed to direct" if engine == "local" else ""
+    raise PneumoError(unknown("engine", engine, ENGINES) + hint)
 
 
 def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -> list[str]:

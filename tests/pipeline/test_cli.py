@@ -45,7 +45,7 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says", "status"),
     [
-        (["run", "--config", "nothing", "--data", "."], "no configuration 'nothing'", 2),
+        (["run", "--config", "nothing", "--data", "."], "unknown configuration 'nothing'", 2),
         # Not the weights, which cannot be had either.
         (["run", "--config", "xception", "--data", "/nowhere"], "/nowhere does not exist", 2),
         (["run", "--config", "demo", "--data", ".", "--set", "x=1"], "unknown key x", 2),

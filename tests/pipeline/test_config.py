@@ -20,14 +20,18 @@ def test_overrides_win_and_are_typed() -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("training.epoch=3", "unknown key training.epoch"),
+        ("training.epoch=3", "unknown key training.epoch; did you mean epochs?"),
+        (
+            "evaluation.gate.auc.mim=0.5",
+            "did you mean min?",
+        ),
         ("training.epochs=0", "training.epochs"),
         ("training.epochs=many", "'many'"),
-        ("model.backbone=LeNet", "InceptionV3"),
-        ("data.task=trinary", "binary"),
+        ("model.backbone=inceptionv4", "did you mean InceptionV3?"),
+        ("data.task=trinary", "did you mean binary?"),
         ("evaluation.threshold=0.5", "operating_point.threshold"),
         ("evaluation.operating_point.threshold=1.5", "1.5"),
-        ("evaluation.operating_point.rule=best", "'best'"),
+        ("evaluation.operating_point.rule=coast", "unknown value 'coast'; did you mean cost?"),
         ("evaluation.gate.auc={}", "gate.auc"),
         ("evaluation.gate.auc={max_drop: 0.1}", "max_drop"),
         ("evaluation.gate.challenge={min: 0.2}", "set data.task: locate"),

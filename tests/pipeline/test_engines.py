@@ -162,7 +162,7 @@ def test_invalid_options(pairs: list[str], message: str) -> None:
 def test_unknown_engines() -> None:
     with pytest.raises(PneumoError, match=f"choose one of {', '.join(ENGINES)}"):
         known("dask")
-    with pytest.raises(ValueError, match="local is called direct now"):
+    with pytest.raises(ValueError, match="local was renamed to direct"):
         Config.model_validate({"name": "x", "engine": "local"})
 
 

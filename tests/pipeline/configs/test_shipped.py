@@ -1,13 +1,11 @@
 """Every configuration that comes with the package: it loads, and its head says what it must."""
 
-import re
 import shlex
-from pathlib import Path
 
 import click
 import pytest
 
-from pipeline.config_file import load_config, shipped
+from pipeline.config_file import header, load_config, shipped
 
 CONFIGS = shipped()
 # The rows of the field that a configuration stands for: its backbone, its task, and what it shows.
@@ -28,19 +26,6 @@ EXPECTED = {
 }
 
 
-def head(file: Path) -> dict[str, str]:
-    """The comment at the top: key -> text, lines joined."""
-    found: dict[str, str] = {}
-    for line in file.read_text().splitlines():
-        if not line.startswith("#"):
-            break
-        if match := re.match(r"# ([a-z]+): (.*)", line):
-            key, found[match[1]] = match[1], match[2]
-        else:
-            found[key] += " " + line.lstrip("# ")
-    return found
-
-
 def test_the_set_is_whole() -> None:
     assert set(CONFIGS) == set(EXPECTED)
 
@@ -57,7 +42,7 @@ def test_it_is_what_its_name_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_head_comment_has_purpose_command_time_and_result(name: str) -> None:
-    told = head(CONFIGS[name])
+    told = header(CONFIGS[name])
     assert list(told) == ["for", "command", "time", "result"]
     assert all(told.values())
 
@@ -66,7 +51,7 @@ def test_the_head_comment_has_purpose_command_time_and_result(name: str) -> None
 def test_the_command_is_one_that_pneumo_understands(name: str) -> None:
     from pipeline.cli import pneumo
 
-    program, verb, *arguments = shlex.split(head(CONFIGS[name])["command"])
+    program, verb, *arguments = shlex.split(header(CONFIGS[name])["command"])
     assert program == "pneumo"
     with click.Context(pneumo) as parent:
         command = pneumo.get_command(parent, verb)
@@ -77,7 +62,7 @@ def test_the_command_is_one_that_pneumo_understands(name: str) -> None:
 
 def test_the_recipe_for_n_classes_takes_the_classes_of_its_comment() -> None:
     given = "data.classes={HEALTHY: [normal], BACTERIAL: [bacteria], VIRAL: [virus]}"
-    assert given.removeprefix("data.classes=") in head(CONFIGS["nclass"])["for"]
+    assert given.removeprefix("data.classes=") in header(CONFIGS["nclass"])["for"]
     config = load_config("nclass", ["data.task=custom", given, "data.positive=[BACTERIAL, VIRAL]"])
     assert config.data.of().classes == ("HEALTHY", "BACTERIAL", "VIRAL")
     assert config.model.dense == (256, 64)
