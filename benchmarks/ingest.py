@@ -95,7 +95,7 @@ def _linked(source: Path, dest: Path) -> Path:
 def _synthetic(dest: Path, n: int) -> Path:
     from PIL import Image
 
-    from tests.support.images import gray
+    from tests.support.images.synthetic import gray
 
     for i in range(n):
         split = ("train", "train", "train", "test")[i % 4]
@@ -109,7 +109,7 @@ def _challenge(root: Path, part: int) -> Path:
     """Writes the challenge's folder with every count divided by `part`."""
     from PIL import Image
 
-    from tests.support.dicoms import make, to_bytes
+    from tests.support.images.dicoms import make_dataset, to_bytes
 
     images = root / "stage_2_train_images"
     images.mkdir(parents=True)
@@ -121,7 +121,7 @@ def _challenge(root: Path, part: int) -> Path:
         coarse = Image.fromarray(rng.integers(0, 256, (9, 9), np.uint8))
         pixels = np.asarray(coarse.resize((64, 64), Image.Resampling.BICUBIC))
         names = {"PatientID": name, "PatientName": name}
-        dataset = make(pixels, planted=False, SOPClassUID=SECONDARY_CAPTURE, **names)
+        dataset = make_dataset(pixels, planted=False, SOPClassUID=SECONDARY_CAPTURE, **names)
         (images / f"{name}.dcm").write_bytes(to_bytes(dataset, "1.2.840.10008.1.2.4.50"))
         kind = "Normal" if n < opaque + normal else "No Lung Opacity / Not Normal"
         if n >= opaque:

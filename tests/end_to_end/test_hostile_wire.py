@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import socket
-import struct
 import time
 import zlib
 from collections import Counter
@@ -17,6 +16,7 @@ import httpx
 import pytest
 from tensorflow_serving.apis import predict_pb2
 
+from tests.support.images.synthetic import png_file
 from tests.support.models.small_model import phantoms
 from tests.support.serving.server import Server, ask, call, error_of, request, rows
 
@@ -64,21 +64,13 @@ def exchange(server: Server, *parts: bytes) -> bytes:
     return answer
 
 
-def png(width: int, height: int, pixels: bytes) -> bytes:
-    def chunk(name: bytes, body: bytes) -> bytes:
-        crc = zlib.crc32(name + body)
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
 def bomb(side: int) -> bytes:
     """A few KiB that claim, and hold, side x side pixels."""
     packer = zlib.compressobj(9)
     row = bytes(side + 1)
-    return png(side, side, b"".join([*(packer.compress(row) for _ in range(side)), packer.flush()]))
+    return png_file(
+        side, side, b"".join([*(packer.compress(row) for _ in range(side)), packer.flush()])
+    )
 
 
 def test_bombs(server: Server, image: bytes, expected: list[dict]) -> None:
@@ -87,7 +79,7 @@ def test_bombs(server: Server, image: bytes, expected: list[dict]) -> None:
     assert len(large) < MIB
     before = server.rss()
     for _ in range(3):
-        good, refused, lied = ask(server, [image, large, png(60_000, 60_000, b"")])
+        good, refused, lied = ask(server, [image, large, png_file(60_000, 60_000, b"")])
         assert good["score"] == pytest.approx(expected[0]["score"], abs=1e-6)
         assert refused["status"].startswith("TOO_MANY_PIXELS")
         assert lied["status"].startswith("TOO_MANY_PIXELS")

@@ -11,7 +11,7 @@ from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
 from core.predictions import table
 from tests.support import records
-from tests.support.images import encode, gray
+from tests.support.images.synthetic import encode, gray
 from tests.support.runs.processes import NODES, cached, execution_states, metrics, pneumo, summary
 
 PREPARED = {

@@ -22,7 +22,7 @@ from pipeline.engines.options import ENGINES, BeamOptions
 from schema.errors import PneumoError
 from schema.ports import free_ports, listens
 from schema.processes import environment
-from tests.support.images import gray
+from tests.support.images.synthetic import gray
 from tests.support.stand_ins import stores
 
 SHARDS = IngestOptions(images_per_shard=4)

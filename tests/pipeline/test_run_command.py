@@ -9,7 +9,7 @@ from pipeline.config_file import load_config
 from pipeline.run import metrics_of, prepare_records
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError
-from tests.support.images import encode, gray
+from tests.support.images.synthetic import encode, gray
 
 
 def value(estimate: float | None, low: float | None = None) -> dict[str, Any]:

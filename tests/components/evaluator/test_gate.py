@@ -18,7 +18,7 @@ from core.predictions.tfma_results import tfma_metrics, tfma_rules
 from pipeline.pipeline import SCHEMA_FILE
 from schema import features as f
 from tests.support import records
-from tests.support.images import FORMS
+from tests.support.images.synthetic import FORMS
 
 
 class Known(tf.Module):

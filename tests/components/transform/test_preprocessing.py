@@ -9,7 +9,7 @@ import tensorflow as tf
 from core.images.boxes import EDGES
 from schema import features as f
 from tests.support import records
-from tests.support.images import FORMS
+from tests.support.images.synthetic import FORMS
 
 BOXES = {
     "some": [[], [[0.0, 0.25, 0.5, 1.0]], [[0.25, 0.25, 0.5, 0.5], [0.5, 0.0, 1.0, 0.75]]],

@@ -20,7 +20,7 @@ from core.models.options import AugmentOptions
 from core.training.examples import transformed_images
 from schema import features as f
 from schema.labels import PATHOGENS
-from tests.support.images import gray
+from tests.support.images.synthetic import gray
 from tests.support.records import feature
 
 SIZE, LAYER = 32, "block_13_expand"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from core.images.decode import decode_gray, from_png, resize_gray, to_png
-from tests.support.images import FORMS, encode, exif, gray, sixteen_bit
+from tests.support.images.synthetic import FORMS, encode, exif, gray, sixteen_bit
 
 
 def pillow_gray(content: bytes) -> np.ndarray:

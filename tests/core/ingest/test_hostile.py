@@ -12,7 +12,8 @@ from core.ingest.records.work import read_lines, read_unchanged
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.core.ingest.trees import LOCAL, official
-from tests.support.hostile import KINDS, LINKS, make_hostile, wrong_fates
+from tests.support.images.hostile import LINKS, make_hostile, unexpected_results
+from tests.support.images.hostile_files import KINDS
 
 
 @pytest.fixture(scope="module")
@@ -25,26 +26,26 @@ def mixed(tmp_path_factory):
     return root / "dest", made, before, summary
 
 
-def test_every_kind_is_among_them(mixed):
+def test_every_kind_occurs(mixed):
     assert {m.kind for m in mixed[1]} == {*KINDS, *LINKS}
 
 
-def test_everything_is_accounted_for(mixed):
+def test_counts_add_up(mixed):
     dest, made, before, summary = mixed
-    entries = [m for m in made if m.expect != "nothing"]
+    entries = [m for m in made if m.expected != "nothing"]
     assert summary.found == before + len(entries)
     assert summary.found == summary.written + summary.rejected + sum(summary.skipped.values())
     assert summary.rejected == len(list(read_lines(dest / "rejects.jsonl")))
     assert summary.written == len(list(read_lines(dest / "manifest.jsonl")))
-    assert sum(summary.skipped.values()) == sum(m.expect == "skipped" for m in made)
+    assert sum(summary.skipped.values()) == sum(m.expected == "skipped" for m in made)
     assert Counter(r["reason"] for r in read_lines(dest / "rejects.jsonl")) == summary.reasons
 
 
-def test_each_file_meets_its_fate(mixed):
+def test_each_file_has_the_expected_result(mixed):
     dest, made, *_ = mixed
     written = {r["filename"] for r in read_lines(dest / "manifest.jsonl")}
     rejects = {r["file"]: r["reason"] for r in read_lines(dest / "rejects.jsonl")}
-    assert not wrong_fates(made, written, rejects)
+    assert not unexpected_results(made, written, rejects)
 
 
 def test_rejects_have_one_reason_each_and_a_sentence(mixed):
@@ -53,7 +54,7 @@ def test_rejects_have_one_reason_each_and_a_sentence(mixed):
     assert all(r["detail"] and "\n" not in r["detail"] for r in rows)
 
 
-def test_the_graph_decodes_all_that_was_written(mixed):
+def test_the_graph_decodes_every_written_image(mixed):
     from core.images.decode import decode_gray
 
     for shard in sorted(mixed[0].glob("*.tfrecord")):
@@ -67,7 +68,7 @@ def test_the_graph_decodes_all_that_was_written(mixed):
             assert pixels.std() == pytest.approx(features["stats/std"][0], abs=0.6), name
 
 
-def test_same_seed_same_tree(tmp_path):
+def test_equal_seeds_give_equal_data_sets(tmp_path):
     a = make_hostile(tmp_path / "a", 60, seed=3)
     b = make_hostile(tmp_path / "b", 60, seed=3)
     assert a == b
@@ -77,7 +78,7 @@ def test_same_seed_same_tree(tmp_path):
             assert one.read_bytes() == two.read_bytes()
 
 
-def test_what_cannot_be_read_is_refused(tmp_path):
+def test_an_unreadable_path_is_rejected(tmp_path):
     info = tmp_path.stat()
     with pytest.raises(Refusal, match="unreadable"):
         read_unchanged(str(tmp_path), info.st_size, info.st_mtime_ns)
@@ -96,6 +97,6 @@ def test_permission_denied_is_one_line_of_rejects(tmp_path):
     assert summary.reasons == {"unreadable": 2}
 
 
-def test_summary_is_what_the_folder_says(mixed):
+def test_summary_equals_the_stored_one(mixed):
     stored = json.loads((mixed[0] / "dataset.json").read_text())
     assert stored == json.loads(mixed[3].model_dump_json())

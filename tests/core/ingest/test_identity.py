@@ -14,9 +14,10 @@ from core.ingest.records.work import read_lines
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.core.ingest.trees import put
-from tests.support.bad_dicoms import BROKEN, REFUSED, broken
-from tests.support.dicoms import PLACES, SYNTAXES, leaks, leaks_below, make, to_bytes
-from tests.support.images import gray
+from tests.support.images.bad_dicoms import BROKEN, REFUSED, broken
+from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
+from tests.support.images.identities import IDENTITIES, leaks, leaks_below
+from tests.support.images.synthetic import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -24,18 +25,20 @@ pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 def tree(root: Path) -> Path:
     """Good and bad files in class folders; some of their names tell the patient."""
     for n, syntax in enumerate(SYNTAXES):
-        put(root / f"NORMAL/s{n:02d}.dcm", to_bytes(make(gray(40, 40, n)), syntax.uid))
+        put(root / f"NORMAL/s{n:02d}.dcm", to_bytes(make_dataset(gray(40, 40, n)), syntax.uid))
     for n in range(12):
-        content = to_bytes(make(gray(44, 40, 50 + n), PatientID=f"PID-77314-QX{n}"))
+        content = to_bytes(make_dataset(gray(44, 40, 50 + n), PatientID=f"PID-77314-QX{n}"))
         put(root / f"PNEUMONIA/IM{n:04d}", content)
     for n, (keyword, raw) in enumerate(BROKEN.items()):
         put(root / f"PNEUMONIA/b{n:02d}_{keyword}.dcm", broken(keyword, raw))
     for n, (build, _, _) in enumerate(REFUSED.values()):
         put(root / f"NORMAL/bad{n:02d}.dcm", build())
-    name, patient = PLACES["PatientName"].split("^")[0], PLACES["PatientID"]
-    put(root / f"NORMAL/{name}/1.dcm", to_bytes(make(gray(40, 40, 90))))
-    put(root / f"PNEUMONIA/{patient}.dcm", to_bytes(make(gray(40, 40, 91))))
-    put(root / f"PNEUMONIA/x_{patient}.dcm", to_bytes(make(gray(40, 40, 92), modality="CT")))
+    name, patient = IDENTITIES["PatientName"].split("^")[0], IDENTITIES["PatientID"]
+    put(root / f"NORMAL/{name}/1.dcm", to_bytes(make_dataset(gray(40, 40, 90))))
+    put(root / f"PNEUMONIA/{patient}.dcm", to_bytes(make_dataset(gray(40, 40, 91))))
+    put(
+        root / f"PNEUMONIA/x_{patient}.dcm", to_bytes(make_dataset(gray(40, 40, 92), modality="CT"))
+    )
     return root
 
 

@@ -13,7 +13,7 @@ from core.ingest.records.work import read_lines
 from schema import features as f
 from schema.example import decode
 from schema.tfrecord import read_records
-from tests.support.images import encode, gray
+from tests.support.images.synthetic import encode, gray
 
 LOCAL = ("--direct_running_mode=in_memory",)  # the fastest for a handful of images
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from core.models.augment import augment
 from core.models.options import AugmentOptions
 from tests.core.models.augmentations import ALONE, OFF
-from tests.support.images import gray
+from tests.support.images.synthetic import gray
 
 
 def only(**changes: float) -> AugmentOptions:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.serving.standin import Standin, start
-from tests.support import dicoms
+from tests.support.images import dicoms, identities
 from tests.support.runs import cli
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
@@ -46,8 +46,8 @@ def folder(tmp_path: Path) -> Path:
     made.mkdir()
     for i in range(N):
         pixels = np.random.default_rng(i).integers(0, 4096, (HEIGHT // 2, WIDTH), np.uint16)
-        uid = f"{dicoms.PLACES['SOPInstanceUID']}.{i}"
-        dataset = dicoms.make(
+        uid = f"{identities.IDENTITIES['SOPInstanceUID']}.{i}"
+        dataset = dicoms.make_dataset(
             pixels,
             bits_stored=12,
             SOPInstanceUID=uid,
@@ -55,10 +55,10 @@ def folder(tmp_path: Path) -> Path:
             PixelSpacing=[0.4, 0.2],
         )
         (made / f"{i:02}.dcm").write_bytes(dicoms.to_bytes(dataset, "1.2.840.10008.1.2.4.90"))
-    frames = dicoms.make(np.zeros((9, 8, 8), np.uint8))
+    frames = dicoms.make_dataset(np.zeros((9, 8, 8), np.uint8))
     (made / "frames.dcm").write_bytes(dicoms.to_bytes(frames))
     (made / "lost.dcm").write_bytes(
-        dicoms.to_bytes(dicoms.make(np.eye(64, dtype=np.uint8), StudyInstanceUID=None))
+        dicoms.to_bytes(dicoms.make_dataset(np.eye(64, dtype=np.uint8), StudyInstanceUID=None))
     )
     (made / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n".ljust(100, b"."))
     return made
@@ -90,7 +90,7 @@ def test_reports_over_a_server(
     found = {}
     for path in (out / "reports").iterdir():
         report = hd.sr.srread(path)
-        assert str(report.PatientName) == dicoms.PLACES["PatientName"]
+        assert str(report.PatientName) == identities.IDENTITIES["PatientName"]
         (group,) = report.content.get_image_measurement_groups()
         uid = group.source_images[0].referenced_sop_instance_uid
         decision = group.get_qualitative_evaluations(name=code("121052"))[0].value.meaning
@@ -106,9 +106,9 @@ def test_reports_over_a_server(
     assert len(found) == N
     assert {"Present", "Absent"} <= set(found.values())
     # Identities are in the reports, and in nothing else.
-    reported = {name.rpartition("/")[2] for name in dicoms.leaks_below(out)}
+    reported = {name.rpartition("/")[2] for name in identities.leaks_below(out)}
     assert reported == {path.name for path in (out / "reports").iterdir()}
-    assert not dicoms.leaks(told)
+    assert not identities.leaks(told)
     assert not done.stdout
 
 
@@ -173,7 +173,7 @@ def test_reports_of_a_model_in_this_process(
     phantoms = write_phantoms(tmp_path / "set", 6, 1, layout="rsna", size=128)
     images = phantoms.dest / "stage_2_train_images"
     tall = np.random.default_rng(0).integers(0, 256, (50, 160), np.uint8)
-    dataset = dicoms.make(tall, planted=False, PatientID="tall", PixelSpacing=[0.4, 0.2])
+    dataset = dicoms.make_dataset(tall, planted=False, PatientID="tall", PixelSpacing=[0.4, 0.2])
     (images / "tall.dcm").write_bytes(dicoms.to_bytes(dataset))
     arguments = ["--model", str(small_model), "--dicom-out", str(tmp_path / "reports"), str(images)]
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ from serving.dicom_out.finding import (
 )
 from serving.dicom_out.report import CARRIED, Region, Result, make_report, result_of, stored_boxes
 from serving.predict.prediction import Prediction
-from tests.support import dicoms
+from tests.support.images import dicoms, identities
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 hd = pytest.importorskip("highdicom", reason="needs the extra `dicom`")
@@ -45,7 +45,7 @@ def written(
     result: Result = FOUND, algorithm: Algorithm = ALGORITHM, now: Any = NOW, **attributes: Any
 ) -> Any:
     """A report as it is read from its bytes."""
-    source = dicoms.make(PIXELS, bits_stored=13, **attributes)
+    source = dicoms.make_dataset(PIXELS, bits_stored=13, **attributes)
     out = io.BytesIO()
     make_report(source, result, algorithm, PNEUMONIA, now).save_as(out, enforce_file_format=True)
     return pydicom.dcmread(io.BytesIO(out.getvalue()))
@@ -101,7 +101,7 @@ def test_the_finding_in_the_image() -> None:
     (presence,) = group.get_qualitative_evaluations(name=code(PRESENCE))
     assert presence.value == code(DECISIONS["POSITIVE"])
     (image,) = group.source_images
-    assert image.referenced_sop_instance_uid == dicoms.PLACES["SOPInstanceUID"]
+    assert image.referenced_sop_instance_uid == identities.IDENTITIES["SOPInstanceUID"]
     assert image.referenced_sop_class_uid == pydicom.uid.ComputedRadiographyImageStorage
 
 
@@ -124,7 +124,7 @@ def test_regions_on_the_source_image() -> None:
         y0, x0, y1, x1 = region.box
         assert roi.value.tolist() == [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
         source = roi.ContentSequence[0].ReferencedSOPSequence[0]
-        assert source.ReferencedSOPInstanceUID == dicoms.PLACES["SOPInstanceUID"]
+        assert source.ReferencedSOPInstanceUID == identities.IDENTITIES["SOPInstanceUID"]
         assert source.ReferencedSOPClassUID == pydicom.uid.ComputedRadiographyImageStorage
         (certainty,) = group.get_measurements(name=code(CERTAINTY))
         assert certainty.value == pytest.approx(100 * region.score)
@@ -156,29 +156,29 @@ def test_each_group_says_who_says_it() -> None:
 
 def test_evidence_is_the_image_in_its_study() -> None:
     (study,) = written().CurrentRequestedProcedureEvidenceSequence
-    assert study.StudyInstanceUID == dicoms.PLACES["StudyInstanceUID"]
+    assert study.StudyInstanceUID == identities.IDENTITIES["StudyInstanceUID"]
     (series,) = study.ReferencedSeriesSequence
-    assert series.SeriesInstanceUID == dicoms.PLACES["SeriesInstanceUID"]
+    assert series.SeriesInstanceUID == identities.IDENTITIES["SeriesInstanceUID"]
     (image,) = series.ReferencedSOPSequence
-    assert image.ReferencedSOPInstanceUID == dicoms.PLACES["SOPInstanceUID"]
+    assert image.ReferencedSOPInstanceUID == identities.IDENTITIES["SOPInstanceUID"]
 
 
 def test_the_report_is_the_patients_and_carries_no_more_than_it_must() -> None:
     report = written()
     for keyword in ("StudyInstanceUID", *CARRIED):
-        if keyword in dicoms.PLACES:
-            assert str(report[keyword].value) == dicoms.PLACES[keyword], keyword
-    assert report.SeriesInstanceUID != dicoms.PLACES["SeriesInstanceUID"]
+        if keyword in identities.IDENTITIES:
+            assert str(report[keyword].value) == identities.IDENTITIES[keyword], keyword
+    assert report.SeriesInstanceUID != identities.IDENTITIES["SeriesInstanceUID"]
     out = io.BytesIO()
     report.save_as(out)
     needed = (*CARRIED, "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     allowed = {
         word
         for key in needed
-        if key in dicoms.PLACES
-        for word in [dicoms.PLACES[key], *dicoms.PLACES[key].split("^")]
+        if key in identities.IDENTITIES
+        for word in [identities.IDENTITIES[key], *identities.IDENTITIES[key].split("^")]
     }
-    assert set(dicoms.leaks(out.getvalue())) <= allowed
+    assert set(identities.leaks(out.getvalue())) <= allowed
 
 
 def test_a_phantom_stays_one() -> None:
@@ -254,7 +254,7 @@ def test_reports_of_a_study_by_one_algorithm_are_one_series() -> None:
 def test_uids_are_uids_and_tell_nothing() -> None:
     report = written()
     assert pydicom.uid.UID(report.SOPInstanceUID).is_valid
-    assert dicoms.PLACES["SOPInstanceUID"] not in report.SOPInstanceUID
+    assert identities.IDENTITIES["SOPInstanceUID"] not in report.SOPInstanceUID
 
 
 BOXES = st.tuples(*[st.floats(0, 1, width=32)] * 4).map(

@@ -15,7 +15,7 @@ import pytest
 from schema.errors import PneumoError
 from serving.dicom_out import Algorithm, Reports
 from serving.predict.prediction import Prediction, rejected
-from tests.support import dicoms
+from tests.support.images import dicoms, identities
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 pytest.importorskip("highdicom", reason="needs the extra `dicom`")
@@ -36,7 +36,7 @@ def answer(file: Path, decision: str = "POSITIVE", **fields: Any) -> Prediction:
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "in" / "image.dcm"
     path.parent.mkdir()
-    path.write_bytes(dicoms.to_bytes(dicoms.make(PIXELS)))
+    path.write_bytes(dicoms.to_bytes(dicoms.make_dataset(PIXELS)))
     return path
 
 
@@ -45,11 +45,11 @@ def test_whatever_the_pixels_are_packed_in(syntax: dicoms.Syntax, tmp_path: Path
     if syntax.needs:
         pytest.importorskip(syntax.needs)
     path = tmp_path / "image"
-    path.write_bytes(dicoms.to_bytes(dicoms.make(PIXELS.astype(np.uint8)), syntax.uid))
+    path.write_bytes(dicoms.to_bytes(dicoms.make_dataset(PIXELS.astype(np.uint8)), syntax.uid))
     found = reports(tmp_path / "out").add(answer(path))
     assert found is not None
     read = pydicom.dcmread(found)
-    assert str(read.PatientName) == dicoms.PLACES["PatientName"]
+    assert str(read.PatientName) == identities.IDENTITIES["PatientName"]
     assert read.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
 
 
@@ -58,7 +58,7 @@ def test_the_name_is_the_reports_uid_and_no_identity(image: Path, tmp_path: Path
     path = made.add(answer(image))
     assert path is not None
     assert path.name == f"{pydicom.dcmread(path).SOPInstanceUID}.dcm"
-    assert not dicoms.leaks(str(path))
+    assert not identities.leaks(str(path))
     assert [p.name for p in (tmp_path / "out").iterdir()] == [path.name]
     assert made.lines() == [
         f"1 structured report in {tmp_path / 'out'}: DICOM, with the identities of the patients"
@@ -115,7 +115,7 @@ def test_what_has_no_report(image: Path, tmp_path: Path) -> None:
 def test_an_image_that_cannot_be_referred_to(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "image.dcm"
     without: dict[str, Any] = {missing: None}
-    path.write_bytes(dicoms.to_bytes(dicoms.make(PIXELS, **without)))
+    path.write_bytes(dicoms.to_bytes(dicoms.make_dataset(PIXELS, **without)))
     made = reports(tmp_path / "out")
     assert made.add(answer(path)) is None
     assert made.lines()[1] == f"no report about {path}: it has no {missing}"
@@ -148,7 +148,7 @@ def test_whatever_is_odd_nothing_but_the_report_names_the_patient(
     path = tmp_path / "image.dcm"
     with pydicom.config.disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        content = dicoms.to_bytes(dicoms.make(PIXELS, **attributes))
+        content = dicoms.to_bytes(dicoms.make_dataset(PIXELS, **attributes))
     path.write_bytes(content.replace(b"123456789012", b"Quillfeather"))
     capfd.readouterr()
     caplog.clear()
@@ -160,9 +160,9 @@ def test_whatever_is_odd_nothing_but_the_report_names_the_patient(
         written = made.add(answer(path, **places))  # type: ignore[arg-type]
     said = capfd.readouterr()
     shown = [*made.lines(), said.out, said.err, caplog.text, *(str(one.message) for one in caught)]
-    assert not dicoms.leaks("\n".join(shown))
+    assert not identities.leaks("\n".join(shown))
     for name in (p.name for p in (tmp_path / "out").iterdir()):
-        assert not dicoms.leaks(name)
+        assert not identities.leaks(name)
     assert (written is None) == (made.unreported == 1)
 
 

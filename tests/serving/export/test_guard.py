@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 
 from core.images.decode import decode_gray, oriented, resize_gray, stored_gray
 from serving.export.guard import STATUSES, Limits, fit_of, read_images
-from tests.serving.export import mutations
-from tests.support.images import FORMS, encode, gray
+from tests.support.images import mutations
+from tests.support.images.synthetic import FORMS, encode, gray
 
 SIZE = 24
 GOOD = FORMS["jpeg_rgb"]()

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bad_dicoms import BROKEN, REFUSED, broken
-from tests.support.dicoms import SYNTAXES, leaks, leaks_below, make, to_bytes
-from tests.support.images import gray
+from tests.support.images.bad_dicoms import BROKEN, REFUSED, broken
+from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
+from tests.support.images.identities import leaks, leaks_below
+from tests.support.images.synthetic import gray
 from tests.support.runs.processes import pneumo
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
@@ -17,7 +18,7 @@ def test_no_identity_in_answers_logs_or_errors(small_model: Path, tmp_path: Path
     warnings.simplefilter("always")
     folder = tmp_path / "images"
     folder.mkdir()
-    good = [to_bytes(make(gray(64, 64, n)), s.uid) for n, s in enumerate(SYNTAXES)]
+    good = [to_bytes(make_dataset(gray(64, 64, n)), s.uid) for n, s in enumerate(SYNTAXES)]
     bad = [broken(keyword, raw) for keyword, raw in BROKEN.items()]
     bad += [build() for build, _, _ in REFUSED.values()]
     for n, content in enumerate([*good, *bad]):

@@ -8,7 +8,7 @@ from PIL import Image
 from core.images.overlay import LINE, colours, gray_of, overlaid
 from serving.predict.explanations import drawn, name_of, picture_of
 from serving.predict.prediction import Prediction, to_prediction
-from tests.support.images import FORMS, encode
+from tests.support.images.synthetic import FORMS, encode
 
 
 def answer(file: str = "a.png") -> Prediction:

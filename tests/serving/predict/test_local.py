@@ -123,7 +123,7 @@ def test_prediction_does_not_import_tfx(exported: Exported, folder: Path) -> Non
 
 def test_files_of_all_kinds_in_order(small_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("pydicom", reason="needs the extra `dicom`")
-    from tests.support.dicoms import dicom
+    from tests.support.images.dicoms import dicom
 
     pixels = np.random.default_rng(0).integers(0, 256, (64, 80), np.uint8)
     pixels[0, :2] = 0, 255

@@ -11,7 +11,7 @@ from schema.errors import PneumoError
 from serving.server import inputs_log
 from serving.server.inputs_log import InputsLog, measure
 from serving.server.options import Options
-from tests.support.images import FORMS, encode, gray
+from tests.support.images.synthetic import FORMS, encode, gray
 
 
 @pytest.mark.parametrize("size", [(17, 33), (512, 700)])

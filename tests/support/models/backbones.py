@@ -6,7 +6,7 @@ import pytest
 
 def pixels(size: int, images: int = 2) -> np.ndarray:
     """Pictures, float32 [n, size, size, 1] in 0..255."""
-    from tests.support.images import gray
+    from tests.support.images.synthetic import gray
 
     return np.stack([gray(size, size, i) for i in range(images)])[..., None].astype(np.float32)
 

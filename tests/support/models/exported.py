@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from schema.labels import PATHOGENS, THREE_CLASS
-from tests.support.images import FORMS
+from tests.support.images.synthetic import FORMS
 
 SIZE = 40
 MEMBERS = 2

@@ -33,7 +33,7 @@ def _record(split: str, i: int, size: int) -> bytes:
     import tensorflow as tf
 
     from schema import features as f
-    from tests.support.images import gray
+    from tests.support.images.synthetic import gray
     from tests.support.records import feature
 
     pathogen = ("normal", "bacteria", "virus")[i % 3]

@@ -12,8 +12,9 @@ from core.images.dicom.decode import coded_size
 from core.images.dicom.load import load, to_png
 from core.images.dicom.read import Rules
 from core.images.dicom.refusal import Refusal
-from tests.support.bad_dicoms import PIXELS, REFUSED
-from tests.support.dicoms import PLACES, SYNTAXES, leaks, make, to_bytes
+from tests.support.images.bad_dicoms import PIXELS, REFUSED
+from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
+from tests.support.images.identities import IDENTITIES, leaks
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -49,7 +50,7 @@ def test_each_refusal_is_one_line_of_our_own(
 @pytest.mark.parametrize("modality", ["CR", "DX", "DR", "RG"])
 @pytest.mark.parametrize("secondary", ["radiographs", "accept"])
 def test_radiographs_are_taken(modality: str, secondary: Any) -> None:
-    rsna = make(PIXELS, modality=modality, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    rsna = make_dataset(PIXELS, modality=modality, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
     assert to_png(to_bytes(rsna), Rules(secondary=secondary))
 
 
@@ -70,7 +71,7 @@ def test_radiographs_are_taken(modality: str, secondary: Any) -> None:
     ],
 )
 def test_secondary_captures(attributes: dict[str, Any], secondary: Any, reason: str | None) -> None:
-    content = to_bytes(make(PIXELS, **attributes))
+    content = to_bytes(make_dataset(PIXELS, **attributes))
     if reason is None:
         assert to_png(content, Rules(secondary=secondary))
     else:
@@ -78,10 +79,10 @@ def test_secondary_captures(attributes: dict[str, Any], secondary: Any, reason: 
 
 
 def test_the_limit_of_pixels_is_exact() -> None:
-    content = to_bytes(make(PIXELS))
+    content = to_bytes(make_dataset(PIXELS))
     assert to_png(content, Rules(max_pixels=40 * 32))
     assert refusal(content, Rules(max_pixels=40 * 32 - 1)).reason == "too_large"
-    longer = to_bytes(make(PIXELS, PixelSpacing=[0.2, 0.1]))
+    longer = to_bytes(make_dataset(PIXELS, PixelSpacing=[0.2, 0.1]))
     assert refusal(longer, Rules(max_pixels=40 * 32)).reason == "too_large"
 
 
@@ -92,7 +93,7 @@ def test_without_its_plugin_a_syntax_is_refused_by_name(
     from pydicom.pixels import get_decoder
 
     decoder = get_decoder(syntax.uid)
-    content = to_bytes(make(PIXELS), syntax.uid)
+    content = to_bytes(make_dataset(PIXELS), syntax.uid)
     if not decoder.is_encapsulated:
         assert to_png(content)
         return
@@ -118,7 +119,7 @@ def test_damage_is_a_refusal_or_a_picture(syntax: Any, draw: st.DataObject) -> N
         assert not leaks(str(error))
 
 
-WHOLE = {syntax.name: to_bytes(make(PIXELS), syntax.uid) for syntax in SYNTAXES}
+WHOLE = {syntax.name: to_bytes(make_dataset(PIXELS), syntax.uid) for syntax in SYNTAXES}
 
 
 @pytest.mark.parametrize(
@@ -138,4 +139,4 @@ def test_the_size_in_a_header(frame: bytes, size: tuple[int, int] | None) -> Non
 
 
 def test_planted_identities_are_many() -> None:
-    assert len(PLACES) > 30
+    assert len(IDENTITIES) > 30

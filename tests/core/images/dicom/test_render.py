@@ -11,7 +11,7 @@ from core.images.dicom.load import to_png
 from core.images.dicom.read import is_dicom
 from core.images.dicom.refusal import Refusal
 from core.images.dicom.render import stretch, window
-from tests.support.dicoms import STORED, dicom, make, to_bytes
+from tests.support.images.dicoms import STORED, dicom, make_dataset, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -167,7 +167,7 @@ def test_a_table_in_every_form(syntax: str, kind: str, bits: int) -> None:
     item.add_new("LUTDescriptor", "US", [6, 100, bits])
     item.add_new("LUTData", kind, data)
     stored = np.array([[0, 100, 101], [102, 104, 4000]], np.uint16)
-    made = make(stored, bits_stored=12, VOILUTSequence=[item])
+    made = make_dataset(stored, bits_stored=12, VOILUTSequence=[item])
     expected = np.rint(np.array([[top, top, top // 2], [40, 20, 0]]) / top * 65535)
     assert pixels(to_png(to_bytes(made, syntax))).tolist() == expected.astype(int).tolist()
 

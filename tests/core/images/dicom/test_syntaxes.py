@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from core.images.dicom.load import to_png
-from tests.support.dicoms import SYNTAXES, Syntax, make, to_bytes
+from tests.support.images.dicoms import SYNTAXES, Syntax, make_dataset, to_bytes
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -80,7 +80,7 @@ def test_pixels_are_those_of_the_uncompressed_file(syntax: Syntax, kind: str, sh
     if syntax.needs:
         pytest.importorskip(syntax.needs)
     bits, dtype = KINDS[kind]
-    dataset = make(stored(bits, dtype), bits_stored=bits, **attributes(shown, bits, dtype))
+    dataset = make_dataset(stored(bits, dtype), bits_stored=bits, **attributes(shown, bits, dtype))
     plain = pixels(to_bytes(dataset))
     found = pixels(to_bytes(dataset, syntax.uid))
     assert found.dtype == plain.dtype == (np.uint8 if bits == 8 else np.uint16)

@@ -12,7 +12,8 @@ from core.images.dicom.aspect import make_square, ratio
 from core.images.dicom.load import load
 from core.images.dicom.read import Rules
 from core.images.dicom.tags import Tags, named_by, patient_key, years
-from tests.support.dicoms import leaks, make, to_bytes
+from tests.support.images.dicoms import make_dataset, to_bytes
+from tests.support.images.identities import leaks
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -20,7 +21,7 @@ PIXELS = (np.add.outer(np.arange(40), np.arange(32)) * 3).astype(np.uint8)
 
 
 def loaded(salt: str = "s", path: str = "x.dcm", **attributes: Any) -> Any:
-    return load(to_bytes(make(PIXELS, **attributes)), Rules(), salt, path)
+    return load(to_bytes(make_dataset(PIXELS, **attributes)), Rules(), salt, path)
 
 
 def test_nothing_but_the_allow_list_leaves() -> None:
@@ -138,7 +139,7 @@ def test_any_text_may_stand_for_an_id(patient: str, salt: str) -> None:
     ],
 )
 def test_ratio(attributes: dict[str, Any], expected: float) -> None:
-    assert ratio(make(PIXELS, **attributes)) == pytest.approx(expected)
+    assert ratio(make_dataset(PIXELS, **attributes)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

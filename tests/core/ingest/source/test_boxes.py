@@ -15,7 +15,7 @@ from core.ingest.records.work import read_lines
 from core.ingest.source.boxes import add_box, boxes_of, settle_boxes
 from schema.errors import PneumoError
 from tests.core.ingest.trees import boxes, official, put, rows, run, write
-from tests.support.images import encode, exif, gray
+from tests.support.images.synthetic import encode, exif, gray
 
 
 def table(path: Path, header: str, lines: list[str]) -> Path:
@@ -164,9 +164,9 @@ def test_boxes_are_told_in_pixels_of_the_displayed_image(tmp_path: Path, turn: i
 def test_of_a_dicom_file_in_its_rows_and_columns(tmp_path: Path) -> None:
     """Its picture is enlarged to square pixels; the relative box is the same."""
     pytest.importorskip("pydicom")
-    from tests.support.dicoms import make, to_bytes
+    from tests.support.images.dicoms import make_dataset, to_bytes
 
-    content = to_bytes(make(gray(40, 60), PixelSpacing=[0.3, 0.15]))
+    content = to_bytes(make_dataset(gray(40, 60), PixelSpacing=[0.3, 0.15]))
     put(tmp_path / "s/NORMAL/a.dcm", content)
     csv_file = table(tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", ["a,15,10,30,20"])
     run(tmp_path / "s", tmp_path / "d", boxes=csv_file)

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from core.images.dicom.refusal import Refusal
 from core.images.perceptual_hash import BITS, perceptual_hash
 from core.ingest.source.checks import check_image, statistics
-from tests.support.images import FORMS, colour, encode, exif, gray
+from tests.support.images.synthetic import FORMS, color, encode, exif, gray
 
 LIMITS = (100_000_000, 1)
 
@@ -45,7 +45,7 @@ def test_equal_pixels_in_other_bytes_have_the_same_pixel_hash():
 
 
 def test_alpha_is_dropped_not_blended():
-    opaque, clear = np.dstack([colour(), gray()]), np.dstack([colour(), gray() * 0])
+    opaque, clear = np.dstack([color(), gray()]), np.dstack([color(), gray() * 0])
     a, b = (
         check_image(encode(Image.fromarray(x, "RGBA"), "PNG"), *LIMITS) for x in (opaque, clear)
     )

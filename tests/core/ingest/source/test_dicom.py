@@ -16,8 +16,8 @@ from schema.errors import PneumoError
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.core.ingest.trees import jpeg, put, rows, run, split_of
-from tests.support.dicoms import make, to_bytes
-from tests.support.images import gray
+from tests.support.images.dicoms import make_dataset, to_bytes
+from tests.support.images.synthetic import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -27,7 +27,7 @@ SETTINGS = {"max_pixels": 10_000, "secondary": "radiographs"}
 def dicom(seed: int, syntax: str = "1.2.840.10008.1.2.1", **attributes: Any) -> bytes:
     pixels = attributes.pop("pixels", gray(64, 64, seed))
     attributes = {"planted": False, "PatientID": f"P-{seed // 2}-of-many", **attributes}
-    return to_bytes(make(pixels, **attributes), syntax)
+    return to_bytes(make_dataset(pixels, **attributes), syntax)
 
 
 def stored(dest: Path) -> dict[str, np.ndarray]:

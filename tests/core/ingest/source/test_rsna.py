@@ -10,7 +10,7 @@ from core.ingest.records.work import read_lines
 from core.ingest.source.rsna import find_tables
 from schema.errors import PneumoError
 from tests.core.ingest.trees import boxes, files_below, jpeg, put, rows, run
-from tests.support.images import gray
+from tests.support.images.synthetic import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -24,9 +24,9 @@ def patient(n: int) -> str:
 
 
 def picture(n: int) -> bytes:
-    from tests.support.dicoms import make, to_bytes
+    from tests.support.images.dicoms import make_dataset, to_bytes
 
-    dataset = make(
+    dataset = make_dataset(
         gray(64, 64, n),
         planted=False,
         PatientID=patient(n),

@@ -180,7 +180,7 @@ def test_on_leak_fail_passes_what_does_not_leak(tmp_path):
 def test_flat_images_are_no_near_duplicates(tmp_path):
     from PIL import Image
 
-    from tests.support.images import encode
+    from tests.support.images.synthetic import encode
 
     source = official(tmp_path / "s")
     for split, value in (("train", 10), ("test", 240)):

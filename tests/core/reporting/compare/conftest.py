@@ -15,8 +15,8 @@ from schema.example import encode
 from schema.labels import BINARY, Task
 from schema.tfrecord import frame
 from tests.core.reporting.compare.made import Make
-from tests.support.images import encode as encode_image
-from tests.support.images import gray
+from tests.support.images.synthetic import encode as encode_image
+from tests.support.images.synthetic import gray
 
 BOX = [0.2, 0.2, 0.6, 0.6]
 PATHOGENS = ("normal", "bacteria", "virus", "normal", "bacteria", "unknown")

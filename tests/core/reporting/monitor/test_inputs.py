@@ -42,7 +42,7 @@ def test_what_the_server_itself_writes_is_read(tmp_path: Path) -> None:
 
     from serving.server.inputs_log import InputsLog
     from serving.server.options import Options
-    from tests.support.images import encode, gray
+    from tests.support.images.synthetic import encode, gray
 
     log = InputsLog(Options(tmp_path, log_inputs=tmp_path / "inputs.jsonl"), lambda: None)
     image = encode(Image.fromarray(gray()), "JPEG", quality=95)

@@ -12,7 +12,7 @@ from core.predictions.predictions import Answers
 from core.reporting.report.data import ReportData, SampleImage
 from schema.labels import BINARY, Task
 from tests.core.metrics.given import answers
-from tests.support.images import FORMS, encode, gray
+from tests.support.images.synthetic import FORMS, encode, gray
 
 EVIL = "<img src=x onerror=alert(1)>.jpeg"
 RESAMPLES = 40

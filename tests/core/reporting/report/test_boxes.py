@@ -21,7 +21,7 @@ from core.reporting.report.page import write_report
 from tests.core.metrics.boxes.made import located, objects
 from tests.core.metrics.given import answers
 from tests.core.reporting.report.made import EVIL, RESAMPLES
-from tests.support.images import encode, gray
+from tests.support.images.synthetic import encode, gray
 from tests.support.pages import check_standalone, read
 
 CHOSEN = {

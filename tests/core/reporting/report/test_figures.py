@@ -12,7 +12,7 @@ from core.reporting.radiographs import thumbnail
 from core.reporting.report import figures
 from schema.labels import THREE_CLASS
 from tests.core.reporting.report.made import predicted
-from tests.support.images import FORMS, encode, gray
+from tests.support.images.synthetic import FORMS, encode, gray
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

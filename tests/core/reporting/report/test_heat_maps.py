@@ -26,7 +26,7 @@ from core.reporting.report.heat_maps import (
 from schema import features as f
 from tests.core.metrics.given import answers
 from tests.support import records
-from tests.support.images import FORMS, encode, gray
+from tests.support.images.synthetic import FORMS, encode, gray
 
 MARK = np.array([[0.2, 0.2, 0.6, 0.6]])
 

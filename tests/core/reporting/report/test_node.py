@@ -9,7 +9,7 @@ import yaml
 
 from tests.core.metrics.given import answers, store
 from tests.support import records
-from tests.support.images import FORMS
+from tests.support.images.synthetic import FORMS
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from tests.support import dicoms
+from tests.support.images import dicoms, identities
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -33,7 +33,7 @@ def test_pixels_come_back(syntax: dicoms.Syntax, bits: int, signed: bool) -> Non
     if bits > syntax.bits or (signed and (bits == 8 or not syntax.signed)):
         pytest.skip("not held by this syntax")
     values = stored(bits, signed)
-    content = dicoms.to_bytes(dicoms.make(values, bits_stored=bits), syntax.uid)
+    content = dicoms.to_bytes(dicoms.make_dataset(values, bits_stored=bits), syntax.uid)
     read = pydicom.dcmread(io.BytesIO(content))
     assert read.file_meta.TransferSyntaxUID == syntax.uid
     assert read.BitsStored == bits
@@ -48,36 +48,38 @@ def test_pixels_come_back(syntax: dicoms.Syntax, bits: int, signed: bool) -> Non
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (2, 4, 6), (4, 6, 3)])
 def test_shapes(shape: tuple[int, ...]) -> None:
     values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
-    read = pydicom.dcmread(io.BytesIO(dicoms.to_bytes(dicoms.make(values))))
+    read = pydicom.dcmread(io.BytesIO(dicoms.to_bytes(dicoms.make_dataset(values))))
     assert np.array_equal(read.pixel_array, values)
 
 
 def test_what_is_planted_is_found_and_can_be_left_out() -> None:
     values = stored(8)
-    assert dicoms.leaks(dicoms.to_bytes(dicoms.make(values))) == list(dicoms.PLANTED)
-    assert dicoms.leaks(dicoms.to_bytes(dicoms.make(values, planted=False))) == []
-    assert dicoms.leaks("patient quillfeather") == ["Quillfeather"]
+    assert identities.leaks(dicoms.to_bytes(dicoms.make_dataset(values))) == list(
+        identities.PLANTED
+    )
+    assert identities.leaks(dicoms.to_bytes(dicoms.make_dataset(values, planted=False))) == []
+    assert identities.leaks("patient quillfeather") == ["Quillfeather"]
 
 
 @pytest.mark.parametrize("syntax", dicoms.SYNTAXES, ids=lambda syntax: syntax.name)
 def test_planted_in_every_syntax(syntax: dicoms.Syntax) -> None:
-    content = dicoms.to_bytes(dicoms.make(stored(8)), ready(syntax).uid)
+    content = dicoms.to_bytes(dicoms.make_dataset(stored(8)), ready(syntax).uid)
     read = pydicom.dcmread(io.BytesIO(content))
-    assert str(read.PatientName) == dicoms.PLACES["PatientName"]
+    assert str(read.PatientName) == identities.IDENTITIES["PatientName"]
     if syntax.name != "deflated":
-        assert set(dicoms.leaks(content)) == set(dicoms.PLANTED)
+        assert set(identities.leaks(content)) == set(identities.PLANTED)
 
 
 def test_attributes_are_set_and_removed() -> None:
-    made = dicoms.make(stored(8), PixelSpacing=[0.2, 0.1], Rows=None, PatientName="A^B")
+    made = dicoms.make_dataset(stored(8), PixelSpacing=[0.2, 0.1], Rows=None, PatientName="A^B")
     assert list(made.PixelSpacing) == [0.2, 0.1]
     assert "Rows" not in made
     assert str(made.PatientName) == "A^B"
-    assert "PixelData" not in dicoms.make(None)
+    assert "PixelData" not in dicoms.make_dataset(None)
 
 
 def test_to_bytes_leaves_the_data_set() -> None:
-    made = dicoms.make(stored(12), bits_stored=12)
+    made = dicoms.make_dataset(stored(12), bits_stored=12)
     before = made.to_json()
     dicoms.to_bytes(made, "1.2.840.10008.1.2.5")
     dicoms.to_bytes(made, "1.2.840.10008.1.2.2")

@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from tests.support.images import FORMS
+from tests.support.images.synthetic import FORMS
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 LIES = (0, 1, 15, 61, 64, 900, 2500, 30_000, 65_535)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.dicoms import SYNTAXES, make, to_bytes
+from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
@@ -22,7 +22,7 @@ UIDS = {syntax.name: syntax.uid for syntax in SYNTAXES}
 
 def with_syntax(uid: str) -> bytes:
     """A file whose header names another transfer syntax."""
-    content = to_bytes(make(PIXELS), UIDS["rle"])
+    content = to_bytes(make_dataset(PIXELS), UIDS["rle"])
     old = UIDS["rle"].encode()
     at = content.index(old)
     length = len(uid) + len(uid) % 2
@@ -37,7 +37,7 @@ def broken(keyword: str, raw: bytes) -> bytes:
     """A file with bytes under a keyword that are no value of its kind."""
     from pydicom.tag import Tag
 
-    dataset = make(PIXELS)
+    dataset = make_dataset(PIXELS)
     vr = pydicom.datadict.dictionary_VR(keyword)
     if keyword in dataset:
         delattr(dataset, keyword)
@@ -67,7 +67,7 @@ def cut(content: bytes, n: int) -> bytes:
 
 
 def jpeg_of_another_size() -> bytes:
-    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make(PIXELS), UIDS["jpegls_lossless"])))
+    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make_dataset(PIXELS), UIDS["jpegls_lossless"])))
     dataset.Rows = 39
     return to_bytes_as_is(dataset)
 
@@ -75,7 +75,7 @@ def jpeg_of_another_size() -> bytes:
 def jpeg_without_end() -> bytes:
     from pydicom.encaps import encapsulate, generate_frames
 
-    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make(PIXELS), UIDS["jpeg2000_lossless"])))
+    dataset = pydicom.dcmread(io.BytesIO(to_bytes(make_dataset(PIXELS), UIDS["jpeg2000_lossless"])))
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     dataset.PixelData = encapsulate([frame[:200]])
     return to_bytes_as_is(dataset)
@@ -91,7 +91,7 @@ def bomb() -> bytes:
     """A small deflated file that inflates to more than memory is taken for."""
     import zlib
 
-    content = to_bytes(make(PIXELS), UIDS["deflated"])
+    content = to_bytes(make_dataset(PIXELS), UIDS["deflated"])
     start = 144 + int.from_bytes(content[140:144], "little")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     piece = bytes(1 << 20)
@@ -106,33 +106,41 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "not dicom": (lambda: b"Quillfeather" * 30, "not_dicom", "no DICM"),
     "empty": (lambda: b"", "not_dicom", "no DICM"),
     "header alone": (lambda: bytes(128) + b"DICM", "", ""),
-    "report": (lambda: to_bytes(make(None, modality="SR")), "no_pixels", "report"),
-    "no pixels": (lambda: to_bytes(make(None)), "no_pixels", "no image"),
-    "frames": (lambda: to_bytes(make(PIXELS, NumberOfFrames=30)), "multi_frame", "30 frames"),
-    "cine": (lambda: to_bytes(make(np.stack([PIXELS] * 2))), "multi_frame", "2 frames"),
-    "colour": (lambda: to_bytes(make(COLOUR)), "colour", "RGB"),
+    "report": (lambda: to_bytes(make_dataset(None, modality="SR")), "no_pixels", "report"),
+    "no pixels": (lambda: to_bytes(make_dataset(None)), "no_pixels", "no image"),
+    "frames": (
+        lambda: to_bytes(make_dataset(PIXELS, NumberOfFrames=30)),
+        "multi_frame",
+        "30 frames",
+    ),
+    "cine": (lambda: to_bytes(make_dataset(np.stack([PIXELS] * 2))), "multi_frame", "2 frames"),
+    "colour": (lambda: to_bytes(make_dataset(COLOUR)), "colour", "RGB"),
     "palette": (
-        lambda: to_bytes(make(PIXELS, PhotometricInterpretation="PALETTE COLOR")),
+        lambda: to_bytes(make_dataset(PIXELS, PhotometricInterpretation="PALETTE COLOR")),
         "colour",
         "PALETTE COLOR",
     ),
     "name as colour": (
-        lambda: to_bytes(make(PIXELS, PhotometricInterpretation="QUILLFEATHER")),
+        lambda: to_bytes(make_dataset(PIXELS, PhotometricInterpretation="QUILLFEATHER")),
         "colour",
         "no known interpretation",
     ),
-    "ct": (lambda: to_bytes(make(PIXELS, modality="CT")), "wrong_modality", "CT"),
-    "fluoroscopy": (lambda: to_bytes(make(PIXELS, modality="RF")), "wrong_modality", "RF"),
-    "angiography": (lambda: to_bytes(make(PIXELS, modality="XA")), "wrong_modality", "XA"),
-    "ultrasound": (lambda: to_bytes(make(PIXELS, modality="US")), "wrong_modality", "US"),
+    "ct": (lambda: to_bytes(make_dataset(PIXELS, modality="CT")), "wrong_modality", "CT"),
+    "fluoroscopy": (lambda: to_bytes(make_dataset(PIXELS, modality="RF")), "wrong_modality", "RF"),
+    "angiography": (lambda: to_bytes(make_dataset(PIXELS, modality="XA")), "wrong_modality", "XA"),
+    "ultrasound": (lambda: to_bytes(make_dataset(PIXELS, modality="US")), "wrong_modality", "US"),
     "name as modality": (
-        lambda: to_bytes(make(PIXELS, modality="QUILLFEATHER")),
+        lambda: to_bytes(make_dataset(PIXELS, modality="QUILLFEATHER")),
         "wrong_modality",
         "no known modality",
     ),
-    "screen shot": (lambda: to_bytes(make(PIXELS, modality="OT")), "secondary_capture", "OT"),
+    "screen shot": (
+        lambda: to_bytes(make_dataset(PIXELS, modality="OT")),
+        "secondary_capture",
+        "OT",
+    ),
     "no modality": (
-        lambda: to_bytes(make(PIXELS, Modality=None)),
+        lambda: to_bytes(make_dataset(PIXELS, Modality=None)),
         "secondary_capture",
         "not told",
     ),
@@ -143,24 +151,28 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     ),
     "video": (lambda: with_syntax("1.2.840.10008.1.2.4.102"), "transfer_syntax", "MPEG-4"),
     "huge": (
-        lambda: to_bytes(make(PIXELS, Rows=65535, Columns=65535)),
+        lambda: to_bytes(make_dataset(PIXELS, Rows=65535, Columns=65535)),
         "too_large",
         "65535x65535",
     ),
-    "no rows": (lambda: to_bytes(make(PIXELS, Rows=None)), "corrupt", "Rows is missing"),
-    "zero rows": (lambda: to_bytes(make(PIXELS, Rows=0)), "corrupt", "32x0"),
-    "one bit": (lambda: to_bytes(make(PIXELS, BitsAllocated=1)), "bits", "1 bits"),
-    "32 bits": (lambda: to_bytes(make(PIXELS, BitsAllocated=32)), "bits", "32 bits"),
-    "too many bits": (lambda: to_bytes(make(PIXELS, BitsStored=12)), "corrupt", "12 bits"),
+    "no rows": (lambda: to_bytes(make_dataset(PIXELS, Rows=None)), "corrupt", "Rows is missing"),
+    "zero rows": (lambda: to_bytes(make_dataset(PIXELS, Rows=0)), "corrupt", "32x0"),
+    "one bit": (lambda: to_bytes(make_dataset(PIXELS, BitsAllocated=1)), "bits", "1 bits"),
+    "32 bits": (lambda: to_bytes(make_dataset(PIXELS, BitsAllocated=32)), "bits", "32 bits"),
+    "too many bits": (lambda: to_bytes(make_dataset(PIXELS, BitsStored=12)), "corrupt", "12 bits"),
     "high bits": (
-        lambda: to_bytes(make(PIXELS.astype(np.uint16), bits_stored=12, HighBit=15)),
+        lambda: to_bytes(make_dataset(PIXELS.astype(np.uint16), bits_stored=12, HighBit=15)),
         "bits",
         "not the lowest",
     ),
-    "short": (lambda: to_bytes(make(PIXELS, PixelData=b"\0\0")), "truncated", "2 of 1280 bytes"),
-    "cut": (lambda: cut(to_bytes(make(PIXELS)), 100), "", ""),
+    "short": (
+        lambda: to_bytes(make_dataset(PIXELS, PixelData=b"\0\0")),
+        "truncated",
+        "2 of 1280 bytes",
+    ),
+    "cut": (lambda: cut(to_bytes(make_dataset(PIXELS)), 100), "", ""),
     "cut jpeg": (
-        lambda: cut(to_bytes(make(PIXELS), UIDS["jpeg_baseline"]), 60),
+        lambda: cut(to_bytes(make_dataset(PIXELS), UIDS["jpeg_baseline"]), 60),
         "no_pixels",
         "cut",
     ),
@@ -169,12 +181,12 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "rle as jpeg": (lambda: with_syntax(UIDS["jpeg2000"]), "", ""),
     "bomb": (bomb, "too_large", "when inflated"),
     "window of no width": (
-        lambda: to_bytes(make(PIXELS, WindowCenter=1, WindowWidth=0)),
+        lambda: to_bytes(make_dataset(PIXELS, WindowCenter=1, WindowWidth=0)),
         "window",
         "0 wide",
     ),
     "long pixels": (
-        lambda: to_bytes(make(PIXELS, PixelSpacing=[9.0, 0.1])),
+        lambda: to_bytes(make_dataset(PIXELS, PixelSpacing=[9.0, 0.1])),
         "wrong_spacing",
         "90 times",
     ),

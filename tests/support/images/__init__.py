@@ -1,0 +1,1 @@
+"""Image files for tests: synthetic, DICOM, damaged and hostile."""
