@@ -31,13 +31,13 @@ def rates(folder: Path, backbone: str, side: int, batch: int) -> dict[str, Any]:
     import tensorflow as tf
 
     from core.embedding.embed import embed_split
-    from core.embedding.forward import choose_forward
-    from core.training.examples import transformed_images
+    from core.embedding.forward import select_forward
+    from core.training.transformed_images import transformed_images
 
     pixels = np.load(folder / "images.npz")["pixels"][:IMAGES].astype(np.float32)
     batches = [pixels[i : i + batch] for i in range(0, len(pixels), batch)]
     function, holder = _bare_backbone(backbone, side)
-    forward = choose_forward(backbone, side, None, "top", "float32", pixels[:batch]).run
+    forward = select_forward(backbone, side, None, "top", "float32", pixels[:batch]).run
     files = [str(folder / "transformed" / "Split-train" / "*")]
 
     def embedder() -> None:

@@ -110,7 +110,7 @@ def run_node(name: str, records: Path, work: Path) -> dict[str, float]:
     from tfx.orchestration.local import runner_utils
     from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
-    from core.models.weights import Weights
+    from core.models.backbone_weights import BackboneWeights
     from pipeline.config import Config
     from pipeline.pipeline import create_pipeline
     from pipeline.run_facts import RunFacts
@@ -122,7 +122,7 @@ def run_node(name: str, records: Path, work: Path) -> dict[str, float]:
         root=str(work / "artifacts"),
         push_to=str(work / "serving"),
         checkpoints=str(work / "checkpoints"),
-        weights=Weights("random").to_dict(),
+        weights=BackboneWeights("random").to_dict(),
     )
     pipeline = create_pipeline(Config.model_validate(CONFIG).model_copy(update={"run": facts}))
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(work / "mlmd"))

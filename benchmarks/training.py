@@ -151,12 +151,12 @@ def _notebook(folder: Path) -> dict[str, Any]:
 def _embed(folder: Path, layer: str) -> float:
     """Runs the Embedder's own functions; returns seconds."""
     from core.embedding.embed import embed_split
-    from core.embedding.forward import choose_forward
-    from core.training.examples import transformed_images
+    from core.embedding.forward import select_forward
+    from core.training.transformed_images import transformed_images
 
     started = time.monotonic()
     sample = np.load(folder / "images.npz")["pixels"][:16]
-    forward = choose_forward(BACKBONE, SIDE, None, layer, "float32", sample).run
+    forward = select_forward(BACKBONE, SIDE, None, layer, "float32", sample).run
     for split in ("train", "val"):
         files = [str(folder / "transformed" / f"Split-{split}" / "*")]
         embed_split(
@@ -171,11 +171,11 @@ def _embed(folder: Path, layer: str) -> float:
 
 def _head(folder: Path, layer: str, epochs: int, seed: int = 0) -> "tuple[keras.Model, float]":
     from core.embedding.store import read
-    from core.models.classifier import moments
-    from core.models.head import select
+    from core.models.classifier import feature_moments
+    from core.models.head import select_pooling
     from core.models.options import ModelOptions
     from core.training.head_phase import fit_head
-    from core.training.job import rows_of
+    from core.training.job import labeled_rows
     from core.training.options import TrainingOptions
     from schema.labels import BINARY
 
@@ -183,9 +183,9 @@ def _head(folder: Path, layer: str, epochs: int, seed: int = 0) -> "tuple[keras.
     train, val = (read(folder / layer / split) for split in ("train", "val"))
     options = TrainingOptions(epochs=epochs, batch_size=BATCH, patience=epochs)
     head, curves = fit_head(
-        rows_of(train, BINARY, balanced=True),
-        rows_of(val, BINARY, balanced=False),
-        moments(select(train.features[0], "avg")),
+        labeled_rows(train, BINARY, balanced=True),
+        labeled_rows(val, BINARY, balanced=False),
+        feature_moments(select_pooling(train.features[0], "avg")),
         BINARY,
         ModelOptions(backbone=BACKBONE),
         options,
@@ -217,8 +217,8 @@ def _tuner(folder: Path) -> dict[str, Any]:
     import tfx.components.tuner.component  # noqa: F401
 
     from components.trainer.tuner_fn import tuner_fn
+    from core.models.backbone_weights import BackboneWeights
     from core.models.options import ModelOptions
-    from core.models.weights import Weights
     from core.training.options import TrainingOptions
     from schema.labels import BINARY
 
@@ -231,7 +231,7 @@ def _tuner(folder: Path) -> dict[str, Any]:
             "layer": "top",
             "training": TrainingOptions().model_dump(),
             "evaluation": {},
-            "weights": Weights("random", "", "").to_dict(),
+            "weights": BackboneWeights("random", "", "").to_dict(),
             "synthetic": True,
             "checkpoints": str(folder / "checkpoints"),
             "tuner": {"trials": TRIALS},
@@ -254,16 +254,16 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     from unittest.mock import patch
 
     from core.embedding.store import read
+    from core.models.backbone_weights import BackboneWeights
     from core.models.backbones import resolve_layer
     from core.models.options import ModelOptions
-    from core.models.weights import Weights
-    from core.training.fine_tuning import BackboneSpec, fine_tune
-    from core.training.images import image_data, unpack
-    from core.training.job import Job, rows_of
+    from core.training.fine_tuning import BackboneConfig, fine_tune
+    from core.training.image_training_data import copy_records, image_training_data
+    from core.training.job import Job, labeled_rows
     from core.training.loop import callbacks
-    from core.training.loop.batches import from_rows
-    from core.training.loop.compute import bfloat16_is_native
-    from core.training.loop.curves import Outputs
+    from core.training.loop.batches import data_from_rows
+    from core.training.loop.compute_dtype import bfloat16_is_native
+    from core.training.loop.curves import OutputPaths
     from core.training.options import FineTuneOptions, TrainingOptions
     from schema.labels import BINARY
 
@@ -274,14 +274,17 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     train, val = (
         read(folder / (layer if source == "cache" else "top") / split) for split in ("train", "val")
     )
-    rows, val_rows = rows_of(train, BINARY, balanced=True), rows_of(val, BINARY, balanced=False)
+    rows, val_rows = (
+        labeled_rows(train, BINARY, balanced=True),
+        labeled_rows(val, BINARY, balanced=False),
+    )
     options = FineTuneOptions.model_validate(
         {"source": source, "epochs": 2, "batch_size": BATCH, "compute": compute}
     )
     training = TrainingOptions(fine_tune=options)
     if source == "cache":
         at_layer = replace(rows, views=train.maps)
-        data = from_rows(at_layer, replace(val_rows, views=val.maps), 0, BATCH)
+        data = data_from_rows(at_layer, replace(val_rows, views=val.maps), 0, BATCH)
     else:
         job = Job.parse(
             {
@@ -292,18 +295,18 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
                 "layer": layer,
                 "training": training.model_dump(),
                 "evaluation": {},
-                "weights": Weights("random").to_dict(),
+                "weights": BackboneWeights("random").to_dict(),
                 "synthetic": True,
                 "checkpoints": "",
             }
         )
         train_images, val_images = (
-            unpack(
+            copy_records(
                 [str(folder / "transformed" / f"Split-{split}" / "*")], folder / f"{split}.images"
             )
             for split in ("train", "val")
         )
-        data = image_data(job, 0, train_images, val_images, rows, val_rows)
+        data = image_training_data(job, 0, train_images, val_images, rows, val_rows)
     ends: list[float] = []
     record = callbacks.Record.on_epoch_end
 
@@ -311,8 +314,8 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
         record(self, epoch, logs)
         ends.append(time.monotonic())
 
-    outputs = Outputs(folder / "states" / source / compute, folder / "logs")
-    backbone = BackboneSpec(BACKBONE, SIDE, None, layer, 0)
+    outputs = OutputPaths(folder / "states" / source / compute, folder / "logs")
+    backbone = BackboneConfig(BACKBONE, SIDE, None, layer, 0)
     with patch.object(callbacks.Record, "on_epoch_end", timed):
         fine_tune(backbone, head, data, "avg", options, training, 0, outputs)
     # The second epoch: the first one holds the tracing.

@@ -12,7 +12,7 @@ log = logging.getLogger("pneumo.progress")
 
 
 @dataclass
-class Step:
+class ProgressReporter:
     """Counts the items of one step and reports at most every `every` seconds."""
 
     every: float = 1.0

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.batch_results.results import FILE as RESULTS
 from core.ingest.job import IngestSummary, ingest, read_summary
-from core.models.weights import Weights, resolve_weights
+from core.models.backbone_weights import BackboneWeights, resolve_weights
 from pipeline.config import Config
 from pipeline.run_facts import RunFacts
 from pipeline.runners.local import NodeResult, run_nodes
@@ -98,7 +98,7 @@ def _need_all_splits(records: Path) -> None:
             )
 
 
-def resolve(config: Config, records: Path, work: Workspace, weights: Weights) -> Config:
+def resolve(config: Config, records: Path, work: Workspace, weights: BackboneWeights) -> Config:
     """Fills in what the graph needs to know of this run.
 
     Raises:
@@ -171,7 +171,7 @@ def batch_records(config: Config) -> str:
     return str(folder)
 
 
-def find_weights(config: Config, show: RunProgress) -> Weights:
+def find_weights(config: Config, show: RunProgress) -> BackboneWeights:
     """Finds the weights before anything else is done, and says what is odd about them.
 
     Raises:
@@ -189,7 +189,7 @@ def run(
     config: Config,
     work: Workspace,
     records: Path,
-    weights: Weights,
+    weights: BackboneWeights,
     show: RunProgress,
     beam_args: Sequence[str] = (),
 ) -> RunResult:

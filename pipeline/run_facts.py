@@ -16,7 +16,7 @@ class RunFacts(BaseModel):
       root: folder of the artifacts.
       push_to: folder of the pushed versions.
       checkpoints: folder of the states that a killed training goes on from.
-      weights: `core.models.weights.Weights` as a dict.
+      weights: `core.models.backbone_weights.BackboneWeights` as a dict.
       infra_validation: as configured, or what the platform can run.
       batch_records: folder of unlabelled records; empty: none.
       baseline: who finds the model to beat.

@@ -14,7 +14,7 @@ from tfx.utils import path_utils
 
 from components.artifacts import BatchPredictions
 from components.batch_results.results import FILE, ids_of, logs_of, reconcile, row_of, write
-from core.progress import Step
+from core.progress import ProgressReporter
 from schema.labels import Task
 from schema.model_folder import FACTS
 
@@ -66,7 +66,7 @@ def _write_table(examples: Any, model: Any, inferred: Path, file: Path) -> dict[
             for path in sorted(Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz"))
         ]
     )
-    step, decisions = Step(), Counter[str]()
+    step, decisions = ProgressReporter(), Counter[str]()
 
     def rows() -> Iterator[dict[str, Any]]:
         logs = logs_of(sorted(str(path) for path in inferred.glob("*.gz")))

@@ -12,10 +12,10 @@ from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
 from core.embedding.embed import embed_split
-from core.embedding.forward import choose_forward
-from core.models.weights import Weights, resolve_deferred
-from core.training.examples import transformed_images
+from core.embedding.forward import select_forward
+from core.models.backbone_weights import BackboneWeights, resolve_deferred
 from core.training.options import EmbeddingOptions
+from core.training.transformed_images import transformed_images
 
 AGREEMENT_IMAGES = 16
 TOO_NOISY = 0.01  # standard deviations of a feature
@@ -43,7 +43,7 @@ def Embedder(
       examples: output of Transform.
       embeddings: `Split-<name>/` with features, maps, records and facts.
       backbone: a name of core.models.backbones.BACKBONES.
-      weights: `Weights.to_dict()` in JSON.
+      weights: `BackboneWeights.to_dict()` in JSON.
       layer: "top", or a layer at which the backbone is layer.
       options: `EmbeddingOptions` in JSON.
       fit: how images were resized to a square, "stretch" or "pad"; boxes are resized alike.
@@ -52,7 +52,7 @@ def Embedder(
       ValueError: split train has no image.
     """
     wanted = EmbeddingOptions(**json.loads(options))
-    resolved = resolve_deferred(Weights(**json.loads(weights)), backbone)
+    resolved = resolve_deferred(BackboneWeights(**json.loads(weights)), backbone)
 
     def stream(split: str, batch: int) -> Iterator[Any]:
         uri = artifact_utils.get_split_uri([examples], split)
@@ -61,7 +61,7 @@ def Embedder(
     first = next(iter(stream("train", AGREEMENT_IMAGES)), None)
     if first is None:
         raise ValueError("split 'train' has no image; look at what Transform wrote")
-    chosen = choose_forward(
+    chosen = select_forward(
         backbone,
         image_size,
         resolved.file or None,

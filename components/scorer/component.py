@@ -13,10 +13,10 @@ from tfx.utils import path_utils
 
 from components.artifacts import Predictions
 from components.model_to_beat import has_model
-from core.embedding.records import Records, parse_records
+from core.embedding.records import ImageRecords, parse_records
 from core.predictions import table
 from core.predictions.columns import columns
-from core.progress import Step
+from core.progress import ProgressReporter
 from schema.labels import Task
 from schema.model_folder import FACTS
 
@@ -86,10 +86,10 @@ def score(
     import tensorflow as tf
 
     examples = model.signatures["examples"]
-    step, done = Step(), 0
+    step, done = ProgressReporter(), 0
     batches = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(batch_size)
     for batch in batches.prefetch(1):
-        records = Records.of_batches([parse_records(batch)])
+        records = ImageRecords.from_batches([parse_records(batch)])
         outputs = {name: value.numpy() for name, value in examples(batch).items()}
         done += len(records)
         step(what, done)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from core.embedding.store import Embeddings
-from core.models.classifier import Network
-from core.training.calibrate import Calibrated, calibrate
-from core.training.job import Job, tuned_values
-from core.training.loop.curves import write_histories
-from core.training.losses import targets_of
-from core.training.members import TrainedMembers, checkpoints_of, outputs_of, train_members
-from core.training.predictions import (
-    MemberPredictions,
-    predict_members,
-    summary_text,
+from core.models.classifier import ClassifierNetwork
+from core.training.calibration import CalibrationResult, calibrate
+from core.training.ensemble import TrainedEnsemble, checkpoint_folder, output_paths, train_ensemble
+from core.training.ensemble_predictions import (
+    EnsemblePredictions,
+    model_summary,
+    predict_ensemble,
     write_predictions,
 )
-from core.training.record import add_member_metrics, training_facts
+from core.training.job import Job, tuned_values
+from core.training.loop.curves import write_histories
+from core.training.losses import class_targets
+from core.training.summary import add_member_metrics, training_summary
 from schema import storage
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from tfx.v1.components import FnArgs
 
-    from core.models.decision import Decision
-    from core.models.detector.network import Locator
-    from core.models.explain.types import Explained
-    from core.training.detector.phase import Located, Trained
+    from core.models.decision_rule import DecisionRule
+    from core.models.detector.network import DetectorNetwork
+    from core.models.explain.explanation import Explanation
+    from core.training.detector.phase import CalibratedDetector, TrainedDetectors
 
-AnyNetwork = TypeVar("AnyNetwork", Network, "Locator")
+AnyNetwork = TypeVar("AnyNetwork", ClassifierNetwork, "DetectorNetwork")
 
 log = logging.getLogger("pneumo.trainer")
 
@@ -56,13 +56,13 @@ def run_fn(fn_args: "FnArgs") -> None:
         log.warning(notice)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
-        trained = train_members(job, scratch, folder, fn_args)
+        trained = train_ensemble(job, scratch, folder, fn_args)
         train, val, facts = trained.train, trained.val, trained.facts
-        network = Network(trained.lower, tuple(trained.members), job.model.pooling)
+        network = ClassifierNetwork(trained.lower, tuple(trained.members), job.model.pooling)
         dense = None
         if job.task.located:
             dense = _train_detectors(job, network, trained, scratch, folder, fn_args)
-        on_val = _calibrate(job, predict_members(network, val), dense, val)
+        on_val = _calibrate(job, predict_ensemble(network, val), dense, val)
         calibrated, located = on_val.calibrated, on_val.located
         if located is not None:
             facts["detector"] = located.facts
@@ -79,36 +79,38 @@ def run_fn(fn_args: "FnArgs") -> None:
         add_member_metrics(
             facts["members"], on_val.predictions, on_val.positive, on_val.targets, job.task
         )
-        facts |= training_facts(job, train, val, network, calibrated)
-    (folder / "model_summary.txt").write_text(summary_text(network))
+        facts |= training_summary(job, train, val, network, calibrated)
+    (folder / "model_summary.txt").write_text(model_summary(network))
     _export(job, network, trained, calibrated, located, fn_args)
     facts["seconds"]["all"] = round(time.monotonic() - started, 3)
     (folder / "training.json").write_text(json.dumps(facts, indent=1))
-    storage.remove(checkpoints_of(job, fn_args))
+    storage.remove(checkpoint_folder(job, fn_args))
 
 
 def _export(
     job: Job,
-    network: Network,
-    trained: TrainedMembers,
-    calibrated: Calibrated,
-    located: "Located | None",
+    network: ClassifierNetwork,
+    trained: TrainedEnsemble,
+    calibrated: CalibrationResult,
+    located: "CalibratedDetector | None",
     fn_args: "FnArgs",
 ) -> None:
     """Writes the SavedModel."""
     import tensorflow_transform as tft
 
     from core.images.decode import from_png
-    from core.models.decision import Decision
-    from core.models.detector.network import locate
+    from core.models.decision_rule import DecisionRule
+    from core.models.detector.network import build_detector_explain_fn
     from serving.export.saved_model import export
 
     facts = calibrated.facts
-    decision = Decision(facts["temperature"], facts["threshold"], facts["band"])
-    served: Network | Locator
+    decision = DecisionRule(facts["temperature"], facts["threshold"], facts["band"])
+    served: ClassifierNetwork | DetectorNetwork
     if located is not None:
         served, optimised = _optimised(located.locator)
-        explain = locate(served, job.task, decision, located.choice, located.nms_iou)
+        explain = build_detector_explain_fn(
+            served, job.task, decision, located.choice, located.nms_iou
+        )
         boxes = located.about
     else:
         served, optimised = _optimised(network)
@@ -155,30 +157,30 @@ class _OnValidation:
       located: boxes of a located task.
     """
 
-    predictions: MemberPredictions
+    predictions: EnsemblePredictions
     targets: np.ndarray
     positive: np.ndarray
-    calibrated: Calibrated
-    located: "Located | None"
+    calibrated: CalibrationResult
+    located: "CalibratedDetector | None"
 
 
 def _calibrate(
-    job: Job, predictions: MemberPredictions, dense: "Trained | None", val: Embeddings
+    job: Job, predictions: EnsemblePredictions, dense: "TrainedDetectors | None", val: Embeddings
 ) -> _OnValidation:
     """Chooses on validation all that is chosen there."""
-    from core.models.detector.evidence import fit_evidence
+    from core.models.detector.score_fusion import fit_score_fusion
     from core.training.detector.phase import choose_boxes
 
     records, counts = val.records, val.records.box_counts
-    targets = targets_of(records.pathogen, job.task, counts)
+    targets = class_targets(records.pathogen, job.task, counts)
     known = zip(records.pathogen.tolist(), counts.tolist(), strict=True)
     positive = np.array([job.task.side(*record) for record in known])
     if dense is None:
         calibrated = calibrate(predictions.logits, targets, positive, job.task, job.evaluation)
         return _OnValidation(predictions, targets, positive, calibrated, None)
-    evidence = fit_evidence(predictions.logits, dense.strongest, positive)
-    predictions = MemberPredictions.from_logits(
-        evidence.joined(predictions.logits, dense.strongest)
+    evidence = fit_score_fusion(predictions.logits, dense.strongest, positive)
+    predictions = EnsemblePredictions.from_logits(
+        evidence.fuse(predictions.logits, dense.strongest)
     )
     calibrated = calibrate(predictions.logits, targets, positive, job.task, job.evaluation)
     located = choose_boxes(job, dense, evidence, val, calibrated.score)
@@ -187,16 +189,16 @@ def _calibrate(
 
 def _train_detectors(
     job: Job,
-    network: Network,
-    trained: TrainedMembers,
+    network: ClassifierNetwork,
+    trained: TrainedEnsemble,
     scratch: Path,
     folder: Path,
     fn_args: "FnArgs",
-) -> "Trained":
+) -> "TrainedDetectors":
     """Trains the dense heads of a located task; their curves become a phase of each seed."""
     from core.training.detector.phase import fit_detectors
 
-    outputs = {seed: outputs_of(job, folder, fn_args, seed) for seed in job.training.seeds}
+    outputs = {seed: output_paths(job, folder, fn_args, seed) for seed in job.training.seeds}
     dense = fit_detectors(job, network, trained.train, trained.val, scratch, outputs)
     for seed, curves in dense.curves.items():
         trained.phases[seed]["detector"] = curves
@@ -220,21 +222,21 @@ def _optimised(network: AnyNetwork) -> tuple[AnyNetwork, dict[str, Any]]:
 
 
 def _explained(
-    network: Network, job: Job, decision: "Decision", val: Embeddings
-) -> "tuple[Callable[[tf.Tensor], Explained], dict[str, Any]]":
+    network: ClassifierNetwork, job: Job, decision: "DecisionRule", val: Embeddings
+) -> "tuple[Callable[[tf.Tensor], Explanation], dict[str, Any]]":
     """Returns the heat map of a classifier, and the facts of its weak boxes."""
     from core.images.boxes import fit_boxes
-    from core.models.explain.explainer import explainer, reference_of
-    from core.models.explain.threshold import FEWEST, Part, choose_part
+    from core.models.explain.explain_fn import build_explain_fn, reference_map
+    from core.models.explain.heat_threshold import FEWEST, HeatThreshold, select_heat_threshold
 
-    records, part, reference, healthy = val.records, Part(), None, 0
+    records, part, reference, healthy = val.records, HeatThreshold(), None, 0
     if val.plain is not None:
         pixels, rows = val.plain
         counts = records.box_counts
         chosen = [job.task.side(str(records.pathogen[i]), int(counts[i])) == 0 for i in rows]
         healthy = sum(chosen)
         if healthy >= FEWEST:
-            reference = reference_of(network, job.task, pixels[np.array(chosen)])
+            reference = reference_map(network, job.task, pixels[np.array(chosen)])
     if val.marked is not None:
         pixels, rows = val.marked
         truth = [
@@ -243,8 +245,8 @@ def _explained(
             )
             for i in rows
         ]
-        explain = explainer(network, job.task, decision, reference=reference)
-        part = choose_part(explain, pixels, truth)
+        explain = build_explain_fn(network, job.task, decision, reference=reference)
+        part = select_heat_threshold(explain, pixels, truth)
     facts = {
         "kind": "weak",
         "threshold": part.part,
@@ -256,4 +258,4 @@ def _explained(
         # Negative images of validation whose mean evidence is subtracted; too few: nothing is.
         "reference_images": healthy if reference is not None else 0,
     }
-    return explainer(network, job.task, decision, part.part, reference), facts
+    return build_explain_fn(network, job.task, decision, part.part, reference), facts

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.embedding.store import read
-from core.models.classifier import moments
-from core.models.head import select
+from core.models.classifier import feature_moments
+from core.models.head import select_pooling
 from core.training.head_phase import fit_head
-from core.training.job import Job, rows_of, tuned_values
+from core.training.job import Job, labeled_rows, tuned_values
 from core.training.options import TunerOptions
 
 if TYPE_CHECKING:
@@ -42,8 +42,11 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     base = Job.parse(config)
     train, val = (read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files))
     balanced = base.training.class_weight == "balanced"
-    rows, val_rows = rows_of(train, base.task, balanced), rows_of(val, base.task, balanced=False)
-    scaling = moments(select(train.features[0], base.model.pooling))
+    rows, val_rows = (
+        labeled_rows(train, base.task, balanced),
+        labeled_rows(val, base.task, balanced=False),
+    )
+    scaling = feature_moments(select_pooling(train.features[0], base.model.pooling))
 
     algorithm = {
         "random": keras_tuner.RandomSearch,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.embedding.forward import Forward
-from core.embedding.records import BOXES, Records, ragged
-from core.embedding.sample import Sampler
+from core.embedding.forward import BackboneForward
+from core.embedding.pixel_sample import PixelSampler
+from core.embedding.records import BOXES, ImageRecords, ragged_boxes
 from core.embedding.store import FACTS, ArrayWriter, features_file, maps_file, write_boxes
 from core.images.boxes import fit_boxes
 from core.models.options import AugmentOptions
-from core.progress import Step
+from core.progress import ProgressReporter
 from schema import features as f
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ log = logging.getLogger("pneumo.embed")
 
 def embed_split(
     images: "tf.data.Dataset",
-    forward: Forward,
+    forward: BackboneForward,
     folder: Path,
     what: str,
     *,
@@ -65,7 +65,7 @@ def embed_split(
     only_maps = forward.below is not None
     identities: list[dict[str, Any]] = []
     # What is chosen with images, and not with features, is chosen on validation.
-    sample = Sampler() if what == "val" else None
+    sample = PixelSampler() if what == "val" else None
     boxes: list[list[np.ndarray]] = [[] for _ in range(views + 1)]
     with contextlib.ExitStack() as files:
         pooled = [
@@ -76,7 +76,7 @@ def embed_split(
             files.enter_context(ArrayWriter(maps_file(folder, view), storage))
             for view in range(views + 1 if only_maps else 0)
         ]
-        step, done, started = Step(), 0, time.monotonic()
+        step, done, started = ProgressReporter(), 0, time.monotonic()
         for number, (pixels, identity) in enumerate(images):
             identities.append({name: value.numpy() for name, value in identity.items()})
             if sample is not None:
@@ -111,8 +111,8 @@ def embed_split(
         seconds = time.monotonic() - started
         if not done:
             raise ValueError(f"split {what!r} has no image; look at what Transform wrote")
-    Records.of_batches(identities).write(folder)
-    write_boxes(folder, [ragged(rows) for rows in boxes])
+    ImageRecords.from_batches(identities).write(folder)
+    write_boxes(folder, [ragged_boxes(rows) for rows in boxes])
     if sample is not None:
         sample.write(folder)
     found = {

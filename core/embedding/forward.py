@@ -21,7 +21,7 @@ FREEZE_BELOW = 500 * 2**20  # bytes of weights
 
 
 @dataclass(frozen=True)
-class Forward:
+class BackboneForward:
     """The backbone, traced; each function is traced at its first call.
 
     Attributes:
@@ -36,7 +36,7 @@ class Forward:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedForward:
     """A forward function and how it was chosen.
 
     Attributes:
@@ -48,7 +48,7 @@ class Chosen:
       storage_noise: see `storage_noise`, for float16.
     """
 
-    run: Forward
+    run: BackboneForward
     compute: str
     storage_noise: float
     agreement: dict[str, float]
@@ -57,7 +57,7 @@ class Chosen:
 
 def build_forward(
     name: str, size: int, weights: str | None, layer: str, compute: str, seed: int = 0
-) -> Forward:
+) -> BackboneForward:
     """Builds and wraps a backbone; traced at its first call.
 
     Args:
@@ -94,8 +94,8 @@ def build_forward(
 
     models = (lower, upper)
     if upper is None:
-        return Forward(_frozen(whole, models), None, models)
-    return Forward(_frozen(whole, models), _frozen(below, models), models)
+        return BackboneForward(_frozen(whole, models), None, models)
+    return BackboneForward(_frozen(whole, models), _frozen(below, models), models)
 
 
 def _frozen(function: Any, models: tuple[Any, Any]) -> Callable[["tf.Tensor"], Any]:
@@ -127,7 +127,7 @@ def _frozen(function: Any, models: tuple[Any, Any]) -> Callable[["tf.Tensor"], A
     return call
 
 
-def choose_forward(
+def select_forward(
     name: str,
     size: int,
     weights: str | None,
@@ -135,7 +135,7 @@ def choose_forward(
     compute: str,
     sample: np.ndarray,
     seed: int = 0,
-) -> Chosen:
+) -> SelectedForward:
     """Builds the forward function that the options ask for, and says what it costs in precision.
 
     Processors that name bfloat16 among their instructions are often slower in it; "auto" therefore
@@ -147,7 +147,7 @@ def choose_forward(
       seed: of random weights.
     """
     kinds = ("float32",) if compute == "float32" else ("float32", "bfloat16")
-    forwards: dict[str, Forward] = {}
+    forwards: dict[str, BackboneForward] = {}
     outputs: dict[str, np.ndarray] = {}
     rates: dict[str, float] = {}
     for kind in kinds:
@@ -161,9 +161,9 @@ def choose_forward(
     chosen = max(rates, key=rates.__getitem__) if compute == "auto" else compute
     agreement: dict[str, Any] = {}
     if chosen != "float32":
-        agreement = agreement_of(outputs["float32"], outputs[chosen])
+        agreement = compare_features(outputs["float32"], outputs[chosen])
     noise = storage_noise(outputs[chosen])
-    return Chosen(forwards[chosen], chosen, noise, agreement, rates)
+    return SelectedForward(forwards[chosen], chosen, noise, agreement, rates)
 
 
 def storage_noise(features: np.ndarray) -> float:
@@ -190,7 +190,7 @@ def storage_noise(features: np.ndarray) -> float:
     return float(np.median(rms[varies] / spread[varies])) if varies.any() else 0.0
 
 
-def agreement_of(exact: np.ndarray, other: np.ndarray) -> dict[str, float]:
+def compare_features(exact: np.ndarray, other: np.ndarray) -> dict[str, float]:
     """How far features [n, c] are from exact ones: least cosine, largest difference in sigmas."""
     norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(other, axis=1)
     cosine = (exact * other).sum(axis=1) / np.maximum(norms, 1e-30)

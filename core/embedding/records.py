@@ -27,7 +27,7 @@ FILE = "records.parquet"
 
 
 def record_spec() -> "dict[str, tf.io.FixedLenFeature]":
-    """What `tf.io.parse_example` reads of a record: feature name -> one value, for `Records`."""
+    """Returns the parsing spec of the features that `ImageRecords` needs."""
     import tensorflow as tf
 
     kinds = {f.IMAGE_HEIGHT: tf.int64, f.IMAGE_WIDTH: tf.int64, f.STATS_MEAN: tf.float32}
@@ -40,7 +40,7 @@ def record_spec() -> "dict[str, tf.io.FixedLenFeature]":
 def parse_records(
     serialized: "tf.Tensor", more: "dict[str, Any] | None" = None
 ) -> "dict[str, tf.Tensor]":
-    """Reads records: one tensor for each name, as `Records.of_batches` takes them.
+    """Reads records: one tensor for each name, as `ImageRecords.from_batches` takes them.
 
     Args:
       serialized: string [n], `tf.Example` of ingest or of Transform.
@@ -59,7 +59,7 @@ def parse_records(
 
 
 @dataclass(frozen=True)
-class Records:
+class ImageRecords:
     """One entry for each image, in the order of the features.
 
     Attributes:
@@ -89,7 +89,7 @@ class Records:
         if len(self.boxes) != len(self):
             if len(self.boxes):
                 raise ValueError(f"{len(self.boxes)} sets of boxes for {len(self)} records")
-            object.__setattr__(self, "boxes", ragged([[] for _ in range(len(self))]))
+            object.__setattr__(self, "boxes", ragged_boxes([[] for _ in range(len(self))]))
 
     def __len__(self) -> int:
         return len(self.sha256)
@@ -104,8 +104,8 @@ class Records:
         return {name: getattr(self, name) for name in (*STRINGS, *NUMBERS)}
 
     @classmethod
-    def of_batches(cls, batches: list[dict[str, Any]]) -> Self:
-        """From batches of tensors as `core.training.examples` streams them."""
+    def from_batches(cls, batches: list[dict[str, Any]]) -> Self:
+        """From batches of tensors as `core.training.transformed_images` streams them."""
 
         def joined(name: str, text: bool) -> np.ndarray:
             parts = [np.asarray(batch[name]) for batch in batches]
@@ -118,7 +118,7 @@ class Records:
         return cls(
             **{column: joined(name, True) for column, name in STRINGS.items()},
             **{column: joined(name, False) for column, name in NUMBERS.items()},
-            boxes=ragged([row[~np.isnan(row[:, 0])] for row in padded]),
+            boxes=ragged_boxes([row[~np.isnan(row[:, 0])] for row in padded]),
         )
 
     def write(self, folder: Path) -> None:
@@ -139,11 +139,11 @@ class Records:
         return cls(
             **{name: np.array(rows[name].to_pylist(), str) for name in STRINGS},
             **{name: rows[name].to_numpy() for name in NUMBERS},
-            boxes=ragged(rows[BOXES].to_pylist() if BOXES in rows.column_names else []),
+            boxes=ragged_boxes(rows[BOXES].to_pylist() if BOXES in rows.column_names else []),
         )
 
 
-def ragged(rows: Iterable[Any]) -> np.ndarray:
+def ragged_boxes(rows: Iterable[Any]) -> np.ndarray:
     """Boxes of images, [k, 4] or 4 k numbers each -> object [n], each float32 [k, 4]."""
     boxes = [np.asarray(row, np.float32).reshape(-1, 4) for row in rows]
     out = np.empty(len(boxes), object)

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from core.embedding import sample
-from core.embedding.records import Records, ragged
+from core.embedding import pixel_sample
+from core.embedding.records import ImageRecords, ragged_boxes
 
 FACTS = "embedding.json"
 BOXES_FILE = "boxes.parquet"
@@ -92,17 +92,17 @@ class Embeddings:
       facts: backbone, layer, weights, compute and storage types, what both cost, seconds.
       boxes: view -> object [n], each float32 [k, 4] in "model" coordinates
         (core.images.boxes): where the boxes of the records are in that view.
-      marked: pixels and rows of some of the images with boxes; see `core.embedding.sample`.
+      marked: pixels and rows of some of the images with boxes; see `core.embedding.pixel_sample`.
       plain: likewise of some without.
     """
 
     features: tuple[np.ndarray, ...]
     maps: tuple[np.ndarray, ...]
-    records: Records
+    records: ImageRecords
     facts: dict[str, Any]
-    marked: sample.Sample | None = None
+    marked: pixel_sample.Sample | None = None
     boxes: tuple[np.ndarray, ...] = ()
-    plain: sample.Sample | None = None
+    plain: pixel_sample.Sample | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -130,11 +130,11 @@ def read(folder: Path) -> Embeddings:
         found = sorted(folder.glob(f"{of}-*.npy"), key=lambda path: int(path.stem.split("-")[1]))
         return tuple(open_array(path) for path in found)
 
-    marked, plain = sample.read(folder)
+    marked, plain = pixel_sample.read(folder)
     return Embeddings(
         views("features"),
         views("maps"),
-        Records.read(folder),
+        ImageRecords.read(folder),
         facts,
         marked,
         read_boxes(folder),
@@ -162,7 +162,9 @@ def read_boxes(folder: Path) -> tuple[np.ndarray, ...]:
     if not (folder / BOXES_FILE).is_file():
         return ()
     table = pq.read_table(folder / BOXES_FILE)
-    return tuple(ragged(table[f"view-{view}"].to_pylist()) for view in range(table.num_columns))
+    return tuple(
+        ragged_boxes(table[f"view-{view}"].to_pylist()) for view in range(table.num_columns)
+    )
 
 
 def open_array(file: Path) -> np.ndarray:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from core.models.backbone_table import BACKBONES, Backbone
+from core.models.backbone_table import BACKBONES, BackboneInfo
 
 if TYPE_CHECKING:
     import keras
@@ -13,11 +13,11 @@ __all__ = [
     "BACKBONES",
     "INPUT",
     "TOP",
-    "Backbone",
+    "BackboneInfo",
     "build_network",
     "freeze_batch_norm",
     "image_size",
-    "preprocessed",
+    "preprocess",
     "resolve_layer",
     "split_backbone",
     "split_points",
@@ -78,7 +78,7 @@ def _scale_as_published(network: "keras.Model") -> None:
                 layer.finalize_state()
 
 
-def preprocessed(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
+def preprocess(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
     """Gray pixels [n, s, s, 1] -> RGB [n, s, s, 3], scaled by the network's `preprocess_input`.
 
     float32 under every dtype policy: the scale of the first layer costs nothing and loses much.
@@ -117,7 +117,7 @@ def split_backbone(
 
     network = build_network(name, size, weights)
     pixels = keras.Input((size, size, 1), name="pixels")
-    scaled = preprocessed(name, pixels)
+    scaled = preprocess(name, pixels)
     layer = resolve_layer(name, layer)
     crossing = [network.output] if layer == TOP else tensors_at(network, name, layer)
     start = len(crossing) == 1 and crossing[0] is network.input

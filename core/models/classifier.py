@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Member:
+class EnsembleMember:
     """What one seed learned.
 
     Attributes:
@@ -26,7 +26,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Network:
+class ClassifierNetwork:
     """A backbone's frozen part and the members on top of it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Network:
     """
 
     lower: "keras.Model"
-    members: tuple[Member, ...]
+    members: tuple[EnsembleMember, ...]
     pooling: str
 
     @property
@@ -86,15 +86,17 @@ class Network:
         ]
         return tf.stack(logits, axis=1)
 
-    def folded(self) -> "Network":
+    def folded(self) -> "ClassifierNetwork":
         """Returns the network with batch normalization folded into the convolutions."""
         from core.models.fold_batch_norm import fold_batch_norm
 
         members = [
-            Member(member.head, fold_batch_norm(member.upper) if member.upper is not None else None)
+            EnsembleMember(
+                member.head, fold_batch_norm(member.upper) if member.upper is not None else None
+            )
             for member in self.members
         ]
-        return Network(fold_batch_norm(self.lower), tuple(members), self.pooling)
+        return ClassifierNetwork(fold_batch_norm(self.lower), tuple(members), self.pooling)
 
     def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
         """float32 [n, size, size, 1] -> what the heads see, float32 [n, d].
@@ -114,7 +116,7 @@ class Network:
         return [pooled[id(one)] for one in activations]
 
 
-def moments(features: np.ndarray, rows: int = 4096) -> tuple[np.ndarray, np.ndarray]:
+def feature_moments(features: np.ndarray, rows: int = 4096) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature, float32 [channels] each, `rows` at a time.
 
     A feature that never changes, beyond the rounding of float32, gets 1: scaling leaves it at 0.

@@ -23,7 +23,7 @@ def pool(features: "keras.KerasTensor", pooling: str) -> Any:
     return keras.ops.concatenate([average, largest], axis=-1)
 
 
-def select(features: "np.ndarray", pooling: str) -> "np.ndarray":
+def select_pooling(features: "np.ndarray", pooling: str) -> "np.ndarray":
     """Columns of a pooling in [n, 2 c], which holds averages and then maxima; no copy."""
     half = features.shape[1] // 2
     return {"avg": features[:, :half], "max": features[:, half:], "both": features}[pooling]

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from core.embedding.records import Records
+from core.embedding.records import ImageRecords
 from schema.labels import Task
 
 
-def columns(records: Records, of: Task, answers: Mapping[str, Any]) -> dict[str, list[Any]]:
+def columns(records: ImageRecords, of: Task, answers: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Rows of the table, as columns.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from core.models.backbones import freeze_batch_norm, split_backbone
 from core.models.head import pool
 from core.training.loop.batches import TrainingData
-from core.training.loop.curves import Curves, Outputs
+from core.training.loop.curves import OutputPaths, TrainingCurves
 from core.training.loop.distribution import device_strategy
 from core.training.loop.fit import train
 from core.training.losses import class_objective
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BackboneSpec:
+class BackboneConfig:
     """What it takes to build the backbone again.
 
     Attributes:
@@ -44,15 +44,15 @@ class BackboneSpec:
 
 
 def fine_tune(
-    backbone: BackboneSpec,
+    backbone: BackboneConfig,
     head: "keras.Model",
     data: TrainingData,
     pooling: str,
     options: FineTuneOptions,
     training: TrainingOptions,
     seed: int,
-    outputs: Outputs,
-) -> "tuple[keras.Model, keras.Model, Curves]":
+    outputs: OutputPaths,
+) -> "tuple[keras.Model, keras.Model, TrainingCurves]":
     """Trains the backbone above the layer together with the head, on all GPUs of this machine.
 
     Args:
@@ -60,7 +60,7 @@ def fine_tune(
       head: of the first phase.
       data: batches of activations at the layer, or of pixels (`options.source`).
       pooling: avg, max or both.
-      options: of this phase; "auto" resolved, see `core.training.loop.compute`.
+      options: of this phase; "auto" resolved, see `core.training.loop.compute_dtype`.
       training: loss.
       seed: of dropout.
       outputs: for checkpoints and logs.
@@ -114,7 +114,7 @@ def fine_tune(
 
 
 def _assembled(
-    backbone: BackboneSpec,
+    backbone: BackboneConfig,
     head: "keras.Model",
     pooling: str,
     options: FineTuneOptions,

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.models.head import build_head, select
+from core.models.head import build_head, select_pooling
 from core.models.options import ModelOptions
-from core.training.loop.batches import Rows, from_rows
-from core.training.loop.curves import Curves, Outputs
+from core.training.loop.batches import LabeledRows, data_from_rows
+from core.training.loop.curves import OutputPaths, TrainingCurves
 from core.training.loop.fit import train
 from core.training.losses import class_objective
 from core.training.options import TrainingOptions
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 def fit_head(
-    train_rows: Rows,
-    val_rows: Rows,
+    train_rows: LabeledRows,
+    val_rows: LabeledRows,
     scaling: tuple[np.ndarray, np.ndarray],
     task: Task,
     model: ModelOptions,
     options: TrainingOptions,
     seed: int,
-    outputs: Outputs | None = None,
-) -> "tuple[keras.Model, Curves]":
+    outputs: OutputPaths | None = None,
+) -> "tuple[keras.Model, TrainingCurves]":
     """Trains a new head on pooled features.
 
     Args:
       train_rows: views [n, 2 * channels] as the Embedder stores them.
       val_rows: the same, of validation.
-      scaling: mean and deviation of the selected features, see `moments`.
+      scaling: mean and deviation of the selected features, see `feature_moments`.
       task: gives the classes.
       model: pooling, dense layers, dropout.
       options: optimizer, epochs, loss.
@@ -50,12 +50,12 @@ def fit_head(
     keras.utils.set_random_seed(seed)
     head = build_head(*scaling, len(task.classes), model, task.two_stage, task.positive, seed)
     learned, judged = (
-        replace(rows, views=tuple(select(view, model.pooling) for view in rows.views))
+        replace(rows, views=tuple(select_pooling(view, model.pooling) for view in rows.views))
         for rows in (train_rows, val_rows)
     )
     curves = train(
         head,
-        from_rows(learned, judged, seed, options.batch_size),
+        data_from_rows(learned, judged, seed, options.batch_size),
         class_objective(options),
         OptimizerOptions(options.learning_rate, options.weight_decay, options.schedule),
         epochs=options.epochs,

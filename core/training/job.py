@@ -8,11 +8,11 @@ import numpy as np
 
 from core.embedding.store import Embeddings
 from core.metrics.options import EvaluationOptions
+from core.models.backbone_weights import BackboneWeights, resolve_deferred
 from core.models.options import ModelOptions
-from core.models.weights import Weights, resolve_deferred
-from core.training.fine_tuning import BackboneSpec
-from core.training.loop.batches import Rows
-from core.training.losses import example_weights, targets_of
+from core.training.fine_tuning import BackboneConfig
+from core.training.loop.batches import LabeledRows
+from core.training.losses import class_targets, example_weights
 from core.training.options import TrainingOptions
 from schema.labels import Task
 from schema.storage import join, read_bytes
@@ -32,7 +32,7 @@ class Job:
     model: ModelOptions
     training: TrainingOptions
     evaluation: EvaluationOptions
-    weights: Weights
+    weights: BackboneWeights
     task: Task
     size: int
     layer: str
@@ -59,7 +59,7 @@ class Job:
             model=ModelOptions(**model),
             training=TrainingOptions(**training),
             evaluation=EvaluationOptions(**config["evaluation"]),
-            weights=resolve_deferred(Weights(**config["weights"]), model["backbone"]),
+            weights=resolve_deferred(BackboneWeights(**config["weights"]), model["backbone"]),
             task=Task.from_dict(config["task"]),
             size=int(config["image_size"]),
             layer=config["layer"],
@@ -73,10 +73,10 @@ class Job:
         return self.training.fine_tune is not None and self.training.fine_tune.source == "images"
 
     @property
-    def backbone(self) -> BackboneSpec:
+    def backbone(self) -> BackboneConfig:
         """How to build the backbone as the Embedder had it."""
         seed = self.training.embedding.seed
-        return BackboneSpec(
+        return BackboneConfig(
             self.model.backbone, self.size, self.weights.file or None, self.layer, seed
         )
 
@@ -88,19 +88,19 @@ def _synthetic(config: dict[str, Any]) -> bool:
     return bool(json.loads(read_bytes(join(config["records"], "dataset.json")))["synthetic"])
 
 
-def rows_of(embeddings: Embeddings, task: Task, balanced: bool) -> Rows:
+def labeled_rows(embeddings: Embeddings, task: Task, balanced: bool) -> LabeledRows:
     """Returns the pooled features of a split and the rows that training may use.
 
     Raises:
       ValueError: no image belongs to the task, or balanced weights lack a class.
     """
-    targets = targets_of(embeddings.records.pathogen, task, embeddings.records.box_counts)
+    targets = class_targets(embeddings.records.pathogen, task, embeddings.records.box_counts)
     rows = np.flatnonzero(targets.sum(axis=1) > 0)
     if not len(rows):
         raise ValueError(f"no image has a class of task {task.name!r}; look at the pathogens")
     weights = np.zeros(len(targets), np.float32)
     weights[rows] = example_weights(targets[rows], balanced)
-    return Rows(embeddings.features, targets, weights, rows)
+    return LabeledRows(embeddings.features, targets, weights, rows)
 
 
 def tuned_values(hyperparameters: dict[str, Any] | None) -> dict[str, Any] | None:

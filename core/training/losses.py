@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def targets_of(pathogens: np.ndarray, task: Task, boxes: np.ndarray | None = None) -> np.ndarray:
+def class_targets(pathogens: np.ndarray, task: Task, boxes: np.ndarray | None = None) -> np.ndarray:
     """Compatible classes, float32 [n, classes] of 0 and 1; all zeros: outside the task.
 
     Args:

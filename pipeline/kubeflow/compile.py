@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from core.models.weights import defer_weights
+from core.models.backbone_weights import defer_weights
 from pipeline.config import Config
 from pipeline.engines.arguments import beam_args
 from pipeline.kubeflow.options import Target

@@ -8,12 +8,12 @@ from core.images.boxes import fit_boxes, unfit_boxes
 from serving.export.guard import OK, Images
 
 if TYPE_CHECKING:
-    from core.models.explain.types import Explained
+    from core.models.explain.explanation import Explanation
 
 NO_BOX: Final = -1.0  # in the place of a score
 
 
-def shown_boxes(found: "Explained", threshold: float) -> "Explained":
+def shown_boxes(found: "Explanation", threshold: float) -> "Explanation":
     """The boxes at or above a threshold; they are the first ones."""
     kept = found.box_scores >= threshold
     boxes = tf.where(kept[..., tf.newaxis], found.boxes, 0.0)
@@ -21,7 +21,7 @@ def shown_boxes(found: "Explained", threshold: float) -> "Explained":
 
 
 def displayed_boxes(
-    found: "Explained", height: tf.Tensor, width: tf.Tensor, fit: str, size: int
+    found: "Explanation", height: tf.Tensor, width: tf.Tensor, fit: str, size: int
 ) -> tf.Tensor:
     """Boxes of the model's square -> in parts of the displayed image, 0 where there is none."""
     boxes = unfit_boxes(found.boxes, height, width, fit, size)
@@ -29,7 +29,7 @@ def displayed_boxes(
     return tf.where(there, tf.clip_by_value(boxes, 0.0, 1.0), 0.0)
 
 
-def boxes_in_pixels(found: "Explained", images: Images, fit: str) -> dict[str, tf.Tensor]:
+def boxes_in_pixels(found: "Explanation", images: Images, fit: str) -> dict[str, tf.Tensor]:
     """`boxes` and `box_scores` of the signatures for clients."""
     good = tf.equal(images.status, OK)[:, tf.newaxis]
     height, width = tf.unstack(tf.maximum(images.sides, 1), axis=1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from core.models.decision import Decision
+from core.models.decision_rule import DecisionRule
 from schema.labels import Task
 from schema.model_folder import FACTS
 from serving.export.guard import Limits, fit_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow_transform as tft
 
-    from core.models.explain.types import Explained
+    from core.models.explain.explanation import Explanation
 
 
 def export(
@@ -36,10 +36,10 @@ def export(
     *,
     pixels_of: Layer,
     features: Layer,
-    decision: Decision,
+    decision: DecisionRule,
     about: dict[str, Any],
     limits: Limits = Limits(),  # noqa: B008  frozen
-    explain: "Callable[[tf.Tensor], Explained] | None" = None,
+    explain: "Callable[[tf.Tensor], Explanation] | None" = None,
     box_threshold: float = 0.0,
 ) -> None:
     """Writes the SavedModel, facts about it and warm-up requests.

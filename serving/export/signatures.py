@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from core.models.decision import REFER, REJECTED, Decision, calibrated, class_index, decide
+from core.models.decision_rule import (
+    REFER,
+    REJECTED,
+    DecisionRule,
+    calibrate_probabilities,
+    decide,
+    predicted_class,
+)
 from schema import features as f
 from schema.labels import Task
 from serving.export.guard import OK, Images, Limits, read_images
 from serving.export.places import boxes_in_pixels, displayed_boxes, displayed_heat, shown_boxes
 
 if TYPE_CHECKING:
-    from core.models.explain.types import Explained
+    from core.models.explain.explanation import Explanation
 
 NO_NUMBER = -1.0  # instead of an undefined probability; JSON has no NaN
 Layer = Callable[[tf.Tensor], tf.Tensor]
@@ -31,11 +38,11 @@ class Parts:
     pixels_of: Layer
     raw_spec: dict[str, Any]
     task: Task
-    decision: Decision
+    decision: DecisionRule
     limits: Limits
     size: int
     fit: str
-    explain: "Callable[[tf.Tensor], Explained] | None"
+    explain: "Callable[[tf.Tensor], Explanation] | None"
     box_threshold: float
 
 
@@ -65,7 +72,7 @@ class Radiograph(tf.Module):
         return tf.nn.softmax(self.parts.network(tf.cast(pixels, tf.float32)))
 
     @tf.function(autograph=False)
-    def _explained(self, pixels: tf.Tensor) -> "tuple[tf.Tensor, Explained]":
+    def _explained(self, pixels: tf.Tensor) -> "tuple[tf.Tensor, Explanation]":
         """Members' probabilities, heat and boxes, of one pass through the network."""
         assert self.parts.explain is not None
         found = self.parts.explain(tf.cast(pixels, tf.float32))
@@ -103,8 +110,12 @@ class Radiograph(tf.Module):
 
     def _prediction(self, images: Images, members: tf.Tensor) -> dict[str, tf.Tensor]:
         good = tf.equal(images.status, OK)
-        probabilities, score = calibrated(members, self.parts.task, self.parts.decision)
-        index = class_index(probabilities, score, self.parts.task, self.parts.decision.threshold)
+        probabilities, score = calibrate_probabilities(
+            members, self.parts.task, self.parts.decision
+        )
+        index = predicted_class(
+            probabilities, score, self.parts.task, self.parts.decision.threshold
+        )
         decision = tf.where(good, decide(score, self.parts.decision), REJECTED)
         return {
             "probabilities": tf.where(good[:, tf.newaxis], probabilities, NO_NUMBER),
@@ -143,7 +154,9 @@ class Radiograph(tf.Module):
             located = {"boxes": flat, "box_scores": found.box_scores}
         else:
             members = self._members(pixels)
-        probabilities, score = calibrated(members, self.parts.task, self.parts.decision)
+        probabilities, score = calibrate_probabilities(
+            members, self.parts.task, self.parts.decision
+        )
         return {
             "probabilities": probabilities,
             "score": score,

@@ -15,17 +15,17 @@ import keras
 import numpy as np
 import pytest
 
+from core.models.backbone_weights import resolve_weights
 from core.models.backbones import (
     BACKBONES,
     TOP,
     build_network,
     freeze_batch_norm,
-    preprocessed,
+    preprocess,
     split_backbone,
 )
+from core.models.detector.feature_pyramid import build_feature_pyramid
 from core.models.options import ModelOptions
-from core.models.pyramid import build_pyramid
-from core.models.weights import resolve_weights
 from core.training.options import TrainingOptions
 from schema.labels import BINARY
 from tests.support.models.backbones import check_halves
@@ -107,7 +107,7 @@ def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
     if norms:
-        network(preprocessed(name, images.astype(np.float32)), training=True)
+        network(preprocess(name, images.astype(np.float32)), training=True)
     with h5py.File(file, "w") as store:
         save_weights_to_hdf5_group(store, network)
     return file
@@ -147,7 +147,7 @@ def test_freezing_reaches_nested_networks() -> None:
 
 def test_a_backbone_whose_cut_two_tensors_cross_needs_another_level() -> None:
     with pytest.raises(ValueError, match="NASNetMobile has no map at 'normal_concat_9'"):
-        build_pyramid("NASNetMobile", 32, None, ("default", TOP))
+        build_feature_pyramid("NASNetMobile", 32, None, ("default", TOP))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -167,7 +167,7 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
     from core.embedding.embed import embed_split
     from core.embedding.forward import build_forward
     from core.metrics.options import EvaluationOptions
-    from core.training.examples import transformed_images
+    from core.training.transformed_images import transformed_images
     from serving.predict.local import load_model, predict_files
 
     layer = BACKBONES[name].layer

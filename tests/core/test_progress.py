@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from core.progress import Step
+from core.progress import ProgressReporter
 
 
 def test_the_first_line_has_a_rate(caplog: pytest.LogCaptureFixture) -> None:
-    step = Step()
+    step = ProgressReporter()
     time.sleep(0.01)
     with caplog.at_level(logging.INFO, "pneumo.progress"):
         step("embed train", 32)
@@ -20,7 +20,7 @@ def test_the_first_line_has_a_rate(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_later_step_is_not_charged_for_an_earlier_one(caplog: pytest.LogCaptureFixture) -> None:
-    step = Step(every=0.0)
+    step = ProgressReporter(every=0.0)
     time.sleep(0.2)
     with caplog.at_level(logging.INFO, "pneumo.progress"):
         step("first", 1)
@@ -34,7 +34,7 @@ def test_a_later_step_is_not_charged_for_an_earlier_one(caplog: pytest.LogCaptur
 def test_the_last_of_a_known_number_is_always_told(
     every: float, lines: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    step = Step(every=every)
+    step = ProgressReporter(every=every)
     with caplog.at_level(logging.INFO, "pneumo.progress"):
         for done in range(1, 6):
             step("score", done, 5)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.models.explain.types import MAX_BOXES
+from core.models.explain.explanation import MAX_BOXES
 from core.predictions import table
 from tests.support.runs.processes import pneumo, summary
 

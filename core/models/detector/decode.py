@@ -2,17 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from core.models.explain.types import MAX_BOXES
+from core.models.explain.explanation import MAX_BOXES
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 CANDIDATES = 2 * MAX_BOXES  # peaks that go into suppression
-LEAST = 0.01  # heat below which a peak is none
+MIN_HEAT = 0.01  # heat below which a peak is none
 _LARGEST = 2.0  # sides beyond this part of the square are no sides
 
 
-def join(outputs: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+def average_members(outputs: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
     """Averages members: the heat as probability, sizes (their logarithms) and offsets.
 
     Args:
@@ -28,7 +28,7 @@ def join(outputs: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
     return heat, geometry
 
 
-def decode(
+def decode_boxes(
     heat: "tf.Tensor", geometry: "tf.Tensor", nms_iou: float
 ) -> "tuple[tf.Tensor, tf.Tensor]":
     """Peaks of the heat -> boxes without doubles.
@@ -50,7 +50,7 @@ def decode(
 
     rows, columns = int(heat.shape[1]), int(heat.shape[2])
     around = tf.nn.max_pool2d(heat[..., tf.newaxis], 3, 1, "SAME")[..., 0]
-    peaks = tf.where((heat >= around) & (heat >= LEAST), heat, -1.0)
+    peaks = tf.where((heat >= around) & (heat >= MIN_HEAT), heat, -1.0)
     flat = tf.reshape(peaks, [-1, rows * columns])
     scores, at = tf.math.top_k(flat, min(CANDIDATES, rows * columns))
     found = tf.gather(tf.reshape(geometry, [-1, rows * columns, 4]), at, axis=1, batch_dims=1)
@@ -59,7 +59,7 @@ def decode(
     sides = tf.minimum(tf.exp(tf.minimum(found[..., :2], 1.0)), _LARGEST)
     middle, half = tf.stack([y, x], axis=-1), sides / 2
     boxes = tf.clip_by_value(tf.concat([middle - half, middle + half], axis=-1), 0.0, 1.0)
-    scores = suppress(boxes, scores, nms_iou)
+    scores = non_max_suppression(boxes, scores, nms_iou)
     short = max(0, MAX_BOXES - scores.shape[1])  # a grid of fewer cells
     scores = tf.pad(scores, [[0, 0], [0, short]], constant_values=-1.0)
     boxes = tf.pad(boxes, [[0, 0], [0, short], [0, 0]])
@@ -68,7 +68,7 @@ def decode(
     return tf.where(scores[..., tf.newaxis] >= 0, boxes, 0.0), scores
 
 
-def suppress(boxes: "tf.Tensor", scores: "tf.Tensor", nms_iou: float) -> "tf.Tensor":
+def non_max_suppression(boxes: "tf.Tensor", scores: "tf.Tensor", nms_iou: float) -> "tf.Tensor":
     """Greedy non-maximum suppression.
 
     Args:
@@ -82,7 +82,7 @@ def suppress(boxes: "tf.Tensor", scores: "tf.Tensor", nms_iou: float) -> "tf.Ten
     import tensorflow as tf
 
     k = int(boxes.shape[1])
-    overlaps = iou(boxes) > nms_iou
+    overlaps = pairwise_iou(boxes) > nms_iou
     kept = scores >= 0
     for i in range(k - 1):
         weaker = tf.constant([[j > i for j in range(k)]])
@@ -90,7 +90,7 @@ def suppress(boxes: "tf.Tensor", scores: "tf.Tensor", nms_iou: float) -> "tf.Ten
     return tf.where(kept, scores, -1.0)
 
 
-def iou(boxes: "tf.Tensor") -> "tf.Tensor":
+def pairwise_iou(boxes: "tf.Tensor") -> "tf.Tensor":
     """Intersection over union of each pair, float32 [n, k, k]; 0 where neither has an area."""
     import tensorflow as tf
 
@@ -102,7 +102,7 @@ def iou(boxes: "tf.Tensor") -> "tf.Tensor":
     return tf.math.divide_no_nan(both, either)
 
 
-def finish(
+def apply_operating_point(
     boxes: "tf.Tensor", heat: "tf.Tensor", score: "tf.Tensor", combine: str, shrink: float
 ) -> "tuple[tf.Tensor, tf.Tensor]":
     """What validation chose, done to decoded boxes.

@@ -15,7 +15,7 @@ SIZE = -1.4  # log of a quarter of the side
 Shape = tuple[int, int, int]
 
 
-def grid_of(shapes: "list[Shape]", options: DetectorOptions) -> tuple[int, int]:
+def grid_size(shapes: "list[Shape]", options: DetectorOptions) -> tuple[int, int]:
     """Cells of the head in y and x."""
     rows, columns, _ = shapes[0]
     return rows * options.upsample, columns * options.upsample
@@ -78,7 +78,7 @@ def build_dense_head(
     for name in ("dense_0", "dense_1"):
         x = keras.layers.ReLU(name=f"{name}_relu")(convolution(x, options.channels, 3, name))
     if options.upsample > 1:
-        fine = keras.layers.Resizing(*grid_of(shapes, options), name="finer")(x)
+        fine = keras.layers.Resizing(*grid_size(shapes, options), name="finer")(x)
         fine = convolution(fine, options.channels, 3, "dense_2")
         x = keras.layers.ReLU(name="dense_2_relu")(fine)
     answer = keras.layers.Conv2D(

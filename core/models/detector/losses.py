@@ -30,7 +30,7 @@ def focal(heat: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
 
 
 @dataclass(frozen=True)
-class Loss:
+class DetectorLoss:
     """The loss of an image, and its parts.
 
     Attributes:
@@ -45,7 +45,7 @@ class Loss:
     offset_weight: float
 
     def parts(self, targets: "tf.Tensor", outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
-        """What `targets.centre_targets` gives and what the head says -> name -> float32 [n]."""
+        """What `targets.center_targets` gives and what the head says -> name -> float32 [n]."""
         import tensorflow as tf
 
         weight = targets[..., 5]

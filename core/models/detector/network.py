@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from core.models.classifier import Network
-from core.models.detector.decode import decode, finish, join
-from core.models.detector.evidence import ALONE, Evidence
+from core.models.classifier import ClassifierNetwork
+from core.models.detector.decode import apply_operating_point, average_members, decode_boxes
 from core.models.detector.head import as_list
-from core.models.explain.types import Explained
+from core.models.detector.score_fusion import HEAD_ONLY, ScoreFusion
+from core.models.explain.explanation import Explanation
 from core.models.head import pool
 
 if TYPE_CHECKING:
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from core.metrics.boxes.operating_point import Choice
-    from core.models.decision import Decision
+    from core.models.decision_rule import DecisionRule
     from schema.labels import Task
 
 
 @dataclass(frozen=True)
-class Detector:
+class DetectorMember:
     """The dense head that one seed trained.
 
     Attributes:
       head: list of activations at the levels -> float32 [n, rows, columns, 5].
       above: activation at the first level -> list of those at the other levels, if the backbone was
         trained; None: the backbone stayed frozen.
-      asked: a row of `Marked.views` -> what `head` gives.
+      asked: a row of `AnnotatedImages.views` -> what `head` gives.
     """
 
     head: "keras.Model"
@@ -43,7 +43,7 @@ class Detector:
 
 
 @dataclass(frozen=True)
-class Locator:
+class DetectorNetwork:
     """A backbone that shows its levels, and what stands on it.
 
     Attributes:
@@ -57,9 +57,9 @@ class Locator:
 
     pyramid: "keras.Model"
     levels: int
-    network: Network
-    detectors: tuple[Detector, ...]
-    evidence: Evidence = ALONE
+    network: ClassifierNetwork
+    detectors: tuple[DetectorMember, ...]
+    evidence: ScoreFusion = HEAD_ONLY
 
     @property
     def size(self) -> int:
@@ -87,7 +87,7 @@ class Locator:
         """float32 [n, size, size, 1] -> what the heads for the image see, float32 [n, d]."""
         return pool(self.pyramid(pixels, training=False)[-1], self.network.pooling)
 
-    def folded(self) -> "Locator":
+    def folded(self) -> "DetectorNetwork":
         """The same with batch norm folded into convolutions; see `core.models.fold_batch_norm`."""
         from core.models.fold_batch_norm import fold_batch_norm
 
@@ -98,22 +98,22 @@ class Locator:
         return replace(self, pyramid=fold_batch_norm(self.pyramid), detectors=tuple(detectors))
 
     def dense(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
-        """What `pyramid` gives -> heat and geometry of the ensemble, see `join`."""
-        return join([of(list(activations[: self.levels])) for of in self.detectors])
+        """What `pyramid` gives -> heat and geometry of the ensemble, see `average_members`."""
+        return average_members([of(list(activations[: self.levels])) for of in self.detectors])
 
     def told(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
-        """What `pyramid` gives -> logits of the image, heat and geometry (see `join`)."""
+        """Outputs of `pyramid` -> image logits, heat and geometry (see `average_members`)."""
         import tensorflow as tf
 
         logits = self.network.logits_of([activations[-1]] * len(self.network.members))
         heat, geometry = self.dense(activations)
         strongest = tf.reduce_max(heat, axis=[1, 2])
-        return self.evidence.joined_tensor(logits, strongest), heat, geometry
+        return self.evidence.fuse_tensor(logits, strongest), heat, geometry
 
 
-def locate(
-    locator: Locator, of: "Task", decision: "Decision", choice: "Choice", nms_iou: float
-) -> "Callable[[tf.Tensor], Explained]":
+def build_detector_explain_fn(
+    locator: DetectorNetwork, of: "Task", decision: "DecisionRule", choice: "Choice", nms_iou: float
+) -> "Callable[[tf.Tensor], Explanation]":
     """What `serving.export.saved_model.export` takes as `explain` for a located task.
 
     Args:
@@ -121,21 +121,23 @@ def locate(
       of: the task.
       decision: what validation fixed for the image.
       choice: what validation fixed for boxes.
-      nms_iou: see `decode`.
+      nms_iou: see `decode_boxes`.
 
     Returns:
       float32 [n, size, size, 1] in 0..255 -> heat of centres, boxes with their combined scores (all
       of them: the threshold is the client's door's), logits.
     """
 
-    def explain(pixels: "tf.Tensor") -> Explained:
+    def explain(pixels: "tf.Tensor") -> Explanation:
         import tensorflow as tf
 
-        from core.models.decision import calibrated
+        from core.models.decision_rule import calibrate_probabilities
 
         logits, heat, geometry = locator.told(locator.pyramid(pixels, training=False))
-        _, score = calibrated(tf.nn.softmax(logits), of, decision)
-        boxes, peaks = decode(heat, geometry, nms_iou)
-        return Explained(heat, *finish(boxes, peaks, score, choice.combine, choice.shrink), logits)
+        _, score = calibrate_probabilities(tf.nn.softmax(logits), of, decision)
+        boxes, peaks = decode_boxes(heat, geometry, nms_iou)
+        return Explanation(
+            heat, *apply_operating_point(boxes, peaks, score, choice.combine, choice.shrink), logits
+        )
 
     return explain

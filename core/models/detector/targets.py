@@ -38,7 +38,7 @@ def gaussian_radius(heights: np.ndarray, widths: np.ndarray, min_overlap: float)
     return np.minimum(np.minimum(moved, inside), outside)
 
 
-def centre_targets(boxes: np.ndarray, grid: tuple[int, int], min_overlap: float) -> np.ndarray:
+def center_targets(boxes: np.ndarray, grid: tuple[int, int], min_overlap: float) -> np.ndarray:
     """Targets of a batch.
 
     Heat is 1 in the cell of a centre and falls as a Gaussian whose deviation is a third of the
@@ -95,7 +95,7 @@ def centre_targets(boxes: np.ndarray, grid: tuple[int, int], min_overlap: float)
     return out
 
 
-def padded(boxes: Sequence[np.ndarray]) -> np.ndarray:
+def pad_boxes(boxes: Sequence[np.ndarray]) -> np.ndarray:
     """Boxes of n images, float [k, 4] each -> float32 [n, most, 4], NaN after the last."""
     most = max((len(row) for row in boxes), default=0)
     out = np.full((len(boxes), most, 4), np.nan, np.float32)

@@ -34,7 +34,7 @@ def log_odds(logits: "tf.Tensor", of: "Task") -> "tf.Tensor":
     return tf.reduce_logsumexp(sides[0], axis=1) - tf.reduce_logsumexp(sides[1], axis=1)
 
 
-def class_activation(
+def class_activation_map(
     head: "keras.Model", activation: "tf.Tensor", pooling: str, of: "Task"
 ) -> "tuple[tf.Tensor, tf.Tensor]":
     """The exact map of a head without hidden layers.

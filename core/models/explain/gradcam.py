@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def grad_cam(head: "keras.Model", activation: "tf.Tensor", pooling: str, of: "Task") -> "tf.Tensor":
-    """The map of any head; the first-order part of what `class_activation` gives exactly.
+    """The map of any head; the first-order part of what `class_activation_map` gives exactly.
 
     Args:
       head: pooled features -> logits [n, classes].

@@ -6,7 +6,7 @@ on what else is in the batch, to the last bit.
 
 from typing import TYPE_CHECKING, Final
 
-from core.models.explain.types import MAX_BOXES
+from core.models.explain.explanation import MAX_BOXES
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -37,7 +37,7 @@ def weak_boxes(heat: "tf.Tensor", part: float = PART) -> "tuple[tf.Tensor, tf.Te
     height, width = fine.shape[1:]
     most = tf.reduce_max(fine, axis=[1, 2], keepdims=True)
     hot = (fine >= part * most) & (most > 0)
-    labels = components_of(hot)
+    labels = connected_components(hot)
     count, cells = tf.shape(fine)[0], height * width
     # Every component by the place of its last cell; segment 0 of an image is what is not hot.
     segment = labels + (cells + 1) * tf.range(count)[:, tf.newaxis, tf.newaxis]
@@ -74,7 +74,7 @@ def finer(heat: "tf.Tensor", side: int = _SIDE) -> "tf.Tensor":
     return tf.image.resize(heat[..., tf.newaxis], sides, method="bilinear")[..., 0]
 
 
-def components_of(hot: "tf.Tensor") -> "tf.Tensor":
+def connected_components(hot: "tf.Tensor") -> "tf.Tensor":
     """Labels of connected places: bool [n, h, w] -> int32 [n, h, w], 0 where it is not hot.
 
     A component is called by the greatest number of its places, counted from 1. Numbers spread to

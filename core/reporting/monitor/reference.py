@@ -11,7 +11,7 @@ import yaml
 
 from core.embedding import store
 from core.metrics.operating_point import DECISIONS, decide
-from core.models.head import select
+from core.models.head import select_pooling
 from core.reporting.monitor.comparators import compute_statistics, tfdv
 from core.reporting.monitor.inputs import OK
 from core.reporting.records import content, read_fields, text
@@ -80,7 +80,7 @@ def read_reference(folder: Path, width: int, most: int) -> Reference:
     config = run_config(folder)
     if config.get("training", {}).get("fine_tune") is None and "Embedder" in nodes:
         stored = store.read(output("Embedder", "embeddings") / "Split-train")
-        vectors = select(stored.features[0], config.get("model", {}).get("pooling", "avg"))
+        vectors = select_pooling(stored.features[0], config.get("model", {}).get("pooling", "avg"))
         patients = stored.records.patient_id
     else:  # the stored features are those of the backbone before fine-tuning
         files = sorted((output("ImportExampleGen", "examples") / "Split-train").glob("*.gz"))

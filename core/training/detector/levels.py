@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.embedding.store import ArrayWriter, open_array
-from core.progress import Step
+from core.progress import ProgressReporter
 
 if TYPE_CHECKING:
     import keras
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 BATCH = 32
 
 
-class Pack:
+class FlattenedLevels:
     """Several arrays with the same rows, read as one: each row flattened and put end to end.
 
-    The training loop moves one array; the model takes it apart again (`unpack`). Rows are read
-    when they are asked for.
+    The training loop handles one array, which the model splits again (`split_levels`). Rows are
+    read on access.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray]) -> None:
@@ -36,8 +36,8 @@ class Pack:
         return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-def unpack(packed: "keras.KerasTensor", shapes: Sequence[tuple[int, ...]]) -> "list[Any]":
-    """Rows of a `Pack` -> its arrays; while a Keras model is being built."""
+def split_levels(packed: "keras.KerasTensor", shapes: Sequence[tuple[int, ...]]) -> "list[Any]":
+    """Rows of a `FlattenedLevels` -> its arrays; while a Keras model is being built."""
     import keras
 
     found, start = [], 0
@@ -50,7 +50,7 @@ def unpack(packed: "keras.KerasTensor", shapes: Sequence[tuple[int, ...]]) -> "l
 
 def above_maps(
     above: "keras.Model", maps: Sequence[np.ndarray], folder: Path, what: str
-) -> list[Pack]:
+) -> list[FlattenedLevels]:
     """Runs the backbone above the first level once over stored maps, for every seed and epoch.
 
     Args:
@@ -71,7 +71,7 @@ def above_maps(
         autograph=False,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    found, step = [], Step()
+    found, step = [], ProgressReporter()
     for view, of_view in enumerate(maps):
         files = [folder / f"{what}-{view}-{i}.npy" for i in range(len(above.outputs))]
         writers = [ArrayWriter(file, of_view.dtype.name) for file in files]
@@ -83,7 +83,7 @@ def above_maps(
             step(f"levels of {what}, view {view}", done, len(of_view))
         for writer in writers:
             writer.close()
-        found.append(Pack([of_view, *(open_array(file) for file in files)]))
+        found.append(FlattenedLevels([of_view, *(open_array(file) for file in files)]))
     return found
 
 

@@ -11,16 +11,16 @@ import numpy as np
 from core.embedding.store import Embeddings
 from core.images.boxes import unfit_boxes
 from core.metrics.boxes.operating_point import Choice, choose
-from core.models.classifier import Network
-from core.models.detector.decode import finish
-from core.models.detector.evidence import Evidence
-from core.models.detector.head import grid_of
-from core.models.detector.network import Detector, Locator
+from core.models.classifier import ClassifierNetwork
+from core.models.detector.decode import apply_operating_point
+from core.models.detector.feature_pyramid import FeaturePyramid, build_feature_pyramid
+from core.models.detector.head import grid_size
+from core.models.detector.network import DetectorMember, DetectorNetwork
+from core.models.detector.score_fusion import ScoreFusion
 from core.models.options import DetectorOptions
-from core.models.pyramid import Pyramid, build_pyramid
-from core.training.detector.levels import Pack, above_maps, channel_moments
-from core.training.detector.train import Marked, ask, fit_detector
-from core.training.loop.curves import Curves, Outputs
+from core.training.detector.levels import FlattenedLevels, above_maps, channel_moments
+from core.training.detector.train import AnnotatedImages, fit_detector, predict_boxes
+from core.training.loop.curves import OutputPaths, TrainingCurves
 
 if TYPE_CHECKING:
     import keras
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedDetectors:
     """Dense heads, and what they say of validation.
 
     Attributes:
       locator: with the evidence of the pooled heads alone.
-      boxes: of validation, float32 [n, MAX_BOXES, 4] in "model" coordinates, as `decode` gives.
+      boxes: of validation, float32 [n, MAX_BOXES, 4] in "model" coordinates; see `decode_boxes`.
       heat: of each, float32 [n, MAX_BOXES], best first, -1 after the last.
       curves: seed -> of the phase.
       facts: for `training.json`.
     """
 
-    locator: Locator
+    locator: DetectorNetwork
     boxes: np.ndarray
     heat: np.ndarray
-    curves: dict[int, Curves]
+    curves: dict[int, TrainingCurves]
     facts: dict[str, Any]
 
     @property
@@ -53,7 +53,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Located:
+class CalibratedDetector:
     """What the phase left.
 
     Attributes:
@@ -66,7 +66,7 @@ class Located:
       facts: for `training.json`.
     """
 
-    locator: Locator
+    locator: DetectorNetwork
     choice: Choice
     nms_iou: float
     boxes: list[np.ndarray]
@@ -86,12 +86,12 @@ class Located:
 
 def fit_detectors(
     job: "Job",
-    network: Network,
+    network: ClassifierNetwork,
     train: Embeddings,
     val: Embeddings,
     scratch: Path,
-    outputs: Mapping[int, Outputs],
-) -> Trained:
+    outputs: Mapping[int, OutputPaths],
+) -> TrainedDetectors:
     """Trains a dense head for each seed on the stored maps, and asks them about validation.
 
     Args:
@@ -111,10 +111,13 @@ def fit_detectors(
         raise ValueError("a detector needs options, and embeddings with maps and boxes")
     pyramid = _pyramid(job, options)
     stored = _stored(options, pyramid, train, val, scratch)
-    learn, judge = Marked(stored.train, train.boxes), Marked((stored.val,), val.boxes[:1])
+    learn, judge = (
+        AnnotatedImages(stored.train, train.boxes),
+        AnnotatedImages((stored.val,), val.boxes[:1]),
+    )
     shapes = stored.shapes
-    detectors: list[Detector] = []
-    curves: dict[int, Curves] = {}
+    detectors: list[DetectorMember] = []
+    curves: dict[int, TrainingCurves] = {}
     told = []
     own = (lambda: _levels_above(_pyramid(job, options))) if options.train_backbone else None
     for seed, output in outputs.items():
@@ -131,9 +134,9 @@ def fit_detectors(
                 "seconds": round(time.monotonic() - at, 3),
             }
         )
-    locator = Locator(pyramid.whole, len(shapes), network, tuple(detectors))
-    boxes, heat = ask(detectors, judge.views[0], options.nms_iou)
-    return Trained(
+    locator = DetectorNetwork(pyramid.whole, len(shapes), network, tuple(detectors))
+    boxes, heat = predict_boxes(detectors, judge.views[0], options.nms_iou)
+    return TrainedDetectors(
         locator,
         boxes,
         heat,
@@ -141,7 +144,7 @@ def fit_detectors(
         {
             "options": options.model_dump(mode="json"),
             "levels": dict(zip(pyramid.levels, [list(shape) for shape in shapes], strict=True)),
-            "grid": list(grid_of(shapes, options)),
+            "grid": list(grid_size(shapes, options)),
             "parameters": int(sum(of.head.count_params() for of in detectors)),
             "members": told,
             "boxes": {
@@ -154,8 +157,8 @@ def fit_detectors(
 
 
 def choose_boxes(
-    job: "Job", trained: Trained, evidence: Evidence, val: Embeddings, score: np.ndarray
-) -> Located:
+    job: "Job", trained: TrainedDetectors, evidence: ScoreFusion, val: Embeddings, score: np.ndarray
+) -> CalibratedDetector:
     """Fixes on validation which boxes are shown.
 
     Args:
@@ -177,9 +180,11 @@ def choose_boxes(
     choice = choose(list(records.boxes), relative(boxes), [of[of >= 0] for of in heat], score)
     done, scores = (
         x.numpy()
-        for x in finish(boxes, heat, score.astype(np.float32), choice.combine, choice.shrink)
+        for x in apply_operating_point(
+            boxes, heat, score.astype(np.float32), choice.combine, choice.shrink
+        )
     )
-    return Located(
+    return CalibratedDetector(
         replace(trained.locator, evidence=evidence),
         choice,
         options.nms_iou,
@@ -189,15 +194,17 @@ def choose_boxes(
     )
 
 
-def _pyramid(job: "Job", options: DetectorOptions) -> Pyramid:
+def _pyramid(job: "Job", options: DetectorOptions) -> FeaturePyramid:
     """The backbone as the Embedder had it: the seed is that of its random weights."""
     import keras
 
     keras.utils.set_random_seed(job.backbone.seed)
-    return build_pyramid(job.model.backbone, job.size, job.weights.file or None, options.levels)
+    return build_feature_pyramid(
+        job.model.backbone, job.size, job.weights.file or None, options.levels
+    )
 
 
-def _levels_above(pyramid: Pyramid) -> "keras.Model":
+def _levels_above(pyramid: FeaturePyramid) -> "keras.Model":
     """First level -> the other levels, without what only the heads for the image need."""
     import keras
 
@@ -210,7 +217,7 @@ class _Stored:
     """What the dense heads read.
 
     Attributes:
-      train: view -> `Pack` of all levels; maps at the first level where the backbone learns.
+      train: view -> `FlattenedLevels`; maps at the first level if the backbone is trained.
       val: likewise, of the images themselves.
       shapes: of the levels.
       scaling: mean and deviation of the channels of each.
@@ -223,10 +230,17 @@ class _Stored:
 
 
 def _stored(
-    options: DetectorOptions, pyramid: Pyramid, train: Embeddings, val: Embeddings, scratch: Path
+    options: DetectorOptions,
+    pyramid: FeaturePyramid,
+    train: Embeddings,
+    val: Embeddings,
+    scratch: Path,
 ) -> _Stored:
     if len(pyramid.levels) == 1:
-        packs, of_val = [Pack([view]) for view in train.maps], Pack([val.maps[0]])
+        packs, of_val = (
+            [FlattenedLevels([view]) for view in train.maps],
+            FlattenedLevels([val.maps[0]]),
+        )
     else:
         above = _levels_above(pyramid)
         # Where the backbone learns, each step runs it anew; a sample tells shapes and scales.

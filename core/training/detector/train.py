@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.models.backbones import freeze_batch_norm
-from core.models.detector.decode import decode, join
-from core.models.detector.head import as_list, build_dense_head, grid_of
-from core.models.detector.losses import Loss
-from core.models.detector.network import Detector
-from core.models.detector.targets import CHANNELS, centre_targets, padded
+from core.models.detector.decode import average_members, decode_boxes
+from core.models.detector.head import as_list, build_dense_head, grid_size
+from core.models.detector.losses import DetectorLoss
+from core.models.detector.network import DetectorMember
+from core.models.detector.targets import CHANNELS, center_targets, pad_boxes
 from core.models.options import DetectorOptions
-from core.progress import Step
-from core.training.detector.levels import Pack, unpack
-from core.training.loop.batches import Batch, Rows, TrainingData, generated
-from core.training.loop.curves import Curves, Objective, Outputs
+from core.progress import ProgressReporter
+from core.training.detector.levels import FlattenedLevels, split_levels
+from core.training.loop.batches import Batch, LabeledRows, TrainingData, data_from_generators
+from core.training.loop.curves import Objective, OutputPaths, TrainingCurves
 from core.training.loop.fit import train
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ PART = 0.1  # of the head's learning rate, for blocks of the backbone
 
 
 @dataclass(frozen=True)
-class Marked:
+class AnnotatedImages:
     """Images with their boxes, as the dense head learns from them.
 
     Attributes:
-      views: view -> `Pack` of the levels; or, where the backbone learns, maps at the first level.
+      views: view -> `FlattenedLevels`; maps at the first level if the backbone is trained.
       boxes: view -> object [n], each float32 [k, 4] in "model" coordinates.
     """
 
@@ -41,14 +41,20 @@ class Marked:
     def __len__(self) -> int:
         return len(self.views[0])
 
-    def rows(self) -> Rows:
+    def rows(self) -> LabeledRows:
         """Every image; targets come from boxes and not from here."""
         n = len(self)
-        return Rows(self.views, np.zeros((n, 0), np.float32), np.ones(n, np.float32), np.arange(n))
+        return LabeledRows(
+            self.views, np.zeros((n, 0), np.float32), np.ones(n, np.float32), np.arange(n)
+        )
 
 
-def centre_data(
-    learn: Marked, judge: Marked, grid: tuple[int, int], options: DetectorOptions, seed: int
+def detector_training_data(
+    learn: AnnotatedImages,
+    judge: AnnotatedImages,
+    grid: tuple[int, int],
+    options: DetectorOptions,
+    seed: int,
 ) -> TrainingData:
     """Batches of stored activations; targets are made of the boxes of the view that is drawn."""
     import tensorflow as tf
@@ -56,7 +62,7 @@ def centre_data(
     rows, size = learn.rows(), options.batch_size
 
     def targets(boxes: list[np.ndarray]) -> np.ndarray:
-        return centre_targets(padded(boxes), grid, options.min_overlap)
+        return center_targets(pad_boxes(boxes), grid, options.min_overlap)
 
     def epoch(number: int) -> Iterator[Batch]:
         order, view = rows.draw(seed, number)
@@ -77,19 +83,21 @@ def centre_data(
         tf.TensorSpec([None, *grid, CHANNELS], tf.float32),
         tf.TensorSpec([None], tf.float32),
     )
-    return generated(epoch, len(rows), size, validation, -(-len(judge) // size), signature)
+    return data_from_generators(
+        epoch, len(rows), size, validation, -(-len(judge) // size), signature
+    )
 
 
 def fit_detector(
-    learn: Marked,
-    judge: Marked,
+    learn: AnnotatedImages,
+    judge: AnnotatedImages,
     shapes: "list[tuple[int, int, int]]",
     scaling: list[tuple[np.ndarray, np.ndarray]],
     options: DetectorOptions,
     seed: int,
-    outputs: Outputs | None = None,
+    outputs: OutputPaths | None = None,
     above: "Callable[[], keras.Model] | None" = None,
-) -> tuple[Detector, Curves]:
+) -> tuple[DetectorMember, TrainingCurves]:
     """Trains one dense head.
 
     Args:
@@ -116,7 +124,7 @@ def fit_detector(
     factor = None
     given = keras.Input(learn.views[0].shape[1:], name="stored")
     if backbone is None:
-        levels = unpack(given, shapes)
+        levels = split_levels(given, shapes)
     else:
         backbone.trainable = True
         freeze_batch_norm(backbone)
@@ -124,16 +132,18 @@ def fit_detector(
         slow = {id(variable) for variable in backbone.trainable_variables}
         factor = lambda variable: PART if id(variable) in slow else 1.0  # noqa: E731
     model = keras.Model(given, head(levels), name="detector")
-    grid = grid_of(shapes, options)
+    grid = grid_size(shapes, options)
     boxes = sum(len(of) for of in learn.boxes[0])
-    loss = Loss(max(boxes / max(len(learn), 1), 1e-3), options.size_weight, options.offset_weight)
+    loss = DetectorLoss(
+        max(boxes / max(len(learn), 1), 1e-3), options.size_weight, options.offset_weight
+    )
 
     def part(name: str) -> "Callable[[tf.Tensor, tf.Tensor], tf.Tensor]":
         return lambda targets, outputs: loss.parts(targets, outputs)[name]
 
     curves = train(
         model,
-        centre_data(learn, judge, grid, options, seed),
+        detector_training_data(learn, judge, grid, options, seed),
         # Keras wants the name that a function has.
         Objective(loss.__call__, loss.__call__, {n: part(n) for n in ("heat_loss", "size_loss")}),
         OptimizerOptions(
@@ -148,29 +158,34 @@ def fit_detector(
     )
     if backbone is not None:
         backbone.trainable = False
-    return Detector(head, backbone, model), curves
+    return DetectorMember(head, backbone, model), curves
 
 
-def ask(
-    detectors: Sequence[Detector], view: "Pack | np.ndarray", nms_iou: float, batch: int = 64
+def predict_boxes(
+    detectors: Sequence[DetectorMember],
+    view: "FlattenedLevels | np.ndarray",
+    nms_iou: float,
+    batch: int = 64,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes of stored images.
 
     Returns:
       boxes float32 [n, MAX_BOXES, 4] in "model" coordinates and their heat [n, MAX_BOXES], as
-      `decode` gives them.
+      `decode_boxes` gives them.
     """
     import tensorflow as tf
 
     models = [of.asked for of in detectors]
     run = tf.function(
-        lambda x: decode(*join([model(x, training=False) for model in models]), nms_iou),
+        lambda x: decode_boxes(
+            *average_members([model(x, training=False) for model in models]), nms_iou
+        ),
         input_signature=[tf.TensorSpec([None, *view.shape[1:]], tf.float32)],
         autograph=False,
     )
     boxes: list[np.ndarray] = []
     heat: list[np.ndarray] = []
-    step = Step()
+    step = ProgressReporter()
     for start in range(0, len(view), batch):
         part = np.asarray(view[start : start + batch], np.float32)
         for found, of in zip((boxes, heat), run(part), strict=True):

@@ -15,7 +15,7 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Rows:
+class LabeledRows:
     """Images that training may use, as rows of arrays.
 
     Attributes:
@@ -87,7 +87,7 @@ class TrainingData:
         return -(-self.images // self.batch_size)
 
 
-def generated(
+def data_from_generators(
     train: Callable[[int], Iterator[tuple[Any, ...]]],
     images: int,
     batch_size: int,
@@ -119,14 +119,16 @@ def generated(
     return TrainingData(epochs, images, batch_size, counted.prefetch(2))
 
 
-def from_rows(train: Rows, val: Rows, seed: int, batch_size: int) -> TrainingData:
+def data_from_rows(
+    train: LabeledRows, val: LabeledRows, seed: int, batch_size: int
+) -> TrainingData:
     """Batches of arrays; those of validation are larger where the images are small."""
     import tensorflow as tf
 
     first = train.views[0]
     values = int(np.prod(first.shape[1:]))
     val_batch = max(batch_size, min(1024, 2**22 // max(1, values)))
-    data = generated(
+    data = data_from_generators(
         lambda epoch: train.epoch(seed, epoch, batch_size),
         len(train),
         batch_size,

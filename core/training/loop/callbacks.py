@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from core.progress import Step
+from core.progress import ProgressReporter
 from core.training.loop.batches import TrainingData
-from core.training.loop.curves import Curves, Objective
+from core.training.loop.curves import Objective, TrainingCurves
 from core.training.loop.optimizer import OptimizerOptions
 
 log = logging.getLogger("pneumo.fit")
@@ -71,10 +71,10 @@ class Record(keras.callbacks.Callback):
     `val_loss` becomes the objective's validation loss, for the callbacks behind this one.
     """
 
-    def __init__(self, curves: Curves, name: str, epochs: int, data: TrainingData) -> None:
+    def __init__(self, curves: TrainingCurves, name: str, epochs: int, data: TrainingData) -> None:
         super().__init__()
         self._curves, self._name, self._epochs, self._data = curves, name, epochs, data
-        self._progress = Step()
+        self._progress = ProgressReporter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         seen = min((batch + 1) * self._data.batch_size, self._data.images)
@@ -104,7 +104,7 @@ class Resume(keras.callbacks.Callback):
 
     def __init__(
         self,
-        curves: Curves,
+        curves: TrainingCurves,
         stopping: keras.callbacks.EarlyStopping,
         best: list[np.ndarray],
         save: Callable[[], None],

@@ -30,7 +30,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Outputs:
+class OutputPaths:
     """Where one member of the ensemble writes while it trains.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outputs:
 
 
 @dataclass
-class Curves:
+class TrainingCurves:
     """One entry for each epoch.
 
     Attributes:
@@ -72,7 +72,7 @@ class Curves:
         return {**self.values, "epochs": epochs, "best_epoch": self.best_epoch}
 
 
-def write_histories(folder: Path, phases: Mapping[int, Mapping[str, Curves]]) -> None:
+def write_histories(folder: Path, phases: Mapping[int, Mapping[str, TrainingCurves]]) -> None:
     """Writes `history/SEED.json` of each seed, and that of the first seed as `history.json`.
 
     A file holds the curves of every phase under `phases`, and those of the classifier's last phase

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.training.loop.batches import TrainingData
 from core.training.loop.checkpoint import Checkpoint
-from core.training.loop.curves import Curves, Objective, Outputs
+from core.training.loop.curves import Objective, OutputPaths, TrainingCurves
 from schema.storage import join
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def train(
     patience: int,
     phase: str,
     seed: int,
-    outputs: Outputs | None = None,
+    outputs: OutputPaths | None = None,
     factor: "Callable[[keras.Variable], float] | None" = None,
     validator: "keras.Model | None" = None,
     small: bool = False,
-) -> Curves:
+) -> TrainingCurves:
     """Trains in place and leaves the model at its best epoch by validation loss.
 
     The state after each epoch is one file, which also holds the best weights: a killed run resumes
@@ -75,7 +75,7 @@ def train(
         checkpoint = Checkpoint(file, every=5.0 if small else 0.0)
     stored = checkpoint.load() if checkpoint is not None else None
     arrays, facts = stored if stored is not None else ([], {"values": {}, "best_epoch": 0})
-    curves = Curves(facts["values"], facts["best_epoch"], facts.get("seconds", 0.0))
+    curves = TrainingCurves(facts["values"], facts["best_epoch"], facts.get("seconds", 0.0))
     first, best = len(curves), arrays[len(arrays) - len(model.weights) :]
     if first == epochs or facts.get("finished") or (first - curves.best_epoch >= patience and best):
         model.set_weights(best)
@@ -132,7 +132,7 @@ def train(
     return curves
 
 
-def _facts(curves: Curves, started: float) -> dict[str, Any]:
+def _facts(curves: TrainingCurves, started: float) -> dict[str, Any]:
     seconds = curves.earlier + time.monotonic() - started
     return {"values": curves.values, "best_epoch": curves.best_epoch, "seconds": seconds}
 

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from components.trainer.run_fn import _explained
-from core.embedding.records import Records, ragged
+from core.embedding.records import ImageRecords, ragged_boxes
 from core.embedding.store import Embeddings
-from core.models.classifier import Member, Network
-from core.models.decision import Decision
-from core.models.explain.threshold import FEWEST, PARTS
+from core.models.classifier import ClassifierNetwork, EnsembleMember
+from core.models.decision_rule import DecisionRule
+from core.models.explain.heat_threshold import FEWEST, PARTS
 from core.models.explain.weak_boxes import PART
 from core.models.head import build_head
 from core.models.options import ModelOptions
@@ -23,7 +23,7 @@ from schema.labels import BINARY
 SIZE = 32
 
 
-def brightness() -> Network:
+def brightness() -> ClassifierNetwork:
     """A backbone whose only feature is the brightness of a place, and a head that says so."""
     backbone = keras.Sequential(
         [
@@ -34,7 +34,7 @@ def brightness() -> Network:
     )
     head = build_head(np.zeros(1, np.float32), np.ones(1, np.float32), 2, ModelOptions(dense=()))
     head.set_weights([np.array([[0.0, 9.0]]), np.zeros(2)])
-    return Network(backbone, (Member(head, None),), "avg")
+    return ClassifierNetwork(backbone, (EnsembleMember(head, None),), "avg")
 
 
 def validation(n: int, marked: bool, height: int, width: int, plain: Any = None) -> Embeddings:
@@ -49,7 +49,7 @@ def validation(n: int, marked: bool, height: int, width: int, plain: Any = None)
         edges = np.array([top, left, top + 8, left + 8])
         boxes.append([(edges - np.tile(border, 2)) / np.tile(frame, 2)])
     names = np.array([f"i{i}" for i in range(n)])
-    records = Records(
+    records = ImageRecords(
         names,
         names,
         names,
@@ -58,7 +58,7 @@ def validation(n: int, marked: bool, height: int, width: int, plain: Any = None)
         np.full(n, height),
         np.full(n, width),
         np.full(n, 9.0, np.float32),
-        ragged(boxes),
+        ragged_boxes(boxes),
     )
     sample = (pixels, np.arange(n)) if marked else None
     return Embeddings((), (), records, {}, marked=sample, plain=plain)
@@ -73,7 +73,7 @@ def test_the_part_is_chosen_on_marked_images_of_validation(
     height: int, width: int, fit: str
 ) -> None:
     val = validation(20, True, height, width)
-    explain, facts = _explained(brightness(), job(fit), Decision(1.0, 0.5), val)
+    explain, facts = _explained(brightness(), job(fit), DecisionRule(1.0, 0.5), val)
     assert facts["kind"] == "weak"
     assert facts["threshold"] in PARTS
     assert facts["chosen"]["images"] == 20
@@ -96,11 +96,11 @@ def test_what_negative_images_say_too_is_no_heat() -> None:
     val.records.pathogen[:15] = "normal"
     empty[15:] = 255
     with_plain = replace(val, plain=(empty, np.arange(20)))
-    explain, facts = _explained(brightness(), job("stretch"), Decision(1.0, 0.5), with_plain)
+    explain, facts = _explained(brightness(), job("stretch"), DecisionRule(1.0, 0.5), with_plain)
     assert facts["reference_images"] == 15
     heat = explain(tf.constant(pixels, tf.float32)).heat.numpy()
     assert heat[:, 7, 7].max() < 1e-6
-    without, facts = _explained(brightness(), job("stretch"), Decision(1.0, 0.5), val)
+    without, facts = _explained(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
     assert facts["reference_images"] == 0
     assert without(tf.constant(pixels, tf.float32)).heat.numpy()[:, 7, 7].min() > 0.1
 
@@ -108,6 +108,6 @@ def test_what_negative_images_say_too_is_no_heat() -> None:
 @pytest.mark.parametrize("n, marked", [(20, False), (FEWEST - 1, True)])
 def test_without_marks_the_part_is_the_default_and_says_why(n: int, marked: bool) -> None:
     val = validation(n, marked, 32, 32)
-    _, facts = _explained(brightness(), job("stretch"), Decision(1.0, 0.5), val)
+    _, facts = _explained(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
     assert facts["threshold"] == PART
     assert facts["chosen"]["note"]

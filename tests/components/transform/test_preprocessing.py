@@ -30,7 +30,7 @@ def test_boxes_go_through_and_records_need_not_have_any(
     from tfx_bsl.coders import example_coder
     from tfx_bsl.public import tfxio
 
-    from core.embedding.records import Records, parse_records
+    from core.embedding.records import ImageRecords, parse_records
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
 
@@ -62,7 +62,7 @@ def test_boxes_go_through_and_records_need_not_have_any(
             | beam.io.WriteToTFRecord(str(tmp_path / "made"), shard_name_template="")
         )
     made = list(tf.data.TFRecordDataset(str(tmp_path / "made")).as_numpy_iterator())
-    found = Records.of_batches([parse_records(tf.constant(made))])
+    found = ImageRecords.from_batches([parse_records(tf.constant(made))])
     by_name = dict(zip(found.filename.tolist(), found.boxes, strict=True))
     for i, of_image in enumerate(boxes):
         expected = np.reshape(of_image or [], (-1, 4))

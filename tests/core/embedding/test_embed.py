@@ -8,16 +8,16 @@ import tensorflow as tf
 
 from core.embedding.embed import SAMPLES, embed_split
 from core.embedding.forward import (
-    Forward,
-    agreement_of,
+    BackboneForward,
     build_forward,
-    choose_forward,
+    compare_features,
+    select_forward,
     storage_noise,
 )
 from core.embedding.store import read
 from core.models.backbones import TOP, split_backbone
 from core.models.options import AugmentOptions
-from core.training.examples import transformed_images
+from core.training.transformed_images import transformed_images
 from schema import features as f
 from schema.labels import PATHOGENS
 from tests.support.images.synthetic import gray
@@ -28,7 +28,7 @@ COUNT = 18
 
 
 @pytest.fixture(scope="module")
-def forward() -> Forward:
+def forward() -> BackboneForward:
     return build_forward("MobileNetV2", SIZE, None, LAYER, "float32", seed=4)
 
 
@@ -65,7 +65,7 @@ def images() -> np.ndarray:
 
 @pytest.mark.parametrize("batch", [5, 100])
 def test_features_and_maps_are_those_of_the_backbone_in_order(
-    forward: Forward, files: list[str], batch: int, tmp_path: Path
+    forward: BackboneForward, files: list[str], batch: int, tmp_path: Path
 ) -> None:
     stream = transformed_images(files, SIZE, batch)
     facts = embed_split(
@@ -91,7 +91,7 @@ def test_features_and_maps_are_those_of_the_backbone_in_order(
 
 
 def test_views_are_others_and_the_same_again(
-    forward: Forward, files: list[str], tmp_path: Path
+    forward: BackboneForward, files: list[str], tmp_path: Path
 ) -> None:
     stream = transformed_images(files, SIZE, 8)
     for name in ("a", "b"):
@@ -152,7 +152,7 @@ def test_weights_as_constants_change_nothing_that_counts(
             np.testing.assert_allclose(constants.below(pixels), at_layer, rtol=1e-3, atol=scale)
 
 
-def test_nothing_to_embed_is_an_error(forward: Forward, tmp_path: Path) -> None:
+def test_nothing_to_embed_is_an_error(forward: BackboneForward, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split 'val' has no image"):
         embed_split(
             transformed_images([str(tmp_path / "none*")], SIZE, 8),
@@ -164,7 +164,7 @@ def test_nothing_to_embed_is_an_error(forward: Forward, tmp_path: Path) -> None:
 
 
 def test_an_error_in_the_stream_closes_the_files(
-    forward: Forward, files: list[str], tmp_path: Path
+    forward: BackboneForward, files: list[str], tmp_path: Path
 ) -> None:
     def still_open() -> list[Path]:
         found = []
@@ -189,19 +189,19 @@ def test_an_error_in_the_stream_closes_the_files(
 
 def test_bfloat16_agrees_and_says_how_well() -> None:
     sample = images()[:4]
-    chosen = choose_forward("MobileNetV2", SIZE, None, "top", "bfloat16", sample, seed=4)
-    exact = choose_forward("MobileNetV2", SIZE, None, "top", "float32", sample, seed=4)
+    chosen = select_forward("MobileNetV2", SIZE, None, "top", "bfloat16", sample, seed=4)
+    exact = select_forward("MobileNetV2", SIZE, None, "top", "float32", sample, seed=4)
     assert chosen.compute == "bfloat16"
     assert exact.agreement == {}
     a, b = exact.run.whole(sample)[0].numpy(), chosen.run.whole(sample)[0].numpy()
     assert a.dtype == b.dtype == np.float32
-    assert chosen.agreement == pytest.approx(agreement_of(a, b), rel=1e-3)
+    assert chosen.agreement == pytest.approx(compare_features(a, b), rel=1e-3)
     assert 0.98 < chosen.agreement["cosine"] < 1
     assert not np.array_equal(a, b)
 
 
 def test_auto_takes_the_faster() -> None:
-    chosen = choose_forward("MobileNetV2", SIZE, None, "top", "auto", images()[:4], seed=4)
+    chosen = select_forward("MobileNetV2", SIZE, None, "top", "auto", images()[:4], seed=4)
     rates = chosen.images_per_second
     assert set(rates) == {"float32", "bfloat16"}
     assert rates[chosen.compute] == max(rates.values())
@@ -212,7 +212,7 @@ def test_auto_takes_the_faster() -> None:
     [([[1.0, 0.0]], 1.0, 0.0), ([[2.0, 0.0]], 1.0, 2.0), ([[0.0, 1.0]], 0.0, 2.0)],
 )
 def test_agreement(other: list[list[float]], cosine: float, relative: float) -> None:
-    found = agreement_of(np.array([[1.0, 0.0]]), np.array(other))
+    found = compare_features(np.array([[1.0, 0.0]]), np.array(other))
     assert found == pytest.approx({"cosine": cosine, "relative": relative})
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.embedding.records import Records, parse_records, ragged
+from core.embedding.records import ImageRecords, parse_records, ragged_boxes
 from schema import features as f
 from schema.example import encode
 from schema.labels import LOCATE
@@ -43,9 +43,9 @@ def test_boxes_of_records_survive_parsing_and_the_disk(
 ) -> None:
     batches = [parse_records(tf.constant([row(boxes)])) for boxes in given]
     together = parse_records(tf.constant([row(boxes) for boxes in given]))
-    for found in (Records.of_batches(batches), Records.of_batches([together])):
+    for found in (ImageRecords.from_batches(batches), ImageRecords.from_batches([together])):
         found.write(tmp_path)
-        for records in (found, Records.read(tmp_path)):
+        for records in (found, ImageRecords.read(tmp_path)):
             assert records.box_counts.tolist() == [len(boxes or []) for boxes in given]
             for boxes, expected in zip(records.boxes, given, strict=True):
                 assert boxes.dtype == np.float32
@@ -59,8 +59,10 @@ def test_boxes_of_records_survive_parsing_and_the_disk(
 def test_records_without_boxes_and_of_a_wrong_number() -> None:
     names = np.array(["a", "b"])
     numbers = np.array([1, 2])
-    records = Records(names, names, names, names, names, numbers, numbers, numbers)
+    records = ImageRecords(names, names, names, names, names, numbers, numbers, numbers)
     assert records.box_counts.tolist() == [0, 0]
     with pytest.raises(ValueError, match="1 sets of boxes for 2"):
-        Records(names, names, names, names, names, numbers, numbers, numbers, ragged([[]]))
-    assert len(Records.of_batches([])) == 0
+        ImageRecords(
+            names, names, names, names, names, numbers, numbers, numbers, ragged_boxes([[]])
+        )
+    assert len(ImageRecords.from_batches([])) == 0

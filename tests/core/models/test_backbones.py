@@ -12,7 +12,7 @@ from core.models.backbones import (
     build_network,
     freeze_batch_norm,
     image_size,
-    preprocessed,
+    preprocess,
     split_backbone,
 )
 from tests.support.models.backbones import check_halves, pixels
@@ -52,7 +52,7 @@ def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str) -> None:
     size = 16
     image = np.arange(size * size, dtype=np.float32).reshape(1, size, size, 1)  # every gray value
     plane = keras.Input((size, size, 1))
-    got = np.asarray(keras.Model(plane, preprocessed(name, plane))(image))
+    got = np.asarray(keras.Model(plane, preprocess(name, plane))(image))
     rgb = np.repeat(image, 3, axis=-1)
     module = getattr(keras.applications, BACKBONES[name].module)
     # Keras goes two ways, for arrays and for tensors, which round differently by one place.
@@ -63,7 +63,7 @@ def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str) -> None:
 
 def test_vgg_sees_blue_first_with_its_mean_taken_off() -> None:
     plane = keras.Input((1, 1, 1))
-    got = keras.Model(plane, preprocessed("VGG16", plane))(np.full((1, 1, 1, 1), 100.0))
+    got = keras.Model(plane, preprocess("VGG16", plane))(np.full((1, 1, 1, 1), 100.0))
     np.testing.assert_allclose(
         np.asarray(got).ravel(), [100 - 103.939, 100 - 116.779, 100 - 123.68], rtol=1e-6
     )
@@ -146,7 +146,7 @@ def test_bfloat16_computes_low_and_hands_over_float32() -> None:
     try:
         lower, upper = split_backbone("VGG16", 32, None, "block3_pool")
         plane = keras.Input((1, 1, 1))
-        scaled = preprocessed("VGG16", plane)
+        scaled = preprocess("VGG16", plane)
     finally:
         keras.config.set_dtype_policy(policy)
     assert scaled.dtype == "float32"

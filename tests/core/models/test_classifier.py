@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from core.models.backbones import split_backbone
-from core.models.classifier import Member, Network
+from core.models.classifier import ClassifierNetwork, EnsembleMember
 from core.models.head import build_head
 from core.models.options import ModelOptions
 
@@ -29,13 +29,13 @@ def test_members_answer_side_by_side(pooling: str) -> None:
     lower, upper = split_backbone("MobileNetV2", 32, None, "block_16_expand")
     assert upper is not None
     other = keras.models.clone_model(upper)
-    members = (Member(head(channels, 0), upper), Member(head(channels, 1), other))
-    network = Network(lower, members, pooling)
+    members = (EnsembleMember(head(channels, 0), upper), EnsembleMember(head(channels, 1), other))
+    network = ClassifierNetwork(lower, members, pooling)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype(np.float32)
     found = network(tf.constant(pixels)).numpy()
     assert found.shape == (2, 2, 3)
     for i in range(2):
-        alone = Network(lower, (members[i],), pooling)(tf.constant(pixels)).numpy()
+        alone = ClassifierNetwork(lower, (members[i],), pooling)(tf.constant(pixels)).numpy()
         np.testing.assert_allclose(found[:, i], alone[:, 0], rtol=1e-4, atol=1e-5)
     assert not np.allclose(found[:, 0], found[:, 1])
     assert network.size == 32
@@ -48,7 +48,9 @@ def test_members_answer_side_by_side(pooling: str) -> None:
 def test_a_frozen_backbone_is_shared() -> None:
     lower, none = split_backbone("MobileNetV2", 32, None, "top")
     assert none is None
-    network = Network(lower, tuple(Member(head(1280, s), None) for s in range(3)), "avg")
+    network = ClassifierNetwork(
+        lower, tuple(EnsembleMember(head(1280, s), None) for s in range(3)), "avg"
+    )
     assert network(tf.zeros((1, 32, 32, 1))).shape == (1, 3, 3)
     heads = sum(member.head.count_params() for member in network.members)
     assert network.count_params() == lower.count_params() + heads

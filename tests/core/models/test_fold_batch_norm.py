@@ -130,14 +130,14 @@ def test_bfloat16_stays_as_it_is() -> None:
 def test_real_backbones(backbone: str) -> None:
     """Cut in two, as fine-tuning has them; statistics far from those of a fresh network."""
     from core.models.backbones import split_backbone
-    from core.models.classifier import Member, Network
+    from core.models.classifier import ClassifierNetwork, EnsembleMember
 
     keras.utils.set_random_seed(0)
     lower, upper = split_backbone(backbone, 96, None, "default")
     assert upper is not None
     unsettle(upper)
     head = keras.Sequential([keras.Input((upper.output.shape[-1],)), L.Dense(3)])
-    network = Network(lower, (Member(head, upper),), "avg")
+    network = ClassifierNetwork(lower, (EnsembleMember(head, upper),), "avg")
     folded = network.folded()
     assert len(norms(folded.lower)) < len(norms(lower))
     folded_upper = folded.members[0].upper

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.models.head import build_head, pool, select
+from core.models.head import build_head, pool, select_pooling
 from core.models.options import ModelOptions
 from schema.labels import TWO_STAGE
 
@@ -40,7 +40,7 @@ def test_pooling_of_maps_and_columns_of_the_store_agree(
     maps = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     stored = np.concatenate([maps.mean(axis=(1, 2)), maps.max(axis=(1, 2))], axis=-1)
     got = np.asarray(pool(keras.ops.array(maps), pooling))
-    np.testing.assert_allclose(got, select(stored, pooling), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got, select_pooling(stored, pooling), rtol=1e-5, atol=1e-6)
     inside = keras.Input(shape[1:])
     model = keras.Model(inside, pool(inside, pooling))
     np.testing.assert_allclose(np.asarray(model(maps)), got, rtol=1e-6)
@@ -48,8 +48,10 @@ def test_pooling_of_maps_and_columns_of_the_store_agree(
 
 def test_select_copies_nothing() -> None:
     stored = np.zeros((4, 6), np.float16)
-    assert all(np.shares_memory(select(stored, kind), stored) for kind in ("avg", "max", "both"))
-    assert select(stored, "avg").shape == (4, 3)
+    assert all(
+        np.shares_memory(select_pooling(stored, kind), stored) for kind in ("avg", "max", "both")
+    )
+    assert select_pooling(stored, "avg").shape == (4, 3)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.embedding.records import Records, ragged
+from core.embedding.records import ImageRecords, ragged_boxes
 from core.predictions import table
 from core.predictions.columns import columns
 from schema.labels import LOCATE
@@ -12,7 +12,7 @@ A, B = [0.1, 0.1, 0.5, 0.5], [0.2, 0.3, 0.4, 0.9]
 def records(*boxes):
     n = len(boxes)
     texts = {name: np.array([f"{name}{i}" for i in range(n)]) for name in ("sha256", "filename")}
-    return Records(
+    return ImageRecords(
         **texts,
         patient_id=np.array([f"p{i}" for i in range(n)]),
         pathogen=np.array(["unknown" if len(rows) else "other" for rows in boxes]),
@@ -20,7 +20,7 @@ def records(*boxes):
         height=np.full(n, 10),
         width=np.full(n, 10),
         brightness=np.full(n, 100, np.float32),
-        boxes=ragged(boxes),
+        boxes=ragged_boxes(boxes),
     )
 
 

@@ -8,15 +8,15 @@ import tensorflow as tf
 
 from core.models.head import build_head, pool
 from core.models.options import ModelOptions
-from core.training.fine_tuning import BackboneSpec, fine_tune
-from core.training.loop.batches import Rows, TrainingData, from_rows
-from core.training.loop.curves import Outputs
-from core.training.losses import targets_of
+from core.training.fine_tuning import BackboneConfig, fine_tune
+from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
+from core.training.loop.curves import OutputPaths
+from core.training.losses import class_targets
 from core.training.options import FineTuneOptions, TrainingOptions
 from schema.labels import BINARY
 
-BACKBONE = BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", seed=1)
-LABELS = targets_of(np.array(["bacteria", "normal"] * 12), BINARY)
+BACKBONE = BackboneConfig("MobileNet", 32, None, "conv_pw_12_relu", seed=1)
+LABELS = class_targets(np.array(["bacteria", "normal"] * 12), BINARY)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def pixels() -> np.ndarray:
     return images.astype(np.uint8)
 
 
-def rows(x: np.ndarray) -> Rows:
-    return Rows((x,), LABELS, np.ones(24, np.float32), np.arange(24))
+def rows(x: np.ndarray) -> LabeledRows:
+    return LabeledRows((x,), LABELS, np.ones(24, np.float32), np.arange(24))
 
 
 def head() -> keras.Model:
@@ -41,8 +41,8 @@ def head() -> keras.Model:
     return made
 
 
-def outputs(folder: Path) -> Outputs:
-    return Outputs(folder / "states", folder / "logs")
+def outputs(folder: Path) -> OutputPaths:
+    return OutputPaths(folder / "states", folder / "logs")
 
 
 def loss_of(upper: keras.Model, top: keras.Model, maps: np.ndarray) -> float:
@@ -75,7 +75,7 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
     learned, top, curves = fine_tune(
         BACKBONE,
         start,
-        from_rows(of, of, 0, 8),
+        data_from_rows(of, of, 0, 8),
         "avg",
         options,
         TrainingOptions(),
@@ -107,9 +107,9 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
 def test_learns_from_small_views_and_validates_on_whole_images(
     pixels: np.ndarray, tmp_path: Path
 ) -> None:
-    views = from_rows(rows(pixels[:, ::2, ::2]), rows(pixels[:, ::2, ::2]), 0, 8)
+    views = data_from_rows(rows(pixels[:, ::2, ::2]), rows(pixels[:, ::2, ::2]), 0, 8)
     data: TrainingData = replace(
-        views, validation=from_rows(rows(pixels), rows(pixels), 0, 8).validation
+        views, validation=data_from_rows(rows(pixels), rows(pixels), 0, 8).validation
     )
     backbone = replace(BACKBONE, size=64)
     options = FineTuneOptions(
@@ -134,7 +134,7 @@ def test_nothing_above_the_top_can_learn(tmp_path: Path) -> None:
         fine_tune(
             backbone,
             head(),
-            from_rows(of, of, 0, 2),
+            data_from_rows(of, of, 0, 2),
             "avg",
             FineTuneOptions(),
             TrainingOptions(),

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.training.losses import example_weights, partial_cross_entropy, targets_of
+from core.training.losses import class_targets, example_weights, partial_cross_entropy
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS
 
 
@@ -17,11 +17,11 @@ def loss(targets: list[list[float]], logits: list[list[float]], **options: float
 def test_targets() -> None:
     names = np.array(["normal", "virus", "unknown", "bacteria"])
     expected = [[1, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0]]
-    np.testing.assert_array_equal(targets_of(names, THREE_CLASS), expected)
+    np.testing.assert_array_equal(class_targets(names, THREE_CLASS), expected)
     np.testing.assert_array_equal(
-        targets_of(names, BACTERIA_VIRUS), [[0, 0], [1, 0], [0, 0], [0, 1]]
+        class_targets(names, BACTERIA_VIRUS), [[0, 0], [1, 0], [0, 0], [0, 1]]
     )
-    assert targets_of(np.array([], str), BINARY).shape == (0, 2)
+    assert class_targets(np.array([], str), BINARY).shape == (0, 2)
 
 
 @given(st.lists(st.floats(-20, 20), min_size=3, max_size=3), st.integers(0, 2))
@@ -62,7 +62,9 @@ def test_focal_loss_cares_less_for_easy_images() -> None:
 
 
 def test_balanced_weights_make_classes_equal() -> None:
-    targets = targets_of(np.array(["normal"] * 2 + ["virus"] * 3 + ["bacteria"] * 5), THREE_CLASS)
+    targets = class_targets(
+        np.array(["normal"] * 2 + ["virus"] * 3 + ["bacteria"] * 5), THREE_CLASS
+    )
     weights = example_weights(targets, balanced=True)
     sums = (targets * weights[:, None]).sum(axis=0)
     np.testing.assert_allclose(sums, 10 / 3, rtol=1e-6)
@@ -70,7 +72,7 @@ def test_balanced_weights_make_classes_equal() -> None:
 
 
 def test_a_partial_label_gets_the_mean_weight() -> None:
-    targets = targets_of(
+    targets = class_targets(
         np.array(["normal", "virus", "bacteria", "bacteria", "unknown"]), THREE_CLASS
     )
     weights = example_weights(targets, balanced=True)
@@ -80,4 +82,4 @@ def test_a_partial_label_gets_the_mean_weight() -> None:
 @pytest.mark.parametrize("names", [[], ["normal"], ["normal", "unknown"]])
 def test_a_class_without_images_is_an_error(names: list[str]) -> None:
     with pytest.raises(ValueError, match="counts are"):
-        example_weights(targets_of(np.array(names, str), THREE_CLASS), balanced=True)
+        example_weights(class_targets(np.array(names, str), THREE_CLASS), balanced=True)

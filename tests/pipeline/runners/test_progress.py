@@ -1,7 +1,7 @@
 import io
 import logging
 
-from core.progress import Step
+from core.progress import ProgressReporter
 from pipeline.runners.local import NodeResult
 from pipeline.runners.progress import RunProgress
 
@@ -12,7 +12,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
         show.say("a [bold]plain[/bold] line")
         logging.getLogger("pneumo.progress").setLevel(logging.INFO)
         show.node_starts("Trainer", 7, 12)
-        step = Step(every=0.0)
+        step = ProgressReporter(every=0.0)
         step("embed train", 32, 100)
         show.node_ended(NodeResult("Trainer", 3.25, False, 1234.5, {}))
         show.node_starts("Pusher", 11, 12)
@@ -41,7 +41,7 @@ def test_steps_are_told_at_most_so_often_but_the_last_one_always() -> None:
     logger.setLevel(logging.INFO)
     logger.addHandler(listener)
     try:
-        step = Step(every=3600)
+        step = ProgressReporter(every=3600)
         for done in range(1, 6):
             step("x", done, 5)
     finally:

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from core.images.boxes import fit_boxes, unfit_boxes
 from core.images.decode import decode_gray, from_png
-from core.models.decision import Decision
-from core.models.explain.types import Explained
+from core.models.decision_rule import DecisionRule
+from core.models.explain.explanation import Explanation
 from schema.labels import LOCATE
 from serving.export.guard import Limits
 from serving.export.places import displayed_heat
@@ -81,7 +81,7 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
     def network(pixels: tf.Tensor) -> tf.Tensor:
         return (tf.reduce_mean(pixels, [1, 2]) / 255 @ weights)[:, tf.newaxis]
 
-    def explain(pixels: tf.Tensor) -> Explained:
+    def explain(pixels: tf.Tensor) -> Explanation:
         calls.append(True)
         return fitted.explain(pixels)._replace(logits=network(pixels))
 
@@ -103,7 +103,7 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
             pixels_of=lambda png: from_png(png, SIZE),
             features=lambda pixels: tf.reduce_mean(pixels, [1, 2]),
             limits=Limits(min_side=1),
-            decision=Decision(1.0, 0.4),
+            decision=DecisionRule(1.0, 0.4),
             about={},
             explain=explain,
         )
@@ -147,7 +147,7 @@ def test_a_model_without_explain_has_no_such_door(exported: Exported, tmp_path: 
         THREE_CLASS,
         str(tmp_path / "model"),
         pixels_of=lambda png: from_png(png, SIZE),
-        decision=Decision(),
+        decision=DecisionRule(),
         about={},
         features=lambda pixels: exported.backbone(pixels, training=False),
     )

@@ -131,12 +131,12 @@ def test_only_kernels_that_every_server_has(exported: Exported) -> None:
 
 
 def test_decision_at_its_edges() -> None:
-    from core.models.decision import Decision, decide
+    from core.models.decision_rule import DecisionRule, decide
 
     values = tf.constant([0.0, 0.3, 0.5, 0.66, 0.7, 1.0])
-    plain = decide(values, Decision(1.0, 0.66)).numpy().tolist()
+    plain = decide(values, DecisionRule(1.0, 0.66)).numpy().tolist()
     assert plain == [b"NEGATIVE"] * 3 + [b"POSITIVE"] * 3
-    banded = decide(values, Decision(1.0, 0.66, (0.5, 0.7))).numpy().tolist()
+    banded = decide(values, DecisionRule(1.0, 0.66, (0.5, 0.7))).numpy().tolist()
     assert banded == [b"NEGATIVE"] * 2 + [b"REFER"] * 2 + [b"POSITIVE"] * 2
 
 

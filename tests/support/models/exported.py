@@ -53,11 +53,11 @@ class Small:
         """Without logits: the network is asked for them."""
         import tensorflow as tf
 
-        from core.models.explain.types import Explained
+        from core.models.explain.explanation import Explanation
         from core.models.explain.weak_boxes import weak_boxes
 
         heat = tf.clip_by_value(self.places(pixels, training=False)[..., 0], 0.0, 1.0)
-        return Explained(heat, *weak_boxes(heat, 0.8))
+        return Explanation(heat, *weak_boxes(heat, 0.8))
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def main(arguments: list[str]) -> None:
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from serving.export.saved_model import export
-    from core.models.decision import Decision
+    from core.models.decision_rule import DecisionRule
     from serving.export.guard import Limits
     from tests.support import records
 
@@ -164,7 +164,7 @@ def main(arguments: list[str]) -> None:
         pixels_of=lambda png: from_png(png, SIZE),
         features=lambda pixels: small.backbone(pixels, training=False),
         limits=Limits(min_side=1),  # the tiny forms too
-        decision=Decision(TEMPERATURE, THRESHOLD, BAND),
+        decision=DecisionRule(TEMPERATURE, THRESHOLD, BAND),
         about={"seeds": [3]},
         explain=small.explain,
     )

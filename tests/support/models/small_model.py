@@ -21,9 +21,9 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
-    from core.models.explain.explainer import explainer
+    from core.models.explain.explain_fn import build_explain_fn
     from core.models.head import build_head
-    from core.models.classifier import Member, Network, moments
+    from core.models.classifier import EnsembleMember, ClassifierNetwork, feature_moments
     from core.models.options import ModelOptions
     from core.images.decode import decode_gray, from_png, resize_gray
     from components.transform.preprocessing import preprocessing_fn
@@ -31,7 +31,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from schema import features as f
     from schema.labels import THREE_CLASS
     from serving.export.saved_model import export
-    from core.models.decision import Decision
+    from core.models.decision_rule import DecisionRule
     from tests.support import records
 
     with tempfile.TemporaryDirectory() as name:
@@ -71,12 +71,12 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
         ]
         features = tf.reduce_mean(backbone(tf.cast(tf.stack(pictures), tf.float32)), [1, 2]).numpy()
         # Centred and scaled as the Trainer does it: so the decisions differ.
-        head = build_head(*moments(features), 3, ModelOptions(dense=()))
+        head = build_head(*feature_moments(features), 3, ModelOptions(dense=()))
         rng = np.random.default_rng(seed)
         kernel, bias = (rng.normal(size=weight.shape) for weight in head.get_weights())
         head.set_weights([kernel, bias - [3, 0, 0]])  # some pictures of each decision
-        network = Network(backbone, (Member(head, None),), "avg")
-        decision = Decision(1.0, 0.66, (0.6, 0.7))
+        network = ClassifierNetwork(backbone, (EnsembleMember(head, None),), "avg")
+        decision = DecisionRule(1.0, 0.66, (0.6, 0.7))
         export(
             network,
             network.variables,
@@ -88,7 +88,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
             features=network.features,
             decision=decision,
             about={"name": "small", "seeds": [seed]},
-            explain=explainer(network, THREE_CLASS, decision),
+            explain=build_explain_fn(network, THREE_CLASS, decision),
         )
 
 

@@ -4,9 +4,15 @@ import tensorflow as tf
 
 from core.metrics.boxes import iou as reference
 from core.metrics.boxes.operating_point import COMBINES, Combine, combined
-from core.models.detector.decode import decode, finish, iou, join, suppress
-from core.models.detector.targets import centre_targets, padded
-from core.models.explain.types import MAX_BOXES
+from core.models.detector.decode import (
+    apply_operating_point,
+    average_members,
+    decode_boxes,
+    non_max_suppression,
+    pairwise_iou,
+)
+from core.models.detector.targets import center_targets, pad_boxes
+from core.models.explain.explanation import MAX_BOXES
 
 GRID = (12, 16)
 
@@ -22,8 +28,8 @@ TRUE = {
 @pytest.mark.parametrize("boxes", TRUE.values(), ids=TRUE.keys())
 def test_targets_decode_to_their_boxes(boxes: list[list[float]]) -> None:
     given = [np.reshape(np.array(boxes, np.float32), (-1, 4)), np.zeros((0, 4), np.float32)]
-    targets = centre_targets(padded(given), GRID, 0.5)
-    found, heat = decode(tf.constant(targets[..., 0]), tf.constant(targets[..., 1:5]), 0.3)
+    targets = center_targets(pad_boxes(given), GRID, 0.5)
+    found, heat = decode_boxes(tf.constant(targets[..., 0]), tf.constant(targets[..., 1:5]), 0.3)
     assert found.shape == (2, MAX_BOXES, 4)
     assert (heat.numpy() >= 0).sum(axis=1).tolist() == [len(boxes), 0]
     kept = sorted(found[0].numpy()[: len(boxes)].tolist())
@@ -36,7 +42,9 @@ def test_targets_decode_to_their_boxes(boxes: list[list[float]]) -> None:
 
 def test_a_grid_of_few_cells_and_a_flat_map() -> None:
     heat = tf.fill([1, 2, 3], 0.5)
-    boxes, scores = decode(heat, tf.zeros([1, 2, 3, 4]), 0.3)  # all are the whole image and more
+    boxes, scores = decode_boxes(
+        heat, tf.zeros([1, 2, 3, 4]), 0.3
+    )  # all are the whole image and more
     assert boxes.shape == (1, MAX_BOXES, 4)
     assert (scores.numpy() >= 0).sum() >= 1
     assert float(tf.reduce_max(boxes)) <= 1
@@ -60,8 +68,10 @@ def test_suppression_is_greedy(limit: float) -> None:
     boxes = np.concatenate([corners.min(axis=2), corners.max(axis=2)], axis=-1).astype(np.float32)
     boxes[3] = boxes[3, :1]  # the same box twelve times
     scores = -np.sort(-rng.uniform(-0.3, 1, (20, 12)), axis=1).astype(np.float32)
-    np.testing.assert_allclose(iou(tf.constant(boxes)), reference.iou(boxes, boxes), atol=1e-5)
-    left = suppress(tf.constant(boxes), tf.constant(scores), limit).numpy()
+    np.testing.assert_allclose(
+        pairwise_iou(tf.constant(boxes)), reference.iou(boxes, boxes), atol=1e-5
+    )
+    left = non_max_suppression(tf.constant(boxes), tf.constant(scores), limit).numpy()
     for i in range(len(boxes)):
         assert np.flatnonzero(left[i] >= 0).tolist() == greedy(boxes[i], scores[i], limit)
     assert set(left[left < 0].tolist()) <= {-1.0}
@@ -74,7 +84,7 @@ def test_what_validation_chose_is_done_as_it_was_tried(combine: Combine, shrink:
     heat = np.array([[0.8, 0.4, -1.0]], np.float32)
     score = np.array([0.7], np.float32)
     given = tf.constant(boxes), tf.constant(heat), tf.constant(score)
-    found, scores = finish(*given, combine, shrink)
+    found, scores = apply_operating_point(*given, combine, shrink)
     np.testing.assert_allclose(found[0, :2], reference.resize(boxes[0, :2], shrink), atol=1e-6)
     np.testing.assert_allclose(scores[0, :2], combined(combine, heat[0, :2], score), atol=1e-6)
     assert scores[0, 2] == -1
@@ -83,12 +93,12 @@ def test_what_validation_chose_is_done_as_it_was_tried(combine: Combine, shrink:
 
 def test_another_way_to_combine() -> None:
     with pytest.raises(ValueError, match="'sum'"):
-        finish(tf.zeros([1, 1, 4]), tf.zeros([1, 1]), tf.zeros([1]), "sum", 1.0)
+        apply_operating_point(tf.zeros([1, 1, 4]), tf.zeros([1, 1]), tf.zeros([1]), "sum", 1.0)
 
 
 def test_members_are_averaged_as_probabilities_and_logarithms() -> None:
     one = tf.constant([[[[2.0, 0.0, 1.0, 0.2, 0.4]]]])
     other = tf.constant([[[[-2.0, 1.0, 1.0, 0.4, 0.0]]]])
-    heat, geometry = join([one, other])
+    heat, geometry = average_members([one, other])
     assert float(heat[0, 0, 0]) == pytest.approx(0.5)
     np.testing.assert_allclose(geometry[0, 0, 0], [0.5, 1.0, 0.3, 0.2], atol=1e-6)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.models.detector.losses import Loss, focal
-from core.models.detector.targets import centre_targets
+from core.models.detector.losses import DetectorLoss, focal
+from core.models.detector.targets import center_targets
 
 GRID = (6, 6)
 
@@ -14,7 +14,7 @@ def perfect(targets: np.ndarray) -> np.ndarray:
 
 
 def given(*boxes: list[float]) -> np.ndarray:
-    return centre_targets(np.array(boxes, np.float32).reshape(1, -1, 4), GRID, 0.5)
+    return center_targets(np.array(boxes, np.float32).reshape(1, -1, 4), GRID, 0.5)
 
 
 def test_focal_by_hand() -> None:
@@ -26,7 +26,7 @@ def test_focal_by_hand() -> None:
 
 @pytest.mark.parametrize("boxes", [[], [[0.1, 0.1, 0.6, 0.7]], [[0, 0, 1, 1], [0, 0, 0.3, 0.3]]])
 def test_the_right_answer_costs_nothing_and_others_something(boxes: list[list[float]]) -> None:
-    targets, loss = given(*boxes), Loss(1.0, 1.0, 1.0)
+    targets, loss = given(*boxes), DetectorLoss(1.0, 1.0, 1.0)
     answer = perfect(targets)
     assert float(loss(targets, answer)[0]) == pytest.approx(0, abs=1e-5)
     assert float(loss(targets, -answer)[0]) > 1
@@ -40,12 +40,12 @@ def test_the_right_answer_costs_nothing_and_others_something(boxes: list[list[fl
 def test_weights_and_the_number_of_boxes() -> None:
     targets = given([0.1, 0.1, 0.6, 0.7])
     answer = perfect(targets) + np.array([0, 0.5, 0.5, 0.25, 0.25], np.float32)
-    loss = Loss(2.0, 0.1, 3.0)
+    loss = DetectorLoss(2.0, 0.1, 3.0)
     parts = loss.parts(targets, answer)
     whole = parts["heat_loss"] + 0.1 * parts["size_loss"] + 3 * parts["offset_loss"]
     np.testing.assert_allclose(loss(targets, answer), whole)
     np.testing.assert_allclose(
-        parts["size_loss"], Loss(1.0, 1, 1).parts(targets, answer)["size_loss"] / 2
+        parts["size_loss"], DetectorLoss(1.0, 1, 1).parts(targets, answer)["size_loss"] / 2
     )
     np.testing.assert_allclose(parts["size_loss"], [0.5], rtol=1e-5)  # two sides, .5 each, halved
 
@@ -55,5 +55,5 @@ def test_gradients_are_numbers_where_answers_are_extreme() -> None:
     for value in (-80.0, 0.0, 80.0):
         answer = tf.Variable(tf.fill([1, *GRID, 5], value))
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(Loss(1.0, 1.0, 1.0)(targets, answer))
+            loss = tf.reduce_sum(DetectorLoss(1.0, 1.0, 1.0)(targets, answer))
         assert np.isfinite(tape.gradient(loss, answer).numpy()).all()

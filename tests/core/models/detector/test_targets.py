@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.models.detector.targets import centre_targets, gaussian_radius, padded
+from core.models.detector.targets import center_targets, gaussian_radius, pad_boxes
 
 GRID = (8, 10)
 HALF = 0.5
 
 
 def targets(*boxes: list[float], grid: tuple[int, int] = GRID) -> np.ndarray:
-    return centre_targets(np.array(boxes, np.float32).reshape(1, -1, 4), grid, HALF)[0]
+    return center_targets(np.array(boxes, np.float32).reshape(1, -1, 4), grid, HALF)[0]
 
 
 # What is given, cells of centres, (log height, log width, offset y, offset x) there.
@@ -72,14 +72,14 @@ def test_cases(
 @pytest.mark.parametrize("most", [0, 3])
 def test_no_box(most: int) -> None:
     boxes = np.full((2, most, 4), np.nan, np.float32)
-    found = centre_targets(boxes, GRID, HALF)
+    found = center_targets(boxes, GRID, HALF)
     assert found.shape == (2, *GRID, 6)
     assert not found.any()
 
 
 def test_padding_and_company_change_nothing() -> None:
     several = [np.array([[0.1, 0.1, 0.5, 0.6]]), np.zeros((0, 4)), np.array([[0, 0, 1, 1]] * 2)]
-    together = centre_targets(padded(several), GRID, HALF)
+    together = center_targets(pad_boxes(several), GRID, HALF)
     for boxes, found in zip(several, together, strict=True):
         np.testing.assert_array_equal(found, targets(*boxes))
 

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 
 from core.models.backbones import split_backbone
-from core.models.classifier import Member, Network
-from core.models.decision import Decision
-from core.models.explain.cam import class_activation, is_linear, log_odds, spread
-from core.models.explain.explainer import evidence, explainer, heat_of, reference_of
+from core.models.classifier import ClassifierNetwork, EnsembleMember
+from core.models.decision_rule import DecisionRule
+from core.models.explain.cam import class_activation_map, is_linear, log_odds, spread
+from core.models.explain.explain_fn import build_explain_fn, evidence, heat_map, reference_map
+from core.models.explain.explanation import MAX_BOXES
 from core.models.explain.gradcam import grad_cam
-from core.models.explain.types import MAX_BOXES
 from core.models.head import build_head, pool
 from core.models.options import ModelOptions
 from schema.labels import BINARY, THREE_CLASS, TWO_STAGE, Task
@@ -48,7 +48,7 @@ def activation(n: int = 5, seed: int = 1, relu: bool = True) -> np.ndarray:
 @pytest.mark.parametrize("relu", [True, False])
 def test_the_map_and_the_bias_are_the_log_odds(pooling: str, of: Task, relu: bool) -> None:
     of_head, places = head(of, pooling), activation(relu=relu)
-    found, bias = class_activation(of_head, tf.constant(places), pooling, of)
+    found, bias = class_activation_map(of_head, tf.constant(places), pooling, of)
     assert found.shape == places.shape[:3]
     logits = of_head(pool(tf.constant(places), pooling), training=False)
     odds = log_odds(logits, of).numpy()
@@ -62,14 +62,14 @@ def test_the_map_and_the_bias_are_the_log_odds(pooling: str, of: Task, relu: boo
 
 @pytest.mark.parametrize("of", [BINARY, TWO_STAGE], ids=lambda of: of.name)
 def test_with_one_number_for_a_side_the_bias_is_that_of_all_images(of: Task) -> None:
-    _, bias = class_activation(head(of, "avg"), tf.constant(activation()), "avg", of)
+    _, bias = class_activation_map(head(of, "avg"), tf.constant(activation()), "avg", of)
     np.testing.assert_allclose(bias.numpy(), bias.numpy()[0], rtol=1e-6)
 
 
 def test_a_place_tells_what_taking_it_away_changes() -> None:
     """Average pooling, one class a side: darkening a place takes its own part away, no other."""
     of_head, places = head(BINARY, "avg"), activation()
-    found, _ = class_activation(of_head, tf.constant(places), "avg", BINARY)
+    found, _ = class_activation_map(of_head, tf.constant(places), "avg", BINARY)
     without = places.copy()
     without[:, 1, 2] = 0
 
@@ -83,7 +83,7 @@ def test_a_place_tells_what_taking_it_away_changes() -> None:
 @pytest.mark.parametrize("of", [BINARY, THREE_CLASS, TWO_STAGE], ids=lambda of: of.name)
 def test_grad_cam_of_a_linear_head_is_its_class_activation_map(pooling: str, of: Task) -> None:
     of_head, places = head(of, pooling), tf.constant(activation())
-    exact, _ = class_activation(of_head, places, pooling, of)
+    exact, _ = class_activation_map(of_head, places, pooling, of)
     by_gradient = grad_cam(of_head, places, pooling, of)
     np.testing.assert_allclose(by_gradient, exact, rtol=1e-4, atol=1e-5)
 
@@ -103,7 +103,7 @@ def test_hidden_layers_are_noticed() -> None:
     assert is_linear(head(BINARY, "avg"))
     assert not is_linear(head(BINARY, "avg", dense=(5,)))
     with pytest.raises(ValueError, match="Grad-CAM"):
-        class_activation(head(BINARY, "avg", (5,)), tf.constant(activation()), "avg", BINARY)
+        class_activation_map(head(BINARY, "avg", (5,)), tf.constant(activation()), "avg", BINARY)
 
 
 def test_a_maximum_in_two_places_is_shared() -> None:
@@ -115,13 +115,13 @@ def test_a_maximum_in_two_places_is_shared() -> None:
 
 def test_the_hottest_place_is_as_hot_as_the_image_is_probable() -> None:
     maps = tf.constant([[[1.0, 4.0]], [[-1.0, -2.0]], [[0.0, 0.0]], [[2.0, -9.0]]])
-    found = heat_of(maps, tf.constant([0.8, 0.9, 0.9, 0.02])).numpy()
+    found = heat_map(maps, tf.constant([0.8, 0.9, 0.9, 0.02])).numpy()
     expected = [[[0.2, 0.8]], [[0.0, 0.0]], [[0.0, 0.0]], [[0.02, 0.0]]]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.fixture(scope="module", params=["shared", "own"])
-def network(request: pytest.FixtureRequest) -> Network:
+def network(request: pytest.FixtureRequest) -> ClassifierNetwork:
     """Two members, shared backbone or own blocks: a linear head and one with a hidden layer."""
     keras.utils.set_random_seed(0)
     lower, upper = split_backbone(
@@ -129,29 +129,33 @@ def network(request: pytest.FixtureRequest) -> Network:
     )
     other = keras.models.clone_model(upper) if upper is not None else None
     heads = [head(THREE_CLASS, "avg", dense, seed, 1280) for seed, dense in ((0, ()), (1, (4,)))]
-    return Network(lower, (Member(heads[0], upper), Member(heads[1], other)), "avg")
+    return ClassifierNetwork(
+        lower, (EnsembleMember(heads[0], upper), EnsembleMember(heads[1], other)), "avg"
+    )
 
 
 def pixels(n: int = 3) -> tf.Tensor:
     return tf.constant(np.random.default_rng(0).uniform(0, 255, (n, 64, 64, 1)), tf.float32)
 
 
-def test_an_ensemble_is_explained_by_the_mean(network: Network) -> None:
+def test_an_ensemble_is_explained_by_the_mean(network: ClassifierNetwork) -> None:
     activations = network.activations(pixels())
     found = evidence(network, activations, THREE_CLASS)
     alone = [
-        evidence(Network(network.lower, (member,), "avg"), [of], THREE_CLASS)
+        evidence(ClassifierNetwork(network.lower, (member,), "avg"), [of], THREE_CLASS)
         for member, of in zip(network.members, activations, strict=True)
     ]
     np.testing.assert_allclose(found, (alone[0] + alone[1]) / 2, atol=1e-5)
-    exact, bias = class_activation(network.members[0].head, activations[0], "avg", THREE_CLASS)
+    exact, bias = class_activation_map(network.members[0].head, activations[0], "avg", THREE_CLASS)
     np.testing.assert_array_equal(alone[0], exact)
     odds = log_odds(network(pixels())[:, 0], THREE_CLASS)
     np.testing.assert_allclose(tf.reduce_sum(exact, [1, 2]) + bias, odds, rtol=1e-4, atol=1e-4)
 
 
-def test_the_explainer_answers_as_the_network_does(network: Network) -> None:
-    explain = tf.function(explainer(network, THREE_CLASS, Decision(2.0, 0.0)), autograph=False)
+def test_the_explainer_answers_as_the_network_does(network: ClassifierNetwork) -> None:
+    explain = tf.function(
+        build_explain_fn(network, THREE_CLASS, DecisionRule(2.0, 0.0)), autograph=False
+    )
     found = explain(pixels())
     np.testing.assert_allclose(found.logits, network(pixels()), rtol=1e-4, atol=1e-4)
     assert found.heat.shape == (3, 2, 2)
@@ -162,26 +166,26 @@ def test_the_explainer_answers_as_the_network_does(network: Network) -> None:
     assert heat.max() <= 1
     assert (scores[:, 0] <= heat.max(axis=(1, 2)) + 1e-6).all()
     assert (scores[:, 0] > 0).all()
-    never = explainer(network, THREE_CLASS, Decision(2.0, 1.1))(pixels())
+    never = build_explain_fn(network, THREE_CLASS, DecisionRule(2.0, 1.1))(pixels())
     np.testing.assert_array_equal(never.box_scores, np.full((3, MAX_BOXES), -1))
     np.testing.assert_array_equal(never.boxes, np.zeros((3, MAX_BOXES, 4)))
 
 
-def test_what_every_image_says_is_no_heat(network: Network) -> None:
+def test_what_every_image_says_is_no_heat(network: ClassifierNetwork) -> None:
     """Heat is what goes beyond the mean evidence of the reference."""
     several = np.random.default_rng(5).integers(0, 256, (5, 64, 64, 1), np.uint8)
-    reference = reference_of(network, THREE_CLASS, several, batch=2)
+    reference = reference_map(network, THREE_CLASS, several, batch=2)
     maps = evidence(network, network.activations(tf.constant(several, tf.float32)), THREE_CLASS)
     np.testing.assert_allclose(reference, maps.numpy().mean(axis=0), atol=1e-4)
-    explain = explainer(network, THREE_CLASS, Decision(1.0, 0.0), reference=reference)
+    explain = build_explain_fn(network, THREE_CLASS, DecisionRule(1.0, 0.0), reference=reference)
     found = explain(pixels())
     own = evidence(network, network.activations(pixels()), THREE_CLASS)
     np.testing.assert_allclose(
-        found.heat, heat_of(own - reference, found.heat.numpy().max(axis=(1, 2))), atol=1e-4
+        found.heat, heat_map(own - reference, found.heat.numpy().max(axis=(1, 2))), atol=1e-4
     )
 
 
-def test_a_folded_network_is_explained_alike(network: Network) -> None:
+def test_a_folded_network_is_explained_alike(network: ClassifierNetwork) -> None:
     """Batch norm with statistics that matter, folded into the convolutions."""
     rng = np.random.default_rng(3)
     for model in (network.lower, *(member.upper for member in network.members)):

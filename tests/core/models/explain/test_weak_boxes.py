@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from core.models.explain.types import MAX_BOXES
-from core.models.explain.weak_boxes import components_of, finer, weak_boxes
+from core.models.explain.explanation import MAX_BOXES
+from core.models.explain.weak_boxes import connected_components, finer, weak_boxes
 
 
 def found(heat: Any, part: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ SPIRAL = (
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
 def test_components_are_those_of_scipy(seed: int, share: float) -> None:
     hot = np.random.default_rng(seed).uniform(size=(3, 9, 7)) < share
-    labels = components_of(tf.constant(hot)).numpy()
+    labels = connected_components(tf.constant(hot)).numpy()
     for of, mask in zip(labels, hot, strict=True):
         expected, count = ndimage.label(mask, structure=np.ones((3, 3)))
         assert len(set(of[mask].tolist())) == count
@@ -109,7 +109,7 @@ def test_components_are_those_of_scipy(seed: int, share: float) -> None:
 
 
 def test_a_long_way_round_is_one_component() -> None:
-    labels = components_of(tf.constant(SPIRAL[np.newaxis])).numpy()[0]
+    labels = connected_components(tf.constant(SPIRAL[np.newaxis])).numpy()[0]
     assert len(set(labels[SPIRAL].tolist())) == ndimage.label(SPIRAL, np.ones((3, 3)))[1] == 2
 
 

@@ -13,15 +13,20 @@ from core.embedding.records import BOXES
 from core.embedding.store import Embeddings, read
 from core.images.boxes import fit_boxes
 from core.images.decode import resize_gray
-from core.models.classifier import Member, Network, moments
-from core.models.decision import Decision
-from core.models.detector.evidence import Evidence
-from core.models.detector.network import Locator, locate
-from core.models.head import build_head, select
+from core.models.classifier import ClassifierNetwork, EnsembleMember, feature_moments
+from core.models.decision_rule import DecisionRule
+from core.models.detector.network import DetectorNetwork, build_detector_explain_fn
+from core.models.detector.score_fusion import ScoreFusion
+from core.models.head import build_head, select_pooling
 from core.models.options import AugmentOptions
-from core.training.detector.phase import Located, Trained, choose_boxes, fit_detectors
+from core.training.detector.phase import (
+    CalibratedDetector,
+    TrainedDetectors,
+    choose_boxes,
+    fit_detectors,
+)
 from core.training.job import Job
-from core.training.loop.curves import Outputs
+from core.training.loop.curves import OutputPaths
 from schema import features as f
 from schema.labels import LOCATE
 from serving.export.difference import difference
@@ -95,22 +100,22 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embeddings, np.n
     return read(folder), pixels.numpy()
 
 
-def network(of: Job, split: Embeddings) -> Network:
+def network(of: Job, split: Embeddings) -> ClassifierNetwork:
     lower, _ = of.backbone.split()
-    scaling = moments(select(split.features[0], "avg"))
+    scaling = feature_moments(select_pooling(split.features[0], "avg"))
     heads = [build_head(*scaling, 2, of.model, seed=seed) for seed in of.training.seeds]
     for head in heads:  # a new head is undecided; this one says something
         head.set_weights(
             [np.random.default_rng(3).normal(0, 0.01, w.shape) for w in head.get_weights()]
         )
-    return Network(lower, tuple(Member(head, None) for head in heads), "avg")
+    return ClassifierNetwork(lower, tuple(EnsembleMember(head, None) for head in heads), "avg")
 
 
-EVIDENCE = Evidence(0.7, 1.5, 0.3)
+EVIDENCE = ScoreFusion(0.7, 1.5, 0.3)
 
 
-def fitted(of: Job, split: Embeddings, folder: Path) -> tuple[Trained, Located]:
-    outputs = {seed: Outputs(folder / "states", folder / "logs") for seed in of.training.seeds}
+def fitted(of: Job, split: Embeddings, folder: Path) -> tuple[TrainedDetectors, CalibratedDetector]:
+    outputs = {seed: OutputPaths(folder / "states", folder / "logs") for seed in of.training.seeds}
     trained = fit_detectors(of, network(of, split), split, split, folder / "scratch", outputs)
     score = np.linspace(0.2, 0.9, N)
     return trained, choose_boxes(of, trained, EVIDENCE, split, score)
@@ -147,7 +152,9 @@ def test_what_is_exported_answers_as_validation_did(
         for key, value in found.about.items()
         if key not in ("kind", "nms_iou", "evidence")
     }
-    explain = locate(locator, LOCATE, Decision(), found.choice, found.nms_iou)
+    explain = build_detector_explain_fn(
+        locator, LOCATE, DecisionRule(), found.choice, found.nms_iou
+    )
     told = explain(tf.constant(pixels, tf.float32))
     assert told.logits is not None
     np.testing.assert_allclose(told.logits, locator(tf.constant(pixels, tf.float32)), atol=1e-5)
@@ -155,7 +162,7 @@ def test_what_is_exported_answers_as_validation_did(
     at_top = [tf.cast(locator.pyramid(tf.constant(pixels, tf.float32))[-1], tf.float32)]
     alone = locator.network.logits_of(at_top * 2).numpy()
     np.testing.assert_allclose(
-        told.logits, EVIDENCE.joined(alone, trained.strongest), rtol=1e-3, atol=1e-3
+        told.logits, EVIDENCE.fuse(alone, trained.strongest), rtol=1e-3, atol=1e-3
     )
     # The same boxes; scores differ, as the probabilities given to the phase were made up.
     for i, boxes in enumerate(found.boxes):
@@ -166,13 +173,13 @@ def test_what_is_exported_answers_as_validation_did(
         if inside:
             np.testing.assert_allclose(told.boxes[i].numpy()[there], shown, atol=1e-4)
     folded = locator.folded()
-    assert isinstance(folded, Locator)
+    assert isinstance(folded, DetectorNetwork)
     assert difference(locator, folded, SIZE) < 1e-5
-    again = locate(folded, LOCATE, Decision(), found.choice, found.nms_iou)
+    again = build_detector_explain_fn(folded, LOCATE, DecisionRule(), found.choice, found.nms_iou)
     np.testing.assert_allclose(again(tf.constant(pixels, tf.float32)).heat, told.heat, atol=1e-4)
     np.testing.assert_allclose(
         folded.features(tf.constant(pixels, tf.float32)),
-        select(split.features[0], "avg"),
+        select_pooling(split.features[0], "avg"),
         rtol=1e-3,
         atol=1e-4,
     )

@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.embedding.records import ragged
+from core.embedding.records import ragged_boxes
 from core.metrics.boxes.iou import iou
 from core.models.backbones import TOP, split_backbone
+from core.models.detector.feature_pyramid import build_feature_pyramid
 from core.models.detector.head import build_dense_head
-from core.models.detector.network import Detector
+from core.models.detector.network import DetectorMember
 from core.models.options import DetectorOptions
-from core.models.pyramid import build_pyramid
-from core.training.detector.levels import Pack, above_maps, channel_moments, unpack
-from core.training.detector.train import Marked, ask, fit_detector
+from core.training.detector.levels import FlattenedLevels, above_maps, channel_moments, split_levels
+from core.training.detector.train import AnnotatedImages, fit_detector, predict_boxes
 from core.training.loop.checkpoint import Checkpoint
-from core.training.loop.curves import Outputs
+from core.training.loop.curves import OutputPaths
 
 BACKBONE, SIZE, LAYER = "MobileNet", 64, "conv_dw_11_relu"
 OPTIONS = DetectorOptions(
@@ -30,7 +30,7 @@ OPTIONS = DetectorOptions(
 )
 
 
-def drawn(n: int, seed: int) -> Marked:
+def drawn(n: int, seed: int) -> AnnotatedImages:
     """Maps that show their boxes: one channel is 1 inside, the other noise; some have none."""
     rng = np.random.default_rng(seed)
     maps = rng.normal(0, 0.1, (n, 12, 12, 2)).astype(np.float32)
@@ -43,16 +43,16 @@ def drawn(n: int, seed: int) -> Marked:
         bottom, right = top + rng.integers(3, 6), left + rng.integers(3, 6)
         maps[i, top:bottom, left:right, 0] += 1
         boxes.append([[top / 12, left / 12, bottom / 12, right / 12]])
-    return Marked((Pack([maps, maps[:, ::2, ::2]]),), (ragged(boxes),))
+    return AnnotatedImages((FlattenedLevels([maps, maps[:, ::2, ::2]]),), (ragged_boxes(boxes),))
 
 
 def fit(
-    learn: Marked,
-    judge: Marked,
+    learn: AnnotatedImages,
+    judge: AnnotatedImages,
     seed: int = 0,
     options: DetectorOptions = OPTIONS,
-    outputs: Outputs | None = None,
-) -> tuple[Detector, dict[str, list[float]]]:
+    outputs: OutputPaths | None = None,
+) -> tuple[DetectorMember, dict[str, list[float]]]:
     shapes = learn.views[0].shapes
     found, curves = fit_detector(
         learn,
@@ -79,7 +79,7 @@ def test_it_learns_to_find_what_is_there() -> None:
         "val_size_loss",
         "learning_rate",
     }
-    boxes, heat = ask([detector], judge.views[0], 0.3, batch=7)
+    boxes, heat = predict_boxes([detector], judge.views[0], 0.3, batch=7)
     best = [iou(boxes[i, :1], true).max() for i, true in enumerate(judge.boxes[0]) if len(true)]
     assert np.median(best) > 0.6
     with_box = np.array([len(true) > 0 for true in judge.boxes[0]])
@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
         not np.array_equal(a, b)
         for a, b in zip(one.head.get_weights(), other.head.get_weights(), strict=True)
     )
-    outputs = Outputs(tmp_path / "states", tmp_path / "logs")
+    outputs = OutputPaths(tmp_path / "states", tmp_path / "logs")
 
     class Killed(Exception):
         pass
@@ -109,7 +109,7 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
     class Dies:
         """Ends the process's work in the third epoch."""
 
-        def __init__(self, pack: Pack) -> None:
+        def __init__(self, pack: FlattenedLevels) -> None:
             self.pack, self.shape, self.dtype = pack, pack.shape, pack.dtype
 
         def __len__(self) -> int:
@@ -137,7 +137,7 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
 
 def test_images_without_any_box_are_no_reason_to_stop() -> None:
     empty = drawn(9, 1)
-    empty = replace(empty, boxes=(ragged([[]] * 9),))
+    empty = replace(empty, boxes=(ragged_boxes([[]] * 9),))
     options = OPTIONS.model_copy(update={"epochs": 2})
     _, curves = fit(empty, empty, options=options)
     assert np.isfinite(curves["val_loss"]).all()
@@ -146,10 +146,10 @@ def test_images_without_any_box_are_no_reason_to_stop() -> None:
 def test_a_pack_is_its_arrays_end_to_end() -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(5, *shape)).astype(np.float32) for shape in ((4, 3, 2), (2, 2, 7))]
-    pack = Pack(arrays)
+    pack = FlattenedLevels(arrays)
     assert pack.shape == (5, 24 + 28)
     chosen = np.array([3, 0])
-    parts = unpack(tf.constant(pack[chosen]), pack.shapes)
+    parts = split_levels(tf.constant(pack[chosen]), pack.shapes)
     for part, array in zip(parts, arrays, strict=True):
         np.testing.assert_array_equal(part, array[chosen])
     assert pack[1:3].shape == (2, 52)
@@ -170,7 +170,7 @@ def test_the_pyramid_shows_what_the_backbone_cut_there_gives(tmp_path: Path) -> 
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 1)).astype(np.float32)
     keras.utils.set_random_seed(1)
-    pyramid = build_pyramid(BACKBONE, SIZE, None, (LAYER, "default", TOP))
+    pyramid = build_feature_pyramid(BACKBONE, SIZE, None, (LAYER, "default", TOP))
     found = [x.numpy() for x in pyramid.whole(pixels)]
     for level, activation in zip(pyramid.levels, found, strict=True):
         keras.utils.set_random_seed(1)
@@ -194,16 +194,16 @@ def test_the_pyramid_shows_what_the_backbone_cut_there_gives(tmp_path: Path) -> 
 )
 def test_levels_that_cannot_be(levels: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build_pyramid(BACKBONE, SIZE, None, levels)
+        build_feature_pyramid(BACKBONE, SIZE, None, levels)
 
 
 def test_the_backbone_above_the_first_level_may_learn_too() -> None:
     rng = np.random.default_rng(0)
-    pyramid = build_pyramid(BACKBONE, SIZE, None, (LAYER, TOP))
+    pyramid = build_feature_pyramid(BACKBONE, SIZE, None, (LAYER, TOP))
     pixels = rng.integers(0, 256, (6, SIZE, SIZE, 1)).astype(np.float32)
     levels = [x.numpy() for x in pyramid.whole(pixels)]
-    boxes = (ragged([[[0.2, 0.2, 0.6, 0.6]], [], [[0, 0, 0.4, 0.5]]] * 2),)
-    maps = Marked((levels[0],), boxes)
+    boxes = (ragged_boxes([[[0.2, 0.2, 0.6, 0.6]], [], [[0, 0, 0.4, 0.5]]] * 2),)
+    maps = AnnotatedImages((levels[0],), boxes)
     options = OPTIONS.model_copy(update={"epochs": 2, "levels": (LAYER, TOP)})
     before = [w.copy() for w in pyramid.above.get_weights()]
     detector, _ = fit_detector(

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 
 def rows(x: np.ndarray) -> Any:
-    from core.training.loop.batches import Rows
+    from core.training.loop.batches import LabeledRows
 
     labels = np.eye(2, dtype=np.float32)[np.arange(len(x)) % 2]
-    return Rows((x,), labels, np.ones(len(x), np.float32), np.arange(len(x)))
+    return LabeledRows((x,), labels, np.ones(len(x), np.float32), np.arange(len(x)))
 
 
 def small_network() -> keras.Model:
@@ -29,7 +29,7 @@ def small_network() -> keras.Model:
 
 def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
     """Returns weights and curves of a small network; batches of 8."""
-    from core.training.loop.batches import from_rows
+    from core.training.loop.batches import data_from_rows
     from core.training.loop.fit import train
     from core.training.loop.optimizer import OptimizerOptions
     from core.training.losses import class_objective
@@ -40,7 +40,7 @@ def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, lis
         model = small_network()
     curves = train(
         model,
-        from_rows(data, data, 0, 8),
+        data_from_rows(data, data, 0, 8),
         class_objective(TrainingOptions()),
         OptimizerOptions(0.02, 0.01, "cosine", 0.2, average=0.9),
         epochs=3,
@@ -56,22 +56,22 @@ def check_fine_tuning(folder: Path) -> None:
     """Fails unless the float32 network that is returned is the one that was validated."""
     from core.models.head import build_head, pool
     from core.models.options import ModelOptions
-    from core.training.fine_tuning import BackboneSpec, fine_tune
-    from core.training.loop.batches import from_rows
-    from core.training.loop.curves import Outputs
+    from core.training.fine_tuning import BackboneConfig, fine_tune
+    from core.training.loop.batches import data_from_rows
+    from core.training.loop.curves import OutputPaths
     from core.training.options import FineTuneOptions, TrainingOptions
 
     data = rows(np.random.default_rng(0).normal(size=(16, 1, 1, 1024)).astype(np.float32))
     head = build_head(np.zeros(1024, np.float32), np.ones(1024, np.float32), 2, ModelOptions())
     upper, top, curves = fine_tune(
-        BackboneSpec("MobileNet", 32, None, "conv_pw_12_relu", 1),
+        BackboneConfig("MobileNet", 32, None, "conv_pw_12_relu", 1),
         head,
-        from_rows(data, data, 0, 8),
+        data_from_rows(data, data, 0, 8),
         "avg",
         FineTuneOptions(epochs=1, batch_size=8),
         TrainingOptions(),
         0,
-        Outputs(folder / "states", folder / "logs"),
+        OutputPaths(folder / "states", folder / "logs"),
     )
     logits = top(pool(upper(data.views[0], training=False), "avg"), training=False).numpy()
     loss = -(data.targets * tf.nn.log_softmax(logits).numpy()).sum(axis=1).mean()

@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.training.loop.batches import Rows, from_rows
+from core.training.loop.batches import LabeledRows, data_from_rows
 
 
-def rows(n: int, views: int = 1, left_out: int = 0) -> Rows:
+def rows(n: int, views: int = 1, left_out: int = 0) -> LabeledRows:
     features = tuple(np.arange(n, dtype=np.float16)[:, None] + 1000 * v for v in range(views))
     targets = np.ones((n, 2), np.float32)
-    return Rows(features, targets, np.arange(n, dtype=np.float32), np.arange(left_out, n))
+    return LabeledRows(features, targets, np.arange(n, dtype=np.float32), np.arange(left_out, n))
 
 
 @given(st.integers(1, 40), st.integers(1, 3), st.integers(1, 50), st.integers(0, 5))
@@ -53,7 +53,7 @@ def test_validation_is_the_image_itself_in_order(batch: int) -> None:
 
 
 def test_datasets_hold_epoch_after_epoch_and_all_of_validation() -> None:
-    data = from_rows(rows(10, 2), rows(7, 2), 5, 4)
+    data = data_from_rows(rows(10, 2), rows(7, 2), 5, 4)
     assert (data.images, data.batch_size, data.steps) == (10, 4, 3)
     found = [x[:, 0].tolist() for x, _, _ in data.epochs(2, 4).as_numpy_iterator()]
     expected = [x[:, 0].tolist() for epoch in (2, 3) for x, _, _ in rows(10, 2).epoch(5, epoch, 4)]

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from core.training.loop.batches import Rows, TrainingData, from_rows
+from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.checkpoint import Checkpoint
-from core.training.loop.curves import Curves, Objective, Outputs, write_histories
+from core.training.loop.curves import Objective, OutputPaths, TrainingCurves, write_histories
 from core.training.loop.fit import train
 from core.training.loop.optimizer import DiscriminativeAdamW, OptimizerOptions, learning_rate
 from core.training.losses import partial_cross_entropy
@@ -18,15 +18,15 @@ OPTIONS = OptimizerOptions(0.02, 0.01, "cosine", warmup=0.2)
 OBJECTIVE = Objective(partial_cross_entropy, partial_cross_entropy)
 
 
-def blobs(n: int, seed: int) -> Rows:
+def blobs(n: int, seed: int) -> LabeledRows:
     rng = np.random.default_rng(seed)
     label = np.arange(n) % 3
     x = rng.normal(size=(n, 4)).astype(np.float32) + 4 * np.eye(4, dtype=np.float32)[label]
     targets = np.eye(3, dtype=np.float32)[label]
-    return Rows((x,), targets, np.ones(n, np.float32), np.arange(n))
+    return LabeledRows((x,), targets, np.ones(n, np.float32), np.arange(n))
 
 
-DATA = from_rows(blobs(120, 1), blobs(45, 2), 3, 16)
+DATA = data_from_rows(blobs(120, 1), blobs(45, 2), 3, 16)
 
 
 def network(seed: int = 0) -> keras.Model:
@@ -43,8 +43,8 @@ def run(
     folder: Path | None = None,
     options: OptimizerOptions = OPTIONS,
     **more: Any,
-) -> Curves:
-    outputs = Outputs(folder / "states", folder / "logs") if folder else None
+) -> TrainingCurves:
+    outputs = OutputPaths(folder / "states", folder / "logs") if folder else None
     given: dict[str, Any] = {"patience": 100, "phase": "test", "seed": 0, **more}
     return train(model, data, OBJECTIVE, options, epochs=epochs, outputs=outputs, **given)
 
@@ -134,7 +134,9 @@ def test_the_average_of_the_weights_is_validated_and_kept() -> None:
 def test_it_stops_when_validation_gets_no_better() -> None:
     noise = blobs(45, 2)
     wrong = replace(noise, targets=np.roll(noise.targets, 1, axis=1))
-    curves = run(network(), 200, from_rows(blobs(120, 1), wrong, 3, 16), patience=3, small=True)
+    curves = run(
+        network(), 200, data_from_rows(blobs(120, 1), wrong, 3, 16), patience=3, small=True
+    )
     assert len(curves) == curves.best_epoch + 3
 
 
@@ -144,7 +146,7 @@ def test_a_loss_that_is_not_a_number_is_one_error() -> None:
     x = keras.Input((4,))
     linear = keras.Model(x, keras.layers.Dense(3)(x))  # a ReLU would make 0 of NaN
     with pytest.raises(ValueError, match="test, seed 0: the loss is not a number in epoch 1; low"):
-        run(linear, data=from_rows(bad, blobs(9, 2), 0, 8))
+        run(linear, data=data_from_rows(bad, blobs(9, 2), 0, 8))
 
 
 @pytest.mark.parametrize(
@@ -184,8 +186,8 @@ def test_a_variable_may_learn_at_its_own_rate() -> None:
 
 
 def test_histories_keep_every_phase(tmp_path: Path) -> None:
-    head = Curves({"val_loss": [1.0, 0.5], "loss": [1.0, 0.6]}, 2)
-    fine, dense = Curves({"val_loss": [0.4]}, 1), Curves({"val_loss": [9.0]}, 1)
+    head = TrainingCurves({"val_loss": [1.0, 0.5], "loss": [1.0, 0.6]}, 2)
+    fine, dense = TrainingCurves({"val_loss": [0.4]}, 1), TrainingCurves({"val_loss": [9.0]}, 1)
     phases = {"head": head, "fine_tune": fine, "detector": dense}
     write_histories(tmp_path, {3: phases, 4: {"head": head}})
     written = json.loads((tmp_path / "history" / "3.json").read_text())

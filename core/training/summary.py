@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from core.embedding.store import Embeddings
-from core.models.classifier import Network
-from core.training.calibrate import Calibrated
+from core.models.classifier import ClassifierNetwork
+from core.training.calibration import CalibrationResult
+from core.training.ensemble_predictions import EnsemblePredictions
 from core.training.job import Job
 from core.training.losses import class_weights
-from core.training.predictions import MemberPredictions
 from schema.labels import Task
 
 _OF_EMBEDDING = (
@@ -28,7 +28,7 @@ _OF_EMBEDDING = (
 
 def add_member_metrics(
     members: Sequence[dict[str, Any]],
-    predictions: MemberPredictions,
+    predictions: EnsemblePredictions,
     positive: np.ndarray,
     targets: np.ndarray,
     task: Task,
@@ -47,8 +47,12 @@ def add_member_metrics(
         }
 
 
-def training_facts(
-    job: Job, train: Embeddings, val: Embeddings, network: Network, calibrated: Calibrated
+def training_summary(
+    job: Job,
+    train: Embeddings,
+    val: Embeddings,
+    network: ClassifierNetwork,
+    calibrated: CalibrationResult,
 ) -> dict[str, Any]:
     """Returns what `training.json` holds beside members and seconds."""
     task, options = job.task, job.training

@@ -5,8 +5,8 @@ import pytest
 
 from core.metrics.operating_point import choose
 from core.metrics.options import EvaluationOptions
-from core.training.calibrate import calibrate, member_probabilities
-from core.training.losses import targets_of
+from core.training.calibration import calibrate, member_probabilities
+from core.training.losses import class_targets
 from schema.labels import THREE_CLASS
 
 
@@ -19,7 +19,7 @@ def overconfident(n: int = 600, members: int = 2) -> tuple[np.ndarray, np.ndarra
 
 def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     logits, names = overconfident()
-    targets = targets_of(names, THREE_CLASS)
+    targets = class_targets(names, THREE_CLASS)
     positive = np.array([THREE_CLASS.is_positive(name) for name in names])
     options = EvaluationOptions(
         operating_point={"rule": "sensitivity", "at_least": 0.9}, abstain=0.1
@@ -49,14 +49,14 @@ def test_facts_are_plain_json_whatever_the_rule(rule: str) -> None:
     logits, names = overconfident(60)
     positive = np.array([THREE_CLASS.is_positive(name) for name in names])
     options = EvaluationOptions(operating_point={"rule": rule})
-    found = calibrate(logits, targets_of(names, THREE_CLASS), positive, THREE_CLASS, options)
+    found = calibrate(logits, class_targets(names, THREE_CLASS), positive, THREE_CLASS, options)
     json.dumps(found.facts, allow_nan=False)
     assert found.facts["operating_point"]["rule"] == rule
 
 
 @pytest.mark.parametrize("names", [["normal"] * 4, ["unknown", "normal"], ["virus"]])
 def test_a_validation_split_that_says_little_does_not_break(names: list[str]) -> None:
-    targets = targets_of(np.array(names), THREE_CLASS)
+    targets = class_targets(np.array(names), THREE_CLASS)
     positive = np.array([THREE_CLASS.is_positive(name) for name in names])
     logits = np.random.default_rng(0).normal(size=(len(names), 1, 3))
     found = calibrate(logits, targets, positive, THREE_CLASS, EvaluationOptions())

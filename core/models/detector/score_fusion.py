@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from core.models.detector.decode import LEAST
+from core.models.detector.decode import MIN_HEAT
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,7 +19,7 @@ _PENALTY = 0.01  # on squared weights; keeps them finite where the witnesses mak
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ScoreFusion:
     """Log-odds of an image = head * (those of the pooled head) + peak * (those of the box) + bias.
 
     Attributes:
@@ -36,12 +36,12 @@ class Evidence:
         """Plain values for JSON."""
         return asdict(self)
 
-    def joined(self, logits: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    def fuse(self, logits: np.ndarray, heat: np.ndarray) -> np.ndarray:
         """Logits of the pooled heads and heat of the strongest box -> joint logits.
 
         Args:
           logits: float [n, members, 2].
-          heat: float [n], 0..1; what is below `LEAST`, also -1 for no box, counts as `LEAST`.
+          heat: float [n], 0..1; what is below `MIN_HEAT`, also -1 for no box, counts as `MIN_HEAT`.
 
         Returns:
           float32 [n, members, 2]; their difference is the joint log-odds.
@@ -50,27 +50,27 @@ class Evidence:
         both = self.head * odds + self.peak * log_odds(heat)[:, np.newaxis] + self.bias
         return np.stack([-both / 2, both / 2], axis=-1).astype(np.float32)
 
-    def joined_tensor(self, logits: "tf.Tensor", heat: "tf.Tensor") -> "tf.Tensor":
-        """`joined` in a graph."""
+    def fuse_tensor(self, logits: "tf.Tensor", heat: "tf.Tensor") -> "tf.Tensor":
+        """`fuse` in a graph."""
         import tensorflow as tf
 
-        held = tf.clip_by_value(heat, LEAST, 1.0 - LEAST)
+        held = tf.clip_by_value(heat, MIN_HEAT, 1.0 - MIN_HEAT)
         peak = tf.math.log(held) - tf.math.log1p(-held)
         odds = logits[..., 1] - logits[..., 0]
         both = self.head * odds + self.peak * peak[:, tf.newaxis] + self.bias
         return tf.stack([-both / 2, both / 2], axis=-1)
 
 
-ALONE: Final = Evidence()  # the pooled head as it is
+HEAD_ONLY: Final = ScoreFusion()  # the pooled head as it is
 
 
 def log_odds(heat: np.ndarray) -> np.ndarray:
-    """Heat [n] -> its log-odds, kept within those of `LEAST` and 1 - `LEAST`."""
-    held = np.clip(np.asarray(heat, np.float64), LEAST, 1 - LEAST)
+    """Heat [n] -> its log-odds, kept within those of `MIN_HEAT` and 1 - `MIN_HEAT`."""
+    held = np.clip(np.asarray(heat, np.float64), MIN_HEAT, 1 - MIN_HEAT)
     return np.log(held) - np.log1p(-held)
 
 
-def fit_evidence(logits: np.ndarray, heat: np.ndarray, positive: np.ndarray) -> Evidence:
+def fit_score_fusion(logits: np.ndarray, heat: np.ndarray, positive: np.ndarray) -> ScoreFusion:
     """Fits the weights on validation.
 
     Args:
@@ -86,7 +86,7 @@ def fit_evidence(logits: np.ndarray, heat: np.ndarray, positive: np.ndarray) -> 
     told = positive >= 0
     truth = positive[told].astype(np.float64)
     if not len(truth) or truth.min() == truth.max():
-        return ALONE
+        return HEAD_ONLY
     odds = (logits[..., 1] - logits[..., 0]).mean(axis=1)[told].astype(np.float64)
     seen = np.stack([odds, log_odds(heat)[told], np.ones_like(truth)], axis=1)
 
@@ -105,4 +105,4 @@ def fit_evidence(logits: np.ndarray, heat: np.ndarray, positive: np.ndarray) -> 
         method="L-BFGS-B",
         bounds=[(0, None), (0, None), (None, None)],
     ).x
-    return Evidence(*(float(weight) for weight in found))
+    return ScoreFusion(*(float(weight) for weight in found))

@@ -14,15 +14,20 @@ import numpy as np
 
 from core.embedding.embed import SAMPLES
 from core.embedding.store import Embeddings, read
-from core.models.classifier import Member, moments
-from core.models.head import select
+from core.models.classifier import EnsembleMember, feature_moments
+from core.models.head import select_pooling
 from core.training.fine_tuning import fine_tune
 from core.training.head_phase import fit_head
-from core.training.images import ImageStore, embed_images, image_data, unpack
-from core.training.job import Job, rows_of
-from core.training.loop.batches import TrainingData, from_rows
-from core.training.loop.compute import resolved
-from core.training.loop.curves import Curves, Outputs
+from core.training.image_training_data import (
+    RecordFile,
+    copy_records,
+    embed_images,
+    image_training_data,
+)
+from core.training.job import Job, labeled_rows
+from core.training.loop.batches import TrainingData, data_from_rows
+from core.training.loop.compute_dtype import resolved
+from core.training.loop.curves import OutputPaths, TrainingCurves
 from schema.storage import join
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ _END: Final = 2**16  # bytes
 
 
 @dataclass(frozen=True)
-class TrainedMembers:
+class TrainedEnsemble:
     """What the members learned from, and the result.
 
     Attributes:
@@ -50,12 +55,12 @@ class TrainedMembers:
     train: Embeddings
     val: Embeddings
     lower: "keras.Model"
-    members: list[Member]
+    members: list[EnsembleMember]
     facts: dict[str, Any]
-    phases: dict[int, dict[str, Curves]]
+    phases: dict[int, dict[str, TrainingCurves]]
 
 
-def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> TrainedMembers:
+def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> TrainedEnsemble:
     """Trains one member for each seed.
 
     Args:
@@ -70,33 +75,33 @@ def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> T
         tune = tune.model_copy(update={"compute": resolved(tune.compute)})
         log.info("fine-tuning computes in %s", tune.compute)
     files = fn_args.train_files, fn_args.eval_files
-    stores: tuple[ImageStore, ImageStore] | None = None
+    stores: tuple[RecordFile, RecordFile] | None = None
     if job.from_images:
         stores = (
-            unpack(files[0], scratch / "train.images"),
-            unpack(files[1], scratch / "val.images"),
+            copy_records(files[0], scratch / "train.images"),
+            copy_records(files[1], scratch / "val.images"),
         )
         train, val = embed_images(job, *files, scratch)
     else:
         train, val = (read(Path(of[0]).parent) for of in files)
-    rows = rows_of(train, job.task, options.class_weight == "balanced")
-    val_rows = rows_of(val, job.task, balanced=False)
-    scaling = moments(select(train.features[0], job.model.pooling))
+    rows = labeled_rows(train, job.task, options.class_weight == "balanced")
+    val_rows = labeled_rows(val, job.task, balanced=False)
+    scaling = feature_moments(select_pooling(train.features[0], job.model.pooling))
     samples = Path(files[0][0]).parent / SAMPLES
     if samples.is_file():
         _log_images(folder / "tensorboard", "images and their views", np.load(samples))
 
     def batches(seed: int, batch_size: int) -> TrainingData:
         if stores is not None:
-            return image_data(job, seed, *stores, rows, val_rows)
+            return image_training_data(job, seed, *stores, rows, val_rows)
         at_layer = replace(rows, views=train.maps)
-        return from_rows(at_layer, replace(val_rows, views=val.maps), seed, batch_size)
+        return data_from_rows(at_layer, replace(val_rows, views=val.maps), seed, batch_size)
 
-    members: list[Member] = []
+    members: list[EnsembleMember] = []
     facts: list[dict[str, Any]] = []
-    phases: dict[int, dict[str, Curves]] = {}
+    phases: dict[int, dict[str, TrainingCurves]] = {}
     for seed in options.seeds:
-        outputs = outputs_of(job, folder, fn_args, seed)
+        outputs = output_paths(job, folder, fn_args, seed)
         started, upper = time.monotonic(), None
         head, last = fit_head(rows, val_rows, scaling, job.task, job.model, options, seed, outputs)
         phases[seed], seconds = {"head": last}, {"head": _seconds(started, last)}
@@ -113,7 +118,7 @@ def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> T
                 outputs,
             )
             phases[seed]["fine_tune"], seconds["fine_tune"] = last, _seconds(started, last)
-        members.append(Member(head, upper))
+        members.append(EnsembleMember(head, upper))
         facts.append(
             {
                 "seed": seed,
@@ -126,7 +131,7 @@ def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> T
     spent = {"embed": train.facts["seconds"] + val.facts["seconds"]}
     for name, phase in (("fit", "head"), ("fine_tune", "fine_tune")):
         spent[name] = round(sum(member["seconds"].get(phase, 0.0) for member in facts), 3)
-    return TrainedMembers(
+    return TrainedEnsemble(
         train,
         val,
         lower,
@@ -136,7 +141,7 @@ def train_members(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> T
     )
 
 
-def _seconds(since: float, curves: Curves) -> float:
+def _seconds(since: float, curves: TrainingCurves) -> float:
     """Returns seconds, with those of processes that were killed."""
     return round(time.monotonic() - since + curves.earlier, 3)
 
@@ -151,12 +156,12 @@ def _log_images(folder: Path, name: str, images: np.ndarray) -> None:
     writer.close()
 
 
-def outputs_of(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> Outputs:
+def output_paths(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> OutputPaths:
     """Returns where a member writes."""
-    return Outputs(checkpoints_of(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
+    return OutputPaths(checkpoint_folder(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
 
 
-def checkpoints_of(job: Job, fn_args: "FnArgs") -> str:
+def checkpoint_folder(job: Job, fn_args: "FnArgs") -> str:
     """Returns the checkpoint folder of this training run; it is deleted on success."""
     return join(job.checkpoints, fingerprint(fn_args))
 

@@ -12,7 +12,7 @@ from core.models.explain.weak_boxes import PART, weak_boxes
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from core.models.explain.types import Explained
+    from core.models.explain.explanation import Explanation
 
 PARTS: Final = tuple(round(0.2 + 0.05 * i, 2) for i in range(13))  # .2 to .8
 FEWEST: Final = 10  # images; nothing is taken from fewer
@@ -20,7 +20,7 @@ _BATCH: Final = 16
 
 
 @dataclass(frozen=True)
-class Part:
+class HeatThreshold:
     """What validation settled.
 
     Attributes:
@@ -40,15 +40,15 @@ class Part:
         return asdict(self)
 
 
-def choose_part(
-    explain: "Callable[[tf.Tensor], Explained]", pixels: np.ndarray, truth: list[np.ndarray]
-) -> Part:
+def select_heat_threshold(
+    explain: "Callable[[tf.Tensor], Explanation]", pixels: np.ndarray, truth: list[np.ndarray]
+) -> HeatThreshold:
     """Tries every part of `PARTS` by the challenge's metric.
 
     Images that are not called positive have no boxes whatever the part, so only the others count.
 
     Args:
-      explain: of `core.models.explain.explainer.explainer`.
+      explain: of `core.models.explain.explain_fn.build_explain_fn`.
       pixels: uint8 [n, s, s, 1], of images with true boxes.
       truth: for each image the true boxes [k, 4], in the model's square.
     """
@@ -63,15 +63,15 @@ def choose_part(
     chosen = np.flatnonzero(np.concatenate(called)) if called else np.zeros(0, np.int64)
     if len(chosen) < FEWEST:
         told = f"{len(chosen)} images of validation with boxes are called positive, too few to "
-        return Part(images=len(chosen), note=f"{told}choose on; the part is the default")
+        return HeatThreshold(images=len(chosen), note=f"{told}choose on; the part is the default")
     heat, true = np.concatenate(heats)[chosen], [truth[i] for i in chosen]
     scores = [_score(heat, true, part) for part in PARTS]
     if not max(scores):
         told = f"no part finds an opacity in {len(chosen)} images of validation"
-        return Part(images=len(chosen), score=0.0, note=f"{told}; the part is the default")
+        return HeatThreshold(images=len(chosen), score=0.0, note=f"{told}; the part is the default")
     # Of equal ones the nearest to the default.
     best = max(range(len(PARTS)), key=lambda i: (scores[i], -abs(PARTS[i] - PART)))
-    return Part(PARTS[best], len(chosen), scores[best], "")
+    return HeatThreshold(PARTS[best], len(chosen), scores[best], "")
 
 
 def _score(heat: np.ndarray, truth: list[np.ndarray], part: float) -> float:

@@ -8,19 +8,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from core.embedding.records import Records
+from core.embedding.records import ImageRecords
 from core.embedding.store import Embeddings
-from core.models.classifier import Network
-from core.models.head import pool, select
+from core.models.classifier import ClassifierNetwork
+from core.models.head import pool, select_pooling
 from core.predictions import table
 from core.predictions.columns import columns
-from core.progress import Step
-from core.training.calibrate import Calibrated, member_probabilities
+from core.progress import ProgressReporter
+from core.training.calibration import CalibrationResult, member_probabilities
 from schema.labels import Task
 
 
 @dataclass(frozen=True)
-class MemberPredictions:
+class EnsemblePredictions:
     """Predictions of each member for each image of a split.
 
     Attributes:
@@ -37,15 +37,17 @@ class MemberPredictions:
         return cls(logits, member_probabilities(logits))
 
 
-def predict_members(network: Network, split: Embeddings, batch: int = 32) -> MemberPredictions:
+def predict_ensemble(
+    network: ClassifierNetwork, split: Embeddings, batch: int = 32
+) -> EnsemblePredictions:
     """Predicts from stored features; from stored maps where a member has blocks of its own."""
     import tensorflow as tf
 
-    logits, step = [], Step()
+    logits, step = [], ProgressReporter()
     for i, member in enumerate(network.members):
         upper, head = member.upper, member.head
         if upper is None:
-            rows, size = select(split.features[0], network.pooling), 1024
+            rows, size = select_pooling(split.features[0], network.pooling), 1024
             run = functools.partial(head, training=False)
         else:
             rows, size = split.maps[0], batch
@@ -61,14 +63,14 @@ def predict_members(network: Network, split: Embeddings, batch: int = 32) -> Mem
             parts.append(np.asarray(run(np.asarray(rows[start : start + size], np.float32))))
             step(f"validate member {i + 1}", min(start + size, len(split)), len(split))
         logits.append(np.concatenate(parts).astype(np.float32))
-    return MemberPredictions.from_logits(np.stack(logits, axis=1))
+    return EnsemblePredictions.from_logits(np.stack(logits, axis=1))
 
 
 def write_predictions(
     file: Path,
-    records: Records,
-    predictions: MemberPredictions,
-    calibrated: Calibrated,
+    records: ImageRecords,
+    predictions: EnsemblePredictions,
+    calibrated: CalibrationResult,
     task: Task,
     boxes: Mapping[str, Any] | None = None,
 ) -> None:
@@ -83,7 +85,7 @@ def write_predictions(
     table.write(file, iter([columns(records, task, given)]))
 
 
-def summary_text(network: Network) -> str:
+def model_summary(network: ClassifierNetwork) -> str:
     """Returns Keras's summaries of the frozen part, of the blocks that learned, and of the head."""
     lines: list[str] = []
     first = network.members[0]

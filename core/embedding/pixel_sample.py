@@ -14,7 +14,7 @@ Sample = tuple[np.ndarray, np.ndarray]  # pixels uint8 [m, s, s, 1], and rows in
 _KINDS: Final = ("marked", "plain")
 
 
-class Sampler:
+class PixelSampler:
     """Collects the first images with a box, and the first without, `MOST` of each at most."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from core.training.loop.compute import bfloat16_is_native, in_cpuinfo, resolved
+from core.training.loop.compute_dtype import bfloat16_is_native, cpuinfo_has_bfloat16, resolved
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from core.training.loop.compute import bfloat16_is_native, in_cpuinfo, resolved
     ],
 )
 def test_what_linux_says_of_the_processor(text: str, expected: bool) -> None:
-    assert in_cpuinfo(text) is expected
+    assert cpuinfo_has_bfloat16(text) is expected
 
 
 def test_auto_follows_the_machine_and_a_wish_is_kept() -> None:

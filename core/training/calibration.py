@@ -13,7 +13,7 @@ from schema.labels import Task
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class CalibrationResult:
     """Predictions on validation and what was chosen on them.
 
     Attributes:
@@ -47,7 +47,7 @@ def calibrate(
     positive: np.ndarray,
     task: Task,
     options: EvaluationOptions,
-) -> Calibrated:
+) -> CalibrationResult:
     """Chooses temperature, operating point and band on validation.
 
     The ensemble predicts the mean of its members' probabilities (Lakshminarayanan et al. 2017);
@@ -78,7 +78,7 @@ def calibrate(
             "nll": nll(_log(predicted), targets),
         }
 
-    return Calibrated(
+    return CalibrationResult(
         raw,
         probabilities,
         score,

@@ -22,7 +22,7 @@ log = logging.getLogger("pneumo.weights")
 
 
 @dataclass(frozen=True)
-class Weights:
+class BackboneWeights:
     """Where a backbone starts from.
 
     Attributes:
@@ -57,7 +57,7 @@ class Weights:
         )
 
 
-def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weights:
+def resolve_weights(model: ModelOptions, environment: str | None = None) -> BackboneWeights:
     """Decides which weights a run uses.
 
     `random` stays random. A path must exist and fit. `imagenet` looks at PNEUMO_WEIGHTS (a file, or
@@ -72,7 +72,7 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
         the options say `on_missing: stop`.
     """
     if model.weights == "random":
-        return Weights("random")
+        return BackboneWeights("random")
     if model.weights != "imagenet":
         return _from_path(model.backbone, Path(model.weights).expanduser(), "model.weights")
     given = os.environ.get("PNEUMO_WEIGHTS", "") if environment is None else environment
@@ -92,7 +92,7 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
         line = (str(error).strip().splitlines() or [repr(error)])[0]
         line = re.sub(r" on https?://\S+:?", ":", line)[:160]
         if model.on_missing == "random":
-            return Weights("random", reason=f"no ImageNet weights here: {line}")
+            return BackboneWeights("random", reason=f"no ImageNet weights here: {line}")
         raise PneumoError(
             f"ImageNet weights of {model.backbone} cannot be downloaded ({line}); give the file "
             f"{BACKBONES[model.backbone].weight_file} with --weights FILE or PNEUMO_WEIGHTS, "
@@ -100,12 +100,12 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Weig
         ) from None
 
 
-def defer_weights(model: ModelOptions) -> Weights:
+def defer_weights(model: ModelOptions) -> BackboneWeights:
     """Returns what a compiled graph carries: `file` is model.weights, `reason` is on_missing."""
-    return Weights(DEFERRED, file=model.weights, reason=model.on_missing)
+    return BackboneWeights(DEFERRED, file=model.weights, reason=model.on_missing)
 
 
-def resolve_deferred(weights: Weights, backbone: str) -> Weights:
+def resolve_deferred(weights: BackboneWeights, backbone: str) -> BackboneWeights:
     """Resolves deferred weights on the machine of a node; resolved ones are returned unchanged.
 
     `file` of deferred weights is imagenet, random, a file, or a URI: of a weight file, or of a
@@ -128,7 +128,7 @@ def resolve_deferred(weights: Weights, backbone: str) -> Weights:
     return resolve_weights(ModelOptions.model_validate(values))
 
 
-def _from_environment(model: ModelOptions, path: Path) -> Weights | None:
+def _from_environment(model: ModelOptions, path: Path) -> BackboneWeights | None:
     if path.is_dir() and not (path / BACKBONES[model.backbone].weight_file).is_file():
         return None  # a folder for several backbones, and this one is not in it
     if path.is_file() and path.name != BACKBONES[model.backbone].weight_file:
@@ -141,14 +141,14 @@ def _keras_cache() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
-def _from_path(backbone: str, path: Path, where: str) -> Weights:
+def _from_path(backbone: str, path: Path, where: str) -> BackboneWeights:
     file = path / BACKBONES[backbone].weight_file if path.is_dir() else path
     if not file.is_file():
         raise PneumoError(f"weight file {file} (from {where}) does not exist; check the path")
     return _found("file", backbone, file)
 
 
-def _found(kind: str, backbone: str, file: Path) -> Weights:
+def _found(kind: str, backbone: str, file: Path) -> BackboneWeights:
     """Checks a file that exists; one that has the published digest fits by that alone."""
     published = is_published(backbone, file)
     if published != "yes":
@@ -160,7 +160,7 @@ def _found(kind: str, backbone: str, file: Path) -> Weights:
         {"yes": "the same", "no": "another one", "unknown": "not known"}[published],
     )
     file = file.resolve() if kind == "file" else file
-    return Weights(kind, str(file), sha256_of_file(file), published=published)
+    return BackboneWeights(kind, str(file), sha256_of_file(file), published=published)
 
 
 def is_published(backbone: str, file: Path) -> str:

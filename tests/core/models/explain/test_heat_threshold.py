@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.models.explain.threshold import FEWEST, PARTS, choose_part
-from core.models.explain.types import Explained
+from core.models.explain.explanation import Explanation
+from core.models.explain.heat_threshold import FEWEST, PARTS, select_heat_threshold
 from core.models.explain.weak_boxes import PART, weak_boxes
 
 SIDE = 40
@@ -23,15 +23,15 @@ def hills(n: int, seed: int = 0) -> tuple[np.ndarray, list[np.ndarray]]:
     return pixels, truth
 
 
-def explain(pixels: tf.Tensor) -> Explained:
+def explain(pixels: tf.Tensor) -> Explanation:
     """The picture itself is the heat; pictures that are dark at the first pixel are called."""
     heat = pixels[..., 0] / 255.0
     boxes, scores = weak_boxes(heat)
-    return Explained(heat, boxes, tf.where(pixels[:, 0, 0] < 200, scores, -1.0))
+    return Explanation(heat, boxes, tf.where(pixels[:, 0, 0] < 200, scores, -1.0))
 
 
 def test_the_part_that_the_true_boxes_have_is_found() -> None:
-    found = choose_part(explain, *hills(30))
+    found = select_heat_threshold(explain, *hills(30))
     assert found.part == pytest.approx(0.3, abs=0.051)
     assert found.images == 30
     assert found.score is not None
@@ -44,14 +44,16 @@ def test_images_that_are_not_called_are_not_chosen_on() -> None:
     pixels, truth = hills(30)
     wrong = [np.array([[0.0, 0.0, 0.01, 0.01]])] * 15
     pixels[:15, 0, 0] = 255
-    some = choose_part(explain, pixels, wrong + truth[15:])
+    some = select_heat_threshold(explain, pixels, wrong + truth[15:])
     assert some.images == 15
-    assert some == choose_part(explain, pixels[15:], truth[15:])
+    assert some == select_heat_threshold(explain, pixels[15:], truth[15:])
 
 
 def test_where_no_part_finds_anything_the_default_stays() -> None:
     pixels, truth = hills(20)
-    found = choose_part(explain, pixels, [np.array([[0.0, 0.0, 0.01, 0.01]])] * len(truth))
+    found = select_heat_threshold(
+        explain, pixels, [np.array([[0.0, 0.0, 0.01, 0.01]])] * len(truth)
+    )
     assert (found.part, found.images, found.score) == (PART, 20, 0.0)
     assert "no part finds" in found.note
 
@@ -60,12 +62,12 @@ def test_of_equal_parts_the_nearest_to_the_default() -> None:
     """Flat squares: every part gives the same boxes."""
     pixels = np.zeros((12, SIDE, SIDE, 1), np.uint8)
     pixels[:, 8:24, 8:24] = 250
-    found = choose_part(explain, pixels, [np.array([[0.2, 0.2, 0.6, 0.6]])] * 12)
+    found = select_heat_threshold(explain, pixels, [np.array([[0.2, 0.2, 0.6, 0.6]])] * 12)
     assert (found.part, found.score) == (PART, 1.0)
 
 
 @pytest.mark.parametrize("n", [0, FEWEST - 1])
 def test_too_few_leave_the_default(n: int) -> None:
-    found = choose_part(explain, *hills(n))
+    found = select_heat_threshold(explain, *hills(n))
     assert (found.part, found.images, found.score) == (PART, n, None)
     assert "too few" in found.note

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 MAX_BOXES: Final = 16  # of an image
 
 
-class Explained(NamedTuple):
+class Explanation(NamedTuple):
     """Heat and boxes of n images; all float32.
 
     "Model" coordinates are relative to the model's square, 0..1, (ymin, xmin, ymax, xmax).

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from core.metrics.binary import roc_auc
-from core.models.detector.evidence import ALONE, Evidence, fit_evidence, log_odds
+from core.models.detector.score_fusion import HEAD_ONLY, ScoreFusion, fit_score_fusion, log_odds
 
 
 def logits_of(odds: np.ndarray, members: int = 1) -> np.ndarray:
@@ -15,14 +15,14 @@ def logits_of(odds: np.ndarray, members: int = 1) -> np.ndarray:
 
 def test_alone_changes_no_probability() -> None:
     logits = np.random.default_rng(0).normal(size=(5, 3, 2))
-    joined = ALONE.joined(logits, np.full(5, 0.9))
+    fuse = HEAD_ONLY.fuse(logits, np.full(5, 0.9))
     np.testing.assert_allclose(
-        joined[..., 1] - joined[..., 0], logits[..., 1] - logits[..., 0], rtol=1e-5
+        fuse[..., 1] - fuse[..., 0], logits[..., 1] - logits[..., 0], rtol=1e-5
     )
 
 
 def test_by_hand() -> None:
-    found = Evidence(head=0.5, peak=2.0, bias=-1.0).joined(
+    found = ScoreFusion(head=0.5, peak=2.0, bias=-1.0).fuse(
         np.array([[[1.0, 3.0]]]), np.array([0.8])
     )
     expected = 0.5 * 2.0 + 2.0 * np.log(4.0) - 1.0
@@ -38,9 +38,9 @@ def test_the_graph_says_the_same() -> None:
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(40, 2, 2)).astype(np.float32)
     heat = rng.uniform(-0.2, 1.0, 40).astype(np.float32)
-    of = Evidence(0.7, 1.3, -0.4)
-    found = of.joined_tensor(tf.constant(logits), tf.constant(heat))
-    np.testing.assert_allclose(found, of.joined(logits, heat), rtol=1e-5, atol=1e-5)
+    of = ScoreFusion(0.7, 1.3, -0.4)
+    found = of.fuse_tensor(tf.constant(logits), tf.constant(heat))
+    np.testing.assert_allclose(found, of.fuse(logits, heat), rtol=1e-5, atol=1e-5)
 
 
 def test_two_weak_witnesses_are_better_together() -> None:
@@ -48,9 +48,9 @@ def test_two_weak_witnesses_are_better_together() -> None:
     truth = rng.integers(0, 2, 4000)
     odds = rng.normal(1.5 * (2 * truth - 1), 2.0)
     heat = 1 / (1 + np.exp(-rng.normal(2.0 * truth - 2.0, 1.5)))
-    of = fit_evidence(logits_of(odds[:2000]), heat[:2000], truth[:2000])
-    joined = of.joined(logits_of(odds[2000:]), heat[2000:])[:, 0]
-    together = roc_auc(truth[2000:], joined[:, 1] - joined[:, 0])
+    of = fit_score_fusion(logits_of(odds[:2000]), heat[:2000], truth[:2000])
+    fuse = of.fuse(logits_of(odds[2000:]), heat[2000:])[:, 0]
+    together = roc_auc(truth[2000:], fuse[:, 1] - fuse[:, 0])
     single = [roc_auc(truth[2000:], odds[2000:]), roc_auc(truth[2000:], heat[2000:])]
     assert together is not None
     assert all(together > auc + 0.02 for auc in single if auc is not None)
@@ -59,7 +59,7 @@ def test_two_weak_witnesses_are_better_together() -> None:
 def test_a_witness_that_says_the_opposite_is_left_out() -> None:
     rng = np.random.default_rng(3)
     truth = rng.integers(0, 2, 500)
-    of = fit_evidence(logits_of(rng.normal(2.0 * truth - 1, 1)), 0.9 - 0.8 * truth, truth)
+    of = fit_score_fusion(logits_of(rng.normal(2.0 * truth - 1, 1)), 0.9 - 0.8 * truth, truth)
     assert of.peak == 0.0
     assert of.head > 0
 
@@ -68,7 +68,7 @@ def test_a_witness_that_says_the_opposite_is_left_out() -> None:
 def test_weights_stay_finite(perfect: bool) -> None:
     truth = np.array([0, 1] * 20)
     heat = 0.1 + 0.8 * truth if perfect else np.full(40, 0.5)
-    of = fit_evidence(logits_of(np.zeros(40)), heat, truth)
+    of = fit_score_fusion(logits_of(np.zeros(40)), heat, truth)
     assert np.isfinite([of.head, of.peak, of.bias]).all()
     assert of.peak < 50
 
@@ -76,4 +76,6 @@ def test_weights_stay_finite(perfect: bool) -> None:
 @pytest.mark.parametrize("positive", [[], [1, 1], [0, 0], [-1, -1], [1, -1]])
 def test_one_side_alone_teaches_nothing(positive: list[int]) -> None:
     n = len(positive)
-    assert fit_evidence(logits_of(np.zeros(n)), np.zeros(n), np.array(positive, int)) == ALONE
+    assert (
+        fit_score_fusion(logits_of(np.zeros(n)), np.zeros(n), np.array(positive, int)) == HEAD_ONLY
+    )

@@ -11,16 +11,16 @@ import numpy as np
 from core.embedding.embed import embed_split
 from core.embedding.forward import build_forward
 from core.embedding.store import Embeddings, read
-from core.training.examples import decoded, transformed_images
 from core.training.job import Job
-from core.training.loop.batches import Rows, TrainingData, generated
+from core.training.loop.batches import LabeledRows, TrainingData, data_from_generators
+from core.training.transformed_images import decoded, transformed_images
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
 @dataclass(frozen=True)
-class ImageStore:
+class RecordFile:
     """Transformed records in one local file, for reading in any order.
 
     Transform writes compressed streams, which can be read from the start only.
@@ -48,7 +48,7 @@ class ImageStore:
         return found
 
 
-def unpack(files: Sequence[str], file: Path) -> ImageStore:
+def copy_records(files: Sequence[str], file: Path) -> RecordFile:
     """Copies records to one local file.
 
     Args:
@@ -65,7 +65,7 @@ def unpack(files: Sequence[str], file: Path) -> ImageStore:
         for record in records.as_numpy_iterator():
             out.write(record)
             offsets.append(offsets[-1] + len(record))
-    return ImageStore(file, np.array(offsets, np.int64))
+    return RecordFile(file, np.array(offsets, np.int64))
 
 
 def embed_images(
@@ -100,8 +100,13 @@ def embed_images(
     return embed("train", train_files, "top"), embed("val", val_files, job.layer)
 
 
-def image_data(
-    job: Job, seed: int, train: ImageStore, val: ImageStore, rows: Rows, val_rows: Rows
+def image_training_data(
+    job: Job,
+    seed: int,
+    train: RecordFile,
+    val: RecordFile,
+    rows: LabeledRows,
+    val_rows: LabeledRows,
 ) -> TrainingData:
     """Batches of pixels for fine-tuning from images, augmented anew in each epoch.
 
@@ -124,7 +129,7 @@ def image_data(
     val_numbers = replace(val_rows, views=(np.arange(len(val), dtype=np.int32),))
     size = tune.batch_size
 
-    def records(store: ImageStore, batches: Iterator[Any], epoch: int) -> Iterator[Any]:
+    def records(store: RecordFile, batches: Iterator[Any], epoch: int) -> Iterator[Any]:
         key = np.int32((seed * 100_003 + epoch) % 2**31)
         for chosen, targets, weights in batches:
             yield store.read(chosen), chosen, key, targets, weights
@@ -147,7 +152,7 @@ def image_data(
     def whole(content: Any, chosen: Any, key: Any, targets: Any, weights: Any) -> Any:  # noqa: ARG001
         return decoded(content, job.size)[0], targets, weights
 
-    data = generated(
+    data = data_from_generators(
         lambda epoch: records(train, numbers.epoch(seed, epoch, size), epoch),
         len(rows),
         size,

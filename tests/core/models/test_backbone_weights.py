@@ -6,15 +6,15 @@ import keras
 import numpy as np
 import pytest
 
-from core.models.backbones import BACKBONES, TOP, split_backbone
-from core.models.options import ModelOptions
-from core.models.weights import (
+from core.models.backbone_weights import (
     DEFERRED,
-    Weights,
+    BackboneWeights,
     defer_weights,
     resolve_deferred,
     resolve_weights,
 )
+from core.models.backbones import BACKBONES, TOP, split_backbone
+from core.models.options import ModelOptions
 from schema.errors import PneumoError
 from schema.files import sha256_of_file
 from schema.storage import put, remove
@@ -43,10 +43,10 @@ def options(**changes: str) -> ModelOptions:
 
 def test_a_file_is_found_checked_and_loaded(weight_file: Path) -> None:
     weights = resolve_weights(options(weights=str(weight_file)))
-    assert weights == Weights(
+    assert weights == BackboneWeights(
         "file", str(weight_file.resolve()), sha256_of_file(weight_file), published="unknown"
     )
-    assert Weights(**weights.to_dict()) == weights
+    assert BackboneWeights(**weights.to_dict()) == weights
     assert all(isinstance(value, str) for value in weights.to_dict().values())
     assert weights.notice(NAME) == ""
     keras.utils.set_random_seed(1)
@@ -171,14 +171,14 @@ def test_no_imagenet_weights(policy: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_resolved_weights_are_returned_unchanged() -> None:
-    weights = Weights("file", "/x.h5", "00")
+    weights = BackboneWeights("file", "/x.h5", "00")
     assert resolve_deferred(weights, "Xception") is weights
 
 
 def test_deferred_random_weights_are_random() -> None:
     deferred = defer_weights(ModelOptions(weights="random"))
     assert deferred.kind == DEFERRED
-    assert resolve_deferred(deferred, "InceptionV3") == Weights("random")
+    assert resolve_deferred(deferred, "InceptionV3") == BackboneWeights("random")
 
 
 @pytest.mark.parametrize("address", ["memory://deferred", f"memory://deferred/{FILE}"])
@@ -186,7 +186,7 @@ def test_a_deferred_address_is_fetched_once_and_checked(
     address: str, weight_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    deferred = Weights(DEFERRED, file=address, reason="stop")
+    deferred = BackboneWeights(DEFERRED, file=address, reason="stop")
     put(weight_file, f"memory://deferred/{FILE}")
     try:
         found = resolve_deferred(deferred, NAME)
@@ -203,5 +203,5 @@ def test_missing_deferred_weights_are_one_line(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(PneumoError, match=address) as raised:
-        resolve_deferred(Weights(DEFERRED, file=address, reason="stop"), "Xception")
+        resolve_deferred(BackboneWeights(DEFERRED, file=address, reason="stop"), "Xception")
     assert "\n" not in str(raised.value)

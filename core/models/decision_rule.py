@@ -11,7 +11,7 @@ POSITIVE, NEGATIVE, REFER, REJECTED = "POSITIVE", "NEGATIVE", "REFER", "REJECTED
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisionRule:
     """Calibration and operating point.
 
     Attributes:
@@ -25,7 +25,9 @@ class Decision:
     band: Sequence[float] | None = None
 
 
-def calibrated(members: tf.Tensor, task: Task, decision: Decision) -> tuple[tf.Tensor, tf.Tensor]:
+def calibrate_probabilities(
+    members: tf.Tensor, task: Task, decision: DecisionRule
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Members' probabilities [n, m, c] -> calibrated [n, c], and the score [n]."""
     mean = tf.reduce_mean(members, axis=1)
     log = tf.math.log(tf.maximum(mean, 1e-12))
@@ -34,7 +36,7 @@ def calibrated(members: tf.Tensor, task: Task, decision: Decision) -> tuple[tf.T
     return probabilities, tf.clip_by_value(score, 0.0, 1.0)
 
 
-def class_index(
+def predicted_class(
     probabilities: tf.Tensor, score: tf.Tensor, task: Task, threshold: float
 ) -> tf.Tensor:
     """The most probable class among those that agree with the decision, int32 [n]."""
@@ -43,7 +45,7 @@ def class_index(
     return tf.argmax(tf.where(allowed, probabilities, -1.0), axis=-1, output_type=tf.int32)
 
 
-def decide(score: tf.Tensor, decision: Decision) -> tf.Tensor:
+def decide(score: tf.Tensor, decision: DecisionRule) -> tf.Tensor:
     """POSITIVE, NEGATIVE or REFER, string [n]."""
     called = tf.where(score >= decision.threshold, POSITIVE, NEGATIVE)
     if decision.band is None:

@@ -8,7 +8,7 @@ from core.models.backbones import (
     TOP,
     all_split_points,
     build_network,
-    preprocessed,
+    preprocess,
     resolve_layer,
     switch_off_noise,
     tensors_at,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pyramid:
+class FeaturePyramid:
     """A frozen backbone that shows its activations at several levels.
 
     Attributes:
@@ -35,7 +35,9 @@ class Pyramid:
     levels: tuple[str, ...]
 
 
-def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, ...]) -> "Pyramid":
+def build_feature_pyramid(
+    name: str, size: int, weights: str | None, levels: tuple[str, ...]
+) -> "FeaturePyramid":
     """Builds a backbone that shows several levels.
 
     Args:
@@ -66,7 +68,7 @@ def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, 
     outputs = tensors if names[-1] == TOP else [*tensors, network.output]
     pixels = keras.Input((size, size, 1), name="pixels")
     inner = keras.Model(network.input, outputs, name=f"{network.name}_levels")
-    found = inner(preprocessed(name, pixels), training=False)
+    found = inner(preprocess(name, pixels), training=False)
     shown = [
         keras.layers.Identity(name=f"float32_{i}", dtype="float32")(x) for i, x in enumerate(found)
     ]
@@ -74,4 +76,4 @@ def build_pyramid(name: str, size: int, weights: str | None, levels: tuple[str, 
     above = keras.Model(tensors[0], outputs[1:], name=f"{name}_above")
     whole.trainable = above.trainable = False
     switch_off_noise(whole)
-    return Pyramid(whole, above, names)
+    return FeaturePyramid(whole, above, names)

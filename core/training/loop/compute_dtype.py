@@ -32,10 +32,10 @@ def bfloat16_is_native() -> bool:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(of.get("compute_capability", (0, 0)) >= (8, 0) for of in details)
     file = Path("/proc/cpuinfo")
-    return file.is_file() and in_cpuinfo(file.read_text())
+    return file.is_file() and cpuinfo_has_bfloat16(file.read_text())
 
 
-def in_cpuinfo(text: str) -> bool:
+def cpuinfo_has_bfloat16(text: str) -> bool:
     """Whether Linux names instructions for bfloat16 for every processor it lists."""
     lists = [
         set(value.split())

@@ -5,20 +5,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.models.explain.cam import class_activation, is_linear
+from core.models.explain.cam import class_activation_map, is_linear
+from core.models.explain.explanation import Explanation
 from core.models.explain.gradcam import grad_cam
-from core.models.explain.types import Explained
 from core.models.explain.weak_boxes import PART, weak_boxes
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from core.models.classifier import Network
-    from core.models.decision import Decision
+    from core.models.classifier import ClassifierNetwork
+    from core.models.decision_rule import DecisionRule
     from schema.labels import Task
 
 
-def evidence(network: "Network", activations: "list[tf.Tensor]", of: "Task") -> "tf.Tensor":
+def evidence(
+    network: "ClassifierNetwork", activations: "list[tf.Tensor]", of: "Task"
+) -> "tf.Tensor":
     """What each place adds to the log-odds of the positive classes, mean over the members.
 
     Exact where a head has no hidden layer, Grad-CAM elsewhere.
@@ -37,11 +39,11 @@ def evidence(network: "Network", activations: "list[tf.Tensor]", of: "Task") -> 
     for member, found in zip(network.members, activations, strict=True):
         given = member.head, tf.cast(found, tf.float32), network.pooling, of
         exact = is_linear(member.head)
-        maps.append(class_activation(*given)[0] if exact else grad_cam(*given))
+        maps.append(class_activation_map(*given)[0] if exact else grad_cam(*given))
     return tf.add_n(maps) / len(maps)
 
 
-def heat_of(evidence: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
+def heat_map(evidence: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
     """Evidence -> heat, 0..1: the hottest place of an image is as hot as the image is probable.
 
     What speaks against is left out. A map that reached 1 in every image would show a hot place in
@@ -61,7 +63,9 @@ def heat_of(evidence: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
     return tf.math.divide_no_nan(positive, most) * score[:, tf.newaxis, tf.newaxis]
 
 
-def reference_of(network: "Network", of: "Task", pixels: np.ndarray, batch: int = 16) -> np.ndarray:
+def reference_map(
+    network: "ClassifierNetwork", of: "Task", pixels: np.ndarray, batch: int = 16
+) -> np.ndarray:
     """The mean evidence of images without a finding: what to expect at each place.
 
     In every chest some places (heart, spine) speak for or against, and the head's bias makes up for
@@ -92,13 +96,13 @@ def reference_of(network: "Network", of: "Task", pixels: np.ndarray, batch: int 
     return np.asarray(total / len(pixels), np.float32)
 
 
-def explainer(
-    network: "Network",
+def build_explain_fn(
+    network: "ClassifierNetwork",
     of: "Task",
-    decision: "Decision",
+    decision: "DecisionRule",
     part: float = PART,
     reference: np.ndarray | None = None,
-) -> "Callable[[tf.Tensor], Explained]":
+) -> "Callable[[tf.Tensor], Explanation]":
     """What `serving.export.saved_model.export` takes as `explain`.
 
     Args:
@@ -106,26 +110,26 @@ def explainer(
       of: the task.
       decision: what validation fixed; an image below the operating point has no boxes.
       part: of the hottest place, see `weak_boxes`.
-      reference: of `reference_of`; the heat is of what goes beyond it. None: of all evidence.
+      reference: of `reference_map`; the heat is of what goes beyond it. None: of all evidence.
 
     Returns:
       float32 [n, size, size, 1] in 0..255 -> heat, weak boxes and logits. A box's score is the
       mean heat of its hot places: the image's probability times their mean relative evidence.
     """
 
-    def explain(pixels: "tf.Tensor") -> Explained:
+    def explain(pixels: "tf.Tensor") -> Explanation:
         import tensorflow as tf
 
-        from core.models.decision import calibrated
+        from core.models.decision_rule import calibrate_probabilities
 
         activations = network.activations(pixels)
         logits = network.logits_of(activations)
-        _, score = calibrated(tf.nn.softmax(logits), of, decision)
+        _, score = calibrate_probabilities(tf.nn.softmax(logits), of, decision)
         found = evidence(network, activations, of)
-        heat = heat_of(found if reference is None else found - reference, score)
+        heat = heat_map(found if reference is None else found - reference, score)
         boxes, scores = weak_boxes(heat, part)
         called = (score >= decision.threshold)[:, tf.newaxis]
         boxes = tf.where(called[..., tf.newaxis], boxes, 0.0)
-        return Explained(heat, boxes, tf.where(called, scores, -1.0), logits)
+        return Explanation(heat, boxes, tf.where(called, scores, -1.0), logits)
 
     return explain

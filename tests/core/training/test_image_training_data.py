@@ -8,10 +8,10 @@ import pytest
 
 from core.images.decode import resize_gray
 from core.models.options import AugmentOptions
-from core.training.examples import transformed_images
-from core.training.images import image_data, unpack
-from core.training.loop.batches import Rows, TrainingData
-from core.training.losses import targets_of
+from core.training.image_training_data import copy_records, image_training_data
+from core.training.loop.batches import LabeledRows, TrainingData
+from core.training.losses import class_targets
+from core.training.transformed_images import transformed_images
 from schema.labels import BINARY
 from tests.support.models.image_job import BATCH, COUNT, VAL, image_job, write_records
 
@@ -33,11 +33,11 @@ def data_of(site: Path, view_size: int | None, views: AugmentOptions) -> Trainin
     job = replace(job, training=job.training.model_copy(update={"embedding": embedding}))
     stores, rows = [], []
     for split, left_out in (("train", [3]), ("val", [])):
-        targets = targets_of(np.load(site / f"{split}.npz")["names"], BINARY)
+        targets = class_targets(np.load(site / f"{split}.npz")["names"], BINARY)
         used = np.setdiff1d(np.arange(len(targets)), left_out)
-        rows.append(Rows((), targets, np.arange(len(targets), dtype=np.float32), used))
-        stores.append(unpack([str(site / split / "*.gz")], site / f"{split}.images"))
-    return image_data(job, 5, *stores, *rows)
+        rows.append(LabeledRows((), targets, np.arange(len(targets), dtype=np.float32), used))
+        stores.append(copy_records([str(site / split / "*.gz")], site / f"{split}.images"))
+    return image_training_data(job, 5, *stores, *rows)
 
 
 def whole(site: Path, split: str) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_each_image_once_with_its_own_target(view_size: int | None, site: Path) 
     shown = [resize_gray(images[i], view_size or SIZE, "stretch").numpy() for i in numbers]
     np.testing.assert_array_equal(pixels, shown)
     names = np.load(site / "train.npz")["names"]
-    np.testing.assert_array_equal(targets, targets_of(names, BINARY)[numbers])
+    np.testing.assert_array_equal(targets, class_targets(names, BINARY)[numbers])
     on_val = [x for x, _, _ in data.validation.as_numpy_iterator()]
     np.testing.assert_array_equal(np.concatenate(on_val), whole(site, "val"))
     assert len(whole(site, "val")) == VAL
