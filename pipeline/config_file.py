@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from core.reporting.monitor.options import MonitorOptions
 from pipeline.config import Config
 from pipeline.engines.options import BeamOptions
-from schema.errors import PneumoError, nearest, unknown
+from schema.errors import PneumoError, nearest, one_line, unknown
 
 log = logging.getLogger("pneumo.config")
 
@@ -86,7 +86,7 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
     try:
         values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PneumoError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise PneumoError(f"{path} is not YAML: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise PneumoError(f"{path} must hold a mapping with name, data, model, ...; it is empty")
     for override in overrides:
@@ -129,7 +129,7 @@ def _validate(options: type[_Options], values: Any, place: str) -> _Options:
     try:
         return options.model_validate(values)
     except ValidationError as error:
-        raise PneumoError(f"{place}{_one_line(options, error)}") from None
+        raise PneumoError(f"{place}{_first_of(options, error)}") from None
 
 
 def _rename_old_keys(values: dict[str, Any], path: Path) -> None:
@@ -158,10 +158,10 @@ def _override(values: dict[str, Any], text: str) -> None:
     try:
         at[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise PneumoError(f"--set {text}: {' '.join(str(error).split())}") from None
+        raise PneumoError(f"--set {text}: {one_line(error)}") from None
 
 
-def _one_line(options: type[BaseModel], error: ValidationError) -> str:
+def _first_of(options: type[BaseModel], error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "configuration"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -5,6 +5,7 @@ The state of a watch is one JSON file, replaced atomically; a watch that is kill
 
 import hashlib
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import click
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schema.errors import PneumoError
-from schema.files import take_lock, write_atomically
+from schema.files import atomic, take_lock, write_atomically
 
 ATTEMPTS = 3  # runs over the same images and report, at most
 
@@ -164,9 +165,8 @@ def copy_new(inbox: str, names: Mapping[str, int], data: Path) -> None:
         target = data / name
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}.partial")
-            fs.get_file(f"{root}/{name}", str(partial))
-            partial.replace(target)
+            with fs.open(f"{root}/{name}", "rb") as image, atomic(target) as copy:
+                shutil.copyfileobj(image, copy)
 
 
 def read_report(file: Path | None) -> tuple[str, list[str]]:

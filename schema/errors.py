@@ -1,4 +1,4 @@
-"""The error that a user sees as one line."""
+"""The error that a user sees as one line, and helpers for the text of errors."""
 
 from collections.abc import Iterable
 
@@ -24,3 +24,9 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(value.lower(), names, 1)
     question = f"did you mean {names[close[0]]}? " if close else ""
     return f"{question}choose one of {', '.join(names.values())}"
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """Returns the message of a library's error in one line; its class name if it has none."""
+    text = getattr(error, "message", "") or str(error)
+    return " ".join(str(text).split())[:limit] or type(error).__name__

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from schema.errors import PneumoError
+from schema.errors import PneumoError, one_line
 from schema.files import write_bytes_atomically
 
 SCHEMES: Final = ("gs", "s3", "minio")
@@ -214,7 +214,7 @@ def _store(uri: str) -> Iterator[tuple[Any, str]]:
     except (FileNotFoundError, NotADirectoryError):
         raise PneumoError(f"{uri} does not exist; check the name") from None
     except Exception as error:  # each client has its own: botocore, aiohttp, google.auth
-        line = (" ".join(str(error).split()) or type(error).__name__)[:200]
+        line = one_line(error, 200)
         if isinstance(error, PermissionError):
             raise PneumoError(f"{uri}: access denied ({line}); {login}") from None
         if "credential" in f"{type(error).__name__} {line}".lower():

@@ -31,6 +31,7 @@ from core.metrics.paired import (
 from core.predictions.metrics import box_numbers, class_numbers, score_numbers
 from core.predictions.predictions import Answers
 from schema.errors import PneumoError
+from schema.json_values import json_values
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; NaN and infinity become None."""
-        return _plain(asdict(self))
+        values: dict[str, Any] = json_values(asdict(self))
+        return values
 
 
 def decide(candidate: Answers, blessed: Answers | None, options: EvaluationOptions) -> Decision:
@@ -200,13 +202,3 @@ def paired_test(metric: str, pair: PairedTest, level: float) -> Test:
 
 def _say(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else "not defined"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 
 from core.embedding import pixel_sample
 from core.embedding.records import ImageRecords, ragged_boxes
+from schema.files import atomic
 
 FACTS = "embedding.json"
 BOXES_FILE = "boxes.parquet"
@@ -30,9 +31,7 @@ class ArrayWriter:
         self.rows = 0
         self.shape: tuple[int, ...] = ()
         self.error = 0.0
-        self._partial = file.with_name(file.name + ".partial")
-        self._out: BinaryIO = self._partial.open("wb")
-        self._out.write(b"\0" * _HEADER)
+        self._writing = atomic(file)
 
     def add(self, batch: np.ndarray) -> None:
         """Appends float32 [n, ...].
@@ -58,26 +57,27 @@ class ArrayWriter:
         self.rows += len(batch)
         stored.tofile(self._out)
 
-    def close(self) -> None:
-        """Writes the header and gives the file its name."""
+    def _write_header(self) -> None:
         shape = (self.rows, *(int(side) for side in self.shape))
         text = repr({"descr": self.dtype.str, "fortran_order": False, "shape": shape})
         body = text.encode().ljust(_HEADER - 11) + b"\n"
         self._out.seek(0)
         self._out.write(b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + body)
-        self._out.close()
-        self._partial.replace(self.file)
 
     def __enter__(self) -> Self:
+        self._out = self._writing.__enter__()
+        self._out.write(b"\0" * _HEADER)
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            self.close()
-        else:
-            self._out.close()
+            self._write_header()
+        self._writing.__exit__(kind, error, trace)
 
 
 @dataclass(frozen=True)

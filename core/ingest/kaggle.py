@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from schema.errors import PneumoError
+from schema.files import atomic_folder
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,10 @@ def download(name: str, dest: Path) -> Path:
     if dest.exists():
         raise PneumoError(f"{dest} exists already; remove it or give another folder")
     found = _fetch(DATASETS[name])
-    partial = dest.with_name(f".{dest.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(found, partial, copy_function=_link)
-        partial.rename(dest)
+        with atomic_folder(dest) as partial:
+            shutil.copytree(found, partial, copy_function=_link, dirs_exist_ok=True)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise PneumoError(f"cannot write {dest} ({error.strerror}); choose another") from None
     return dest
 

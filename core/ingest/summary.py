@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schema.errors import PneumoError
+from schema.errors import PneumoError, one_line
 
 FILE: Final = "dataset.json"
 SYNTHETIC_MARK: Final = "SYNTHETIC.txt"
@@ -98,5 +98,6 @@ def read_summary(dest: Path) -> IngestSummary:
             f"{dest} is no data set (no {FILE}); make one with: pneumo ingest SOURCE {dest}"
         ) from None
     except (OSError, ValueError, TypeError) as error:
-        what = " ".join(str(error).split())[:200]
-        raise PneumoError(f"{path} can't be read ({what}); ingest again with --overwrite") from None
+        raise PneumoError(
+            f"{path} can't be read ({one_line(error)}); ingest again with --overwrite"
+        ) from None

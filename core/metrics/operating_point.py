@@ -13,6 +13,7 @@ import numpy as np
 
 from core.metrics.binary import check, confusion, ratio
 from core.metrics.options import OperatingPointOptions
+from schema.json_values import json_values
 
 POSITIVE, NEGATIVE, REFER = 1, 0, -1
 DECISIONS = {POSITIVE: "POSITIVE", NEGATIVE: "NEGATIVE", REFER: "REFER"}
@@ -44,10 +45,8 @@ class OperatingPoint:
 
     def to_dict(self) -> dict[str, Any]:
         """Values for JSON; None where undefined."""
-        return {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(self).items()
-        }
+        values: dict[str, Any] = json_values(asdict(self))
+        return values
 
 
 def choose(

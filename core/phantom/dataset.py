@@ -1,7 +1,6 @@
 """Writes a data set of synthetic radiographs in the layout of a public one."""
 
 import csv
-import shutil
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ from core.phantom.layouts import LAYOUTS, Folders, Rows, Shot
 from core.phantom.plan import FOLDERS, Patient
 from core.phantom.render import Radiograph, render
 from schema.errors import PneumoError
+from schema.files import atomic_folder
 
 VERSION: Final = 1  # of the renderer: raised whenever the same seed gives other pixels
 NOTICE: Final = "SYNTHETIC.txt"
@@ -114,22 +114,16 @@ def write_phantoms(
             boxes = sum(map(form.is_box, csv.DictReader(lines)))
         return _summary(dest, form, plan, boxes, reused=True)
 
-    work = dest.with_name(f".{dest.name}.phantom")
-    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
     try:
-        for folder in form.folders:
-            (work / folder).mkdir(parents=True)
-        for place in {work, work / form.source}:
-            (place / NOTICE).write_text(notice)
-        jobs = [(str(work), form.name, size, seed, jpeg_quality, *one) for one in plan]
-        boxes = _write_images(work, form, jobs, n, workers, progress)
-        if dest.exists():
-            shutil.rmtree(dest)
-        work.rename(dest)
+        with atomic_folder(dest) as work:
+            for folder in form.folders:
+                (work / folder).mkdir(parents=True, exist_ok=True)
+            for place in {work, work / form.source}:
+                (place / NOTICE).write_text(notice)
+            jobs = [(str(work), form.name, size, seed, jpeg_quality, *one) for one in plan]
+            boxes = _write_images(work, form, jobs, n, workers, progress)
     except OSError as error:
         raise PneumoError(f"cannot write {dest}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return _summary(dest, form, plan, boxes, reused=False)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pipeline.engines.options import ENGINES, BeamOptions, Engine
-from schema.errors import PneumoError, unknown
+from schema.errors import PneumoError, one_line, unknown
 
 _THREADS: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _PROCESSES: Final = "pipeline.engines.worker.ProcessesDirectRunner"
@@ -81,7 +81,7 @@ def _download_job_server(engine: Engine, options: BeamOptions, args: Sequence[st
     try:
         server.local_jar(server.path_to_jar())
     except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split()).partition(". ")[0]
+        reason = one_line(error).partition(". ")[0]
         raise PneumoError(f"{reason}; set beam.job_server_jar to the file") from None
 
 

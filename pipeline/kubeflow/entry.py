@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pipeline.kubeflow.task import Task
-from pipeline.kubeflow.validate import one_line
 from schema import storage
-from schema.errors import PneumoError
+from schema.errors import PneumoError, one_line
 from schema.ports import reach_loopback
 
 # Runners whose workers see the file system of this process.

@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.kubeflow.options import DeployOptions, Target
 from pipeline.kubeflow.parameters import checked
-from schema.errors import PneumoError
+from schema.errors import PneumoError, one_line
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def read(file: Path, target: Target | None = None) -> Compiled:
     Raises:
       PneumoError: the file cannot be read, is no compiled graph, or one for another target.
     """
-    from pipeline.kubeflow.validate import check, one_line
+    from pipeline.kubeflow.validate import check
 
     try:
         document = next(filter(None, yaml.safe_load_all(file.read_text())), None)

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from pipeline.kubeflow.options import DeployOptions
 from pipeline.kubeflow.submit import Compiled, Submitted
-from pipeline.kubeflow.validate import one_line
-from schema.errors import PneumoError
+from schema.errors import PneumoError, one_line
 
 _TIMEOUT_S: Final = 60.0
 _STATES: Final = "PIPELINE_STATE_"

@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.config import Config
 from pipeline.kubeflow.options import Target
-from schema.errors import PneumoError
+from schema.errors import PneumoError, one_line
 from schema.storage import SCHEMES, is_remote
 
 _ON_CLUSTERS = tuple(f"{scheme}://" for scheme in SCHEMES)
@@ -85,9 +85,3 @@ def load_with_kfp(text: str) -> str:
         return str(loaded.pipeline_spec.pipeline_info.name)
     except Exception as error:  # the loader raises what lies below it: yaml, protobuf, its own
         raise PneumoError(f"kfp cannot load it: {one_line(error)}") from None
-
-
-def one_line(error: BaseException) -> str:
-    """Returns the message of a library's error in one line, at most 300 characters."""
-    text = getattr(error, "message", "") or str(error)
-    return " ".join(str(text).split())[:300] or type(error).__name__

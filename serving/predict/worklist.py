@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from schema.errors import PneumoError
+from schema.files import atomic
 from serving.predict.prediction import Prediction
 from serving.predict.results import ResultFile, csv_row
 
@@ -61,17 +62,13 @@ def write_worklist(results: ResultFile, path: Path, notice: str) -> None:
     order = sorted((*urgency(prediction), start) for start, prediction in results.located())
     ordered = ((which, results.read_at(start)) for which, _, start in order)
     lines = _csv(ordered) if path.suffix.lower() == ".csv" else _json(ordered, notice)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with partial.open("wb") as out:
+        with atomic(path) as out:
             out.writelines(lines)
             out.flush()
             os.fsync(out.fileno())
-        partial.replace(path)
     except OSError as error:
         raise PneumoError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _csv(ordered: Iterable[tuple[int, Prediction]]) -> Iterator[bytes]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.files import atomic, read_json, sha256_of_file, write_atomically
+from schema.files import atomic, atomic_folder, read_json, sha256_of_file, write_atomically
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "é \N{DAGGER}\r\n" * 1000])
@@ -39,3 +39,14 @@ def test_read_json(tmp_path: Path) -> None:
     assert read_json(tmp_path) is None
     file.write_text('{"seed": 1}')
     assert read_json(file) == {"seed": 1}
+
+
+def test_a_folder_replaces_the_earlier_one_when_it_is_complete(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    (tmp_path / ".set.partial" / "left by a killed process").mkdir(parents=True)
+    with atomic_folder(folder) as partial:
+        (partial / "image").touch()
+    with pytest.raises(KeyboardInterrupt), atomic_folder(folder) as partial:
+        (partial / "other").touch()
+        raise KeyboardInterrupt
+    assert list(tmp_path.rglob("*")) == [folder, folder / "image"]

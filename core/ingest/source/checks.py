@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from core.images.dicom.refusal import Refusal
 from core.images.perceptual_hash import perceptual_hash
 from schema import features as f
+from schema.errors import one_line
 
 MAX_SIDE: Final = 65_535  # of a JPEG, and of the schema
 MAX_ASPECT: Final = 50.0
@@ -84,7 +85,7 @@ def check_image(data: bytes, max_pixels: int, min_side: int) -> Checked:
     except MemoryError:
         raise Refusal("too_large", "no memory to decode it; lower max_pixels") from None
     except Exception as error:  # one file must never stop the others
-        raise Refusal("corrupt", _one_line(error)) from None
+        raise Refusal("corrupt", _named(error)) from None
 
 
 def _kind(data: bytes) -> str:
@@ -146,7 +147,7 @@ def _decode(data: bytes, kind: str, max_pixels: int, min_side: int) -> Image.Ima
 def _broken(data: bytes, kind: str, error: Exception) -> NoReturn:
     end = _JPEG_END if kind == "jpeg" else b"IEND"
     cut = "truncated" in str(error) or end not in data[-4096:]
-    raise Refusal("truncated" if cut else "corrupt", _one_line(error)) from None
+    raise Refusal("truncated" if cut else "corrupt", _named(error)) from None
 
 
 def _check_png_chunks(data: bytes) -> None:
@@ -242,5 +243,5 @@ def statistics(histogram: np.ndarray, aspect: float) -> dict[str, float]:
     }
 
 
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(error)}"[:200]

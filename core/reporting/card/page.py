@@ -7,10 +7,11 @@ from typing import Any
 
 from core.reporting.card.checklist import answer, fill_checklist, limits
 from core.reporting.card.run_files import RunFiles
-from core.reporting.format import number, to_json
+from core.reporting.format import number
 from core.reporting.notices import DISCLAIMER, notices
 from core.reporting.rendering import render, write_page
 from schema.files import read_json
+from schema.json_values import json_values
 
 _HEADLINE = ("challenge", "auc", "accuracy", "sensitivity", "specificity")
 _IN_SLICES = ("auc", "sensitivity", "specificity", "accuracy", "class_accuracy")
@@ -48,7 +49,7 @@ def card(files: RunFiles) -> dict[str, Any]:
     weights = training.get("weights") or {}
     calibration = report.get("calibration") or {}
     fixed = training.get("calibration") or {}
-    return to_json(
+    return json_values(
         {
             "name": files.config.get("name") or "",
             "disclaimer": DISCLAIMER,

@@ -20,9 +20,10 @@ from core.reporting.compare.runs import (
     durations,
     read_json_object,
 )
-from core.reporting.format import bootstrap_settings, intervals, to_json
+from core.reporting.format import bootstrap_settings, intervals
 from core.reporting.names import BOX_HEADLINE, CLASSES
 from core.reporting.notices import DISCLAIMER, SYNTHETIC
+from schema.json_values import json_values
 
 DISPUTED = 12
 SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "ece")
@@ -46,7 +47,7 @@ def compare_numbers(
     """
     took = durations(metadata, cached_executions(runs))
     boxes = {run.name: run.test for run in runs if run.test.locates}
-    return to_json(
+    return json_values(
         {
             "disclaimer": DISCLAIMER,
             "notices": compare_notices(runs),

@@ -6,7 +6,7 @@ from core.metrics.binary import confusion
 from core.metrics.multiclass import confusion_matrix
 from core.predictions.metrics import class_numbers, score_numbers
 from core.predictions.predictions import Answers
-from core.reporting.format import bootstrap_settings, intervals, to_json
+from core.reporting.format import bootstrap_settings, intervals
 from core.reporting.notices import notices
 from core.reporting.report import reliability
 from core.reporting.report.boxes import box_section
@@ -14,6 +14,7 @@ from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import mistakes
 from core.reporting.report.heat_maps import heat_map_section
 from core.reporting.report.slices import slices
+from schema.json_values import json_values
 
 
 def report_results(data: ReportData) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def report_results(data: ReportData) -> dict[str, Any]:
     }
     if data.answers is not None and len(data.answers.told()):
         numbers |= _test(data.answers, data)
-    return to_json(numbers)
+    return json_values(numbers)
 
 
 def sides(answers: Answers) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Activations of the backbone at the levels of the detector, on disk and as rows of a batch."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,15 +75,14 @@ def above_maps(
     found, step = [], ProgressReporter()
     for view, of_view in enumerate(maps):
         files = [folder / f"{what}-{view}-{i}.npy" for i in range(len(above.outputs))]
-        writers = [ArrayWriter(file, of_view.dtype.name) for file in files]
-        for start in range(0, len(of_view), BATCH):
-            part = np.asarray(of_view[start : start + BATCH], np.float32)
-            for writer, made in zip(writers, run(part), strict=True):
-                writer.add(made.numpy())
-            done = min(start + BATCH, len(of_view))
-            step(f"levels of {what}, view {view}", done, len(of_view))
-        for writer in writers:
-            writer.close()
+        with contextlib.ExitStack() as stack:
+            writers = [stack.enter_context(ArrayWriter(file, of_view.dtype.name)) for file in files]
+            for start in range(0, len(of_view), BATCH):
+                part = np.asarray(of_view[start : start + BATCH], np.float32)
+                for writer, made in zip(writers, run(part), strict=True):
+                    writer.add(made.numpy())
+                done = min(start + BATCH, len(of_view))
+                step(f"levels of {what}, view {view}", done, len(of_view))
         found.append(FlattenedLevels([of_view, *(open_array(file) for file in files)]))
     return found
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from schema import storage
 from schema.errors import PneumoError
+from schema.files import atomic
 
 
 @dataclass
@@ -50,10 +51,8 @@ class Checkpoint:
         else:
             file = Path(self.file)
             file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_name(file.name + ".partial")
-            with partial.open("wb") as out:
+            with atomic(file) as out:
                 np.savez(out, **named)
-            partial.replace(file)
         self._written = time.monotonic()
 
     def load(self) -> tuple[list[np.ndarray], dict[str, Any]] | None:

@@ -142,7 +142,7 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
         if done >= 3:
             raise KeyboardInterrupt
 
-    (tmp_path / ".set.phantom").mkdir()  # of a run that was killed
+    (tmp_path / ".set.partial").mkdir()  # of a run that was killed
     with pytest.raises(KeyboardInterrupt):
         write_phantoms(tmp_path / "set", 10, 0, size=64, progress=stop)
     assert not list(tmp_path.iterdir())

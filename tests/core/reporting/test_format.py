@@ -6,6 +6,7 @@ import pytest
 from core.reporting import format as f
 from core.reporting.names import BOXES, CLASSES, HEADLINE, HEAT, explanations, metric_name
 from core.reporting.notices import SYNTHETIC, notices
+from schema.json_values import json_values
 
 
 def test_to_json() -> None:
@@ -14,7 +15,7 @@ def test_to_json() -> None:
         3: np.array([1.5, np.nan]),
         "n": np.int64(3),
     }
-    assert f.to_json(nested) == {"a": [None, [1, 0.5]], "3": [1.5, None], "n": 3}
+    assert json_values(nested) == {"a": [None, [1, 0.5]], "3": [1.5, None], "n": 3}
 
 
 ESTIMATE = {"estimate": 0.5, "low": 0.4, "high": 0.6}
