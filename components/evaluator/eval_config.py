@@ -4,20 +4,12 @@ import json
 from typing import TYPE_CHECKING
 
 from core.metrics.options import EvaluationOptions
+from core.metrics.registry import METRICS, Metric
 from schema import features as f
 
 if TYPE_CHECKING:
     import tensorflow_model_analysis as tfma
 
-# Our name -> TFMA's class; the first need no threshold.
-RANKING = {"auc": "AUC", "auc_pr": "AUCPrecisionRecall"}
-AT_THRESHOLD = {
-    "accuracy": "BinaryAccuracy",
-    "sensitivity": "Recall",
-    "specificity": "Specificity",
-    "precision": "Precision",
-    "f1": "F1Score",
-}
 OTHERS = (
     "ExampleCount",
     "WeightedExampleCount",
@@ -49,13 +41,13 @@ def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
     point = options.operating_point
     whole = tfma.SlicingSpec()
 
-    def metric(name: str, class_name: str) -> "tfma.MetricConfig":
+    def metric_config(name: str, metric: Metric) -> "tfma.MetricConfig":
         settings: dict[str, object] = {"name": name}
         if name == "accuracy":
             settings["threshold"] = point.threshold
-        elif name in AT_THRESHOLD:
+        elif metric.at_threshold:
             settings["thresholds"] = [point.threshold]
-        config = tfma.MetricConfig(class_name=class_name, config=json.dumps(settings))
+        config = tfma.MetricConfig(class_name=metric.tfma, config=json.dumps(settings))
         if rule := options.gate.get(name):
             bound = tfma.MetricThreshold()
             bound.value_threshold.lower_bound.value = rule.min
@@ -64,8 +56,11 @@ def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
             )
         return config
 
-    names = RANKING | AT_THRESHOLD if point.rule == "fixed" else RANKING
-    metrics = [metric(*item) for item in names.items()]
+    metrics = [
+        metric_config(name, metric)
+        for name, metric in METRICS.items()
+        if metric.tfma and (point.rule == "fixed" or not metric.at_threshold)
+    ]
     metrics += [tfma.MetricConfig(class_name=name) for name in OTHERS]
     return tfma.EvalConfig(
         model_specs=[

@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 
 from core.metrics.boxes.challenge import challenge_scores
-from core.metrics.options import OF_BOXES, OF_CLASSES, EvaluationOptions
+from core.metrics.options import EvaluationOptions
 from core.metrics.paired import (
     PairedTest,
     bootstrap_difference,
     delong_clustered,
     mcnemar_clustered,
 )
+from core.metrics.registry import GATED
 from core.predictions.metrics import box_numbers, class_numbers, score_numbers
 from core.predictions.predictions import Answers
 from schema.errors import PneumoError
@@ -39,7 +40,7 @@ class Rule:
     """One absolute bound.
 
     Attributes:
-      metric: a name of `options.GATED`.
+      metric: a key of `registry.GATED`.
       value: on test; NaN where it is not defined, which does not keep a bound.
       low: lower end of the 95 % interval by patient; `high` the upper end.
     """
@@ -124,9 +125,10 @@ def decide(candidate: Answers, blessed: Answers | None, options: EvaluationOptio
 def bounds(candidate: Answers, options: EvaluationOptions) -> list[Rule]:
     """The absolute bounds on the whole split."""
     found = score_numbers(candidate, options.resamples, options.seed)
-    if set(options.gate) & set(OF_CLASSES):
+    kinds = {GATED[name] for name in options.gate}
+    if "classes" in kinds:
         found |= class_numbers(candidate, options.resamples, options.seed)
-    if set(options.gate) & set(OF_BOXES):
+    if "boxes" in kinds:
         found |= box_numbers(candidate, options.resamples, options.seed)
     rules = []
     for metric, rule in options.gate.items():

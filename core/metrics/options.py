@@ -4,13 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from core.metrics.registry import GATED
 from schema.labels import Task
-
-# Metrics of the score, of the classes (a task of two classes has both alike), and of boxes.
-OF_SCORE = ("auc", "auc_pr", "accuracy", "sensitivity", "specificity", "precision", "f1")
-OF_CLASSES = ("class_accuracy", "macro_auc", "pairwise_auc")
-OF_BOXES = ("challenge", "box_ap", "pointing")
-GATED = OF_SCORE + OF_CLASSES + OF_BOXES
 
 
 class OperatingPointOptions(BaseModel):
@@ -103,7 +98,7 @@ class EvaluationOptions(BaseModel):
 
     def check_task(self, of: Task) -> None:
         """Raises ValueError where the gate bounds boxes and the task has none."""
-        rules = [name for name in self.gate if name in OF_BOXES]
+        rules = [name for name in self.gate if GATED[name] == "boxes"]
         if rules and not of.located:
             raise ValueError(
                 f"evaluation.gate.{rules[0]} bounds boxes, and task {of.name!r} predicts none; "

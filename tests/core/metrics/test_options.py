@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.metrics.options import OF_BOXES, EvaluationOptions
+from core.metrics.options import EvaluationOptions
+from core.metrics.registry import GATED
 from schema.labels import BINARY, LOCATE
 
 
@@ -41,7 +42,7 @@ def test_a_gate_without_paired_tests_is_allowed() -> None:
     assert EvaluationOptions(against_blessed={"tests": []}).against_blessed.tests == ()
 
 
-@pytest.mark.parametrize("rule", OF_BOXES)
+@pytest.mark.parametrize("rule", [name for name in GATED if GATED[name] == "boxes"])
 def test_rules_of_boxes_are_for_a_task_that_locates(rule: str) -> None:
     options = EvaluationOptions(gate={"auc": {"min": 0.8}, rule: {"min": 0.1}})
     options.check_task(LOCATE)
