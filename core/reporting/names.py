@@ -1,28 +1,5 @@
 """Names and explanations that the pages share; those of metrics are in core.metrics.registry."""
 
-from core.metrics.registry import (
-    BOX_HEADLINE,
-    BOXES,
-    CLASS_HEADLINE,
-    CLASSES,
-    HEADLINE,
-    HEAT,
-    explanations,
-    metric_name,
-)
-
-__all__ = [
-    "BOXES",
-    "BOX_HEADLINE",
-    "CLASSES",
-    "CLASS_HEADLINE",
-    "HEADLINE",
-    "HEAT",
-    "LEAKS",
-    "explanations",
-    "metric_name",
-]
-
 LEAKS = {
     "exact_across_splits": ("Same pixels in two splits", "the image was also used in training"),
     "near_across_splits": ("Near-duplicates in two splits", "as above, for resized copies"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.metrics.registry import metric_name
 from core.reporting.format import FILTERS
-from core.reporting.names import metric_name
 from core.reporting.notices import DISCLAIMER
 from schema.files import write_atomically
 

@@ -5,6 +5,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from core.metrics import registry
 from core.reporting.card.checklist import answer, fill_checklist, limits
 from core.reporting.card.run_files import RunFiles
 from core.reporting.format import number
@@ -13,8 +14,6 @@ from core.reporting.rendering import render, write_page
 from schema.files import read_json
 from schema.json_values import json_values
 
-_HEADLINE = ("challenge", "auc", "accuracy", "sensitivity", "specificity")
-_IN_SLICES = ("auc", "sensitivity", "specificity", "accuracy", "class_accuracy")
 _OF_DATASET = (
     "found",
     "written",
@@ -116,7 +115,9 @@ def protocol(files: RunFiles) -> list[dict[str, str]]:
 def render_card(numbers: dict[str, Any]) -> str:
     """Renders the page from the result of `card`."""
     in_slices = [
-        name for name in _IN_SLICES if any(name in row["metrics"] for row in numbers["slices"])
+        name
+        for name in registry.CARD_SLICES
+        if any(name in row["metrics"] for row in numbers["slices"])
     ]
     return render(
         "card.html.j2",
@@ -124,7 +125,7 @@ def render_card(numbers: dict[str, Any]) -> str:
         sections={
             name: list(rows) for name, rows in groupby(numbers["items"], lambda i: i["section"])
         },
-        headline=[name for name in _HEADLINE if name in numbers["metrics"]],
+        headline=[name for name in registry.CARD_HEADLINE if name in numbers["metrics"]],
         slice_metrics=in_slices,
     )
 

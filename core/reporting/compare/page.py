@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.metrics import registry
 from core.metrics.binary import expected_calibration_error
-from core.reporting import figures, names
+from core.reporting import figures
 from core.reporting.compare.binary_problems import questions
-from core.reporting.compare.results import SHOWN, compare_numbers
+from core.reporting.compare.results import compare_numbers
 from core.reporting.compare.runs import FinishedRun
 from core.reporting.radiographs import thumbnail
 from core.reporting.records import read_images
@@ -31,8 +32,8 @@ def write_comparison(
         numbers=numbers,
         pictures=draw(runs),
         images=thumbnails(runs[0].records, wanted),
-        shown=SHOWN,
-        box_headline=names.BOX_HEADLINE,
+        shown=registry.COMPARED,
+        box_headline=registry.BOX_HEADLINE,
     )
     return write_page(work, "compare", numbers, page)
 

@@ -10,6 +10,7 @@ import numpy as np
 from core.metrics.binary import roc_auc
 from core.metrics.bootstrap import clustered_bootstrap
 from core.metrics.paired import delong_clustered, mcnemar_clustered
+from core.metrics.registry import BOX_HEADLINE, CLASSES, COMPARED
 from core.predictions.metrics import box_numbers, class_numbers
 from core.predictions.predictions import Answers
 from core.reporting.compare.binary_problems import BinaryPredictions, BinaryProblem, questions
@@ -21,12 +22,10 @@ from core.reporting.compare.runs import (
     read_json_object,
 )
 from core.reporting.format import bootstrap_settings, intervals
-from core.reporting.names import BOX_HEADLINE, CLASSES
 from core.reporting.notices import DISCLAIMER, SYNTHETIC
 from schema.json_values import json_values
 
 DISPUTED = 12
-SHOWN = ("auc", "accuracy", "sensitivity", "specificity", "ece")
 
 
 def compare_numbers(
@@ -90,7 +89,7 @@ def of_question(
         found = clustered_bootstrap(
             test.label, test.score, test.patient, test.threshold, resamples=resamples, seed=seed
         )
-        shown = intervals(found, SHOWN)
+        shown = intervals(found, COMPARED)
         if boxes and name in boxes and name not in question.derived:
             shown |= intervals(box_numbers(boxes[name], resamples, seed), BOX_HEADLINE)
         rows.append(

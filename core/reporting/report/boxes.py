@@ -8,10 +8,10 @@ from core.metrics.boxes import froc
 from core.metrics.boxes.challenge import OVERLAPS, challenge_scores
 from core.metrics.boxes.iou import area
 from core.metrics.boxes.matching import match, pad
+from core.metrics.registry import BOXES
 from core.predictions.metrics import box_numbers
 from core.predictions.predictions import Answers
 from core.reporting.format import intervals
-from core.reporting.names import BOXES
 from core.reporting.report.example_images import rows
 
 

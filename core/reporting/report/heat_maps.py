@@ -11,9 +11,9 @@ from core.metrics.bootstrap import Statistics, clustered_bootstrap_of
 from core.metrics.boxes.iou import iou
 from core.metrics.boxes.pointing import peaks, pointing_hits
 from core.metrics.boxes.summary import box_statistics
+from core.metrics.registry import HEAT
 from core.predictions.predictions import Answers
 from core.reporting.format import intervals
-from core.reporting.names import HEAT
 from core.reporting.records import read_images
 from core.reporting.report.example_images import correct
 

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.metrics import registry
 from core.reporting import names
 from core.reporting.format import interval
 from core.reporting.radiographs import SIDE, picture, read_gray, thumbnail
@@ -36,7 +37,8 @@ def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, st
         {"interval": partial(interval, resamples=numbers["bootstrap"]["resamples"])},
         numbers=numbers,
         names=names,
-        explanations=names.explanations(negative, positive, classes.get("pair", ())),
+        registry=registry,
+        explanations=registry.explanations(negative, positive, classes.get("pair", ())),
         summary=data.model_summary,
         figures=drawn,
         samples=_samples(data),

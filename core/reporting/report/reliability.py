@@ -12,6 +12,7 @@ from core.metrics.bootstrap import Interval, clustered_bootstrap_of
 from core.metrics.multiclass import class_metrics
 from core.metrics.operating_point import predicted_class
 from core.metrics.prevalence import predictive_values
+from core.metrics.registry import MEMBER_CLASSES, MEMBERS, NOT_REFERRED, ON_VALIDATION
 from core.metrics.risk_coverage import aurc, risk_coverage
 from core.metrics.seeds import spread
 from core.metrics.shift import score_shift, warnings
@@ -158,9 +159,7 @@ def abstention(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | 
         "wrong_referred": int((wrong & ~kept).sum()),
         "wrong_left": int((wrong & kept).sum()),
         "coverage": asdict(shares["coverage"]),
-        "metrics": intervals(metrics, ("accuracy", "sensitivity", "specificity"))
-        if metrics
-        else None,
+        "metrics": intervals(metrics, NOT_REFERRED) if metrics else None,
     }
 
 
@@ -181,12 +180,12 @@ def member_spread(answers: Answers, seeds: list[int] | None) -> dict[str, Any]:
 
         _, score = member(sided)
         metrics = binary_metrics(sided.positive, score, sided.threshold)
-        names = ["auc", "auc_pr", "accuracy", "sensitivity", "specificity", "brier", "ece"]
+        names = [*MEMBERS]
         if len(task.classes) > 2 and len(labelled):
             p, score = member(labelled)
             predicted = predicted_class(p, score, task.positive, labelled.threshold)
             metrics |= class_metrics(labelled.label, p, task.classes, labelled.pair, predicted)
-            names += ["class_accuracy", "balanced_accuracy", "macro_auc", "pairwise_auc"]
+            names += MEMBER_CLASSES
         found.append({name: metrics[name] for name in names})
     return {
         "seeds": seeds or list(range(len(found))),
@@ -218,5 +217,5 @@ def on_validation(
         return None
     return {
         name: {"validation": asdict(found[name]), "test": asdict(test[name])}
-        for name in ("sensitivity", "specificity", "accuracy", "auc")
+        for name in ON_VALIDATION
     }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.metrics.bootstrap import Interval
+from core.metrics.registry import IN_SLICES
 from core.predictions.metrics import class_numbers, score_numbers
 from core.predictions.predictions import Answers
 
@@ -24,7 +25,7 @@ def slices(answers: Answers, resamples: int, seed: int) -> list[dict[str, Any]]:
     rows = []
     for feature, value, part in parts(answers.told()):
         metrics = score_numbers(part, resamples, seed)
-        names = ["sensitivity", "specificity", "accuracy"]
+        names = [*IN_SLICES]
         if len(answers.of.classes) > 2:
             metrics = metrics | class_numbers(part, resamples, seed)
             names.append("class_accuracy")

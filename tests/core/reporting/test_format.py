@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from core.reporting import format as f
-from core.reporting.names import BOXES, CLASSES, HEADLINE, HEAT, explanations, metric_name
 from core.reporting.notices import SYNTHETIC, notices
 from schema.json_values import json_values
 
@@ -46,16 +45,6 @@ def test_formats(format_: Any) -> None:
     for value, expected in FORMATS[format_]:
         assert format_(value) == expected
     assert f.interval(ESTIMATE | {"resamples_used": 7}, 9) == "0.500 (0.400 to 0.600; 7 resamples)"
-
-
-def test_names_of_metrics() -> None:
-    for name in (*HEADLINE, *BOXES, *HEAT, *CLASSES):
-        assert metric_name(name)[0].isupper()
-        assert name in explanations()
-    assert metric_name("recall/VIRUS") == "Recall, VIRUS"
-    assert metric_name("auc/A|B") == "AUC, A against B"
-    assert metric_name("new_metric") == "new metric"
-    assert "VIRUS and BACTERIA" in explanations(pair=["VIRUS", "BACTERIA"])["pairwise_auc"]
 
 
 def test_notices() -> None:

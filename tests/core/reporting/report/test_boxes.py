@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from core.metrics.boxes.challenge import challenge_score
+from core.metrics.registry import BOXES, explanations
 from core.predictions.predictions import Answers
-from core.reporting.names import BOXES, explanations
 from core.reporting.radiographs import SIDE, label_positions, picture
 from core.reporting.report.boxes import box_section, cases, counts
 from core.reporting.report.data import ReportData

@@ -10,8 +10,8 @@ import tensorflow as tf
 from PIL import Image
 
 from core.metrics.boxes.challenge import challenge_score
+from core.metrics.registry import HEAT
 from core.predictions.predictions import Answers
-from core.reporting.names import HEAT
 from core.reporting.report.collect import read_heat
 from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import correct
