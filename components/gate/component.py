@@ -15,7 +15,7 @@ from components.gate.decision import decide
 from components.model_to_beat import has_model
 from core.metrics.options import EvaluationOptions
 from core.predictions import table
-from core.predictions.predictions import read_scored
+from core.predictions.predictions import read_scorer_output
 from schema.errors import PneumoError
 
 log = logging.getLogger("pneumo.gate")
@@ -52,11 +52,11 @@ def Gate(
       PneumoError: there are no predictions on test, or those of the two models do not match.
     """
     folder = Path(predictions.uri)
-    candidate = read_scored(folder)
+    candidate = read_scorer_output(folder)
     if candidate is None or not len(candidate):
         raise PneumoError(f"{folder} has no predictions on test; run the Scorer again")
     rules = EvaluationOptions(**json.loads(options))
-    decision = decide(candidate, read_scored(folder, table.BASELINE), rules)
+    decision = decide(candidate, read_scorer_output(folder, table.BASELINE), rules)
     facts = decision.to_dict()
     facts["tfma"] = second_opinion(evaluation, evaluator_blessing)
     facts["notes"] += disagreements(facts)

@@ -29,8 +29,8 @@ from core.metrics.paired import (
     mcnemar_clustered,
 )
 from core.metrics.registry import GATED
-from core.predictions.metrics import box_numbers, class_numbers, score_numbers
-from core.predictions.predictions import Answers
+from core.predictions.metrics import box_intervals, class_intervals, score_intervals
+from core.predictions.predictions import SplitPredictions
 from schema.errors import PneumoError
 from schema.json_values import json_values
 
@@ -96,7 +96,9 @@ class Decision:
         return values
 
 
-def decide(candidate: Answers, blessed: Answers | None, options: EvaluationOptions) -> Decision:
+def decide(
+    candidate: SplitPredictions, blessed: SplitPredictions | None, options: EvaluationOptions
+) -> Decision:
     """Applies the bounds, and the paired tests where there is a blessed model.
 
     Raises:
@@ -122,14 +124,14 @@ def decide(candidate: Answers, blessed: Answers | None, options: EvaluationOptio
     return Decision(not failures, rules, tests, failures, notes)
 
 
-def bounds(candidate: Answers, options: EvaluationOptions) -> list[Rule]:
+def bounds(candidate: SplitPredictions, options: EvaluationOptions) -> list[Rule]:
     """The absolute bounds on the whole split."""
-    found = score_numbers(candidate, options.resamples, options.seed)
+    found = score_intervals(candidate, options.resamples, options.seed)
     kinds = {GATED[name] for name in options.gate}
     if "classes" in kinds:
-        found |= class_numbers(candidate, options.resamples, options.seed)
+        found |= class_intervals(candidate, options.resamples, options.seed)
     if "boxes" in kinds:
-        found |= box_numbers(candidate, options.resamples, options.seed)
+        found |= box_intervals(candidate, options.resamples, options.seed)
     rules = []
     for metric, rule in options.gate.items():
         interval = found.get(metric)
@@ -141,36 +143,38 @@ def bounds(candidate: Answers, options: EvaluationOptions) -> list[Rule]:
     return rules
 
 
-def against(candidate: Answers, blessed: Answers, options: EvaluationOptions) -> list[Test]:
+def against(
+    candidate: SplitPredictions, blessed: SplitPredictions, options: EvaluationOptions
+) -> list[Test]:
     """The paired tests.
 
     Raises:
       PneumoError: the two models answered other images, or another task.
     """
-    if candidate.of != blessed.of:
+    if candidate.task != blessed.task:
         raise PneumoError(
-            f"the blessed model answers task {blessed.of.name!r} and the candidate "
-            f"{candidate.of.name!r}; they cannot be compared"
+            f"the blessed model answers task {blessed.task.name!r} and the candidate "
+            f"{candidate.task.name!r}; they cannot be compared"
         )
     if not np.array_equal(candidate.sha256, blessed.sha256):
         raise PneumoError(
             "the candidate and the blessed model answered other images of test; score both again"
         )
     wanted = options.against_blessed.tests
-    told, told_b = candidate.told(), blessed.told()
+    told, told_b = candidate.with_binary_label(), blessed.with_binary_label()
     found: list[tuple[str, PairedTest]] = []
     if "auc" in wanted:
         found.append(
             ("auc", delong_clustered(told.positive, told.score, told_b.score, told.patient))
         )
     if "accuracy" in wanted:
-        right, right_b = (a.called == a.positive for a in (told, told_b))
+        right, right_b = (a.predicted_positive == a.positive for a in (told, told_b))
         found.append(("accuracy", mcnemar_clustered(right, right_b, told.patient)))
-        if len(candidate.of.classes) > 2:
-            one, two = candidate.labelled(), blessed.labelled()
-            right, right_b = (a.predicted == a.label for a in (one, two))
+        if len(candidate.task.classes) > 2:
+            one, two = candidate.with_class_label(), blessed.with_class_label()
+            right, right_b = (a.predicted_label == a.label for a in (one, two))
             found.append(("class_accuracy", mcnemar_clustered(right, right_b, one.patient)))
-    if "challenge" in wanted and candidate.locates and blessed.locates:
+    if "challenge" in wanted and candidate.predicts_boxes and blessed.predicts_boxes:
         scores, scores_b = (
             challenge_scores(a.truth_boxes.tolist(), *(rows.tolist() for rows in a.shown_boxes()))
             for a in (candidate, blessed)

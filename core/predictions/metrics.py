@@ -3,12 +3,12 @@
 from core.metrics.bootstrap import Interval, clustered_bootstrap, clustered_bootstrap_of
 from core.metrics.boxes.summary import box_statistics
 from core.metrics.multiclass import class_statistics
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 
 
-def score_numbers(answers: Answers, resamples: int, seed: int) -> dict[str, Interval]:
+def score_intervals(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Interval]:
     """Metrics of the score at the model's threshold; empty without an image of a known side."""
-    told = answers.told()
+    told = answers.with_binary_label()
     if not len(told):
         return {}
     return clustered_bootstrap(
@@ -16,22 +16,22 @@ def score_numbers(answers: Answers, resamples: int, seed: int) -> dict[str, Inte
     )
 
 
-def class_numbers(answers: Answers, resamples: int, seed: int) -> dict[str, Interval]:
+def class_intervals(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Interval]:
     """Metrics of the classes, see `multiclass.class_statistics`; empty without a labelled image."""
-    rows = answers.labelled()
+    rows = answers.with_class_label()
     if not len(rows):
         return {}
     statistics, shares = class_statistics(
-        rows.label, rows.probabilities, rows.of.classes, rows.pair, rows.predicted
+        rows.label, rows.probabilities, rows.task.classes, rows.pair, rows.predicted_label
     )
     return clustered_bootstrap_of(
         statistics, rows.patient, shares=shares, resamples=resamples, seed=seed
     )
 
 
-def box_numbers(answers: Answers, resamples: int, seed: int) -> dict[str, Interval]:
+def box_intervals(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Interval]:
     """Metrics of the boxes, see `box_statistics`; empty where the model predicts none."""
-    if not answers.locates or not len(answers):
+    if not answers.predicts_boxes or not len(answers):
         return {}
     statistics, shares = box_statistics(
         answers.truth_boxes.tolist(),

@@ -22,11 +22,11 @@ def _none() -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Answers:
+class SplitPredictions:
     """One entry for each image of a split; columns [n] as in `core.predictions.table`.
 
     Attributes:
-      of: the task.
+      task: the task.
       threshold: a score at or above it is positive.
       band: scores from the first to below the second are referred; None: no band.
       temperature: log-probabilities of the ensemble are divided by it.
@@ -39,7 +39,7 @@ class Answers:
       box_threshold: a box whose score is at or above it is shown; None: the model predicts none.
     """
 
-    of: Task
+    task: Task
     threshold: float
     band: tuple[float, float] | None
     temperature: float
@@ -73,7 +73,7 @@ class Answers:
     def __len__(self) -> int:
         return len(self.score)
 
-    def where(self, chosen: np.ndarray) -> "Answers":
+    def where(self, chosen: np.ndarray) -> "SplitPredictions":
         """The entries of a mask or of indices."""
         columns = {one.name: getattr(self, one.name) for one in fields(self)}
         return replace(
@@ -81,11 +81,11 @@ class Answers:
             **{k: v[chosen] for k, v in columns.items() if isinstance(v, np.ndarray)},
         )
 
-    def told(self) -> "Answers":
+    def with_binary_label(self) -> "SplitPredictions":
         """The images whose side the task defines; metrics of the score are of these."""
         return self.where(self.positive >= 0)
 
-    def labelled(self) -> "Answers":
+    def with_class_label(self) -> "SplitPredictions":
         """The images of a known class; metrics of classes are of these."""
         return self.where(self.label >= 0)
 
@@ -95,17 +95,17 @@ class Answers:
         return decide(self.score, self.threshold, self.band)
 
     @property
-    def called(self) -> np.ndarray:
+    def predicted_positive(self) -> np.ndarray:
         """1 positive, 0 negative, as if there were no band, int64 [n]."""
         return decide(self.score, self.threshold)
 
     @property
-    def predicted(self) -> np.ndarray:
+    def predicted_label(self) -> np.ndarray:
         """The predicted class, int64 [n]."""
-        return predicted_class(self.probabilities, self.score, self.of.positive, self.threshold)
+        return predicted_class(self.probabilities, self.score, self.task.positive, self.threshold)
 
     @property
-    def locates(self) -> bool:
+    def predicts_boxes(self) -> bool:
         """Whether the model predicts boxes that can be compared with the marked ones."""
         return self.box_threshold is not None
 
@@ -123,7 +123,7 @@ class Answers:
     @property
     def pair(self) -> tuple[int, ...]:
         """Classes whose pairs are of interest: the positive ones, all where there is only one."""
-        return self.of.positive if len(self.of.positive) > 1 else ()
+        return self.task.positive if len(self.task.positive) > 1 else ()
 
 
 def _ragged(rows: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
@@ -134,7 +134,7 @@ def _ragged(rows: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
+def read_predictions(file: Path, facts: Mapping[str, Any]) -> SplitPredictions:
     """Reads a Parquet file of predictions.
 
     Args:
@@ -146,8 +146,8 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
       PneumoError: the columns do not fit the task.
     """
     columns = table.read(file).to_pydict()
-    of = Task.from_dict(facts["task"])
-    n, classes = len(columns["score"]), len(of.classes)
+    task = Task.from_dict(facts["task"])
+    n, classes = len(columns["score"]), len(task.classes)
 
     def rows(name: str, *shape: int) -> np.ndarray:
         if not n:
@@ -155,7 +155,7 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
         widths = {len(row) for row in columns[name]}
         if len(widths) != 1 or widths.pop() % classes:
             raise PneumoError(
-                f"{file}: column {name} does not hold the {classes} classes of task {of.name!r}; "
+                f"{file}: column {name} does not hold the {classes} classes of task {task.name!r}; "
                 "score the split again"
             )
         return np.array(columns[name], np.float64).reshape(n, *shape)
@@ -164,8 +164,8 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
         return {name: np.array(columns[name], kind) for name in names}
 
     band, boxes = facts.get("band"), facts.get("boxes")
-    return Answers(
-        of=of,
+    return SplitPredictions(
+        task=task,
         threshold=float(facts["threshold"]),
         band=(float(band[0]), float(band[1])) if band else None,
         temperature=float(facts["temperature"]),
@@ -178,13 +178,13 @@ def read_answers(file: Path, facts: Mapping[str, Any]) -> Answers:
         members=rows("members", -1, classes),
         **{name: _ragged(columns[name], shape) for name, shape in _BOXES.items()},
         # The weak boxes of a classifier's heat map are not its predictions.
-        box_threshold=float(boxes["threshold"]) if of.located and boxes else None,
+        box_threshold=float(boxes["threshold"]) if task.located and boxes else None,
     )
 
 
-def read_scored(folder: Path, name: str = table.FILE) -> Answers | None:
+def read_scorer_output(folder: Path, name: str = table.FILE) -> SplitPredictions | None:
     """Predictions that the Scorer wrote, with the facts of the model beside them; None if none."""
     file = folder / name
     if not file.is_file():
         return None
-    return read_answers(file, json.loads(file.with_suffix(".json").read_text()))
+    return read_predictions(file, json.loads(file.with_suffix(".json").read_text()))

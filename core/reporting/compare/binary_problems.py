@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from core.reporting.compare.runs import FinishedRun
 from schema.labels import NORMAL
 
@@ -20,7 +20,7 @@ class BinaryPredictions:
     Attributes:
       label: int64 [n], 1 is the positive side of the question.
       score: float64 [n].
-      called: int64 [n], predicted side.
+      predicted_positive: int64 [n], predicted side.
       threshold: a score at or above it is predicted 1.
       sha256: [n].
       filename: [n].
@@ -30,7 +30,7 @@ class BinaryPredictions:
 
     label: np.ndarray
     score: np.ndarray
-    called: np.ndarray
+    predicted_positive: np.ndarray
     threshold: float
     sha256: np.ndarray
     filename: np.ndarray
@@ -46,7 +46,7 @@ class BinaryPredictions:
             self,
             label=1 - self.label,
             score=1 - self.score,
-            called=1 - self.called,
+            predicted_positive=1 - self.predicted_positive,
             # A score at the threshold was predicted positive, which is negative now.
             threshold=float(np.nextafter(1 - self.threshold, 2)),
         )
@@ -102,9 +102,9 @@ def _answers(
     run: FinishedRun,
 ) -> Iterator[tuple[Sides, bool, BinaryPredictions, BinaryPredictions]]:
     """Yields sides, whether derived, and the scores on test and validation."""
-    test, val, task = run.test, run.val, run.test.of
+    test, val, task = run.test, run.val, run.test.task
     if task.located:  # sides are defined by boxes, not by pathogens
-        if len(set(test.told().positive.tolist())) == 2:
+        if len(set(test.with_binary_label().positive.tolist())) == 2:
             yield _LOCATED, False, _score(test), _score(val)
         return
     pairs: list[tuple[tuple[int, ...], tuple[int, ...], bool]] = [
@@ -122,9 +122,9 @@ def _answers(
             yield (second, first), derived, scores[0].flipped(), scores[1].flipped()
 
 
-def _pathogens(answers: Answers, side: tuple[int, ...], derived: bool) -> tuple[str, ...]:
+def _pathogens(answers: SplitPredictions, side: tuple[int, ...], derived: bool) -> tuple[str, ...]:
     """Pathogens in the split that certainly belong to some classes."""
-    compatible = answers.of.compatible
+    compatible = answers.task.compatible
     return tuple(
         name
         for name in sorted(set(answers.pathogen.tolist()))
@@ -139,14 +139,21 @@ def _is_positive(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return NORMAL in other if NORMAL in one or NORMAL in other else one < other
 
 
-def _score(answers: Answers) -> BinaryPredictions:
-    a = answers.told()
+def _score(answers: SplitPredictions) -> BinaryPredictions:
+    a = answers.with_binary_label()
     return BinaryPredictions(
-        a.positive, a.score, a.called, a.threshold, a.sha256, a.filename, a.pathogen, a.patient
+        a.positive,
+        a.score,
+        a.predicted_positive,
+        a.threshold,
+        a.sha256,
+        a.filename,
+        a.pathogen,
+        a.patient,
     )
 
 
-def _share(answers: Answers, one: int, other: int) -> BinaryPredictions:
+def _share(answers: SplitPredictions, one: int, other: int) -> BinaryPredictions:
     a = answers.where(np.isin(answers.label, [one, other]))
     p, q = a.probabilities[:, one], a.probabilities[:, other]
     share = np.divide(p, p + q, out=np.full(len(a), 0.5), where=p + q > 0)

@@ -11,8 +11,8 @@ from core.metrics.binary import roc_auc
 from core.metrics.bootstrap import clustered_bootstrap
 from core.metrics.paired import delong_clustered, mcnemar_clustered
 from core.metrics.registry import BOX_HEADLINE, CLASSES, COMPARED
-from core.predictions.metrics import box_numbers, class_numbers
-from core.predictions.predictions import Answers
+from core.predictions.metrics import box_intervals, class_intervals
+from core.predictions.predictions import SplitPredictions
 from core.reporting.compare.binary_problems import BinaryPredictions, BinaryProblem, questions
 from core.reporting.compare.runs import (
     FinishedRun,
@@ -45,7 +45,7 @@ def compare_numbers(
       seed: of the bootstrap; every configuration has the same draws of patients.
     """
     took = durations(metadata, cached_executions(runs))
-    boxes = {run.name: run.test for run in runs if run.test.locates}
+    boxes = {run.name: run.test for run in runs if run.test.predicts_boxes}
     return json_values(
         {
             "disclaimer": DISCLAIMER,
@@ -76,7 +76,10 @@ def compare_notices(runs: Sequence[FinishedRun]) -> list[str]:
 
 
 def of_question(
-    question: BinaryProblem, resamples: int, seed: int, boxes: Mapping[str, Answers] | None = None
+    question: BinaryProblem,
+    resamples: int,
+    seed: int,
+    boxes: Mapping[str, SplitPredictions] | None = None,
 ) -> dict[str, Any]:
     """Computes leaderboard, paired tests and disputed images; best on validation first.
 
@@ -91,7 +94,7 @@ def of_question(
         )
         shown = intervals(found, COMPARED)
         if boxes and name in boxes and name not in question.derived:
-            shown |= intervals(box_numbers(boxes[name], resamples, seed), BOX_HEADLINE)
+            shown |= intervals(box_intervals(boxes[name], resamples, seed), BOX_HEADLINE)
         rows.append(
             {
                 "name": name,
@@ -104,7 +107,7 @@ def of_question(
     rows.sort(key=lambda row: -np.nan_to_num(row["val_auc"], nan=-1.0))
     scores = {row["name"]: question.test[row["name"]] for row in rows}
     some = next(iter(scores.values()))
-    called = np.stack([score.called for score in scores.values()])
+    called = np.stack([score.predicted_positive for score in scores.values()])
     return {
         "title": question.title,
         "positive": list(question.positive),
@@ -130,7 +133,9 @@ def paired(scores: Mapping[str, BinaryPredictions]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for (name_a, a), (name_b, b) in itertools.combinations(scores.items(), 2):
         areas = delong_clustered(a.label, a.score, b.score, a.patient)
-        calls = mcnemar_clustered(a.called == a.label, b.called == b.label, a.patient)
+        calls = mcnemar_clustered(
+            a.predicted_positive == a.label, b.predicted_positive == b.label, a.patient
+        )
         rows.append(
             {
                 "a": name_a,
@@ -169,7 +174,7 @@ def disputed(scores: Mapping[str, BinaryPredictions], most: int = DISPUTED) -> l
       rows of `sha256`, `filename`, `pathogen`, `positive`, and `answers`: for each configuration
       `name`, `score`, `called`, `right`.
     """
-    called = np.stack([score.called for score in scores.values()])
+    called = np.stack([score.predicted_positive for score in scores.values()])
     values = np.stack([score.score for score in scores.values()])
     ones = called.sum(axis=0)
     minority = np.minimum(ones, len(called) - ones)
@@ -185,8 +190,8 @@ def disputed(scores: Mapping[str, BinaryPredictions], most: int = DISPUTED) -> l
                 {
                     "name": name,
                     "score": float(score.score[i]),
-                    "called": int(score.called[i]),
-                    "right": bool(score.called[i] == score.label[i]),
+                    "called": int(score.predicted_positive[i]),
+                    "right": bool(score.predicted_positive[i] == score.label[i]),
                 }
                 for name, score in scores.items()
             ],
@@ -204,8 +209,8 @@ def of_classes(runs: Sequence[FinishedRun], resamples: int, seed: int) -> list[d
     """
     groups: dict[tuple[Any, ...], list[FinishedRun]] = {}
     for run in runs:
-        task = run.test.of
-        if len(task.classes) > 2 and len(run.test.labelled()):
+        task = run.test.task
+        if len(task.classes) > 2 and len(run.test.with_class_label()):
             key = (task.classes, tuple(sorted(task.compatible.items())))
             groups.setdefault(key, []).append(run)
     return [_of_group(list(key[0]), group, resamples, seed) for key, group in groups.items()]
@@ -220,17 +225,19 @@ def _of_group(
     ]
     rows: list[dict[str, Any]] = []
     for run in group:
-        val = run.val.labelled()
+        val = run.val.with_class_label()
         rows.append(
             {
                 "name": run.name,
-                "val_accuracy": float((val.predicted == val.label).mean()) if len(val) else None,
-                "metrics": intervals(class_numbers(run.test, resamples, seed), names),
+                "val_accuracy": float((val.predicted_label == val.label).mean())
+                if len(val)
+                else None,
+                "metrics": intervals(class_intervals(run.test, resamples, seed), names),
             }
         )
     rows.sort(key=lambda row: -(row["val_accuracy"] or 0.0))
-    labelled = {run.name: run.test.labelled() for run in group}
-    right = {name: of.predicted == of.label for name, of in labelled.items()}
+    labelled = {run.name: run.test.with_class_label() for run in group}
+    right = {name: of.predicted_label == of.label for name, of in labelled.items()}
     tests: list[dict[str, Any]] = []
     for a, b in itertools.combinations([row["name"] for row in rows], 2):
         test = mcnemar_clustered(right[a], right[b], labelled[a].patient)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core.predictions.predictions import Answers, read_answers, read_scored
+from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
 from schema.errors import PneumoError
 
 RUN, PROCESS = "run.json", "process.json"
@@ -36,8 +36,8 @@ class FinishedRun:
     run: dict[str, Any]
     process: dict[str, Any]
     training: dict[str, Any]
-    test: Answers
-    val: Answers
+    test: SplitPredictions
+    val: SplitPredictions
 
     @property
     def records(self) -> Path:
@@ -115,11 +115,11 @@ def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finish
     for file in (scored / "predictions.parquet", scored / "predictions.json", val, training):
         if not file.is_file():
             raise PneumoError(f"{name}: {file} is missing: run the configuration again")
-    test = read_scored(scored)
+    test = read_scorer_output(scored)
     assert test is not None
     facts = read_json_object(scored / "predictions.json")
     return FinishedRun(
-        name, run, process, read_json_object(training), test, read_answers(val, facts)
+        name, run, process, read_json_object(training), test, read_predictions(val, facts)
     )
 
 
@@ -152,7 +152,7 @@ def cost(run: FinishedRun, took: dict[int, float]) -> dict[str, Any]:
     return {
         "name": run.name,
         "backbone": training.get("backbone"),
-        "task": run.test.of.name,
+        "task": run.test.task.name,
         "image_size": training.get("image_size"),
         "fine_tuned": bool(training.get("fine_tune")),
         "seeds": training.get("seeds"),

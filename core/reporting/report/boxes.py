@@ -9,14 +9,18 @@ from core.metrics.boxes.challenge import OVERLAPS, challenge_scores
 from core.metrics.boxes.iou import area
 from core.metrics.boxes.matching import match, pad
 from core.metrics.registry import BOXES
-from core.predictions.metrics import box_numbers
-from core.predictions.predictions import Answers
+from core.predictions.metrics import box_intervals
+from core.predictions.predictions import SplitPredictions
 from core.reporting.format import intervals
 from core.reporting.report.example_images import rows
 
 
 def box_section(
-    test: Answers, val: Answers | None, chosen: dict[str, Any] | None, resamples: int, seed: int
+    test: SplitPredictions,
+    val: SplitPredictions | None,
+    chosen: dict[str, Any] | None,
+    resamples: int,
+    seed: int,
 ) -> dict[str, Any] | None:
     """Computes the part `boxes` of the report; None if the model predicts no boxes.
 
@@ -25,10 +29,10 @@ def box_section(
       (names whose interval has no width), `validation` as `metrics` or None, `rates` of FROC,
       `cases` (see `cases`).
     """
-    metrics = box_numbers(test, resamples, seed)
+    metrics = box_intervals(test, resamples, seed)
     if not metrics:
         return None
-    on_val = box_numbers(val, resamples, seed) if val is not None else {}
+    on_val = box_intervals(val, resamples, seed) if val is not None else {}
     return {
         "threshold": test.box_threshold,
         "overlaps": list(OVERLAPS),
@@ -42,7 +46,7 @@ def box_section(
     }
 
 
-def counts(answers: Answers) -> dict[str, int]:
+def counts(answers: SplitPredictions) -> dict[str, int]:
     """Counts images and boxes at the box threshold; a hit has an IoU above 0.40.
 
     Returns:
@@ -64,7 +68,7 @@ def counts(answers: Answers) -> dict[str, int]:
     }
 
 
-def cases(answers: Answers) -> dict[str, list[dict[str, Any]]]:
+def cases(answers: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
     """Chooses images to show.
 
     Returns:
@@ -103,7 +107,7 @@ def cases(answers: Answers) -> dict[str, list[dict[str, Any]]]:
 
 
 def _matched(
-    answers: Answers,
+    answers: SplitPredictions,
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Returns true boxes, shown boxes, their scores, and which of them hit, bool [n, M]."""
     truth, shown = answers.truth_boxes.tolist(), answers.shown_boxes()

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from core.predictions.predictions import Answers, read_answers, read_scored
+from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
 from core.predictions.tfma_results import tfma_metrics
 from core.reporting.records import content, read_fields, read_images, text
 from core.reporting.report.boxes import cases
@@ -71,13 +71,16 @@ def collect(
     Raises:
       PneumoError: there are no predictions on the test split, or the store is unreachable.
     """
-    answers = read_scored(predictions)
+    answers = read_scorer_output(predictions)
     if answers is None:
         raise PneumoError(f"no predictions in {predictions}: run the Scorer again")
     val = model_run / "val_predictions.parquet"
     facts = read_json(predictions / "predictions.json") or {}
-    dataset, leakage = read_ingest(records, answers.of)
-    shown = [*mistakes(answers).values(), *(cases(answers).values() if answers.locates else ())]
+    dataset, leakage = read_ingest(records, answers.task)
+    shown = [
+        *mistakes(answers).values(),
+        *(cases(answers).values() if answers.predicts_boxes else ()),
+    ]
     summary = model_run / "model_summary.txt"
     options = yaml.safe_load(config)
     return ReportData(
@@ -91,9 +94,9 @@ def collect(
         histories=histories(model_run / "history"),
         model_summary=summary.read_text() if summary.is_file() else None,
         answers=answers,
-        val=read_answers(val, facts) if val.is_file() else None,
+        val=read_predictions(val, facts) if val.is_file() else None,
         images=dict(read_images(test, {row["sha256"] for rows in shown for row in rows})),
-        boxes=facts.get("boxes") if answers.locates else None,
+        boxes=facts.get("boxes") if answers.predicts_boxes else None,
         heat=read_heat(model, answers, test),
         tfma=tfma_metrics(str(evaluation)),
         blessing=read_json(blessing / "decision.json"),
@@ -113,7 +116,7 @@ def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[s
         return dataset, read_json(folder / "leakage.json")
 
 
-def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> HeatMaps | None:
+def read_heat(model: Path | None, test: SplitPredictions, files: Sequence[str]) -> HeatMaps | None:
     """Runs the model's `explain` signature on the shown images and on those to measure."""
     if model is None:
         return None
@@ -125,7 +128,7 @@ def read_heat(model: Path | None, test: Answers, files: Sequence[str]) -> HeatMa
     about = read_facts(model)
     rows = [*mistakes(test).values(), *correct(test).values()]
     shown = {row["sha256"] for kind in rows for row in kind}
-    measured = set() if test.locates else set(test.sha256[needs_localization(test)].tolist())
+    measured = set() if test.predicts_boxes else set(test.sha256[needs_localization(test)].tolist())
     places = run_explainer(loaded.signatures["explain"], files, shown, measured)
     return HeatMaps(about.get("boxes") or {}, places)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from core.reporting.report.heat_maps import HeatMaps
 
 
@@ -52,8 +52,8 @@ class ReportData:
     training: dict[str, Any] | None = None
     histories: dict[str, dict[str, Any]] = field(default_factory=dict)
     model_summary: str | None = None
-    answers: Answers | None = None
-    val: Answers | None = None
+    answers: SplitPredictions | None = None
+    val: SplitPredictions | None = None
     images: dict[str, bytes] = field(default_factory=dict)
     boxes: dict[str, Any] | None = None
     heat: HeatMaps | None = None

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 
 SHOWN = 6  # images of each kind
 
 
-def rows(answers: Answers, chosen: np.ndarray) -> list[dict[str, Any]]:
+def rows(answers: SplitPredictions, chosen: np.ndarray) -> list[dict[str, Any]]:
     """Returns `sha256`, `filename`, `pathogen` and `score` of the first chosen images."""
     return [
         {
@@ -22,7 +22,7 @@ def rows(answers: Answers, chosen: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def mistakes(answers: Answers) -> dict[str, list[dict[str, Any]]]:
+def mistakes(answers: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
     """Returns the most confident mistakes.
 
     `missed` are positives with the lowest scores and `false_alarms` negatives with the highest.
@@ -33,12 +33,12 @@ def mistakes(answers: Answers) -> dict[str, list[dict[str, Any]]]:
         "missed": _by_score(answers, label=1, predicted=0),
         "false_alarms": _by_score(answers, label=0, predicted=1),
     }
-    classes = answers.of.classes
+    classes = answers.task.classes
     if len(classes) > 2:
-        one = answers.labelled()
-        predicted = one.predicted
+        one = answers.with_class_label()
+        predicted = one.predicted_label
         probability = one.probabilities[np.arange(len(one)), predicted]
-        wrong = (predicted != one.label) & (one.called == one.positive)
+        wrong = (predicted != one.label) & (one.predicted_positive == one.positive)
         order = np.argsort(-probability, kind="stable")
         chosen = order[wrong[order]]
         found["wrong_class"] = [
@@ -48,7 +48,7 @@ def mistakes(answers: Answers) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def correct(answers: Answers) -> dict[str, list[dict[str, Any]]]:
+def correct(answers: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
     """Returns the most confident correct predictions: `found` positives, `passed` negatives."""
     return {
         "found": _by_score(answers, label=1, predicted=1),
@@ -56,10 +56,12 @@ def correct(answers: Answers) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _by_score(answers: Answers, label: int, predicted: int) -> list[dict[str, Any]]:
+def _by_score(answers: SplitPredictions, label: int, predicted: int) -> list[dict[str, Any]]:
     """Most confident first: the highest scores if predicted positive, else the lowest."""
-    sided = answers.told()
+    sided = answers.with_binary_label()
     order = np.argsort(sided.score, kind="stable")
     if predicted:
         order = order[::-1]
-    return rows(sided, order[((sided.positive == label) & (sided.called == predicted))[order]])
+    return rows(
+        sided, order[((sided.positive == label) & (sided.predicted_positive == predicted))[order]]
+    )

@@ -10,7 +10,7 @@ from core.metrics.boxes import average_precision, froc
 from core.metrics.boxes.summary import froc_name
 from core.metrics.prevalence import predictive_values
 from core.metrics.risk_coverage import risk_coverage
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from core.reporting import figures
 from core.reporting.figures import BLUE, GREY, INK, ORANGE, Line, empty, figure, mark, png
 from core.reporting.report.reliability import correctness, raw_score
@@ -19,9 +19,11 @@ _UNIT = (-0.01, 1.03)
 _FEWEST = 1 / 16  # false boxes per image; the logarithmic axis starts here
 
 
-def draw_all(answers: Answers, val: Answers | None, numbers: Mapping[str, Any]) -> dict[str, bytes]:
+def draw_all(
+    answers: SplitPredictions, val: SplitPredictions | None, numbers: Mapping[str, Any]
+) -> dict[str, bytes]:
     """Draws every figure of the test split."""
-    sided, counts = answers.told(), numbers["confusion"]
+    sided, counts = answers.with_binary_label(), numbers["confusion"]
     cells = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
     line = Line("as served", sided.positive, sided.score, sided.threshold)
     raw = Line("before temperature scaling", sided.positive, raw_score(sided), color=GREY)
@@ -38,13 +40,13 @@ def draw_all(answers: Answers, val: Answers | None, numbers: Mapping[str, Any]) 
         drawn["coverage"] = risk_over_coverage(answers)
     if numbers.get("classes_on_test"):
         matrix = np.array(numbers["classes_on_test"]["matrix"])
-        drawn["class_roc"] = figures.roc(class_lines(answers.labelled()))
+        drawn["class_roc"] = figures.roc(class_lines(answers.with_class_label()))
         drawn["class_confusion"] = confusion_matrix(matrix, numbers["classes"])
     if numbers.get("boxes"):
         drawn["froc"] = froc_curve(answers, numbers["boxes"]["metrics"])
         drawn["box_pr"] = box_precision_recall(answers)
     if val is not None:
-        drawn["shift"] = score_distributions(val.told(), sided, numbers["sides"])
+        drawn["shift"] = score_distributions(val.with_binary_label(), sided, numbers["sides"])
     return drawn
 
 
@@ -65,9 +67,9 @@ def training_curve(histories: Mapping[str, Mapping[str, Any]], name: str) -> byt
     return png(made, "best")
 
 
-def class_lines(labelled: Answers) -> list[Line]:
+def class_lines(labelled: SplitPredictions) -> list[Line]:
     """Returns each class against the rest, and the first pair of positive classes."""
-    y, p, classes = labelled.label, labelled.probabilities, labelled.of.classes
+    y, p, classes = labelled.label, labelled.probabilities, labelled.task.classes
     lines = [
         Line(f"{name} against the rest", (y == c).astype(int), p[:, c], None, *figures.style(c))
         for c, name in enumerate(classes)
@@ -143,7 +145,7 @@ def over_prevalence(metrics: Mapping[str, Mapping[str, Any]], prevalence: float)
     return png(made, "lower center")
 
 
-def risk_over_coverage(answers: Answers) -> bytes:
+def risk_over_coverage(answers: SplitPredictions) -> bytes:
     """Draws the error among the most confident images over their share."""
     right, confidence = correctness(answers)
     covered, risk = risk_coverage(right, confidence)
@@ -159,7 +161,9 @@ def risk_over_coverage(answers: Answers) -> bytes:
     return png(made, "upper left")
 
 
-def score_distributions(val: Answers, test: Answers, sides: Sequence[str]) -> bytes:
+def score_distributions(
+    val: SplitPredictions, test: SplitPredictions, sides: Sequence[str]
+) -> bytes:
     """Draws the distribution functions of the score on validation and test, for each side."""
     made, axis = figure(
         "score", "share of images at or below it", height=4.4, xlim=_UNIT, ylim=_UNIT
@@ -173,7 +177,7 @@ def score_distributions(val: Answers, test: Answers, sides: Sequence[str]) -> by
     return png(made, "below")
 
 
-def froc_curve(answers: Answers, metrics: dict[str, dict[str, Any]]) -> bytes:
+def froc_curve(answers: SplitPredictions, metrics: dict[str, dict[str, Any]]) -> bytes:
     """Draws the share of opacities found over false boxes per image, with intervals."""
     made, axis = figure(
         "false boxes per image",
@@ -203,7 +207,7 @@ def froc_curve(answers: Answers, metrics: dict[str, dict[str, Any]]) -> bytes:
     return png(made)
 
 
-def box_precision_recall(answers: Answers) -> bytes:
+def box_precision_recall(answers: SplitPredictions) -> bytes:
     """Draws precision over recall of the boxes at three IoU thresholds."""
     made, axis = figure(
         "recall: share of opacities found",
@@ -227,5 +231,7 @@ def box_precision_recall(answers: Answers) -> bytes:
     return png(made, "lower left")
 
 
-def _boxes(answers: Answers) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+def _boxes(
+    answers: SplitPredictions,
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     return answers.truth_boxes.tolist(), answers.boxes.tolist(), answers.box_scores.tolist()

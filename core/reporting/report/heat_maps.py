@@ -12,7 +12,7 @@ from core.metrics.boxes.iou import iou
 from core.metrics.boxes.pointing import peaks, pointing_hits
 from core.metrics.boxes.summary import box_statistics
 from core.metrics.registry import HEAT
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from core.reporting.format import intervals
 from core.reporting.records import read_images
 from core.reporting.report.example_images import correct
@@ -52,14 +52,14 @@ class HeatMaps:
     places: dict[str, Localization] = field(default_factory=dict)
 
 
-def needs_localization(answers: Answers) -> np.ndarray:
+def needs_localization(answers: SplitPredictions) -> np.ndarray:
     """Returns which images the numbers of weak boxes need, bool [n]; none without marked opacities.
 
     Those with a marked opacity and those predicted positive: all others have neither a marked nor a
     predicted box.
     """
     marked = _marked(answers)
-    return (marked | (answers.called == 1)) & marked.any()
+    return (marked | (answers.predicted_positive == 1)) & marked.any()
 
 
 def run_explainer(
@@ -99,7 +99,7 @@ def run_explainer(
 
 
 def heat_map_section(
-    answers: Answers, heat: HeatMaps | None, resamples: int, seed: int
+    answers: SplitPredictions, heat: HeatMaps | None, resamples: int, seed: int
 ) -> dict[str, Any] | None:
     """Computes the part `explain` of the report; None without heat maps.
 
@@ -117,7 +117,7 @@ def heat_map_section(
         "right": correct(answers),
     }
     marked = _marked(answers)
-    if answers.locates or not marked.any():
+    if answers.predicts_boxes or not marked.any():
         return found
     nowhere = Localization(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
     places = [heat.places.get(name, nowhere) for name in answers.sha256.tolist()]
@@ -129,7 +129,7 @@ def heat_map_section(
         "counts": {
             "images": int(marked.sum()),
             "opacities": int(sum(map(len, answers.truth_boxes))),
-            "called": int((answers.called[marked] == 1).sum()),
+            "called": int((answers.predicted_positive[marked] == 1).sum()),
         },
         "metrics": intervals(measured, HEAT),
     }
@@ -164,5 +164,5 @@ def localization_statistics(
     return numbers, {"pointing": marked}
 
 
-def _marked(answers: Answers) -> np.ndarray:
+def _marked(answers: SplitPredictions) -> np.ndarray:
     return np.array([len(boxes) > 0 for boxes in answers.truth_boxes], bool)

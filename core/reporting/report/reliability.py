@@ -16,8 +16,8 @@ from core.metrics.registry import MEMBER_CLASSES, MEMBERS, NOT_REFERRED, ON_VALI
 from core.metrics.risk_coverage import aurc, risk_coverage
 from core.metrics.seeds import spread
 from core.metrics.shift import score_shift, warnings
-from core.predictions.metrics import score_numbers
-from core.predictions.predictions import Answers
+from core.predictions.metrics import score_intervals
+from core.predictions.predictions import SplitPredictions
 from core.reporting.format import intervals
 
 PREVALENCES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -25,12 +25,12 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 _BINS = 10
 
 
-def raw_score(answers: Answers) -> np.ndarray:
+def raw_score(answers: SplitPredictions) -> np.ndarray:
     """Returns the score before temperature scaling, float64 [n]."""
-    return answers.raw[:, list(answers.of.positive)].sum(axis=1).clip(0, 1)
+    return answers.raw[:, list(answers.task.positive)].sum(axis=1).clip(0, 1)
 
 
-def calibrated(answers: Answers, resamples: int, seed: int) -> dict[str, dict[str, Any]]:
+def calibrated(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, dict[str, Any]]:
     """Computes calibration error and Brier score before and after temperature scaling.
 
     Returns:
@@ -38,15 +38,15 @@ def calibrated(answers: Answers, resamples: int, seed: int) -> dict[str, dict[st
       also of `top_label_ece` (Guo et al. 2017, bins of equal width) and `class_brier`, the mean of
       sum_c (p_c - y_c)^2 (Brier 1950), 0 to 2.
     """
-    labelled = answers.labelled()
+    labelled = answers.with_class_label()
     found: dict[str, dict[str, Any]] = {}
     for name, score, p in (
         ("before", raw_score(answers), labelled.raw),
         ("after", answers.score, labelled.probabilities),
     ):
-        values = score_numbers(replace(answers, score=score), resamples, seed)
+        values = score_intervals(replace(answers, score=score), resamples, seed)
         found[name] = intervals(values, ("ece", "brier"))
-        if len(answers.of.classes) > 2 and len(labelled):
+        if len(answers.task.classes) > 2 and len(labelled):
             of_classes = clustered_bootstrap_of(
                 _class_calibration(p, labelled.label),
                 labelled.patient,
@@ -96,15 +96,15 @@ def values_over_prevalence(metrics: Mapping[str, Interval]) -> list[dict[str, An
     ]
 
 
-def correctness(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+def correctness(answers: SplitPredictions) -> tuple[np.ndarray, np.ndarray]:
     """Returns which predicted classes are correct, and their probability; labelled images only."""
-    labelled = answers.labelled()
-    predicted = labelled.predicted
+    labelled = answers.with_class_label()
+    predicted = labelled.predicted_label
     confidence = np.take_along_axis(labelled.probabilities, predicted[:, None], axis=1)[:, 0]
     return predicted == labelled.label, confidence
 
 
-def coverage(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | None:
+def coverage(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
     """Computes the error among the most confident images; None without a labelled image.
 
     Returns:
@@ -125,7 +125,7 @@ def coverage(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | No
         return dict(zip(("aurc", *map(str, COVERAGES)), drawn.T, strict=True))
 
     found = clustered_bootstrap_of(
-        statistics, answers.labelled().patient, resamples=resamples, seed=seed
+        statistics, answers.with_class_label().patient, resamples=resamples, seed=seed
     )
     return {
         "aurc": asdict(found["aurc"]),
@@ -133,18 +133,18 @@ def coverage(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | No
     }
 
 
-def abstention(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | None:
+def abstention(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
     """Computes what the abstention band refers; None without a band.
 
     Returns:
       `band`, `referred` (images), `wrong_referred`, `wrong_left`, `coverage`, and of the images
       that are not referred `metrics`: `accuracy`, `sensitivity`, `specificity` (None without any).
     """
-    sided = answers.told()
+    sided = answers.with_binary_label()
     if answers.band is None or not len(sided):
         return None
     kept = sided.decision >= 0
-    wrong = sided.called != sided.positive
+    wrong = sided.predicted_positive != sided.positive
     shares = clustered_bootstrap_of(
         lambda w: {"coverage": w @ kept / w.sum(axis=1)},
         sided.patient,
@@ -152,7 +152,7 @@ def abstention(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | 
         resamples=resamples,
         seed=seed,
     )
-    metrics = score_numbers(sided.where(kept), resamples, seed)
+    metrics = score_intervals(sided.where(kept), resamples, seed)
     return {
         "band": list(answers.band),
         "referred": int((~kept).sum()),
@@ -163,17 +163,17 @@ def abstention(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | 
     }
 
 
-def member_spread(answers: Answers, seeds: list[int] | None) -> dict[str, Any]:
+def member_spread(answers: SplitPredictions, seeds: list[int] | None) -> dict[str, Any]:
     """Evaluates each ensemble member with the temperature and the threshold of the ensemble.
 
     Returns:
       `seeds`, and `metrics`: name -> values, mean, low, high and sd over the members.
     """
-    sided, labelled, task = answers.told(), answers.labelled(), answers.of
+    sided, labelled, task = answers.with_binary_label(), answers.with_class_label(), answers.task
     found = []
     for m in range(answers.members.shape[1]):
 
-        def member(part: Answers, m: int = m) -> tuple[np.ndarray, np.ndarray]:
+        def member(part: SplitPredictions, m: int = m) -> tuple[np.ndarray, np.ndarray]:
             logits = np.log(np.maximum(part.members[:, m], 1e-12))
             p = calibration.softmax(logits, part.temperature)
             return p, p[:, list(task.positive)].sum(axis=1).clip(0, 1)
@@ -193,7 +193,9 @@ def member_spread(answers: Answers, seeds: list[int] | None) -> dict[str, Any]:
     }
 
 
-def shift(val: Answers, test: Answers, names: tuple[str, str], seed: int) -> dict[str, Any]:
+def shift(
+    val: SplitPredictions, test: SplitPredictions, names: tuple[str, str], seed: int
+) -> dict[str, Any]:
     """Compares the scores of validation with those of test.
 
     Returns:
@@ -205,14 +207,14 @@ def shift(val: Answers, test: Answers, names: tuple[str, str], seed: int) -> dic
 
 
 def on_validation(
-    val: Answers, test: Mapping[str, Interval], resamples: int, seed: int
+    val: SplitPredictions, test: Mapping[str, Interval], resamples: int, seed: int
 ) -> dict[str, Any] | None:
     """Puts the numbers at the threshold on validation beside those on test.
 
     Returns:
       name -> `validation` and `test` with intervals; None without an image of validation.
     """
-    found = score_numbers(val, resamples, seed)
+    found = score_intervals(val, resamples, seed)
     if not found:
         return None
     return {

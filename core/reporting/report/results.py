@@ -4,8 +4,8 @@ from typing import Any
 
 from core.metrics.binary import confusion
 from core.metrics.multiclass import confusion_matrix
-from core.predictions.metrics import class_numbers, score_numbers
-from core.predictions.predictions import Answers
+from core.predictions.metrics import class_intervals, score_intervals
+from core.predictions.predictions import SplitPredictions
 from core.reporting.format import bootstrap_settings, intervals
 from core.reporting.notices import notices
 from core.reporting.report import reliability
@@ -34,27 +34,28 @@ def report_results(data: ReportData) -> dict[str, Any]:
         "config": data.config,
         "versions": data.versions,
     }
-    if data.answers is not None and len(data.answers.told()):
+    if data.answers is not None and len(data.answers.with_binary_label()):
         numbers |= _test(data.answers, data)
     return json_values(numbers)
 
 
-def sides(answers: Answers) -> tuple[str, str]:
+def sides(answers: SplitPredictions) -> tuple[str, str]:
     """Returns the names of the negative and the positive side, as "BACTERIA or VIRUS"."""
-    names = answers.of.classes
+    names = answers.task.classes
     negative, positive = (
-        " or ".join(names[i] for i in side) for side in (answers.of.negative, answers.of.positive)
+        " or ".join(names[i] for i in side)
+        for side in (answers.task.negative, answers.task.positive)
     )
     return negative, positive
 
 
-def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
-    sided = answers.told()
+def _test(answers: SplitPredictions, data: ReportData) -> dict[str, Any]:
+    sided = answers.with_binary_label()
     bootstrap = data.resamples, data.seed
-    metrics = score_numbers(answers, *bootstrap)
+    metrics = score_intervals(answers, *bootstrap)
     found: dict[str, Any] = {
-        "task": answers.of.name,
-        "classes": list(answers.of.classes),
+        "task": answers.task.name,
+        "classes": list(answers.task.classes),
         "sides": list(sides(answers)),
         "threshold": answers.threshold,
         "temperature": answers.temperature,
@@ -74,7 +75,7 @@ def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
         "members": reliability.member_spread(answers, (data.training or {}).get("seeds")),
         "mistakes": mistakes(answers),
     }
-    if len(answers.of.classes) > 2:
+    if len(answers.task.classes) > 2:
         found["classes_on_test"] = classes_on_test(answers, *bootstrap)
     if (boxes := box_section(answers, data.val, data.boxes, *bootstrap)) is not None:
         found["boxes"] = boxes
@@ -88,21 +89,21 @@ def _test(answers: Answers, data: ReportData) -> dict[str, Any]:
     return found
 
 
-def classes_on_test(answers: Answers, resamples: int, seed: int) -> dict[str, Any] | None:
+def classes_on_test(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
     """Returns the numbers of more than two classes; None without a labelled image.
 
     Returns:
       `images`, `metrics` (see core.metrics.multiclass), `matrix` [C][C] (rows are true
       classes), `pair` (classes of pairwise_auc).
     """
-    labelled = answers.labelled()
+    labelled = answers.with_class_label()
     if not len(labelled):
         return None
-    classes = answers.of.classes
+    classes = answers.task.classes
     return {
         "images": len(labelled),
-        "metrics": intervals(class_numbers(answers, resamples, seed)),
-        "matrix": confusion_matrix(labelled.label, labelled.predicted, len(classes)),
+        "metrics": intervals(class_intervals(answers, resamples, seed)),
+        "matrix": confusion_matrix(labelled.label, labelled.predicted_label, len(classes)),
         "pair": [classes[i] for i in answers.pair or range(len(classes))],
     }
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from core.metrics.bootstrap import Interval
 from core.metrics.registry import IN_SLICES
-from core.predictions.metrics import class_numbers, score_numbers
-from core.predictions.predictions import Answers
+from core.predictions.metrics import class_intervals, score_intervals
+from core.predictions.predictions import SplitPredictions
 
 _UNDEFINED = Interval(np.nan, np.nan, np.nan, 0)
 
 
-def slices(answers: Answers, resamples: int, seed: int) -> list[dict[str, Any]]:
+def slices(answers: SplitPredictions, resamples: int, seed: int) -> list[dict[str, Any]]:
     """Computes the numbers of each slice with intervals by patient.
 
     Returns:
@@ -23,11 +23,11 @@ def slices(answers: Answers, resamples: int, seed: int) -> list[dict[str, Any]]:
       task does not define are in no slice.
     """
     rows = []
-    for feature, value, part in parts(answers.told()):
-        metrics = score_numbers(part, resamples, seed)
+    for feature, value, part in parts(answers.with_binary_label()):
+        metrics = score_intervals(part, resamples, seed)
         names = [*IN_SLICES]
-        if len(answers.of.classes) > 2:
-            metrics = metrics | class_numbers(part, resamples, seed)
+        if len(answers.task.classes) > 2:
+            metrics = metrics | class_intervals(part, resamples, seed)
             names.append("class_accuracy")
         rows.append(
             {
@@ -41,7 +41,7 @@ def slices(answers: Answers, resamples: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def parts(answers: Answers) -> Iterator[tuple[str, str, Answers]]:
+def parts(answers: SplitPredictions) -> Iterator[tuple[str, str, SplitPredictions]]:
     """Yields feature, value and predictions of each slice that is not empty."""
     for feature, values in (("pathogen", answers.pathogen), ("source", answers.source)):
         for value in sorted(set(values.tolist())):

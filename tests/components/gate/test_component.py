@@ -10,13 +10,16 @@ from components.artifacts import Predictions
 from components.gate.component import Gate, disagreements
 from core.metrics.options import EvaluationOptions
 from core.predictions import table
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from schema.errors import PneumoError
-from tests.core.metrics.given import answers, store
+from tests.support.predictions import synthetic_predictions, write_scorer_output
 
 
 def run(
-    folder: Path, candidate: Answers | None, blessed: Answers | None = None, least: float = 0.6
+    folder: Path,
+    candidate: SplitPredictions | None,
+    blessed: SplitPredictions | None = None,
+    least: float = 0.6,
 ) -> standard_artifacts.ModelBlessing:
     predictions, model = Predictions(), standard_artifacts.Model()
     predictions.uri = str(folder / "predictions")
@@ -24,9 +27,9 @@ def run(
     model.uri, model.id = str(folder / "model"), 7
     inputs: dict[str, Any] = {"predictions": predictions, "model": model}
     if candidate is not None:
-        store(candidate, Path(predictions.uri))
+        write_scorer_output(candidate, Path(predictions.uri))
     if blessed is not None:
-        store(blessed, Path(predictions.uri), table.BASELINE)
+        write_scorer_output(blessed, Path(predictions.uri), table.BASELINE)
         baseline = standard_artifacts.Model()
         baseline.uri, baseline.id = str(folder / "baseline"), 3
         inputs["baseline_model"] = baseline
@@ -41,7 +44,7 @@ def test_an_empty_baseline_is_none(tmp_path: Path) -> None:
     """What a Baseline leaves that found nothing."""
     (tmp_path / "baseline").mkdir()
     (tmp_path / "baseline" / "found.json").write_text('{"found": false}')
-    same = answers(90)
+    same = synthetic_predictions(90)
     blessing = run(tmp_path, same, same)
     assert not blessing.has_custom_property("baseline_model_id")
 
@@ -53,7 +56,7 @@ def pusher_accepts(blessing: standard_artifacts.ModelBlessing) -> bool:
 
 @pytest.mark.parametrize(("least", "blessed"), [(0.6, True), (0.9999, False)])
 def test_the_blessing_is_what_pusher_reads(least: float, blessed: bool, tmp_path: Path) -> None:
-    blessing = run(tmp_path, answers(90), least=least)
+    blessing = run(tmp_path, synthetic_predictions(90), least=least)
     marker = "BLESSED" if blessed else "NOT_BLESSED"
     names = sorted(path.name for path in Path(blessing.uri).iterdir())
     assert names == sorted([marker, "decision.json"])
@@ -69,19 +72,24 @@ def test_the_blessing_is_what_pusher_reads(least: float, blessed: bool, tmp_path
 
 
 def test_against_the_blessed_model(tmp_path: Path) -> None:
-    same = answers(90)
+    same = synthetic_predictions(90)
     blessing = run(tmp_path / "same", same, same)
     assert blessing.get_int_custom_property("baseline_model_id") == 3
     assert pusher_accepts(blessing)
-    worse = run(tmp_path / "worse", answers(200, skill=0.2), answers(200, skill=4.0), least=0.1)
+    worse = run(
+        tmp_path / "worse",
+        synthetic_predictions(200, skill=0.2),
+        synthetic_predictions(200, skill=4.0),
+        least=0.1,
+    )
     assert not pusher_accepts(worse)
     told = json.loads((Path(worse.uri) / "decision.json").read_text())
     assert [test["metric"] for test in told["tests"] if not test["ok"]] == ["auc", "accuracy"]
     assert len(told["failures"]) == 2
 
 
-@pytest.mark.parametrize("given", [None, answers(0)], ids=["no file", "no rows"])
-def test_no_answers_no_verdict(given: Answers | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [None, synthetic_predictions(0)], ids=["no file", "no rows"])
+def test_no_answers_no_verdict(given: SplitPredictions | None, tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match="no predictions on test"):
         run(tmp_path, given)
     assert not (tmp_path / "blessing").exists()

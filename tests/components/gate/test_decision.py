@@ -9,18 +9,18 @@ from components.gate.decision import against, bounds, decide, paired_test
 from core.metrics.binary import roc_auc
 from core.metrics.options import EvaluationOptions
 from core.metrics.paired import PairedTest, delong_clustered
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
-from tests.core.metrics.boxes.made import located
-from tests.core.metrics.given import answers
+from tests.support.boxes import synthetic_box_predictions
+from tests.support.predictions import synthetic_predictions
 
 
 def options(**more: object) -> EvaluationOptions:
     return EvaluationOptions(**{"resamples": 100, "gate": {"auc": {"min": 0.6}}, **more})
 
 
-CLASSES, PLACES = answers(150, of=THREE_CLASS), located(80)
+CLASSES, PLACES = synthetic_predictions(150, task=THREE_CLASS), synthetic_box_predictions(80)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ CLASSES, PLACES = answers(150, of=THREE_CLASS), located(80)
         (PLACES, {"auc": 0.5, "pointing": 1.0}, False),
     ],
 )
-def test_bounds(given: Answers, gate: dict[str, float], kept: bool) -> None:
+def test_bounds(given: SplitPredictions, gate: dict[str, float], kept: bool) -> None:
     found = decide(given, None, options(gate={k: {"min": v} for k, v in gate.items()}))
     assert found.blessed is kept
     assert [rule.metric for rule in found.rules] == list(gate)
@@ -51,7 +51,7 @@ def test_bounds(given: Answers, gate: dict[str, float], kept: bool) -> None:
 
 @pytest.mark.parametrize("metric", ["auc", "sensitivity"])
 def test_a_bound_is_kept_where_it_is_just_reached(metric: str) -> None:
-    given = answers(150)
+    given = synthetic_predictions(150)
     (rule,) = bounds(given, options(gate={metric: {"min": 0.0}}))
     for bound, kept in ((rule.value, True), (math.nextafter(rule.value, 1), False)):
         assert bounds(given, options(gate={metric: {"min": bound}}))[0].ok is kept
@@ -64,7 +64,7 @@ def test_a_drop_counts_below_the_level_and_not_at_it(p_worse: float, ok: bool) -
 
 
 def test_a_bound_on_a_number_that_is_not_defined_is_not_kept() -> None:
-    given = answers(30)
+    given = synthetic_predictions(30)
     ill = given.where(given.positive == 1)
     found = decide(ill, None, options(gate={"auc": {"min": 0.0}}))
     assert not found.blessed
@@ -73,7 +73,10 @@ def test_a_bound_on_a_number_that_is_not_defined_is_not_kept() -> None:
 
 
 def test_the_tests_are_those_of_the_paired_module() -> None:
-    one, two = answers(200, luck=1), answers(200, luck=2, threshold=0.6)
+    one, two = (
+        synthetic_predictions(200, model_seed=1),
+        synthetic_predictions(200, model_seed=2, threshold=0.6),
+    )
     found = {test.metric: test for test in against(one, two, options())}
     assert set(found) == {"auc", "accuracy"}
     expected = delong_clustered(one.positive, one.score, two.score, one.patient)
@@ -94,8 +97,8 @@ def test_the_tests_are_those_of_the_paired_module() -> None:
 def test_only_a_significant_drop_refuses(
     of: object, candidate: float, blessed_skill: float, ok: bool
 ) -> None:
-    one = answers(300, of=of, skill=candidate, luck=1)
-    two = answers(300, of=of, skill=blessed_skill, luck=2)
+    one = synthetic_predictions(300, task=of, skill=candidate, model_seed=1)
+    two = synthetic_predictions(300, task=of, skill=blessed_skill, model_seed=2)
     found = decide(one, two, options(gate={"auc": {"min": 0.1}}))
     assert found.blessed is ok
     assert {test.metric for test in found.tests} == (
@@ -110,7 +113,10 @@ def test_noise_does_not_refuse() -> None:
     """Models of equal skill: of 200, about 5 % are refused, a plain comparison refuses half."""
     refused = lower = 0
     for seed in range(200):
-        one, two = answers(120, seed, luck=1), answers(120, seed, luck=2)
+        one, two = (
+            synthetic_predictions(120, seed, model_seed=1),
+            synthetic_predictions(120, seed, model_seed=2),
+        )
         tests = against(one, two, options())
         refused += not all(test.ok for test in tests)
         lower += tests[0].difference < 0
@@ -119,14 +125,14 @@ def test_noise_does_not_refuse() -> None:
 
 
 def test_a_gain_does_not_make_up_for_a_bound() -> None:
-    one, two = answers(200, skill=2.0), answers(200, skill=0.1)
+    one, two = synthetic_predictions(200, skill=2.0), synthetic_predictions(200, skill=0.1)
     found = decide(one, two, options(gate={"auc": {"min": 0.999}}))
     assert all(test.ok for test in found.tests)
     assert not found.blessed
 
 
 def test_few_patients_leave_it_to_the_bounds() -> None:
-    one, two = answers(6, skill=9.0), answers(6, skill=-9.0)
+    one, two = synthetic_predictions(6, skill=9.0), synthetic_predictions(6, skill=-9.0)
     same = np.where(one.positive == 1, "p", "q")
     found = decide(replace(one, patient=same), replace(two, patient=same), options())
     auc = found.tests[0]
@@ -136,7 +142,7 @@ def test_few_patients_leave_it_to_the_bounds() -> None:
 
 
 def test_the_configuration_chooses_the_tests() -> None:
-    one, two = answers(60, skill=0.0), answers(60, skill=4.0)
+    one, two = synthetic_predictions(60, skill=0.0), synthetic_predictions(60, skill=4.0)
     none = options(gate={"auc": {"min": 0.0}}, against_blessed={"tests": []})
     assert decide(one, two, none).blessed
     auc = options(against_blessed={"tests": ["auc"], "alpha": 0.01})
@@ -144,15 +150,15 @@ def test_the_configuration_chooses_the_tests() -> None:
 
 
 def test_models_that_cannot_be_compared() -> None:
-    one = answers(20)
+    one = synthetic_predictions(20)
     with pytest.raises(PneumoError, match="other images"):
         decide(one, one.where(np.arange(19)), options())
     with pytest.raises(PneumoError, match="task 'three_class'"):
-        decide(one, answers(20, of=THREE_CLASS), options())
+        decide(one, synthetic_predictions(20, task=THREE_CLASS), options())
 
 
 def test_the_decision_is_json() -> None:
-    ill = answers(30)
+    ill = synthetic_predictions(30)
     ill = ill.where(ill.positive == 1)
     told = decide(ill, ill, options()).to_dict()
     text = json.dumps(told, allow_nan=False)
@@ -162,14 +168,17 @@ def test_the_decision_is_json() -> None:
 
 
 def test_without_boxes_their_bounds_are_not_kept() -> None:
-    found = decide(answers(30), None, options(gate={"challenge": {"min": 0.0}}))
+    found = decide(synthetic_predictions(30), None, options(gate={"challenge": {"min": 0.0}}))
     assert not found.blessed
     assert "challenge is not defined" in found.failures[0]
 
 
 @pytest.mark.parametrize(("blur", "ok"), [(0.02, True), (0.0, True), (0.12, False)])
 def test_boxes_that_got_worse_refuse(blur: float, ok: bool) -> None:
-    one, two = located(200, luck=1, blur=blur), located(200, luck=2, blur=0.02)
+    one, two = (
+        synthetic_box_predictions(200, model_seed=1, blur=blur),
+        synthetic_box_predictions(200, model_seed=2, blur=0.02),
+    )
     # The images' scores are as good as before: only the boxes tell the models apart.
     one = replace(one, score=two.score)
     found = decide(one, two, options())
@@ -184,7 +193,7 @@ def test_boxes_that_got_worse_refuse(blur: float, ok: bool) -> None:
 
 
 def test_each_model_stands_at_its_own_threshold_of_boxes() -> None:
-    given = located(100)
+    given = synthetic_box_predictions(100)
     shy = replace(given, box_threshold=2.0)  # shows none
     tests = {test.metric: test for test in against(shy, given, options())}
     assert tests["challenge"].candidate == 0
@@ -192,6 +201,6 @@ def test_each_model_stands_at_its_own_threshold_of_boxes() -> None:
 
 
 def test_a_blessed_model_without_boxes_is_compared_on_the_images_alone() -> None:
-    given = located(60)
+    given = synthetic_box_predictions(60)
     old = replace(given, box_threshold=None)
     assert {test.metric for test in against(given, old, options())} == {"auc", "accuracy"}

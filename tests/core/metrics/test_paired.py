@@ -15,7 +15,7 @@ from core.metrics.paired import (
     mcnemar_clustered,
     placements,
 )
-from tests.core.metrics.boxes.made import made
+from tests.support.boxes import synthetic_boxes
 
 NAN = math.nan
 
@@ -99,7 +99,7 @@ def test_copies_of_images_add_no_certainty() -> None:
     tiled = [np.tile(row, 4) for row in right]
     once = mcnemar_clustered(*right, np.arange(90))
     assert mcnemar_clustered(*tiled, patients).p == pytest.approx(once.p)
-    good, bad = challenge(40, blur=0.03), challenge(40, blur=0.05, luck=1)
+    good, bad = challenge(40, blur=0.03), challenge(40, blur=0.05, model_seed=1)
     once = bootstrap_difference(bad, good, np.arange(40))
     copied = bootstrap_difference(bad.repeat(5), good.repeat(5), np.arange(40).repeat(5))
     assert copied.se == pytest.approx(once.se, rel=0.1)
@@ -211,11 +211,11 @@ def test_bad_input() -> None:
 
 
 def challenge(n: int = 200, **how: float) -> np.ndarray:
-    return challenge_scores(*made(n, 0, **how))
+    return challenge_scores(*synthetic_boxes(n, 0, **how))
 
 
 def test_bootstrap_finds_a_worse_model_and_not_a_better_or_equal_one() -> None:
-    good, bad = challenge(blur=0.01), challenge(blur=0.08, luck=1)
+    good, bad = challenge(blur=0.01), challenge(blur=0.08, model_seed=1)
     worse = bootstrap_difference(bad, good, np.arange(200))
     better = bootstrap_difference(good, bad, np.arange(200))
     assert worse.difference == pytest.approx(-better.difference)

@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 
 from core.predictions import table
-from core.predictions.metrics import class_numbers, score_numbers
-from core.predictions.predictions import read_answers, read_scored
+from core.predictions.metrics import class_intervals, score_intervals
+from core.predictions.predictions import read_predictions, read_scorer_output
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS
-from tests.core.metrics.boxes.made import located
-from tests.core.metrics.given import answers, store
+from tests.support.boxes import synthetic_box_predictions
+from tests.support.predictions import synthetic_predictions, write_scorer_output
 
 
 @pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
 def test_what_is_stored_is_read(of: object, tmp_path: Path) -> None:
-    given = answers(40, of=of, members=3, band=(0.4, 0.6))
-    store(given, tmp_path)
-    found = read_scored(tmp_path)
+    given = synthetic_predictions(40, task=of, members=3, band=(0.4, 0.6))
+    write_scorer_output(given, tmp_path)
+    found = read_scorer_output(tmp_path)
     assert found is not None
     order = np.argsort(given.filename)  # rows come back by file name
     for name in ("sha256", "patient", "label", "positive", "height"):
@@ -25,51 +25,51 @@ def test_what_is_stored_is_read(of: object, tmp_path: Path) -> None:
     for name in ("score", "probabilities", "raw", "members", "brightness"):
         assert getattr(found, name) == pytest.approx(getattr(given, name)[order], rel=1e-6)
     assert found.members.shape == (40, 3, len(of.classes))
-    assert (found.of, found.threshold, found.band) == (of, given.threshold, (0.4, 0.6))
-    assert read_scored(tmp_path, table.BASELINE) is None
+    assert (found.task, found.threshold, found.band) == (of, given.threshold, (0.4, 0.6))
+    assert read_scorer_output(tmp_path, table.BASELINE) is None
 
 
 def test_no_rows_keep_their_shape(tmp_path: Path) -> None:
-    store(answers(0, of=THREE_CLASS), tmp_path)
-    found = read_scored(tmp_path)
+    write_scorer_output(synthetic_predictions(0, task=THREE_CLASS), tmp_path)
+    found = read_scorer_output(tmp_path)
     assert found.probabilities.shape == (0, 3)
-    assert len(found.decision) == len(found.predicted) == 0
-    assert score_numbers(found, 100, 0) == class_numbers(found, 100, 0) == {}
+    assert len(found.decision) == len(found.predicted_label) == 0
+    assert score_intervals(found, 100, 0) == class_intervals(found, 100, 0) == {}
 
 
 def test_answers_of_another_task_are_refused(tmp_path: Path) -> None:
-    store(answers(5, of=THREE_CLASS), tmp_path)
+    write_scorer_output(synthetic_predictions(5, task=THREE_CLASS), tmp_path)
     facts = {"task": BINARY.to_dict(), "threshold": 0.5, "temperature": 1.0}
     with pytest.raises(PneumoError, match="2 classes of task 'binary'"):
-        read_answers(tmp_path / table.FILE, facts)
+        read_predictions(tmp_path / table.FILE, facts)
 
 
 def test_decisions_and_subsets() -> None:
-    given = answers(60, of=THREE_CLASS, band=(0.3, 0.7), unknown=True)
+    given = synthetic_predictions(60, task=THREE_CLASS, band=(0.3, 0.7), unknown=True)
     assert set(given.decision.tolist()) <= {-1, 0, 1}
-    assert set(given.called.tolist()) == {0, 1}
+    assert set(given.predicted_positive.tolist()) == {0, 1}
     referred = given.decision == -1
     assert ((given.score[referred] >= 0.3) & (given.score[referred] < 0.7)).all()
-    assert ((given.predicted > 0) == (given.called == 1)).all()
+    assert ((given.predicted_label > 0) == (given.predicted_positive == 1)).all()
     partial = given.pathogen == "unknown"
     assert partial.any()
-    assert len(given.told()) == 60  # pneumonia it is, whatever the pathogen
-    assert len(given.labelled()) == 60 - partial.sum()
+    assert len(given.with_binary_label()) == 60  # pneumonia it is, whatever the pathogen
+    assert len(given.with_class_label()) == 60 - partial.sum()
     assert given.pair == (1, 2)
-    found = class_numbers(given, 100, 0)
-    right = (given.predicted == given.label)[~partial].mean()
+    found = class_intervals(given, 100, 0)
+    right = (given.predicted_label == given.label)[~partial].mean()
     assert found["class_accuracy"].estimate == pytest.approx(right)
     assert found["pairwise_auc"] == found["auc/BACTERIA|VIRUS"]
-    right = (given.called == given.positive).mean()
-    assert score_numbers(given, 100, 0)["accuracy"].estimate == pytest.approx(right)
+    right = (given.predicted_positive == given.positive).mean()
+    assert score_intervals(given, 100, 0)["accuracy"].estimate == pytest.approx(right)
 
 
 def test_boxes_come_back_and_go_with_their_image(tmp_path: Path) -> None:
-    given = located(20)
-    store(given, tmp_path)
-    found = read_scored(tmp_path)
+    given = synthetic_box_predictions(20)
+    write_scorer_output(given, tmp_path)
+    found = read_scorer_output(tmp_path)
     assert found.box_threshold == given.box_threshold
-    assert found.locates
+    assert found.predicts_boxes
     for name in table.BOXES:
         for one, two in zip(getattr(found, name), getattr(given, name), strict=True):
             assert one == pytest.approx(two, abs=1e-6)
@@ -85,12 +85,12 @@ def test_boxes_come_back_and_go_with_their_image(tmp_path: Path) -> None:
 
 
 def test_weak_boxes_of_a_classifier_are_not_its_answer(tmp_path: Path) -> None:
-    store(answers(6), tmp_path)
+    write_scorer_output(synthetic_predictions(6), tmp_path)
     facts = {"task": BINARY.to_dict(), "threshold": 0.5, "temperature": 1.0}
     facts["boxes"] = {"kind": "weak", "threshold": 0.5}
-    assert not read_answers(tmp_path / table.FILE, facts).locates
+    assert not read_predictions(tmp_path / table.FILE, facts).predicts_boxes
 
 
 def test_boxes_of_another_number_of_images_are_refused() -> None:
     with pytest.raises(ValueError, match="boxes of 3 images, not 6"):
-        replace(answers(6), boxes=np.empty(3, object))
+        replace(synthetic_predictions(6), boxes=np.empty(3, object))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from core.metrics.boxes import froc
 from core.metrics.boxes.average_precision import average_precision, pr_points
 from core.metrics.boxes.ranking import rank
-from tests.core.metrics.boxes.made import FAR, FAR2, A, B, made, rows
+from tests.support.boxes import FAR, FAR2, A, B, box_rows, synthetic_boxes
 
 # images as (truth, boxes, scores); area by hand
 CASES = {
@@ -33,22 +33,22 @@ CASES = {
 
 @pytest.mark.parametrize(("images", "expected"), CASES.values(), ids=CASES)
 def test_by_hand(images, expected):
-    found = average_precision(*rows(images))
+    found = average_precision(*box_rows(images))
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
 def test_points_of_the_curve():
-    recall, precision, score = pr_points(*rows(CASES["hit, alarm, hit"][0]))
+    recall, precision, score = pr_points(*box_rows(CASES["hit, alarm, hit"][0]))
     assert recall.tolist() == [0.5, 1]
     assert precision == pytest.approx([1, 2 / 3])
     assert score.tolist() == [0.9, 0.7]
-    assert [len(row) for row in pr_points(*rows(CASES["no truth"][0]))] == [0, 0, 0]
+    assert [len(row) for row in pr_points(*box_rows(CASES["no truth"][0]))] == [0, 0, 0]
 
 
 @settings(max_examples=30)
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_an_alarm_never_raises_it(seed, score):
-    truth, boxes, scores = made(6, seed)
+    truth, boxes, scores = synthetic_boxes(6, seed)
     before = average_precision(truth, boxes, scores)
     boxes[0] = np.concatenate([boxes[0], [[0.98, 0.98, 0.99, 0.99]]])
     scores[0] = np.append(scores[0], score)
@@ -57,7 +57,7 @@ def test_an_alarm_never_raises_it(seed, score):
 
 def at_rates(images):
     weights = np.ones((1, len(images)))
-    ranked = rank(*rows(images), froc.OVERLAP)
+    ranked = rank(*box_rows(images), froc.OVERLAP)
     return froc.sensitivities(*ranked(weights), weights.sum(axis=1))[0]
 
 
@@ -92,4 +92,4 @@ def test_froc_without_truth_is_undefined(images):
 
 
 def test_no_froc_curve_without_a_hit():
-    assert [len(row) for row in froc.froc_points(*rows([([A], [FAR], [0.9])]))] == [0, 0, 0]
+    assert [len(row) for row in froc.froc_points(*box_rows([([A], [FAR], [0.9])]))] == [0, 0, 0]

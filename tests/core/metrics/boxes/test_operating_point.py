@@ -6,7 +6,7 @@ import pytest
 from core.metrics.boxes.challenge import challenge_score
 from core.metrics.boxes.iou import resize
 from core.metrics.boxes.operating_point import SHRINKS, Choice, choose, combined
-from tests.core.metrics.boxes.made import made
+from tests.support.boxes import synthetic_boxes
 
 A = np.array([[0.2, 0.2, 0.6, 0.6]])
 FAR = np.array([[0.8, 0.8, 0.9, 0.9]])
@@ -26,7 +26,7 @@ def scored(choice, truth, boxes, scores, image_score):
 
 def many(n, seed):
     """Images half of which have an opacity; found boxes are near and too large."""
-    truth, boxes, scores = made(n, seed, blur=0.01, size=1.2)
+    truth, boxes, scores = synthetic_boxes(n, seed, blur=0.01, size=1.2)
     rng = np.random.default_rng([seed, 2])
     return truth, boxes, scores, np.where(np.arange(n) % 2, rng.beta(5, 2, n), rng.beta(2, 5, n))
 

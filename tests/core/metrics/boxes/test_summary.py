@@ -8,20 +8,20 @@ from core.metrics.boxes import froc
 from core.metrics.boxes.average_precision import average_precision
 from core.metrics.boxes.challenge import OVERLAPS, challenge_score
 from core.metrics.boxes.summary import box_statistics, froc_name
-from tests.core.metrics.boxes.made import made
+from tests.support.boxes import synthetic_boxes
 
 NONE, WHOLE = np.zeros((0, 4)), np.array([[0.0, 0, 1, 1]])
 
 
-def box_numbers(truth, boxes, scores, groups, threshold, resamples=100) -> dict[str, Interval]:
+def box_intervals(truth, boxes, scores, groups, threshold, resamples=100) -> dict[str, Interval]:
     statistics, shares = box_statistics(truth, boxes, scores, threshold)
     return clustered_bootstrap_of(statistics, groups, shares=shares, resamples=resamples, seed=0)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.4, 2.0])
 def test_estimates_are_those_of_the_plain_functions(threshold):
-    truth, boxes, scores = made(30, 1)
-    found = box_numbers(truth, boxes, scores, np.arange(30), threshold)
+    truth, boxes, scores = synthetic_boxes(30, 1)
+    found = box_intervals(truth, boxes, scores, np.arange(30), threshold)
     keep = [row >= threshold for row in scores]
     shown = ([row[k] for row, k in zip(rows, keep, strict=True)] for rows in (boxes, scores))
     assert found["challenge"].estimate == pytest.approx(challenge_score(truth, *shown))
@@ -36,7 +36,7 @@ def test_estimates_are_those_of_the_plain_functions(threshold):
 
 
 def test_a_weight_is_a_repeated_image():
-    given_rows = made(8, 3)
+    given_rows = synthetic_boxes(8, 3)
     weights = np.array([[2, 0, 1, 3, 1, 0, 0, 2.0]])
     repeated = np.repeat(np.arange(8), weights[0].astype(int))
     numbers, _ = box_statistics(*given_rows, 0.4)
@@ -47,15 +47,15 @@ def test_a_weight_is_a_repeated_image():
 
 
 def test_images_of_one_patient_widen_the_interval():
-    rows = [[row for row in values for _ in range(4)] for values in made(60, 0)]
-    alone = box_numbers(*rows, np.arange(240), 0.4, resamples=300)["challenge"]
-    together = box_numbers(*rows, np.arange(240) // 4, 0.4, resamples=300)["challenge"]
+    rows = [[row for row in values for _ in range(4)] for values in synthetic_boxes(60, 0)]
+    alone = box_intervals(*rows, np.arange(240), 0.4, resamples=300)["challenge"]
+    together = box_intervals(*rows, np.arange(240) // 4, 0.4, resamples=300)["challenge"]
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
 
 def test_what_all_patients_agree_on_has_exact_bounds():
     truth = [np.array([[0.1, 0.1, 0.5, 0.5]])] * 5
-    found = box_numbers(truth, truth, [np.ones(1)] * 5, np.arange(5), 0.5)
+    found = box_intervals(truth, truth, [np.ones(1)] * 5, np.arange(5), 0.5)
     assert found["pointing"].exact
     assert found["pointing"].low == pytest.approx(0.025 ** (1 / 5))
     assert found["box_sensitivity"].low == pytest.approx(0.025 ** (1 / 5))
@@ -63,7 +63,7 @@ def test_what_all_patients_agree_on_has_exact_bounds():
 
 
 NEED_TRUTH = dict.fromkeys(("box_ap", "box_map", "froc", "pointing", "box_sensitivity"), math.nan)
-TRUTH = made(10, 0)[0]
+TRUTH = synthetic_boxes(10, 0)[0]
 
 
 @pytest.mark.parametrize(
@@ -76,5 +76,7 @@ TRUTH = made(10, 0)[0]
     ids=["no truth", "neither", "no prediction"],
 )
 def test_what_is_not_defined(truth, boxes, expected):
-    found = box_numbers(truth, boxes, [np.ones(len(b)) for b in boxes], np.arange(len(truth)), 0.5)
+    found = box_intervals(
+        truth, boxes, [np.ones(len(b)) for b in boxes], np.arange(len(truth)), 0.5
+    )
     assert {name: found[name].estimate for name in expected} == pytest.approx(expected, nan_ok=True)

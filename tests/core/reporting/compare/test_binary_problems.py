@@ -37,12 +37,17 @@ def test_an_answer_is_the_same_whichever_class_the_task_calls_positive(make: Mak
     runs, _ = read_runs(work)
     (question,) = questions(runs)
     assert question.title == PATHOGEN
-    own = {run.name: run.test.told() for run in runs}["turned"]
+    own = {run.name: run.test.with_binary_label() for run in runs}["turned"]
     turned = question.test["turned"]
     assert turned.score == pytest.approx(1 - own.score)
-    assert ((turned.called == turned.label) == (own.called == own.positive)).all()
-    assert ((turned.score >= turned.threshold) == turned.called).all()
-    plain, own = question.test["plain"], {run.name: run.test.told() for run in runs}["plain"]
+    assert (
+        (turned.predicted_positive == turned.label) == (own.predicted_positive == own.positive)
+    ).all()
+    assert ((turned.score >= turned.threshold) == turned.predicted_positive).all()
+    plain, own = (
+        question.test["plain"],
+        {run.name: run.test.with_binary_label() for run in runs}["plain"],
+    )
     assert plain.score.tolist() == own.score.tolist()
 
 

@@ -78,7 +78,7 @@ def test_rows_stand_by_validation_and_not_by_test(make: Make) -> None:
     assert list(board) == ["sound", "middle", "lucky"]
     assert max(board, key=lambda name: board[name]["estimate"]) == "lucky"
     for run in runs:
-        told = run.test.told()
+        told = run.test.with_binary_label()
         area = board[run.name]
         assert area["estimate"] == pytest.approx(roc_auc(told.positive, told.score))
         assert area["low"] <= area["estimate"] <= area["high"]
@@ -98,8 +98,8 @@ def test_classes_are_compared_among_tasks_of_the_same_classes(make: Make) -> Non
     (test,) = group["paired"]
     assert (test["a"], test["b"]) == ("stages", "three")
     for row in group["leaderboard"]:
-        labelled = next(run for run in runs if run.name == row["name"]).test.labelled()
-        share = (labelled.predicted == labelled.label).mean()
+        labelled = next(run for run in runs if run.name == row["name"]).test.with_class_label()
+        share = (labelled.predicted_label == labelled.label).mean()
         assert row["metrics"]["class_accuracy"]["estimate"] == pytest.approx(share)
         assert "recall/VIRUS" in row["metrics"]
 

@@ -11,8 +11,8 @@ from core.reporting.monitor.comparators import compute_statistics
 from core.reporting.monitor.inputs import from_rows
 from pipeline.commands.monitor import command
 from schema.errors import PneumoError
-from tests.core.metrics.given import answers, store
 from tests.core.reporting.monitor.made import rows
+from tests.support.predictions import synthetic_predictions, write_scorer_output
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     extra = at["model"] / "Format-Serving" / "assets.extra"
     extra.mkdir(parents=True)
     (extra / "pneumo.json").write_text(json.dumps({"name": "it", "threshold": 0.5}))
-    store(answers(300), at["model_run"], "val_predictions.parquet")
+    write_scorer_output(synthetic_predictions(300), at["model_run"], "val_predictions.parquet")
     at["report"].mkdir()
     config = yaml.safe_dump({"name": "it", "monitor": {"thresholds": {"score": 1.0}}})
     (at["report"] / "report.json").write_text(json.dumps({"config": config}))

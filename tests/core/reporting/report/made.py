@@ -8,11 +8,11 @@ from PIL import Image
 from components.gate.decision import decide
 from core.ingest.summary import IngestSummary
 from core.metrics.options import EvaluationOptions
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from core.reporting.report.data import ReportData, SampleImage
 from schema.labels import BINARY, Task
-from tests.core.metrics.given import answers
 from tests.support.images.synthetic import FORMS, encode, gray
+from tests.support.predictions import synthetic_predictions
 
 EVIL = "<img src=x onerror=alert(1)>.jpeg"
 RESAMPLES = 40
@@ -28,15 +28,15 @@ CURVES = {
 }
 
 
-def predicted(n: int = 40, seed: int = 0, of: Task = BINARY, **more: Any) -> Answers:
+def predicted(n: int = 40, seed: int = 0, of: Task = BINARY, **more: Any) -> SplitPredictions:
     """Predictions, one of them on an image with a hostile name."""
-    found = answers(n, seed, of=of, skill=1.0, **more)
+    found = synthetic_predictions(n, seed, task=of, skill=1.0, **more)
     names = found.filename.astype(object)
     names[:1] = EVIL
     return replace(found, filename=names.astype(str))
 
 
-def decision(candidate: Answers, blessed: Answers) -> dict[str, Any]:
+def decision(candidate: SplitPredictions, blessed: SplitPredictions) -> dict[str, Any]:
     """A decision as the Gate stores it."""
     options = EvaluationOptions(resamples=100, gate={"auc": {"min": 0.6}, "f1": {"min": 0.999}})
     tfma = {
@@ -143,7 +143,7 @@ def full(of: Task = BINARY) -> ReportData:
         val=val,
         images={str(i): image for i in test.sha256},
         tfma={"overall": {"auc": 0.91234, "accuracy": 0.8}},
-        blessing=decision(test, predicted(of=of, luck=1)),
+        blessing=decision(test, predicted(of=of, model_seed=1)),
         pushed="/serving/1234567",
         config="name: full\n",
         versions={"tfx": "1.21.0"},

@@ -11,18 +11,18 @@ from PIL import Image
 
 from core.metrics.boxes.challenge import challenge_score
 from core.metrics.registry import BOXES, explanations
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from core.reporting.radiographs import SIDE, label_positions, picture
 from core.reporting.report.boxes import box_section, cases, counts
 from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import SHOWN
 from core.reporting.report.figures import box_precision_recall, froc_curve
 from core.reporting.report.page import write_report
-from tests.core.metrics.boxes.made import located, objects
-from tests.core.metrics.given import answers
 from tests.core.reporting.report.made import EVIL, RESAMPLES
+from tests.support.boxes import object_array, synthetic_box_predictions
 from tests.support.images.synthetic import encode, gray
 from tests.support.pages import check_standalone, read
+from tests.support.predictions import synthetic_predictions
 
 CHOSEN = {
     "kind": "detector",
@@ -37,28 +37,28 @@ NONE = np.zeros((0, 4))
 A, B, FAR = ([[0.1, 0.1, 0.5, 0.5]], [[0.6, 0.6, 0.9, 0.9]], [[0.0, 0.8, 0.2, 1.0]])
 
 
-def few(*images: tuple[list[list[float]], list[list[float]], list[float]]) -> Answers:
-    """Answers of images as (truth, boxes, scores)."""
+def few(*images: tuple[list[list[float]], list[list[float]], list[float]]) -> SplitPredictions:
+    """SplitPredictions of images as (truth, boxes, scores)."""
     n = len(images)
-    base = located(n)
+    base = synthetic_box_predictions(n)
     truth, boxes, scores = zip(*images, strict=True)
     positive = np.array([int(len(rows) > 0) for rows in truth])
     return replace(
         base,
-        truth_boxes=objects([np.array(rows).reshape(-1, 4) for rows in truth]),
-        boxes=objects([np.array(rows).reshape(-1, 4) for rows in boxes]),
-        box_scores=objects([np.array(row) for row in scores]),
+        truth_boxes=object_array([np.array(rows).reshape(-1, 4) for rows in truth]),
+        boxes=object_array([np.array(rows).reshape(-1, 4) for rows in boxes]),
+        box_scores=object_array([np.array(row) for row in scores]),
         positive=positive,
         label=positive,
     )
 
 
-def data(test: Answers, **more: Any) -> ReportData:
+def data(test: SplitPredictions, **more: Any) -> ReportData:
     image = encode(Image.fromarray(gray()), "PNG")
     given: dict[str, Any] = {
         "resamples": RESAMPLES,
         "answers": test,
-        "val": located(30, 5),
+        "val": synthetic_box_predictions(30, 5),
         "images": {str(name): image for name in test.sha256},
         "boxes": CHOSEN,
     }
@@ -100,11 +100,13 @@ def test_counts_and_cases_by_hand() -> None:
     assert half["challenge"] == pytest.approx(0.5)
     assert (half["boxes"], half["box_scores"], half["hit"]) == (A, [0.8], [True])
     assert found["missed"][1]["boxes"] == []
-    assert {len(rows) for rows in cases(located(200, 1)).values()} <= set(range(SHOWN + 1))
+    assert {len(rows) for rows in cases(synthetic_box_predictions(200, 1)).values()} <= set(
+        range(SHOWN + 1)
+    )
 
 
 def test_the_section() -> None:
-    test, val = located(60, 1), located(40, 2)
+    test, val = synthetic_box_predictions(60, 1), synthetic_box_predictions(40, 2)
     found = box_section(test, val, CHOSEN, 100, 0)
     assert found is not None
     shown, scores = test.shown_boxes()
@@ -112,7 +114,7 @@ def test_the_section() -> None:
     assert found["metrics"]["challenge"]["estimate"] == pytest.approx(expected)
     assert set(found["validation"]) == set(BOXES) <= set(explanations())
     assert box_section(test, None, None, 100, 0)["validation"] is None
-    assert box_section(answers(20), None, None, 100, 0) is None
+    assert box_section(synthetic_predictions(20), None, None, 100, 0) is None
     assert box_section(test.where(np.zeros(60, bool)), None, None, 100, 0) is None
 
 
@@ -158,7 +160,7 @@ def test_an_interval_without_width_is_explained(render: Any) -> None:
     ],
     ids=["no boxes", "no hit", "no truth", "neither", "one image", "none above the threshold"],
 )
-def test_odd_splits_make_a_page(test: Answers, render: Any) -> None:
+def test_odd_splits_make_a_page(test: SplitPredictions, render: Any) -> None:
     page, numbers = render(data(test, boxes={"threshold": 0.45}, val=test))
     read(page)
     json.dumps(numbers, allow_nan=False)
@@ -177,7 +179,7 @@ def test_names_notes_and_missing_images(render: Any) -> None:
     assert "Defaults are in use: no true box on validation." in page
     assert "<svg viewBox" not in page
     assert "2 marked, 1 predicted, 1 of them correct" in read(page).text
-    page, numbers = render(data(answers(30), val=None))  # a model without boxes
+    page, numbers = render(data(synthetic_predictions(30), val=None))  # a model without boxes
     assert "Localization of opacities" not in page
     assert "boxes" not in numbers
 

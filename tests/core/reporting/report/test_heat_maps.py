@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.metrics.boxes.challenge import challenge_score
 from core.metrics.registry import HEAT
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from core.reporting.report.collect import read_heat
 from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import correct
@@ -24,16 +24,16 @@ from core.reporting.report.heat_maps import (
     run_explainer,
 )
 from schema import features as f
-from tests.core.metrics.given import answers
 from tests.support import records
 from tests.support.images.synthetic import FORMS, encode, gray
+from tests.support.predictions import synthetic_predictions
 
 MARK = np.array([[0.2, 0.2, 0.6, 0.6]])
 
 
-def given(n: int = 40) -> Answers:
-    """Answers whose pneumonias are marked, but for the first."""
-    found = answers(n, 0, skill=1.0)
+def given(n: int = 40) -> SplitPredictions:
+    """SplitPredictions whose pneumonias are marked, but for the first."""
+    found = synthetic_predictions(n, 0, skill=1.0)
     truth = np.empty(n, object)
     marked = np.flatnonzero(found.positive == 1)[1:]
     for i in range(n):
@@ -125,7 +125,7 @@ def test_the_section() -> None:
     told = given()
     measured = needs_localization(told)
     marked = np.array([len(boxes) > 0 for boxes in told.truth_boxes])
-    np.testing.assert_array_equal(measured, marked | (told.called == 1))
+    np.testing.assert_array_equal(measured, marked | (told.predicted_positive == 1))
     heat = HeatMaps({"kind": "weak"}, {name: said() for name in told.sha256[measured].tolist()})
     found = heat_map_section(told, heat, 50, 0)
     assert found is not None
@@ -137,13 +137,13 @@ def test_the_section() -> None:
     assert low <= found["metrics"]["challenge"]["estimate"] <= high
     assert heat_map_section(told, None, 50, 0) is None
     # Nobody marked anything: pictures, and no number.
-    assert not needs_localization(answers(40, 0)).any()
-    without = heat_map_section(answers(40, 0), heat, 50, 0)
+    assert not needs_localization(synthetic_predictions(40, 0)).any()
+    without = heat_map_section(synthetic_predictions(40, 0), heat, 50, 0)
     assert without is not None
     assert "metrics" not in without
 
 
-def page(render: Any, told: Answers, heat: HeatMaps | None) -> tuple[str, dict[str, Any]]:
+def page(render: Any, told: SplitPredictions, heat: HeatMaps | None) -> tuple[str, dict[str, Any]]:
     return render(ReportData(name="heat", resamples=20, answers=told, heat=heat))
 
 

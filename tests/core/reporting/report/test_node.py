@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.core.metrics.given import answers, store
 from tests.support import records
 from tests.support.images.synthetic import FORMS
+from tests.support.predictions import synthetic_predictions, write_scorer_output
 
 
 @pytest.fixture
@@ -40,8 +40,10 @@ def run(tmp_path: Path) -> dict[str, Any]:
         with tf.io.TFRecordWriter(str(folder / "data.gz"), "GZIP") as out:
             row = records.values(FORMS["jpeg_gray"](), "virus", f"{split}-1")
             out.write(records.example(row))
-    store(answers(30), tmp_path / "predictions")
-    store(answers(20, 1), tmp_path / "model_run", "val_predictions.parquet")
+    write_scorer_output(synthetic_predictions(30), tmp_path / "predictions")
+    write_scorer_output(
+        synthetic_predictions(20, 1), tmp_path / "model_run", "val_predictions.parquet"
+    )
     decision = {"blessed": True, "rules": [], "failures": [], "notes": []}
     (tmp_path / "blessing" / "decision.json").write_text(json.dumps(decision))
     found["infra_blessing"].set_int_custom_property("blessed", 0)

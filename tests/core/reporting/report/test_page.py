@@ -12,9 +12,9 @@ from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import SHOWN, correct, mistakes
 from core.reporting.report.page import write_report
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, Task
-from tests.core.metrics.given import answers
 from tests.core.reporting.report.made import CURVES, full, predicted
 from tests.support.pages import check_standalone, read
+from tests.support.predictions import synthetic_predictions
 
 DATA = full()
 
@@ -135,7 +135,7 @@ def test_any_key_of_a_free_form_part_may_be_missing(part: str, render: Any) -> N
 
 def test_a_flawless_slice_has_exact_bounds_and_a_note(render: Any) -> None:
     given = predicted()
-    few = given.where((given.positive == 0) & (given.called == 0))
+    few = given.where((given.positive == 0) & (given.predicted_positive == 0))
     few = replace(few.where(np.arange(len(few)) < 3), patient=np.array(["a", "b", "c"]))
     page, numbers = render(ReportData(name="few", resamples=10, answers=few))
     specificity = numbers["metrics"]["specificity"]
@@ -156,7 +156,7 @@ def test_a_test_split_with_one_side(label: int, of: Task, render: Any) -> None:
 
 
 def test_images_of_an_unknown_class_count_for_the_side_only(render: Any) -> None:
-    given = answers(40, of=THREE_CLASS, unknown=True)
+    given = synthetic_predictions(40, task=THREE_CLASS, unknown=True)
     data = ReportData(name="unknown", resamples=10, answers=given)
     _, numbers = render(data)
     assert numbers["test"]["images"] == 40
@@ -207,14 +207,14 @@ def test_failed_infrastructure_validation_gives_its_reason(render: Any) -> None:
 def test_the_most_confident_images_are_shown() -> None:
     given = predicted(120, of=THREE_CLASS)
     found = mistakes(given) | correct(given)
-    told = given.told()
+    told = given.with_binary_label()
     for name, side, called in (
         ("missed", 1, 0),
         ("false_alarms", 0, 1),
         ("found", 1, 1),
         ("passed", 0, 0),
     ):
-        wanted = told.score[(told.positive == side) & (told.called == called)]
+        wanted = told.score[(told.positive == side) & (told.predicted_positive == called)]
         expected = sorted(wanted.tolist(), reverse=bool(called))[:SHOWN]
         assert [row["score"] for row in found[name]] == expected
     probabilities = [row["probability"] for row in found["wrong_class"]]

@@ -6,10 +6,10 @@ import pytest
 from core.metrics.binary import binary_metrics, brier, roc_auc
 from core.metrics.bootstrap import Interval
 from core.metrics.risk_coverage import aurc
-from core.predictions.metrics import score_numbers
+from core.predictions.metrics import score_intervals
 from core.reporting.report import reliability
 from schema.labels import BINARY, THREE_CLASS
-from tests.core.metrics.given import answers
+from tests.support.predictions import synthetic_predictions
 
 
 def top_label_ece(p: np.ndarray, labels: np.ndarray) -> float:
@@ -24,12 +24,12 @@ def top_label_ece(p: np.ndarray, labels: np.ndarray) -> float:
 
 
 def test_calibration_before_and_after_are_those_of_the_two_probabilities() -> None:
-    given = answers(150, of=THREE_CLASS, members=2, unknown=True)
+    given = synthetic_predictions(150, task=THREE_CLASS, members=2, unknown=True)
     found = reliability.calibrated(given, 100, 0)
     raw = given.raw[:, 1:].sum(axis=1)
     assert found["before"]["brier"]["estimate"] == pytest.approx(brier(given.positive, raw))
     assert found["after"]["brier"]["estimate"] == pytest.approx(brier(given.positive, given.score))
-    part = given.labelled()
+    part = given.with_class_label()
     for name, p in (("before", part.raw), ("after", part.probabilities)):
         expected = top_label_ece(p, part.label)
         assert found[name]["top_label_ece"]["estimate"] == pytest.approx(expected)
@@ -37,7 +37,10 @@ def test_calibration_before_and_after_are_those_of_the_two_probabilities() -> No
         assert found[name]["class_brier"]["estimate"] == pytest.approx(expected)
         for value in found[name].values():
             assert value["low"] <= value["high"]
-    assert set(reliability.calibrated(answers(40), 100, 0)["after"]) == {"ece", "brier"}
+    assert set(reliability.calibrated(synthetic_predictions(40), 100, 0)["after"]) == {
+        "ece",
+        "brier",
+    }
 
 
 def test_predictive_values_take_both_ends() -> None:
@@ -57,7 +60,7 @@ def test_predictive_values_take_both_ends() -> None:
 
 
 def test_coverage() -> None:
-    given = answers(200, of=THREE_CLASS, unknown=True)
+    given = synthetic_predictions(200, task=THREE_CLASS, unknown=True)
     found = reliability.coverage(given, 100, 0)
     right, sure = reliability.correctness(given)
     assert len(right) == 150
@@ -72,7 +75,7 @@ def test_coverage() -> None:
 
 
 def test_abstention() -> None:
-    given = answers(200, band=(0.35, 0.7))
+    given = synthetic_predictions(200, band=(0.35, 0.7))
     found = reliability.abstention(given, 100, 0)
     referred = (given.score >= 0.35) & (given.score < 0.7)
     wrong = (given.score >= 0.5) != (given.positive == 1)
@@ -82,8 +85,8 @@ def test_abstention() -> None:
     assert found["coverage"]["estimate"] == pytest.approx(1 - referred.mean())
     accuracy = found["metrics"]["accuracy"]["estimate"]
     assert accuracy == pytest.approx(1 - wrong[~referred].mean())
-    assert reliability.abstention(answers(20), 100, 0) is None
-    every = reliability.abstention(answers(20, band=(0.0, 1.1)), 100, 0)
+    assert reliability.abstention(synthetic_predictions(20), 100, 0) is None
+    every = reliability.abstention(synthetic_predictions(20, band=(0.0, 1.1)), 100, 0)
     assert every["metrics"] is None
     assert every["coverage"]["estimate"] == 0.0
     assert every["coverage"]["exact"]
@@ -91,7 +94,7 @@ def test_abstention() -> None:
 
 @pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
 def test_members(of: object) -> None:
-    given = answers(150, of=of, members=3, threshold=0.4)
+    given = synthetic_predictions(150, task=of, members=3, threshold=0.4)
     found = reliability.member_spread(given, [7, 8, 9])
     assert found["seeds"] == [7, 8, 9]
     area = found["metrics"]["auc"]
@@ -103,27 +106,27 @@ def test_members(of: object) -> None:
         assert found["metrics"]["accuracy"]["values"][m] == pytest.approx(expected)
     assert area["low"] == min(area["values"])
     assert ("macro_auc" in found["metrics"]) is (of is THREE_CLASS)
-    one = answers(100, of=of)  # a single member is the ensemble
+    one = synthetic_predictions(100, task=of)  # a single member is the ensemble
     found = reliability.member_spread(one, None)
     assert found["seeds"] == [0]
     for name in ("auc", "accuracy", "sensitivity", "brier", "ece"):
-        expected = score_numbers(one, 100, 0)[name].estimate
+        expected = score_intervals(one, 100, 0)[name].estimate
         assert found["metrics"][name]["mean"] == pytest.approx(expected)
 
 
 def test_validation_against_test() -> None:
-    val, test = answers(100, 1), answers(100, 2)
-    found = reliability.on_validation(val, score_numbers(test, 100, 0), 100, 0)
+    val, test = synthetic_predictions(100, 1), synthetic_predictions(100, 2)
+    found = reliability.on_validation(val, score_intervals(test, 100, 0), 100, 0)
     assert found["sensitivity"]["validation"]["estimate"] == pytest.approx(
-        (val.called[val.positive == 1] == 1).mean()
+        (val.predicted_positive[val.positive == 1] == 1).mean()
     )
     assert found["auc"]["test"]["estimate"] == pytest.approx(roc_auc(test.positive, test.score))
     none = val.where(np.zeros(100, bool))
-    assert reliability.on_validation(none, score_numbers(test, 100, 0), 100, 0) is None
+    assert reliability.on_validation(none, score_intervals(test, 100, 0), 100, 0) is None
 
 
 def test_a_shift_is_told_with_the_names_of_the_task() -> None:
-    val, test = answers(200, 3), answers(200, 4)
+    val, test = synthetic_predictions(200, 3), synthetic_predictions(200, 4)
     moved = replace(test, score=np.where(test.positive == 0, test.score**0.3, test.score))
     found = reliability.shift(val, moved, ("NORMAL", "PNEUMONIA"), 0)
     assert len(found["warnings"]) == 1

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from core.reporting.report.slices import slices, thirds
 from schema.labels import BACTERIA_VIRUS, THREE_CLASS
-from tests.core.metrics.given import answers
+from tests.support.predictions import synthetic_predictions
 
 
 @given_(st.lists(st.integers(0, 8), max_size=40))
@@ -37,18 +37,22 @@ def test_names_of_thirds(values: list[float], names: list[str]) -> None:
 
 
 def test_numbers_of_a_slice_are_those_of_its_images() -> None:
-    given = answers(120, of=THREE_CLASS, unknown=True)
+    given = synthetic_predictions(120, task=THREE_CLASS, unknown=True)
     found = slices(given, 100, 0)
     for feature in ("pathogen", "source", "image size", "brightness"):
         assert sum(row["images"] for row in found if row["feature"] == feature) == 120
     rows = {row["value"]: row for row in found}
     part = given.where(given.pathogen == "virus")
     metrics = rows["virus"]["metrics"]
-    assert metrics["sensitivity"]["estimate"] == pytest.approx((part.called == 1).mean())
-    assert metrics["class_accuracy"]["estimate"] == pytest.approx((part.predicted == 2).mean())
+    assert metrics["sensitivity"]["estimate"] == pytest.approx(
+        (part.predicted_positive == 1).mean()
+    )
+    assert metrics["class_accuracy"]["estimate"] == pytest.approx(
+        (part.predicted_label == 2).mean()
+    )
     assert np.isnan(metrics["specificity"]["estimate"])
     assert rows["virus"]["images"] == len(part)
     assert rows["virus"]["patients"] == len(set(part.patient))
-    two = answers(40, of=BACTERIA_VIRUS)
+    two = synthetic_predictions(40, task=BACTERIA_VIRUS)
     assert all("class_accuracy" not in row["metrics"] for row in slices(two, 100, 0))
     assert slices(two.where(np.zeros(40, bool)), 100, 0) == []

@@ -1,25 +1,32 @@
-"""Made-up boxes of known skill, for tests."""
+"""Synthetic boxes of a detector of known skill."""
 
 from typing import Any
 
 import numpy as np
 
 from core.metrics.boxes.iou import resize
-from core.predictions.predictions import Answers
+from core.predictions.predictions import SplitPredictions
 from schema.labels import LOCATE
 
 Rows = tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 
 
-def made(
-    n: int, seed: int = 0, *, blur: float = 0.02, alarms: int = 3, luck: int = 0, size: float = 1.0
+def synthetic_boxes(
+    n: int,
+    seed: int = 0,
+    *,
+    blur: float = 0.02,
+    alarms: int = 3,
+    model_seed: int = 0,
+    size: float = 1.0,
 ) -> Rows:
     """Truth, boxes and scores of n images, every other one with an opacity.
 
-    The same seed gives the same truth; `luck` another model, `blur` how far off its boxes are.
+    The same `seed` gives the same truth, another `model_seed` another model; `blur` is the standard
+    deviation of its box centers.
     """
     rng = np.random.default_rng(seed)
-    own = np.random.default_rng([seed, luck])
+    own = np.random.default_rng([seed, model_seed])
     truth, boxes, scores = [], [], []
     for i in range(n):
         corner = rng.uniform(0.05, 0.6, (rng.integers(1, 3) if i % 2 else 0, 2))
@@ -34,18 +41,18 @@ def made(
     return truth, boxes, scores
 
 
-def located(
-    n: int, seed: int = 0, *, threshold: float = 0.45, luck: int = 0, **how: Any
-) -> Answers:
-    """Answers of a model that locates; images 2 and 3, 4 and 5, ... are of one patient."""
-    truth, boxes, scores = made(n, seed, luck=luck, **how)
-    own = np.random.default_rng([seed, luck, 1])
+def synthetic_box_predictions(
+    n: int, seed: int = 0, *, threshold: float = 0.45, model_seed: int = 0, **how: Any
+) -> SplitPredictions:
+    """Predictions of a detector; images 2i and 2i + 1 are of one patient."""
+    truth, boxes, scores = synthetic_boxes(n, seed, model_seed=model_seed, **how)
+    own = np.random.default_rng([seed, model_seed, 1])
     positive = np.array([int(len(rows) > 0) for rows in truth], np.int64)
     score = own.beta(np.where(positive, 5, 2), np.where(positive, 2, 5))
     both = np.stack([1 - score, score], axis=1)
     order = [np.argsort(-row, kind="stable") for row in scores]
-    return Answers(
-        of=LOCATE,
+    return SplitPredictions(
+        task=LOCATE,
         threshold=0.5,
         band=None,
         temperature=1.0,
@@ -63,15 +70,15 @@ def located(
         probabilities=both,
         raw=both,
         members=both[:, None, :],
-        truth_boxes=objects(truth),
-        boxes=objects([rows[o] for rows, o in zip(boxes, order, strict=True)]),
-        box_scores=objects([rows[o] for rows, o in zip(scores, order, strict=True)]),
+        truth_boxes=object_array(truth),
+        boxes=object_array([rows[o] for rows, o in zip(boxes, order, strict=True)]),
+        box_scores=object_array([rows[o] for rows, o in zip(scores, order, strict=True)]),
         box_threshold=threshold,
     )
 
 
-def objects(rows: list[np.ndarray]) -> np.ndarray:
-    """Arrays of any length in one object array [n]."""
+def object_array(rows: list[np.ndarray]) -> np.ndarray:
+    """Puts arrays of any length into one object array [n]."""
     out = np.empty(len(rows), object)
     for i, row in enumerate(rows):
         out[i] = row
@@ -81,7 +88,7 @@ def objects(rows: list[np.ndarray]) -> np.ndarray:
 A, B, FAR, FAR2 = (0, 0, 10, 10), (20, 20, 30, 30), (50, 50, 60, 60), (70, 70, 80, 80)
 
 
-def rows(images):
+def box_rows(images):
     return tuple(
         [np.array(image[i], float).reshape(shape) for image in images]
         for i, shape in enumerate([(-1, 4), (-1, 4), (-1,)])
