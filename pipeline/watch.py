@@ -110,7 +110,7 @@ def decide(
     min_patients: int,
 ) -> tuple[bool, str]:
     """Returns whether a run is due, and the reason; drift starts one whatever the images."""
-    from core.ingest.naming import parse_name
+    from core.ingest.file_names import parse_name
 
     new = [name for name, size in images.items() if known.get(name) != size]
     patients = {parse_name(name).patient for name in new}

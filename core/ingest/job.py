@@ -1,16 +1,16 @@
-"""`ingest`: from a folder of images to a finished data set, in three passes.
+"""`ingest`: from a folder of images to a finished data set, in three steps.
 
 1. Check: every file is read, decoded and measured (Beam, chunks of files).
-2. Plan: the driver draws the splits, looks for leaks, lays out the shards (SQLite on disk).
-3. Write: every image is read again and goes into its shard (Beam, one shard per element).
+2. Plan: the driver assigns splits, searches for leaks and lists the shards (SQLite on disk).
+3. Write: every image is read again and written into its shard (Beam, one shard per task). The shard
+   depends on the checks of all files, and a copy of all images would take as much disk again.
 
 Pixels never leave the worker that decodes them, so memory does not grow with the number of images.
-Everything is written to a folder beside the destination and renamed at the end. After a kill the
-same command reuses the finished chunks.
+Everything is written to a folder beside the destination that is renamed at the end. After a kill,
+the same command reuses the finished chunks.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -21,24 +21,27 @@ from pathlib import Path
 from typing import Any
 
 from core.images.dicom.read import needs_pydicom
-from core.ingest.catalog import Catalog
-from core.ingest.options import IngestOptions
-from core.ingest.records.shards import shard_lists
-from core.ingest.records.work import WorkFolder, chunk_lists, json_line, read_lines
-from core.ingest.records.written import summarize
-from core.ingest.reuse import (
+from core.ingest.catalog.database import Catalog
+from core.ingest.existing import (
     box_table,
     check_free,
     check_paths,
     identity_of,
-    leak_line,
-    reuse,
+    leak_message,
+    reusable,
 )
-from core.ingest.scan import Entry, Fingerprint, scan
-from core.ingest.source.boxes import place_boxes, read_boxes, rejected_boxes, settle_boxes
-from core.ingest.source.labels import place_files
-from core.ingest.splits.assign import choose_policy, split_files
+from core.ingest.file_record import read_records
+from core.ingest.json_lines import json_line
+from core.ingest.options import IngestOptions
+from core.ingest.records.chunks import CheckSettings, read_chunk, write_chunks
+from core.ingest.records.manifest import write_manifest
+from core.ingest.records.shards import sort_key, write_shard_lists
+from core.ingest.records.work_folder import WorkFolder
+from core.ingest.scan import Fingerprint, SourceEntry, scan
+from core.ingest.source.boxes import read_boxes
+from core.ingest.source.labels import label_files
 from core.ingest.splits.leakage import LeakageError, leakage_report
+from core.ingest.splits.policy import assign_splits, choose_policy
 from core.ingest.summary import FILE, IngestSummary, read_summary
 from schema.errors import PneumoError
 from schema.files import atomic, take_lock
@@ -46,7 +49,6 @@ from schema.files import atomic, take_lock
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 
 Progress = Callable[[str, int, int], None]
-_DICOM = "state = 'todo' AND (shown LIKE '%.dcm' OR shown LIKE '%.dicom')"
 
 
 def ingest(
@@ -58,33 +60,33 @@ def ingest(
     progress: Progress | None = None,
     overwrite: bool = False,
 ) -> IngestSummary:
-    """Makes the data set `dest` from the images below `source`.
+    """Writes the data set `dest` from the images below `source`.
 
     Args:
       source: folder of images; never written to.
-      dest: folder of the data set. If it exists already, made from the same source with the same
-        options, it is left and its summary returned with `reused`.
+      dest: folder of the data set. An existing data set of the same source and options is left
+        unchanged, and its summary is returned with `reused`.
       options: layout, split, checks.
-      beam_args: options of Beam; any runner whose workers share the file system will do.
+      beam_args: options of Beam; the workers of the runner must share the file system.
       progress: called with phase (scan, check, compare, write), done and total (0: unknown).
       overwrite: replace an existing data set.
 
     Raises:
-      PneumoError: the source can't be used, or the destination is in the way.
+      PneumoError: the source can't be used, or the destination can't be written.
       LeakageError: the splits leak and options.on_leak is "fail".
     """
     source, dest = source.resolve(), Path(os.path.abspath(dest))  # noqa: PTH100, keeps links
     check_paths(source, dest, options)
     identity = identity_of(source, options)
     if (dest / FILE).is_file():
-        reused = reuse(source, dest, options, identity)
-        if reused is not None:
-            return reused
+        existing = reusable(source, dest, options, identity)
+        if existing is not None:
+            return existing
     check_free(dest, overwrite)
     work = WorkFolder(dest.parent / f".{dest.name}.ingest")
     with _locked(work):
         run = _Run(source, dest, options, work, beam_args, progress or (lambda *_: None), identity)
-        summary = run.make()
+        summary = run.execute()
         _publish(work, dest)
     return summary.model_copy(update={"dest": dest})
 
@@ -99,7 +101,9 @@ def _locked(work: WorkFolder) -> Iterator[None]:
         raise PneumoError(f"can't write to {work.root.parent}: {error.strerror}") from None
     with lock:
         if not take_lock(lock):
-            raise PneumoError(f"another ingest is writing there (lock in {work.root})")
+            raise PneumoError(
+                f"another ingest is writing to this destination (lock in {work.root})"
+            )
         yield
 
 
@@ -112,7 +116,7 @@ def _publish(work: WorkFolder, dest: Path) -> None:
 
 @dataclass
 class _Run:
-    """One run; the steps in `make`, from top to bottom."""
+    """One run; `execute` has its steps in order."""
 
     source: Path
     dest: Path
@@ -123,38 +127,37 @@ class _Run:
     identity: tuple[str, ...]
     listing: Fingerprint = field(default_factory=Fingerprint)
 
-    def make(self) -> IngestSummary:
-        """Fills work.out and returns its summary."""
-        self._clean()
+    def execute(self) -> IngestSummary:
+        """Writes the data set to work.out and returns its summary."""
+        self.work.clean()
         catalog = Catalog(self.work.catalog)
         try:
-            catalog.add_entries(self._entries())
-            layout = place_files(catalog, self.source, self.options)
+            catalog.files.add_entries(self._entries())
+            layout = label_files(catalog, self.source, self.options)
             if table := box_table(self.source, self.options):
-                # A given table replaces that of the RSNA layout.
-                catalog.db.execute("DELETE FROM boxes")
+                catalog.boxes.clear()  # of the RSNA layout
                 read_boxes(catalog, table)
-            place_boxes(catalog)
+            catalog.boxes.match_files()
             policy = choose_policy(catalog, layout, self.options)
-            if catalog.count(_DICOM):
+            if catalog.files.has_dicom():
                 needs_pydicom()
             self._check(catalog, layout)
-            settle_boxes(catalog)
-            if not catalog.count("state = 'ok'"):
-                raise self._nothing_left(catalog)
+            catalog.boxes.clip()
+            if not catalog.files.count_usable():
+                raise self._no_usable_image(catalog)
             self.progress("compare", 0, 0)
-            split_files(catalog, policy, self.options)
+            assign_splits(catalog, policy, self.options)
             leakage = self._leakage(catalog, policy)
-            shards = list(shard_lists(catalog, self.work, self.options.images_per_shard))
-            self._beam("write", shards, catalog.count("state = 'ok'"))
-            facts = {
+            shards = list(write_shard_lists(catalog, self.work, self.options.images_per_shard))
+            self._beam("write", shards, catalog.files.count_usable())
+            fields = {
                 "layout": layout,
                 "policy": policy,
                 "leakage": leakage["counts"],
                 "leakage_ok": leakage["ok"],
                 "source_fingerprint": self.listing.hexdigest(*self.identity),
             }
-            summary = summarize(catalog, self.work, self.source, shards, self.options, facts)
+            summary = write_manifest(catalog, self.work, self.source, shards, self.options, fields)
             self._write_rejects(catalog, self.work.out)
             with atomic(self.work.out / FILE) as stream:
                 stream.write(summary.model_dump_json(indent=1).encode() + b"\n")
@@ -162,16 +165,7 @@ class _Run:
         finally:
             catalog.close()
 
-    def _clean(self) -> None:
-        """Keeps of an earlier, killed run what this one can use: finished chunks."""
-        for folder in (self.work.out, self.work.rows, self.work.lists):
-            shutil.rmtree(folder, ignore_errors=True)
-        for folder in (self.work.out, self.work.rows, self.work.lists, self.work.checks):
-            folder.mkdir(exist_ok=True)
-        for partial in self.work.checks.glob("*.partial"):
-            partial.unlink()
-
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[SourceEntry]:
         for n, entry in enumerate(scan(self.source), 1):
             self.listing.add(entry)
             if n % 1000 == 0:
@@ -179,27 +173,22 @@ class _Run:
             yield entry
 
     def _check(self, catalog: Catalog, layout: str) -> None:
-        settings = {
-            "max_pixels": self.options.max_pixels,
-            "min_side": self.options.min_side,
-            "secondary": self.options.dicom_secondary,
-            # The challenge's ids, which are its file names too, are made up.
-            "hide": self.options.dicom_names == "auto" and layout != "rsna",
-            "salted": self.identity[-1],
-        }
-        names = list(chunk_lists(catalog.todo(), self.work, settings))
-        open_names = [n for n in names if not (self.work.checks / f"{n}.jsonl").is_file()]
-        lists = [self.work.lists / f"{name}.json" for name in open_names]
-        total = catalog.count("state = 'todo'")
-        done = total - sum(len(json.loads(path.read_bytes())["files"]) for path in lists)
-        self._beam("check", open_names, total, done)
+        settings = CheckSettings(
+            max_pixels=self.options.max_pixels,
+            min_side=self.options.min_side,
+            secondary=self.options.dicom_secondary,
+            # The ids of the RSNA challenge, also its file names, identify nobody.
+            hide_names=self.options.dicom_names == "auto" and layout != "rsna",
+            salt_digest=self.identity[-1],
+        )
+        names = list(write_chunks(catalog.files.labeled(), self.work, settings))
+        pending = [n for n in names if not (self.work.checks / f"{n}.jsonl").is_file()]
+        total = catalog.files.count_labeled()
+        done = total - sum(len(read_chunk(self.work, name)[0]) for name in pending)
+        self._beam("check", pending, total, done)
         for name in names:
-            for row in read_lines(self.work.checks / f"{name}.jsonl"):
-                if "sha256" in row:
-                    # The order of the records is fixed by seed and content.
-                    rank = hashlib.sha256(f"{self.options.seed}:{row['sha256']}".encode())
-                    row["rank"] = rank.hexdigest()[:16]
-                catalog.add_result(row)
+            for result in read_records(self.work.checks / f"{name}.jsonl"):
+                catalog.files.add_check(result, sort_key(result, self.options.seed))
 
     def _beam(self, step: str, names: list[str], total: int, done: int = 0) -> None:
         self.work.ticks.write_bytes(b"")
@@ -220,29 +209,29 @@ class _Run:
             raise self._not_shared()
 
     def _engine_error(self, message: str) -> PneumoError | None:
-        """One line for the errors of engines that a user can repair."""
+        """Converts errors of an engine that a user can fix to a one-line PneumoError."""
         if "No space left on device" in message:
             return PneumoError(
-                f"no space left beside {self.dest}; make room, the same command goes on"
+                f"no space left beside {self.dest}; free some space and repeat the command"
             )
         if "FileNotFoundError" in message and str(self.work.root) in message:
             return self._not_shared()
-        _, failed, what = message.partition(" failed in state ")  # Beam, of a remote job
+        _, failed, state = message.partition(" failed in state ")  # Beam, of a remote job
         if failed:
-            what = " ".join(what.split())[:300]
-            return PneumoError(f"the engine gave the job up: {what}; the same command goes on")
+            state = " ".join(state.split())[:300]
+            return PneumoError(f"the engine's job failed: {state}; repeat the command to resume")
         return None
 
     def _not_shared(self) -> PneumoError:
         return PneumoError(
-            f"the engine's workers do not see {self.work.root}, or another folder of that name; "
-            f"ingest needs workers that share {self.source} and {self.dest.parent} with this "
-            "machine: mount both there at the same paths, or take --engine direct"
+            f"the engine's workers do not share {self.work.root} with this machine; mount "
+            f"{self.source} and {self.dest.parent} on the workers at the same paths, or use "
+            "--engine direct"
         )
 
-    def _nothing_left(self, catalog: Catalog) -> PneumoError:
+    def _no_usable_image(self, catalog: Catalog) -> PneumoError:
         path = self._write_rejects(catalog, self.work.root)
-        reasons = ", ".join(f"{reason} {n}" for reason, n in catalog.reasons().items())
+        reasons = ", ".join(f"{reason} {n}" for reason, n in catalog.files.reject_reasons().items())
         return PneumoError(
             f"{self.source}: no usable image ({reasons or 'none found'}); see {path}"
         )
@@ -250,8 +239,8 @@ class _Run:
     def _write_rejects(self, catalog: Catalog, folder: Path) -> Path:
         path = folder / "rejects.jsonl"
         with atomic(path) as stream:
-            stream.writelines(map(json_line, catalog.rejects()))
-            stream.writelines(map(json_line, rejected_boxes(catalog)))
+            stream.writelines(map(json_line, catalog.files.rejects()))
+            stream.writelines(map(json_line, catalog.boxes.rejects()))
         return path
 
     def _leakage(self, catalog: Catalog, policy: str) -> dict[str, Any]:
@@ -262,24 +251,24 @@ class _Run:
         with atomic(path) as stream:
             stream.write(json.dumps(report, indent=1).encode() + b"\n")
         if stops:
-            raise LeakageError(leak_line(report["counts"], path))
+            raise LeakageError(leak_message(report["counts"], path))
         return report
 
 
 @contextlib.contextmanager
-def _watch(ticks: Path, tell: Callable[[int], None]) -> Iterator[None]:
-    """Calls `tell` with the size of a file, several times a second."""
+def _watch(ticks: Path, report: Callable[[int], None]) -> Iterator[None]:
+    """Calls `report` with the size of a file, several times a second."""
     stop = threading.Event()
 
-    def look() -> None:
+    def poll() -> None:
         while not stop.wait(0.25):
-            tell(ticks.stat().st_size)
+            report(ticks.stat().st_size)
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
-        tell(ticks.stat().st_size)
+        report(ticks.stat().st_size)

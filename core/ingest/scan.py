@@ -1,4 +1,4 @@
-"""Walks a source tree as a stream and says of every entry: image file, junk, or unusable."""
+"""Lists a source tree as a stream; every entry is an image file, skipped, or rejected."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from core.images.dicom.read import is_dicom
 
 DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES: Final = frozenset({".jpeg", ".jpg", ".jpe", ".jfif", ".png"}) | DICOM_SUFFIXES
-# Image files that are refused with a line of their own instead of being passed over.
+# Image files that are rejected, with a reason, instead of skipped.
 OTHER_IMAGE_SUFFIXES: Final = frozenset(
     {".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".jp2", ".avif"}
 )
@@ -20,37 +20,37 @@ _JUNK_FILES: Final = {
     ".ds_store": ".DS_Store",
     "thumbs.db": "Thumbs.db",
     "desktop.ini": "desktop.ini",
-    "dicomdir": "DICOMDIR",  # lists the files of a medium; it holds no picture
+    "dicomdir": "DICOMDIR",  # index of a medium, without an image
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SourceEntry:
     """One entry of a source tree.
 
     Attributes:
       path: relative to the source, "/" between the parts (surrogates stand for bytes that are not
         UTF-8).
-      kind: `file`: to be checked; `skip`: junk; `reject`: can't be used.
-      what: name of the junk, or the code of the reason.
-      detail: a sentence for a reject.
+      kind: `file`: to be checked; `skip`: not an image; `reject`: unusable.
+      reason: kind of skipped file, or the code of the reject.
+      detail: a sentence about a reject.
       size: bytes.
       mtime_ns: time of the last change, nanoseconds.
     """
 
     path: str
     kind: Literal["file", "skip", "reject"]
-    what: str = ""
+    reason: str = ""
     detail: str = ""
     size: int = 0
     mtime_ns: int = 0
 
 
-def scan(root: Path) -> Iterator[Entry]:
-    """Yields every entry below `root`, folders apart, in no particular order.
+def scan(root: Path) -> Iterator[SourceEntry]:
+    """Yields every entry below `root` except folders, in no particular order.
 
-    Memory holds the folders still to be read, never the files. A linked folder is followed once,
-    and not at all where it leads into what is read anyway, so loops end.
+    Only the pending folders are held in memory, never the files. A linked folder is followed once,
+    and not at all if it leads into a folder that is read anyway, so loops end.
     """
     real_root = os.path.realpath(root)
     followed = [real_root]
@@ -60,8 +60,8 @@ def scan(root: Path) -> Iterator[Entry]:
         links.sort(reverse=True)
         path, junk = links.pop()
         target = os.path.realpath(os.path.join(real_root, path))  # noqa: PTH118
-        if _inside(real_root, target) or any(_inside(target, seen) for seen in followed):
-            yield Entry(path, "skip", "link to a folder that is read anyway")
+        if _inside(real_root, target) or any(_inside(target, folder) for folder in followed):
+            yield SourceEntry(path, "skip", "link to a folder that is read anyway")
             continue
         followed.append(target)
         yield from _walk(target, path, junk, links)
@@ -71,14 +71,14 @@ def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _walk(base: str, prefix: str, junk: str, links: list[tuple[str, str]]) -> Iterator[Entry]:
+def _walk(base: str, prefix: str, junk: str, links: list[tuple[str, str]]) -> Iterator[SourceEntry]:
     stack = [(base, prefix, junk)]
     while stack:
         folder, prefix, junk = stack.pop()
         try:
             entries = os.scandir(folder)
         except OSError as error:
-            yield Entry(prefix or ".", "reject", "unreadable", f"folder: {error.strerror}")
+            yield SourceEntry(prefix or ".", "reject", "unreadable", f"folder: {error.strerror}")
             continue
         with entries:
             for entry in entries:
@@ -105,27 +105,27 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _file(entry: os.DirEntry[str], path: str, junk: str) -> Entry:
-    what = junk or _junk_file(entry.name)
+def _file(entry: os.DirEntry[str], path: str, junk: str) -> SourceEntry:
+    kind = junk or _skipped_kind(entry.name)
     try:
         info = entry.stat()
     except OSError as error:
-        if what:
-            return Entry(path, "skip", what)
+        if kind:
+            return SourceEntry(path, "skip", kind)
         if entry.is_symlink():
-            return Entry(path, "reject", "broken_link", "the link leads nowhere")
-        return Entry(path, "reject", "unreadable", error.strerror or str(error))
-    if what and not junk and _may_be_dicom(entry, info):
-        what = ""
-    if what:
-        return Entry(path, "skip", what, size=info.st_size, mtime_ns=info.st_mtime_ns)
+            return SourceEntry(path, "reject", "broken_link", "the link points to a missing file")
+        return SourceEntry(path, "reject", "unreadable", error.strerror or str(error))
+    if kind and not junk and _may_be_dicom(entry, info):
+        kind = ""
+    if kind:
+        return SourceEntry(path, "skip", kind, size=info.st_size, mtime_ns=info.st_mtime_ns)
     if not stat.S_ISREG(info.st_mode):
-        return Entry(path, "reject", "not_a_file", "a pipe, socket or device")
-    return Entry(path, "file", size=info.st_size, mtime_ns=info.st_mtime_ns)
+        return SourceEntry(path, "reject", "not_a_file", "a pipe, socket or device")
+    return SourceEntry(path, "file", size=info.st_size, mtime_ns=info.st_mtime_ns)
 
 
 def _may_be_dicom(entry: os.DirEntry[str], info: os.stat_result) -> bool:
-    """Whether a file without suffix (or whose suffix is a number, as in a UID) begins as DICOM."""
+    """Whether a file without a suffix, or with a number for one (UID), has a DICOM signature."""
     suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122
     if _junk_name(entry.name) or (suffix and not suffix[1:].isdigit()):
         return False
@@ -146,7 +146,7 @@ def _junk_name(name: str) -> str:
     return "hidden" if name.startswith(".") else ""
 
 
-def _junk_file(name: str) -> str:
+def _skipped_kind(name: str) -> str:
     if known := _junk_name(name):
         return known
     suffix = os.path.splitext(name.lower())[1]  # noqa: PTH122
@@ -156,30 +156,30 @@ def _junk_file(name: str) -> str:
 
 
 class Fingerprint:
-    """Digest over (path, size, mtime) of a listing, whatever its order.
+    """Digest over (path, size, mtime) of a listing, independent of its order.
 
-    The digests of the entries are added modulo 2**256, which is the same as hashing the sorted list
-    as far as accidents go, and needs no sorting.
+    The digests of the entries are added modulo 2**256: against accidental collisions as good as a
+    hash of the sorted list, without sorting.
     """
 
     def __init__(self) -> None:
         self._sum = 0
         self._count = 0
 
-    def add(self, entry: Entry) -> None:
-        """Takes one more entry in."""
+    def add(self, entry: SourceEntry) -> None:
+        """Adds an entry."""
         line = f"{entry.kind}\0{entry.size}\0{entry.mtime_ns}\0".encode() + os.fsencode(entry.path)
         self._sum += int.from_bytes(hashlib.sha256(line).digest(), "big")
         self._count += 1
 
     def hexdigest(self, *more: str) -> str:
-        """Digest of all entries and of `more`, 64 hex digits."""
+        """Returns the digest of all entries and of `more`, 64 hex digits."""
         total = f"{self._count}:{self._sum % (1 << 256):064x}:{':'.join(more)}"
         return hashlib.sha256(total.encode()).hexdigest()
 
 
-def fingerprint(entries: Iterable[Entry], *more: str) -> str:
-    """Digest of a whole listing; see Fingerprint."""
+def fingerprint(entries: Iterable[SourceEntry], *more: str) -> str:
+    """Returns the digest of a whole listing; see Fingerprint."""
     digest = Fingerprint()
     for entry in entries:
         digest.add(entry)

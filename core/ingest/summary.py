@@ -1,4 +1,4 @@
-"""`dataset.json`: what a finished data set says of itself."""
+"""`dataset.json`: counts and identity of a finished data set."""
 
 import json
 from pathlib import Path
@@ -16,31 +16,32 @@ class IngestSummary(BaseModel):
     """Counts and identity of a data set; found = written + rejected + the sum of skipped.
 
     Attributes:
-      version: of the folder's form.
+      version: of the folder format.
       synthetic: the images are phantoms, not patients.
-      found: entries of the source, folders apart.
+      found: entries of the source except folders.
       written: records.
-      rejected: files that could not be used.
+      rejected: unusable files.
       reasons: reason -> number of rejected files.
-      skipped: name of the junk -> how many.
+      skipped: kind of skipped file -> number.
       splits: split -> pathogen -> records.
       patients: split -> number of patients.
-      boxes: of opacities: how many were `read`, `written`, `clipped` to their image, `rejected`,
-        for which `reasons`, and `splits`: split -> `images` with boxes, `boxes`. Empty in data sets
+      boxes: boxes of opacities: numbers `read`, `written`, `clipped` to their image, `rejected`,
+        the `reasons`, and `splits`: split -> `images` with boxes, `boxes`. Empty in data sets
         of older versions.
-      dicom: of DICOM files: `written`, `hashed_patients` (records with a key made of PatientID),
-        `replaced_names` (files whose names told the patient), `salted` keys or not. Empty without.
+      dicom: DICOM files: `written`, `hashed_patients` (records with a key made of PatientID),
+        `replaced_names` (files whose names identified the patient), `salted` (whether keys are).
+        Empty without DICOM files.
       leakage: counts of the leakage report.
-      leakage_ok: nothing leaks between the splits.
+      leakage_ok: whether the splits are free of leaks.
       options: of ingest, as JSON.
       seed: of the splits and of the order.
-      policy: of the split that was used.
-      layout: that was read.
-      source_fingerprint: digest over path, size and time of change of everything in the source.
+      policy: resolved split policy.
+      layout: resolved layout.
+      source_fingerprint: digest over path, size and modification time of all entries.
       content_sha256: digest over the digests of the shards.
-      versions: of what had a part in it.
+      versions: package or format -> version.
       dest: the folder (not stored).
-      reused: the folder was there already and still fits (not stored).
+      reused: an existing data set was kept (not stored).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,28 +75,28 @@ class IngestSummary(BaseModel):
         Raises:
           RuntimeError: it is not; a defect of ingest.
         """
-        told = self.written + self.rejected + sum(self.skipped.values())
-        if told != self.found:
-            raise RuntimeError(f"{self.found} files found, but {told} accounted for")
+        total = self.written + self.rejected + sum(self.skipped.values())
+        if total != self.found:
+            raise RuntimeError(f"{self.found} files found, but {total} accounted for")
         if self.boxes:
             written = sum(split["boxes"] for split in self.boxes["splits"].values())
-            told = written + self.boxes["rejected"]
-            if told != self.boxes["read"] or written != self.boxes["written"]:
-                raise RuntimeError(f"{self.boxes['read']} boxes read, but {told} accounted for")
+            total = written + self.boxes["rejected"]
+            if total != self.boxes["read"] or written != self.boxes["written"]:
+                raise RuntimeError(f"{self.boxes['read']} boxes read, but {total} accounted for")
 
 
 def read_summary(dest: Path) -> IngestSummary:
     """Reads the summary of a finished data set.
 
     Raises:
-      PneumoError: the folder is no finished data set.
+      PneumoError: the folder is not a finished data set.
     """
     path = dest / FILE
     try:
         return IngestSummary(**{**json.loads(path.read_bytes()), "dest": dest})
     except FileNotFoundError:
         raise PneumoError(
-            f"{dest} is no data set (no {FILE}); make one with: pneumo ingest SOURCE {dest}"
+            f"{dest} is not a data set (no {FILE}); create one with: pneumo ingest SOURCE {dest}"
         ) from None
     except (OSError, ValueError, TypeError) as error:
         raise PneumoError(

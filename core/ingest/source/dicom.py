@@ -1,49 +1,60 @@
-"""DICOM files among the images of a source: stored as lossless PNG, with the allow-list of tags."""
+"""Converts DICOM files of a source to lossless PNG with allow-listed tags."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.images.dicom.load import load
 from core.images.dicom.read import Rules, is_dicom
 from core.images.dicom.refusal import Refusal
-from core.ingest.options import PILLOW_LIMIT
+from core.ingest.options import PILLOW_LIMIT, Secondary
 from schema.errors import PneumoError
 
 
-def as_image(
-    data: bytes, path: str, settings: dict[str, Any], salt: str
-) -> tuple[bytes, dict[str, Any]]:
-    """What is stored of a file, and what a DICOM file tells besides.
+@dataclass(frozen=True)
+class StoredImage:
+    """An image as a record stores it.
+
+    Attributes:
+      data: JPEG or PNG; the bytes of the file, or the PNG of a DICOM file.
+      dicom: allow-listed tags of a DICOM file.
+      patient: hashed key of a DICOM file, or "".
+      path_identifies_patient: whether the path contains identifying values of the DICOM tags.
+    """
+
+    data: bytes
+    dicom: dict[str, Any] = field(default_factory=dict)
+    patient: str = ""
+    path_identifies_patient: bool = False
+
+
+def to_stored_image(
+    data: bytes,
+    path: str = "",
+    *,
+    max_pixels: int = PILLOW_LIMIT,
+    secondary: Secondary = "accept",
+    salt: str = "",
+) -> StoredImage:
+    """Converts a DICOM file; leaves the bytes of any other file as they are.
+
+    The defaults accept every file that an earlier call with stricter limits accepted.
 
     Args:
-      data: of a file of any kind.
-      path: below the source.
-      settings: `max_pixels` and `secondary` (IngestOptions.dicom_secondary).
-      salt: of the patient's key.
-
-    Returns:
-      The bytes as they are and {}; or of a DICOM file its PNG and {"dicom", "patient", "named"}.
+      data: bytes of a file of any format.
+      path: relative to the source.
+      max_pixels: limit for DICOM files.
+      secondary: see IngestOptions.dicom_secondary.
+      salt: of the patient key.
 
     Raises:
       Refusal: a DICOM file that can't be used.
     """
     if not is_dicom(data[:132]):
-        return data, {}
-    rules = Rules(secondary=settings["secondary"], max_pixels=settings["max_pixels"])
+        return StoredImage(data)
     try:
-        loaded = load(data, rules, salt, path)
+        loaded = load(data, Rules(secondary=secondary, max_pixels=max_pixels), salt, path)
     except Refusal:
         raise
     except PneumoError as error:  # pydicom is missing
         raise Refusal("missing_plugin", str(error)) from None
-    facts = {"dicom": loaded.tags.to_dict(), "patient": loaded.patient, "named": loaded.named}
-    return loaded.png, facts
-
-
-def image_again(data: bytes) -> bytes:
-    """What is stored of a file that was checked before.
-
-    Raises:
-      Refusal: it is another file now.
-    """
-    settings = {"max_pixels": PILLOW_LIMIT, "secondary": "accept"}
-    return as_image(data, "", settings, "")[0]
+    return StoredImage(loaded.png, loaded.tags.to_dict(), loaded.patient, loaded.named)

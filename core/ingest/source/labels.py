@@ -1,56 +1,63 @@
-"""Gives every listed file its class, patient and official split, or the reason why it has none."""
+"""Labels every listed file by its folder or by a table, or rejects it with a reason."""
 
-import os
 import posixpath
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from core.ingest.catalog import Catalog, shown
+from core.ingest.catalog.database import Catalog
+from core.ingest.catalog.labels import ManifestLabel
+from core.ingest.file_names import printable
 from core.ingest.options import IngestOptions
-from core.ingest.source.layout import Place, detect, parents_of_roots, place_of, split_name
-from core.ingest.source.rsna import find_tables, place_rsna
-from core.ingest.source.tables import read_rows
+from core.ingest.source.csv_tables import read_rows
+from core.ingest.source.layout import (
+    FolderLabels,
+    detect_layout,
+    parents_of_roots,
+    parse_folder,
+    split_name,
+)
+from core.ingest.source.rsna import find_tables, label_rsna
 from schema import labels
 from schema.errors import PneumoError
 
 
-def place_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
-    """Fills in pathogen, patient, source and official split of the files; returns the layout.
+def label_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
+    """Labels the files (pathogen, patient, batch, official split) and returns the layout.
 
-    The boxes of the RSNA layout are taken in with its labels.
+    For the RSNA layout, adds the boxes too.
 
     Raises:
-      PneumoError: the source has no layout that can be read, or the manifest is unusable.
+      PneumoError: the source has no known layout, or the manifest is unusable.
     """
     if options.manifest is not None:
-        _place_by_manifest(catalog, source, options.manifest, options)
+        _label_by_manifest(catalog, source, options.manifest, options)
         return "manifest"
     if options.layout in ("auto", "rsna"):
         tables = find_tables(source)
         if tables is not None:
-            place_rsna(catalog, tables)
+            label_rsna(catalog, tables)
             return "rsna"
         if options.layout == "rsna":
             raise PneumoError(
                 f"{source}: no stage_2_train_labels.csv (patientId, Target) in it (layout rsna)"
             )
     layout = _layout(catalog, source, options)
-    _place_by_folder(catalog, layout, options)
+    _label_by_folder(catalog, layout, options)
     return layout
 
 
-def _places(catalog: Catalog, options: IngestOptions) -> Iterator[Place]:
-    """Yields the meaning of each folder that holds files, once or more."""
-    paths = (os.fsdecode(raw) for (raw,) in catalog.db.execute("SELECT path FROM files"))
+def _folders(catalog: Catalog, options: IngestOptions) -> Iterator[FolderLabels]:
+    """Yields the folders that contain files, each once or more."""
     classes = options.classes()
-    return (place_of(folder, classes) for folder, _ in groupby(paths, posixpath.dirname))
+    folders = groupby(catalog.files.paths(), posixpath.dirname)
+    return (parse_folder(folder, classes) for folder, _ in folders)
 
 
 def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
-    found = detect(_places(catalog, options))
-    if not found:
-        if not catalog.count("1"):
+    detected = detect_layout(_folders(catalog, options))
+    if not detected:
+        if not catalog.files.count_listed():
             raise PneumoError(
                 f"{source}: no JPEG, PNG or DICOM file below it; give the folder of images"
             )
@@ -58,75 +65,64 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
             f"{source}: no class folder such as NORMAL or train/NORMAL; name yours with "
             "--class-map FOLDER=normal, or give a CSV with --manifest"
         )
-    if options.layout == "split_class" and found != "split_class":
+    if options.layout == "split_class" and detected != "split_class":
         raise PneumoError(
             f"{source}: no folders train/NORMAL and the like (layout split_class); "
             "use --layout class"
         )
-    return found if options.layout == "auto" else options.layout
+    return detected if options.layout == "auto" else options.layout
 
 
-def _place_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> None:
+def _label_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> None:
     with_split = layout == "split_class"
-    above = parents_of_roots(
+    parents = parents_of_roots(
         {
-            place.root
-            for place in _places(catalog, options)
-            if place.pathogen and (place.split or not with_split)
+            folder.root
+            for folder in _folders(catalog, options)
+            if folder.pathogen and (folder.split or not with_split)
         }
     )
     classes = options.classes()
-    last, place = None, Place("", "", "", "")
-    for file_id, raw, size in catalog.pages("path, size", "state = 'new'"):
-        path = os.fsdecode(raw)
-        folder = posixpath.dirname(path)
-        if folder != last:
-            last, place = folder, place_of(folder, classes)
-        if place.root in above:
-            twin = posixpath.join(above[place.root], place.inner, posixpath.basename(path))
-            if catalog.size_of(twin) == size:
-                catalog.skip_file(file_id, "nested copy")
-                continue
-        if not place.pathogen:
-            name = posixpath.basename(folder)
-            detail = f"folder {shown(name)!r} is no class; --class-map can name it"
-            catalog.reject_file(
-                file_id, path, "unknown_class", detail if name else "in no class folder"
-            )
-        elif with_split and not place.split:
-            catalog.reject_file(file_id, path, "outside_layout", "not below train, val or test")
-        else:
-            given = place.split if with_split else ""
-            catalog.place(file_id, path, place.pathogen, given=given)
+    files = groupby(catalog.files.unlabeled(), lambda file: posixpath.dirname(file[0]))
+    for name, members in files:
+        folder = parse_folder(name, classes)
+        for path, size in members:
+            if folder.root in parents:
+                original = posixpath.join(parents[folder.root], folder.inner)
+                original = posixpath.join(original, posixpath.basename(path))
+                if catalog.files.size_of(original) == size:
+                    catalog.files.skip(path, "nested copy")
+                    continue
+            if not folder.pathogen:
+                detail = "in no class folder"
+                if base := posixpath.basename(name):
+                    detail = f"folder {printable(base)!r} is no class; --class-map can name it"
+                catalog.files.reject(path, "unknown_class", detail)
+            elif with_split and not folder.split:
+                catalog.files.reject(path, "outside_layout", "not below train, val or test")
+            else:
+                split = folder.split if with_split else ""
+                catalog.files.label(path, folder.pathogen, official_split=split)
 
 
-def _place_by_manifest(
+def _label_by_manifest(
     catalog: Catalog, source: Path, manifest: Path, options: IngestOptions
 ) -> None:
     _read_manifest(catalog, source, manifest)
-    known = {**{p: p for p in labels.PATHOGENS}, **options.classes()}
-    for file_id, raw in catalog.pages("path", "state = 'new'"):
-        row = catalog.db.execute(
-            "SELECT label, patient, split FROM manifest WHERE path = ?", (raw,)
-        ).fetchone()
+    pathogens = {**{p: p for p in labels.PATHOGENS}, **options.classes()}
+    for path, _ in catalog.files.unlabeled():
+        row = catalog.manifest.match(path)
         if row is None:
-            catalog.skip_file(file_id, "not in the manifest")
+            catalog.files.skip(path, "not in the manifest")
             continue
-        catalog.db.execute("UPDATE manifest SET seen = 1 WHERE path = ?", (raw,))
-        label, patient, split = row
-        path = os.fsdecode(raw)
-        pathogen = known.get(label.casefold())
+        pathogen = pathogens.get(row.label.casefold())
         if pathogen is None:
-            detail = f"label {label!r}; --class-map can name it"
-            catalog.reject_file(file_id, path, "unknown_class", detail)
+            detail = f"label {row.label!r}; --class-map can name it"
+            catalog.files.reject(path, "unknown_class", detail)
         else:
-            catalog.place(file_id, path, pathogen, given=split, patient=patient)
-    rejected = "SELECT path FROM rejects"
-    for (raw,) in catalog.db.execute(
-        f"SELECT path FROM manifest WHERE NOT seen AND path NOT IN ({rejected}) ORDER BY path"
-    ).fetchall():
-        catalog.found += 1
-        catalog.reject(os.fsdecode(raw), "missing", "named by the manifest, not in the source")
+            catalog.files.label(path, pathogen, official_split=row.split, patient=row.patient)
+    for path in catalog.manifest.unmatched():
+        catalog.files.add_missing(path, "named by the manifest, not in the source")
 
 
 def _read_manifest(catalog: Catalog, source: Path, manifest: Path) -> None:
@@ -141,21 +137,19 @@ def _read_manifest(catalog: Catalog, source: Path, manifest: Path) -> None:
         _add_row(catalog, source, f"manifest {manifest}, line {line}", cells)
 
 
-def _add_row(catalog: Catalog, source: Path, where: str, cell: dict[str, str]) -> None:
-    path = cell["path"]
+def _add_row(catalog: Catalog, source: Path, where: str, cells: dict[str, str]) -> None:
+    path = cells["path"]
     if not path:
         raise PneumoError(f"{where}: the path is empty")
     if posixpath.isabs(path):
         path = posixpath.relpath(path, source.as_posix())
     path = posixpath.normpath(path)
     if path.startswith("../"):
-        raise PneumoError(f"{where}: {shown(path)} is outside of {source}")
-    split = split_name(cell.get("split", ""))
-    if cell.get("split") and not split:
-        raise PneumoError(f"{where}: split {cell['split']!r}; use train, val or test")
-    row = (os.fsencode(path), shown(cell["label"]), shown(cell.get("patient", "")), split)
-    done = catalog.db.execute(
-        "INSERT OR IGNORE INTO manifest(path, label, patient, split) VALUES (?, ?, ?, ?)", row
-    )
-    if not done.rowcount:
-        raise PneumoError(f"{where}: {shown(path)} is named a second time")
+        raise PneumoError(f"{where}: {printable(path)} is outside of {source}")
+    split = split_name(cells.get("split", ""))
+    if cells.get("split") and not split:
+        raise PneumoError(f"{where}: split {cells['split']!r}; use train, val or test")
+    patient = printable(cells.get("patient", ""))
+    label = ManifestLabel(printable(cells["label"]), patient, split)
+    if not catalog.manifest.add(path, label):
+        raise PneumoError(f"{where}: {printable(path)} occurs twice")

@@ -1,4 +1,4 @@
-"""Finds out what the folders of a source mean: root of the data, split, class. Pure."""
+"""Derives split and class of a folder from its path."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _SPLIT_NAMES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What one folder means.
+class FolderLabels:
+    """Labels that a folder gives its files.
 
     Attributes:
-      root: folder that holds the layout ("" is the source itself).
-      split: train, val, test, or "" where the path names none.
-      pathogen: what the class folder stands for, or "" where none was found.
+      root: folder that contains the splits or classes ("" is the source itself).
+      split: train, val, test, or "" without a split folder.
+      pathogen: of the class folder, or "" without one.
       inner: path below the root.
     """
 
@@ -33,12 +33,12 @@ class Place:
 
 
 def split_name(name: str) -> str:
-    """train, val or test for the usual spellings of them, otherwise ""."""
+    """Returns train, val or test for their usual spellings, otherwise ""."""
     return _SPLIT_NAMES.get(name.casefold(), "")
 
 
-def place_of(folder: str, classes: Mapping[str, str]) -> Place:
-    """Reads a folder's path from the left: the first class folder decides.
+def parse_folder(folder: str, classes: Mapping[str, str]) -> FolderLabels:
+    """Parses the path of a folder; the leftmost class folder decides.
 
     Args:
       folder: path relative to the source, "/" between the parts.
@@ -50,39 +50,39 @@ def place_of(folder: str, classes: Mapping[str, str]) -> Place:
         if pathogen is None:
             continue
         split = split_name(parts[i - 1]) if i else ""
-        at = i - 1 if split else i
-        return Place("/".join(parts[:at]), split, pathogen, "/".join(parts[at:]))
-    # No class folder: what stands below a split folder still belongs to a root.
+        start = i - 1 if split else i
+        return FolderLabels("/".join(parts[:start]), split, pathogen, "/".join(parts[start:]))
+    # Without a class folder, a split folder still defines the root.
     for i, part in enumerate(parts):
         if split := split_name(part):
-            return Place("/".join(parts[:i]), split, "", "/".join(parts[i:]))
-    return Place("", "", "", folder)
+            return FolderLabels("/".join(parts[:i]), split, "", "/".join(parts[i:]))
+    return FolderLabels("", "", "", folder)
 
 
-def detect(places: Iterable[Place]) -> Literal["split_class", "class", ""]:
-    """Layout of the folders that hold image files; "" where there is no class folder at all."""
-    found: Literal["split_class", "class", ""] = ""
-    for place in places:
-        if place.pathogen and place.split:
+def detect_layout(folders: Iterable[FolderLabels]) -> Literal["split_class", "class", ""]:
+    """Returns the layout of the folders with image files; "" without any class folder."""
+    layout: Literal["split_class", "class", ""] = ""
+    for folder in folders:
+        if folder.pathogen and folder.split:
             return "split_class"
-        if place.pathogen:
-            found = "class"
-    return found
+        if folder.pathogen:
+            layout = "class"
+    return layout
 
 
 def parents_of_roots(roots: Iterable[str]) -> dict[str, str]:
-    """Nested root -> the shallowest root above it.
+    """Returns nested root -> the shallowest root above it.
 
-    The well-known archive holds its data twice: chest_xray/train and chest_xray/chest_xray/train.
-    Files of a nested root that stand in the upper one too are copies.
+    The Kaggle archive contains its data twice: chest_xray/train and chest_xray/chest_xray/train.
+    Files of a nested root that the upper one contains too are copies.
     """
     out: dict[str, str] = {}
-    known = set(roots)
-    for root in known:
+    all_roots = set(roots)
+    for root in all_roots:
         parts = root.split("/") if root else []
         for i in range(len(parts)):
             above = "/".join(parts[:i])
-            if above in known:
+            if above in all_roots:
                 out[root] = above
                 break
     return out

@@ -1,4 +1,4 @@
-"""What leaks between splits: equal or nearly equal pixels, one patient in two, labels at odds."""
+"""Leaks between splits: equal or nearly equal images, shared patients, contradictory labels."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,37 +7,40 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.ingest.catalog import FLAT_STD, Catalog
+from core.ingest.catalog.database import Catalog
+from core.ingest.catalog.files import FLAT_STD
+from core.ingest.catalog.leakage import NearPair
 from core.ingest.splits.near_duplicates import fullest_band, near_pairs
 from schema.errors import PneumoError
 
-LISTED: Final = 100  # entries of each kind in leakage.json; the counts are whole
-FILES: Final = 10  # files named in one entry
+LISTED: Final = 100  # entries of each kind in leakage.json; the counts are complete
+FILES: Final = 10  # file names in one entry
 MAX_PAIRS: Final = 1_000_000
 WINDOW: Final = 512
 
 
 class LeakageError(PneumoError):
-    """The splits leak and the run was told to stop for it."""
+    """The splits leak, and the option `on_leak` is `fail`."""
 
 
 def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) -> dict[str, Any]:
-    """Compares everything with everything that could be the same.
+    """Searches the usable files for leaks between splits.
 
     Args:
       catalog: with the split of every usable file.
       policy: of the split, for the notes.
-      distance: bits of 256 in which near duplicates may differ.
+      distance: near-duplicates differ in at most this many bits of 256.
       scratch: folder for the list of hashes.
 
     Returns:
       {"ok", "exact", "near", "patients", "contradictory", "counts", "notes"}: lists of at most
-      LISTED entries, those across splits first; counts of all. `ok` is False where pixels, near
-      duplicates or a patient are in two splits, or labels contradict each other.
+      LISTED entries, those across splits first; complete counts. `ok` is False if equal pixels,
+      near-duplicates or a patient are in two splits, or labels contradict each other.
     """
-    exact, exact_across, exact_within = _exact(catalog)
+    catalog.leakage.create_indexes()
+    exact_across, exact_within = catalog.leakage.count_duplicates()
     patients, n_patients = _patients(catalog)
-    odd, n_odd = _contradictory(catalog)
+    contradictory, n_contradictory = _contradictory(catalog)
     near, near_across, near_within, notes = _near(catalog, distance, scratch)
     counts = {
         "exact_across_splits": exact_across,
@@ -45,7 +48,7 @@ def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) 
         "near_across_splits": near_across,
         "near_within_split": near_within,
         "patients_in_two_splits": n_patients,
-        "contradictory": n_odd,
+        "contradictory": n_contradictory,
     }
     if n_patients and policy != "patient":
         notes.append(
@@ -54,92 +57,52 @@ def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) 
             "--split patient keeps every key in one split."
         )
     return {
-        "ok": not (exact_across or near_across or n_patients or n_odd),
-        "exact": exact,
+        "ok": not (exact_across or near_across or n_patients or n_contradictory),
+        "exact": _exact(catalog),
         "near": near,
         "patients": patients,
-        "contradictory": odd,
+        "contradictory": contradictory,
         "counts": counts,
         "notes": notes,
     }
 
 
-def _first(rows: Iterator[Any]) -> tuple[list[Any], int]:
-    """The first LISTED rows, and the number of all."""
+def _first_and_count(rows: Iterator[Any]) -> tuple[list[Any], int]:
+    """Returns the first LISTED rows, and the number of all."""
     first = list(islice(rows, LISTED))
     return first, len(first) + sum(1 for _ in rows)
 
 
-def _exact(catalog: Catalog) -> tuple[list[dict[str, Any]], int, int]:
-    db = catalog.db
-    db.execute("CREATE INDEX files_pixels ON files(pixels)")
-    groups = (
-        "SELECT pixels, COUNT(*), COUNT(DISTINCT split) > 1 AS crosses, COUNT(DISTINCT sha256)"
-        " FROM files WHERE state = 'ok' GROUP BY pixels HAVING COUNT(*) > 1"
-    )
-    across, within = db.execute(
-        f"SELECT COALESCE(SUM(crosses), 0), COALESCE(SUM(NOT crosses), 0) FROM ({groups})"
-    ).fetchone()
+def _exact(catalog: Catalog) -> list[dict[str, Any]]:
     entries = []
-    for pixels, n, crosses, digests in db.execute(
-        f"{groups} ORDER BY crosses DESC, MIN(shown) LIMIT {LISTED}"
-    ):
-        files, splits = _files_of(catalog, "pixels = ?", pixels)
-        entry = {"files": files, "count": n, "splits": splits}
-        entries.append(entry | {"across_splits": bool(crosses), "same_bytes": digests == 1})
-    return entries, across, within
-
-
-def _files_of(catalog: Catalog, where: str, value: object) -> tuple[list[str], list[str]]:
-    condition = f"FROM files WHERE state = 'ok' AND {where}"
-    files = catalog.db.execute(f"SELECT shown {condition} ORDER BY shown LIMIT {FILES}", (value,))
-    splits = catalog.db.execute(f"SELECT DISTINCT split {condition} ORDER BY 1", (value,))
-    return [name for (name,) in files], [split for (split,) in splits]
+    for group in catalog.leakage.duplicates(LISTED):
+        files, splits = catalog.leakage.with_pixels(group.pixel_hash, FILES)
+        entry = {"files": files, "count": group.files, "splits": splits}
+        flags = {"across_splits": group.across_splits, "same_bytes": group.same_bytes}
+        entries.append(entry | flags)
+    return entries
 
 
 def _patients(catalog: Catalog) -> tuple[list[dict[str, Any]], int]:
-    catalog.db.execute("CREATE INDEX files_patient ON files(patient)")
-    first, total = _first(
-        catalog.db.execute(
-            "SELECT patient, COUNT(*) FROM files WHERE state = 'ok'"
-            " GROUP BY patient HAVING COUNT(DISTINCT split) > 1 ORDER BY patient"
-        )
-    )
+    first, total = _first_and_count(catalog.leakage.patients_in_two_splits())
     entries = []
     for patient, n in first:
-        files, splits = _files_of(catalog, "patient = ?", patient)
+        files, splits = catalog.leakage.of_patient(patient, FILES)
         entries.append({"patient": patient, "count": n, "splits": splits, "files": files})
     return entries, total
 
 
 def _contradictory(catalog: Catalog) -> tuple[list[dict[str, Any]], int]:
-    """Equal pixels with labels that exclude each other, and names that deny their folder.
-
-    `unknown` is pneumonia: it agrees with bacteria and with virus, not with normal or other.
-    """
-    certain = "COUNT(DISTINCT CASE WHEN pathogen != 'unknown' THEN pathogen END) > 1"
-    healthy = "pathogen IN ('normal', 'other')"
-    pixels, n_pixels = _first(
-        catalog.db.execute(
-            "SELECT pixels, GROUP_CONCAT(DISTINCT pathogen) FROM files WHERE state = 'ok'"
-            f" GROUP BY pixels HAVING ({certain}) OR (MAX({healthy}) AND MAX(NOT {healthy}))"
-            " ORDER BY MIN(shown)"
-        )
-    )
-    names, n_names = _first(
-        catalog.db.execute(
-            "SELECT shown, split, pathogen, said FROM files"
-            " WHERE state = 'ok' AND said != '' AND said != pathogen ORDER BY shown"
-        )
-    )
+    """Equal pixels with exclusive labels, and file names that contradict their label."""
+    pixels, n_pixels = _first_and_count(catalog.leakage.contradictory_pixels())
+    names, n_names = _first_and_count(catalog.leakage.contradictory_names())
     entries: list[dict[str, Any]] = []
-    for value, found in pixels:
-        files, splits = _files_of(catalog, "pixels = ?", value)
-        pathogens = sorted(found.split(","))
+    for value, pathogens in pixels:
+        files, splits = catalog.leakage.with_pixels(value, FILES)
         entries.append({"kind": "pixels", "files": files, "splits": splits, "pathogens": pathogens})
     entries += [
-        {"kind": "name", "files": [name], "splits": [split], "pathogens": [pathogen, said]}
-        for name, split, pathogen, said in names
+        {"kind": "name", "files": [name], "splits": [split], "pathogens": [label, in_name]}
+        for name, split, label, in_name in names
     ]
     return entries[:LISTED], n_pixels + n_names
 
@@ -147,20 +110,14 @@ def _contradictory(catalog: Catalog) -> tuple[list[dict[str, Any]], int]:
 def _near(
     catalog: Catalog, distance: int, scratch: Path
 ) -> tuple[list[dict[str, Any]], int, int, list[str]]:
-    db = catalog.db
-    db.execute("CREATE INDEX files_phash ON files(phash)")
-    db.execute("CREATE TEMP TABLE hashes(id INTEGER PRIMARY KEY, phash BLOB, splits INTEGER)")
-    db.execute(
-        "INSERT INTO hashes(phash, splits) SELECT phash, MAX(split = 'train')"
-        " + 2 * MAX(split = 'val') + 4 * MAX(split = 'test')"
-        " FROM files WHERE state = 'ok' AND NOT flat GROUP BY phash ORDER BY phash"
-    )
+    """Returns entries, number of pairs across splits and within one, notes."""
     notes = []
-    if flat := catalog.count("state = 'ok' AND flat"):
+    if flat := catalog.leakage.count_flat():
         notes.append(
             f"{flat} images are flat (std below {FLAT_STD:g}) and can't be near duplicates"
         )
-    entries, across = _first(_same_hash(catalog))
+    first, across = _first_and_count(catalog.leakage.equal_hashes())
+    entries = [_near_entry(pair, 0) for pair in first]
     within = 0
     hashes = _hash_list(catalog, scratch)
     if (full := fullest_band(hashes)) > WINDOW:
@@ -170,73 +127,40 @@ def _near(
         )
     if _store_pairs(catalog, hashes, distance) >= MAX_PAIRS:
         notes.append(f"more than {MAX_PAIRS} near pairs; the search stopped there")
-    pairs = db.execute(
-        "SELECT a.phash, b.phash, a.splits | b.splits, distance FROM pairs"
-        " JOIN hashes a ON a.id = i + 1 JOIN hashes b ON b.id = j + 1 ORDER BY distance, i, j"
-    )
-    for a, b, splits, away in pairs:
-        if int(splits).bit_count() < 2:
+    for a, b, crosses, bits in catalog.leakage.near_pairs():
+        if not crosses:
             within += 1
             continue
         across += 1
-        if len(entries) < LISTED:
-            entries += [_near_entry(row, away) for row in _example(catalog, a, b)]
+        if len(entries) < LISTED and (example := catalog.leakage.example(a, b)):
+            entries.append(_near_entry(example, bits))
     return entries, across, within, notes
 
 
 def _hash_list(catalog: Catalog, scratch: Path) -> np.ndarray:
-    """The distinct hashes, uint8 [n, 32], mapped from a file."""
+    """Returns the distinct hashes, uint8 [n, 32], mapped from a file."""
     path = scratch / "hashes.bin"
     with path.open("wb") as stream:
-        for (value,) in catalog.db.execute("SELECT phash FROM hashes ORDER BY id"):
-            stream.write(value)
+        stream.writelines(catalog.leakage.hashes())
     if not path.stat().st_size:
         return np.zeros((0, 32), np.uint8)
     return np.memmap(path, np.uint8, "r").reshape(-1, 32)
 
 
 def _store_pairs(catalog: Catalog, hashes: np.ndarray, distance: int) -> int:
-    db = catalog.db
-    db.execute(
-        "CREATE TEMP TABLE pairs(i INTEGER, j INTEGER, distance INTEGER, PRIMARY KEY(i, j))"
-        " WITHOUT ROWID"
-    )
     stored = 0
-    for i, j, away in near_pairs(hashes, distance, WINDOW):
-        rows = zip(i.tolist(), j.tolist(), away.tolist(), strict=True)
-        stored += db.executemany("INSERT OR IGNORE INTO pairs VALUES (?, ?, ?)", rows).rowcount
+    for i, j, bits in near_pairs(hashes, distance, WINDOW):
+        pairs = zip(i.tolist(), j.tolist(), bits.tolist(), strict=True)
+        stored += catalog.leakage.add_near_pairs(pairs)
         if stored >= MAX_PAIRS:
             break
     return stored
 
 
-_PAIR = (
-    "SELECT a.shown, b.shown, a.split, b.split, a.patient, b.patient FROM files a, files b"
-    " WHERE a.state = 'ok' AND b.state = 'ok' AND a.phash = ? AND b.phash = ?"
-    " AND a.split != b.split"
-)
-
-
-def _example(catalog: Catalog, a: bytes, b: bytes) -> list[tuple[str, ...]]:
-    return catalog.db.execute(f"{_PAIR} ORDER BY a.shown, b.shown LIMIT 1", (a, b)).fetchall()
-
-
-def _same_hash(catalog: Catalog) -> Iterator[dict[str, Any]]:
-    """Pairs at distance 0 whose pixels differ."""
-    for (value,) in catalog.db.execute(
-        "SELECT phash FROM files WHERE state = 'ok' AND NOT flat GROUP BY phash"
-        " HAVING COUNT(DISTINCT pixels) > 1 AND COUNT(DISTINCT split) > 1 ORDER BY MIN(shown)"
-    ):
-        for row in catalog.db.execute(
-            f"{_PAIR} AND a.pixels != b.pixels ORDER BY a.shown, b.shown LIMIT 1", (value, value)
-        ):
-            yield _near_entry(row, 0)
-
-
-def _near_entry(row: tuple[str, ...], distance: int) -> dict[str, Any]:
+def _near_entry(pair: NearPair, distance: int) -> dict[str, Any]:
     return {
         "distance": distance,
-        "files": list(row[:2]),
-        "splits": list(row[2:4]),
-        "patients": list(row[4:6]),
+        "files": [pair.filename_a, pair.filename_b],
+        "splits": [pair.split_a, pair.split_b],
+        "patients": [pair.patient_a, pair.patient_b],
     }

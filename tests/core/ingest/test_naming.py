@@ -1,6 +1,6 @@
 import pytest
 
-from core.ingest.naming import parse_name, pathogen_of
+from core.ingest.file_names import parse_name, pathogen_of
 
 CASES = [
     ("person12_bacteria_30.jpeg", "person-12", "person", "bacteria"),

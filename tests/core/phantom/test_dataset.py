@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.ingest.naming import parse_name
+from core.ingest.file_names import parse_name
 from core.phantom.dataset import PhantomSummary, write_phantoms
 from core.phantom.layouts import COMMENT
 from schema.errors import PneumoError

@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.ingest.catalog import shown
+from core.ingest.file_names import printable
 from tests.support.images.hostile_files import KINDS, jpeg_file
 
 
@@ -96,7 +96,7 @@ def unexpected_results(
     """
     wrong = []
     for file in files:
-        name = shown(file.path)
+        name = printable(file.path)
         result = "written" if name in written else rejects.get(name, "skipped")
         if file.expected not in ("nothing", result) and result not in file.expected:
             wrong.append((file, result))

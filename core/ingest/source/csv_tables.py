@@ -1,4 +1,4 @@
-"""CSV files that come with images, read as a stream."""
+"""Reads CSV files with a header as a stream."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -8,22 +8,22 @@ from schema.errors import PneumoError
 
 
 def read_rows(
-    path: Path, what: str, check: Callable[[set[str]], None] | None = None
+    path: Path, name: str, check: Callable[[set[str]], None] | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yields (line, cells by casefolded column) of a CSV with a header.
 
     Args:
       path: the file.
-      what: it is, for messages.
-      check: given the columns before the first row; raises where one is missing.
+      name: of the table in messages.
+      check: called with the columns before the first row; raises if one is missing.
 
     Raises:
-      PneumoError: it can't be read, or is no CSV.
+      PneumoError: it can't be read, or is not a CSV.
     """
     try:
         stream = path.open(encoding="utf-8-sig", newline="", errors="surrogateescape")
     except OSError as error:
-        raise PneumoError(f"{what} {path}: {error.strerror}") from None
+        raise PneumoError(f"{name} {path}: {error.strerror}") from None
     with stream:
         reader = csv.DictReader(stream)
         try:
@@ -33,11 +33,11 @@ def read_rows(
             for row in reader:
                 yield reader.line_num, {k: (row[c] or "").strip() for k, c in columns.items()}
         except csv.Error as error:
-            raise PneumoError(f"{what} {path}, line {reader.line_num}: {error}") from None
+            raise PneumoError(f"{name} {path}, line {reader.line_num}: {error}") from None
 
 
-def header_of(path: Path) -> set[str]:
-    """Casefolded columns of a CSV; empty where it can't be read as one."""
+def read_header(path: Path) -> set[str]:
+    """Returns the casefolded columns of a CSV; empty if it can't be read as one."""
     try:
         with path.open(encoding="utf-8-sig", newline="", errors="surrogateescape") as stream:
             return {c.strip().casefold() for c in next(csv.reader(stream), [])}

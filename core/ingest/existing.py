@@ -1,11 +1,11 @@
-"""Before a run: usable paths, the identity of a source, and a data set that is there already."""
+"""Checks before a run: paths, identity of the source, and an existing data set to reuse."""
 
 import hashlib
 from pathlib import Path
 from typing import Any
 
 from core.ingest.options import IngestOptions
-from core.ingest.records.work import VERSION
+from core.ingest.records.work_folder import FORMAT_VERSION
 from core.ingest.scan import fingerprint, scan
 from core.ingest.source.boxes import PHANTOM_TABLE
 from core.ingest.splits.leakage import LeakageError
@@ -15,13 +15,13 @@ from schema.files import sha256_of_file
 
 
 def check_paths(source: Path, dest: Path, options: IngestOptions) -> None:
-    """Raises PneumoError where a path is missing, or source and destination overlap."""
+    """Raises PneumoError if a path is missing, or source and destination overlap."""
     if not source.is_dir():
-        what = "is a file; unpack it and give the folder" if source.exists() else "does not exist"
-        raise PneumoError(f"source {source} {what}")
+        state = "is a file; unpack it and give the folder" if source.exists() else "does not exist"
+        raise PneumoError(f"source {source} {state}")
     real = dest.resolve()
     if real == source or source in real.parents or real in source.parents:
-        raise PneumoError(f"destination {dest} and source {source} lie within each other")
+        raise PneumoError(f"destination {dest} and source {source} overlap; give separate folders")
     if options.manifest is not None and not options.manifest.is_file():
         raise PneumoError(f"manifest {options.manifest} does not exist")
     if options.boxes is not None and not options.boxes.is_file():
@@ -29,18 +29,18 @@ def check_paths(source: Path, dest: Path, options: IngestOptions) -> None:
 
 
 def identity_of(source: Path, options: IngestOptions) -> tuple[str, ...]:
-    """What the fingerprint holds besides the listing."""
+    """Returns what the fingerprint of a source covers besides the listing."""
     synthetic = str((source / SYNTHETIC_MARK).is_file())
     manifest = sha256_of_file(options.manifest) if options.manifest else ""
     table = box_table(source, options)
     boxes = sha256_of_file(table) if table else ""
     salt = options.patient_salt.get_secret_value()
-    salted = hashlib.sha256(f"salt:{salt}".encode()).hexdigest() if salt else ""
-    return (f"v{VERSION}", synthetic, manifest, boxes, salted)
+    salt_digest = hashlib.sha256(f"salt:{salt}".encode()).hexdigest() if salt else ""
+    return (f"v{FORMAT_VERSION}", synthetic, manifest, boxes, salt_digest)
 
 
 def box_table(source: Path, options: IngestOptions) -> Path | None:
-    """The table of boxes: the one that is given, or that of a folder of phantoms."""
+    """Returns the table of boxes: that of the options, or of a folder of phantoms."""
     if options.boxes is not None:
         return options.boxes
     if (source / SYNTHETIC_MARK).is_file():
@@ -54,10 +54,10 @@ def _comparable(options: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if k not in ("on_leak", "manifest", "boxes")}
 
 
-def reuse(
+def reusable(
     source: Path, dest: Path, options: IngestOptions, identity: tuple[str, ...]
 ) -> IngestSummary | None:
-    """The summary of a data set that is there and fits."""
+    """Returns the summary of an existing data set of the same source and options, or None."""
     try:
         summary = read_summary(dest)
     except PneumoError:
@@ -67,12 +67,12 @@ def reuse(
     if summary.source_fingerprint != fingerprint(scan(source), *identity):
         return None
     if options.on_leak == "fail" and not summary.leakage_ok:
-        raise LeakageError(leak_line(summary.leakage, dest / "leakage.json"))
+        raise LeakageError(leak_message(summary.leakage, dest / "leakage.json"))
     return summary.model_copy(update={"reused": True})
 
 
 def check_free(dest: Path, overwrite: bool) -> None:
-    """Raises PneumoError where the destination holds what must stay."""
+    """Raises PneumoError if the destination contains files that must be kept."""
     if not dest.exists():
         return
     if not dest.is_dir():
@@ -80,16 +80,18 @@ def check_free(dest: Path, overwrite: bool) -> None:
     if not any(dest.iterdir()):
         return
     if not (dest / FILE).is_file():
-        raise PneumoError(f"destination {dest} is not empty and no data set; give another folder")
+        raise PneumoError(
+            f"destination {dest} is not empty and not a data set; give another folder"
+        )
     if not overwrite:
         raise PneumoError(
-            f"destination {dest} holds a data set of another source or other options; "
-            "give another folder, or --overwrite"
+            f"destination {dest} contains a data set of another source or other options; "
+            "give another folder or use --overwrite"
         )
 
 
-def leak_line(counts: dict[str, int], where: Path) -> str:
-    """What a LeakageError says."""
+def leak_message(counts: dict[str, int], where: Path) -> str:
+    """Returns the message of a LeakageError."""
     return (
         f"the splits leak ({counts['exact_across_splits']} equal images, "
         f"{counts['near_across_splits']} near duplicates, {counts['patients_in_two_splits']} "

@@ -1,0 +1,142 @@
+"""Boxes of opacities. Every box of a table ends as written, or as rejected with a reason."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final
+
+from core.ingest.catalog.files import paged
+from core.ingest.file_names import printable
+from core.ingest.file_record import Box
+
+NOT_A_NUMBER: Final = "box_no_number"
+NO_IMAGE: Final = "box_no_image"
+AMBIGUOUS: Final = "box_ambiguous"
+EMPTY: Final = "box_empty"
+OUTSIDE: Final = "box_outside"
+DUPLICATE: Final = "box_duplicate"
+IMAGE_REJECTED: Final = "box_of_rejected_image"
+
+
+class BoxTable:
+    """Boxes in pixels, matched to their files, then clipped and made relative."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def add(self, name: str, line: int, corners: tuple[float, ...] | None) -> None:
+        """Adds a box.
+
+        Args:
+          name: of the image in the table.
+          line: in the table.
+          corners: x0, y0, x1, y1 in pixels; None rejects the box.
+        """
+        values = corners or (None,) * 4
+        self._db.execute(
+            "INSERT INTO boxes(name, line, x0, y0, x1, y1, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (name, line, *values, "" if corners else NOT_A_NUMBER),
+        )
+
+    def clear(self) -> None:
+        """Removes all boxes."""
+        self._db.execute("DELETE FROM boxes")
+
+    def match_files(self) -> None:
+        """Finds the file of each box.
+
+        A box names its image by the path, or by the end of the path, with or without a suffix, in
+        this order. A name that fits several files is ambiguous.
+        """
+        db = self._db
+        db.execute("CREATE INDEX boxes_file ON boxes(file)")
+        if not db.execute("SELECT 1 FROM boxes LIMIT 1").fetchone():
+            return  # the names of all files would cost more than the rest of the plan
+        db.execute("CREATE TEMP TABLE names(level INTEGER, name TEXT, file INTEGER)")
+        for file_id, raw in paged(db, "id", "id, path", "state = 'labeled'"):
+            path = printable(os.fsdecode(raw))
+            rows = [(0, path, file_id), (1, _without_suffix(path), file_id)]
+            end = path
+            while end := end.partition("/")[2]:
+                rows += [(2, end, file_id), (3, _without_suffix(end), file_id)]
+            db.executemany("INSERT INTO names VALUES (?, ?, ?)", rows)
+        db.execute("CREATE INDEX names_name ON names(level, name)")
+        for level in range(4):
+            matching = "FROM names WHERE level = ?1 AND names.name = boxes.name"
+            db.execute(
+                f"UPDATE boxes SET file = (SELECT MIN(file) {matching}), reason ="
+                f" CASE WHEN (SELECT COUNT(DISTINCT file) {matching}) > 1 THEN ?2 ELSE '' END"
+                " WHERE file IS NULL AND reason = ''",
+                (level, AMBIGUOUS),
+            )
+        db.execute("UPDATE boxes SET reason = ? WHERE file IS NULL AND reason = ''", (NO_IMAGE,))
+        db.execute("DROP TABLE names")
+
+    def clip(self) -> None:
+        """Clips every box to its checked image, makes it relative, and rejects empty ones."""
+        db = self._db
+        self._reject("state != 'usable'")
+        db.execute(
+            "UPDATE boxes SET reason = ? WHERE reason = '' AND id NOT IN"
+            " (SELECT MIN(id) FROM boxes WHERE reason = '' GROUP BY file, x0, y0, x1, y1)",
+            (DUPLICATE,),
+        )
+        reject_empty = "UPDATE boxes SET reason = ? WHERE reason = '' AND (x1 <= x0 OR y1 <= y0)"
+        db.execute(reject_empty, (EMPTY,))
+        db.execute(
+            "UPDATE boxes SET"
+            " clipped = x0 < 0 OR y0 < 0 OR x1 > box_width OR y1 > box_height,"
+            " x0 = MIN(MAX(x0 / box_width, 0.0), 1.0), y0 = MIN(MAX(y0 / box_height, 0.0), 1.0),"
+            " x1 = MIN(MAX(x1 / box_width, 0.0), 1.0), y1 = MIN(MAX(y1 / box_height, 0.0), 1.0)"
+            " FROM files WHERE files.id = file AND reason = ''"
+        )
+        db.execute(reject_empty, (OUTSIDE,))
+
+    def reject_file(self, path: str) -> None:
+        """Rejects the boxes of a file."""
+        self._reject("path = ?", os.fsencode(path))
+
+    def _reject(self, where: str, *values: object) -> None:
+        self._db.execute(
+            "UPDATE boxes SET reason = ? WHERE reason = '' AND file IN"
+            f" (SELECT id FROM files WHERE {where})",
+            (IMAGE_REJECTED, *values),
+        )
+
+    def of_file(self, path: str) -> list[Box]:
+        """Returns the boxes of a file, in the order of the table."""
+        return self._db.execute(
+            "SELECT y0, x0, y1, x1 FROM boxes WHERE reason = ''"
+            " AND file = (SELECT id FROM files WHERE path = ?) ORDER BY id",
+            (os.fsencode(path),),
+        ).fetchall()
+
+    def counts(self) -> dict[str, Any]:
+        """Returns how many boxes were read, written, clipped, rejected, and for which reasons."""
+        reasons = dict(
+            self._db.execute(
+                "SELECT reason, COUNT(*) FROM boxes WHERE reason != ''"
+                " GROUP BY reason ORDER BY reason"
+            )
+        )
+        read, kept, clipped = self._db.execute(
+            "SELECT COUNT(*), COALESCE(SUM(reason = ''), 0),"
+            " COALESCE(SUM(reason = '' AND clipped), 0) FROM boxes"
+        ).fetchone()
+        counts = {"read": read, "written": kept, "clipped": clipped}
+        return counts | {"rejected": sum(reasons.values()), "reasons": reasons}
+
+    def rejects(self) -> Iterator[dict[str, Any]]:
+        """Yields rows of rejects.jsonl, by line of the table; files have no field `box`."""
+        for name, line, reason in self._db.execute(
+            "SELECT COALESCE((SELECT filename FROM files WHERE files.id = file), name), line,"
+            " reason FROM boxes WHERE reason != '' ORDER BY line, boxes.id"
+        ):
+            detail = f"line {line} of the boxes"
+            yield {"file": name, "reason": reason, "detail": detail, "box": line}
+
+
+def _without_suffix(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    stem, dot, _ = name.rpartition(".")
+    return f"{folder}{slash}{stem if dot and stem else name}"

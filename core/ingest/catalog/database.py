@@ -1,0 +1,38 @@
+"""The catalog as a whole."""
+
+from pathlib import Path
+
+from core.ingest.catalog.boxes import BoxTable
+from core.ingest.catalog.files import FileTable
+from core.ingest.catalog.labels import ManifestTable, RsnaTable
+from core.ingest.catalog.leakage import LeakageQueries
+from core.ingest.catalog.schema import connect
+from core.ingest.catalog.splits import SplitTable
+
+
+class Catalog:
+    """All that one run of ingest knows, on disk, so that memory does not grow with the source.
+
+    For one thread.
+
+    Attributes:
+      files: files, rejects and skipped files.
+      manifest: rows of a manifest.
+      rsna: rows of the tables of the RSNA challenge.
+      boxes: boxes of opacities.
+      splits: patients and their splits.
+      leakage: duplicates and contradictions among the usable files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+        self.files = FileTable(self._connection)
+        self.manifest = ManifestTable(self._connection)
+        self.rsna = RsnaTable(self._connection)
+        self.boxes = BoxTable(self._connection)
+        self.splits = SplitTable(self._connection)
+        self.leakage = LeakageQueries(self._connection)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
