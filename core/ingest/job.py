@@ -86,7 +86,7 @@ def ingest(
     work = WorkFolder(dest.parent / f".{dest.name}.ingest")
     with _locked(work):
         run = _Run(source, dest, options, work, beam_args, progress or (lambda *_: None), identity)
-        summary = run.execute()
+        summary = run.write_dataset()
         _publish(work, dest)
     return summary.model_copy(update={"dest": dest})
 
@@ -116,7 +116,7 @@ def _publish(work: WorkFolder, dest: Path) -> None:
 
 @dataclass
 class _Run:
-    """One run; `execute` has its steps in order."""
+    """One run; `write_dataset` has its steps in order."""
 
     source: Path
     dest: Path
@@ -127,7 +127,7 @@ class _Run:
     identity: tuple[str, ...]
     listing: Fingerprint = field(default_factory=Fingerprint)
 
-    def execute(self) -> IngestSummary:
+    def write_dataset(self) -> IngestSummary:
         """Writes the data set to work.out and returns its summary."""
         self.work.clean()
         catalog = Catalog(self.work.catalog)

@@ -6,9 +6,11 @@ from collections import Counter
 import pytest
 
 from core.images.dicom.refusal import Refusal
+from core.ingest.file_record import FileRecord
 from core.ingest.job import ingest
+from core.ingest.json_lines import read_lines
 from core.ingest.options import IngestOptions
-from core.ingest.records.work import read_lines, read_unchanged
+from core.ingest.records.chunks import read_unchanged
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.core.ingest.trees import LOCAL, official
@@ -80,8 +82,9 @@ def test_equal_seeds_give_equal_data_sets(tmp_path):
 
 def test_an_unreadable_path_is_rejected(tmp_path):
     info = tmp_path.stat()
+    folder = FileRecord(path="", size=info.st_size, mtime_ns=info.st_mtime_ns)
     with pytest.raises(Refusal, match="unreadable"):
-        read_unchanged(str(tmp_path), info.st_size, info.st_mtime_ns)
+        read_unchanged(str(tmp_path), folder)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.ingest.records.work import read_lines
+from core.ingest.json_lines import read_lines
 from schema.example import decode
 from schema.tfrecord import read_records
 from tests.core.ingest.trees import put

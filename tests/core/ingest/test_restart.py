@@ -12,7 +12,7 @@ from core.ingest import job as job_module
 from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
 from core.ingest.records.shards import write_shard
-from core.ingest.records.work import WorkFolder
+from core.ingest.records.work_folder import WorkFolder
 from schema.errors import PneumoError
 from tests.core.ingest.trees import LOCAL, files_below, jpeg, official, put, rows, run
 
@@ -64,7 +64,7 @@ def test_a_change_is_no_reuse(tmp_path, change):
 def test_overwrite_never_removes_what_is_no_data_set(tmp_path):
     source = official(tmp_path / "s")
     put(tmp_path / "home/thesis.tex", b"x")
-    with pytest.raises(PneumoError, match="not empty and no data set"):
+    with pytest.raises(PneumoError, match="not empty and not a data set"):
         run(source, tmp_path / "home", overwrite=True)
     assert (tmp_path / "home/thesis.tex").read_bytes() == b"x"
 
@@ -77,7 +77,7 @@ def test_an_empty_destination_is_taken(tmp_path):
 _SLOW = """
 import sys, time
 from pathlib import Path
-from core.ingest import shards, work
+from core.ingest.records import chunks, shards
 from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
 step, source, dest = sys.argv[1:]
@@ -85,13 +85,13 @@ def stop(*_):
     print("reached", flush=True)
     time.sleep(600)
 if step == "write":
-    shards._record = stop
+    shards._encode_example = stop
 elif step == "check":
-    real, calls = work.read_unchanged, [0]
+    real, calls = chunks.read_unchanged, [0]
     def some(*args):
         calls[0] += 1
         return stop() if calls[0] == 70 else real(*args)
-    work.read_unchanged = some
+    chunks.read_unchanged = some
 else:
     from core.ingest import job
     job._publish = stop
@@ -131,14 +131,14 @@ def test_two_runs_to_one_place(tmp_path):
     (tmp_path / ".d.ingest").mkdir()
     with (tmp_path / ".d.ingest/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(PneumoError, match="another ingest is writing there"):
+        with pytest.raises(PneumoError, match="another ingest is writing"):
             run(source, tmp_path / "d")
 
 
 def test_a_file_that_changes_in_between_is_a_reject(tmp_path, monkeypatch):
     source = official(tmp_path / "s")
     victims = [source / "train/NORMAL/IM-0001-0001.jpeg", source / "test/NORMAL/IM-900-0001.jpeg"]
-    real = job_module.split_files
+    real = job_module.assign_splits
 
     def meanwhile(*args):
         info = victims[0].stat()
@@ -149,7 +149,7 @@ def test_a_file_that_changes_in_between_is_a_reject(tmp_path, monkeypatch):
         victims[1].unlink()
         return real(*args)
 
-    monkeypatch.setattr(job_module, "split_files", meanwhile)
+    monkeypatch.setattr(job_module, "assign_splits", meanwhile)
     summary = run(source, tmp_path / "d")
     assert summary.reasons == {"changed_during_run": 2}
     assert (summary.found, summary.written) == (58, 56)
@@ -165,6 +165,9 @@ def test_writing_a_shard_twice_does_no_harm(tmp_path):
         folder.mkdir()
     (work.lists / "val-00000-of-00001.tfrecord.jsonl").write_bytes(b"")
     for _ in range(2):
-        write_shard(work, tmp_path, "val-00000-of-00001.tfrecord")
+        write_shard(work, str(tmp_path), "val-00000-of-00001.tfrecord")
     assert [p.name for p in work.out.iterdir()] == ["val-00000-of-00001.tfrecord"]
-    assert [p.name for p in work.rows.iterdir()] == ["val-00000-of-00001.tfrecord.jsonl"]
+    assert sorted(p.name for p in work.rows.iterdir()) == [
+        "val-00000-of-00001.tfrecord.jsonl",
+        "val-00000-of-00001.tfrecord.sha256",
+    ]

@@ -2,16 +2,16 @@ from collections import Counter
 
 import pytest
 
-from core.ingest.scan import Entry, fingerprint, scan
+from core.ingest.scan import SourceEntry, fingerprint, scan
 from tests.core.ingest.trees import put
 
 
 def _listing(root):
-    return {entry.path: (entry.kind, entry.what) for entry in scan(root)}
+    return {entry.path: (entry.kind, entry.reason) for entry in scan(root)}
 
 
 @pytest.mark.parametrize(
-    ("path", "kind", "what"),
+    ("path", "kind", "reason"),
     [
         ("a.jpeg", "file", ""),
         ("a.JPG", "file", ""),
@@ -31,9 +31,9 @@ def _listing(root):
         ("a.jpeg.zip", "skip", "*.zip"),
     ],
 )
-def test_kind_of_an_entry(tmp_path, path, kind, what):
+def test_kind_of_an_entry(tmp_path, path, kind, reason):
     put(tmp_path / path, b"x")
-    assert _listing(tmp_path) == {path: (kind, what)}
+    assert _listing(tmp_path) == {path: (kind, reason)}
 
 
 def test_links(tmp_path):
@@ -74,14 +74,14 @@ def test_a_folder_named_like_a_file_is_a_folder(tmp_path):
 
 
 def test_fingerprint_knows_the_listing_and_not_its_order():
-    one, two = Entry("a", "file", size=1, mtime_ns=2), Entry("b", "file", size=1, mtime_ns=2)
+    one, two, three = (SourceEntry(name, "file", size=1, mtime_ns=2) for name in "abc")
     assert fingerprint([one, two]) == fingerprint([two, one])
     changed = [
         [one],
         [one, two, two],
-        [one, Entry("c", "file", size=1, mtime_ns=2)],
-        [one, Entry("b", "file", size=3, mtime_ns=2)],
-        [one, Entry("b", "file", size=1, mtime_ns=3)],
+        [one, three],
+        [one, SourceEntry("b", "file", size=3, mtime_ns=2)],
+        [one, SourceEntry("b", "file", size=1, mtime_ns=3)],
         [],
     ]
     digests = Counter(fingerprint(entries) for entries in [*changed, [one, two]])

@@ -7,9 +7,10 @@ from typing import Any
 
 from PIL import Image
 
+from core.ingest.file_record import FileRecord
 from core.ingest.job import IngestSummary, ingest
+from core.ingest.json_lines import read_lines
 from core.ingest.options import IngestOptions
-from core.ingest.records.work import read_lines
 from schema import features as f
 from schema.example import decode
 from schema.tfrecord import read_records
@@ -90,3 +91,9 @@ def boxes(dest: Path) -> dict[str, list[tuple[float, ...]]]:
             name = values[f.IMAGE_FILENAME][0].decode()
             found[name] = list(zip(*(values[key] for key in BOX), strict=True))
     return found
+
+
+def checked(path: str, **fields: Any) -> FileRecord:
+    """Returns the result of a check of a usable image."""
+    defaults: dict[str, Any] = {"perceptual_hash": "00" * 32, "stats": {f.STATS_STD: 50.0}}
+    return FileRecord(path=path, size=0, mtime_ns=0, **(defaults | fields))

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.ingest.catalog import Catalog
-from core.ingest.records.work import read_lines
-from core.ingest.source.boxes import add_box, boxes_of, settle_boxes
+from core.ingest.catalog.database import Catalog
+from core.ingest.json_lines import read_lines
+from core.ingest.scan import SourceEntry
+from core.ingest.source.boxes import add_box
 from schema.errors import PneumoError
-from tests.core.ingest.trees import boxes, official, put, rows, run, write
+from tests.core.ingest.trees import boxes, checked, official, put, rows, run, write
 from tests.support.images.synthetic import encode, exif, gray
 
 
@@ -24,21 +25,20 @@ def table(path: Path, header: str, lines: list[str]) -> Path:
     return path
 
 
-def settled(path: Path, box: Any, height: int, width: int) -> tuple[list[Any], str]:
-    """The boxes of an image that has this one alone, and why it was rejected."""
+def clip(path: Path, box: Any, height: int, width: int) -> tuple[list[Any], str]:
+    """Returns the boxes of an image with a single box, and the reason if it was rejected."""
     catalog = Catalog(path)
-    size = ("ok", height, width)
-    catalog.db.execute(
-        "INSERT INTO files(id, path, state, tall, wide) VALUES (1, '', ?, ?, ?)", size
-    )
-    row = dict(zip(("xmin", "ymin", "xmax", "ymax"), map(repr, box), strict=True))
-    add_box(catalog, 2, {"filename": "a", **row})
-    catalog.db.execute("UPDATE boxes SET file = 1")
-    settle_boxes(catalog)
-    (reason,) = catalog.db.execute("SELECT reason FROM boxes").fetchone()
-    found = boxes_of(catalog, 1)
+    catalog.files.add_entries([SourceEntry("a", "file")])
+    catalog.files.label("a", "normal")
+    corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), map(repr, box), strict=True))
+    add_box(catalog, 2, {"filename": "a", **corners})
+    catalog.boxes.match_files()
+    catalog.files.add_check(checked("a", height=height, width=width), sort_key="")
+    catalog.boxes.clip()
+    reason = next((row["reason"] for row in catalog.boxes.rejects()), "")
+    boxes = catalog.boxes.of_file("a")
     catalog.close()
-    return found, reason
+    return boxes, reason
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def settled(path: Path, box: Any, height: int, width: int) -> tuple[list[Any], s
     ],
 )
 def test_relative(tmp_path: Path, box: Any, expected: Any, reason: str) -> None:
-    found, why = settled(tmp_path / "catalog", box, 100, 100)
+    found, why = clip(tmp_path / "catalog", box, 100, 100)
     assert found == ([pytest.approx(expected)] if expected else [])
     assert why == reason
 
@@ -67,7 +67,7 @@ def test_relative_is_inside_or_none(
     tmp_path_factory: pytest.TempPathFactory, box: Any, height: int, width: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "catalog"
-    found, reason = settled(path, box, height, width)
+    found, reason = clip(path, box, height, width)
     assert bool(found) != bool(reason)
     for top, left, bottom, right in found:
         assert 0 <= top < bottom <= 1
@@ -230,13 +230,13 @@ def test_an_image_that_goes_late_takes_its_boxes_along(
     csv_file = table(
         tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", ["a1,1,2,3,4", "a2,1,2,3,4"]
     )
-    real = job.split_files
+    real = job.assign_splits
 
     def meanwhile(*args: Any) -> None:
         (source / "NORMAL/a1.jpeg").unlink()
         real(*args)
 
-    monkeypatch.setattr(job, "split_files", meanwhile)
+    monkeypatch.setattr(job, "assign_splits", meanwhile)
     summary = run(source, tmp_path / "d", boxes=csv_file)
     assert summary.boxes["reasons"] == {"box_of_rejected_image": 1}
     assert summary.boxes["written"] == 1

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from core.images.dicom.refusal import Refusal
-from core.ingest.records.work import read_lines
+from core.ingest.json_lines import read_lines
 from core.ingest.scan import scan
-from core.ingest.source.dicom import as_image, image_again
+from core.ingest.source.dicom import StoredImage, to_stored_image
 from schema.errors import PneumoError
 from schema.example import decode
 from schema.tfrecord import read_records
@@ -20,8 +20,6 @@ from tests.support.images.dicoms import make_dataset, to_bytes
 from tests.support.images.synthetic import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
-
-SETTINGS = {"max_pixels": 10_000, "secondary": "radiographs"}
 
 
 def dicom(seed: int, syntax: str = "1.2.840.10008.1.2.1", **attributes: Any) -> bytes:
@@ -156,19 +154,19 @@ def test_without_pydicom_one_line_says_what_to_install(
     with pytest.raises(PneumoError, match="install the extra"):
         run(tmp_path / "s", tmp_path / "d")
     with pytest.raises(Refusal, match="missing_plugin"):
-        as_image(dicom(0), "a", SETTINGS, "")
+        to_stored_image(dicom(0))
 
 
 def test_other_bytes_pass_as_they_are() -> None:
-    assert as_image(jpeg(0), "a", SETTINGS, "") == (jpeg(0), {})
-    assert image_again(b"") == b""
+    assert to_stored_image(jpeg(0)) == StoredImage(jpeg(0))
+    assert to_stored_image(b"") == StoredImage(b"")
 
 
 def test_limits_are_those_of_the_options() -> None:
     with pytest.raises(Refusal, match="too_large"):
-        as_image(dicom(0), "a", {**SETTINGS, "max_pixels": 64 * 64 - 1}, "")
+        to_stored_image(dicom(0), max_pixels=64 * 64 - 1)
     with pytest.raises(Refusal, match="secondary_capture"):
-        as_image(dicom(0, modality="OT"), "a", SETTINGS, "")
+        to_stored_image(dicom(0, modality="OT"), secondary="radiographs")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +197,7 @@ def test_a_file_that_changes_in_between_is_a_reject(
 
     for n in range(4):
         put(tmp_path / f"s/NORMAL/{n}.dcm", dicom(n))
-    real = job.split_files
+    real = job.assign_splits
 
     def meanwhile(*args: Any) -> None:
         import os
@@ -211,7 +209,7 @@ def test_a_file_that_changes_in_between_is_a_reject(
         os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
         real(*args)
 
-    monkeypatch.setattr(job, "split_files", meanwhile)
+    monkeypatch.setattr(job, "assign_splits", meanwhile)
     summary = run(tmp_path / "s", tmp_path / "d")
     assert summary.reasons == {"changed_during_run": 1}
     (row,) = read_lines(tmp_path / "d/rejects.jsonl")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.ingest.records.work import read_lines
+from core.ingest.json_lines import read_lines
 from schema.errors import PneumoError
 from tests.core.ingest.trees import (
     jpeg,
@@ -110,7 +110,7 @@ def test_manifest_without_splits_is_split_by_patient(tmp_path):
     ("lines", "says"),
     [
         ([{"file": "a", "label": "normal"}], "needs the columns path and label"),
-        ([{"path": "0.jpeg", "label": "normal"}] * 2, "line 3: 0.jpeg is named a second time"),
+        ([{"path": "0.jpeg", "label": "normal"}] * 2, "line 3: 0.jpeg occurs twice"),
         ([{"path": "", "label": "normal"}], "line 2: the path is empty"),
         ([{"path": "../x.jpeg", "label": "normal"}], "is outside of"),
         ([{"path": "0.jpeg", "label": "normal", "split": "dev"}], "split 'dev'"),

@@ -1,7 +1,13 @@
 import pytest
 
 from core.ingest.options import IngestOptions
-from core.ingest.source.layout import detect, parents_of_roots, place_of, split_name
+from core.ingest.source.layout import (
+    FolderLabels,
+    detect_layout,
+    parents_of_roots,
+    parse_folder,
+    split_name,
+)
 
 CLASSES = IngestOptions(class_map={"Gesund": "normal"}).classes()
 
@@ -20,9 +26,9 @@ CLASSES = IngestOptions(class_map={"Gesund": "normal"}).classes()
         ("", "", "", "", ""),
     ],
 )
-def test_place_of(folder, root, split, pathogen, inner):
-    place = place_of(folder, CLASSES)
-    assert (place.root, place.split, place.pathogen, place.inner) == (root, split, pathogen, inner)
+def test_parse_folder(folder, root, split, pathogen, inner):
+    parsed = FolderLabels(root, split, pathogen, inner)
+    assert parse_folder(folder, CLASSES) == parsed
 
 
 @pytest.mark.parametrize(
@@ -34,8 +40,8 @@ def test_place_of(folder, root, split, pathogen, inner):
         ([], ""),
     ],
 )
-def test_detect(folders, layout):
-    assert detect(place_of(folder, CLASSES) for folder in folders) == layout
+def test_detect_layout(folders, layout):
+    assert detect_layout(parse_folder(folder, CLASSES) for folder in folders) == layout
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.ingest.records.work import read_lines
+from core.ingest.json_lines import read_lines
 from core.ingest.source.rsna import find_tables
 from schema.errors import PneumoError
 from tests.core.ingest.trees import boxes, files_below, jpeg, put, rows, run

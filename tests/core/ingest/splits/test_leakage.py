@@ -1,13 +1,17 @@
 """Split policies and what leaks between splits."""
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.ingest.catalog import Catalog
+from core.ingest.catalog.database import Catalog
+from core.ingest.scan import SourceEntry
 from core.ingest.splits.leakage import LeakageError, leakage_report
 from tests.core.ingest.trees import (
+    checked,
     jpeg,
     official,
     put,
@@ -95,26 +99,19 @@ def test_leaks_are_found(tmp_path):
     )
 
 
-def _catalog(path: Path, rows: list[dict]) -> Catalog:
-    """Usable files as the plan has them; pixels, hashes and patients differ unless given."""
+def _catalog(path: Path, train: dict[str, Any], test: dict[str, Any]) -> Catalog:
+    """Returns a catalog with one file in each split; they differ in all fields by default."""
     catalog = Catalog(path)
-    for i, row in enumerate(rows):
-        filled = {
-            "path": b"%d" % i,
-            "shown": str(i),
-            "state": "ok",
-            "flat": 0,
-            "split": "train",
-            "pixels": f"p{i}",
-            "sha256": f"s{i}",
-            "phash": bytes([i * 85] * 32),
-            "patient": f"child{i}",
-            "pathogen": "normal",
-            "said": "",
-            **row,
-        }
-        names, marks = ", ".join(filled), ", ".join("?" * len(filled))
-        catalog.db.execute(f"INSERT INTO files({names}) VALUES ({marks})", list(filled.values()))
+    files = [{"path": "a.png", **train}, {"path": "b.png", **test}]
+    catalog.files.add_entries([SourceEntry(file["path"], "file") for file in files])
+    for file, split in zip(files, ("train", "test"), strict=True):
+        path = file.pop("path")
+        patient, pathogen = file.pop("patient", path), file.pop("pathogen", "normal")
+        catalog.files.label(path, pathogen, patient=patient, official_split=split)
+        hashes = {"pixel_hash": path, "sha256": path}
+        hashes["perceptual_hash"] = hashlib.sha256(path.encode()).hexdigest()
+        catalog.files.add_check(checked(path, **hashes | file), sort_key="")
+    catalog.splits.use_official()
     return catalog
 
 
@@ -122,14 +119,18 @@ def _catalog(path: Path, rows: list[dict]) -> Catalog:
     ("train", "test", "cause"),
     [
         ({}, {}, None),
-        ({"pixels": "same"}, {"pixels": "same"}, "exact_across_splits"),
-        ({"phash": b"a" * 32}, {"phash": b"a" * 31 + b"b"}, "near_across_splits"),
+        ({"pixel_hash": "same"}, {"pixel_hash": "same"}, "exact_across_splits"),
+        (
+            {"perceptual_hash": "61" * 32},
+            {"perceptual_hash": "61" * 31 + "62"},
+            "near_across_splits",
+        ),
         ({"patient": "same"}, {"patient": "same"}, "patients_in_two_splits"),
-        ({"pathogen": "virus", "said": "normal"}, {}, "contradictory"),
+        ({"path": "bacteria.png", "pathogen": "virus"}, {}, "contradictory"),
     ],
 )
 def test_each_cause_alone_is_a_leak(tmp_path, train, test, cause):
-    catalog = _catalog(tmp_path / "catalog", [train, {"split": "test"} | test])
+    catalog = _catalog(tmp_path / "catalog", train, test)
     report = leakage_report(catalog, "given", 24, tmp_path)
     assert report["ok"] is (cause is None)
     assert {name for name, count in report["counts"].items() if count} == {cause} - {None}

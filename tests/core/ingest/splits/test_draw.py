@@ -4,26 +4,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ingest.splits.policy import Patient, assign, intervals, unit
+from core.ingest.splits.draw import SplitPatient, draw_splits, intervals, unit_hash
 
 
 def _assign(patients, seed=0, val=0.15, test=0.15):
-    return dict(assign(lambda: iter(patients), seed, val, test))
+    return dict(draw_splits(lambda: iter(patients), seed, val, test))
 
 
 def _many(n, label="normal", start=0):
-    return [Patient(f"p{i}", label) for i in range(start, start + n)]
+    return [SplitPatient(f"p{i}", label) for i in range(start, start + n)]
 
 
 @given(st.integers(0, 99), st.text())
-def test_unit_is_in_the_unit_interval_and_stable(seed, key):
-    assert 0 <= unit(seed, key) < 1
-    assert unit(seed, key) == unit(seed, key)
+def test_unit_hash_is_stable_and_in_the_unit_interval(seed, key):
+    assert 0 <= unit_hash(seed, key) < 1
+    assert unit_hash(seed, key) == unit_hash(seed, key)
 
 
-def test_unit_is_this_function_for_ever():
-    # A change would move every patient of every user.
-    assert unit(0, "person-1") == pytest.approx(0.23350433138788895, abs=0)
+def test_unit_hash_never_changes():
+    # A change would move the patients of every existing data set.
+    assert unit_hash(0, "person-1") == pytest.approx(0.23350433138788895, abs=0)
 
 
 def test_fractions_hold_within_each_label():
@@ -50,7 +50,7 @@ def test_another_seed_is_another_split():
 
 
 def test_fixed_patients_stay():
-    patients = [Patient(f"p{i}", "normal", "val") for i in range(20)]
+    patients = [SplitPatient(f"p{i}", "normal", "val") for i in range(20)]
     assert set(_assign(patients).values()) == {"val"}
 
 
@@ -60,14 +60,14 @@ def test_fixed_patients_stay():
     st.sampled_from([(0.15, 0.15), (0.15, 0.0), (0.0, 0.2), (0.01, 0.01), (0.0, 0.0)]),
 )
 def test_every_split_has_each_label_that_has_enough_patients(labels, seed, fractions):
-    patients = [Patient(key, label) for key, label in labels.items()]
+    patients = [SplitPatient(key, label) for key, label in labels.items()]
     split = _assign(patients, seed, *fractions)
     assert split.keys() == labels.keys()
     wanted = set(intervals(*fractions))
     assert set(split.values()) <= wanted
     have = defaultdict(set)
     for patient in patients:
-        have[patient.label].add(split[patient.key])
+        have[patient.pathogen].add(split[patient.key])
     for label, n in Counter(labels.values()).items():
         if n >= len(wanted):
             assert have[label] == wanted
