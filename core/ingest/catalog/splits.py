@@ -2,10 +2,23 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-
-from core.ingest.splits.draw import SplitPatient
+from typing import NamedTuple
 
 _DRAWN = "state = 'usable' AND NOT (? AND official_split = 'test')"
+
+
+class SplitPatient(NamedTuple):
+    """A patient to assign to a split.
+
+    Attributes:
+      key: identity.
+      pathogen: the rarest of the patient's pathogens.
+      fixed_split: split that is prescribed for the patient; "" to draw one.
+    """
+
+    key: str
+    pathogen: str
+    fixed_split: str = ""
 
 
 class SplitTable:

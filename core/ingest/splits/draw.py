@@ -10,24 +10,12 @@ import hashlib
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from core.ingest.catalog.splits import SplitPatient
 
 Split = Literal["train", "val", "test"]
 _NEAREST = 3  # candidates from each other split that are kept for a split that may stay empty
-
-
-class SplitPatient(NamedTuple):
-    """A patient to assign to a split.
-
-    Attributes:
-      key: identity.
-      pathogen: the rarest of the patient's pathogens.
-      fixed_split: split that is prescribed for the patient; "" to draw one.
-    """
-
-    key: str
-    pathogen: str
-    fixed_split: str = ""
 
 
 def unit_hash(seed: int, key: str) -> float:

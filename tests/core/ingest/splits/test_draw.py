@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ingest.splits.draw import SplitPatient, draw_splits, intervals, unit_hash
+from core.ingest.catalog.splits import SplitPatient
+from core.ingest.splits.draw import draw_splits, intervals, unit_hash
 
 
 def _assign(patients, seed=0, val=0.15, test=0.15):
