@@ -13,7 +13,7 @@ BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint bench protos lock image sbom clean
+.PHONY: help setup run test test-all lint docs bench protos lock image sbom clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,16 @@ lint: $(READY) ## Check format, style and types
 	@out=$$($(BIN)/lint-imports --no-cache --no-logo) || { echo "$$out" >&2; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 
+docs: $(VENV)/docs/.ready ## Build the documentation into site/; a broken link or reference fails
+	@$(BIN)/python docs/generate.py build/reference
+	@$(VENV)/docs/bin/zensical build --strict --clean
+
+# The documentation tool has an environment of its own: the product does not depend on it.
+$(VENV)/docs/.ready: requirements/docs.txt | $(READY)
+	@rm -rf $(VENV)/docs && $(BIN)/python -m venv $(VENV)/docs
+	@$(VENV)/docs/bin/pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	@touch $@
+
 bench: $(READY) ## Measure ingest, training, serving and the whole run against bare loops
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt || \
 		echo "bench: goes on without OpenVINO, which could not be installed" >&2
@@ -74,5 +84,5 @@ sbom: $(READY) ## Write the bill of materials of the image's lock (CycloneDX)
 		--output-file sbom-$(VARIANT).cdx.json requirements/lock-image-$(VARIANT).txt
 
 clean: ## Remove the environment, caches and build leftovers; runs and their models stay
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
