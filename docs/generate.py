@@ -55,8 +55,9 @@ def _row(parameter: click.Parameter, context: click.Context) -> str | None:
     record = parameter.get_help_record(context)
     if record is None:  # an argument; the usage line has it
         return None
-    names, text = (part.replace("|", "\\|").replace("<", "&lt;") for part in record)
-    return f"| `{names}` | {' '.join(text.split())} |"
+    names, text = record
+    text = re.sub(r"([|<\[\]*_])", r"\\\1", " ".join(text.split()))
+    return f"| `{names.replace('|', chr(92) + '|')}` | {text} |"
 
 
 def main(folder: Path) -> None:
@@ -69,7 +70,8 @@ def main(folder: Path) -> None:
         capture_output=True,
         text=True,
     )
-    (folder / "configuration.md").write_text(configuration.stdout)
+    _, _, tables = configuration.stdout.partition("\n\n")  # the page has a heading of its own
+    (folder / "configuration.md").write_text(tables)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,16 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipeline.code_keys import ROOT
 
+# Pages that describe the present state. CHANGELOG.md also names what was removed.
 PAGES = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
-    ROOT / "CHANGELOG.md",
     ROOT / "serving" / "deploy" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 )
@@ -29,21 +29,25 @@ def prose(page: Path) -> str:
     return FENCE.sub("", page.read_text())
 
 
-def code_lines(page: Path) -> Iterator[str]:
-    """Yields the lines of code blocks, continuation lines joined, and inline code."""
-    text = page.read_text()
-    for match in FENCE.finditer(text):
+def blocks(page: Path) -> Iterator[str]:
+    """Yields the lines of code blocks, continuation lines joined."""
+    for match in FENCE.finditer(page.read_text()):
         yield from re.sub(r"\\\n\s*", "", match[3]).splitlines()
-    yield from CODE.findall(FENCE.sub("", text))
 
 
-def commands(page: Path) -> Iterator[list[str]]:
-    """Yields the arguments of every `pneumo` command of a page, without "pneumo"."""
-    for line in code_lines(page):
-        line = line.strip().removeprefix("- run: ")
-        if match := COMMAND.match(line):
-            arguments = shlex.split(line[match.end() :].split("; ")[0], comments=True)
+def inline(page: Path) -> Iterator[str]:
+    """Yields the inline code."""
+    yield from CODE.findall(prose(page))
+
+
+def commands(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Yields the arguments of every `pneumo` command, without "pneumo"."""
+    for line in lines:
+        if match := COMMAND.match(line.strip()):
+            text = line.strip()[match.end() :].split("; ")[0]
+            arguments = shlex.split(text, comments=True)
             for stop in (">", "|", "&&", "&", "..."):
                 if stop in arguments:
                     arguments = arguments[: arguments.index(stop)]
-            yield arguments
+            if arguments[0] not in ("COMMAND", "--help", "--version"):
+                yield arguments
