@@ -1,4 +1,4 @@
-"""CPU seconds, peak memory and stored bytes of ingest and of each node; the table in docs/explanation/scale.md.
+"""CPU seconds, peak memory and stored bytes of ingest and of each node.
 
     python -m benchmarks scale                                     1,000 and 10,000 images
     python -m benchmarks.scale --sizes 1000 10000 100000           a quarter of an hour of one core
