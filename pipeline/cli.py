@@ -55,9 +55,9 @@ def pneumo() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs a command and turns errors that a user can mend into one line."""
     from schema.errors import PneumoError
-    from schema.ports import reach_loopback
+    from schema.ports import bypass_proxy_for_loopback
 
-    reach_loopback()
+    bypass_proxy_for_loopback()
     try:
         pneumo.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except PneumoError as error:

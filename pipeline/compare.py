@@ -16,7 +16,7 @@ from typing import Any
 
 from core.reporting.compare.runs import PROCESS, RUN, configuration_folder, read_json_object
 from schema.files import write_atomically
-from schema.processes import environment
+from schema.processes import child_environment
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def spawn(name: str, command: Sequence[str], extra: Mapping[str, str]) -> Child:
     started = time.monotonic()
     sys.stdout.flush()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, env=environment(**extra))
+        process = subprocess.Popen(command, stderr=stderr, env=child_environment(**extra))
         try:
             # The peak of this child alone; RUSAGE_CHILDREN is the peak over all of them.
             _, raw, usage = os.wait4(process.pid, 0)

@@ -18,7 +18,7 @@ from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
 from pipeline.run_facts import RunFacts
 from schema.errors import PneumoError, unknown
-from schema.labels import CUSTOM, TASKS, Task, custom_task, task
+from schema.labels import CUSTOM, TASKS, Task, custom_task, get_task
 from serving.server.engines import IMAGE
 
 
@@ -55,7 +55,7 @@ class DataOptions(BaseModel):
           ValueError: the mapping of a custom task is not sound.
         """
         if self.task != CUSTOM:
-            return task(self.task)
+            return get_task(self.task)
         if not self.classes:
             raise ValueError("a custom task needs classes, as in {NORMAL: [normal], ...}")
         return custom_task(self.classes, self.positive)

@@ -16,7 +16,7 @@ import click
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schema.errors import PneumoError
-from schema.files import atomic, take_lock, write_atomically
+from schema.files import atomic_file, try_lock, write_atomically
 
 ATTEMPTS = 3  # runs over the same images and report, at most
 
@@ -70,7 +70,7 @@ class Watch:
         """
         self.work.mkdir(parents=True, exist_ok=True)
         with (self.work / "watch.lock").open("w") as own, (self.work / ".lock").open("w") as runs:
-            if not take_lock(own) or not take_lock(runs):
+            if not try_lock(own) or not try_lock(runs):
                 click.echo(f"waiting: another run or watch is active in {self.work}")
                 return 0
             runs.close()  # the run itself takes this lock
@@ -165,7 +165,7 @@ def copy_new(inbox: str, names: Mapping[str, int], data: Path) -> None:
         target = data / name
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            with fs.open(f"{root}/{name}", "rb") as image, atomic(target) as copy:
+            with fs.open(f"{root}/{name}", "rb") as image, atomic_file(target) as copy:
                 shutil.copyfileobj(image, copy)
 
 

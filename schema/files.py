@@ -13,7 +13,7 @@ from typing import IO, Any
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Opens a file for writing that gets its name when the block ends without an error."""
     owner = f"{os.getpid()}-{threading.get_ident()}"
     partial = path.with_name(f".{path.name}.{owner}.partial")
@@ -44,7 +44,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes UTF-8 text; see `atomic`.
+    """Writes UTF-8 text; see `atomic_file`.
 
     A half of a surrogate pair (from a file name that is not UTF-8) is written as \\udcNN.
     """
@@ -53,11 +53,11 @@ def write_atomically(path: Path, text: str) -> None:
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
     """As `write_atomically`."""
-    with atomic(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(data)
 
 
-def take_lock(file: IO[Any] | int) -> bool:
+def try_lock(file: IO[Any] | int) -> bool:
     """Locks an open file against other processes; False where one has it.
 
     The kernel frees it when the last process that has the file open is gone.

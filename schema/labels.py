@@ -47,7 +47,7 @@ class Task:
         """Indices of the classes that are not positive."""
         return tuple(i for i in range(len(self.classes)) if i not in self.positive)
 
-    def places(self, pathogen: str, boxes: int) -> tuple[int, ...]:
+    def compatible_classes(self, pathogen: str, boxes: int) -> tuple[int, ...]:
         """Indices of the classes that a record may belong to.
 
         Args:
@@ -60,21 +60,13 @@ class Task:
 
     def class_of(self, pathogen: str, boxes: int) -> int:
         """Index of the one class of a record; -1 where there is none or more than one."""
-        found = self.places(pathogen, boxes)
+        found = self.compatible_classes(pathogen, boxes)
         return found[0] if len(found) == 1 else -1
 
-    def side(self, pathogen: str, boxes: int) -> int:
+    def binary_label(self, pathogen: str, boxes: int) -> int:
         """1 or 0 where every class that a record may belong to agrees, otherwise -1."""
-        found = {int(i in self.positive) for i in self.places(pathogen, boxes)}
+        found = {int(i in self.positive) for i in self.compatible_classes(pathogen, boxes)}
         return found.pop() if len(found) == 1 else -1
-
-    def label(self, pathogen: str) -> int:
-        """`class_of` of a pathogen where records carry no boxes."""
-        return self.class_of(pathogen, 0) if not self.located else -1
-
-    def is_positive(self, pathogen: str) -> int:
-        """`side` of a pathogen where records carry no boxes."""
-        return self.side(pathogen, 0) if not self.located else -1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `from_dict` reads them back."""
@@ -159,7 +151,7 @@ def custom_task(classes: Mapping[str, Sequence[str]], positive: Sequence[str]) -
     return Task(CUSTOM, names, compatible, chosen)
 
 
-def task(name: str) -> Task:
+def get_task(name: str) -> Task:
     """Returns the shipped task of that name.
 
     Raises:

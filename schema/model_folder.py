@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from schema.files import read_json
-from schema.storage import listing
+from schema.storage import list_names
 
 GRAPH: Final = "saved_model.pb"
-FACTS: Final = "assets.extra/pneumo.json"
+MODEL_INFO: Final = "assets.extra/pneumo.json"
 WARMUP: Final = "assets.extra/tf_serving_warmup_requests"
 INFRA_RESULT: Final = "validation.json"  # in the artifact of infrastructure validation
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
+def read_model_info(folder: Path) -> dict[str, Any]:
     """Reads task, operating point and origin of a model from its `pneumo.json`.
 
     Returns:
       Content of the file; empty where it is missing.
     """
-    return read_json(folder / FACTS) or {}
+    return read_json(folder / MODEL_INFO) or {}
 
 
 def comparison_key(facts: str | bytes) -> tuple[str, str] | None:
@@ -40,22 +40,28 @@ def comparison_key(facts: str | bytes) -> tuple[str, str] | None:
         return None
 
 
-def newest_first(folder: str | Path) -> list[str]:
+def version_number(name: str) -> int | None:
+    """Returns the version that a folder name stands for, or None for any other name."""
+    return int(name) if name.isascii() and name.isdigit() else None
+
+
+def versions_newest_first(folder: str | Path) -> list[str]:
     """Returns the version names in a folder or URI, newest first; skips other names."""
-    return sorted((name for name in listing(str(folder)) if name.isdigit()), key=int, reverse=True)
+    names = (name for name in list_names(str(folder)) if version_number(name) is not None)
+    return sorted(names, key=int, reverse=True)
 
 
 def newest_version(folder: Path) -> Path | None:
     """Returns the folder of the newest version, or None."""
     if not folder.is_dir():
         return None
-    versions = (folder / name for name in newest_first(folder))
+    versions = (folder / name for name in versions_newest_first(folder))
     return next((version for version in versions if version.is_dir()), None)
 
 
-def next_version(seen: Sequence[str], wanted: int) -> str:
-    """The wanted number, or one above all that were seen: a server always moves on to it."""
-    return str(max([wanted, *(int(name) + 1 for name in seen)]))
+def next_version(existing: Sequence[str], at_least: int) -> str:
+    """Returns a version name above all existing ones, so that a server switches to it."""
+    return str(max([at_least, *(int(name) + 1 for name in existing)]))
 
 
 def same_files(one: Path, other: Path) -> bool:

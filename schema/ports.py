@@ -9,7 +9,7 @@ _HERE: Final = ("localhost", LOOPBACK, "::1")
 _OF_GRPC: Final = "no_grpc_proxy"
 
 
-def reach_loopback() -> None:
+def bypass_proxy_for_loopback() -> None:
     """Excepts this machine from the environment's proxy, for this process and its children.
 
     gRPC sends even what goes to 127.0.0.1 through `http_proxy`, and a proxy cannot reach it: Beam's
@@ -40,7 +40,7 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def listens(address: str) -> bool:
+def is_listening(address: str) -> bool:
     """Whether something accepts connections at HOST:PORT."""
     host, _, port = address.rpartition(":")
     try:

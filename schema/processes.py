@@ -19,18 +19,18 @@ _BECOME = (
 )
 
 
-def guarded(command: Sequence[str]) -> list[str]:
+def tied_to_parent(command: Sequence[str]) -> list[str]:
     """The command as a child of this process that ends with it, killed or not (Linux)."""
     return [sys.executable, "-S", "-c", _BECOME, str(os.getpid()), *command]
 
 
-def environment(**more: str) -> dict[str, str]:
+def child_environment(**more: str) -> dict[str, str]:
     """Environment of a child that imports this project."""
     path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), **more}
 
 
-def end(running: "subprocess.Popen[Any]", seconds: float) -> None:
+def terminate(running: "subprocess.Popen[Any]", seconds: float) -> None:
     """Ends a child that leads a session: asked first, killed with what is left of the session."""
     if running.poll() is not None:
         return
@@ -43,7 +43,7 @@ def end(running: "subprocess.Popen[Any]", seconds: float) -> None:
         running.wait()
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Whether a process is there, whoever owns it."""
     try:
         os.kill(pid, 0)

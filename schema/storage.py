@@ -82,7 +82,7 @@ def exists(uri: str) -> bool:
         return True
 
 
-def listing(uri: str) -> list[str]:
+def list_names(uri: str) -> list[str]:
     """Sorted names of the files and folders directly in a folder; empty if there is none."""
     with _store(uri) as (store, key):
         try:
@@ -132,7 +132,7 @@ def fetch(uri: str, dest: Path) -> Path:
 
 
 @contextlib.contextmanager
-def some_of(uri: str, names: Sequence[str]) -> Iterator[Path]:
+def fetch_files(uri: str, names: Sequence[str]) -> Iterator[Path]:
     """Yields a local folder with those of the named files that exist; a local folder itself."""
     if not is_remote(uri):
         yield Path(uri.removeprefix("file://"))

@@ -1,1 +1,3 @@
-"""SavedModel signatures, local prediction, clients and server files."""
+"""Everything around a finished model: export, local prediction, client, server, deployment."""
+
+NOTICE = "Research software, not a medical device."

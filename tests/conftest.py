@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from schema.ports import reach_loopback
+from schema.ports import bypass_proxy_for_loopback
 from tests.support.runs.processes import SMALL, clone, fresh, pneumo
 
 # Before any import of TensorFlow: quiet, and no search for a GPU that tests do not use.
@@ -17,7 +17,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 # TFX puts a stand-in into tfx_bsl without which TFDV cannot be imported: it must come first.
 os.environ.setdefault("MPLBACKEND", "Agg")
-reach_loopback()  # the servers of the tests
+bypass_proxy_for_loopback()  # the servers of the tests
 
 # No deadline, because the machine is shared; the same examples in each run.
 settings.register_profile("tests", deadline=None, derandomize=True)

@@ -7,7 +7,7 @@ from tfx import types
 from tfx.dsl.components.common import resolver
 from tfx.utils import path_utils
 
-from schema.model_folder import FACTS, comparison_key
+from schema.model_folder import MODEL_INFO, comparison_key
 
 if TYPE_CHECKING:
     import ml_metadata
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def same_kind(model: types.Artifact) -> tuple[str, str] | None:
     """`comparison_key` of a model; None too where it was removed from the disk."""
     try:
-        return comparison_key((Path(path_utils.serving_model_path(model.uri)) / FACTS).read_bytes())
+        return comparison_key(
+            (Path(path_utils.serving_model_path(model.uri)) / MODEL_INFO).read_bytes()
+        )
     except OSError:
         return None
 

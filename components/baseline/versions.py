@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from schema.model_folder import FACTS, comparison_key, newest_first, same_files
+from schema.model_folder import MODEL_INFO, comparison_key, same_files, versions_newest_first
 from schema.storage import exists, fetch, join, read_bytes
 
 
@@ -24,16 +24,16 @@ def copy_blessed(push_to: str, candidate: Path, dest: Path) -> str:
     Raises:
       PneumoError: the store cannot be asked.
     """
-    about = candidate / FACTS
+    about = candidate / MODEL_INFO
     kind = comparison_key(about.read_bytes()) if about.is_file() else None
     if kind is None:
         return ""
-    for version in newest_first(push_to):
+    for version in versions_newest_first(push_to):
         uri = join(push_to, version)
         # saved_model.pb is written last: without it a push is under way, or was killed.
-        if not all(exists(join(uri, name)) for name in ("saved_model.pb", str(FACTS))):
+        if not all(exists(join(uri, name)) for name in ("saved_model.pb", str(MODEL_INFO))):
             continue
-        if comparison_key(read_bytes(join(uri, str(FACTS)))) != kind:
+        if comparison_key(read_bytes(join(uri, str(MODEL_INFO)))) != kind:
             continue
         fetch(uri, dest)
         if not same_files(candidate, dest):

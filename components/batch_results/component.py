@@ -16,7 +16,7 @@ from components.artifacts import BatchPredictions
 from components.batch_results.results import FILE, ids_of, logs_of, reconcile, row_of, write
 from core.progress import ProgressReporter
 from schema.labels import Task
-from schema.model_folder import FACTS
+from schema.model_folder import MODEL_INFO
 
 
 @component
@@ -57,7 +57,7 @@ def BatchResults(
 
 
 def _write_table(examples: Any, model: Any, inferred: Path, file: Path) -> dict[str, Any]:
-    facts = json.loads((Path(path_utils.serving_model_path(model.uri)) / FACTS).read_text())
+    facts = json.loads((Path(path_utils.serving_model_path(model.uri)) / MODEL_INFO).read_text())
     task = Task.from_dict(facts["task"])
     ids = ids_of(
         [

@@ -11,7 +11,7 @@ from core.metrics.operating_point import DECISIONS, decide, predicted_class
 from schema import features as f
 from schema.errors import PneumoError
 from schema.example import decode
-from schema.files import atomic
+from schema.files import atomic_file
 from schema.labels import Task
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def write(file: Path, rows: Iterable[dict[str, Any]], classes: tuple[str, ...]) 
 
     found: Counter[str] = Counter()
     columns = schema().with_metadata({"classes": json.dumps(classes)})
-    with atomic(file) as stream, pq.ParquetWriter(stream, columns) as out:
+    with atomic_file(file) as stream, pq.ParquetWriter(stream, columns) as out:
         held: list[dict[str, Any]] = []
         for row in rows:
             held.append(row)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from schema.errors import PneumoError
 from schema.ports import LOOPBACK, free_ports
-from schema.processes import end, environment
+from schema.processes import child_environment, terminate
 from serving.client import Client, ClientError
 from serving.client.retry import Retry
 from serving.predict.prediction import Prediction, to_prediction
@@ -78,7 +78,7 @@ def predict(
     log = scratch / "log"
     with log.open("wb") as out:
         child = subprocess.Popen(
-            command, stdout=out, stderr=out, start_new_session=True, env=environment()
+            command, stdout=out, stderr=out, start_new_session=True, env=child_environment()
         )
     addresses = {"REST": f"http://{LOOPBACK}:{rest_port}", "gRPC": f"grpc://{LOOPBACK}:{grpc_port}"}
     predictions = {}
@@ -91,7 +91,7 @@ def predict(
     except (PneumoError, ValueError) as error:
         raise ModelFailedError(f"{engine}: {error}") from error
     finally:
-        end(child, _STOP_SECONDS)
+        terminate(child, _STOP_SECONDS)
     return predictions
 
 
@@ -135,7 +135,7 @@ def _predict_in_new_process(
             capture_output=True,
             text=True,
             timeout=_START_SECONDS,
-            env=environment(),
+            env=child_environment(),
             check=False,
         )
     except subprocess.TimeoutExpired:

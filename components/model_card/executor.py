@@ -15,8 +15,8 @@ from core.reporting.card.page import read_ingest, write_card
 from core.reporting.card.run_files import RunFiles
 from schema.files import read_json
 from schema.labels import Task
-from schema.model_folder import read_facts
-from schema.storage import some_of
+from schema.model_folder import read_model_info
+from schema.storage import fetch_files
 
 
 class Executor(base_executor.BaseExecutor):
@@ -32,7 +32,7 @@ class Executor(base_executor.BaseExecutor):
         folders = {key: Path(artifact_utils.get_single_uri(of)) for key, of in input_dict.items()}
         model = Path(path_utils.serving_model_path(str(folders["model"])))
         names = ("dataset.json", "leakage.json", "rejects.jsonl")
-        with some_of(exec_properties["records"], names) as records:
+        with fetch_files(exec_properties["records"], names) as records:
             ingest = read_ingest(records)
         context = self._context
         run = {}
@@ -47,7 +47,7 @@ class Executor(base_executor.BaseExecutor):
             config=yaml.safe_load(exec_properties["config"]),
             **ingest,
             training=read_json(folders["model_run"] / "training.json"),
-            about=read_facts(model),
+            about=read_model_info(model),
             report=read_json(folders["report"] / "report.json"),
             decision=read_json(folders["blessing"] / "decision.json"),
             lineage=lineage.rows(input_dict),

@@ -11,7 +11,7 @@ from tfx.components.pusher import executor as pusher_executor
 from tfx.types import artifact_utils
 
 from schema import storage
-from schema.model_folder import newest_first, next_version, same_files
+from schema.model_folder import next_version, same_files, versions_newest_first
 
 _LAST = "saved_model.pb"
 
@@ -54,7 +54,7 @@ class AtomicPusherExecutor(pusher_executor.Executor):
 
 def push_to_folder(staged: Path, base: str) -> str:
     """Renames a staged model; returns the name of its version."""
-    versions = newest_first(base)
+    versions = versions_newest_first(base)
     if versions and same_files(Path(base) / versions[0], staged):
         return versions[0]
     version = next_version(versions, int(staged.name))
@@ -75,7 +75,7 @@ def push_to_store(staged: Path, base: str) -> str:
     Raises:
       PneumoError: the store does not take it.
     """
-    versions = newest_first(base)
+    versions = versions_newest_first(base)
     whole = [name for name in versions if storage.exists(storage.join(base, name, _LAST))]
     for name in set(versions) - set(whole):
         storage.remove(storage.join(base, name))

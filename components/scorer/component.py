@@ -18,7 +18,7 @@ from core.predictions import table
 from core.predictions.columns import columns
 from core.progress import ProgressReporter
 from schema.labels import Task
-from schema.model_folder import FACTS
+from schema.model_folder import MODEL_INFO
 
 
 @component
@@ -60,7 +60,7 @@ def Scorer(
     for artifact, name, what in models:
         folder = Path(path_utils.serving_model_path(artifact.uri))
         file = Path(predictions.uri) / name
-        facts = (folder / FACTS).read_text()
+        facts = (folder / MODEL_INFO).read_text()
         file.with_suffix(".json").write_text(facts)
         task = Task.from_dict(json.loads(facts)["task"])
         loaded = tf.saved_model.load(str(folder))

@@ -174,7 +174,7 @@ def _calibrate(
     records, counts = val.records, val.records.box_counts
     targets = class_targets(records.pathogen, job.task, counts)
     known = zip(records.pathogen.tolist(), counts.tolist(), strict=True)
-    positive = np.array([job.task.side(*record) for record in known])
+    positive = np.array([job.task.binary_label(*record) for record in known])
     if dense is None:
         calibrated = calibrate(predictions.logits, targets, positive, job.task, job.evaluation)
         return _OnValidation(predictions, targets, positive, calibrated, None)
@@ -233,7 +233,9 @@ def _explained(
     if val.plain is not None:
         pixels, rows = val.plain
         counts = records.box_counts
-        chosen = [job.task.side(str(records.pathogen[i]), int(counts[i])) == 0 for i in rows]
+        chosen = [
+            job.task.binary_label(str(records.pathogen[i]), int(counts[i])) == 0 for i in rows
+        ]
         healthy = sum(chosen)
         if healthy >= FEWEST:
             reference = reference_map(network, job.task, pixels[np.array(chosen)])

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.embedding import pixel_sample
 from core.embedding.records import ImageRecords, ragged_boxes
-from schema.files import atomic
+from schema.files import atomic_file
 
 FACTS = "embedding.json"
 BOXES_FILE = "boxes.parquet"
@@ -31,7 +31,7 @@ class ArrayWriter:
         self.rows = 0
         self.shape: tuple[int, ...] = ()
         self.error = 0.0
-        self._writing = atomic(file)
+        self._writing = atomic_file(file)
 
     def add(self, batch: np.ndarray) -> None:
         """Appends float32 [n, ...].

@@ -44,7 +44,7 @@ from core.ingest.splits.leakage import LeakageError, leakage_report
 from core.ingest.splits.policy import assign_splits, choose_policy
 from core.ingest.summary import FILE, IngestSummary, read_summary
 from schema.errors import PneumoError
-from schema.files import atomic, take_lock
+from schema.files import atomic_file, try_lock
 
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 
@@ -100,7 +100,7 @@ def _locked(work: WorkFolder) -> Iterator[None]:
     except OSError as error:
         raise PneumoError(f"can't write to {work.root.parent}: {error.strerror}") from None
     with lock:
-        if not take_lock(lock):
+        if not try_lock(lock):
             raise PneumoError(
                 f"another ingest is writing to this destination (lock in {work.root})"
             )
@@ -159,7 +159,7 @@ class _Run:
             }
             summary = write_manifest(catalog, self.work, self.source, shards, self.options, fields)
             self._write_rejects(catalog, self.work.out)
-            with atomic(self.work.out / FILE) as stream:
+            with atomic_file(self.work.out / FILE) as stream:
                 stream.write(summary.model_dump_json(indent=1).encode() + b"\n")
             return summary
         finally:
@@ -238,7 +238,7 @@ class _Run:
 
     def _write_rejects(self, catalog: Catalog, folder: Path) -> Path:
         path = folder / "rejects.jsonl"
-        with atomic(path) as stream:
+        with atomic_file(path) as stream:
             stream.writelines(map(json_line, catalog.files.rejects()))
             stream.writelines(map(json_line, catalog.boxes.rejects()))
         return path
@@ -248,7 +248,7 @@ class _Run:
         report = leakage_report(catalog, policy, distance, self.work.root)
         stops = self.options.on_leak == "fail" and not report["ok"]
         path = (self.work.root if stops else self.work.out) / "leakage.json"
-        with atomic(path) as stream:
+        with atomic_file(path) as stream:
             stream.write(json.dumps(report, indent=1).encode() + b"\n")
         if stops:
             raise LeakageError(leak_message(report["counts"], path))

@@ -73,7 +73,7 @@ class Anatomy:
 
 
 @dataclass(frozen=True)
-class View:
+class Exposure:
     """One exposure of a patient.
 
     Attributes:
@@ -153,7 +153,7 @@ def sample_anatomy(rng: np.random.Generator) -> Anatomy:
     )
 
 
-def sample_view(rng: np.random.Generator) -> View:
+def sample_exposure(rng: np.random.Generator) -> Exposure:
     """Draws an exposure. Nothing here depends on the diagnosis."""
 
     def normal(mean: float, sd: float) -> float:
@@ -164,7 +164,7 @@ def sample_view(rng: np.random.Generator) -> View:
     marker = str(rng.choice(["R", "L", ""], p=[0.70, 0.22, 0.08]))
     # The marker lies on the side that it names: the patient's right is the left of the image.
     across = rng.uniform(0.035, 0.10)
-    return View(
+    return Exposure(
         aspect=float(rng.uniform(1.10, 1.45)),
         field=normal(2.50, 0.10),
         shift_u=normal(0.0, 0.05),

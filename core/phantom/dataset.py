@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from core.phantom.anatomy import sample_anatomy, sample_view
+from core.phantom.anatomy import sample_anatomy, sample_exposure
+from core.phantom.cohort import FOLDERS, SyntheticPatient
 from core.phantom.findings import sample_findings
-from core.phantom.layouts import LAYOUTS, Folders, Rows, Shot
-from core.phantom.plan import FOLDERS, Patient
-from core.phantom.render import Radiograph, render
+from core.phantom.layouts import LAYOUTS, FolderLayout, ImageRequest, Rows
+from core.phantom.render import SyntheticRadiograph, render
 from schema.errors import PneumoError
 from schema.files import atomic_folder
 
@@ -50,12 +50,14 @@ class PhantomSummary:
     reused: bool
 
 
-def draw_image(seed: int, patient: Patient, k: int, size: int, **options: bool) -> Radiograph:
+def draw_image(
+    seed: int, patient: SyntheticPatient, k: int, size: int, **options: bool
+) -> SyntheticRadiograph:
     """Draws the k-th image of a patient; depends on its arguments only.
 
     Args:
       seed: of the data set.
-      patient: from core.phantom.plan.
+      patient: from core.phantom.cohort.
       k: 0 to patient.images - 1.
       size: width in pixels.
       options: handed to `render`.
@@ -64,7 +66,7 @@ def draw_image(seed: int, patient: Patient, k: int, size: int, **options: bool) 
     anatomy = sample_anatomy(child)
     findings = sample_findings(child, patient.pathogen)
     rng = np.random.default_rng([seed, 2, patient.first + k])
-    return render(anatomy, findings, sample_view(rng), rng, size=size, **options)
+    return render(anatomy, findings, sample_exposure(rng), rng, size=size, **options)
 
 
 def write_phantoms(
@@ -157,7 +159,7 @@ def _check(n: int, seed: int, size: int, jpeg_quality: int, workers: int) -> Non
             raise PneumoError(f"phantom: {name} is {value}; it must be {span}")
 
 
-def _is_complete(dest: Path, notice: str, n: int, form: Folders, overwrite: bool) -> bool:
+def _is_complete(dest: Path, notice: str, n: int, form: FolderLayout, overwrite: bool) -> bool:
     """Whether `dest` is this data set; raises PneumoError if it holds something else."""
     if not dest.exists() and not dest.is_symlink():
         return False
@@ -180,11 +182,11 @@ def _is_complete(dest: Path, notice: str, n: int, form: Folders, overwrite: bool
     return True
 
 
-Job = tuple[str, str, int, int, int, Patient, str]
+Job = tuple[str, str, int, int, int, SyntheticPatient, str]
 
 
 def _write_images(
-    work: Path, form: Folders, jobs: list[Job], n: int, workers: int, progress: Progress | None
+    work: Path, form: FolderLayout, jobs: list[Job], n: int, workers: int, progress: Progress | None
 ) -> int:
     """Draws all images and writes the tables in the order of the images; returns the boxes."""
     done = boxes = 0
@@ -218,14 +220,18 @@ def _write_patient(job: Job) -> list[tuple[int, dict[str, Rows]]]:
     written = []
     for k in range(patient.images):
         radiograph = draw_image(seed, patient, k, size)
-        shot = Shot(seed, patient, k, split, jpeg_quality)
-        form.save(Path(work) / form.path(shot), shot, radiograph.pixels)
-        written.append((len(radiograph.boxes), form.rows(shot, radiograph.boxes)))
+        request = ImageRequest(seed, patient, k, split, jpeg_quality)
+        form.save(Path(work) / form.path(request), request, radiograph.pixels)
+        written.append((len(radiograph.boxes), form.rows(request, radiograph.boxes)))
     return written
 
 
 def _summary(
-    dest: Path, form: Folders, plan: list[tuple[Patient, str]], boxes: int, reused: bool
+    dest: Path,
+    form: FolderLayout,
+    plan: list[tuple[SyntheticPatient, str]],
+    boxes: int,
+    reused: bool,
 ) -> PhantomSummary:
     splits: dict[str, dict[str, int]] = {split: dict.fromkeys(FOLDERS, 0) for split in form.splits}
     for patient, split in plan:

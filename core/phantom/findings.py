@@ -51,7 +51,7 @@ LOBES: Final = (
 
 
 @dataclass(frozen=True)
-class Focus:
+class Consolidation:
     """One consolidation.
 
     Attributes:
@@ -76,7 +76,7 @@ class Focus:
 
 
 @dataclass(frozen=True)
-class Interstitial:
+class InterstitialPattern:
     """A diffuse pattern in both lungs.
 
     Attributes:
@@ -100,8 +100,8 @@ class Interstitial:
 class Findings:
     """What a patient has; empty for a normal chest."""
 
-    foci: tuple[Focus, ...] = ()
-    interstitial: Interstitial | None = None
+    foci: tuple[Consolidation, ...] = ()
+    interstitial: InterstitialPattern | None = None
 
 
 def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
@@ -122,7 +122,7 @@ def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
             lobe = LOBES[int(index)]
             size = (1.15 + 0.80 * severity) * float(rng.uniform(0.8, 1.2)) * (0.8 if order else 1)
             foci.append(
-                Focus(
+                Consolidation(
                     lobe=int(index),
                     t=float(rng.uniform(*lobe.t)),
                     a=float(rng.uniform(*lobe.a)),
@@ -138,7 +138,7 @@ def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
     if pathogen == VIRUS:
         severity = float(rng.beta(1.5, 1.3))
         return Findings(
-            interstitial=Interstitial(
+            interstitial=InterstitialPattern(
                 strength=0.05 + 0.27 * severity,
                 streaks=0.05 + 0.45 * severity,
                 haze=0.01 + 0.10 * severity,
@@ -150,7 +150,7 @@ def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
     return Findings()
 
 
-def consolidation(focus: Focus, canvas: Canvas, chest: Chest) -> Field:
+def consolidation(focus: Consolidation, canvas: Canvas, chest: Chest) -> Field:
     """Fraction of air that one focus replaces, 0 to 1, float32 [rows, columns]."""
     lobe = LOBES[focus.lobe]
     rng = np.random.default_rng(focus.seed)
@@ -170,7 +170,7 @@ def consolidation(focus: Focus, canvas: Canvas, chest: Chest) -> Field:
 
 
 def interstitial_pattern(
-    pattern: Interstitial, canvas: Canvas, chest: Chest, tree: Field
+    pattern: InterstitialPattern, canvas: Canvas, chest: Chest, tree: Field
 ) -> tuple[Field, Field]:
     """Fraction of air lost to septa and bronchial walls, and the weight of extra streaks.
 

@@ -9,7 +9,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.phantom.plan import FOLDERS, Patient, cohort, patients, relative_path, synthetic_id
+from core.phantom.cohort import (
+    FOLDERS,
+    SyntheticPatient,
+    cohort,
+    patients,
+    relative_path,
+    synthetic_id,
+)
 from schema.features import SPLITS
 from schema.labels import NORMAL
 
@@ -24,17 +31,17 @@ Boxes = tuple[tuple[int, int, int, int], ...]
 Rows = list[tuple[object, ...]]
 
 
-class Shot(NamedTuple):
+class ImageRequest(NamedTuple):
     """The k-th image (from 0) of a patient."""
 
     seed: int
-    patient: Patient
+    patient: SyntheticPatient
     k: int
     split: str
     jpeg_quality: int
 
 
-class Folders:
+class FolderLayout:
     """The layout of the paediatric set: chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}.
 
     Attributes:
@@ -60,29 +67,29 @@ class Folders:
     def check(self) -> None:
         """Raises PneumoError if a package that the layout needs is missing."""
 
-    def plan(self, seed: int, n: int) -> list[tuple[Patient, str]]:
+    def plan(self, seed: int, n: int) -> list[tuple[SyntheticPatient, str]]:
         """Returns the patients of `n` images with their splits, in the order of the images."""
         return cohort(seed, n)
 
-    def path(self, shot: Shot) -> str:
+    def path(self, request: ImageRequest) -> str:
         """Returns the path of an image below the data set."""
-        return f"{ROOT}/{relative_path(shot.patient, shot.k, shot.split)}"
+        return f"{ROOT}/{relative_path(request.patient, request.k, request.split)}"
 
-    def save(self, path: Path, shot: Shot, pixels: NDArray[np.uint8]) -> None:
+    def save(self, path: Path, request: ImageRequest, pixels: NDArray[np.uint8]) -> None:
         """Writes an image."""
-        path.write_bytes(jpeg(pixels, shot.jpeg_quality))
+        path.write_bytes(jpeg(pixels, request.jpeg_quality))
 
-    def rows(self, shot: Shot, boxes: Boxes) -> dict[str, Rows]:
+    def rows(self, request: ImageRequest, boxes: Boxes) -> dict[str, Rows]:
         """Returns the rows of an image in each table."""
-        path = relative_path(shot.patient, shot.k, shot.split)
-        return {BOXES: [(path, shot.patient.pathogen, *box) for box in boxes]}
+        path = relative_path(request.patient, request.k, request.split)
+        return {BOXES: [(path, request.patient.pathogen, *box) for box in boxes]}
 
     def is_box(self, row: Mapping[str, str]) -> bool:
         """Whether a row of the first table holds a box."""
         return bool(row["ymax"])
 
 
-class Rsna(Folders):
+class RsnaLayout(FolderLayout):
     """The layout of the RSNA Pneumonia Detection Challenge, stage 2: DICOM files and two tables.
 
     A patient has one image: the first that the other layout gives to the same patient.
@@ -101,32 +108,32 @@ class Rsna(Folders):
 
     def check(self) -> None:
         """Raises PneumoError if pydicom is missing."""
-        from core.phantom.radiograph import needs_pydicom
+        from core.phantom.dicom_file import needs_pydicom
 
         needs_pydicom()
 
-    def plan(self, seed: int, n: int) -> list[tuple[Patient, str]]:
+    def plan(self, seed: int, n: int) -> list[tuple[SyntheticPatient, str]]:
         """Returns `n` patients with one image each; the challenge has no splits."""
         first = islice(patients(seed), n)
-        return [(Patient(p.index, p.pathogen, p.first, 1), "all") for p in first]
+        return [(SyntheticPatient(p.index, p.pathogen, p.first, 1), "all") for p in first]
 
-    def path(self, shot: Shot) -> str:
+    def path(self, request: ImageRequest) -> str:
         """Returns the path of an image, which is named by the id of its patient."""
-        return f"{RSNA_IMAGES}/{synthetic_id(shot.seed, shot.patient)}.dcm"
+        return f"{RSNA_IMAGES}/{synthetic_id(request.seed, request.patient)}.dcm"
 
-    def save(self, path: Path, shot: Shot, pixels: NDArray[np.uint8]) -> None:
+    def save(self, path: Path, request: ImageRequest, pixels: NDArray[np.uint8]) -> None:
         """Writes an image as DICOM with JPEG inside."""
-        from core.phantom.radiograph import to_dicom
+        from core.phantom.dicom_file import to_dicom
 
-        content = jpeg(pixels, shot.jpeg_quality)
+        content = jpeg(pixels, request.jpeg_quality)
         rows, columns = pixels.shape
-        path.write_bytes(to_dicom(content, rows, columns, shot.seed, shot.patient, shot.k))
+        path.write_bytes(to_dicom(content, rows, columns, request.seed, request.patient, request.k))
 
-    def rows(self, shot: Shot, boxes: Boxes) -> dict[str, Rows]:
+    def rows(self, request: ImageRequest, boxes: Boxes) -> dict[str, Rows]:
         """Returns one row for each box in both tables; an image without boxes has one row."""
-        name = synthetic_id(shot.seed, shot.patient)
+        name = synthetic_id(request.seed, request.patient)
         if not boxes:
-            healthy = shot.patient.pathogen == NORMAL
+            healthy = request.patient.pathogen == NORMAL
             finding = "Normal" if healthy else "No Lung Opacity / Not Normal"
             return {RSNA_LABELS: [(name, "", "", "", "", 0)], RSNA_CLASSES: [(name, finding)]}
         corners = [
@@ -142,7 +149,9 @@ class Rsna(Folders):
         return row["Target"] == "1"
 
 
-LAYOUTS: Final[dict[str, Folders]] = {layout.name: layout for layout in (Folders(), Rsna())}
+LAYOUTS: Final[dict[str, FolderLayout]] = {
+    layout.name: layout for layout in (FolderLayout(), RsnaLayout())
+}
 
 
 def jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:

@@ -34,7 +34,7 @@ def mark_box(shape: tuple[int, int]) -> tuple[int, int, int, int]:
     return max(0, width - columns), max(0, height - rows), width, height
 
 
-def burn_mark(pixels: NDArray[np.uint8]) -> None:
+def burn_synthetic_mark(pixels: NDArray[np.uint8]) -> None:
     """Writes SYNTHETIC over the lower right corner, in place; the same pixels in every image."""
     x0, y0, x1, y1 = mark_box((pixels.shape[0], pixels.shape[1]))
     pixels[y0:y1, x0:x1] = _mark(pixels.shape[1])[: y1 - y0, : x1 - x0]
@@ -47,7 +47,9 @@ def _mark(width: int) -> NDArray[np.uint8]:
     return np.round(_PAPER + (_INK - _PAPER) * patch).astype(np.uint8)
 
 
-def burn_marker(pixels: NDArray[np.uint8], text: str, at: tuple[float, float], size: float) -> None:
+def burn_side_marker(
+    pixels: NDArray[np.uint8], text: str, at: tuple[float, float], size: float
+) -> None:
     """Burns a side marker of lead, nearly white, in place.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.phantom.anatomy import Anatomy, View
+from core.phantom.anatomy import Anatomy, Exposure
 from core.phantom.bones import ribs, shoulder_girdle, spine
 from core.phantom.canvas import Canvas, Field, blur, make_canvas, smooth_noise
 from core.phantom.chest import (
@@ -24,7 +24,7 @@ from core.phantom.chest import (
     vessel_tree,
 )
 from core.phantom.findings import Findings, consolidation, interstitial_pattern
-from core.phantom.marks import burn_mark, burn_marker
+from core.phantom.marks import burn_side_marker, burn_synthetic_mark
 
 # An opacity reaches as far as it takes away a third of what it takes away at its densest point.
 BOX_LEVEL: Final = 0.33
@@ -33,7 +33,7 @@ RESOLUTION: Final = 0.85
 
 
 @dataclass(frozen=True)
-class Radiograph:
+class SyntheticRadiograph:
     """A rendered image.
 
     Attributes:
@@ -47,26 +47,26 @@ class Radiograph:
     lungs: NDArray[np.bool_] | None = None
 
 
-def image_shape(view: View, size: int) -> tuple[int, int]:
+def image_shape(exposure: Exposure, size: int) -> tuple[int, int]:
     """Height and width in pixels; the width is the longer side and is `size`."""
-    return max(1, round(size / view.aspect)), size
+    return max(1, round(size / exposure.aspect)), size
 
 
 def render(
     anatomy: Anatomy,
     findings: Findings,
-    view: View,
+    exposure: Exposure,
     rng: np.random.Generator,
     *,
     size: int = 320,
     with_lungs: bool = False,
-) -> Radiograph:
+) -> SyntheticRadiograph:
     """Renders one radiograph.
 
     Args:
       anatomy: the patient.
       findings: what the patient has.
-      view: the exposure.
+      exposure: the exposure.
       rng: source of the noise of the detector.
       size: width of the image in pixels.
       with_lungs: also return the mask of the lungs.
@@ -74,25 +74,25 @@ def render(
     Returns:
       The image with its boxes. Same arguments, same pixels.
     """
-    shape = image_shape(view, size)
-    canvas = _canvas_of(view, shape, size * RESOLUTION / view.field)
-    attenuation, opacities, air = attenuation_map(anatomy, findings, view, canvas)
-    to_canvas = _detector_to_canvas(view, canvas, shape)
+    shape = image_shape(exposure, size)
+    canvas = _canvas_of(exposure, shape, size * RESOLUTION / exposure.field)
+    attenuation, opacities, air = attenuation_map(anatomy, findings, exposure, canvas)
+    to_canvas = _detector_to_canvas(exposure, canvas, shape)
     projected = _warp(attenuation, to_canvas, shape)
-    pixels = develop(projected, view, rng, size)
+    pixels = develop(projected, exposure, rng, size)
     boxes = tuple(box for box in (_box(o, to_canvas, shape) for o in opacities) if box is not None)
     lungs = None
     if with_lungs:
         lungs = _warp(air, to_canvas, shape) > 0.25 * anatomy.air
-    _collimate(pixels, view)
-    if view.marker:
-        burn_marker(pixels, view.marker, view.marker_at, view.marker_size)
-    burn_mark(pixels)
-    return Radiograph(pixels, boxes, lungs)
+    _collimate(pixels, exposure)
+    if exposure.marker:
+        burn_side_marker(pixels, exposure.marker, exposure.marker_at, exposure.marker_size)
+    burn_synthetic_mark(pixels)
+    return SyntheticRadiograph(pixels, boxes, lungs)
 
 
 def attenuation_map(
-    anatomy: Anatomy, findings: Findings, view: View, canvas: Canvas
+    anatomy: Anatomy, findings: Findings, exposure: Exposure, canvas: Canvas
 ) -> tuple[Field, list[Field], Field]:
     """Line integrals of the attenuation of the patient.
 
@@ -101,8 +101,8 @@ def attenuation_map(
       nepers); float32 [rows, columns] of the canvas each.
     """
     pattern = findings.interstitial
-    breath = view.breath + (pattern.hyperinflation if pattern else 0.0)
-    chest = chest_geometry(anatomy, canvas, view.yaw, breath)
+    breath = exposure.breath + (pattern.hyperinflation if pattern else 0.0)
+    chest = chest_geometry(anatomy, canvas, exposure.yaw, breath)
     air = air_depth(anatomy, canvas, chest)
     tree = vessel_tree(anatomy, canvas)
     markings = np.float32(0.26 * anatomy.vessel_density) * tree
@@ -134,20 +134,20 @@ def attenuation_map(
 
 
 def develop(
-    attenuation: Field, view: View, rng: np.random.Generator, size: int
+    attenuation: Field, exposure: Exposure, rng: np.random.Generator, size: int
 ) -> NDArray[np.uint8]:
     """Detector and scanner: line integrals in nepers to uint8, both [height, width]."""
     from scipy import ndimage
 
     signal = np.exp(-attenuation)
-    signal += np.float32(view.scatter) * blur(signal, 0.07 * size)
+    signal += np.float32(exposure.scatter) * blur(signal, 0.07 * size)
     # Fewer quanta fall on a smaller pixel; the light of the detector spreads over neighbours.
-    photons = np.float32(view.photons * (320 / size) ** 2)
+    photons = np.float32(exposure.photons * (320 / size) ** 2)
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
     noise *= np.sqrt(signal / photons + np.float32((8.0 / photons) ** 2))
     signal += ndimage.gaussian_filter(noise, 0.55, truncate=2.5) * np.float32(1.6)
     shown = -np.log(np.maximum(signal, 1e-4))
-    shown += np.float32(view.sharpness) * (shown - blur(shown, max(0.6, size / 130)))
+    shown += np.float32(exposure.sharpness) * (shown - blur(shown, max(0.6, size / 130)))
     # The scanner sets its window on the quantiles of the exposed body; air is nearly black.
     body = shown[::4, ::4]
     body = body[body > 0.5]
@@ -155,41 +155,41 @@ def develop(
         body = shown.ravel()
     lung, bone = np.percentile(body, (10, 97))
     span = max(float(bone - lung), 0.1)
-    low = float(lung) - (0.50 + 0.08 * view.black) * span
-    high = float(bone) + (0.27 + 0.07 * view.white) * span
-    steps = np.linspace(0, 1, 4096, dtype=np.float32) ** np.float32(view.gamma)
+    low = float(lung) - (0.50 + 0.08 * exposure.black) * span
+    high = float(bone) + (0.27 + 0.07 * exposure.white) * span
+    steps = np.linspace(0, 1, 4096, dtype=np.float32) ** np.float32(exposure.gamma)
     tone = (255 * steps + 0.5).astype(np.uint8)
     shown -= np.float32(low)
     shown *= np.float32(4095 / (high - low))
     return tone[np.clip(shown, 0, 4095).astype(np.int16)]
 
 
-def _canvas_of(view: View, shape: tuple[int, int], scale: float) -> Canvas:
-    """The canvas that holds the field of a view."""
-    half_u = view.field / 2
+def _canvas_of(exposure: Exposure, shape: tuple[int, int], scale: float) -> Canvas:
+    """The canvas that holds the field of an exposure."""
+    half_u = exposure.field / 2
     half_v = half_u * shape[0] / shape[1]
-    cos, sin = abs(math.cos(view.roll)), abs(math.sin(view.roll))
+    cos, sin = abs(math.cos(exposure.roll)), abs(math.sin(exposure.roll))
     # Two pixels more for the interpolation.
     reach_u = half_u * cos + half_v * sin + 2 / scale
     reach_v = half_v * cos + half_u * sin + 2 / scale
     return make_canvas(
         scale,
-        view.shift_u - reach_u,
-        view.shift_v - reach_v,
-        view.shift_u + reach_u,
-        view.shift_v + reach_v,
+        exposure.shift_u - reach_u,
+        exposure.shift_v - reach_v,
+        exposure.shift_u + reach_u,
+        exposure.shift_v + reach_v,
     )
 
 
 def _detector_to_canvas(
-    view: View, canvas: Canvas, shape: tuple[int, int]
+    exposure: Exposure, canvas: Canvas, shape: tuple[int, int]
 ) -> tuple[float, float, float, float, float, float]:
     """Affine map of pixel (x, y) of the image to (column, row) of the canvas: a b c, d e f."""
     height, width = shape
-    zoom = view.field * canvas.scale / width
-    cos, sin = zoom * math.cos(view.roll), zoom * math.sin(view.roll)
+    zoom = exposure.field * canvas.scale / width
+    cos, sin = zoom * math.cos(exposure.roll), zoom * math.sin(exposure.roll)
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
-    column, row = canvas.column(view.shift_u), canvas.row(view.shift_v)
+    column, row = canvas.column(exposure.shift_u), canvas.row(exposure.shift_v)
     return (
         cos,
         -sin,
@@ -237,10 +237,10 @@ def _box(
     return x0, y0, x1, y1
 
 
-def _collimate(pixels: NDArray[np.uint8], view: View) -> None:
+def _collimate(pixels: NDArray[np.uint8], exposure: Exposure) -> None:
     """Blackens what the shutter covers, in place."""
     height, width = pixels.shape
-    left, top, right, bottom = view.collimation
+    left, top, right, bottom = exposure.collimation
     pixels[: round(top * height)] = 0
     pixels[height - round(bottom * height) :] = 0
     pixels[:, : round(left * width)] = 0

@@ -24,7 +24,7 @@ def columns(records: ImageRecords, of: Task, answers: Mapping[str, Any]) -> dict
     return {
         **{name: values.tolist() for name, values in records.columns().items()},
         "label": [of.class_of(*record) for record in known],
-        "positive": [of.side(*record) for record in known],
+        "positive": [of.binary_label(*record) for record in known],
         **{name: answers[name].tolist() for name in ("score", "probabilities", "raw", "members")},
         "truth_boxes": [rows.ravel().tolist() for rows in records.boxes],
         "boxes": [rows.ravel().tolist() for rows in boxes],

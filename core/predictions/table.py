@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schema.files import atomic
+from schema.files import atomic_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,7 @@ def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
     import pyarrow.parquet as pq
 
     rows = 0
-    with atomic(file) as stream, pq.ParquetWriter(stream, schema()) as out:
+    with atomic_file(file) as stream, pq.ParquetWriter(stream, schema()) as out:
         for batch in batches:
             table = pa.table(batch, schema=schema())
             out.write_table(table)

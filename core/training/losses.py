@@ -24,7 +24,7 @@ def class_targets(pathogens: np.ndarray, task: Task, boxes: np.ndarray | None = 
     known = list(zip(pathogens.tolist(), marked.tolist(), strict=True))
     rows = {record: np.zeros(len(task.classes), np.float32) for record in set(known)}
     for record, row in rows.items():
-        row[list(task.places(*record))] = 1.0
+        row[list(task.compatible_classes(*record))] = 1.0
     if not known:
         return np.zeros((0, len(task.classes)), np.float32)
     return np.stack([rows[record] for record in known])

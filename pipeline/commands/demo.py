@@ -34,11 +34,11 @@ def command(
     it says nothing about real radiographs.
     """
     from pipeline.commands.data import phantom
-    from pipeline.commands.predict import print_table
     from pipeline.commands.run import execute
     from pipeline.config_file import load_config
     from schema.model_folder import newest_version
     from serving.predict.local import load_model, predict_files
+    from serving.predict.printing import print_table
 
     config = load_config(source, overrides)
     data = workdir / f"phantoms-n{n}-seed{seed}"

@@ -1,12 +1,10 @@
 """`pneumo predict`."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,14 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from schema.errors import PneumoError
+from serving import NOTICE
 
 if TYPE_CHECKING:
-    from pipeline.commands.sources import Source
+    from pipeline.commands.sources import PredictionSource
     from serving.dicom_out import Reports
     from serving.predict.prediction import Prediction
     from serving.predict.results import ResultFile
 
-NOTICE = "Research software, not a medical device."
 _SCREEN = Path("-")
 
 
@@ -119,6 +117,7 @@ def command(
     the study of the image. It is the one output with identities; keep DIR as you keep the images.
     """
     from serving.predict.files import check_paths
+    from serving.predict.printing import print_predictions
     from serving.predict.results import ResultFile, format_of
     from serving.predict.worklist import check_worklist, write_worklist
 
@@ -133,26 +132,36 @@ def command(
     if to_file is not None:
         check_worklist(to_file, replace=resume)
     counts: Counter[str] = Counter()
+
+    def show(predictions: "Iterable[Prediction]", form: str) -> None:
+        print_predictions(
+            predictions,
+            form,
+            source.classes,
+            boxes=source.located,
+            worklist=worklist == _SCREEN,
+        )
+
     with ExitStack() as stack:
         if endpoint is not None:
-            from pipeline.commands.sources import Server
+            from pipeline.commands.sources import EndpointSource
             from serving.client import Client
 
             client = Client(
                 endpoint, name, timeout=timeout, batch_size=batch_size, concurrency=concurrency
             )
-            source: Source = Server(stack.enter_context(client), name)
+            source: PredictionSource = EndpointSource(stack.enter_context(client), name)
         else:
-            from pipeline.commands.sources import Local
+            from pipeline.commands.sources import SavedModelSource
 
             assert folder is not None
-            source = Local(folder, batch_size, name)
+            source = SavedModelSource(folder, batch_size, name)
         if pictures is not None and not source.explains:
             raise PneumoError("this model has no heat maps; `pneumo run` exports one that has")
         reports = _reports(dicom_out, source) if dicom_out is not None else None
         if output is None and to_file is None:
             predictions = _predict(source, _files(images), reports, pictures)
-            _show(_counted(predictions, counts), form, source, worklist)
+            show(_counted(predictions, counts), form)
         else:
             kept = output or Path(stack.enter_context(TemporaryDirectory())) / "predictions.json"
             written = format_of(form if output else "json", source.classes, source.located)
@@ -161,7 +170,7 @@ def command(
             if to_file is not None:
                 write_worklist(results, to_file, NOTICE)
             if shown or worklist == _SCREEN:
-                _show(results.predictions(), "table" if output else form, source, worklist)
+                show(results.predictions(), "table" if output else form)
     for line in reports.lines() if reports else ():
         click.echo(line, err=True)
     rejected = counts["REJECTED"]
@@ -192,7 +201,7 @@ def _files(images: Iterable[Path]) -> Iterator[Path]:
             yield from stream_files([path])
 
 
-def _reports(folder: Path, source: "Source") -> "Reports":
+def _reports(folder: Path, source: "PredictionSource") -> "Reports":
     from serving.dicom_out import Reports
 
     if not source.explains:
@@ -201,7 +210,10 @@ def _reports(folder: Path, source: "Source") -> "Reports":
 
 
 def _predict(
-    source: "Source", files: Iterable[Path], reports: "Reports | None", pictures: Path | None
+    source: "PredictionSource",
+    files: Iterable[Path],
+    reports: "Reports | None",
+    pictures: Path | None,
 ) -> "Iterator[Prediction]":
     """Yields each prediction when its report and its picture are written."""
     if reports is None and pictures is None:
@@ -227,7 +239,7 @@ def _counted(predictions: "Iterable[Prediction]", counts: Counter[str]) -> "Iter
 
 def _append(
     results: "ResultFile",
-    source: "Source",
+    source: "PredictionSource",
     images: tuple[Path, ...],
     reports: "Reports | None",
     pictures: Path | None,
@@ -258,54 +270,3 @@ def _append(
         raise PneumoError(
             f"{error} ({counts.total()} answers are in {results.path}; --resume continues there)"
         ) from error
-
-
-def _show(
-    predictions: "Iterable[Prediction]", form: str, source: "Source", worklist: Path | None
-) -> None:
-    from serving.predict.results import Csv
-    from serving.predict.worklist import list_of, urgency
-
-    if worklist == _SCREEN:
-        predictions = sorted(predictions, key=urgency)
-    if form == "json":
-        for prediction in predictions:
-            click.echo(json.dumps(prediction.to_dict()))
-    elif form == "csv":
-        rows = Csv(source.classes, source.located)
-        click.echo(rows.header(), nl=False)
-        for prediction in predictions:
-            click.echo(rows.encode(prediction), nl=False)
-    elif worklist == _SCREEN:
-        titles = ("Abstained: read first", "By falling score", "Rejected: not read by the model")
-        for which, group in groupby(predictions, key=list_of):
-            print_table(group, titles[which])
-    else:
-        print_table(predictions)
-
-
-def print_table(predictions: "Iterable[Prediction]", title: str | None = None) -> None:
-    """Prints a table of predictions."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", caption=NOTICE, caption_justify="left")
-    rows = list(predictions)
-    classes = next((list(row.probabilities) for row in rows if row.probabilities), [])
-    table.add_column("image", overflow="fold")
-    table.add_column("predicted" if classes else "reason", overflow="fold")
-    if classes:
-        table.add_column("decision")
-        table.add_column("score", justify="right")
-        for name in classes:
-            table.add_column(f"p({name})", justify="right")
-    for row in rows:
-        cells = [f"error: {row.error}", *["-"] * (len(classes) + 2 if classes else 0)]
-        if not row.error:
-            numbers = (f"{p:.4f}" for p in row.probabilities.values())
-            cells = [row.predicted, row.decision, f"{row.score:.4f}", *numbers]
-        table.add_row(Text(row.file), *map(Text, cells))
-    # In a file or a pipe a line is as long as it has to be.
-    wide = None if sys.stdout.isatty() else 240
-    Console(highlight=False, width=wide).print(table)

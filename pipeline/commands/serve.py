@@ -14,7 +14,7 @@ SHARE = click.FloatRange(0, 1)
 FOLDER = click.Path(path_type=Path)
 
 
-class Engine(click.Choice):
+class EngineChoice(click.Choice):
     """An engine; names of earlier versions are accepted with a warning."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
@@ -37,7 +37,7 @@ def option(name: str, default: Any, kind: Any, text: str, **more: Any) -> Any:
 @option("--rest-port", 8501, int, "REST; 0 takes a free one.")
 @option("--grpc-port", 8500, int, "gRPC; 0 takes a free one.")
 @click.option("--ui", is_flag=True, help="Serve the page at /ui/ as well.")
-@option("--engine", "auto", Engine(ENGINES), "The server.")
+@option("--engine", "auto", EngineChoice(ENGINES), "The server.")
 @option("--image", IMAGE, str, "Of --engine container; pin it as NAME@sha256:DIGEST.")
 @option(
     "--version-policy", "latest", str, "Versions served.", metavar="latest[:N]|all|specific:N,N"
@@ -69,13 +69,13 @@ def command(engine: str, image: str, version_policy: str, **settings: Any) -> No
     this machine alone unless --host says otherwise. Research software, not a medical device.
     """
     from serving.server import engines
-    from serving.server.options import Options
-    from serving.server.versions import Policy
+    from serving.server.options import ServerOptions
+    from serving.server.versions import VersionPolicy
 
     def notify(line: str) -> None:
         click.echo(f"pneumo serve: {line}; using another server", err=True)
 
-    options = Options(policy=Policy.parse(version_policy), **settings)
+    options = ServerOptions(policy=VersionPolicy.parse(version_policy), **settings)
     chosen, program = engines.choose(engine, image, notify=notify)
     if chosen != "builtin":
         print(f"pneumo serve: {note(chosen, options.host, options.ui)}", flush=True)

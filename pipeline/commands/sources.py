@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 DEFAULT = "serving_default"
 
 
-class Source(Protocol):
+class PredictionSource(Protocol):
     """Predictions for files.
 
     Attributes:
@@ -32,7 +32,7 @@ class Source(Protocol):
         """Identifies the model."""
 
 
-class Server:
+class EndpointSource:
     """Predictions of an endpoint."""
 
     def __init__(self, client: "Client", name: str) -> None:
@@ -56,7 +56,7 @@ class Server:
         return Algorithm(self._name, str(max(ready, default=0)))
 
 
-class Local:
+class SavedModelSource:
     """Predictions of a SavedModel in this process."""
 
     def __init__(self, folder: Path, batch_size: int, name: str) -> None:

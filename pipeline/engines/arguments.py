@@ -43,14 +43,14 @@ def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -
     Raises:
       PneumoError: Java, a file or a server is missing.
     """
-    from schema.ports import listens
+    from schema.ports import is_listening
 
     args = beam_args(engine, options, len(os.sched_getaffinity(0)))
     portable = engine in ("portable", "flink", "spark")
     keys = ("job_endpoint",) if engine != "flink" else ("job_endpoint", "flink_master")
     for key in keys if portable else ():
         address = getattr(options, key)
-        if address and not listens(address):
+        if address and not is_listening(address):
             raise PneumoError(f"no server at {address} (beam.{key}); start it or remove the key")
     if engine in ("flink", "spark") and not options.job_endpoint:
         if shutil.which("java") is None:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from pipeline.kubeflow.task import Task
 from schema import storage
 from schema.errors import PneumoError, one_line
-from schema.ports import reach_loopback
+from schema.ports import bypass_proxy_for_loopback
 
 # Runners whose workers see the file system of this process.
 _HERE: Final = ("direct", "fnapirunner", "prism", "switching")
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args, beam_args = _parser().parse_known_args(arguments)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # TFT asks for it when it is imported
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    reach_loopback()
+    bypass_proxy_for_loopback()
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(message)s"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from schema.errors import PneumoError
-from schema.files import take_lock
+from schema.files import try_lock
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def locked(folder: Path) -> Iterator[Workspace]:
             f"cannot write in {folder} ({error.strerror}); choose another --workdir"
         ) from None
     with lock:
-        if not take_lock(lock):
+        if not try_lock(lock):
             raise PneumoError(
                 f"another run is working in {folder}; wait for it or give another --workdir"
             )

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from schema.errors import PneumoError
 from serving.client.errors import OF_CONTENT, ClientError
-from serving.client.grpc_ import Grpc
+from serving.client.grpc_transport import GrpcTransport
 from serving.client.images import Image
-from serving.client.rest import Rest
+from serving.client.rest_transport import RestTransport
 from serving.client.retry import Retry, call
 from serving.predict.prediction import Prediction, rejected, to_prediction
 
@@ -65,19 +65,23 @@ class Client:
         self._concurrency, self._retry = concurrency, retry
         self._first = min(retry, _FIRST, key=lambda one: one.patience)
         self._stop = threading.Event()
-        self._transport: Rest | Grpc
+        self._transport: RestTransport | GrpcTransport
         try:
             parts = urlsplit(endpoint)
             host, port = parts.hostname, parts.port
         except ValueError as error:
             raise ClientError(endpoint, "BAD_ADDRESS", str(error)) from error
         if parts.scheme in ("http", "https") and host:
-            self._transport = Rest(endpoint, name, timeout, concurrency, headers or {}, ca_file)
+            self._transport = RestTransport(
+                endpoint, name, timeout, concurrency, headers or {}, ca_file
+            )
         elif parts.scheme in ("grpc", "grpcs") and host:
             target = f"[{host}]" if ":" in host else host
             target = f"{target}:{port or _GRPC_PORT}"
             secure = parts.scheme == "grpcs"
-            self._transport = Grpc(endpoint, target, name, timeout, headers or {}, secure, ca_file)
+            self._transport = GrpcTransport(
+                endpoint, target, name, timeout, headers or {}, secure, ca_file
+            )
         else:
             advice = "give http://host:8501 for REST or grpc://host:8500 for gRPC"
             raise ClientError(endpoint, "BAD_ADDRESS", advice)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from core.images.dicom.read import quiet
 from schema.errors import PneumoError
 from schema.files import write_bytes_atomically
-from schema.processes import runs
+from schema.processes import is_running
 from serving.dicom_out.algorithm import Algorithm
 from serving.dicom_out.finding import DECISIONS, finding_of
 from serving.dicom_out.report import CARRIED, NEEDED, make_report, result_of, uid_of
@@ -162,10 +162,10 @@ def _is_dicom_file(file: Path) -> bool:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files of `schema.files.atomic` whose process was killed."""
+    """Removes the temporary files of `schema.files.atomic_file` whose process was killed."""
     for left in folder.glob(".*.partial"):
         owner = left.name.split(".")[-2].split("-")[0]
-        if owner.isdigit() and not runs(int(owner)):
+        if owner.isdigit() and not is_running(int(owner)):
             left.unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from core.models.decision_rule import DecisionRule
 from schema.labels import Task
-from schema.model_folder import FACTS
+from schema.model_folder import MODEL_INFO
 from serving.export.guard import Limits, fit_of
 from serving.export.signatures import Layer, Parts, Radiograph
 from serving.export.warmup import write_warmup
@@ -117,7 +117,7 @@ def export(
     if explain:
         signatures["explain"] = module.explain.get_concrete_function(images)
     tf.saved_model.save(module, folder, signatures=signatures)
-    extra = Path(folder) / FACTS
+    extra = Path(folder) / MODEL_INFO
     extra.parent.mkdir(parents=True, exist_ok=True)
     facts = {
         "task": of.to_dict(),

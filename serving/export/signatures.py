@@ -194,6 +194,6 @@ def positive_of(examples: tf.Tensor, task: Task) -> tf.Tensor:
     pathogen = tf.io.parse_example(examples, spec)[f.PATHOGEN]
     found = tf.fill(tf.shape(pathogen), tf.constant(-1, tf.int64))
     for name in task.compatible:
-        value = tf.constant(task.side(name, 0), tf.int64)
+        value = tf.constant(task.binary_label(name, 0), tf.int64)
         found = tf.where(tf.equal(pathogen, name), value, found)
     return found

@@ -4,17 +4,16 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from core.images.overlay import font, gray_of, overlaid
 from schema.files import write_bytes_atomically
+from serving import NOTICE
 from serving.predict.files import read_file
 from serving.predict.prediction import Prediction
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-NOTICE: Final = "Research software, not a medical device."
 
 
 def drawn(answers: Iterable[Prediction], folder: Path) -> Iterator[Prediction]:

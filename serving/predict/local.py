@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.errors import PneumoError
-from schema.model_folder import GRAPH, newest_version, read_facts
+from schema.model_folder import GRAPH, newest_version, read_model_info
 from serving.predict.files import read_file
 from serving.predict.prediction import Prediction, rejected, to_prediction
 
@@ -45,7 +45,7 @@ def load_model(folder: Path) -> Model:
             f"{chosen} was exported by an older version: it gives no status of each image; "
             "export it anew with `pneumo run`"
         )
-    return Model(chosen, read_facts(chosen), loaded)
+    return Model(chosen, read_model_info(chosen), loaded)
 
 
 def predict_files(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from schema.errors import PneumoError
-from schema.files import take_lock
+from schema.files import try_lock
 from serving.predict.prediction import Prediction
 
 _TORN = 1 << 16  # no record is longer
@@ -148,7 +148,7 @@ class ResultFile:
         except OSError as error:
             raise PneumoError(f"{path} cannot be written: {error.strerror}") from error
         try:
-            if not take_lock(self._fd):
+            if not try_lock(self._fd):
                 raise PneumoError(f"{path} is being written by another run; wait for it")
             self._resume()
         except BaseException:

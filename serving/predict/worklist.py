@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from schema.errors import PneumoError
-from schema.files import atomic
+from schema.files import atomic_file
 from serving.predict.prediction import Prediction
 from serving.predict.results import ResultFile, csv_row
 
@@ -63,7 +63,7 @@ def write_worklist(results: ResultFile, path: Path, notice: str) -> None:
     ordered = ((which, results.read_at(start)) for which, _, start in order)
     lines = _csv(ordered) if path.suffix.lower() == ".csv" else _json(ordered, notice)
     try:
-        with atomic(path) as out:
+        with atomic_file(path) as out:
             out.writelines(lines)
             out.flush()
             os.fsync(out.fileno())

@@ -10,9 +10,9 @@ from grpc import StatusCode
 from serving.server.batching import Outputs
 from serving.server.errors import ServeError, invalid
 from serving.server.inputs_log import InputsLog
-from serving.server.metrics import Metrics
-from serving.server.models import Models
-from serving.server.options import Options
+from serving.server.metrics import ServerMetrics
+from serving.server.models import ModelVersions
+from serving.server.options import ServerOptions
 from serving.server.saved_model import SavedModel
 
 
@@ -20,7 +20,11 @@ class Endpoint:
     """Answers requests with the versions of one model."""
 
     def __init__(
-        self, options: Options, models: Models, metrics: Metrics, log: InputsLog | None = None
+        self,
+        options: ServerOptions,
+        models: ModelVersions,
+        metrics: ServerMetrics,
+        log: InputsLog | None = None,
     ) -> None:
         self.options, self.models, self.metrics, self._log = options, models, metrics, log
         self._under_way = 0
@@ -47,7 +51,7 @@ class Endpoint:
         """A place for a predict request and the version for it.
 
         Raises:
-          ServeError: UNAVAILABLE, all places are taken; and those of `Models.use`.
+          ServeError: UNAVAILABLE, all places are taken; and those of `ModelVersions.use`.
         """
         if self._under_way >= self.options.max_requests:
             raise ServeError(StatusCode.UNAVAILABLE, "too many requests under way; retry later")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schema.errors import PneumoError
-from serving.server.options import Options
+from serving.server.options import ServerOptions
 
 ENGINES = ("auto", "tf-serving", "container", "builtin")
 BINARY = "tensorflow_model_server"
@@ -67,7 +67,7 @@ def run_error(program: str, image: str) -> str:
     return lines[-1][:300] if done.returncode else ""
 
 
-def command(engine: str, program: str, options: Options, image: str = IMAGE) -> list[str]:
+def command(engine: str, program: str, options: ServerOptions, image: str = IMAGE) -> list[str]:
     """The command line of TensorFlow Serving, as a program or in a container."""
     folder = options.model_dir.resolve()
     if engine == "tf-serving":

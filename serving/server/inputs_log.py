@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from schema.errors import PneumoError
-from serving.server.options import Options
+from serving.server.options import ServerOptions
 from serving.server.saved_model import SavedModel
 
 _WAITING = 64  # images; further ones are left out of the log rather than kept in memory
@@ -40,7 +40,7 @@ class InputsLog:
       PneumoError: the file cannot be written.
     """
 
-    def __init__(self, options: Options, left_out: Callable[[], None]) -> None:
+    def __init__(self, options: ServerOptions, left_out: Callable[[], None]) -> None:
         self._options, self._left_out = options, left_out
         file = Path(options.log_inputs or "")
         try:

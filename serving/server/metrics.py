@@ -7,13 +7,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from serving.server.models import Models
+from serving.server.models import ModelVersions
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 15.0, 30.0, 60.0)
 _BATCH = (1, 2, 4, 8, 16, 24, 32, 64, 128)
 
 
-class Metrics(Collector):
+class ServerMetrics(Collector):
     """The metrics of one server.
 
     pneumo_requests_total{protocol, method, code}, pneumo_request_seconds{protocol, method},
@@ -22,7 +22,7 @@ class Metrics(Collector):
     Prometheus's own process_*.
     """
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: ModelVersions) -> None:
         self._models = models
         r = self.registry = CollectorRegistry()
         by = ("protocol", "method")

@@ -12,15 +12,15 @@ from pathlib import Path
 from grpc import StatusCode
 
 from serving.server.errors import ServeError
-from serving.server.options import Options
+from serving.server.options import ServerOptions
 from serving.server.saved_model import SavedModel
-from serving.server.versions import Found, plan, scan
+from serving.server.versions import VersionFolder, plan, scan
 
 log = logging.getLogger("pneumo.serve")
 _MAX_ENDED = 50  # versions that are gone and still reported
 
 
-class State(IntEnum):
+class VersionState(IntEnum):
     """TF Serving's states of a version."""
 
     LOADING = 20
@@ -30,25 +30,25 @@ class State(IntEnum):
 
 
 @dataclass
-class Version:
+class ServedVersion:
     """One version.
 
     Attributes:
-      state: see State.
+      state: see VersionState.
       fingerprint: of the folder that was loaded.
       error: why it is not served; empty if it is well.
       model: while it is available or unloading.
       requests: under way.
     """
 
-    state: State
+    state: VersionState
     fingerprint: int
     error: str = ""
     model: SavedModel | None = None
     requests: int = 0
 
 
-class Models:
+class ModelVersions:
     """The versions of one model.
 
     Args:
@@ -59,23 +59,23 @@ class Models:
 
     def __init__(
         self,
-        options: Options,
-        load: Callable[[Path, Options], Awaitable[SavedModel]],
+        options: ServerOptions,
+        load: Callable[[Path, ServerOptions], Awaitable[SavedModel]],
         report: Callable[[str], None],
     ) -> None:
         self.name = options.name
-        self.versions: dict[int, Version] = {}
+        self.versions: dict[int, ServedVersion] = {}
         self._options, self._load, self._report = options, load, report
-        self._previous: dict[int, Found] = scan(options.model_dir)
+        self._previous: dict[int, VersionFolder] = scan(options.model_dir)
         self._unloading: set[asyncio.Task[None]] = set()
 
     @property
     def available(self) -> list[int]:
         """Versions that answer requests, newest first."""
-        ready = (n for n, v in self.versions.items() if v.state is State.AVAILABLE)
+        ready = (n for n, v in self.versions.items() if v.state is VersionState.AVAILABLE)
         return sorted(ready, reverse=True)
 
-    def status(self, name: str, number: int | None) -> dict[int, Version]:
+    def status(self, name: str, number: int | None) -> dict[int, ServedVersion]:
         """Version -> state, newest first; of one or of all. Raises ServeError NOT_FOUND."""
         chosen = [n for n in self.versions if number in (None, n)]
         if name != self.name or not chosen:
@@ -96,7 +96,7 @@ class Models:
             raise ServeError(StatusCode.UNAVAILABLE, f"no version of model {name} is loaded yet")
         number = self.available[0] if number is None else number
         version = self.versions.get(number)
-        if version is None or version.model is None or version.state is not State.AVAILABLE:
+        if version is None or version.model is None or version.state is not VersionState.AVAILABLE:
             raise _not_found(f"Servable not found for request: Specific({name}, {number})")
         version.requests += 1
         try:
@@ -125,33 +125,35 @@ class Models:
             task.add_done_callback(self._unloading.discard)
         for number in load[:1]:
             old = self.versions.get(number)
-            if old is None or old.state is State.END:
+            if old is None or old.state is VersionState.END:
                 await self._load_version(number, found[number])
-        ended = (n for n, v in self.versions.items() if v.state is State.END and n not in found)
+        ended = (
+            n for n, v in self.versions.items() if v.state is VersionState.END and n not in found
+        )
         for number in sorted(ended)[:-_MAX_ENDED]:
             del self.versions[number]
 
-    async def _load_version(self, number: int, found: Found) -> None:
-        version = self.versions[number] = Version(State.LOADING, found.fingerprint)
+    async def _load_version(self, number: int, found: VersionFolder) -> None:
+        version = self.versions[number] = ServedVersion(VersionState.LOADING, found.fingerprint)
         try:
             version.model = await self._load(found.folder, self._options)
         except Exception as error:
-            version.state, version.error = State.END, str(error)
+            version.state, version.error = VersionState.END, str(error)
             still = f"; version {self.available[0]} is still served" if self.available else ""
             self._report(f"version {number} is not served: {error}{still}")
             return
-        version.state = State.AVAILABLE
+        version.state = VersionState.AVAILABLE
         self._report(f"version {number} is served")
 
-    async def _unload(self, version: Version, number: int) -> None:
-        version.state = State.UNLOADING
+    async def _unload(self, version: ServedVersion, number: int) -> None:
+        version.state = VersionState.UNLOADING
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_seconds):
                 while version.requests:
                     await asyncio.sleep(0.02)
         version.model = None
         await asyncio.to_thread(gc.collect)
-        version.state = State.END
+        version.state = VersionState.END
         self._report(f"version {number} is unloaded")
 
 

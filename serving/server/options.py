@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.server.versions import Policy
+from serving.server.versions import VersionPolicy
 
 
 @dataclass(frozen=True)
-class Options:
+class ServerOptions:
     """Options of one server: names, units and defaults are those of `pneumo serve --help`.
 
     Two more: `max_bodies_mib`, of all REST requests in memory together, and `max_connections`, open
@@ -19,7 +19,7 @@ class Options:
     host: str = "127.0.0.1"
     rest_port: int = 8501
     grpc_port: int = 8500
-    policy: Policy = field(default_factory=Policy)
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
     poll_seconds: float = 1.0
     threads: int = 0
     max_batch: int = 32

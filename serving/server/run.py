@@ -21,14 +21,14 @@ from schema.errors import PneumoError
 from serving.server.api.rest import HEADERS, build_app
 from serving.server.endpoint import Endpoint
 from serving.server.inputs_log import InputsLog
-from serving.server.metrics import Metrics
-from serving.server.models import Models
-from serving.server.options import Options
+from serving.server.metrics import ServerMetrics
+from serving.server.models import ModelVersions
+from serving.server.options import ServerOptions
 from serving.server.saved_model import load
 from serving.server.versions import scan
 
 
-def serve(options: Options) -> None:
+def serve(options: ServerOptions) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Raises:
@@ -43,7 +43,7 @@ def serve(options: Options) -> None:
     asyncio.run(_serve(options))
 
 
-async def _serve(options: Options) -> None:
+async def _serve(options: ServerOptions) -> None:
     listener = _listen(options.host, options.rest_port)
     rpc = grpc.aio.server(
         options=[
@@ -55,8 +55,8 @@ async def _serve(options: Options) -> None:
     host = f"[{options.host}]" if ":" in options.host else options.host
     _listen(options.host, options.grpc_port).close()  # for a message of ours if it is in use
     grpc_port = rpc.add_insecure_port(f"{host}:{options.grpc_port}")
-    models = Models(options, load, _report)
-    metrics = Metrics(models)
+    models = ModelVersions(options, load, _report)
+    metrics = ServerMetrics(models)
     inputs_log = InputsLog(options, metrics.not_logged.inc) if options.log_inputs else None
     endpoint = Endpoint(options, models, metrics, inputs_log)
     watching = asyncio.create_task(models.watch())  # checks a version while TensorFlow is imported
@@ -129,7 +129,9 @@ class TimedProtocol(H11Protocol):
             self.loop.call_later(self.seconds, self._check)
 
 
-async def _announce(models: Models, host: str, rest_port: int, grpc_port: int, ui: bool) -> None:
+async def _announce(
+    models: ModelVersions, host: str, rest_port: int, grpc_port: int, ui: bool
+) -> None:
     while not models.available:
         await asyncio.sleep(0.05)
     page = f", page http://{host}:{rest_port}/ui/" if ui else ""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from schema.model_folder import GRAPH, WARMUP, read_facts
-from schema.processes import environment, guarded
+from schema.model_folder import GRAPH, WARMUP, read_model_info
+from schema.processes import child_environment, tied_to_parent
 from serving.server.batching import Batcher, Outputs
-from serving.server.options import Options
+from serving.server.options import ServerOptions
 
 
 class LoadError(Exception):
@@ -42,7 +42,7 @@ class SavedModel:
         from tensorflow_serving.apis import get_model_metadata_pb2
 
         self.folder = folder
-        self.facts = read_facts(folder)
+        self.facts = read_model_info(folder)
         graph = saved_model_pb2.SavedModel.FromString((folder / GRAPH).read_bytes())
         self.metadata = get_model_metadata_pb2.SignatureDefMap()
         self.signatures: dict[str, str] = {}
@@ -96,7 +96,7 @@ class SavedModel:
         yield "serving_default", [tf.io.encode_png(ramp).numpy()]
 
 
-async def load(folder: Path, options: Options) -> SavedModel:
+async def load(folder: Path, options: ServerOptions) -> SavedModel:
     """Checks a version in a subprocess, then loads it into this process.
 
     Raises:
@@ -105,11 +105,11 @@ async def load(folder: Path, options: Options) -> SavedModel:
     if not (folder / GRAPH).is_file():
         raise LoadError("Could not find SavedModel .pb in the folder of the version")
     child = await asyncio.create_subprocess_exec(
-        *guarded([sys.executable, "-m", "serving.server.saved_model", str(folder)]),
+        *tied_to_parent([sys.executable, "-m", "serving.server.saved_model", str(folder)]),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         # Without a GPU: the server may hold all of its memory.
-        env=environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3"),
+        env=child_environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3"),
     )
     try:
         output, _ = await child.communicate()
@@ -123,7 +123,7 @@ async def load(folder: Path, options: Options) -> SavedModel:
     return await asyncio.to_thread(_load, folder, options)
 
 
-def _load(folder: Path, options: Options) -> SavedModel:
+def _load(folder: Path, options: ServerOptions) -> SavedModel:
     import tensorflow as tf
 
     if options.threads:

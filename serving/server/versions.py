@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schema.errors import PneumoError
-from schema.model_folder import GRAPH
-
-_NUMBER = re.compile(r"[0-9]+")
+from schema.model_folder import GRAPH, version_number
 
 
 @dataclass(frozen=True)
-class Policy:
+class VersionPolicy:
     """TF Serving's version policies.
 
     Attributes:
@@ -25,7 +23,7 @@ class Policy:
     specific: frozenset[int] = frozenset()
 
     @classmethod
-    def parse(cls, text: str) -> "Policy":
+    def parse(cls, text: str) -> "VersionPolicy":
         """Parses `latest`, `latest:N`, `all` or `specific:N,N`.
 
         Raises:
@@ -44,14 +42,14 @@ class Policy:
 
     def choose(self, usable: Iterable[int]) -> set[int]:
         """The versions to be served, of those that are usable."""
-        newest_first = sorted(set(usable), reverse=True)
+        ordered = sorted(set(usable), reverse=True)
         if self.specific:
-            return set(self.specific.intersection(newest_first))
-        return set(newest_first[: self.latest] if self.latest else newest_first)
+            return set(self.specific.intersection(ordered))
+        return set(ordered[: self.latest] if self.latest else ordered)
 
 
 @dataclass(frozen=True)
-class Found:
+class VersionFolder:
     """A folder that is a version.
 
     Attributes:
@@ -63,20 +61,20 @@ class Found:
     fingerprint: int
 
 
-def scan(base: Path) -> dict[int, Found]:
+def scan(base: Path) -> dict[int, VersionFolder]:
     """Version -> its folder; a folder that is a SavedModel itself counts as one version."""
     if (base / GRAPH).is_file():
-        return {int(base.name) if _NUMBER.fullmatch(base.name) else 1: _inspect(base)}
+        return {version_number(base.name) or 1: _inspect(base)}
     try:
         entries = sorted(base.iterdir(), key=lambda path: (-len(path.name), path.name))
     except OSError:
         return {}
     # "1" and "01" are one version, as for TF Serving; the shorter name comes last and wins.
-    folders = [path for path in entries if _NUMBER.fullmatch(path.name) and path.is_dir()]
-    return {int(path.name): _inspect(path) for path in folders}
+    numbered = [(version_number(path.name), path) for path in entries if path.is_dir()]
+    return {number: _inspect(path) for number, path in numbered if number is not None}
 
 
-def _inspect(folder: Path) -> Found:
+def _inspect(folder: Path) -> VersionFolder:
     files = []
     for path, _, names in os.walk(folder):
         for name in names:
@@ -85,15 +83,15 @@ def _inspect(folder: Path) -> Found:
             except OSError:
                 continue  # removed meanwhile
             files.append((path, name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    return Found(folder, hash(tuple(sorted(files))))
+    return VersionFolder(folder, hash(tuple(sorted(files))))
 
 
 def plan(
-    found: Mapping[int, Found],
-    previous: Mapping[int, Found],
+    found: Mapping[int, VersionFolder],
+    previous: Mapping[int, VersionFolder],
     broken: Mapping[int, int],
     loaded: Iterable[int],
-    policy: Policy,
+    policy: VersionPolicy,
 ) -> tuple[list[int], list[int]]:
     """Compares the folder with what is served.
 

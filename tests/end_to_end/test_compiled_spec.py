@@ -92,7 +92,10 @@ def left(of: dict[str, Executed], serving: str, folder: Path) -> Ran:
         json.loads(storage.read_bytes(of["Report"].uri("report") + "/report.json")),
         json.loads(storage.read_bytes(of["ModelCard"].uri("card") + "/card.json")),
         pq.read_table(table / "predictions.parquet"),
-        {name: storage.listing(storage.join(serving, name)) for name in storage.listing(serving)},
+        {
+            name: storage.list_names(storage.join(serving, name))
+            for name in storage.list_names(serving)
+        },
     )
 
 
@@ -212,7 +215,7 @@ def test_the_model_is_pushed_whole(first: Ran) -> None:
 
 
 def test_checkpoints_are_gone_when_training_has_ended(first: Ran, bucket: Store) -> None:
-    assert storage.listing(f"{bucket.root}/runs/checkpoints") == []
+    assert storage.list_names(f"{bucket.root}/runs/checkpoints") == []
 
 
 def test_the_second_run_finds_the_first_and_compares(first: Ran, second: Ran) -> None:

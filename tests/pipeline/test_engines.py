@@ -20,8 +20,8 @@ from pipeline.config_file import beam_options
 from pipeline.engines.arguments import beam_args, known, local_args
 from pipeline.engines.options import ENGINES, BeamOptions
 from schema.errors import PneumoError
-from schema.ports import free_ports, listens
-from schema.processes import environment
+from schema.ports import free_ports, is_listening
+from schema.processes import child_environment
 from tests.support.images.synthetic import gray
 from tests.support.stand_ins import stores
 
@@ -207,7 +207,9 @@ def test_worker_processes_can_import_tfdv() -> None:
     """Fails in Beam's own worker processes, which do not import TFX first."""
     args = beam_args("processes", BeamOptions(parallelism=1))
     script = [sys.executable, "-c", _TFDV, *args]
-    done = subprocess.run(script, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        script, env=child_environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -216,10 +218,10 @@ def test_pool_listens_on_the_loopback_interface(
 ) -> None:
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "pipeline.engines.pool", "--port", str(port)]
-    pool = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
+    pool = subprocess.Popen(command, env=child_environment(), stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
-        while not listens(f"127.0.0.1:{port}") and time.monotonic() < until:
+        while not is_listening(f"127.0.0.1:{port}") and time.monotonic() < until:
             time.sleep(0.1)
         sockets = [
             line.split()[1]
@@ -263,7 +265,7 @@ def test_dataflow_template(tmp_path: Path) -> None:
         args = [*beam_args("dataflow", options), "--no_auth", "--job_name=check"]
         done = subprocess.run(
             [sys.executable, "-c", _DATAFLOW, *args],
-            env={**environment(), **store.environment},
+            env={**child_environment(), **store.environment},
             capture_output=True,
             text=True,
             timeout=300,

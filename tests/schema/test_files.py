@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.files import atomic, atomic_folder, read_json, sha256_of_file, write_atomically
+from schema.files import atomic_file, atomic_folder, read_json, sha256_of_file, write_atomically
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "é \N{DAGGER}\r\n" * 1000])
@@ -20,7 +20,7 @@ def test_what_is_written_is_read(tmp_path: Path, text: str) -> None:
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     write_atomically(file, "before")
-    with pytest.raises(OSError, match="full"), atomic(file) as stream:
+    with pytest.raises(OSError, match="full"), atomic_file(file) as stream:
         stream.write(b"aft")
         raise OSError("full")
     assert file.read_text() == "before"

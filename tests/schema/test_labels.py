@@ -8,15 +8,17 @@ from schema.labels import PATHOGENS, TASKS, Task, custom_task
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_shipped_task_is_sound(name: str) -> None:
-    of = labels.task(name)
-    assert of.name == name
-    assert set(of.compatible) <= set(PATHOGENS)
-    found = {i for name in PATHOGENS for boxes in (0, 1) for i in of.places(name, boxes)}
-    assert found == set(range(len(of.classes)))
-    assert of.positive
-    assert set(of.positive) | set(of.negative) == set(range(len(of.classes)))
-    assert of.negative
-    assert Task.from_dict(json.loads(json.dumps(of.to_dict()))) == of
+    task = labels.get_task(name)
+    assert task.name == name
+    assert set(task.compatible) <= set(PATHOGENS)
+    found = {
+        i for name in PATHOGENS for boxes in (0, 1) for i in task.compatible_classes(name, boxes)
+    }
+    assert found == set(range(len(task.classes)))
+    assert task.positive
+    assert set(task.positive) | set(task.negative) == set(range(len(task.classes)))
+    assert task.negative
+    assert Task.from_dict(json.loads(json.dumps(task.to_dict()))) == task
 
 
 @pytest.mark.parametrize(
@@ -37,34 +39,31 @@ def test_every_shipped_task_is_sound(name: str) -> None:
     ],
 )
 def test_labels(name: str, pathogen: str, label: int, positive: int) -> None:
-    of = labels.task(name)
-    assert of.label(pathogen) == label
-    assert of.is_positive(pathogen) == positive
-    for boxes in (0, 2):  # these tasks ask for the pathogen alone
-        assert of.class_of(pathogen, boxes) == label
-        assert of.side(pathogen, boxes) == positive
+    task = labels.get_task(name)
+    for boxes in (0, 2):  # these tasks use the pathogen alone
+        assert task.class_of(pathogen, boxes) == label
+        assert task.binary_label(pathogen, boxes) == positive
 
 
 @pytest.mark.parametrize("pathogen", [*PATHOGENS, ""])
-@pytest.mark.parametrize(("boxes", "side"), [(0, 0), (1, 1), (4, 1)])
-def test_a_located_task_asks_for_boxes_alone(pathogen: str, boxes: int, side: int) -> None:
-    of = labels.task("locate")
-    assert of.side(pathogen, boxes) == of.class_of(pathogen, boxes) == side
-    assert of.label(pathogen) == of.is_positive(pathogen) == -1
+@pytest.mark.parametrize(("boxes", "label"), [(0, 0), (1, 1), (4, 1)])
+def test_a_located_task_uses_boxes_alone(pathogen: str, boxes: int, label: int) -> None:
+    task = labels.get_task("locate")
+    assert task.binary_label(pathogen, boxes) == task.class_of(pathogen, boxes) == label
 
 
 def test_a_custom_task_may_leave_out_and_join() -> None:
-    of = custom_task({"REST": ["normal", "virus"], "BACTERIA": ["bacteria"]}, ["BACTERIA"])
-    assert [of.label(name) for name in PATHOGENS] == [0, 1, 0, -1, -1]
-    assert [of.is_positive(name) for name in PATHOGENS] == [0, 1, 0, -1, -1]
+    task = custom_task({"REST": ["normal", "virus"], "BACTERIA": ["bacteria"]}, ["BACTERIA"])
+    assert [task.class_of(name, 0) for name in PATHOGENS] == [0, 1, 0, -1, -1]
+    assert [task.binary_label(name, 0) for name in PATHOGENS] == [0, 1, 0, -1, -1]
 
 
 def test_a_pathogen_of_two_classes_is_a_partial_label() -> None:
     classes = {"N": ["normal"], "B": ["bacteria", "unknown"], "V": ["virus", "unknown"]}
-    of = custom_task(classes, ["B"])
-    assert of.compatible["unknown"] == (1, 2)
-    assert of.label("unknown") == -1
-    assert of.is_positive("unknown") == -1  # B is positive, V is not
+    task = custom_task(classes, ["B"])
+    assert task.compatible["unknown"] == (1, 2)
+    assert task.class_of("unknown", 0) == -1
+    assert task.binary_label("unknown", 0) == -1  # B is positive, V is not
 
 
 @pytest.mark.parametrize(
@@ -86,4 +85,4 @@ def test_an_unsound_mapping_says_why(
     with pytest.raises(ValueError, match=message):
         custom_task(classes, positive)
     with pytest.raises(ValueError, match="bacteria_virus, binary, locate, three_class, two_stage"):
-        labels.task("lungs")
+        labels.get_task("lungs")

@@ -3,7 +3,7 @@ import os
 import pytest
 import requests.utils
 
-from schema.ports import reach_loopback
+from schema.ports import bypass_proxy_for_loopback
 
 GRPC = "no_grpc_proxy"
 ALL = "localhost,127.0.0.1,::1"
@@ -34,7 +34,7 @@ def test_what_was_excepted_stays_so(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     for _ in range(2):  # the second time changes nothing
-        reach_loopback()
+        bypass_proxy_for_loopback()
         assert os.environ["no_proxy"] == expected
         assert os.environ["NO_PROXY"] == (expected if expected != "*" else "")
         assert os.environ[GRPC] == grpc

@@ -72,8 +72,8 @@ def test_a_folder_goes_and_comes_back(root: str, folder: Path, tmp_path: Path) -
     storage.put(folder, f"{root}/1", last=["saved_model.pb"])
     assert storage.fetch(f"{root}/1", tmp_path / "back") == tmp_path / "back"
     assert content(tmp_path / "back") == content(folder)
-    assert storage.listing(f"{root}/1") == ["saved_model.pb", "variables"]
-    assert storage.listing(root) == ["1"]
+    assert storage.list_names(f"{root}/1") == ["saved_model.pb", "variables"]
+    assert storage.list_names(root) == ["1"]
     assert not list(tmp_path.glob(".*"))  # no temporary name is left
     storage.put(folder / "saved_model.pb", f"{root}/x/file")
     storage.put(folder / "variables" / "empty", f"{root}/x/file")
@@ -82,7 +82,7 @@ def test_a_folder_goes_and_comes_back(root: str, folder: Path, tmp_path: Path) -
     storage.write_bytes(f"{root}/1/variables/stale", b"half")
     storage.write_bytes(f"{root}/10/kept", b"of another folder")
     storage.put(folder, f"{root}/1")
-    assert storage.listing(f"{root}/1/variables") == ["data", "empty"]
+    assert storage.list_names(f"{root}/1/variables") == ["data", "empty"]
     assert storage.read_bytes(f"{root}/10/kept") == b"of another folder"
 
 
@@ -111,8 +111,8 @@ def test_what_a_reader_waits_for_comes_last_and_goes_first(
                 try:
                     storage.put(folder, f"{root}/1", last=["saved_model.pb"])
                 except KeyboardInterrupt:
-                    whole = storage.listing(f"{root}/1/variables") == ["data", "empty"]
-                    assert whole or "saved_model.pb" not in storage.listing(f"{root}/1")
+                    whole = storage.list_names(f"{root}/1/variables") == ["data", "empty"]
+                    assert whole or "saved_model.pb" not in storage.list_names(f"{root}/1")
 
 
 def test_odd_names(root: str, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_exists_and_remove(root: str) -> None:
     assert found == [True, True, False, False, False]
     storage.remove(f"{root}/a/b")
     storage.remove(f"{root}/a/b")  # nothing happens
-    assert storage.listing(f"{root}/nowhere") == []
+    assert storage.list_names(f"{root}/nowhere") == []
     assert not storage.exists(f"{root}/a/b")
 
 

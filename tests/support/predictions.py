@@ -28,7 +28,7 @@ def synthetic_predictions(
     """
     rng = np.random.default_rng(seed)
     kinds = np.array(["normal", "bacteria", "virus"] + (["unknown"] if unknown else []))
-    if task.label("normal") < 0:
+    if task.class_of("normal", 0) < 0:
         kinds = kinds[1:]
     pathogen = kinds[np.arange(n) % len(kinds)]
     truth = np.array([rng.choice(task.compatible[name]) for name in pathogen], int)
@@ -53,8 +53,8 @@ def synthetic_predictions(
         height=rng.integers(300, 2000, n),
         width=rng.integers(400, 2500, n),
         brightness=rng.uniform(80, 160, n),
-        label=np.array([task.label(name) for name in pathogen], np.int64),
-        positive=np.array([task.is_positive(name) for name in pathogen], np.int64),
+        label=np.array([task.class_of(name, 0) for name in pathogen], np.int64),
+        positive=np.array([task.binary_label(name, 0) for name in pathogen], np.int64),
         score=probabilities[:, list(task.positive)].sum(axis=1).clip(0, 1),
         probabilities=probabilities,
         raw=raw,

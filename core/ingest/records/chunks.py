@@ -14,7 +14,7 @@ from core.ingest.file_record import FileRecord, encode_record
 from core.ingest.options import Secondary
 from core.ingest.records.work_folder import FORMAT_VERSION, WorkFolder
 from core.ingest.source.dicom import to_stored_image
-from schema.files import atomic
+from schema.files import atomic_file
 
 CHUNK: Final = 64  # files
 
@@ -51,7 +51,7 @@ def write_chunks(
         job = {"version": FORMAT_VERSION, "settings": asdict(settings), "files": chunk}
         content = json.dumps(job).encode()
         name = hashlib.sha256(content).hexdigest()[:32]
-        with atomic(work.lists / f"{name}.json") as stream:
+        with atomic_file(work.lists / f"{name}.json") as stream:
             stream.write(content)
         yield name
 
@@ -65,7 +65,7 @@ def read_chunk(work: WorkFolder, name: str) -> tuple[list[FileRecord], CheckSett
 def check_chunk(work: WorkFolder, source: str, name: str, salt: str) -> None:
     """Checks the files of one chunk and writes `checks/NAME.jsonl`."""
     files, settings = read_chunk(work, name)
-    with atomic(work.checks / f"{name}.jsonl") as stream, work.ticks.open("ab", 0) as ticks:
+    with atomic_file(work.checks / f"{name}.jsonl") as stream, work.ticks.open("ab", 0) as ticks:
         for file in files:
             stream.write(encode_record(check_file(file, source, settings, salt)))
             ticks.write(b".")

@@ -15,7 +15,7 @@ from core.ingest.options import IngestOptions
 from core.ingest.records.work_folder import FORMAT_VERSION, WorkFolder
 from core.ingest.summary import SYNTHETIC_MARK, IngestSummary
 from schema import features as f
-from schema.files import atomic
+from schema.files import atomic_file
 from schema.labels import PATHOGENS
 
 
@@ -41,7 +41,7 @@ def write_manifest(
     boxes: dict[str, Counter[str]] = defaultdict(Counter)
     dicom: Counter[str] = Counter()
     digests = hashlib.sha256()
-    with atomic(work.out / "manifest.jsonl") as manifest:
+    with atomic_file(work.out / "manifest.jsonl") as manifest:
         for name in shards:
             for record in read_records(work.rows / f"{name}.jsonl"):
                 if record.reason:

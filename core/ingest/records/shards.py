@@ -13,7 +13,7 @@ from core.ingest.records.work_folder import WorkFolder
 from core.ingest.source.dicom import to_stored_image
 from schema import features as f
 from schema.example import encode
-from schema.files import atomic
+from schema.files import atomic_file
 from schema.tfrecord import frame
 
 _BOX = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
@@ -31,7 +31,7 @@ def write_shard_lists(catalog: Catalog, work: WorkFolder, size: int) -> Iterator
         records = catalog.files.usable(split)
         for shard in range(shards):
             name = f"{split}-{shard:05d}-of-{shards:05d}.tfrecord"
-            with atomic(work.lists / f"{name}.jsonl") as stream:
+            with atomic_file(work.lists / f"{name}.jsonl") as stream:
                 for index, record in enumerate(islice(records, size)):
                     boxes = catalog.boxes.of_file(record.path)
                     full = replace(record, boxes=boxes, shard=name, index=index)
@@ -47,8 +47,8 @@ def write_shard(work: WorkFolder, source: str, name: str) -> None:
     """
     digest, written = hashlib.sha256(), 0
     with (
-        atomic(work.out / name) as shard,
-        atomic(work.rows / f"{name}.jsonl") as rows,
+        atomic_file(work.out / name) as shard,
+        atomic_file(work.rows / f"{name}.jsonl") as rows,
         work.ticks.open("ab", 0) as ticks,
     ):
         for record in read_records(work.lists / f"{name}.jsonl"):
@@ -64,7 +64,7 @@ def write_shard(work: WorkFolder, source: str, name: str) -> None:
                 written += 1
             rows.write(encode_record(row))
             ticks.write(b".")
-        with atomic(work.rows / f"{name}.sha256") as stream:
+        with atomic_file(work.rows / f"{name}.sha256") as stream:
             stream.write(digest.hexdigest().encode())
 
 

@@ -78,7 +78,7 @@ class RunFiles:
     def left_out(self) -> dict[str, int]:
         """Images of each split whose pathogen is no class of the task."""
         counts = {
-            split: sum(n for name, n in counts.items() if not self.task.places(name, 0))
+            split: sum(n for name, n in counts.items() if not self.task.compatible_classes(name, 0))
             for split, counts in self.splits.items()
         }
         return {split: count for split, count in counts.items() if count}
@@ -88,7 +88,10 @@ class RunFiles:
         """Share of positives in each split; in tasks with boxes pathogens do not define it."""
         shares = {}
         for split, counts in self.splits.items():
-            sides = {name: -1 if self.task.located else self.task.side(name, 0) for name in counts}
+            sides = {
+                name: -1 if self.task.located else self.task.binary_label(name, 0)
+                for name in counts
+            }
             known = sum(n for name, n in counts.items() if sides[name] >= 0)
             if known:
                 positive = sum(n for name, n in counts.items() if sides[name] == 1)

@@ -18,7 +18,7 @@ from core.reporting.records import content, read_fields, text
 from schema import features as f
 from schema.errors import PneumoError
 from schema.files import read_json
-from schema.model_folder import read_facts
+from schema.model_folder import read_model_info
 
 _BATCH = 16
 
@@ -69,7 +69,7 @@ def read_reference(folder: Path, width: int, most: int) -> Reference:
 
     statistics = output("StatisticsGen", "statistics") / "Split-train" / "FeatureStats.pb"
     model = output("Trainer", "model") / "Format-Serving"
-    facts = read_facts(model)
+    facts = read_model_info(model)
     reference = Reference(
         str(facts.get("name", folder.name)),
         tfdv().load_stats_binary(str(statistics)),

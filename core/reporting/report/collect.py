@@ -20,8 +20,8 @@ from schema import features as f
 from schema.errors import PneumoError
 from schema.files import read_json
 from schema.labels import PATHOGENS, Task
-from schema.model_folder import read_facts
-from schema.storage import some_of
+from schema.model_folder import read_model_info
+from schema.storage import fetch_files
 
 _PACKAGES = [
     "pneumo-tfx",
@@ -109,7 +109,7 @@ def collect(
 
 def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Returns `dataset.json` with the shortcut check, and `leakage.json`; None if missing."""
-    with some_of(records, ("dataset.json", "leakage.json", "manifest.jsonl")) as folder:
+    with fetch_files(records, ("dataset.json", "leakage.json", "manifest.jsonl")) as folder:
         dataset = read_json(folder / "dataset.json")
         if dataset is not None:
             dataset["shortcuts"] = shortcut_check(folder / "manifest.jsonl", task)
@@ -125,7 +125,7 @@ def read_heat(model: Path | None, test: SplitPredictions, files: Sequence[str]) 
     loaded = tf.saved_model.load(str(model))
     if "explain" not in loaded.signatures:
         return None
-    about = read_facts(model)
+    about = read_model_info(model)
     rows = [*mistakes(test).values(), *correct(test).values()]
     shown = {row["sha256"] for kind in rows for row in kind}
     measured = set() if test.predicts_boxes else set(test.sha256[needs_localization(test)].tolist())

@@ -40,7 +40,9 @@ def shortcut_check(manifest: Path, task: Task, seed: int = 0) -> list[dict[str, 
     table = pd.DataFrame([{**row, **row["stats"]} for row in rows])
     if table.empty:
         return None
-    table["positive"] = [task.side(row["pathogen"], int(row.get("boxes", 0))) for row in rows]
+    table["positive"] = [
+        task.binary_label(row["pathogen"], int(row.get("boxes", 0))) for row in rows
+    ]
     table = table[table["positive"] >= 0]
     train, val = (table[table["split"] == split] for split in ("train", "val"))
     if min(train["positive"].nunique(), val["positive"].nunique()) < 2:

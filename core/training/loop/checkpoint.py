@@ -15,7 +15,7 @@ import numpy as np
 
 from schema import storage
 from schema.errors import PneumoError
-from schema.files import atomic
+from schema.files import atomic_file
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Checkpoint:
         else:
             file = Path(self.file)
             file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic(file) as out:
+            with atomic_file(file) as out:
                 np.savez(out, **named)
         self._written = time.monotonic()
 

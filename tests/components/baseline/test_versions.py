@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.baseline.versions import copy_blessed
-from schema.model_folder import newest_first, same_files
+from schema.model_folder import same_files, versions_newest_first
 from schema.storage import put, remove
 from tests.components.baseline.models import saved_model
 
@@ -64,7 +64,7 @@ def test_half_a_push_and_strangers_are_passed_over(push_to: str, tmp_path: Path)
     shutil.rmtree(dumb / "assets.extra")
     pushed(push_to, "5", dumb)
     pushed(push_to, ".pushing", saved_model(tmp_path / "staging", body="x"))
-    assert newest_first(push_to) == ["5", "4", "3"]
+    assert versions_newest_first(push_to) == ["5", "4", "3"]
     assert copy_blessed(push_to, candidate, tmp_path / "out") == "3"
 
 

@@ -63,7 +63,7 @@ def push(
 
 def test_a_blessed_model_appears_whole(tmp_path: Path, base: str) -> None:
     version = push(tmp_path, base)
-    assert storage.listing(base) == [version]
+    assert storage.list_names(base) == [version]
     back = storage.fetch(f"{base}/{version}", tmp_path / "back")
     files = {p.relative_to(back).as_posix(): p.read_bytes() for p in back.rglob("*") if p.is_file()}
     assert files == {"saved_model.pb": b"graph", "variables/variables.index": b"index"}
@@ -77,7 +77,7 @@ def test_both_blessings_are_needed(
     tmp_path: Path, base: str, blessed: bool, infra: bool | None, pushes: bool
 ) -> None:
     assert bool(push(tmp_path, base, blessed=blessed, infra=infra)) is pushes
-    assert len(storage.listing(base)) == pushes
+    assert len(storage.list_names(base)) == pushes
 
 
 def test_versions_rise_and_the_newest_is_not_pushed_again(tmp_path: Path, base: str) -> None:
@@ -85,7 +85,7 @@ def test_versions_rise_and_the_newest_is_not_pushed_again(tmp_path: Path, base: 
     versions = [push(tmp_path, base, graph) for graph in (b"one", b"one", b"two", b"one")]
     assert versions[0] == versions[1]
     assert int(versions[1]) < int(versions[2]) < int(versions[3])
-    assert storage.listing(base) == sorted(set(versions))
+    assert storage.list_names(base) == sorted(set(versions))
 
 
 @pytest.mark.parametrize("other", ["99999999999", "1"])
@@ -93,7 +93,7 @@ def test_what_a_killed_push_left_is_removed(tmp_path: Path, base: str, other: st
     staged = f"{base}/{other}" if storage.is_remote(base) else f"{base}/.pushing/{other}"
     storage.write_bytes(f"{staged}/variables/variables.index", b"half")
     version = push(tmp_path, base)
-    assert storage.listing(base) == [version]
+    assert storage.list_names(base) == [version]
     assert int(version) > int(other) or not storage.is_remote(base)
 
 
@@ -119,8 +119,8 @@ def test_a_push_that_is_killed_is_repeated_by_the_next(
         patch.setattr(store, "put", dies)
         with pytest.raises(KeyboardInterrupt):
             push(tmp_path, base)
-    (half,) = storage.listing(base)
+    (half,) = storage.list_names(base)
     assert not storage.exists(f"{base}/{half}/saved_model.pb")
     version = push(tmp_path, base)
     assert int(version) > int(half)
-    assert storage.listing(base) == [version]
+    assert storage.list_names(base) == [version]

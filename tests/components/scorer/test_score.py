@@ -34,8 +34,8 @@ def test_every_record_is_scored_once_whatever_the_batch(
     np.testing.assert_allclose(one["score"], many["score"], atol=1e-6)
     by_name = [PATHOGENS[int(name.rsplit("-", 1)[1]) % len(PATHOGENS)] for name in one["filename"]]
     assert one["pathogen"] == by_name
-    assert one["label"] == [THREE_CLASS.label(name) for name in by_name]
-    assert one["positive"] == [THREE_CLASS.is_positive(name) for name in by_name]
+    assert one["label"] == [THREE_CLASS.class_of(name, 0) for name in by_name]
+    assert one["positive"] == [THREE_CLASS.binary_label(name, 0) for name in by_name]
     assert one["height"] == [61] * rows
     assert one["brightness"] == [120.0] * rows
     assert [len(members) for members in one["members"]] == [3 * MEMBERS] * rows

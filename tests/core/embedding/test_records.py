@@ -52,7 +52,7 @@ def test_boxes_of_records_survive_parsing_and_the_disk(
                 np.testing.assert_array_equal(boxes, np.reshape(expected or [], (-1, 4)))
     assert set(found.columns()) >= {"sha256", "brightness"}
     assert "boxes" not in found.columns()
-    sides = [LOCATE.side("unknown", n) for n in found.box_counts.tolist()]
+    sides = [LOCATE.binary_label("unknown", n) for n in found.box_counts.tolist()]
     assert sides == [int(bool(boxes)) for boxes in given]
 
 

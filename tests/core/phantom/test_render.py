@@ -3,17 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.phantom.anatomy import sample_anatomy, sample_view
+from core.phantom.anatomy import sample_anatomy, sample_exposure
 from core.phantom.findings import Findings, sample_findings
-from core.phantom.marks import burn_mark, burn_marker, mark_box
-from core.phantom.render import Radiograph, render
+from core.phantom.marks import burn_side_marker, burn_synthetic_mark, mark_box
+from core.phantom.render import SyntheticRadiograph, render
 from schema.labels import BACTERIA, NORMAL, VIRUS
 
 
-def draw(pathogen: str, k: int, size: int = 160) -> Radiograph:
+def draw(pathogen: str, k: int, size: int = 160) -> SyntheticRadiograph:
     rng = np.random.default_rng([k, 77])
     anatomy, findings = sample_anatomy(rng), sample_findings(rng, pathogen)
-    return render(anatomy, findings, sample_view(rng), rng, size=size, with_lungs=True)
+    return render(anatomy, findings, sample_exposure(rng), rng, size=size, with_lungs=True)
 
 
 @pytest.mark.parametrize("pathogen", [NORMAL, BACTERIA, VIRUS])
@@ -57,10 +57,10 @@ def test_boxes_lie_in_the_lungs() -> None:
 
 def test_a_finding_changes_the_lungs_and_little_else() -> None:
     rng = np.random.default_rng(11)
-    anatomy, view = sample_anatomy(rng), replace(sample_view(rng), marker="")
+    anatomy, exposure = sample_anatomy(rng), replace(sample_exposure(rng), marker="")
     findings = sample_findings(rng, BACTERIA)
-    healthy = render(anatomy, Findings(), view, np.random.default_rng(1), with_lungs=True)
-    sick = render(anatomy, findings, view, np.random.default_rng(1), with_lungs=True)
+    healthy = render(anatomy, Findings(), exposure, np.random.default_rng(1), with_lungs=True)
+    sick = render(anatomy, findings, exposure, np.random.default_rng(1), with_lungs=True)
     x0, y0, x1, y1 = sick.boxes[0]
     change = sick.pixels.astype(int) - healthy.pixels
     inside = change[y0:y1, x0:x1].mean()
@@ -72,8 +72,8 @@ def test_a_finding_changes_the_lungs_and_little_else() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (4, 3), (64, 64), (240, 320)])
 def test_marks_fit_into_any_image(shape: tuple[int, int]) -> None:
     pixels = np.full(shape, 90, np.uint8)
-    burn_marker(pixels, "R", (0.99, 0.0), 0.3)
-    burn_mark(pixels)
+    burn_side_marker(pixels, "R", (0.99, 0.0), 0.3)
+    burn_synthetic_mark(pixels)
     x0, y0, x1, y1 = mark_box(shape)
     assert 0 <= x0 < x1 == shape[1]
     assert 0 <= y0 < y1 == shape[0]

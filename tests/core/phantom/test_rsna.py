@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from core.phantom.cohort import SyntheticPatient
 from core.phantom.dataset import PhantomSummary, write_phantoms
-from core.phantom.layouts import Rsna, Shot
-from core.phantom.plan import Patient
+from core.phantom.layouts import ImageRequest, RsnaLayout
 from pipeline.commands.data.phantom import command
 from schema.errors import PneumoError
 
@@ -118,8 +118,8 @@ def test_images_are_those_of_the_other_layout(rsna: PhantomSummary, tmp_path: Pa
 
 
 def test_an_opacity_outside_of_the_field_is_no_lung_opacity() -> None:
-    shot = Shot(0, Patient(0, "bacteria", 0, 1), 0, "all", 92)
-    rows = Rsna().rows(shot, ())
+    request = ImageRequest(0, SyntheticPatient(0, "bacteria", 0, 1), 0, "all", 92)
+    rows = RsnaLayout().rows(request, ())
     assert rows["stage_2_train_labels.csv"][0][-1] == 0
     assert rows["stage_2_detailed_class_info.csv"][0][1] == "No Lung Opacity / Not Normal"
 

@@ -8,8 +8,8 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from core.phantom.cohort import cohort
 from core.phantom.dataset import draw_image
-from core.phantom.plan import cohort
 from schema.labels import BACTERIA, NORMAL, VIRUS
 
 PATIENTS, SIZE = 300, 128

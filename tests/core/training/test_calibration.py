@@ -20,7 +20,7 @@ def overconfident(n: int = 600, members: int = 2) -> tuple[np.ndarray, np.ndarra
 def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     logits, names = overconfident()
     targets = class_targets(names, THREE_CLASS)
-    positive = np.array([THREE_CLASS.is_positive(name) for name in names])
+    positive = np.array([THREE_CLASS.binary_label(name, 0) for name in names])
     options = EvaluationOptions(
         operating_point={"rule": "sensitivity", "at_least": 0.9}, abstain=0.1
     )
@@ -47,7 +47,7 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
 @pytest.mark.parametrize("rule", ["fixed", "sensitivity", "specificity", "youden", "cost"])
 def test_facts_are_plain_json_whatever_the_rule(rule: str) -> None:
     logits, names = overconfident(60)
-    positive = np.array([THREE_CLASS.is_positive(name) for name in names])
+    positive = np.array([THREE_CLASS.binary_label(name, 0) for name in names])
     options = EvaluationOptions(operating_point={"rule": rule})
     found = calibrate(logits, class_targets(names, THREE_CLASS), positive, THREE_CLASS, options)
     json.dumps(found.facts, allow_nan=False)
@@ -57,7 +57,7 @@ def test_facts_are_plain_json_whatever_the_rule(rule: str) -> None:
 @pytest.mark.parametrize("names", [["normal"] * 4, ["unknown", "normal"], ["virus"]])
 def test_a_validation_split_that_says_little_does_not_break(names: list[str]) -> None:
     targets = class_targets(np.array(names), THREE_CLASS)
-    positive = np.array([THREE_CLASS.is_positive(name) for name in names])
+    positive = np.array([THREE_CLASS.binary_label(name, 0) for name in names])
     logits = np.random.default_rng(0).normal(size=(len(names), 1, 3))
     found = calibrate(logits, targets, positive, THREE_CLASS, EvaluationOptions())
     assert np.isfinite(found.score).all()

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from tests.serving.standin import Standin, row_of, start
 from tests.support.runs import cli
+from tests.support.stand_ins.model_server import StandInServer, row_of, start
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LISTS = ("read_first", "by_urgency", "rejected")
 
 
 @pytest.fixture
-def standin() -> Iterator[Standin]:
-    made = Standin()
+def standin() -> Iterator[StandInServer]:
+    made = StandInServer()
     stop = start(made)
     yield made
     stop()
@@ -49,7 +49,7 @@ def rows(content: bytes) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
-def test_what_goes_in_comes_out(standin: Standin, folder: Path, protocol: str) -> None:
+def test_what_goes_in_comes_out(standin: StandInServer, folder: Path, protocol: str) -> None:
     done = pneumo("--endpoint", getattr(standin, protocol), "--format", "csv", folder)
     assert done.returncode == 1  # two were rejected
     found = rows(done.stdout)
@@ -63,7 +63,7 @@ def test_what_goes_in_comes_out(standin: Standin, folder: Path, protocol: str) -
         assert part in summary
 
 
-def test_names_from_a_pipe(standin: Standin, folder: Path) -> None:
+def test_names_from_a_pipe(standin: StandInServer, folder: Path) -> None:
     names = [folder / "001.png", folder / "gone.png", folder / "002.png"]
     given = "\n".join(map(str, names)).encode()
     done = pneumo("--endpoint", standin.rest, "--json", "-", stdin=given)
@@ -78,7 +78,7 @@ def test_names_from_a_pipe(standin: Standin, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("output", [None, "answers.csv", "answers.json"])
-def test_worklist(standin: Standin, folder: Path, tmp_path: Path, output: str | None) -> None:
+def test_worklist(standin: StandInServer, folder: Path, tmp_path: Path, output: str | None) -> None:
     out = tmp_path / "list.csv"
     kept = ["--output", tmp_path / output] if output else []
     done = pneumo("--endpoint", standin.grpc, "--worklist", out, *kept, folder)
@@ -98,7 +98,9 @@ def test_worklist(standin: Standin, folder: Path, tmp_path: Path, output: str | 
             assert [text.index(part) for part in parts] == sorted(map(text.index, parts))
 
 
-def test_resume_asks_only_about_new_files(standin: Standin, folder: Path, tmp_path: Path) -> None:
+def test_resume_asks_only_about_new_files(
+    standin: StandInServer, folder: Path, tmp_path: Path
+) -> None:
     out, answers = tmp_path / "list.json", tmp_path / "answers.csv"
     arguments = ["--endpoint", standin.rest, "--output", answers]
     first = pneumo(*arguments, "--worklist", out, folder)
@@ -119,7 +121,7 @@ def test_resume_asks_only_about_new_files(standin: Standin, folder: Path, tmp_pa
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
-def test_killed_again_and_again(standin: Standin, tmp_path: Path, suffix: str) -> None:
+def test_killed_again_and_again(standin: StandInServer, tmp_path: Path, suffix: str) -> None:
     """Each kill leaves a valid file; the last run leaves one answer for each image."""
     folder = tmp_path / "many"
     folder.mkdir()
@@ -148,7 +150,7 @@ def test_killed_again_and_again(standin: Standin, tmp_path: Path, suffix: str) -
     assert [row["file"] for row in found] == [str(path) for path in sorted(folder.iterdir())]
 
 
-def test_a_server_that_goes_away(standin: Standin, folder: Path, tmp_path: Path) -> None:
+def test_a_server_that_goes_away(standin: StandInServer, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "answers.csv"
     # The first call asks for the classes.
     standin.faults.extend([200, 200, 200, 500, 500, 500])

@@ -114,7 +114,7 @@ def test_outputs_replace_what_a_killed_attempt_left(tmp_path: Path, store: str) 
     found.fetch()
     (Path(uri_of(found, "outputs", "model")) / "new").write_bytes(b"whole")
     found.upload()
-    assert storage.listing(f"{store}/out") == ["new"]
+    assert storage.list_names(f"{store}/out") == ["new"]
     assert not storage.exists(f"{store}/empty")
 
 

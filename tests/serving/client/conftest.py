@@ -2,17 +2,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serving.standin import Standin, start
+from tests.support.stand_ins.model_server import StandInServer, start
 
 
 @pytest.fixture
-def standin() -> Iterator[Standin]:
-    made = Standin()
+def standin() -> Iterator[StandInServer]:
+    made = StandInServer()
     stop = start(made)
     yield made
     stop()
 
 
 @pytest.fixture(params=["rest", "grpc"])
-def endpoint(request: pytest.FixtureRequest, standin: Standin) -> str:
+def endpoint(request: pytest.FixtureRequest, standin: StandInServer) -> str:
     return str(getattr(standin, request.param))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schema.errors import PneumoError
 from serving.client import Client, ClientError, Image
 from serving.client.retry import Retry
-from tests.serving.standin import CLASSES, Standin, row_of
+from tests.support.stand_ins.model_server import CLASSES, StandInServer, row_of
 
 QUICK = Retry(patience=5.0, base=0.01, cap=0.05)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -75,7 +75,9 @@ def test_a_rejected_image_leaves_its_neighbours(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("fault", [429, 503, "cut"])
-def test_what_may_pass_is_tried_again(endpoint: str, standin: Standin, fault: int | str) -> None:
+def test_what_may_pass_is_tried_again(
+    endpoint: str, standin: StandInServer, fault: int | str
+) -> None:
     standin.faults.extend([fault, fault, fault])
     with Client(endpoint, retry=QUICK, concurrency=1) as client:
         answers = list(client.predict(named([image(0)])))
@@ -86,7 +88,9 @@ def test_what_may_pass_is_tried_again(endpoint: str, standin: Standin, fault: in
 @pytest.mark.parametrize(
     ("fault", "code"), [(404, "NOT_FOUND"), (500, "INTERNAL"), (504, "DEADLINE_EXCEEDED")]
 )
-def test_what_will_not_pass_is_not(endpoint: str, standin: Standin, fault: int, code: str) -> None:
+def test_what_will_not_pass_is_not(
+    endpoint: str, standin: StandInServer, fault: int, code: str
+) -> None:
     standin.faults.append(fault)
     with Client(endpoint, retry=QUICK) as client, pytest.raises(ClientError) as caught:
         list(client.predict(named([image(0)])))
@@ -96,7 +100,7 @@ def test_what_will_not_pass_is_not(endpoint: str, standin: Standin, fault: int, 
     assert standin.attempts == 1
 
 
-def test_patience_ends(endpoint: str, standin: Standin) -> None:
+def test_patience_ends(endpoint: str, standin: StandInServer) -> None:
     standin.faults.extend([503] * 400)  # then it is well: endless patience fails, and does not hang
     for patience, least in ((0.3, 4), (0, 1)):
         standin.attempts = 0
@@ -108,7 +112,7 @@ def test_patience_ends(endpoint: str, standin: Standin) -> None:
         assert patience or standin.attempts == 1
 
 
-def test_the_server_says_how_long_to_wait(standin: Standin) -> None:
+def test_the_server_says_how_long_to_wait(standin: StandInServer) -> None:
     standin.faults.append(429)
     standin.retry_after = "1"
     start = time.monotonic()
@@ -117,7 +121,7 @@ def test_the_server_says_how_long_to_wait(standin: Standin) -> None:
     assert time.monotonic() - start >= 1.0
 
 
-def test_answers_before_a_failure_are_given(endpoint: str, standin: Standin) -> None:
+def test_answers_before_a_failure_are_given(endpoint: str, standin: StandInServer) -> None:
     got = []
     with Client(endpoint, batch_size=2, concurrency=1, retry=Retry(patience=0)) as client:
         standin.faults.extend([200, 200, 503])
@@ -127,7 +131,7 @@ def test_answers_before_a_failure_are_given(endpoint: str, standin: Standin) -> 
     assert got == ["0.png", "1.png", "2.png", "3.png"]
 
 
-def test_an_image_that_fails_a_request_fails_alone(endpoint: str, standin: Standin) -> None:
+def test_an_image_that_fails_a_request_fails_alone(endpoint: str, standin: StandInServer) -> None:
     """As a model without `status` does."""
     standin.fails_on = image(5)
     with Client(endpoint, batch_size=8) as client:
@@ -137,7 +141,7 @@ def test_an_image_that_fails_a_request_fails_alone(endpoint: str, standin: Stand
     assert [answer.file for answer in answers] == [f"{i}.png" for i in range(8)]
 
 
-def test_a_batch_above_the_limit_is_sent_in_parts(endpoint: str, standin: Standin) -> None:
+def test_a_batch_above_the_limit_is_sent_in_parts(endpoint: str, standin: StandInServer) -> None:
     standin.batch_limit = 2500
     contents = [*(image(i, 1000) for i in range(7)), image(7, 3000)]
     with Client(endpoint, batch_size=8, retry=QUICK) as client:
@@ -146,14 +150,14 @@ def test_a_batch_above_the_limit_is_sent_in_parts(endpoint: str, standin: Standi
     assert answers[7].decision == "REJECTED"
 
 
-def test_a_request_holds_at_most_so_many_bytes(endpoint: str, standin: Standin) -> None:
+def test_a_request_holds_at_most_so_many_bytes(endpoint: str, standin: StandInServer) -> None:
     with Client(endpoint, batch_size=8, batch_bytes=2500, concurrency=1) as client:
         list(client.predict(named([image(i, 1000) for i in range(7)] + [image(7, 5000)])))
     assert standin.calls == [2, 2, 2, 1, 1]
 
 
 def test_concurrency_is_bounded_and_images_are_taken_as_needed(
-    endpoint: str, standin: Standin
+    endpoint: str, standin: StandInServer
 ) -> None:
     standin.delay = 0.02
     taken = 0
@@ -173,7 +177,7 @@ def test_concurrency_is_bounded_and_images_are_taken_as_needed(
     assert standin.busiest == 3
 
 
-def test_a_slow_server_is_a_deadline(endpoint: str, standin: Standin) -> None:
+def test_a_slow_server_is_a_deadline(endpoint: str, standin: StandInServer) -> None:
     standin.delay = 2.0
     with Client(endpoint, timeout=0.2) as client, pytest.raises(ClientError) as caught:
         client.call("serving_default", [image(0)])
@@ -194,7 +198,7 @@ def test_a_wrong_address_is_one_line(address: str) -> None:
         Client(address)
 
 
-def test_closing_ends_the_wait_for_another_try(endpoint: str, standin: Standin) -> None:
+def test_closing_ends_the_wait_for_another_try(endpoint: str, standin: StandInServer) -> None:
     standin.faults.extend([503] * 100)
     client = Client(endpoint, retry=Retry(patience=60, base=30, cap=30))
     timer = threading.Timer(0.3, client.close)
@@ -207,7 +211,9 @@ def test_closing_ends_the_wait_for_another_try(endpoint: str, standin: Standin) 
 
 
 @pytest.mark.parametrize("content", ["<html></html>", "[]", '{"error": "x"}'])
-def test_something_else_that_speaks_http(standin: Standin, tmp_path: Path, content: str) -> None:
+def test_something_else_that_speaks_http(
+    standin: StandInServer, tmp_path: Path, content: str
+) -> None:
     (tmp_path / "page.html").write_text(content)
     standin.ui = tmp_path
     client = Client(f"{standin.rest}/ui/page.html?")

@@ -135,9 +135,9 @@ def test_a_rule_is_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_a_rule_asks_for_numbers_that_exist(name: str) -> None:
-    from serving.server.metrics import Metrics
+    from serving.server.metrics import ServerMetrics
 
-    known = set(re.findall(r"pneumo_\w+|process_\w+", Metrics.__doc__ or ""))
+    known = set(re.findall(r"pneumo_\w+|process_\w+", ServerMetrics.__doc__ or ""))
     known |= {"pneumo_request_seconds_bucket", "process_resident_memory_bytes", "up"}
     known |= {"pneumo_monitor_exit_status", "pneumo_monitor_finished_seconds"}  # of the README
     text = re.sub(r"\{[^}]*\}|\"[^\"]*\"|\[[^\]]*\]", " ", ALERTS[name]["expr"])

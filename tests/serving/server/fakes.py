@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.server.models import Models
-from serving.server.options import Options
-from serving.server.versions import Policy
+from serving.server.models import ModelVersions
+from serving.server.options import ServerOptions
+from serving.server.versions import VersionPolicy
 
 
 class FakeModel:
@@ -31,7 +31,7 @@ class FakeModel:
         return {"decision": values, "score": np.ones(len(rows), np.float32)}, len(rows)
 
 
-async def load(folder: Path, _: Options) -> FakeModel:
+async def load(folder: Path, _: ServerOptions) -> FakeModel:
     if (folder / "broken").exists():
         raise RuntimeError("it is broken")
     return FakeModel(folder)
@@ -44,14 +44,16 @@ def make(folder: Path, number: int, name: str = "saved_model.pb") -> Path:
     return version
 
 
-def manager(folder: Path, policy: str = "latest", **settings: Any) -> tuple[Models, list[str]]:
+def manager(
+    folder: Path, policy: str = "latest", **settings: Any
+) -> tuple[ModelVersions, list[str]]:
     """A version manager and the lines that it reports."""
     lines: list[str] = []
-    options = Options(folder, policy=Policy.parse(policy), **settings)
-    return Models(options, load, lines.append), lines
+    options = ServerOptions(folder, policy=VersionPolicy.parse(policy), **settings)
+    return ModelVersions(options, load, lines.append), lines
 
 
-async def settle(models: Models, looks: int = 4) -> None:
+async def settle(models: ModelVersions, looks: int = 4) -> None:
     """Looks at the folder, and lets unloading begin."""
     for _ in range(looks):
         await models.look()

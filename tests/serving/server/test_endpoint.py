@@ -11,8 +11,8 @@ from grpc import StatusCode
 from serving.server.endpoint import Endpoint
 from serving.server.errors import ServeError
 from serving.server.inputs_log import InputsLog
-from serving.server.metrics import Metrics
-from serving.server.options import Options
+from serving.server.metrics import ServerMetrics
+from serving.server.options import ServerOptions
 from tests.serving.server.fakes import FakeModel, make, manager, run, settle
 
 
@@ -20,7 +20,7 @@ async def start(folder: Path, log: InputsLog | None = None, **settings: Any) -> 
     make(folder, 1)
     models, _ = manager(folder)
     await settle(models)
-    return Endpoint(Options(folder, **settings), models, Metrics(models), log)
+    return Endpoint(ServerOptions(folder, **settings), models, ServerMetrics(models), log)
 
 
 def model_of(endpoint: Endpoint) -> FakeModel:
@@ -93,7 +93,7 @@ def test_more_than_max_requests_are_refused_until_one_ends(tmp_path: Path) -> No
 
 def test_inputs_are_logged(tmp_path: Path) -> None:
     async def main() -> None:
-        log = InputsLog(Options(tmp_path, log_inputs=tmp_path / "log.jsonl"), lambda: None)
+        log = InputsLog(ServerOptions(tmp_path, log_inputs=tmp_path / "log.jsonl"), lambda: None)
         endpoint = await start(tmp_path / "models", log)
         await predict(endpoint, rows=2)
         log.close()

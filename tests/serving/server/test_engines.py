@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from pipeline.commands.serve import command, note
 from schema.errors import PneumoError
 from serving.server import engines
-from serving.server.options import Options
+from serving.server.options import ServerOptions
 
 BINARY = "tensorflow_model_server"
 ROOT = Path(__file__).parents[3]
@@ -66,7 +66,7 @@ def test_a_container_engine_that_cannot_run_the_image(tmp_path: Path) -> None:
 
 
 def test_the_container_keeps_to_the_host_and_reads_only(tmp_path: Path) -> None:
-    options = Options(tmp_path, name="lungs", rest_port=9000)
+    options = ServerOptions(tmp_path, name="lungs", rest_port=9000)
     line = engines.command("container", "/bin/docker", options)
     assert "--publish=127.0.0.1:9000:8501" in line
     assert "--publish=127.0.0.1:8500:8500" in line

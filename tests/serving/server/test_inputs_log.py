@@ -10,7 +10,7 @@ from PIL import Image
 from schema.errors import PneumoError
 from serving.server import inputs_log
 from serving.server.inputs_log import InputsLog, measure
-from serving.server.options import Options
+from serving.server.options import ServerOptions
 from tests.support.images.synthetic import FORMS, encode, gray
 
 
@@ -39,10 +39,10 @@ def test_lines(tmp_path: Path) -> None:
     content = FORMS["jpeg_gray"]()
     rows = [(content, 0.25, "NEGATIVE", "OK"), (b"", -1.0, "REJECTED", "EMPTY")]
     for _ in range(2):  # a second server appends
-        log = InputsLog(Options(tmp_path, log_inputs=file, log_embeddings=1.0), lambda: None)
+        log = InputsLog(ServerOptions(tmp_path, log_inputs=file, log_embeddings=1.0), lambda: None)
         log.add(7, NoEmbedding(), rows)  # type: ignore[arg-type]
         log.close()
-    log = InputsLog(Options(tmp_path, log_inputs=file, log_sample=0.0), lambda: None)
+    log = InputsLog(ServerOptions(tmp_path, log_inputs=file, log_sample=0.0), lambda: None)
     log.add(7, NoEmbedding(), rows * 50)  # type: ignore[arg-type]
     log.close()
     lines = [json.loads(line) for line in file.read_text().splitlines()]
@@ -58,7 +58,7 @@ def test_images_beyond_the_room_are_left_out(
 ) -> None:
     monkeypatch.setattr(inputs_log, "_WAITING", 2)
     file, left_out = tmp_path / "log", threading.Semaphore(0)
-    log = InputsLog(Options(tmp_path, log_inputs=file), left_out.release)
+    log = InputsLog(ServerOptions(tmp_path, log_inputs=file), left_out.release)
     row = (FORMS["jpeg_gray"](), 0.5, "NEGATIVE", "OK")
     log.add(1, NoEmbedding(), [row] * 200)  # type: ignore[arg-type]
     assert left_out.acquire(timeout=10)
@@ -69,7 +69,7 @@ def test_images_beyond_the_room_are_left_out(
 def test_room_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs_log, "_WAITING", 1)
     file = tmp_path / "log"
-    log = InputsLog(Options(tmp_path, log_inputs=file), lambda: None)
+    log = InputsLog(ServerOptions(tmp_path, log_inputs=file), lambda: None)
     for lines in range(1, 4):
         end = time.monotonic() + 10
         while file.read_bytes().count(b"\n") < lines:
@@ -82,4 +82,4 @@ def test_room_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PneumoError, match="cannot write"):
-        InputsLog(Options(tmp_path, log_inputs=tmp_path / "file" / "log"), lambda: None)
+        InputsLog(ServerOptions(tmp_path, log_inputs=tmp_path / "file" / "log"), lambda: None)

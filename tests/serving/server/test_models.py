@@ -8,7 +8,7 @@ import pytest
 from grpc import StatusCode
 
 from serving.server.errors import ServeError
-from serving.server.models import State
+from serving.server.models import VersionState
 from tests.serving.server.fakes import FakeModel, make, manager, run, settle
 
 
@@ -25,7 +25,7 @@ def test_the_newest_version_is_served_and_the_older_one_is_unloaded(tmp_path: Pa
         assert models.available == [2, 1]
         await settle(models)
         assert models.available == [2]
-        assert models.versions[1].state is State.END
+        assert models.versions[1].state is VersionState.END
         assert models.versions[1].model is None
         expected = ["version 1 is served", "version 2 is served", "version 1 is unloaded"]
         assert lines == expected
@@ -43,13 +43,13 @@ def test_unloading_waits_for_requests_under_way(tmp_path: Path) -> None:
             await settle(models)
             assert models.available == [2]
             version = models.versions[number]
-            assert version.state is State.UNLOADING
+            assert version.state is VersionState.UNLOADING
             assert version.model is model
             with pytest.raises(ServeError, match="not found"):  # no new requests
                 async with models.use(models.name, 1):
                     pass
         await settle(models)
-        assert version.state is State.END
+        assert version.state is VersionState.END
         assert version.model is None
 
     run(main())
@@ -63,7 +63,7 @@ def test_unloading_waits_no_longer_than_drain_seconds(tmp_path: Path) -> None:
         async with models.use(models.name, None):
             make(tmp_path, 2)
             await settle(models, looks=8)
-            assert models.versions[1].state is State.END
+            assert models.versions[1].state is VersionState.END
 
     run(main())
 
@@ -76,7 +76,7 @@ def test_a_broken_version_is_never_served(tmp_path: Path) -> None:
         await settle(models)
         assert models.available == [1]
         broken = models.status(models.name, 2)[2]
-        assert (broken.state, broken.error) == (State.END, "it is broken")
+        assert (broken.state, broken.error) == (VersionState.END, "it is broken")
         assert lines[0] == "version 2 is not served: it is broken"
         (tmp_path / "2" / "broken").unlink()  # repaired: tried anew
         make(tmp_path, 2)

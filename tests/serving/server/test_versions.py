@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.errors import PneumoError
-from serving.server.versions import Found, Policy, plan, scan
+from serving.server.versions import VersionFolder, VersionPolicy, plan, scan
 
 
-def found(*numbers: int, changed: int = 1) -> dict[int, Found]:
-    return {n: Found(Path(str(n)), changed) for n in numbers}
+def found(*numbers: int, changed: int = 1) -> dict[int, VersionFolder]:
+    return {n: VersionFolder(Path(str(n)), changed) for n in numbers}
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def found(*numbers: int, changed: int = 1) -> dict[int, Found]:
     ],
 )
 def test_policies(text: str, of: list[int], expected: set[int]) -> None:
-    assert Policy.parse(text).choose(of) == expected
+    assert VersionPolicy.parse(text).choose(of) == expected
 
 
 WRONG = (
@@ -38,10 +38,10 @@ WRONG = (
 @pytest.mark.parametrize("text", WRONG)
 def test_wrong_policies(text: str) -> None:
     with pytest.raises(PneumoError, match=r"latest:N, all or specific:N,N"):
-        Policy.parse(text)
+        VersionPolicy.parse(text)
 
 
-LATEST = Policy()
+LATEST = VersionPolicy()
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,17 @@ LATEST = Policy()
         ("back again", found(1), found(1), {}, [1, 2], LATEST, [], [2]),
         ("all removed", {}, found(1), {}, [1], LATEST, [], []),
         ("a loaded one is touched", found(1, changed=9), found(1), {}, [1], LATEST, [], []),
-        ("all", found(1, 2), found(1, 2), {}, [2], Policy(latest=0), [1], []),
-        ("specific", found(1, 2), found(1, 2), {}, [2], Policy(specific=frozenset({1})), [1], []),
+        ("all", found(1, 2), found(1, 2), {}, [2], VersionPolicy(latest=0), [1], []),
+        (
+            "specific",
+            found(1, 2),
+            found(1, 2),
+            {},
+            [2],
+            VersionPolicy(specific=frozenset({1})),
+            [1],
+            [],
+        ),
     ],
 )
 def test_plan(
@@ -71,7 +80,7 @@ def test_plan(
     before: dict,
     broken: dict,
     loaded: list,
-    policy: Policy,
+    policy: VersionPolicy,
     load: list,
     unload: list,
 ) -> None:
@@ -88,7 +97,7 @@ def test_something_is_always_served_and_nothing_broken_is_loaded(
     """Whatever happens to the folder: one pass after another ends, with the newest usable ones."""
     now = found(*there)
     wrong = dict.fromkeys(broken - loaded, 1)
-    policy = Policy(latest)
+    policy = VersionPolicy(latest)
     served = set(loaded)
     for _ in range(20):
         load, unload = plan(now, now, wrong, served, policy)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import serving
-from tests.serving.standin import BAND, CLASSES, THRESHOLD, Standin, start
-from tests.serving.ui.opened import Opened
+from tests.serving.ui.browser_page import BrowserPage
+from tests.support.stand_ins.model_server import BAND, CLASSES, THRESHOLD, StandInServer, start
 
 UI = Path(serving.__file__).parent / "ui"
 ABOUT = {
@@ -34,19 +34,19 @@ ABOUT = {
 
 
 @pytest.fixture
-def standin() -> Iterator[Standin]:
-    made = Standin(ui=UI, about=dict(ABOUT))
+def standin() -> Iterator[StandInServer]:
+    made = StandInServer(ui=UI, about=dict(ABOUT))
     stop = start(made)
     yield made
     stop()
 
 
 @pytest.fixture
-def open_page(browser: Any, standin: Standin) -> Iterator[Callable[..., Opened]]:
-    made: list[Opened] = []
+def open_page(browser: Any, standin: StandInServer) -> Iterator[Callable[..., BrowserPage]]:
+    made: list[BrowserPage] = []
 
-    def opener(**options: Any) -> Opened:
-        made.append(Opened(browser, standin, **options))
+    def opener(**options: Any) -> BrowserPage:
+        made.append(BrowserPage(browser, standin, **options))
         return made[-1]
 
     yield opener

@@ -45,7 +45,7 @@ def write_site(folder: Path, splits: Mapping[str, int], size: int, files: int = 
     from tfx_bsl.public import tfxio
 
     from core.phantom.dataset import draw_image
-    from core.phantom.plan import cohort
+    from core.phantom.cohort import cohort
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
 

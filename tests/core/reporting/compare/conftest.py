@@ -43,7 +43,7 @@ def rows(of: Task, n: int, seed: int, skill: float, prefix: str) -> dict[str, li
             "width": 83,
             "brightness": 120.0,
             "label": of.class_of(pathogen, marked),
-            "positive": of.side(pathogen, marked),
+            "positive": of.binary_label(pathogen, marked),
             "score": float(p[list(of.positive)].sum()),
             "probabilities": p.tolist(),
             "raw": p.tolist(),

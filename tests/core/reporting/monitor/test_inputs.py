@@ -41,10 +41,10 @@ def test_what_the_server_itself_writes_is_read(tmp_path: Path) -> None:
     from PIL import Image
 
     from serving.server.inputs_log import InputsLog
-    from serving.server.options import Options
+    from serving.server.options import ServerOptions
     from tests.support.images.synthetic import encode, gray
 
-    log = InputsLog(Options(tmp_path, log_inputs=tmp_path / "inputs.jsonl"), lambda: None)
+    log = InputsLog(ServerOptions(tmp_path, log_inputs=tmp_path / "inputs.jsonl"), lambda: None)
     image = encode(Image.fromarray(gray()), "JPEG", quality=95)
     model: Any = type("Model", (), {"signatures": {}})()
     log.add(3, model, [(image, 0.75, "POSITIVE", "OK"), (b"x", -1.0, "REJECTED", "EMPTY")])

@@ -13,7 +13,7 @@ from serving.client.errors import HTTP_CODES, ClientError
 _MAX_ANSWER = 256 << 20
 
 
-class Rest:
+class RestTransport:
     """Speaks REST with one server; safe in many threads.
 
     Args:

@@ -11,7 +11,7 @@ from serving.client.tensors import string_tensor, to_list
 _SERVICES = "/tensorflow.serving."
 
 
-class Grpc:
+class GrpcTransport:
     """Speaks gRPC with one server; safe in many threads.
 
     Args:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.phantom.plan import MIX, VAL_IMAGES, cohort, file_name, patients
+from core.phantom.cohort import MIX, VAL_IMAGES, cohort, file_name, patients
 from schema.features import SPLITS
 
 

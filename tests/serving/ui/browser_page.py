@@ -6,15 +6,43 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.serving.standin import Standin, row_of
+from tests.support.stand_ins.model_server import StandInServer, row_of
 
 PHONE = {"width": 390, "height": 844}
+HEADLINES = {
+    "POSITIVE": "Positive",
+    "NEGATIVE": "Negative",
+    "REFER": "Abstained: a person must read it",
+}
+HEAT_MAP = [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+# The labels of the scale stand above and below it, on the card. Numbers drawn on a picture have a
+# dark edge of their own, and stand in the list as well.
+CONTRAST = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+    .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    const colour = parse(getComputedStyle(e).backgroundColor);
+    return (colour[3] ?? 1) > 0.5 ? colour : ground(e.parentElement);
+  };
+  const low = [];
+  for (const e of document.querySelectorAll('body *')) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.checkVisibility() || e.closest('.unseen, noscript, svg')) continue;
+    const behind = e.closest('.scale')?.parentElement ?? e;
+    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(behind))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) low.push(`${e.tagName} ${e.className} ${e.textContent.slice(0, 30)} ${ratio}`);
+  }
+  return low;
+}"""
 
 
-class Opened:
+class BrowserPage:
     """The page, and what the browser said of it."""
 
-    def __init__(self, browser: Any, standin: Standin, **options: Any) -> None:
+    def __init__(self, browser: Any, standin: StandInServer, **options: Any) -> None:
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
         self.page.set_default_timeout(20_000)
@@ -43,6 +71,10 @@ class Opened:
         """Waits until nothing is waiting."""
         self.page.wait_for_selector(".card")
         self.page.wait_for_selector(".card.waiting", state="detached")
+
+    def low_contrast(self) -> Any:
+        """Returns the elements whose text has a contrast ratio below 4.5."""
+        return self.page.evaluate(CONTRAST)
 
 
 def png(seed: int, width: int = 120, height: int = 90) -> bytes:

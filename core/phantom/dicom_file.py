@@ -10,8 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from core.phantom.anatomy import sample_anatomy, sample_view
-from core.phantom.plan import Patient, synthetic_id
+from core.phantom.anatomy import sample_anatomy, sample_exposure
+from core.phantom.cohort import SyntheticPatient, synthetic_id
 from schema.errors import PneumoError
 
 SYNTHETIC: Final = "SYNTHETIC: drawn by a program, not a patient"
@@ -33,7 +33,9 @@ def needs_pydicom() -> None:
         ) from error
 
 
-def to_dicom(content: bytes, rows: int, columns: int, seed: int, patient: Patient, k: int) -> bytes:
+def to_dicom(
+    content: bytes, rows: int, columns: int, seed: int, patient: SyntheticPatient, k: int
+) -> bytes:
     """A DICOM file around a gray JPEG; depends on its arguments only.
 
     It is marked as synthetic by Quality Control Subject (0010,0200), which says that the subject is
@@ -53,7 +55,7 @@ def to_dicom(content: bytes, rows: int, columns: int, seed: int, patient: Patien
 
     name = synthetic_id(seed, patient)
     age = sample_anatomy(np.random.default_rng([seed, 1, patient.index])).age
-    field = sample_view(np.random.default_rng([seed, 2, patient.first + k])).field
+    field = sample_exposure(np.random.default_rng([seed, 2, patient.first + k])).field
     spacing = f"{field * _UNIT_MM / columns:.6g}"
 
     dataset = pydicom.Dataset()

@@ -60,7 +60,7 @@ def row_of(content: bytes) -> dict[str, Any]:
 
 
 @dataclass
-class Standin:
+class StandInServer:
     """What the endpoint does, and what it saw.
 
     Attributes:
@@ -114,7 +114,7 @@ class Standin:
         return 200, [row_of(image) for image in images]
 
 
-def start(standin: Standin) -> Any:
+def start(standin: StandInServer) -> Any:
     """Starts both protocols on free ports of loopback; call the result to stop them."""
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(standin))
     http.daemon_threads = True
@@ -131,7 +131,7 @@ def start(standin: Standin) -> Any:
     return stop
 
 
-def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
+def _handler(standin: StandInServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -215,7 +215,7 @@ _CODES = {
 }
 
 
-def _grpc_server(standin: Standin) -> tuple[grpc.Server, int]:
+def _grpc_server(standin: StandInServer) -> tuple[grpc.Server, int]:
     import tensorflow as tf
     from tensorflow_serving.apis import (
         get_model_metadata_pb2,

@@ -19,7 +19,7 @@ _IMAGES_OF_A_PATIENT: Final = ((1, 0.66), (2, 0.24), (3, 0.10))
 
 
 @dataclass(frozen=True)
-class Patient:
+class SyntheticPatient:
     """A synthetic patient.
 
     Attributes:
@@ -35,7 +35,7 @@ class Patient:
     images: int
 
 
-def patients(seed: int) -> Iterator[Patient]:
+def patients(seed: int) -> Iterator[SyntheticPatient]:
     """All patients of a seed, without end; each depends on those before it only."""
     counts = dict.fromkeys(MIX, 0)  # images
     seen = dict.fromkeys(MIX, 0)  # patients
@@ -50,14 +50,14 @@ def patients(seed: int) -> Iterator[Patient]:
         images = int(rng.choice(sizes, p=shares))
         if seen[pathogen] < len(SPLITS):
             images = 1  # so that 24 images suffice for each class in each split
-        yield Patient(index, pathogen, total, images)
+        yield SyntheticPatient(index, pathogen, total, images)
         counts[pathogen] += images
         seen[pathogen] += 1
         total += images
         index += 1
 
 
-def cohort(seed: int, n: int) -> list[tuple[Patient, str]]:
+def cohort(seed: int, n: int) -> list[tuple[SyntheticPatient, str]]:
     """The patients of the first `n` images with their splits; the last one may be cut short.
 
     The first patient of each class goes to train, the second to test, the third to val; then each
@@ -74,12 +74,12 @@ def cohort(seed: int, n: int) -> list[tuple[Patient, str]]:
     parts = np.diff(np.round(np.cumsum([0, *MIX.values()]) * val_goal)).astype(int)
     val_parts = {name: max(1, int(part)) for name, part in zip(MIX, parts, strict=True)}
     filled = {name: dict.fromkeys(SPLITS, 0) for name in MIX}
-    chosen: list[tuple[Patient, str]] = []
+    chosen: list[tuple[SyntheticPatient, str]] = []
     for patient in patients(seed):
         if patient.first >= n:
             return chosen
         kept = min(patient.images, n - patient.first)
-        patient = Patient(patient.index, patient.pathogen, patient.first, kept)  # noqa: PLW2901
+        patient = SyntheticPatient(patient.index, patient.pathogen, patient.first, kept)  # noqa: PLW2901
         have = filled[patient.pathogen]
         so_far = sum(have.values())
         val_room = val_parts[patient.pathogen] - have["val"]
@@ -98,19 +98,19 @@ def cohort(seed: int, n: int) -> list[tuple[Patient, str]]:
     raise AssertionError("patients() has no end")
 
 
-def file_name(patient: Patient, k: int) -> str:
+def file_name(patient: SyntheticPatient, k: int) -> str:
     """Name of the k-th image (from 0) of a patient, in the style of the well-known set."""
     if patient.pathogen == NORMAL:
         return f"synthetic-IM-{patient.index + 1:04d}-{k + 1:04d}.jpeg"
     return f"synthetic-person{patient.index + 1}_{patient.pathogen}_{patient.first + k + 1}.jpeg"
 
 
-def relative_path(patient: Patient, k: int, split: str) -> str:
+def relative_path(patient: SyntheticPatient, k: int, split: str) -> str:
     """Path of an image below `chest_xray`, "/" between the parts."""
     return f"{split}/{FOLDERS[patient.pathogen]}/{file_name(patient, k)}"
 
 
-def synthetic_id(seed: int, patient: Patient) -> str:
+def synthetic_id(seed: int, patient: SyntheticPatient) -> str:
     """An id of a patient in which neither the order of drawing nor the class can be seen."""
     digest = hashlib.sha256(f"{seed}/{patient.index}".encode()).hexdigest()
     return f"synthetic-{digest[:8]}-{digest[8:20]}"
