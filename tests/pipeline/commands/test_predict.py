@@ -94,7 +94,7 @@ def test_worklist(standin: StandInServer, folder: Path, tmp_path: Path, output: 
     if output is None:  # the same list as text
         text = pneumo("--endpoint", standin.grpc, "--worklist", "-", folder).stdout.decode()
         shown = [Path(row["file"]).name for row in found]
-        for parts in (["Abstained", "By falling score", "Rejected"], shown):
+        for parts in (["Abstained", "By descending score", "Rejected"], shown):
             assert [text.index(part) for part in parts] == sorted(map(text.index, parts))
 
 
