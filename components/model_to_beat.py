@@ -8,7 +8,7 @@ from schema.files import read_json
 if TYPE_CHECKING:
     from tfx import types
 
-Source = Literal["metadata", "pushed"]
+BaselineSource = Literal["metadata", "pushed"]
 NODE_ID: Final = "latest_blessed_model"
 FOUND: Final = "found.json"
 

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from components.endpoint_validator.choice import Validation
-from components.model_to_beat import Source
+from components.model_to_beat import BaselineSource
 
 
 class RunFacts(BaseModel):
@@ -35,5 +35,5 @@ class RunFacts(BaseModel):
     weights: dict[str, str]
     infra_validation: Validation = "savedmodel"
     batch_records: str = ""
-    baseline: Source = "metadata"
+    baseline: BaselineSource = "metadata"
     beam_args: tuple[str, ...] = ()

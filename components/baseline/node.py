@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from components.model_to_beat import NODE_ID, Source
+from components.model_to_beat import NODE_ID, BaselineSource
 
 if TYPE_CHECKING:
     from tfx import types
 
 
-def baseline_node(source: Source, *, candidate: "types.BaseChannel", push_to: str) -> Any:
+def baseline_node(source: BaselineSource, *, candidate: "types.BaseChannel", push_to: str) -> Any:
     """The node, whose output `model` is the model to beat: none, or one that may be empty.
 
     Args:

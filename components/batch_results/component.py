@@ -13,7 +13,14 @@ from tfx.types.standard_artifacts import Examples, InferenceResult, Model, Model
 from tfx.utils import path_utils
 
 from components.artifacts import BatchPredictions
-from components.batch_results.results import FILE, ids_of, logs_of, reconcile, row_of, write
+from components.batch_results.results import (
+    FILE,
+    read_ids,
+    read_prediction_logs,
+    reconcile,
+    result_row,
+    write,
+)
 from core.progress import ProgressReporter
 from schema.labels import Task
 from schema.model_folder import MODEL_INFO
@@ -59,7 +66,7 @@ def BatchResults(
 def _write_table(examples: Any, model: Any, inferred: Path, file: Path) -> dict[str, Any]:
     facts = json.loads((Path(path_utils.serving_model_path(model.uri)) / MODEL_INFO).read_text())
     task = Task.from_dict(facts["task"])
-    ids = ids_of(
+    ids = read_ids(
         [
             str(path)
             for split in artifact_utils.decode_split_names(examples.split_names)
@@ -69,9 +76,9 @@ def _write_table(examples: Any, model: Any, inferred: Path, file: Path) -> dict[
     step, decisions = ProgressReporter(), Counter[str]()
 
     def rows() -> Iterator[dict[str, Any]]:
-        logs = logs_of(sorted(str(path) for path in inferred.glob("*.gz")))
+        logs = read_prediction_logs(sorted(str(path) for path in inferred.glob("*.gz")))
         for done, log in enumerate(logs, 1):
-            row = row_of(log, facts, task)
+            row = result_row(log, facts, task)
             decisions[row["decision"]] += 1
             step("table", done, ids.total())
             yield row

@@ -51,7 +51,7 @@ def schema() -> "pa.Schema":
     )
 
 
-def row_of(log: Any, facts: Mapping[str, Any], of: Task) -> dict[str, Any]:
+def result_row(log: Any, facts: Mapping[str, Any], of: Task) -> dict[str, Any]:
     """One row.
 
     Args:
@@ -96,7 +96,7 @@ def _text(values: Any) -> str:
     return values[0].decode(errors="replace") if values else ""
 
 
-def logs_of(files: Iterable[str]) -> Iterator[Any]:
+def read_prediction_logs(files: Iterable[str]) -> Iterator[Any]:
     """Streams the PredictionLogs of gzip TFRecords."""
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
@@ -105,7 +105,7 @@ def logs_of(files: Iterable[str]) -> Iterator[Any]:
         yield prediction_log_pb2.PredictionLog.FromString(record.numpy())
 
 
-def ids_of(files: Iterable[str]) -> "Counter[str]":
+def read_ids(files: Iterable[str]) -> "Counter[str]":
     """How often each id stands in gzip TFRecords of raw records."""
     import tensorflow as tf
 

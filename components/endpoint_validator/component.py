@@ -23,7 +23,7 @@ from tfx.utils import path_utils
 
 from components.artifacts import Predictions
 from components.endpoint_validator import servers
-from components.endpoint_validator.verdict import Expected, mismatch, spread_over_scores
+from components.endpoint_validator.verdict import ScorerPrediction, mismatch, spread_over_scores
 from core.predictions import table
 from core.reporting.records import read_images
 from schema.errors import PneumoError
@@ -82,7 +82,7 @@ def EndpointValidator(
         log.warning("not blessed: %s", line)
 
 
-def load_expected(scored: Path) -> tuple[list[Expected], dict[str, Any]]:
+def load_expected(scored: Path) -> tuple[list[ScorerPrediction], dict[str, Any]]:
     """Reads some of the Scorer's predictions, and the facts of the model that made them."""
     import pyarrow.parquet as pq
 
@@ -91,7 +91,7 @@ def load_expected(scored: Path) -> tuple[list[Expected], dict[str, Any]]:
     rows = pq.read_table(file, columns=columns).to_pylist() if file.is_file() else []
     if not rows:
         raise PneumoError(f"{scored} holds no predictions; run the Scorer again")
-    expected = [Expected(**row) for row in rows]
+    expected = [ScorerPrediction(**row) for row in rows]
     return spread_over_scores(expected, IMAGES), json.loads(file.with_suffix(".json").read_text())
 
 
@@ -99,7 +99,7 @@ def validate(
     how: str,
     image: str,
     model: Path,
-    expected: Sequence[Expected],
+    expected: Sequence[ScorerPrediction],
     contents: Sequence[bytes],
     facts: dict[str, Any],
 ) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from serving.predict.prediction import Prediction
 TOLERANCE = 1e-5
 
 
-class Expected(NamedTuple):
+class ScorerPrediction(NamedTuple):
     """The Scorer's prediction for one image; probabilities are calibrated."""
 
     sha256: str
@@ -22,7 +22,7 @@ class Expected(NamedTuple):
     probabilities: Sequence[float]
 
 
-def spread_over_scores(rows: Sequence[Expected], count: int) -> list[Expected]:
+def spread_over_scores(rows: Sequence[ScorerPrediction], count: int) -> list[ScorerPrediction]:
     """Selects at most `count` rows, evenly by rank from the lowest score to the highest.
 
     A model that scores all images alike would agree with a sample of similar scores.
@@ -33,7 +33,7 @@ def spread_over_scores(rows: Sequence[Expected], count: int) -> list[Expected]:
 
 
 def mismatch(
-    expected: Sequence[Expected | None], got: Sequence[Prediction], facts: Mapping[str, Any]
+    expected: Sequence[ScorerPrediction | None], got: Sequence[Prediction], facts: Mapping[str, Any]
 ) -> str:
     """Describes the first prediction that differs from the Scorer's; "" if none does.
 
@@ -48,7 +48,7 @@ def mismatch(
     return next(filter(None, (_difference(want, found, facts) for want, found in pairs)), "")
 
 
-def _difference(want: Expected | None, found: Prediction, facts: Mapping[str, Any]) -> str:
+def _difference(want: ScorerPrediction | None, found: Prediction, facts: Mapping[str, Any]) -> str:
     if want is None:
         return "" if found.error else f"a damaged image was not rejected (status {found.status})"
     if found.error or found.score is None:

@@ -11,7 +11,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
 
 from components.artifacts import Predictions
-from components.gate.decision import decide
+from components.gate.decision import decide_blessing
 from components.model_to_beat import has_model
 from core.metrics.options import EvaluationOptions
 from core.predictions import table
@@ -56,7 +56,7 @@ def Gate(
     if candidate is None or not len(candidate):
         raise PneumoError(f"{folder} has no predictions on test; run the Scorer again")
     rules = EvaluationOptions(**json.loads(options))
-    decision = decide(candidate, read_scorer_output(folder, table.BASELINE), rules)
+    decision = decide_blessing(candidate, read_scorer_output(folder, table.BASELINE), rules)
     facts = decision.to_dict()
     facts["tfma"] = second_opinion(evaluation, evaluator_blessing)
     facts["notes"] += disagreements(facts)

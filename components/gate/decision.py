@@ -36,7 +36,7 @@ from schema.json_values import json_values
 
 
 @dataclass(frozen=True)
-class Rule:
+class BoundResult:
     """One absolute bound.
 
     Attributes:
@@ -55,7 +55,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Test:
+class PairedTestResult:
     """One paired test; differences are candidate - blessed.
 
     Attributes:
@@ -81,12 +81,12 @@ class Test:
 
 
 @dataclass(frozen=True)
-class Decision:
+class GateDecision:
     """Result of the gate; `failures` has a line for each rule or test that was not kept."""
 
     blessed: bool
-    rules: list[Rule]
-    tests: list[Test]
+    rules: list[BoundResult]
+    tests: list[PairedTestResult]
     failures: list[str]
     notes: list[str] = field(default_factory=list)
 
@@ -96,16 +96,16 @@ class Decision:
         return values
 
 
-def decide(
+def decide_blessing(
     candidate: SplitPredictions, blessed: SplitPredictions | None, options: EvaluationOptions
-) -> Decision:
+) -> GateDecision:
     """Applies the bounds, and the paired tests where there is a blessed model.
 
     Raises:
       PneumoError: the two models answered other images, or another task.
     """
-    rules = bounds(candidate, options)
-    tests = [] if blessed is None else against(candidate, blessed, options)
+    rules = check_bounds(candidate, options)
+    tests = [] if blessed is None else compare_with_blessed(candidate, blessed, options)
     failures = [
         f"{rule.metric} is {_say(rule.value)} on test; the gate asks for at least {rule.bound:g}"
         for rule in rules
@@ -121,10 +121,10 @@ def decide(
     notes = [f"{test.metric}: {test.note}" for test in tests if test.note]
     if blessed is None:
         notes.append("no blessed model of this configuration and task to compare with")
-    return Decision(not failures, rules, tests, failures, notes)
+    return GateDecision(not failures, rules, tests, failures, notes)
 
 
-def bounds(candidate: SplitPredictions, options: EvaluationOptions) -> list[Rule]:
+def check_bounds(candidate: SplitPredictions, options: EvaluationOptions) -> list[BoundResult]:
     """The absolute bounds on the whole split."""
     found = score_intervals(candidate, options.resamples, options.seed)
     kinds = {GATED[name] for name in options.gate}
@@ -139,13 +139,13 @@ def bounds(candidate: SplitPredictions, options: EvaluationOptions) -> list[Rule
             (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
         )
         # A number that is not defined keeps no bound, not even 0.
-        rules.append(Rule(metric, "at least", rule.min, value, low, high, value >= rule.min))
+        rules.append(BoundResult(metric, "at least", rule.min, value, low, high, value >= rule.min))
     return rules
 
 
-def against(
+def compare_with_blessed(
     candidate: SplitPredictions, blessed: SplitPredictions, options: EvaluationOptions
-) -> list[Test]:
+) -> list[PairedTestResult]:
     """The paired tests.
 
     Raises:
@@ -186,13 +186,13 @@ def against(
     return [paired_test(metric, pair, level) for metric, pair in found]
 
 
-def paired_test(metric: str, pair: PairedTest, level: float) -> Test:
+def paired_test(metric: str, pair: PairedTest, level: float) -> PairedTestResult:
     """Returns the test of one comparison; a drop counts where its p-value is below the level."""
     from scipy.stats import norm
 
     reach = float(norm.isf(level) + norm.isf(0.2)) * pair.se
     defined = math.isfinite(pair.p_worse)
-    return Test(
+    return PairedTestResult(
         metric=metric,
         method=pair.method,
         candidate=pair.a,

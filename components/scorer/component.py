@@ -15,7 +15,7 @@ from components.artifacts import Predictions
 from components.model_to_beat import has_model
 from core.embedding.records import ImageRecords, parse_records
 from core.predictions import table
-from core.predictions.columns import columns
+from core.predictions.columns import prediction_columns
 from core.progress import ProgressReporter
 from schema.labels import Task
 from schema.model_folder import MODEL_INFO
@@ -93,4 +93,4 @@ def score(
         outputs = {name: value.numpy() for name, value in examples(batch).items()}
         done += len(records)
         step(what, done)
-        yield columns(records, task, outputs)
+        yield prediction_columns(records, task, outputs)

@@ -11,7 +11,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Confusion:
+class ConfusionCounts:
     """Counts at a threshold."""
 
     tp: int
@@ -20,7 +20,7 @@ class Confusion:
     fn: int
 
 
-def check(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_binary(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns labels as int64 and scores as float64.
 
     Raises:
@@ -40,13 +40,13 @@ def check(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return y.astype(np.int64), s
 
 
-def confusion(labels: np.ndarray, scores: np.ndarray, threshold: float) -> Confusion:
+def confusion_counts(labels: np.ndarray, scores: np.ndarray, threshold: float) -> ConfusionCounts:
     """Counts, where a score at or above the threshold is predicted positive."""
     from sklearn.metrics import confusion_matrix
 
-    y, s = check(labels, scores)
+    y, s = check_binary(labels, scores)
     tn, fp, fn, tp = confusion_matrix(y, s >= threshold, labels=[0, 1]).ravel().tolist()
-    return Confusion(tp=tp, fp=fp, tn=tn, fn=fn)
+    return ConfusionCounts(tp=tp, fp=fp, tn=tn, fn=fn)
 
 
 def ratio(part: float, whole: float) -> float:
@@ -54,23 +54,25 @@ def ratio(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
 
 
-def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+def roc_auc_score(labels: np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve (Hanley & McNeil 1982); NaN unless both classes are present."""
     from sklearn.metrics import roc_auc_score
 
-    y, s = check(labels, scores)
+    y, s = check_binary(labels, scores)
     return float(roc_auc_score(y, s)) if len(np.unique(y)) == 2 else math.nan
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+def average_precision_score(labels: np.ndarray, scores: np.ndarray) -> float:
     """Average precision, a sum over steps of recall; NaN without a positive."""
     from sklearn.metrics import average_precision_score
 
-    y, s = check(labels, scores)
+    y, s = check_binary(labels, scores)
     return float(average_precision_score(y, s)) if y.any() else math.nan
 
 
-def pr_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def precision_recall_curve(
+    labels: np.ndarray, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points of the precision-recall curve, one for each distinct score.
 
     Returns:
@@ -79,7 +81,7 @@ def pr_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     """
     from sklearn.metrics import precision_recall_curve
 
-    y, s = check(labels, scores)
+    y, s = check_binary(labels, scores)
     if not y.any():
         return np.empty(0), np.empty(0), np.empty(0)
     precision, recall, thresholds = precision_recall_curve(y, s)
@@ -96,7 +98,7 @@ def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     from sklearn import metrics
 
-    y, s = check(labels, scores)
+    y, s = check_binary(labels, scores)
     if len(np.unique(y)) < 2:
         return np.empty(0), np.empty(0), np.empty(0)
     fpr, tpr, thresholds = metrics.roc_curve(y, s, drop_intermediate=False)
@@ -114,7 +116,7 @@ class CalibrationBin:
     share_positive: float
 
 
-def bin_of(scores: np.ndarray, bins: int = 10) -> np.ndarray:
+def bin_index(scores: np.ndarray, bins: int = 10) -> np.ndarray:
     """Index of the bin of equal width, int [n]; a score on an edge belongs to the upper bin."""
     return np.digitize(scores, np.linspace(0, 1, bins + 1)[1:-1])
 
@@ -123,8 +125,8 @@ def calibration_curve(
     labels: np.ndarray, scores: np.ndarray, bins: int = 10
 ) -> list[CalibrationBin]:
     """Non-empty bins of equal width; scikit-learn's curve lacks the counts that ECE weighs by."""
-    y, s = check(labels, scores)
-    at, edges = bin_of(s, bins), np.linspace(0, 1, bins + 1).tolist()
+    y, s = check_binary(labels, scores)
+    at, edges = bin_index(s, bins), np.linspace(0, 1, bins + 1).tolist()
     return [
         CalibrationBin(
             edges[i],
@@ -144,11 +146,11 @@ def expected_calibration_error(labels: np.ndarray, scores: np.ndarray, bins: int
     return ratio(distance, sum(b.n for b in curve))
 
 
-def brier(labels: np.ndarray, scores: np.ndarray) -> float:
+def brier_score_loss(labels: np.ndarray, scores: np.ndarray) -> float:
     """Mean squared distance of score and label (Brier 1950)."""
     from sklearn.metrics import brier_score_loss
 
-    y, s = check(labels, scores)
+    y, s = check_binary(labels, scores)
     return float(brier_score_loss(y, s, pos_label=1)) if len(y) else math.nan
 
 
@@ -156,18 +158,41 @@ def binary_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> 
     """All metrics of the score that the report shows, by name.
 
     Raises:
-      ValueError: see `check`.
+      ValueError: see `check_binary`.
     """
-    c = confusion(labels, scores, threshold)
+    c = confusion_counts(labels, scores, threshold)
     return {
-        "auc": roc_auc(labels, scores),
-        "auc_pr": average_precision(labels, scores),
+        "auc": roc_auc_score(labels, scores),
+        "auc_pr": average_precision_score(labels, scores),
         "accuracy": ratio(c.tp + c.tn, c.tp + c.fp + c.tn + c.fn),
         "sensitivity": ratio(c.tp, c.tp + c.fn),
         "specificity": ratio(c.tn, c.tn + c.fp),
         "precision": ratio(c.tp, c.tp + c.fp),
         "npv": ratio(c.tn, c.tn + c.fn),
         "f1": ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn),
-        "brier": brier(labels, scores),
+        "brier": brier_score_loss(labels, scores),
         "ece": expected_calibration_error(labels, scores),
     }
+
+
+def predictive_values(
+    sensitivity: float, specificity: float, prevalence: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """PPV and NPV by Bayes' rule.
+
+    Carrying sensitivity and specificity to another population holds only where the spectrum of
+    disease is alike (Ransohoff & Feinstein 1978).
+
+    Args:
+      sensitivity: 0..1.
+      specificity: 0..1.
+      prevalence: float [k] in 0..1.
+
+    Returns:
+      PPV [k] and NPV [k]; NaN where no image would be predicted so, or an input is NaN.
+    """
+    p = np.asarray(prevalence, np.float64)
+    tp, fn = sensitivity * p, (1 - sensitivity) * p
+    tn, fp = specificity * (1 - p), (1 - specificity) * (1 - p)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return tp / (tp + fp), tn / (tn + fn)

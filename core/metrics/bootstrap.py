@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.metrics.binary import bin_of, check
+from core.metrics.binary import bin_index, check_binary
 
 TAIL = 0.025  # on either side of a 95 % interval
 # Weights float [r, n], how often each image counts in each resample, -> name -> value [r]; NaN
@@ -33,7 +33,7 @@ class Interval:
     exact: bool = False
 
 
-def clustered_bootstrap_of(
+def clustered_bootstrap(
     statistics: Statistics,
     groups: np.ndarray,
     *,
@@ -75,7 +75,7 @@ def clustered_bootstrap_of(
     return intervals
 
 
-def clustered_bootstrap(
+def bootstrap_binary_metrics(
     labels: np.ndarray,
     scores: np.ndarray,
     groups: np.ndarray,
@@ -84,7 +84,7 @@ def clustered_bootstrap(
     resamples: int = 2000,
     seed: int,
 ) -> dict[str, Interval]:
-    """`clustered_bootstrap_of` for all of `metrics.binary_metrics`.
+    """`clustered_bootstrap` for all of `metrics.binary_metrics`.
 
     Raises:
       ValueError: no images, lengths differ, or a bad label or score.
@@ -92,7 +92,7 @@ def clustered_bootstrap(
     statistics, shares = binary_statistics(labels, scores, threshold)
     if np.shape(groups) != np.shape(labels):
         raise ValueError(f"groups {np.shape(groups)} and labels {np.shape(labels)} differ")
-    return clustered_bootstrap_of(statistics, groups, shares=shares, resamples=resamples, seed=seed)
+    return clustered_bootstrap(statistics, groups, shares=shares, resamples=resamples, seed=seed)
 
 
 def exact_bounds(share: float, patients: int) -> tuple[float, float]:
@@ -128,7 +128,7 @@ def patient_weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[
         yield counts[:, patient].astype(np.float64)
 
 
-class RankedAuc:
+class WeightedAuc:
     """Area under the ROC curve for many rows of weights; order and ties are found once."""
 
     def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
@@ -147,10 +147,10 @@ class RankedAuc:
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         """Weights [r, n] -> area [r]; NaN where a class is missing."""
-        return area(*self.steps(w))
+        return trapezoid_auc(*self.steps(w))
 
 
-def area(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+def trapezoid_auc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
     """Trapezoid rule over totals at or above each distinct score; ties count half."""
     dp = np.diff(positive, axis=1, prepend=0)
     dn = np.diff(negative, axis=1, prepend=0)
@@ -163,11 +163,11 @@ def binary_statistics(
     labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[Statistics, dict[str, np.ndarray]]:
     """`metrics.binary_metrics` as a function of weights, and the images its proportions count."""
-    y, s = check(labels, scores)
-    predicted, ranked = s >= threshold, RankedAuc(y == 1, s)
+    y, s = check_binary(labels, scores)
+    predicted, ranked = s >= threshold, WeightedAuc(y == 1, s)
     cells = [(True, 1), (True, 0), (False, 0), (False, 1)]  # tp, fp, tn, fn
     counts = np.stack([(predicted == p) & (y == label) for p, label in cells], axis=1) * 1.0
-    gaps = np.eye(10)[bin_of(s)] * (s - y)[:, None]
+    gaps = np.eye(10)[bin_index(s)] * (s - y)[:, None]
 
     def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
         tp, fp, tn, fn = (w @ counts).T
@@ -178,7 +178,7 @@ def binary_statistics(
         with np.errstate(divide="ignore", invalid="ignore"):
             gained = (precision * np.diff(positive, axis=1, prepend=0)).sum(axis=1)
             return {
-                "auc": area(positive, negative),
+                "auc": trapezoid_auc(positive, negative),
                 "auc_pr": gained / positive[:, -1],
                 "accuracy": (tp + tn) / total,
                 "sensitivity": tp / (tp + fn),

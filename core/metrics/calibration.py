@@ -27,7 +27,9 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.asarray(special.softmax(np.asarray(logits, np.float64) / temperature, axis=-1))
 
 
-def nll(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> float:
+def negative_log_likelihood(
+    logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0
+) -> float:
     """Mean of -log of the summed probability of the compatible classes, in nats.
 
     For one compatible class it is the cross-entropy. Rows without a target are left out; NaN where
@@ -45,7 +47,7 @@ def nll(logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0) -> fl
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature of the largest likelihood: argmin over T of `nll(logits / T)`.
+    """Fits the temperature T that minimizes `negative_log_likelihood(logits, targets, T)`.
 
     Guo et al. (2017, ICML), with partial labels by the summed probability of the compatible
     classes. Predicted classes stay, and for two classes the order of the scores. Searched in
@@ -70,7 +72,7 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     if not len(z) or t.all(axis=0).any() or t[np.arange(len(z)), z.argmax(axis=1)].all():
         return 1.0
     found = minimize_scalar(
-        lambda log_t: nll(z, t, math.exp(log_t)),
+        lambda log_t: negative_log_likelihood(z, t, math.exp(log_t)),
         bounds=tuple(map(math.log, BOUNDS)),
         method="bounded",
         options={"xatol": 1e-6},

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.metrics.bootstrap import RankedAuc, Statistics
+from core.metrics.bootstrap import Statistics, WeightedAuc
 
 
-def check(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_multiclass(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns labels as int64 [n] and probabilities as float64 [n, C].
 
     Raises:
@@ -66,21 +68,21 @@ def class_statistics(
       and name -> bool [n], the images that each proportion counts.
 
     Raises:
-      ValueError: see `check`; or the number of names differs.
+      ValueError: see `check_multiclass`; or the number of names differs.
     """
-    y, p = check(labels, probabilities)
+    y, p = check_multiclass(labels, probabilities)
     count = p.shape[1]
     if len(classes) != count:
         raise ValueError(f"{len(classes)} class names for {count} columns of probabilities")
     chosen = p.argmax(axis=1) if predicted is None else np.asarray(predicted)
     is_true, is_chosen = np.eye(count)[y], np.eye(count)[chosen]
-    rest = [RankedAuc(y == c, p[:, c]) for c in range(count)]
-    pairs: dict[tuple[int, int], tuple[np.ndarray, RankedAuc]] = {}
+    rest = [WeightedAuc(y == c, p[:, c]) for c in range(count)]
+    pairs: dict[tuple[int, int], tuple[np.ndarray, WeightedAuc]] = {}
     for i, j in zip(*np.triu_indices(count, 1), strict=True):
         among = np.flatnonzero((y == i) | (y == j))
         both = p[among, i] + p[among, j]
         share = np.divide(p[among, i], both, out=np.full(len(among), 0.5), where=both > 0)
-        pairs[int(i), int(j)] = (among, RankedAuc(y[among] == i, share))
+        pairs[int(i), int(j)] = (among, WeightedAuc(y[among] == i, share))
     averaged = [key for key in pairs if not pair or set(key) <= set(pair)] or list(pairs)
 
     def statistics(w: np.ndarray) -> dict[str, np.ndarray]:

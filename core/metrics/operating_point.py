@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.binary import check, confusion, ratio
+from core.metrics.binary import check_binary, confusion_counts, ratio
 from core.metrics.options import OperatingPointOptions
 from schema.json_values import json_values
 
@@ -49,7 +49,7 @@ class OperatingPoint:
         return values
 
 
-def choose(
+def choose_operating_point(
     labels: np.ndarray, scores: np.ndarray, options: OperatingPointOptions
 ) -> OperatingPoint:
     """Chooses the threshold.
@@ -78,7 +78,7 @@ def choose(
     numbers = {"fixed": options.threshold, "youden": math.nan, "cost": options.cost_of_miss}
 
     def point(threshold: float, note: str = "") -> OperatingPoint:
-        c = confusion(y, s, threshold)
+        c = confusion_counts(y, s, threshold)
         return OperatingPoint(
             rule=options.rule,
             threshold=float(threshold),
@@ -135,7 +135,7 @@ def abstention_band(
       reach is wrong.
 
     Raises:
-      ValueError: see `choose`; or a share outside 0..1.
+      ValueError: see `choose_operating_point`; or a share outside 0..1.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"the share that may be referred is in 0..1, not {share}")
@@ -208,7 +208,7 @@ def _known(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
     y, s = np.asarray(labels), np.asarray(scores, np.float64)
     if y.shape != s.shape:
         raise ValueError(f"labels {y.shape} and scores {s.shape} must be two equal rows")
-    y, s = check(y[y != -1], s[y != -1])
+    y, s = check_binary(y[y != -1], s[y != -1])
     if len(s) and (s.min() < 0 or s.max() > 1):
         raise ValueError(f"scores {s.min():g}..{s.max():g} are not all in 0..1")
     return y, s

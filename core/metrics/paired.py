@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.metrics.binary import check
+from core.metrics.binary import check_binary
 from core.metrics.bootstrap import patient_weights
 
 # Below so many patients who differ, all signs are enumerated instead of the normal approximation.
@@ -63,8 +63,8 @@ def delong_clustered(
     Raises:
       ValueError: lengths differ, or a bad label or score.
     """
-    y, a = check(labels, a)
-    _, b = check(labels, b)
+    y, a = check_binary(labels, a)
+    _, b = check_binary(labels, b)
     patients, cluster = np.unique(groups, return_inverse=True)
     clusters = len(patients)
     method, (n, m) = "DeLong by patient", np.bincount(y, minlength=2).tolist()
@@ -97,7 +97,7 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarra
     """
     from scipy.stats import rankdata
 
-    y, s = check(labels, scores)
+    y, s = check_binary(labels, scores)
     positive = y == 1
     m, n = int(positive.sum()), int((~positive).sum())
     overall = rankdata(s)

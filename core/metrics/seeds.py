@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Spread:
+class SeedSpread:
     """One metric over the members.
 
     Attributes:
@@ -26,14 +26,14 @@ class Spread:
     sd: float
 
 
-def spread(members: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+def spread_over_seeds(members: Sequence[Mapping[str, float]]) -> dict[str, SeedSpread]:
     """Summarizes each metric over the members; a metric that a member lacks is NaN there."""
     found = {}
     for name in dict.fromkeys(name for member in members for name in member):
         values = np.array([member.get(name, math.nan) for member in members], np.float64)
         defined = values[np.isfinite(values)]
         some = len(defined) > 0
-        found[name] = Spread(
+        found[name] = SeedSpread(
             values=tuple(values.tolist()),
             mean=float(defined.mean()) if some else math.nan,
             low=float(defined.min()) if some else math.nan,

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 # Scores, patients and labels.
-Split = tuple[np.ndarray, np.ndarray, np.ndarray]
+SplitScores = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Shift:
+class ScoreShift:
     """The scores of one class on two splits; NaN where a split has no image.
 
     Attributes:
@@ -34,7 +34,9 @@ class Shift:
     p: float
 
 
-def score_shift(val: Split, test: Split, *, permutations: int = 999, seed: int = 0) -> list[Shift]:
+def score_shift(
+    val: SplitScores, test: SplitScores, *, permutations: int = 999, seed: int = 0
+) -> list[ScoreShift]:
     """Compares the scores of validation and test within each class.
 
     The permutations deal whole patients anew to the two splits, as images of one patient are
@@ -62,12 +64,12 @@ def score_shift(val: Split, test: Split, *, permutations: int = 999, seed: int =
             ks, p = _permuted(a, b, a_groups, b_groups, permutations, rng)
             distance = float(wasserstein_distance(a, b))
         medians = [float(np.median(s)) if len(s) else math.nan for s in (a, b)]
-        found.append(Shift(name, len(a), len(b), medians[0], medians[1], ks, distance, p))
+        found.append(ScoreShift(name, len(a), len(b), medians[0], medians[1], ks, distance, p))
     return found
 
 
-def warnings(
-    shifts: list[Shift], names: tuple[str, str] = ("negative", "positive"), alpha: float = 0.05
+def shift_warnings(
+    shifts: list[ScoreShift], names: tuple[str, str] = ("negative", "positive"), alpha: float = 0.05
 ) -> list[str]:
     """Returns a line for each class whose scores differ, at level alpha over both (Bonferroni)."""
     shown = dict(zip(("negative", "positive"), names, strict=True))

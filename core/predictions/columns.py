@@ -9,7 +9,9 @@ from core.embedding.records import ImageRecords
 from schema.labels import Task
 
 
-def columns(records: ImageRecords, of: Task, answers: Mapping[str, Any]) -> dict[str, list[Any]]:
+def prediction_columns(
+    records: ImageRecords, of: Task, answers: Mapping[str, Any]
+) -> dict[str, list[Any]]:
     """Rows of the table, as columns.
 
     Args:
@@ -17,10 +19,10 @@ def columns(records: ImageRecords, of: Task, answers: Mapping[str, Any]) -> dict
       of: the task.
       answers: `score` [n], `probabilities` [n, classes], `raw` [n, classes], `members`
         [n, members * classes]; of a model that predicts boxes `boxes` and `box_scores`, see
-        `predicted`.
+        `predicted_boxes`.
     """
     known = list(zip(records.pathogen.tolist(), records.box_counts.tolist(), strict=True))
-    boxes, scores = predicted(len(records), answers)
+    boxes, scores = predicted_boxes(len(records), answers)
     return {
         **{name: values.tolist() for name, values in records.columns().items()},
         "label": [of.class_of(*record) for record in known],
@@ -32,7 +34,9 @@ def columns(records: ImageRecords, of: Task, answers: Mapping[str, Any]) -> dict
     }
 
 
-def predicted(n: int, answers: Mapping[str, Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def predicted_boxes(
+    n: int, answers: Mapping[str, Any]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Predicted boxes of each image, best first.
 
     Args:

@@ -1,6 +1,6 @@
 """All metrics of a model on a split with intervals by patient: of score, classes and boxes."""
 
-from core.metrics.bootstrap import Interval, clustered_bootstrap, clustered_bootstrap_of
+from core.metrics.bootstrap import Interval, bootstrap_binary_metrics, clustered_bootstrap
 from core.metrics.boxes.summary import box_statistics
 from core.metrics.multiclass import class_statistics
 from core.predictions.predictions import SplitPredictions
@@ -11,7 +11,7 @@ def score_intervals(answers: SplitPredictions, resamples: int, seed: int) -> dic
     told = answers.with_binary_label()
     if not len(told):
         return {}
-    return clustered_bootstrap(
+    return bootstrap_binary_metrics(
         told.positive, told.score, told.patient, told.threshold, resamples=resamples, seed=seed
     )
 
@@ -24,7 +24,7 @@ def class_intervals(answers: SplitPredictions, resamples: int, seed: int) -> dic
     statistics, shares = class_statistics(
         rows.label, rows.probabilities, rows.task.classes, rows.pair, rows.predicted_label
     )
-    return clustered_bootstrap_of(
+    return clustered_bootstrap(
         statistics, rows.patient, shares=shares, resamples=resamples, seed=seed
     )
 
@@ -39,6 +39,6 @@ def box_intervals(answers: SplitPredictions, resamples: int, seed: int) -> dict[
         answers.box_scores.tolist(),
         float(answers.box_threshold or 0),
     )
-    return clustered_bootstrap_of(
+    return clustered_bootstrap(
         statistics, answers.patient, shares=shares, resamples=resamples, seed=seed
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.metrics.binary import calibration_curve, confusion, roc_auc, roc_curve
+from core.metrics.binary import calibration_curve, confusion_counts, roc_auc_score, roc_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +112,7 @@ def roc(lines: Sequence[Line]) -> bytes:
         "1 - specificity", "sensitivity", height=4.0 + below, xlim=_UNIT, ylim=_UNIT, aspect="equal"
     )
     axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
-    areas = [roc_auc(line.labels, line.scores) for line in lines]
+    areas = [roc_auc_score(line.labels, line.scores) for line in lines]
     shown = [axis]
     if len(lines) > 1 and min(areas) > _CROWDED:
         corner = axis.inset_axes((0.36, 0.12, 0.6, 0.6), xlim=(-0.005, 0.2), ylim=(0.8, 1.005))
@@ -133,7 +133,7 @@ def roc(lines: Sequence[Line]) -> bytes:
                 label=f"{line.name}, AUC {area:.3f}",
             )
             if line.threshold is not None:
-                c = confusion(line.labels, line.scores, line.threshold)
+                c = confusion_counts(line.labels, line.scores, line.threshold)
                 point = c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn)
                 if len(lines) == 1:
                     mark(at, *point, line.threshold)

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.binary import brier, expected_calibration_error, roc_auc
-from core.metrics.calibration import fit_temperature, nll, softmax
-from core.metrics.operating_point import abstention_band, choose
+from core.metrics.binary import brier_score_loss, expected_calibration_error, roc_auc_score
+from core.metrics.calibration import fit_temperature, negative_log_likelihood, softmax
+from core.metrics.operating_point import abstention_band, choose_operating_point
 from core.metrics.options import EvaluationOptions
 from schema.labels import Task
 
@@ -65,7 +65,7 @@ def calibrate(
     probabilities = softmax(_log(raw), temperature)
     score = np.clip(probabilities[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
     known = positive >= 0
-    point = choose(positive[known], score[known], options.operating_point)
+    point = choose_operating_point(positive[known], score[known], options.operating_point)
     band = None
     if options.abstain > 0:
         band = abstention_band(positive[known], score[known], point.threshold, options.abstain)
@@ -74,8 +74,8 @@ def calibrate(
         summed = np.clip(predicted[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
         return {
             "ece": expected_calibration_error(positive[known], summed[known]),
-            "brier": brier(positive[known], summed[known]),
-            "nll": nll(_log(predicted), targets),
+            "brier": brier_score_loss(positive[known], summed[known]),
+            "nll": negative_log_likelihood(_log(predicted), targets),
         }
 
     return CalibrationResult(
@@ -87,7 +87,7 @@ def calibrate(
             "threshold": float(point.threshold),
             "band": list(band) if band is not None else None,
             "operating_point": point.to_dict(),
-            "auc": roc_auc(positive[known], score[known]),
+            "auc": roc_auc_score(positive[known], score[known]),
             "before": quality(raw),
             "after": quality(probabilities),
         },

@@ -13,7 +13,7 @@ from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork
 from core.models.head import pool, select_pooling
 from core.predictions import table
-from core.predictions.columns import columns
+from core.predictions.columns import prediction_columns
 from core.progress import ProgressReporter
 from core.training.calibration import CalibrationResult, member_probabilities
 from schema.labels import Task
@@ -82,7 +82,7 @@ def write_predictions(
         "members": predictions.probabilities.reshape(len(records), -1),
         **(boxes or {}),
     }
-    table.write(file, iter([columns(records, task, given)]))
+    table.write(file, iter([prediction_columns(records, task, given)]))
 
 
 def model_summary(network: ClassifierNetwork) -> str:

@@ -34,7 +34,7 @@ def add_member_metrics(
     task: Task,
 ) -> None:
     """Adds to each member its AUC and accuracy on validation."""
-    from core.metrics.binary import roc_auc
+    from core.metrics.binary import roc_auc_score
 
     known, certain = positive >= 0, targets.sum(axis=1) == 1
     for i, member in enumerate(members):
@@ -42,7 +42,7 @@ def add_member_metrics(
         score = probabilities[:, list(task.positive)].sum(axis=1)
         right = probabilities.argmax(axis=1) == targets.argmax(axis=1)
         member["val"] = {
-            "auc": roc_auc(positive[known], score[known]),
+            "auc": roc_auc_score(positive[known], score[known]),
             "accuracy": float(right[certain].mean()) if certain.any() else None,
         }
 

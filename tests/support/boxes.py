@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.boxes.iou import resize
+from core.metrics.boxes.iou import resize_boxes
 from core.predictions.predictions import SplitPredictions
 from schema.labels import LOCATE
 
@@ -33,7 +33,7 @@ def synthetic_boxes(
         sides = rng.uniform(0.15, 0.35, corner.shape)
         true = np.concatenate([corner, corner + sides], axis=1)
         shift = np.tile(own.normal(0, blur, corner.shape), 2)
-        found = resize(true + shift, size * own.uniform(0.9, 1.1))
+        found = resize_boxes(true + shift, size * own.uniform(0.9, 1.1))
         at = own.uniform(0, 0.7, (own.integers(0, alarms + 1), 2))
         truth.append(true)
         boxes.append(np.concatenate([found, np.concatenate([at, at + 0.2], axis=1)]))

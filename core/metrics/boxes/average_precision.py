@@ -3,12 +3,14 @@
 import numpy as np
 
 from core.metrics.boxes.matching import Boxes
-from core.metrics.boxes.ranking import rank
+from core.metrics.boxes.ranking import rank_boxes
 
 OVERLAP = 0.5
 
 
-def area_under(hits: np.ndarray, boxes: np.ndarray, true: np.ndarray) -> np.ndarray:
+def average_precision_of_totals(
+    hits: np.ndarray, boxes: np.ndarray, true: np.ndarray
+) -> np.ndarray:
     """Average precision from the totals of `RankedBoxes`.
 
     The area under the precision envelope over all steps of recall, as PASCAL VOC has it since 2010
@@ -36,15 +38,15 @@ def average_precision(
 
     Boxes of equal score count together: neither order among them is better.
     """
-    ranked = rank(truth, boxes, scores, overlap)
-    found = float(area_under(*ranked(np.ones((1, len(truth)))))[0])
+    ranked = rank_boxes(truth, boxes, scores, overlap)
+    found = float(average_precision_of_totals(*ranked(np.ones((1, len(truth)))))[0])
     return found if np.isfinite(found) else None
 
 
-def pr_points(
+def precision_recall_points(
     truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float = OVERLAP
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recall, precision and score [s] after each score that adds a hit; empty without any."""
-    ranked = rank(truth, boxes, scores, overlap)
+    ranked = rank_boxes(truth, boxes, scores, overlap)
     (hits,), (every,), (true,) = ranked(np.ones((1, len(truth))))
     return hits / max(true, 1), hits / every, ranked.score

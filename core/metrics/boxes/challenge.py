@@ -12,12 +12,12 @@ An image without a true box and with any prediction scores 0. One without both i
 
 import numpy as np
 
-from core.metrics.boxes.matching import Boxes, match, pad
+from core.metrics.boxes.matching import Boxes, match_boxes, pad_boxes
 
 OVERLAPS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 
 
-def scores_of_prefixes(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
+def prefix_scores(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
     """The score of an image with only its j best boxes, for every j.
 
     Args:
@@ -47,8 +47,8 @@ def challenge_scores(truth: Boxes, boxes: Boxes, scores: Boxes) -> np.ndarray:
     Returns:
       float64 [n], 0 to 1; NaN for an image that is left out.
     """
-    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
-    prefixes = scores_of_prefixes(match(true, predicted, OVERLAPS), true.count)
+    true, predicted = pad_boxes(truth, what="true box"), pad_boxes(boxes, scores)
+    prefixes = prefix_scores(match_boxes(true, predicted, OVERLAPS), true.count)
     return np.asarray(prefixes[np.arange(len(prefixes)), predicted.count])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.metrics.boxes.matching import Boxes
-from core.metrics.boxes.ranking import rank
+from core.metrics.boxes.ranking import rank_boxes
 
 # The seven rates of the LUNA16 challenge (Setio et al. 2017, Med. Image Anal. 42).
 RATES = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)
@@ -47,6 +47,6 @@ def froc_points(
 
     Args: see `ranking.rank`.
     """
-    ranked = rank(truth, boxes, scores, overlap)
+    ranked = rank_boxes(truth, boxes, scores, overlap)
     (hits,), (every,), (true,) = ranked(np.ones((1, len(truth))))
     return (every - hits) / max(len(truth), 1), hits / max(true, 1), ranked.score

@@ -29,12 +29,12 @@ def check_boxes(boxes: np.ndarray, what: str = "box") -> np.ndarray:
     return found
 
 
-def area(boxes: np.ndarray) -> np.ndarray:
+def box_area(boxes: np.ndarray) -> np.ndarray:
     """Areas [...] of boxes [..., 4]; 0 where an end is before its start."""
     return np.asarray(np.maximum(boxes[..., 2:] - boxes[..., :2], 0).prod(axis=-1))
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union (Jaccard 1912) of every pair.
 
     Args:
@@ -47,12 +47,12 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     one = np.asarray(a, np.float64)[..., :, None, :]
     two = np.asarray(b, np.float64)[..., None, :, :]
     low, high = np.maximum(one[..., :2], two[..., :2]), np.minimum(one[..., 2:], two[..., 2:])
-    both = area(np.concatenate([low, high], axis=-1))
-    either = area(one) + area(two) - both
+    both = box_area(np.concatenate([low, high], axis=-1))
+    either = box_area(one) + box_area(two) - both
     return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
 
 
-def resize(boxes: np.ndarray, factor: float) -> np.ndarray:
+def resize_boxes(boxes: np.ndarray, factor: float) -> np.ndarray:
     """Boxes [..., 4] with both sides times a factor, about their centres; not clipped."""
     found = np.asarray(boxes, np.float64)
     centre = (found[..., :2] + found[..., 2:]) / 2

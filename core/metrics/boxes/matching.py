@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.metrics.boxes.iou import check_boxes, iou
+from core.metrics.boxes.iou import box_iou, check_boxes
 
 Boxes = Sequence[np.ndarray]
 # An overlap this near to the threshold equals it, whatever the rounding.
@@ -13,7 +13,7 @@ _EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
-class Padded:
+class PaddedBoxes:
     """Boxes of n images in one array, padded with boxes of no size.
 
     Attributes:
@@ -32,7 +32,7 @@ class Padded:
         return np.asarray(np.arange(self.boxes.shape[1]) < self.count[:, None])
 
 
-def pad(boxes: Boxes, scores: Boxes | None = None, what: str = "box") -> Padded:
+def pad_boxes(boxes: Boxes, scores: Boxes | None = None, what: str = "box") -> PaddedBoxes:
     """Puts the boxes of images into one array, ordered by score; ties keep their order.
 
     Args:
@@ -62,10 +62,12 @@ def pad(boxes: Boxes, scores: Boxes | None = None, what: str = "box") -> Padded:
     for i, (one, row) in enumerate(zip(checked, rows, strict=True)):
         order = np.argsort(-row, kind="stable")
         padded_boxes[i, : len(one)], padded_scores[i, : len(one)] = one[order], row[order]
-    return Padded(padded_boxes, padded_scores, count)
+    return PaddedBoxes(padded_boxes, padded_scores, count)
 
 
-def match(truth: Padded, predicted: Padded, overlaps: Sequence[float]) -> np.ndarray:
+def match_boxes(
+    truth: PaddedBoxes, predicted: PaddedBoxes, overlaps: Sequence[float]
+) -> np.ndarray:
     """Greedy matching, the best prediction first.
 
     A prediction hits where its overlap with a true box that no better prediction has taken is
@@ -84,7 +86,7 @@ def match(truth: Padded, predicted: Padded, overlaps: Sequence[float]) -> np.nda
     hits = np.zeros((n, len(overlaps), most), bool)
     if not hits.size or not truth.boxes.shape[1]:
         return hits
-    overlap = np.where(truth.there[:, None, :], iou(predicted.boxes, truth.boxes), -1.0)
+    overlap = np.where(truth.there[:, None, :], box_iou(predicted.boxes, truth.boxes), -1.0)
     least = np.asarray(overlaps, np.float64)[None, :, None] + _EQUAL
     free = np.ones((n, len(overlaps), truth.boxes.shape[1]), bool)
     for m in range(most):

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.metrics.boxes.challenge import OVERLAPS, scores_of_prefixes
-from core.metrics.boxes.iou import resize
-from core.metrics.boxes.matching import Boxes, Padded, match, pad
+from core.metrics.boxes.challenge import OVERLAPS, prefix_scores
+from core.metrics.boxes.iou import resize_boxes
+from core.metrics.boxes.matching import Boxes, PaddedBoxes, match_boxes, pad_boxes
 
 Combine = Literal["heat", "product", "geometric"]
 COMBINES: tuple[Combine, ...] = ("heat", "product", "geometric")
@@ -28,13 +28,13 @@ _EQUAL = 1e-12
 
 
 @dataclass(frozen=True)
-class Choice:
+class BoxOperatingPoint:
     """Decoding parameters chosen on validation.
 
     Attributes:
       threshold: a box whose combined score is at or above it is kept.
       shrink: both sides of a box are multiplied by it, about the centre.
-      combine: how the score of a box is computed, see `combined`.
+      combine: how the score of a box is computed, see `combined_scores`.
       score: the challenge's metric on validation with these; None where no image counts.
       note: why nothing could be chosen; empty where it could.
     """
@@ -50,7 +50,7 @@ class Choice:
         return asdict(self)
 
 
-def combined(combine: Combine, heat: np.ndarray, image_score: np.ndarray) -> np.ndarray:
+def combined_scores(combine: Combine, heat: np.ndarray, image_score: np.ndarray) -> np.ndarray:
     """The score of boxes from their heat and the probability of their image (broadcast).
 
     "heat": the heat alone. "product": times the probability of the image. "geometric": the root of
@@ -68,7 +68,7 @@ def combined(combine: Combine, heat: np.ndarray, image_score: np.ndarray) -> np.
     raise ValueError(f"unknown way {combine!r} to combine scores; one of {', '.join(COMBINES)}")
 
 
-def choose(
+def choose_box_operating_point(
     truth: Boxes,
     boxes: Boxes,
     scores: Boxes,
@@ -77,7 +77,7 @@ def choose(
     shrinks: Sequence[float] = SHRINKS,
     combines: Sequence[Combine] = COMBINES,
     plateau: float = PLATEAU,
-) -> Choice:
+) -> BoxOperatingPoint:
     """Chooses combine, shrink and threshold on validation.
 
     The best pair of combine and shrink wins; of equal combines the first ("product" and "geometric"
@@ -91,7 +91,7 @@ def choose(
       scores: for each image their heat [m].
       image_score: float [n], calibrated probability that the image has an opacity.
       shrinks: factors to try, ascending.
-      combines: ways to combine, see `combined`.
+      combines: ways to combine, see `combined_scores`.
       plateau: differences of the metric up to it count as equal.
 
     Returns:
@@ -106,29 +106,33 @@ def choose(
     image = np.asarray(image_score, np.float64)
     if not np.isfinite(image).all():
         raise ValueError("the score of an image is not a number")
-    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
+    true, predicted = pad_boxes(truth, what="true box"), pad_boxes(boxes, scores)
     plain = min(shrinks, key=lambda factor: abs(factor - 1))
     if not true.count.any():
-        return Choice(0.5, plain, combines[0], None, "no true box on validation")
+        return BoxOperatingPoint(0.5, plain, combines[0], None, "no true box on validation")
     heat = np.where(predicted.there, predicted.scores, 0.0)
-    ranks = [_ranked(predicted, combined(c, heat, image[:, None])) for c in combines]
+    ranks = [_ranked(predicted, combined_scores(c, heat, image[:, None])) for c in combines]
     table = np.zeros((len(combines), len(shrinks), 2))  # metric and threshold
     for j, factor in enumerate(shrinks):
-        smaller = Padded(resize(predicted.boxes, factor), predicted.scores, predicted.count)
-        prefixes = scores_of_prefixes(match(true, smaller, OVERLAPS), true.count)
+        smaller = PaddedBoxes(
+            resize_boxes(predicted.boxes, factor), predicted.scores, predicted.count
+        )
+        prefixes = prefix_scores(match_boxes(true, smaller, OVERLAPS), true.count)
         table[:, j] = [_over_thresholds(prefixes, *ranked, plateau) for ranked in ranks]
     tops = table[:, :, 0].max(axis=1)
     if tops.max() <= 0:
         note = "no predicted box hits a true one on validation"
-        return Choice(0.5, plain, combines[0], 0.0, note)
+        return BoxOperatingPoint(0.5, plain, combines[0], 0.0, note)
     chosen = int(np.argmax(tops >= tops.max() - _EQUAL))  # the first of equal ones
     values = table[chosen, :, 0]
     at = sum(_around(values, int(values.argmax()), plateau)) // 2
     score, threshold = table[chosen, at].tolist()
-    return Choice(threshold, float(shrinks[at]), combines[chosen], score)
+    return BoxOperatingPoint(threshold, float(shrinks[at]), combines[chosen], score)
 
 
-def _ranked(predicted: Padded, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _ranked(
+    predicted: PaddedBoxes, scores: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Image, index in the image and combined score of all boxes, best first."""
     image, index = np.nonzero(predicted.there)
     score = scores[image, index]

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from core.metrics.boxes.matching import Boxes, pad
+from core.metrics.boxes.matching import Boxes, pad_boxes
 
 
-def best_centres(boxes: Boxes, scores: Boxes) -> np.ndarray:
+def best_box_centers(boxes: Boxes, scores: Boxes) -> np.ndarray:
     """Centre (y, x) of the best box of each image, float64 [n, 2]; NaN where there is none.
 
     Raises:
       ValueError: a box or score is not finite.
     """
-    found = pad(boxes, scores)
+    found = pad_boxes(boxes, scores)
     if not found.boxes.shape[1]:
         return np.full((len(found.count), 2), np.nan)
     first = found.boxes[:, 0]
@@ -19,7 +19,7 @@ def best_centres(boxes: Boxes, scores: Boxes) -> np.ndarray:
     return np.asarray(np.where(found.count[:, None] > 0, centre, np.nan))
 
 
-def peaks(heat: np.ndarray) -> np.ndarray:
+def heat_map_peaks(heat: np.ndarray) -> np.ndarray:
     """Centre (y, x) of the hottest cell of each map, relative to the map.
 
     Args:
@@ -53,7 +53,7 @@ def pointing_hits(truth: Boxes, points: np.ndarray) -> np.ndarray:
     Returns:
       float64 [n]: 1, 0, or NaN for an image without a true box, which is left out.
     """
-    true = pad(truth, what="true box")
+    true = pad_boxes(truth, what="true box")
     at = np.asarray(points, np.float64).reshape(-1, 1, 2)
     inside = (true.boxes[..., :2] <= at) & (at <= true.boxes[..., 2:])
     hit = (inside.all(axis=2) & true.there).any(axis=1)

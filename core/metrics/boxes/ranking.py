@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.metrics.boxes.matching import Boxes, Padded, match, pad
+from core.metrics.boxes.matching import Boxes, PaddedBoxes, match_boxes, pad_boxes
 
 _BLOCK = 4_000_000
 
@@ -17,7 +17,7 @@ class RankedBoxes:
       score: float64 [s], the scores after which a total is taken, descending.
     """
 
-    def __init__(self, hits: np.ndarray, predicted: Padded, true: np.ndarray) -> None:
+    def __init__(self, hits: np.ndarray, predicted: PaddedBoxes, true: np.ndarray) -> None:
         """Orders the boxes.
 
         Args:
@@ -54,7 +54,7 @@ class RankedBoxes:
         return hits, boxes, w @ self.true
 
 
-def rank(truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float) -> RankedBoxes:
+def rank_boxes(truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float) -> RankedBoxes:
     """Matches and orders the boxes of a split.
 
     Args:
@@ -63,5 +63,5 @@ def rank(truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float) -> RankedBox
       scores: for each image their scores [m].
       overlap: a hit has more intersection over union than this.
     """
-    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
-    return RankedBoxes(match(true, predicted, [overlap])[:, 0], predicted, true.count)
+    true, predicted = pad_boxes(truth, what="true box"), pad_boxes(boxes, scores)
+    return RankedBoxes(match_boxes(true, predicted, [overlap])[:, 0], predicted, true.count)

@@ -4,9 +4,9 @@ import numpy as np
 
 from core.metrics.bootstrap import Statistics
 from core.metrics.boxes import average_precision, froc
-from core.metrics.boxes.challenge import OVERLAPS, scores_of_prefixes
-from core.metrics.boxes.matching import Boxes, match, pad
-from core.metrics.boxes.pointing import best_centres, pointing_hits
+from core.metrics.boxes.challenge import OVERLAPS, prefix_scores
+from core.metrics.boxes.matching import Boxes, match_boxes, pad_boxes
+from core.metrics.boxes.pointing import best_box_centers, pointing_hits
 from core.metrics.boxes.ranking import RankedBoxes
 
 
@@ -36,19 +36,19 @@ def box_statistics(
         false_boxes: of those, false ones per image.
       and name -> bool [n], the images that the proportions "pointing" and "box_sensitivity" count.
     """
-    true, predicted = pad(truth, what="true box"), pad(boxes, scores)
-    hits = match(true, predicted, OVERLAPS)
+    true, predicted = pad_boxes(truth, what="true box"), pad_boxes(boxes, scores)
+    hits = match_boxes(true, predicted, OVERLAPS)
     kept = (predicted.there & (predicted.scores >= threshold)).sum(axis=1)
-    each = scores_of_prefixes(hits, true.count)[np.arange(len(kept)), kept]
+    each = prefix_scores(hits, true.count)[np.arange(len(kept)), kept]
     loose = OVERLAPS.index(froc.OVERLAP)
     found_kept = (hits[:, loose] & (np.arange(hits.shape[2]) < kept[:, None])).sum(axis=1)
     ranked = [RankedBoxes(hits[:, t], predicted, true.count) for t in range(len(OVERLAPS))]
-    on, with_truth = pointing_hits(truth, best_centres(boxes, scores)), true.count > 0
+    on, with_truth = pointing_hits(truth, best_box_centers(boxes, scores)), true.count > 0
 
     def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
         images = w.sum(axis=1)
         totals = [of(w) for of in ranked]
-        areas = [average_precision.area_under(*one) for one in totals]
+        areas = [average_precision.average_precision_of_totals(*one) for one in totals]
         sensitivity = froc.sensitivities(*totals[loose], images)
         with np.errstate(divide="ignore", invalid="ignore"):
             return {

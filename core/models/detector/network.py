@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from core.metrics.boxes.operating_point import Choice
+    from core.metrics.boxes.operating_point import BoxOperatingPoint
     from core.models.decision_rule import DecisionRule
     from schema.labels import Task
 
@@ -112,7 +112,11 @@ class DetectorNetwork:
 
 
 def build_detector_explain_fn(
-    locator: DetectorNetwork, of: "Task", decision: "DecisionRule", choice: "Choice", nms_iou: float
+    locator: DetectorNetwork,
+    of: "Task",
+    decision: "DecisionRule",
+    choice: "BoxOperatingPoint",
+    nms_iou: float,
 ) -> "Callable[[tf.Tensor], Explanation]":
     """What `serving.export.saved_model.export` takes as `explain` for a located task.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.binary import roc_auc
-from core.metrics.bootstrap import clustered_bootstrap
+from core.metrics.binary import roc_auc_score
+from core.metrics.bootstrap import bootstrap_binary_metrics
 from core.metrics.paired import delong_clustered, mcnemar_clustered
 from core.metrics.registry import BOX_HEADLINE, CLASSES, COMPARED
 from core.predictions.metrics import box_intervals, class_intervals
@@ -89,7 +89,7 @@ def of_question(
     rows: list[dict[str, Any]] = []
     for name in question.names:
         test, val = question.test[name], question.val[name]
-        found = clustered_bootstrap(
+        found = bootstrap_binary_metrics(
             test.label, test.score, test.patient, test.threshold, resamples=resamples, seed=seed
         )
         shown = intervals(found, COMPARED)
@@ -99,7 +99,7 @@ def of_question(
             {
                 "name": name,
                 "derived": name in question.derived,
-                "val_auc": roc_auc(val.label, val.score) if len(val) else float("nan"),
+                "val_auc": roc_auc_score(val.label, val.score) if len(val) else float("nan"),
                 "threshold": test.threshold,
                 "metrics": shown,
             }

@@ -6,8 +6,8 @@ import numpy as np
 
 from core.metrics.boxes import froc
 from core.metrics.boxes.challenge import OVERLAPS, challenge_scores
-from core.metrics.boxes.iou import area
-from core.metrics.boxes.matching import match, pad
+from core.metrics.boxes.iou import box_area
+from core.metrics.boxes.matching import match_boxes, pad_boxes
 from core.metrics.registry import BOXES
 from core.predictions.metrics import box_intervals
 from core.predictions.predictions import SplitPredictions
@@ -81,7 +81,7 @@ def cases(answers: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
     challenge = challenge_scores(truth, boxes, scores)
     true = np.array([len(of) for of in truth])
     highest = np.array([row.max(initial=-1.0) for row in scores])
-    largest = np.array([area(of).max(initial=0.0) for of in truth])
+    largest = np.array([box_area(of).max(initial=0.0) for of in truth])
     any_hit = hits.any(axis=1) if hits.shape[1] else np.zeros(len(answers), bool)
 
     def chosen(mask: np.ndarray, *keys: np.ndarray) -> list[dict[str, Any]]:
@@ -112,5 +112,5 @@ def _matched(
     """Returns true boxes, shown boxes, their scores, and which of them hit, bool [n, M]."""
     truth, shown = answers.truth_boxes.tolist(), answers.shown_boxes()
     boxes, scores = (rows.tolist() for rows in shown)
-    hits = match(pad(truth, what="true box"), pad(boxes, scores), [froc.OVERLAP])
+    hits = match_boxes(pad_boxes(truth, what="true box"), pad_boxes(boxes, scores), [froc.OVERLAP])
     return truth, boxes, scores, hits[:, 0]

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.binary import confusion, pr_curve
+from core.metrics.binary import confusion_counts, precision_recall_curve, predictive_values
 from core.metrics.boxes import average_precision, froc
 from core.metrics.boxes.summary import froc_name
-from core.metrics.prevalence import predictive_values
 from core.metrics.risk_coverage import risk_coverage
 from core.predictions.predictions import SplitPredictions
 from core.reporting import figures
@@ -87,11 +86,11 @@ def class_lines(labelled: SplitPredictions) -> list[Line]:
 def precision_recall(line: Line) -> bytes:
     """Draws precision over sensitivity with the operating point; the dotted line is chance."""
     made, axis = figure("sensitivity (recall)", "precision (PPV)", xlim=_UNIT, ylim=_UNIT)
-    recall, ppv, _ = pr_curve(line.labels, line.scores)
+    recall, ppv, _ = precision_recall_curve(line.labels, line.scores)
     if len(recall) and not line.labels.all():
         axis.axhline(float(line.labels.mean()), color=GREY, lw=0.8, ls=":")
         axis.plot(recall, ppv, color=BLUE, lw=1.8)
-        c = confusion(line.labels, line.scores, float(line.threshold or 0))
+        c = confusion_counts(line.labels, line.scores, float(line.threshold or 0))
         if c.tp + c.fp:
             mark(axis, c.tp / (c.tp + c.fn), c.tp / (c.tp + c.fp))
     else:
@@ -217,7 +216,7 @@ def box_precision_recall(answers: SplitPredictions) -> bytes:
     )
     rows = _boxes(answers)
     for overlap, dash, color in ((0.4, ":", GREY), (0.5, "-", BLUE), (0.75, "--", INK)):
-        recall, ppv, score = average_precision.pr_points(*rows, overlap)
+        recall, ppv, score = average_precision.precision_recall_points(*rows, overlap)
         if not len(recall):
             continue
         marker = "." if len(recall) == 1 else None  # one point is no line

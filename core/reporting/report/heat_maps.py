@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.bootstrap import Statistics, clustered_bootstrap_of
-from core.metrics.boxes.iou import iou
-from core.metrics.boxes.pointing import peaks, pointing_hits
+from core.metrics.bootstrap import Statistics, clustered_bootstrap
+from core.metrics.boxes.iou import box_iou
+from core.metrics.boxes.pointing import heat_map_peaks, pointing_hits
 from core.metrics.boxes.summary import box_statistics
 from core.metrics.registry import HEAT
 from core.predictions.predictions import SplitPredictions
@@ -83,7 +83,7 @@ def run_explainer(
     while batch := list(itertools.islice(source, _BATCH)):
         output = explain(image_bytes=tf.constant([content for _, content in batch]))
         rows = {name: value.numpy() for name, value in output.items()}
-        points = peaks(rows["heatmap"])
+        points = heat_map_peaks(rows["heatmap"])
         for i, (name, content) in enumerate(batch):
             if rows["status"][i] != b"OK":
                 continue
@@ -122,7 +122,7 @@ def heat_map_section(
     nowhere = Localization(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
     places = [heat.places.get(name, nowhere) for name in answers.sha256.tolist()]
     statistics, shares = localization_statistics(answers.truth_boxes.tolist(), places)
-    measured = clustered_bootstrap_of(
+    measured = clustered_bootstrap(
         statistics, answers.patient, shares=shares, resamples=resamples, seed=seed
     )
     return found | {
@@ -150,7 +150,7 @@ def localization_statistics(
     marked = np.isfinite(hits)
     opacities = np.array([len(rows) for rows in truth], np.float64)
     overlap = np.array(
-        [iou(t, b).max(axis=1, initial=0.0).sum() for t, b in zip(truth, boxes, strict=True)]
+        [box_iou(t, b).max(axis=1, initial=0.0).sum() for t, b in zip(truth, boxes, strict=True)]
     )
 
     def numbers(w: np.ndarray) -> dict[str, np.ndarray]:

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 
 from core.metrics import calibration
-from core.metrics.binary import binary_metrics
-from core.metrics.bootstrap import Interval, clustered_bootstrap_of
+from core.metrics.binary import binary_metrics, predictive_values
+from core.metrics.bootstrap import Interval, clustered_bootstrap
 from core.metrics.multiclass import class_metrics
 from core.metrics.operating_point import predicted_class
-from core.metrics.prevalence import predictive_values
 from core.metrics.registry import MEMBER_CLASSES, MEMBERS, NOT_REFERRED, ON_VALIDATION
 from core.metrics.risk_coverage import aurc, risk_coverage
-from core.metrics.seeds import spread
-from core.metrics.shift import score_shift, warnings
+from core.metrics.seeds import spread_over_seeds
+from core.metrics.shift import score_shift, shift_warnings
 from core.predictions.metrics import score_intervals
 from core.predictions.predictions import SplitPredictions
 from core.reporting.format import intervals
@@ -47,7 +46,7 @@ def calibrated(answers: SplitPredictions, resamples: int, seed: int) -> dict[str
         values = score_intervals(replace(answers, score=score), resamples, seed)
         found[name] = intervals(values, ("ece", "brier"))
         if len(answers.task.classes) > 2 and len(labelled):
-            of_classes = clustered_bootstrap_of(
+            of_classes = clustered_bootstrap(
                 _class_calibration(p, labelled.label),
                 labelled.patient,
                 resamples=resamples,
@@ -124,7 +123,7 @@ def coverage(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, 
         drawn = np.array([one(np.repeat(images, row.astype(int))) for row in w])
         return dict(zip(("aurc", *map(str, COVERAGES)), drawn.T, strict=True))
 
-    found = clustered_bootstrap_of(
+    found = clustered_bootstrap(
         statistics, answers.with_class_label().patient, resamples=resamples, seed=seed
     )
     return {
@@ -145,7 +144,7 @@ def abstention(answers: SplitPredictions, resamples: int, seed: int) -> dict[str
         return None
     kept = sided.decision >= 0
     wrong = sided.predicted_positive != sided.positive
-    shares = clustered_bootstrap_of(
+    shares = clustered_bootstrap(
         lambda w: {"coverage": w @ kept / w.sum(axis=1)},
         sided.patient,
         shares={"coverage": np.ones(len(sided), bool)},
@@ -189,7 +188,7 @@ def member_spread(answers: SplitPredictions, seeds: list[int] | None) -> dict[st
         found.append({name: metrics[name] for name in names})
     return {
         "seeds": seeds or list(range(len(found))),
-        "metrics": {name: asdict(value) for name, value in spread(found).items()},
+        "metrics": {name: asdict(value) for name, value in spread_over_seeds(found).items()},
     }
 
 
@@ -199,11 +198,11 @@ def shift(
     """Compares the scores of validation with those of test.
 
     Returns:
-      `classes`: rows as core.metrics.shift.Shift; `warnings`: lines.
+      `classes`: rows as core.metrics.shift.ScoreShift; `warnings`: lines.
     """
     rows = [(split.score, split.patient, split.positive) for split in (val, test)]
     found = score_shift(*rows, seed=seed)
-    return {"classes": [asdict(one) for one in found], "warnings": warnings(found, names)}
+    return {"classes": [asdict(one) for one in found], "warnings": shift_warnings(found, names)}
 
 
 def on_validation(

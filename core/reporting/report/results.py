@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.metrics.binary import confusion
+from core.metrics.binary import confusion_counts
 from core.metrics.multiclass import confusion_matrix
 from core.predictions.metrics import class_intervals, score_intervals
 from core.predictions.predictions import SplitPredictions
@@ -66,7 +66,7 @@ def _test(answers: SplitPredictions, data: ReportData) -> dict[str, Any]:
             "left_out": len(answers) - len(sided),
         },
         "metrics": intervals(metrics),
-        "confusion": vars(confusion(sided.positive, sided.score, sided.threshold)),
+        "confusion": vars(confusion_counts(sided.positive, sided.score, sided.threshold)),
         "slices": slices(answers, *bootstrap),
         "calibration": reliability.calibrated(answers, *bootstrap),
         "predictive_values": reliability.values_over_prevalence(metrics),

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.metrics.bootstrap import clustered_bootstrap
+from core.metrics.bootstrap import bootstrap_binary_metrics
 from schema.labels import Task
 
 RESAMPLES = 500
@@ -51,7 +51,7 @@ def shortcut_check(manifest: Path, task: Task, seed: int = 0) -> list[dict[str, 
     for what, names in SETS.items():
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
         model.fit(train[list(names)].to_numpy(float), train["positive"])
-        auc = clustered_bootstrap(
+        auc = bootstrap_binary_metrics(
             val["positive"].to_numpy(),
             model.predict_proba(val[list(names)].to_numpy(float))[:, 1],
             val["patient_id"].to_numpy(str),

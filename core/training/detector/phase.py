@@ -10,7 +10,7 @@ import numpy as np
 
 from core.embedding.store import Embeddings
 from core.images.boxes import unfit_boxes
-from core.metrics.boxes.operating_point import Choice, choose
+from core.metrics.boxes.operating_point import BoxOperatingPoint, choose_box_operating_point
 from core.models.classifier import ClassifierNetwork
 from core.models.detector.decode import apply_operating_point
 from core.models.detector.feature_pyramid import FeaturePyramid, build_feature_pyramid
@@ -67,7 +67,7 @@ class CalibratedDetector:
     """
 
     locator: DetectorNetwork
-    choice: Choice
+    choice: BoxOperatingPoint
     nms_iou: float
     boxes: list[np.ndarray]
     scores: list[np.ndarray]
@@ -177,7 +177,9 @@ def choose_boxes(
         kept = np.clip(there, 0, 1).astype(np.float32)
         return [row[of >= 0] for row, of in zip(kept, heat, strict=True)]
 
-    choice = choose(list(records.boxes), relative(boxes), [of[of >= 0] for of in heat], score)
+    choice = choose_box_operating_point(
+        list(records.boxes), relative(boxes), [of[of >= 0] for of in heat], score
+    )
     done, scores = (
         x.numpy()
         for x in apply_operating_point(

@@ -12,10 +12,10 @@ from tensorflow_serving.apis import prediction_log_pb2
 from components.batch_results.results import (
     FILE,
     ROWS,
-    ids_of,
-    logs_of,
+    read_ids,
+    read_prediction_logs,
     reconcile,
-    row_of,
+    result_row,
     schema,
     write,
 )
@@ -54,7 +54,7 @@ def log(
     ],
 )
 def test_a_row(score: float, status: str | None, decision: str, predicted: str) -> None:
-    row = row_of(log(score, status=status), FACTS, BINARY)
+    row = result_row(log(score, status=status), FACTS, BINARY)
     assert row["decision"] == decision
     assert row["predicted_class"] == predicted
     assert row["status"] == (status or "OK")
@@ -64,12 +64,12 @@ def test_a_row(score: float, status: str | None, decision: str, predicted: str) 
 
 def test_answers_of_another_task_are_refused() -> None:
     with pytest.raises(PneumoError, match="2 probabilities for 3 classes"):
-        row_of(log(0.5), FACTS, THREE_CLASS)
+        result_row(log(0.5), FACTS, THREE_CLASS)
 
 
 @pytest.mark.parametrize("count", [0, 1, ROWS, ROWS + 1])
 def test_every_row_is_written(count: int, tmp_path: Path) -> None:
-    row = row_of(log(0.7), FACTS, BINARY)
+    row = result_row(log(0.7), FACTS, BINARY)
     rows = ({**row, "sha256": f"{i}"} for i in range(count))
     found = write(tmp_path / FILE, rows, BINARY.classes)
     table = pq.read_table(tmp_path / FILE)
@@ -87,9 +87,11 @@ def test_logs_and_ids_are_read_back(tmp_path: Path) -> None:
     with tf.io.TFRecordWriter(str(tmp_path / "records.gz"), "GZIP") as out:
         for name in names:
             out.write(records.example(records.values(b"pixels", "unknown", name)))
-    rows = [row_of(one, FACTS, BINARY) for one in logs_of([str(tmp_path / "logs.gz")])]
+    rows = [
+        result_row(one, FACTS, BINARY) for one in read_prediction_logs([str(tmp_path / "logs.gz")])
+    ]
     assert [row["file"] for row in rows] == names
-    assert ids_of([str(tmp_path / "records.gz")]) == Counter(row["sha256"] for row in rows)
+    assert read_ids([str(tmp_path / "records.gz")]) == Counter(row["sha256"] for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 from typing import Any, NamedTuple
 
-from components.endpoint_validator.verdict import Expected
+from components.endpoint_validator.verdict import ScorerPrediction
 from serving.predict.prediction import Prediction
 
 
 class Scored(NamedTuple):
     contents: list[bytes]
     predictions: list[Prediction]
-    expected: list[Expected]
+    expected: list[ScorerPrediction]
     facts: dict[str, Any]

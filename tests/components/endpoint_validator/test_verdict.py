@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.endpoint_validator.verdict import (
-    Expected,
+    ScorerPrediction,
     accepted_decisions,
     mismatch,
     spread_over_scores,
@@ -17,7 +17,7 @@ from serving.predict.prediction import Prediction, rejected
 FACTS: dict[str, Any] = {"threshold": 0.5, "band": None}
 BAND = {"threshold": 0.5, "band": [0.3, 0.5]}
 SCORES = (0.1, 0.4, 0.9)
-ROWS = [Expected(str(i), f"{i}.jpeg", p, (1 - p, p)) for i, p in enumerate(SCORES)]
+ROWS = [ScorerPrediction(str(i), f"{i}.jpeg", p, (1 - p, p)) for i, p in enumerate(SCORES)]
 RIGHT = [
     Prediction(f"{p}", "", "POSITIVE" if p >= 0.5 else "NEGATIVE", p, {"A": 1 - p, "B": p})
     for p in SCORES
@@ -68,7 +68,7 @@ def test_a_score_on_a_border_may_fall_to_either_side(
 
 @given(st.lists(st.floats(0, 1), max_size=40), st.integers(1, 12))
 def test_the_sample_spans_the_scores(scores: list[float], count: int) -> None:
-    rows = [Expected(f"{i:02d}", "", score, ()) for i, score in enumerate(scores)]
+    rows = [ScorerPrediction(f"{i:02d}", "", score, ()) for i, score in enumerate(scores)]
     chosen = spread_over_scores(rows, count)
     assert len({row.sha256 for row in chosen}) == len(chosen) == min(count, len(rows))
     if len(chosen) > 1:

@@ -5,8 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.gate.decision import against, bounds, decide, paired_test
-from core.metrics.binary import roc_auc
+from components.gate.decision import (
+    check_bounds,
+    compare_with_blessed,
+    decide_blessing,
+    paired_test,
+)
+from core.metrics.binary import roc_auc_score
 from core.metrics.options import EvaluationOptions
 from core.metrics.paired import PairedTest, delong_clustered
 from core.predictions.predictions import SplitPredictions
@@ -38,7 +43,7 @@ CLASSES, PLACES = synthetic_predictions(150, task=THREE_CLASS), synthetic_box_pr
     ],
 )
 def test_bounds(given: SplitPredictions, gate: dict[str, float], kept: bool) -> None:
-    found = decide(given, None, options(gate={k: {"min": v} for k, v in gate.items()}))
+    found = decide_blessing(given, None, options(gate={k: {"min": v} for k, v in gate.items()}))
     assert found.blessed is kept
     assert [rule.metric for rule in found.rules] == list(gate)
     assert (len(found.failures) == 0) is kept
@@ -52,9 +57,9 @@ def test_bounds(given: SplitPredictions, gate: dict[str, float], kept: bool) -> 
 @pytest.mark.parametrize("metric", ["auc", "sensitivity"])
 def test_a_bound_is_kept_where_it_is_just_reached(metric: str) -> None:
     given = synthetic_predictions(150)
-    (rule,) = bounds(given, options(gate={metric: {"min": 0.0}}))
+    (rule,) = check_bounds(given, options(gate={metric: {"min": 0.0}}))
     for bound, kept in ((rule.value, True), (math.nextafter(rule.value, 1), False)):
-        assert bounds(given, options(gate={metric: {"min": bound}}))[0].ok is kept
+        assert check_bounds(given, options(gate={metric: {"min": bound}}))[0].ok is kept
 
 
 @pytest.mark.parametrize(("p_worse", "ok"), [(0.05, True), (math.nextafter(0.05, 0), False)])
@@ -66,7 +71,7 @@ def test_a_drop_counts_below_the_level_and_not_at_it(p_worse: float, ok: bool) -
 def test_a_bound_on_a_number_that_is_not_defined_is_not_kept() -> None:
     given = synthetic_predictions(30)
     ill = given.where(given.positive == 1)
-    found = decide(ill, None, options(gate={"auc": {"min": 0.0}}))
+    found = decide_blessing(ill, None, options(gate={"auc": {"min": 0.0}}))
     assert not found.blessed
     assert math.isnan(found.rules[0].value)
     assert "not defined" in found.failures[0]
@@ -77,11 +82,11 @@ def test_the_tests_are_those_of_the_paired_module() -> None:
         synthetic_predictions(200, model_seed=1),
         synthetic_predictions(200, model_seed=2, threshold=0.6),
     )
-    found = {test.metric: test for test in against(one, two, options())}
+    found = {test.metric: test for test in compare_with_blessed(one, two, options())}
     assert set(found) == {"auc", "accuracy"}
     expected = delong_clustered(one.positive, one.score, two.score, one.patient)
     assert found["auc"].p_worse == expected.p_worse
-    assert found["auc"].candidate == pytest.approx(roc_auc(one.positive, one.score))
+    assert found["auc"].candidate == pytest.approx(roc_auc_score(one.positive, one.score))
     # Each at its own operating point.
     right = (two.score >= 0.6) == (two.positive == 1)
     assert found["accuracy"].blessed == pytest.approx(right.mean())
@@ -99,7 +104,7 @@ def test_only_a_significant_drop_refuses(
 ) -> None:
     one = synthetic_predictions(300, task=of, skill=candidate, model_seed=1)
     two = synthetic_predictions(300, task=of, skill=blessed_skill, model_seed=2)
-    found = decide(one, two, options(gate={"auc": {"min": 0.1}}))
+    found = decide_blessing(one, two, options(gate={"auc": {"min": 0.1}}))
     assert found.blessed is ok
     assert {test.metric for test in found.tests} == (
         {"auc", "accuracy"} if of is BINARY else {"auc", "accuracy", "class_accuracy"}
@@ -117,7 +122,7 @@ def test_noise_does_not_refuse() -> None:
             synthetic_predictions(120, seed, model_seed=1),
             synthetic_predictions(120, seed, model_seed=2),
         )
-        tests = against(one, two, options())
+        tests = compare_with_blessed(one, two, options())
         refused += not all(test.ok for test in tests)
         lower += tests[0].difference < 0
     assert refused <= 20
@@ -126,7 +131,7 @@ def test_noise_does_not_refuse() -> None:
 
 def test_a_gain_does_not_make_up_for_a_bound() -> None:
     one, two = synthetic_predictions(200, skill=2.0), synthetic_predictions(200, skill=0.1)
-    found = decide(one, two, options(gate={"auc": {"min": 0.999}}))
+    found = decide_blessing(one, two, options(gate={"auc": {"min": 0.999}}))
     assert all(test.ok for test in found.tests)
     assert not found.blessed
 
@@ -134,7 +139,7 @@ def test_a_gain_does_not_make_up_for_a_bound() -> None:
 def test_few_patients_leave_it_to_the_bounds() -> None:
     one, two = synthetic_predictions(6, skill=9.0), synthetic_predictions(6, skill=-9.0)
     same = np.where(one.positive == 1, "p", "q")
-    found = decide(replace(one, patient=same), replace(two, patient=same), options())
+    found = decide_blessing(replace(one, patient=same), replace(two, patient=same), options())
     auc = found.tests[0]
     assert auc.ok
     assert "too few patients" in auc.note
@@ -144,31 +149,35 @@ def test_few_patients_leave_it_to_the_bounds() -> None:
 def test_the_configuration_chooses_the_tests() -> None:
     one, two = synthetic_predictions(60, skill=0.0), synthetic_predictions(60, skill=4.0)
     none = options(gate={"auc": {"min": 0.0}}, against_blessed={"tests": []})
-    assert decide(one, two, none).blessed
+    assert decide_blessing(one, two, none).blessed
     auc = options(against_blessed={"tests": ["auc"], "alpha": 0.01})
-    assert [(test.metric, test.alpha) for test in against(one, two, auc)] == [("auc", 0.01)]
+    assert [(test.metric, test.alpha) for test in compare_with_blessed(one, two, auc)] == [
+        ("auc", 0.01)
+    ]
 
 
 def test_models_that_cannot_be_compared() -> None:
     one = synthetic_predictions(20)
     with pytest.raises(PneumoError, match="other images"):
-        decide(one, one.where(np.arange(19)), options())
+        decide_blessing(one, one.where(np.arange(19)), options())
     with pytest.raises(PneumoError, match="task 'three_class'"):
-        decide(one, synthetic_predictions(20, task=THREE_CLASS), options())
+        decide_blessing(one, synthetic_predictions(20, task=THREE_CLASS), options())
 
 
 def test_the_decision_is_json() -> None:
     ill = synthetic_predictions(30)
     ill = ill.where(ill.positive == 1)
-    told = decide(ill, ill, options()).to_dict()
+    told = decide_blessing(ill, ill, options()).to_dict()
     text = json.dumps(told, allow_nan=False)
     assert json.loads(text) == told
     assert told["rules"][0]["value"] is None
-    assert bounds(ill, options(gate={"sensitivity": {"min": 0.1}}))[0].ok
+    assert check_bounds(ill, options(gate={"sensitivity": {"min": 0.1}}))[0].ok
 
 
 def test_without_boxes_their_bounds_are_not_kept() -> None:
-    found = decide(synthetic_predictions(30), None, options(gate={"challenge": {"min": 0.0}}))
+    found = decide_blessing(
+        synthetic_predictions(30), None, options(gate={"challenge": {"min": 0.0}})
+    )
     assert not found.blessed
     assert "challenge is not defined" in found.failures[0]
 
@@ -181,7 +190,7 @@ def test_boxes_that_got_worse_refuse(blur: float, ok: bool) -> None:
     )
     # The images' scores are as good as before: only the boxes tell the models apart.
     one = replace(one, score=two.score)
-    found = decide(one, two, options())
+    found = decide_blessing(one, two, options())
     tests = {test.metric: test for test in found.tests}
     assert set(tests) == {"auc", "accuracy", "challenge"}
     assert tests["challenge"].ok is ok
@@ -195,7 +204,7 @@ def test_boxes_that_got_worse_refuse(blur: float, ok: bool) -> None:
 def test_each_model_stands_at_its_own_threshold_of_boxes() -> None:
     given = synthetic_box_predictions(100)
     shy = replace(given, box_threshold=2.0)  # shows none
-    tests = {test.metric: test for test in against(shy, given, options())}
+    tests = {test.metric: test for test in compare_with_blessed(shy, given, options())}
     assert tests["challenge"].candidate == 0
     assert not tests["challenge"].ok
 
@@ -203,4 +212,7 @@ def test_each_model_stands_at_its_own_threshold_of_boxes() -> None:
 def test_a_blessed_model_without_boxes_is_compared_on_the_images_alone() -> None:
     given = synthetic_box_predictions(60)
     old = replace(given, box_threshold=None)
-    assert {test.metric for test in against(given, old, options())} == {"auc", "accuracy"}
+    assert {test.metric for test in compare_with_blessed(given, old, options())} == {
+        "auc",
+        "accuracy",
+    }

@@ -5,14 +5,14 @@ import pytest
 from sklearn import metrics as sk
 
 from core.metrics.binary import (
-    average_precision,
+    average_precision_score,
     binary_metrics,
-    brier,
+    brier_score_loss,
     calibration_curve,
-    confusion,
+    confusion_counts,
     expected_calibration_error,
-    pr_curve,
-    roc_auc,
+    precision_recall_curve,
+    roc_auc_score,
     roc_curve,
 )
 
@@ -74,7 +74,10 @@ def test_by_hand(labels: list[int], scores: list[float], expected: dict[str, flo
         ([[0, 1]], [[0.5, 0.5]], "rows"),
     ],
 )
-@pytest.mark.parametrize("metric", [roc_auc, average_precision, brier, roc_curve, pr_curve])
+@pytest.mark.parametrize(
+    "metric",
+    [roc_auc_score, average_precision_score, brier_score_loss, roc_curve, precision_recall_curve],
+)
 def test_bad_input_raises_with_its_value(metric, labels: list, scores: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         metric(np.array(labels), np.array(scores))
@@ -86,20 +89,22 @@ def test_curves_go_from_the_highest_threshold_through_every_distinct_score() -> 
     assert threshold.tolist() == [math.inf, 0.9, 0.8, 0.4, 0.1]
     assert fpr.tolist() == [0, 0, 0.5, 0.5, 1]
     assert tpr == pytest.approx([0, 1 / 3, 1 / 3, 1, 1])
-    assert sk.auc(fpr, tpr) == pytest.approx(roc_auc(y, s))
-    recall, precision, threshold = pr_curve(y, s)
+    assert sk.auc(fpr, tpr) == pytest.approx(roc_auc_score(y, s))
+    recall, precision, threshold = precision_recall_curve(y, s)
     assert threshold.tolist() == [0.9, 0.8, 0.4, 0.1]
     assert recall == pytest.approx([1 / 3, 1 / 3, 1, 1])
     assert precision == pytest.approx([1, 1 / 2, 3 / 4, 3 / 5])
 
 
 def test_curves_that_are_undefined_are_empty() -> None:
-    assert all(len(row) == 0 for row in pr_curve(np.array([0, 0]), np.array([0.2, 0.4])))
+    assert all(
+        len(row) == 0 for row in precision_recall_curve(np.array([0, 0]), np.array([0.2, 0.4]))
+    )
     assert all(len(row) == 0 for row in roc_curve(np.array([1, 1]), np.array([0.2, 0.4])))
 
 
 def test_a_score_at_the_threshold_is_positive() -> None:
-    found = confusion(np.array([1, 0, 1, 0, 0]), np.array([0.5, 0.5, 0.4, 0.4, 0.1]), 0.5)
+    found = confusion_counts(np.array([1, 0, 1, 0, 0]), np.array([0.5, 0.5, 0.4, 0.4, 0.1]), 0.5)
     assert (found.tp, found.fp, found.fn, found.tn) == (1, 1, 1, 2)
 
 

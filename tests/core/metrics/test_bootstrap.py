@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from core.metrics.binary import binary_metrics
 from core.metrics.bootstrap import (
     binary_statistics,
+    bootstrap_binary_metrics,
     clustered_bootstrap,
-    clustered_bootstrap_of,
     exact_bounds,
 )
 
@@ -39,7 +39,7 @@ def test_a_weighted_row_equals_scikit_learn_on_repeated_images(
 def test_one_image_of_each_patient_is_the_ordinary_bootstrap() -> None:
     """Against a loop that draws the same images and copies them."""
     labels, scores = sample(60)
-    found = clustered_bootstrap(labels, scores, np.arange(60), 0.5, resamples=60, seed=7)
+    found = bootstrap_binary_metrics(labels, scores, np.arange(60), 0.5, resamples=60, seed=7)
     draws = np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60), size=60)
     rows = [np.repeat(np.arange(60), draw) for draw in draws]
     plain = [binary_metrics(labels[row], scores[row], 0.5) for row in rows]
@@ -47,8 +47,8 @@ def test_one_image_of_each_patient_is_the_ordinary_bootstrap() -> None:
         values = [one[name] for one in plain if math.isfinite(one[name])]
         assert interval.resamples_used == len(values)
         assert (interval.low, interval.high) == pytest.approx(np.quantile(values, (0.025, 0.975)))
-    again = clustered_bootstrap(labels, scores, np.arange(60), 0.5, resamples=60, seed=7)
-    other = clustered_bootstrap(labels, scores, np.arange(60), 0.5, resamples=60, seed=8)
+    again = bootstrap_binary_metrics(labels, scores, np.arange(60), 0.5, resamples=60, seed=7)
+    other = bootstrap_binary_metrics(labels, scores, np.arange(60), 0.5, resamples=60, seed=8)
     assert again == found != other
 
 
@@ -57,7 +57,7 @@ def test_copies_of_an_image_in_one_patient_add_no_certainty() -> None:
     many = np.repeat(labels, 4), np.repeat(scores, 4)
 
     def width(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
-        found = clustered_bootstrap(labels, scores, groups, 0.5, resamples=500, seed=0)
+        found = bootstrap_binary_metrics(labels, scores, groups, 0.5, resamples=500, seed=0)
         return found["accuracy"].high - found["accuracy"].low
 
     clustered = width(*many, np.repeat(np.arange(80), 4))
@@ -70,7 +70,7 @@ def test_coverage_of_the_true_sensitivity() -> None:
     rng, truth, hits = np.random.default_rng(0), 0.8, 0
     for study in range(200):
         right = rng.random(150) < truth
-        found = clustered_bootstrap_of(
+        found = clustered_bootstrap(
             lambda w, right=right: {"sensitivity": w @ right / w.sum(axis=1)},
             np.arange(150),
             resamples=200,
@@ -87,7 +87,7 @@ def test_coverage_of_the_true_sensitivity() -> None:
 def test_an_undefined_metric_has_no_interval(
     labels: list[int], scores: list[float], undefined: str
 ) -> None:
-    found = clustered_bootstrap(
+    found = bootstrap_binary_metrics(
         np.array(labels), np.array(scores), np.arange(len(labels)), 0.5, resamples=50, seed=0
     )
     assert math.isnan(found[undefined].estimate)
@@ -98,14 +98,16 @@ def test_an_undefined_metric_has_no_interval(
 
 def test_resamples_that_miss_a_class_are_left_out_and_counted() -> None:
     labels, scores = np.array([0, 1, 1, 1]), np.array([0.1, 0.5, 0.6, 0.9])
-    found = clustered_bootstrap(labels, scores, np.arange(4), 0.5, resamples=400, seed=0)["auc"]
+    found = bootstrap_binary_metrics(labels, scores, np.arange(4), 0.5, resamples=400, seed=0)[
+        "auc"
+    ]
     assert 0 < found.resamples_used < 400
     assert (found.low, found.high) == (1.0, 1.0)
 
 
 def test_one_patient_has_an_interval_of_no_width() -> None:
     labels, scores = sample(30)
-    found = clustered_bootstrap(labels, scores, ["a"] * 30, 0.5, resamples=50, seed=0)["auc"]
+    found = bootstrap_binary_metrics(labels, scores, ["a"] * 30, 0.5, resamples=50, seed=0)["auc"]
     assert found.low == found.high == pytest.approx(found.estimate)
 
 
@@ -115,7 +117,7 @@ def test_one_patient_has_an_interval_of_no_width() -> None:
 )
 def test_bad_input(labels: list, scores: list, groups: list) -> None:
     with pytest.raises(ValueError):
-        clustered_bootstrap(np.array(labels), np.array(scores), np.array(groups), 0.5, seed=0)
+        bootstrap_binary_metrics(np.array(labels), np.array(scores), np.array(groups), 0.5, seed=0)
 
 
 @pytest.mark.parametrize("patients", [1, 2, 400])
@@ -135,10 +137,10 @@ def test_a_flawless_share_has_the_exact_bounds_of_its_patients() -> None:
     """Four right images of two patients bound a specificity as two patients do."""
     labels, scores = np.array([0, 0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.1, 0.3, 0.9, 0.2])
     groups = np.array(["a", "a", "b", "b", "c", "d"])
-    found = clustered_bootstrap(labels, scores, groups, 0.5, resamples=100, seed=0)
+    found = bootstrap_binary_metrics(labels, scores, groups, 0.5, resamples=100, seed=0)
     assert found["specificity"].exact
     assert (found["specificity"].low, found["specificity"].high) == exact_bounds(1.0, 2)
     assert found["precision"].low == exact_bounds(1.0, 1)[0]
     assert not found["sensitivity"].exact
-    wrong = clustered_bootstrap(1 - labels, scores, groups, 0.5, resamples=100, seed=0)
+    wrong = bootstrap_binary_metrics(1 - labels, scores, groups, 0.5, resamples=100, seed=0)
     assert (wrong["sensitivity"].low, wrong["sensitivity"].high) == exact_bounds(0.0, 2)

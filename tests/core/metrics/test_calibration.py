@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from core.metrics.calibration import fit_temperature, nll, softmax
+from core.metrics.calibration import fit_temperature, negative_log_likelihood, softmax
 
 
 def honest(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -23,8 +23,10 @@ def test_finds_the_factor_that_made_the_logits_too_sure(factor: float, classes: 
     targets = np.eye(classes)[labels]
     found = fit_temperature(factor * logits, targets)
     assert found == pytest.approx(factor, rel=0.06)
-    least = nll(factor * logits, targets, found)
-    assert least <= min(nll(factor * logits, targets, found * by) for by in (1.02, 1 / 1.02))
+    least = negative_log_likelihood(factor * logits, targets, found)
+    assert least <= min(
+        negative_log_likelihood(factor * logits, targets, found * by) for by in (1.02, 1 / 1.02)
+    )
 
 
 def test_partial_labels_count_by_their_sum_and_rows_without_one_not_at_all() -> None:
@@ -34,11 +36,13 @@ def test_partial_labels_count_by_their_sum_and_rows_without_one_not_at_all() -> 
     assert fit_temperature(2.0 * logits, targets) == pytest.approx(2.0, rel=0.06)
     p = softmax(logits[:1])[0]
     partial = np.array([[0, 1, 1]])
-    assert nll(logits[:1], partial) == pytest.approx(-math.log(p[1] + p[2]))
+    assert negative_log_likelihood(logits[:1], partial) == pytest.approx(-math.log(p[1] + p[2]))
     with_rows = np.concatenate([targets, np.zeros((10, 3))])
     more = np.concatenate([logits, np.full((10, 3), 99.0)])
     assert fit_temperature(more, with_rows) == pytest.approx(fit_temperature(logits, targets))
-    assert nll(more, with_rows) == pytest.approx(nll(logits, targets))
+    assert negative_log_likelihood(more, with_rows) == pytest.approx(
+        negative_log_likelihood(logits, targets)
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,4 +94,6 @@ def test_softmax_of_huge_logits_and_of_log_probabilities() -> None:
 
 def test_likelihood_against_scikit_learn() -> None:
     logits, labels = honest(400, 3)
-    assert nll(logits, np.eye(3)[labels]) == pytest.approx(log_loss(labels, softmax(logits)))
+    assert negative_log_likelihood(logits, np.eye(3)[labels]) == pytest.approx(
+        log_loss(labels, softmax(logits))
+    )

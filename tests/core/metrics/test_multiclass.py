@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from core.metrics.bootstrap import clustered_bootstrap_of
+from core.metrics.bootstrap import clustered_bootstrap
 from core.metrics.multiclass import (
     class_metrics,
     class_statistics,
@@ -106,7 +106,7 @@ def test_perfect_shares_have_exact_bounds() -> None:
     labels, _ = sample(240)
     statistics, shares = class_statistics(labels, np.eye(3)[labels], NAMES)
     groups = np.arange(240) // 3
-    found = clustered_bootstrap_of(statistics, groups, shares=shares, resamples=100, seed=0)
+    found = clustered_bootstrap(statistics, groups, shares=shares, resamples=100, seed=0)
     assert found["class_accuracy"].exact
     assert found["class_accuracy"].low == pytest.approx(0.025 ** (1 / 80))
     assert found["recall/VIRUS"].exact

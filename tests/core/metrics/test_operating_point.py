@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.metrics.operating_point import abstention_band, choose, decide, predicted_class
+from core.metrics.operating_point import (
+    abstention_band,
+    choose_operating_point,
+    decide,
+    predicted_class,
+)
 from core.metrics.options import OperatingPointOptions
 
 
@@ -42,7 +47,7 @@ SCORES = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
 def test_by_hand(
     asked: OperatingPointOptions, threshold: float, sensitivity: float, specificity: float
 ) -> None:
-    found = choose(LABELS, SCORES, asked)
+    found = choose_operating_point(LABELS, SCORES, asked)
     assert found.threshold == pytest.approx(threshold)
     assert (found.sensitivity, found.specificity) == (sensitivity, specificity)
     assert (found.positives, found.negatives, found.note) == (4, 4, "")
@@ -60,7 +65,9 @@ def test_no_other_threshold_is_better(
     """Against a search over all thresholds that the scores can tell apart."""
     labels = np.array([y for y, _ in rows], int)
     scores = np.array([s / 12 for _, s in rows], np.float32)
-    found = choose(labels, scores, options(rule, at_least=number, cost_of_miss=10 * number))
+    found = choose_operating_point(
+        labels, scores, options(rule, at_least=number, cost_of_miss=10 * number)
+    )
     known = labels >= 0
     y, s = labels[known], scores[known]
     if found.note:
@@ -88,7 +95,7 @@ def test_a_threshold_survives_float32_between_close_scores() -> None:
     low = np.float32(0.7)
     high = np.nextafter(low, np.float32(1))
     scores = np.array([0.1, low, high, 0.9], np.float32)
-    found = choose(np.array([0, 0, 1, 1]), scores, options("youden"))
+    found = choose_operating_point(np.array([0, 0, 1, 1]), scores, options("youden"))
     assert float(np.float32(found.threshold)) == found.threshold  # as the model stores it
     assert (scores >= np.float32(found.threshold)).tolist() == [False, False, True, True]
 
@@ -105,7 +112,7 @@ def test_a_threshold_survives_float32_between_close_scores() -> None:
 def test_where_the_rule_cannot_be_followed_a_note_says_why(
     labels: list[int], scores: list[float], rule: str, note: str
 ) -> None:
-    found = choose(np.array(labels, int), np.array(scores), options(rule))
+    found = choose_operating_point(np.array(labels, int), np.array(scores), options(rule))
     assert found.threshold == 0.5
     assert note in found.note
     assert not {math.nan} & set(found.to_dict().values())  # JSON has no NaN
@@ -117,7 +124,7 @@ def test_where_the_rule_cannot_be_followed_a_note_says_why(
 )
 def test_bad_input(labels: list[int], scores: list[float]) -> None:
     with pytest.raises(ValueError):
-        choose(np.array(labels), np.array(scores), options("youden"))
+        choose_operating_point(np.array(labels), np.array(scores), options("youden"))
     with pytest.raises(ValueError):
         abstention_band(np.array(labels), np.array(scores), 0.5, 0.1)
     with pytest.raises(ValueError, match="share"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from core.metrics.shift import score_shift, warnings
+from core.metrics.shift import score_shift, shift_warnings
 
 
 def split(n: int, seed: int, move: float = 0.0, each: int = 2) -> tuple[np.ndarray, ...]:
@@ -33,7 +33,7 @@ def test_a_shift_of_the_normals_is_found_there_and_only_there() -> None:
     assert found[0].of == "negative"
     assert found[0].p <= 0.005
     assert found[1].p > 0.05
-    lines = warnings(found)
+    lines = shift_warnings(found)
     assert len(lines) == 1
     assert "negative" in lines[0]
     assert score_shift(split(120, 0), split(120, 1, move=0.25)) == found  # seeded
@@ -58,7 +58,7 @@ def test_a_class_that_is_missing_says_nothing(labels: list[int]) -> None:
     found = score_shift(val, test)
     assert math.isnan(found[0].p)
     assert math.isnan(found[0].test_median)
-    assert warnings(found) == []
+    assert shift_warnings(found) == []
     found = score_shift(val, (np.array([0.1, 0.9]), np.array(["a", "a"]), np.array([0, 0])))
     assert math.isnan(found[0].p)  # one patient
     assert found[0].ks > 0

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from core.metrics.prevalence import predictive_values
+from core.metrics.binary import predictive_values
 from core.metrics.risk_coverage import aurc, risk_coverage
-from core.metrics.seeds import spread
+from core.metrics.seeds import spread_over_seeds
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_risk_coverage_degenerate() -> None:
 
 
 def test_spread() -> None:
-    found = spread([{"auc": 0.9, "f1": math.nan}, {"auc": 0.8}, {"auc": 1.0, "f1": 0.5}])
+    found = spread_over_seeds([{"auc": 0.9, "f1": math.nan}, {"auc": 0.8}, {"auc": 1.0, "f1": 0.5}])
     auc = found["auc"]
     assert (auc.mean, auc.low, auc.high, auc.sd) == pytest.approx((0.9, 0.8, 1.0, 0.1))
     assert auc.values == (0.9, 0.8, 1.0)
     f1 = found["f1"]
     assert (f1.mean, f1.low, f1.high) == (0.5, 0.5, 0.5)
     assert math.isnan(f1.sd)
-    assert spread([]) == {}
-    assert math.isnan(spread([{"auc": math.nan}])["auc"].mean)
+    assert spread_over_seeds([]) == {}
+    assert math.isnan(spread_over_seeds([{"auc": math.nan}])["auc"].mean)

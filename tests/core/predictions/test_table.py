@@ -3,7 +3,7 @@ import pytest
 
 from core.embedding.records import ImageRecords, ragged_boxes
 from core.predictions import table
-from core.predictions.columns import columns
+from core.predictions.columns import prediction_columns
 from schema.labels import LOCATE
 
 A, B = [0.1, 0.1, 0.5, 0.5], [0.2, 0.3, 0.4, 0.9]
@@ -46,7 +46,7 @@ FORMS = {
 
 @pytest.mark.parametrize(("boxes", "scores"), FORMS.values(), ids=FORMS)
 def test_boxes_in_any_form_are_stored_best_first(boxes, scores, tmp_path):
-    given = columns(records([A], []), LOCATE, answers(2, boxes=boxes, box_scores=scores))
+    given = prediction_columns(records([A], []), LOCATE, answers(2, boxes=boxes, box_scores=scores))
     table.write(tmp_path / table.FILE, iter([given]))
     found = table.read(tmp_path / table.FILE).to_pydict()
     assert found["truth_boxes"] == [pytest.approx(A), []]
@@ -56,7 +56,7 @@ def test_boxes_in_any_form_are_stored_best_first(boxes, scores, tmp_path):
 
 
 def test_a_model_without_boxes_leaves_them_empty():
-    given = columns(records([A, B], []), LOCATE, answers(2))
+    given = prediction_columns(records([A, B], []), LOCATE, answers(2))
     assert given["truth_boxes"] == [pytest.approx([*A, *B]), []]
     assert given["boxes"] == given["box_scores"] == [[], []]
 
@@ -70,4 +70,4 @@ def test_a_model_without_boxes_leaves_them_empty():
 )
 def test_boxes_that_do_not_fit_are_refused(boxes, scores, line):
     with pytest.raises(ValueError, match=line):
-        columns(records([A], []), LOCATE, answers(2, boxes=boxes, box_scores=scores))
+        prediction_columns(records([A], []), LOCATE, answers(2, boxes=boxes, box_scores=scores))

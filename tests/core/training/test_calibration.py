@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from core.metrics.operating_point import choose
+from core.metrics.operating_point import choose_operating_point
 from core.metrics.options import EvaluationOptions
 from core.training.calibration import calibrate, member_probabilities
 from core.training.losses import class_targets
@@ -32,10 +32,13 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     np.testing.assert_array_equal(found.raw.argmax(1), found.probabilities.argmax(1))
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
     # The threshold is one of calibrated scores.
-    expected = choose(positive, found.score, options.operating_point).threshold
+    expected = choose_operating_point(positive, found.score, options.operating_point).threshold
     assert found.facts["threshold"] == expected
     raw = found.raw[:, list(THREE_CLASS.positive)].sum(axis=1)
-    assert abs(choose(positive, raw, options.operating_point).threshold - expected) > 0.005
+    assert (
+        abs(choose_operating_point(positive, raw, options.operating_point).threshold - expected)
+        > 0.005
+    )
     called = found.score >= found.facts["threshold"]
     assert called[positive == 1].mean() >= 0.9
     low, high = found.facts["band"]

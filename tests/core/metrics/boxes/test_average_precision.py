@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.metrics.boxes import froc
-from core.metrics.boxes.average_precision import average_precision, pr_points
-from core.metrics.boxes.ranking import rank
+from core.metrics.boxes.average_precision import average_precision, precision_recall_points
+from core.metrics.boxes.ranking import rank_boxes
 from tests.support.boxes import FAR, FAR2, A, B, box_rows, synthetic_boxes
 
 # images as (truth, boxes, scores); area by hand
@@ -38,11 +38,15 @@ def test_by_hand(images, expected):
 
 
 def test_points_of_the_curve():
-    recall, precision, score = pr_points(*box_rows(CASES["hit, alarm, hit"][0]))
+    recall, precision, score = precision_recall_points(*box_rows(CASES["hit, alarm, hit"][0]))
     assert recall.tolist() == [0.5, 1]
     assert precision == pytest.approx([1, 2 / 3])
     assert score.tolist() == [0.9, 0.7]
-    assert [len(row) for row in pr_points(*box_rows(CASES["no truth"][0]))] == [0, 0, 0]
+    assert [len(row) for row in precision_recall_points(*box_rows(CASES["no truth"][0]))] == [
+        0,
+        0,
+        0,
+    ]
 
 
 @settings(max_examples=30)
@@ -57,7 +61,7 @@ def test_an_alarm_never_raises_it(seed, score):
 
 def at_rates(images):
     weights = np.ones((1, len(images)))
-    ranked = rank(*box_rows(images), froc.OVERLAP)
+    ranked = rank_boxes(*box_rows(images), froc.OVERLAP)
     return froc.sensitivities(*ranked(weights), weights.sum(axis=1))[0]
 
 

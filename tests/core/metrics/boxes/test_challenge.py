@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.metrics.boxes.challenge import OVERLAPS, challenge_score, challenge_scores
-from core.metrics.boxes.matching import match, pad
+from core.metrics.boxes.matching import match_boxes, pad_boxes
 
 A, B, FAR = (0, 0, 10, 10), (0, 0, 10, 6), (50, 50, 60, 60)
 EIGHT = (0, 0, 10, 8)  # overlaps A by .8 and B by .75
@@ -134,9 +134,9 @@ def test_as_the_definition_word_by_word(many):
 @given(images())
 def test_better_boxes_hit_the_same_without_the_others(image):
     truth, boxes, scores = rows(image)
-    true, every = pad(truth), pad(boxes, scores)
-    hits = match(true, every, OVERLAPS)
+    true, every = pad_boxes(truth), pad_boxes(boxes, scores)
+    hits = match_boxes(true, every, OVERLAPS)
     best = np.argsort(-scores[0], kind="stable")
     for j in range(len(best)):
-        some = pad([boxes[0][best[:j]]], [scores[0][best[:j]]])
-        assert (match(true, some, OVERLAPS) == hits[:, :, :j]).all()
+        some = pad_boxes([boxes[0][best[:j]]], [scores[0][best[:j]]])
+        assert (match_boxes(true, some, OVERLAPS) == hits[:, :, :j]).all()

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.metrics.boxes.iou import check_boxes, iou, resize
+from core.metrics.boxes.iou import box_iou, check_boxes, resize_boxes
 
 CASES = {
     "same": ((0, 0, 10, 10), (0, 0, 10, 10), 1.0),
@@ -23,28 +23,28 @@ boxes = st.tuples(side, side, side, side).map(
 
 @pytest.mark.parametrize(("a", "b", "expected"), CASES.values(), ids=CASES)
 def test_by_hand(a, b, expected):
-    assert iou(np.array([a]), np.array([b]))[0, 0] == pytest.approx(expected)
+    assert box_iou(np.array([a]), np.array([b]))[0, 0] == pytest.approx(expected)
 
 
 def test_pairs_of_many_images_at_once():
     a, b = np.random.default_rng(0).random((2, 3, 5, 4)).cumsum(axis=-1)
     b = b[:, :2]
-    found = iou(a, b)
+    found = box_iou(a, b)
     assert found.shape == (3, 5, 2)
-    assert found[2, 4, 1] == iou(a[2, 4:5], b[2, 1:2])[0, 0]
+    assert found[2, 4, 1] == box_iou(a[2, 4:5], b[2, 1:2])[0, 0]
 
 
 @given(boxes, boxes)
 def test_symmetric_and_bounded(a, b):
     one, two = np.array([a]), np.array([b])
-    found = iou(one, two)[0, 0]
+    found = box_iou(one, two)[0, 0]
     assert 0 <= found <= 1 + 1e-12
-    assert found == pytest.approx(iou(two, one)[0, 0])
+    assert found == pytest.approx(box_iou(two, one)[0, 0])
 
 
 def test_resize_keeps_the_centre():
-    assert resize(np.array([[0.0, 2, 10, 6]]), 0.5).tolist() == [[2.5, 3, 7.5, 5]]
-    assert resize(np.zeros((0, 4)), 0.5).shape == (0, 4)
+    assert resize_boxes(np.array([[0.0, 2, 10, 6]]), 0.5).tolist() == [[2.5, 3, 7.5, 5]]
+    assert resize_boxes(np.zeros((0, 4)), 0.5).shape == (0, 4)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from core.metrics.bootstrap import Interval, clustered_bootstrap_of
+from core.metrics.bootstrap import Interval, clustered_bootstrap
 from core.metrics.boxes import froc
 from core.metrics.boxes.average_precision import average_precision
 from core.metrics.boxes.challenge import OVERLAPS, challenge_score
@@ -15,7 +15,7 @@ NONE, WHOLE = np.zeros((0, 4)), np.array([[0.0, 0, 1, 1]])
 
 def box_intervals(truth, boxes, scores, groups, threshold, resamples=100) -> dict[str, Interval]:
     statistics, shares = box_statistics(truth, boxes, scores, threshold)
-    return clustered_bootstrap_of(statistics, groups, shares=shares, resamples=resamples, seed=0)
+    return clustered_bootstrap(statistics, groups, shares=shares, resamples=resamples, seed=0)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.4, 2.0])

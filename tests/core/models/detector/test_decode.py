@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from core.metrics.boxes import iou as reference
-from core.metrics.boxes.operating_point import COMBINES, Combine, combined
+from core.metrics.boxes.operating_point import COMBINES, Combine, combined_scores
 from core.models.detector.decode import (
     apply_operating_point,
     average_members,
@@ -56,7 +56,7 @@ def greedy(boxes: np.ndarray, scores: np.ndarray, limit: float) -> list[int]:
     for i in np.argsort(-scores, kind="stable"):
         if scores[i] < 0:
             continue
-        if all(reference.iou(boxes[[i]], boxes[[j]])[0, 0] <= limit for j in kept):
+        if all(reference.box_iou(boxes[[i]], boxes[[j]])[0, 0] <= limit for j in kept):
             kept.append(int(i))
     return kept
 
@@ -69,7 +69,7 @@ def test_suppression_is_greedy(limit: float) -> None:
     boxes[3] = boxes[3, :1]  # the same box twelve times
     scores = -np.sort(-rng.uniform(-0.3, 1, (20, 12)), axis=1).astype(np.float32)
     np.testing.assert_allclose(
-        pairwise_iou(tf.constant(boxes)), reference.iou(boxes, boxes), atol=1e-5
+        pairwise_iou(tf.constant(boxes)), reference.box_iou(boxes, boxes), atol=1e-5
     )
     left = non_max_suppression(tf.constant(boxes), tf.constant(scores), limit).numpy()
     for i in range(len(boxes)):
@@ -85,8 +85,12 @@ def test_what_validation_chose_is_done_as_it_was_tried(combine: Combine, shrink:
     score = np.array([0.7], np.float32)
     given = tf.constant(boxes), tf.constant(heat), tf.constant(score)
     found, scores = apply_operating_point(*given, combine, shrink)
-    np.testing.assert_allclose(found[0, :2], reference.resize(boxes[0, :2], shrink), atol=1e-6)
-    np.testing.assert_allclose(scores[0, :2], combined(combine, heat[0, :2], score), atol=1e-6)
+    np.testing.assert_allclose(
+        found[0, :2], reference.resize_boxes(boxes[0, :2], shrink), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        scores[0, :2], combined_scores(combine, heat[0, :2], score), atol=1e-6
+    )
     assert scores[0, 2] == -1
     assert not found[0, 2].numpy().any()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.metrics.binary import roc_auc
+from core.metrics.binary import roc_auc_score
 from core.models.detector.score_fusion import HEAD_ONLY, ScoreFusion, fit_score_fusion, log_odds
 
 
@@ -50,8 +50,8 @@ def test_two_weak_witnesses_are_better_together() -> None:
     heat = 1 / (1 + np.exp(-rng.normal(2.0 * truth - 2.0, 1.5)))
     of = fit_score_fusion(logits_of(odds[:2000]), heat[:2000], truth[:2000])
     fuse = of.fuse(logits_of(odds[2000:]), heat[2000:])[:, 0]
-    together = roc_auc(truth[2000:], fuse[:, 1] - fuse[:, 0])
-    single = [roc_auc(truth[2000:], odds[2000:]), roc_auc(truth[2000:], heat[2000:])]
+    together = roc_auc_score(truth[2000:], fuse[:, 1] - fuse[:, 0])
+    single = [roc_auc_score(truth[2000:], odds[2000:]), roc_auc_score(truth[2000:], heat[2000:])]
     assert together is not None
     assert all(together > auc + 0.02 for auc in single if auc is not None)
 

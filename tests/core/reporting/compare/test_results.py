@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.metrics.binary import roc_auc
+from core.metrics.binary import roc_auc_score
 from core.metrics.boxes.challenge import challenge_score
 from core.reporting.compare.binary_problems import BinaryPredictions
 from core.reporting.compare.page import write_comparison
@@ -48,7 +48,7 @@ def test_paired_differences_are_first_minus_second() -> None:
     (row,) = paired({"good": good, "bad": bad})
     assert (row["a"], row["b"], row["only_a"], row["only_b"]) == ("good", "bad", 2, 0)
     assert row["accuracy"]["difference"] == pytest.approx(0.25)
-    assert row["auc"]["difference"] == pytest.approx(1 - roc_auc(bad.label, bad.score))
+    assert row["auc"]["difference"] == pytest.approx(1 - roc_auc_score(bad.label, bad.score))
     assert row["auc"]["p"] == row["auc"]["p_holm"]
 
 
@@ -80,7 +80,7 @@ def test_rows_stand_by_validation_and_not_by_test(make: Make) -> None:
     for run in runs:
         told = run.test.with_binary_label()
         area = board[run.name]
-        assert area["estimate"] == pytest.approx(roc_auc(told.positive, told.score))
+        assert area["estimate"] == pytest.approx(roc_auc_score(told.positive, told.score))
         assert area["low"] <= area["estimate"] <= area["high"]
     assert len(question["paired"]) == 3
 

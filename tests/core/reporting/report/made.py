@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from components.gate.decision import decide
+from components.gate.decision import decide_blessing
 from core.ingest.summary import IngestSummary
 from core.metrics.options import EvaluationOptions
 from core.predictions.predictions import SplitPredictions
@@ -43,7 +43,7 @@ def decision(candidate: SplitPredictions, blessed: SplitPredictions) -> dict[str
         "blessed": True,
         "rules": [{"metric": "auc", "bound": 0.6, "value": 0.7654, "ok": True}],
     }
-    return decide(candidate, blessed, options).to_dict() | {"tfma": tfma}
+    return decide_blessing(candidate, blessed, options).to_dict() | {"tfma": tfma}
 
 
 def full(of: Task = BINARY) -> ReportData:

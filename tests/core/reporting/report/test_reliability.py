@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.metrics.binary import binary_metrics, brier, roc_auc
+from core.metrics.binary import binary_metrics, brier_score_loss, roc_auc_score
 from core.metrics.bootstrap import Interval
 from core.metrics.risk_coverage import aurc
 from core.predictions.metrics import score_intervals
@@ -27,8 +27,12 @@ def test_calibration_before_and_after_are_those_of_the_two_probabilities() -> No
     given = synthetic_predictions(150, task=THREE_CLASS, members=2, unknown=True)
     found = reliability.calibrated(given, 100, 0)
     raw = given.raw[:, 1:].sum(axis=1)
-    assert found["before"]["brier"]["estimate"] == pytest.approx(brier(given.positive, raw))
-    assert found["after"]["brier"]["estimate"] == pytest.approx(brier(given.positive, given.score))
+    assert found["before"]["brier"]["estimate"] == pytest.approx(
+        brier_score_loss(given.positive, raw)
+    )
+    assert found["after"]["brier"]["estimate"] == pytest.approx(
+        brier_score_loss(given.positive, given.score)
+    )
     part = given.with_class_label()
     for name, p in (("before", part.raw), ("after", part.probabilities)):
         expected = top_label_ece(p, part.label)
@@ -101,7 +105,7 @@ def test_members(of: object) -> None:
     for m, value in enumerate(area["values"]):
         own = given.members[:, m] ** (1 / 1.25)
         score = own[:, list(of.positive)].sum(axis=1) / own.sum(axis=1)
-        assert value == pytest.approx(roc_auc(given.positive, score))
+        assert value == pytest.approx(roc_auc_score(given.positive, score))
         expected = binary_metrics(given.positive, score, 0.4)["accuracy"]
         assert found["metrics"]["accuracy"]["values"][m] == pytest.approx(expected)
     assert area["low"] == min(area["values"])
@@ -120,7 +124,9 @@ def test_validation_against_test() -> None:
     assert found["sensitivity"]["validation"]["estimate"] == pytest.approx(
         (val.predicted_positive[val.positive == 1] == 1).mean()
     )
-    assert found["auc"]["test"]["estimate"] == pytest.approx(roc_auc(test.positive, test.score))
+    assert found["auc"]["test"]["estimate"] == pytest.approx(
+        roc_auc_score(test.positive, test.score)
+    )
     none = val.where(np.zeros(100, bool))
     assert reliability.on_validation(none, score_intervals(test, 100, 0), 100, 0) is None
 

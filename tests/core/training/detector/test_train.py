@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from core.embedding.records import ragged_boxes
-from core.metrics.boxes.iou import iou
+from core.metrics.boxes.iou import box_iou
 from core.models.backbones import TOP, split_backbone
 from core.models.detector.feature_pyramid import build_feature_pyramid
 from core.models.detector.head import build_dense_head
@@ -80,7 +80,7 @@ def test_it_learns_to_find_what_is_there() -> None:
         "learning_rate",
     }
     boxes, heat = predict_boxes([detector], judge.views[0], 0.3, batch=7)
-    best = [iou(boxes[i, :1], true).max() for i, true in enumerate(judge.boxes[0]) if len(true)]
+    best = [box_iou(boxes[i, :1], true).max() for i, true in enumerate(judge.boxes[0]) if len(true)]
     assert np.median(best) > 0.6
     with_box = np.array([len(true) > 0 for true in judge.boxes[0]])
     assert np.median(heat[with_box, 0]) > 2 * np.median(np.maximum(heat[~with_box, 0], 0))
