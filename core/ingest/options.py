@@ -1,4 +1,4 @@
-"""What a user may decide about ingest."""
+"""Options of ingest."""
 
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -21,12 +21,12 @@ Policy = Literal["auto", "given", "patient", "given_patient_val"]
 
 DEFAULT_CLASSES: Final = {
     "normal": labels.NORMAL,
-    "pneumonia": labels.UNKNOWN,  # refined by the file name where it says bacteria or virus
+    "pneumonia": labels.UNKNOWN,  # refined by the file name
     "bacteria": labels.BACTERIA,
     "virus": labels.VIRUS,
 }
 
-PILLOW_LIMIT: Final = 178_956_970  # Pillow itself opens nothing above this number of pixels
+PILLOW_LIMIT: Final = 178_956_970  # Pillow opens no image with more pixels
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -39,37 +39,36 @@ class IngestOptions(BaseModel):
     """Options of `pneumo ingest` and of `data.ingest` in a configuration.
 
     Attributes:
-      layout: how the source tells classes. `split_class`: train/NORMAL/x.jpeg; `class`:
+      layout: where the classes come from. `split_class`: train/NORMAL/x.jpeg; `class`:
         NORMAL/x.jpeg; `manifest`: the CSV of `manifest`; `rsna`: the folder of the RSNA Pneumonia
-        Detection Challenge with its two tables; `auto`: whichever is found.
+        Detection Challenge with its two tables; `auto`: detected.
       class_map: more folder names (any case) -> pathogen. NORMAL, PNEUMONIA, BACTERIA and VIRUS are
-        known. `unknown` stands for pneumonia whose pathogen the file name may tell.
+        known. `unknown` is pneumonia whose pathogen may be part of the file name.
       manifest: CSV with the columns path (relative to the source), label, and optionally patient
         and split.
-      boxes: CSV of opacities, one a row: filename (or path, or patientId) and xmin, ymin, xmax,
-        ymax (max exclusive) or x, y, width, height, in pixels of the displayed image; of a DICOM
-        file in its Rows and Columns. The table of the RSNA layout and that of a folder of phantoms
-        are found without it.
-      patient_salt: a secret that goes into the keys of patients of DICOM files (SHA-256 of salt and
-        PatientID). Without one, who can guess an id can confirm it. It is never written down: give
-        the same again to get the same keys.
+      boxes: CSV of opacities, one per row: filename (or path, or patientId) and xmin, ymin, xmax,
+        ymax (max exclusive) or x, y, width, height, in pixels of the displayed image; for a DICOM
+        file in its Rows and Columns. Tables of the RSNA layout and of phantoms are detected.
+      patient_salt: a secret that is part of the patient keys of DICOM files (SHA-256 of salt and
+        PatientID). Without one, a guessed id can be confirmed. It is never written to disk: give
+        the same one again to get the same keys.
       dicom_secondary: DICOM files of class Secondary Capture or modality OT, SC or none:
-        `radiographs` takes those whose modality says radiograph, `accept` all, `refuse` none.
-      dicom_names: `auto`: a DICOM file whose path holds the patient's name, id or date of birth as
-        its tags tell them gets a digest for a name; `keep`: every name stays.
-      split: `given`: as the folders (or the manifest) say; `patient`: drawn by patient;
-        `given_patient_val`: train and test as given, val carved from train by patient; `auto`:
-        given_patient_val where the source has train and test, otherwise patient. A manifest that
-        names train, val and test is taken at its word (given).
-      val_fraction: part of the patients (of train, for given_patient_val) that goes to val.
-      test_fraction: part of the patients that goes to test (policy patient).
+        `radiographs` accepts those with the modality of a radiograph, `accept` all, `refuse` none.
+      dicom_names: `auto`: a DICOM file whose path contains the patient's name, id or date of birth,
+        according to its tags, gets a digest as its name; `keep`: every name is kept.
+      split: `given`: as in the folders or the manifest; `patient`: drawn by patient;
+        `given_patient_val`: train and test as given, val split off from train by patient; `auto`:
+        given_patient_val if the source has train and test, otherwise patient, but `given` for a
+        manifest with train, val and test.
+      val_fraction: fraction of the patients (of train, for given_patient_val) in val.
+      test_fraction: fraction of the patients in test (policy patient).
       seed: of the split and of the order of the records.
-      on_leak: `report` says what leaks between splits; `fail` stops the run for it.
-      max_pixels: an image of more pixels is refused before it is decoded.
-      min_side: an image with a shorter side, in pixels, is refused.
-      images_per_shard: records in one TFRecord file, at most.
-      near_duplicate_distance: bits of 256 in which the perceptual hashes of near duplicates may
-        differ; how 24 was chosen stands in core/ingest/splits/near_duplicates.py.
+      on_leak: `report` reports leaks between splits; `fail` stops the run too.
+      max_pixels: an image with more pixels is rejected before it is decoded.
+      min_side: an image with a shorter side, in pixels, is rejected.
+      images_per_shard: maximum number of records in one TFRecord file.
+      near_duplicate_distance: the perceptual hashes of near-duplicates differ in at most this many
+        bits of 256; see core/ingest/splits/near_duplicates.py for the choice of 24.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,7 +95,7 @@ class IngestOptions(BaseModel):
     def _not_masked(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
         if text and not text.strip("*"):
-            raise ValueError("patient_salt was masked where this was written down; give it again")
+            raise ValueError("patient_salt is masked in this file; give the salt again")
         return value
 
     @field_validator("class_map")
@@ -105,21 +104,22 @@ class IngestOptions(BaseModel):
         for folder, pathogen in value.items():
             if pathogen not in labels.PATHOGENS:
                 raise ValueError(
-                    f"class_map: {folder} -> {pathogen!r}; a folder stands for one of "
-                    f"{', '.join(labels.PATHOGENS)}"
+                    f"class_map: {folder} -> {pathogen!r}; use one of {', '.join(labels.PATHOGENS)}"
                 )
         return {folder.casefold(): pathogen for folder, pathogen in value.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.layout == "manifest" and self.manifest is None:
-            raise ValueError("layout manifest needs the path of a CSV in manifest")
+            raise ValueError("layout manifest needs the path of a CSV in the option manifest")
         if self.manifest is not None and self.layout not in ("auto", "manifest"):
-            raise ValueError(f"a manifest is given, so layout can't be {self.layout}")
+            raise ValueError(f"layout can't be {self.layout} with a manifest; use auto or manifest")
         if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError("val_fraction + test_fraction must leave something to train (below 1)")
+            raise ValueError(
+                "val_fraction + test_fraction must be below 1, to leave patients for train"
+            )
         return self
 
     def classes(self) -> dict[str, str]:
-        """Folder name, casefolded -> pathogen: the known ones and those of class_map."""
+        """Returns casefolded folder name -> pathogen, of the known folders and of class_map."""
         return {**DEFAULT_CLASSES, **self.class_map}

@@ -9,10 +9,10 @@ import click
 @click.argument("name", metavar="NAME", type=click.Choice(["kaggle", "rsna"]))
 @click.argument("dest", type=click.Path(path_type=Path))
 def command(name: str, dest: Path) -> None:
-    """Fetch a public data set to the folder DEST (needs network and credentials).
+    """Download a public data set to the folder DEST (needs network and credentials).
 
-    kaggle: the paediatric NORMAL / PNEUMONIA set. rsna: the Pneumonia Detection Challenge, whose
-    rules must be accepted on Kaggle's site first.
+    kaggle: the pediatric NORMAL / PNEUMONIA set. rsna: the Pneumonia Detection Challenge; accept
+    its rules on Kaggle's site first.
     """
     from core.ingest.kaggle import DATASETS, download
 

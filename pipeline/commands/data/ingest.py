@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from core.ingest.job import IngestSummary
+    from core.ingest.summary import IngestSummary
 
-LEAK_STATUS = 3
-_WORDS = {"scan": "listing", "check": "checking", "compare": "comparing", "write": "writing"}
+EXIT_LEAK = 3
+_PHASES = {"scan": "listing", "check": "checking", "compare": "comparing", "write": "writing"}
 
 
 @click.command(
@@ -24,91 +24,91 @@ _WORDS = {"scan": "listing", "check": "checking", "compare": "comparing", "write
     type=click.Choice(["auto", "split_class", "class", "manifest", "rsna"]),
     default="auto",
     show_default=True,
-    help="How SOURCE tells classes.",
+    help="Where the classes come from.",
 )
 @click.option(
     "--split",
     type=click.Choice(["auto", "given", "patient", "given_patient_val"]),
     default="auto",
     show_default=True,
-    help="As the folders say, by patient, or both (val carved from train).",
+    help="As in SOURCE, by patient, or as in SOURCE with val split off from train by patient.",
 )
 @click.option(
     "--seed",
     type=int,
     default=0,
     show_default=True,
-    help="Of the split and of the order of the records.",
+    help="Seed of the split and of the order of the records.",
 )
 @click.option(
     "--val-fraction",
     type=float,
     default=0.15,
     show_default=True,
-    help="Part of the patients for val.",
+    help="Fraction of the patients for val.",
 )
 @click.option(
     "--test-fraction",
     type=float,
     default=0.15,
     show_default=True,
-    help="Part of the patients for test (--split patient).",
+    help="Fraction of the patients for test (--split patient).",
 )
 @click.option(
     "--manifest",
     type=click.Path(path_type=Path),
     default=None,
-    help="CSV with path, label and optionally patient, split.",
+    help="CSV with the columns path, label and optionally patient, split.",
 )
 @click.option(
     "--boxes",
     type=click.Path(path_type=Path),
     default=None,
     help="CSV of opacities: filename and xmin, ymin, xmax, ymax or x, y, width, height, "
-    "in pixels. Found by itself for RSNA and for phantoms.",
+    "in pixels. Detected for RSNA and phantoms.",
 )
 @click.option(
     "--patient-salt",
     envvar="PNEUMO_PATIENT_SALT",
     default="",
     metavar="SECRET",
-    help="Goes into the hashed patient keys of DICOM files; better as "
-    "PNEUMO_PATIENT_SALT in the environment.",
+    help="Salt of the hashed patient keys of DICOM files; prefer the environment variable "
+    "PNEUMO_PATIENT_SALT.",
 )
 @click.option(
     "--dicom-secondary",
     type=click.Choice(["radiographs", "accept", "refuse"]),
     default="radiographs",
     show_default=True,
-    help="Secondary captures: those of a radiograph's modality, all, none.",
+    help="Secondary captures: only those with a radiograph's modality, all, or none.",
 )
 @click.option(
     "--dicom-names",
     type=click.Choice(["auto", "keep"]),
     default="auto",
     show_default=True,
-    help="Replace DICOM file names that tell the patient, or keep all.",
+    help="Replace DICOM file names that identify the patient, or keep all.",
 )
 @click.option(
     "--class-map",
     "class_map",
     multiple=True,
     metavar="FOLDER=PATHOGEN",
-    help="normal, bacteria, virus, unknown or other; may be repeated.",
+    help="Label of a folder: normal, bacteria, virus, unknown or other; repeatable.",
 )
 @click.option(
     "--on-leak",
     type=click.Choice(["report", "fail"]),
     default="report",
     show_default=True,
-    help="What to do where the splits leak.",
+    help="What to do if the splits leak.",
 )
 @click.option(
     "--engine",
     default="direct",
     show_default=True,
     metavar="NAME",
-    help="What Beam runs on: direct (here), processes, portable, flink or spark. Its "
+    help="Beam runner: direct (this process), processes, portable, flink or spark. Its "
     "workers must see SOURCE and DEST at the same paths.",
 )
 @click.option(
@@ -116,16 +116,16 @@ _WORDS = {"scan": "listing", "check": "checking", "compare": "comparing", "write
     "beam_set",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A key of the configuration's part beam; may be repeated.",
+    help="A key of the configuration section beam; repeatable.",
 )
 @click.option(
     "--beam-arg",
     "beam_args",
     multiple=True,
     metavar="ARG",
-    help="Passed to Beam, e.g. --direct_num_workers=4; may be repeated.",
+    help="Passed to Beam, e.g. --direct_num_workers=4; repeatable.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a data set that is in DEST.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing data set in DEST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     source: Path,
@@ -150,16 +150,17 @@ def command(
 ) -> None:
     """Check the images below SOURCE, split them by patient, write TFRecord shards to DEST.
 
-    SOURCE holds {train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg, or NORMAL/ and PNEUMONIA/, or the RSNA
-    challenge (stage_2_train_images/ and its two tables), or what a manifest names. Images are JPEG,
-    PNG or DICOM. It is never written to. A run that was killed goes on with the same command.
+    SOURCE contains {train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg, or NORMAL/ and PNEUMONIA/, or the
+    RSNA challenge (stage_2_train_images/ and its two tables), or the files of a manifest. Images
+    are JPEG, PNG or DICOM. SOURCE is never written to. The same command resumes a killed run.
 
-    Of a DICOM file its pixels leave, and of its tags: view, modality, size, bits, spacing, age (90
-    at most), sex, and a hashed key of the patient. Text burned into the pixels is not seen.
+    Records of a DICOM file contain its pixels and these tags: view, modality, size, bits, spacing,
+    age (90 at most), sex, and a hashed patient key. Text burned into the pixels is not detected.
 
-    Exit status: 0 done, 2 wrong input, 3 stopped because the splits leak.
+    Exit status: 0 success, 2 invalid input, 3 stopped because the splits leak.
     """
     from core.ingest.splits.leakage import LeakageError
+    from pipeline.commands.data.ingest_summary import print_summary
 
     options = _options(
         layout=layout,
@@ -176,19 +177,18 @@ def command(
         on_leak=on_leak,
     )
     try:
-        args = _engine(engine, beam_set, beam_args)
+        args = _beam_args(engine, beam_set, beam_args)
         summary = _run(source, dest, options, args, overwrite)
     except LeakageError as error:
         click.echo(f"pneumo: {error}", err=True)
-        sys.exit(LEAK_STATUS)
+        sys.exit(EXIT_LEAK)
     if as_json:
         click.echo(summary.model_dump_json(indent=1))
     else:
-        _show(summary)
+        print_summary(summary)
 
 
-def _engine(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str]:
-    """Returns Beam's arguments."""
+def _beam_args(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str]:
     import logging
 
     from pipeline.config_file import beam_options
@@ -197,7 +197,10 @@ def _engine(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str]:
 
     engine = known(name)
     if engine == "dataflow":
-        raise PneumoError("ingest needs workers that share a file system, and Dataflow's do not")
+        raise PneumoError(
+            "ingest needs workers that share a file system, but those of Dataflow do not; use "
+            "another --engine"
+        )
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are reported in one line
     return local_args(engine, beam_options(pairs), more)
 
@@ -212,9 +215,9 @@ def _options(**values: Any) -> Any:
         return IngestOptions(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        raise PneumoError(f"{where}: {what}" if where else what) from None
+        option = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise PneumoError(f"{option}: {message}" if option else message) from None
 
 
 def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -222,7 +225,7 @@ def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         folder, sep, pathogen = pair.rpartition("=")
         if not sep or not folder:
-            raise click.BadParameter(f"{pair!r} is no FOLDER=PATHOGEN", param_hint="--class-map")
+            raise click.BadParameter(f"{pair!r} is not FOLDER=PATHOGEN", param_hint="--class-map")
         out[folder] = pathogen
     return out
 
@@ -251,12 +254,12 @@ def _run(
 
         def progress(phase: str, done: int, total: int) -> None:
             if phase not in tasks:
-                for task in bar.tasks:  # a step whose total isn't known ends where the next begins
-                    done_there = task.completed or 1
-                    bar.update(task.id, total=done_there, completed=done_there)
-                word = _WORDS.get(phase, phase)
-                tasks[phase] = bar.add_task(word, total=total or None, rate="")
-                first[phase] = done  # what an earlier run had finished is no speed of this one
+                for task in bar.tasks:  # a phase of unknown length ends when the next begins
+                    completed = task.completed or 1
+                    bar.update(task.id, total=completed, completed=completed)
+                description = _PHASES.get(phase, phase)
+                tasks[phase] = bar.add_task(description, total=total or None, rate="")
+                first[phase] = done  # finished by an earlier run
             elapsed = bar.tasks[tasks[phase]].elapsed or 0.0
             rate = (done - first[phase]) / elapsed if elapsed > 0.5 else 0.0
             text = f"{rate:.0f} images/s" if rate else ""
@@ -265,66 +268,3 @@ def _run(
         return ingest(
             source, dest, options, beam_args=beam_args, progress=progress, overwrite=overwrite
         )
-
-
-def _show(summary: "IngestSummary") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from schema.labels import PATHOGENS
-
-    console = Console()
-    kind = "SYNTHETIC images, not patients. " if summary.synthetic else ""
-    again = " (there already, unchanged)" if summary.reused else ""
-    console.print(f"{kind}Data set {summary.dest}{again}", soft_wrap=True)
-    columns = [p for p in PATHOGENS if any(p in c for c in summary.splits.values())]
-    table = Table("split", *columns, "images", "patients")
-    for split, counts in summary.splits.items():
-        cells = [str(counts.get(p, 0)) for p in columns]
-        table.add_row(split, *cells, str(sum(counts.values())), str(summary.patients[split]))
-    console.print(table)
-    skipped = sum(summary.skipped.values())
-    console.print(
-        f"{summary.found} files found = {summary.written} written + {summary.rejected} rejected"
-        f" + {skipped} skipped; split policy {summary.policy}",
-        soft_wrap=True,
-    )
-    if summary.boxes.get("read"):
-        told = summary.boxes
-        images = sum(split["images"] for split in told["splits"].values())
-        why = ", ".join(f"{reason} {n}" for reason, n in told["reasons"].items())
-        console.print(
-            f"{told['read']} boxes read = {told['written']} written (in {images} images, "
-            f"{told['clipped']} clipped) + {told['rejected']} rejected" + (f": {why}" * bool(why)),
-            soft_wrap=True,
-        )
-    if summary.dicom:
-        console.print(_of_dicom(summary.dicom), soft_wrap=True)
-    if summary.skipped:
-        listed = ", ".join(f"{name} {n}" for name, n in summary.skipped.items())
-        console.print(f"skipped: {listed}", soft_wrap=True, markup=False)
-    if summary.rejected:
-        rejects = Table("rejected because", "files")
-        for reason, n in summary.reasons.items():
-            rejects.add_row(reason, str(n))
-        console.print(rejects)
-        console.print(f"each of them: {summary.dest / 'rejects.jsonl'}", soft_wrap=True)
-    leaks = Table("leakage", "found")
-    for name, n in summary.leakage.items():
-        leaks.add_row(name.replace("_", " "), str(n))
-    console.print(leaks)
-    state = "nothing leaks between the splits" if summary.leakage_ok else "THE SPLITS LEAK"
-    console.print(f"{state}; details: {summary.dest / 'leakage.json'}", soft_wrap=True)
-    console.print("Research software, not a medical device.")
-
-
-def _of_dicom(told: dict[str, Any]) -> str:
-    lines = [f"{told['written']} DICOM files: pixels and an allow-list of tags left them"]
-    if told["replaced_names"]:
-        lines.append(f"{told['replaced_names']} names that told the patient were replaced")
-    if told.get("hashed_patients") and not told["salted"]:
-        lines.append(
-            "patient keys are hashed WITHOUT a salt, so who guesses an id can confirm it: "
-            "set PNEUMO_PATIENT_SALT"
-        )
-    return "; ".join([*lines, "text burned into the pixels was not looked for"])

@@ -32,7 +32,7 @@ def test_the_example_of_the_help_works(call, tmp_path):
     assert "not a medical device" in done.stdout
     assert "58/58" in done.stderr
     again = call(*shlex.split(" ".join(example[1:])))
-    assert "there already, unchanged" in again.stdout
+    assert "exists already, unchanged" in again.stdout
 
 
 def test_a_proxy_of_the_environment_is_for_the_world(call, tmp_path):
@@ -74,8 +74,8 @@ def test_boxes_are_told(call, tmp_path):
     ("arguments", "status", "says"),
     [
         ("ingest none d", 2, "none does not exist"),
-        ("ingest s d --class-map x", 2, "is no FOLDER=PATHOGEN"),
-        ("ingest s d --class-map x=sick", 2, "a folder stands for one of"),
+        ("ingest s d --class-map x", 2, "is not FOLDER=PATHOGEN"),
+        ("ingest s d --class-map x=sick", 2, "use one of"),
         ("ingest s d --val-fraction 2", 2, "val_fraction: "),
         ("ingest s d --split given --on-leak fail", 3, "the splits leak"),
         ("ingest s", 2, "Missing argument"),

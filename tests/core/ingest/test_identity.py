@@ -1,6 +1,6 @@
-"""Identities planted wherever a DICOM file may hold one: none comes out of `pneumo ingest`.
+"""No identity in a tag or path of a DICOM file reaches an output of `pneumo ingest`.
 
-What is burned into the pixels is not looked for: nothing here can see it.
+Text burned into the pixels is not covered.
 """
 
 import subprocess
@@ -108,8 +108,8 @@ def test_good_files_are_in_and_bad_ones_told(done: Any) -> None:
     keys = {row["patient_id"] for name, row in names.items() if name.startswith("PNEUMONIA/IM")}
     assert len(keys) == 12
     assert all(key.startswith("patient-") for key in keys)
-    assert b"3 names that told the patient were replaced" in done[1].stdout
-    assert b"text burned into the pixels was not looked for" in done[1].stdout
+    assert b"3 names that identify the patient were replaced" in done[1].stdout
+    assert b"text burned into the pixels is not detected" in done[1].stdout
     assert b"WITHOUT a salt" not in done[1].stdout
     allowed = {"modality", "view", "photometric", "rows", "columns", "bits_stored", "spacing"}
     assert {key for row in names.values() for key in row["dicom"]} <= {*allowed, "age", "sex"}

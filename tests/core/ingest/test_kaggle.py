@@ -146,9 +146,9 @@ def test_the_second_copy_comes_from_the_cache(kaggle: Kaggle, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "status", "says"),
     [
-        ("rsna", 401, "refuses the credentials"),
+        ("rsna", 401, "rejects the credentials"),
         ("rsna", 403, "accept the terms"),
-        ("kaggle", 404, "does not have"),
+        ("kaggle", 404, "has no data set"),
         ("kaggle", 503, "503"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_broken_connection_is_told_and_the_next_try_goes_on(
     kaggle: Kaggle, tmp_path: Path
 ) -> None:
     kaggle.cut_at = 20_000
-    refused("rsna", tmp_path, "broke off")
+    refused("rsna", tmp_path, "interrupted")
     assert files(download("rsna", tmp_path / "set")) == CONTENT
 
 
