@@ -10,8 +10,16 @@ SYNTHETIC = (
 )
 
 
-def notices(dataset: Mapping[str, Any] | None, training: Mapping[str, Any] | None) -> list[str]:
-    """Returns warnings about synthetic data and random weights."""
+def notices(
+    dataset: Mapping[str, Any] | None, training: Mapping[str, Any] | None, model: str = ""
+) -> list[str]:
+    """Returns warnings about synthetic data and random weights.
+
+    Args:
+      dataset: `dataset.json` of ingest.
+      training: `training.json` of the Trainer.
+      model: name of the model in the warning; the backbone if empty.
+    """
     lines = []
     if dataset and dataset.get("synthetic"):
         lines.append(SYNTHETIC)
@@ -19,7 +27,7 @@ def notices(dataset: Mapping[str, Any] | None, training: Mapping[str, Any] | Non
     if training and weights.get("kind") == "random":
         reason = f" ({weights['reason']})" if weights.get("reason") else ""
         lines.append(
-            f"RANDOM WEIGHTS: {training.get('backbone')} was not pretrained{reason}; these numbers "
-            "do not show what transfer learning achieves."
+            f"RANDOM WEIGHTS: {model or training.get('backbone')} was not pretrained{reason}; these "
+            "numbers do not show what transfer learning achieves."
         )
     return lines

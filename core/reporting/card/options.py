@@ -1,41 +1,52 @@
-"""What only people know of a model and its data; the card says `unknown` where they are silent."""
+"""Configuration section `card`: items of the model card that no file of a run contains."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class CardOptions(BaseModel):
-    """Free text for the model card. Nothing here is checked, and nothing has a default."""
+    """Free text for the model card, copied without a check; items without text are unknown.
+
+    The descriptions are the questions of the card's checklist (`core.reporting.card.checklist`).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    contact: str | None = Field(None, description="who answers for the model")
-    intended_use: str | None = Field(None, description="what it is for, its clinical role")
-    population: str | None = Field(None, description="patients and users that it is meant for")
-    out_of_scope: str | None = Field(None, description="what it must not be used for")
-    users: str | None = Field(None, description="what its users must know and do")
-    design: str | None = Field(None, description="prospective or retrospective")
-    data_source: str | None = Field(None, description="who collected the images, and where to cite")
-    dates: str | None = Field(None, description="when the images were taken")
-    setting: str | None = Field(None, description="hospitals, wards, countries")
-    eligibility: str | None = Field(None, description="who was included when data were collected")
-    treatments: str | None = Field(None, description="treatments received before the image")
-    acquisition: str | None = Field(None, description="devices, views, exposure")
-    demographics: str | None = Field(None, description="age, sex and other traits of each split")
-    de_identification: str | None = Field(None, description="how identity was removed")
-    reference_standard: str | None = Field(None, description="how the true class was found")
-    reference_reason: str | None = Field(None, description="why that reference standard")
-    readers: str | None = Field(None, description="who gave the labels, with what experience")
-    test_labels: str | None = Field(None, description="how test was labelled, if otherwise")
-    agreement: str | None = Field(None, description="agreement within and between readers")
-    blinding: str | None = Field(None, description="what readers knew when they labelled")
-    fairness: str | None = Field(None, description="groups looked at, known inequalities")
-    interpretation: str | None = Field(None, description="what the results mean beside other work")
-    next_steps: str | None = Field(None, description="what research comes next")
-    licence: str | None = Field(None, description="of data and model")
-    availability: str | None = Field(None, description="where data, model and code can be had")
-    ethics: str | None = Field(None, description="approval and consent")
-    registration: str | None = Field(None, description="of the study")
-    protocol: str | None = Field(None, description="where the study protocol stands")
-    funding: str | None = Field(None, description="who paid, and their role")
-    conflicts: str | None = Field(None, description="conflicts of interest")
-    involvement: str | None = Field(None, description="how patients and public took part")
+    intended_use: str | None = Field(
+        None, description="What is the intended use and clinical role?"
+    )
+    population: str | None = Field(None, description="For which patients and users is it?")
+    out_of_scope: str | None = Field(None, description="What must it not be used for?")
+    contact: str | None = Field(None, description="Who is responsible for it?")
+    design: str | None = Field(None, description="Was the study prospective or retrospective?")
+    data_source: str | None = Field(None, description="Where do the images come from?")
+    dates: str | None = Field(None, description="When were they taken?")
+    setting: str | None = Field(None, description="In which hospitals and countries?")
+    eligibility: str | None = Field(
+        None, description="Who was included when the data were collected?"
+    )
+    treatments: str | None = Field(None, description="Which treatments had been given?")
+    acquisition: str | None = Field(None, description="With which devices and protocol?")
+    de_identification: str | None = Field(None, description="How were the data de-identified?")
+    demographics: str | None = Field(
+        None, description="What are age, sex and clinical traits of each split?"
+    )
+    reference_standard: str | None = Field(None, description="What is the reference standard?")
+    reference_reason: str | None = Field(None, description="Why this reference standard?")
+    readers: str | None = Field(None, description="Who labelled, with which experience?")
+    test_labels: str | None = Field(None, description="How was the test split labelled?")
+    agreement: str | None = Field(None, description="How well did readers agree?")
+    blinding: str | None = Field(None, description="What did readers know when they labelled?")
+    users: str | None = Field(None, description="What must its users know and do?")
+    fairness: str | None = Field(None, description="Which groups and inequalities were evaluated?")
+    interpretation: str | None = Field(
+        None, description="What do the results mean beside earlier work?"
+    )
+    next_steps: str | None = Field(None, description="What research comes next?")
+    ethics: str | None = Field(None, description="Was it approved by an ethics committee?")
+    registration: str | None = Field(None, description="Was the study registered?")
+    protocol: str | None = Field(None, description="Where is the study protocol?")
+    availability: str | None = Field(None, description="Where are data, model and code available?")
+    licence: str | None = Field(None, description="Under which licence?")
+    funding: str | None = Field(None, description="Who funded it, in which role?")
+    conflicts: str | None = Field(None, description="Which conflicts of interest are there?")
+    involvement: str | None = Field(None, description="Were patients and the public involved?")

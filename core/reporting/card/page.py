@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.metrics import registry
-from core.reporting.card.checklist import answer, fill_checklist, limits
+from core.reporting.card.checklist import answer, fill_checklist, limitations
 from core.reporting.card.run_files import RunFiles
 from core.reporting.format import number
 from core.reporting.notices import DISCLAIMER, notices
@@ -75,7 +75,7 @@ def card(files: RunFiles) -> dict[str, Any]:
                 },
             },
             "decision": files.decision,
-            "limits": limits(files),
+            "limits": limitations(files),
             "known": sum(item["known"] for item in items),
             "items": items,
             "lineage": files.lineage,

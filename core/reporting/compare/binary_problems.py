@@ -1,4 +1,8 @@
-"""Matches the predictions of different tasks that answer the same question."""
+"""Groups the predictions of different tasks by the binary problem that they solve.
+
+The scores of a binary, a three-class and a two-stage task solve the same problem if the same
+pathogens are positive.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,16 +13,17 @@ from core.predictions.predictions import SplitPredictions
 from core.reporting.compare.runs import FinishedRun
 from schema.labels import NORMAL
 
-Sides = tuple[tuple[str, ...], tuple[str, ...]]
-_LOCATED: Sides = (("opacity",), ("no opacity",))
+Pathogens = tuple[str, ...]
+Sides = tuple[Pathogens, Pathogens]  # positive, negative
+_OPACITY: Sides = (("opacity",), ("no opacity",))
 
 
 @dataclass(frozen=True)
 class BinaryPredictions:
-    """Predictions of one configuration for one question, on one split.
+    """Predictions of one configuration for a binary problem, on one split.
 
     Attributes:
-      label: int64 [n], 1 is the positive side of the question.
+      label: int64 [n], 1 is the positive side of the problem.
       score: float64 [n].
       predicted_positive: int64 [n], predicted side.
       threshold: a score at or above it is predicted 1.
@@ -57,16 +62,17 @@ class BinaryProblem:
     """Positive against negative pathogens.
 
     Attributes:
-      positive: pathogens; of tasks with boxes "opacity".
-      negative: pathogens; of tasks with boxes "no opacity".
-      names: configurations that answer it.
-      derived: those of them that were not trained for it: the share of one class among two.
-      test: name -> predictions.
-      val: name -> predictions.
+      positive: pathogens; "opacity" in tasks with boxes.
+      negative: pathogens; "no opacity" in tasks with boxes.
+      names: configurations that solve it.
+      derived: those that were trained on more classes; their score is the share of one class of
+        two.
+      test: configuration -> predictions.
+      val: configuration -> predictions.
     """
 
-    positive: tuple[str, ...]
-    negative: tuple[str, ...]
+    positive: Pathogens
+    negative: Pathogens
     names: list[str] = field(default_factory=list)
     derived: set[str] = field(default_factory=set)
     test: dict[str, BinaryPredictions] = field(default_factory=dict)
@@ -78,92 +84,88 @@ class BinaryProblem:
         return f"{' or '.join(self.positive)} against {' or '.join(self.negative)}"
 
 
-def questions(runs: Sequence[FinishedRun]) -> list[BinaryProblem]:
-    """Returns all questions that some configuration answers, those against NORMAL first.
+def binary_problems(runs: Sequence[FinishedRun]) -> list[BinaryProblem]:
+    """Returns the problems that at least one configuration solves, those against NORMAL first.
 
-    The scores of a binary, a three-class and a two-stage task answer the same question if the same
-    pathogens are positive. A task with several positive classes also answers the question between
-    two of them, by p_a / (p_a + p_b).
+    A task with several positive classes also solves the problem of each pair of them, with the
+    score p_a / (p_a + p_b).
     """
-    found: dict[Sides, BinaryProblem] = {}
+    problems: dict[Sides, BinaryProblem] = {}
     for run in runs:
-        for sides, derived, test, val in _answers(run):
-            question = found.setdefault(sides, BinaryProblem(*sides))
-            if run.name in question.names:
+        for sides, derived, test, val in _predictions(run):
+            problem = problems.setdefault(sides, BinaryProblem(*sides))
+            if run.name in problem.names:
                 continue
-            question.names.append(run.name)
-            question.test[run.name], question.val[run.name] = test, val
+            problem.names.append(run.name)
+            problem.test[run.name], problem.val[run.name] = test, val
             if derived:
-                question.derived.add(run.name)
-    return sorted(found.values(), key=lambda question: NORMAL not in question.negative)
+                problem.derived.add(run.name)
+    return sorted(problems.values(), key=lambda problem: NORMAL not in problem.negative)
 
 
-def _answers(
+def _predictions(
     run: FinishedRun,
 ) -> Iterator[tuple[Sides, bool, BinaryPredictions, BinaryPredictions]]:
-    """Yields sides, whether derived, and the scores on test and validation."""
+    """Yields sides, whether derived, and the predictions on test and validation."""
     test, val, task = run.test, run.val, run.test.task
     if task.located:  # sides are defined by boxes, not by pathogens
         if len(set(test.with_binary_label().positive.tolist())) == 2:
-            yield _LOCATED, False, _score(test), _score(val)
+            yield _OPACITY, False, _own_score(test), _own_score(val)
         return
     pairs: list[tuple[tuple[int, ...], tuple[int, ...], bool]] = [
         (task.positive, task.negative, False),
         *(((i,), (j,), True) for i in test.pair for j in test.pair if i < j),
     ]
-    for one, other, derived in pairs:
-        first, second = (_pathogens(test, side, derived) for side in (one, other))
+    for classes, others, derived in pairs:
+        first, second = (_pathogens(test, side, derived) for side in (classes, others))
         if not first or not second:
             continue  # test has one side only
-        scores = [_share(of, one[0], other[0]) if derived else _score(of) for of in (test, val)]
+        on_test, on_val = (
+            _share_of_class(split, classes[0], others[0]) if derived else _own_score(split)
+            for split in (test, val)
+        )
         if _is_positive(first, second):
-            yield (first, second), derived, scores[0], scores[1]
+            yield (first, second), derived, on_test, on_val
         else:
-            yield (second, first), derived, scores[0].flipped(), scores[1].flipped()
+            yield (second, first), derived, on_test.flipped(), on_val.flipped()
 
 
-def _pathogens(answers: SplitPredictions, side: tuple[int, ...], derived: bool) -> tuple[str, ...]:
-    """Pathogens in the split that certainly belong to some classes."""
-    compatible = answers.task.compatible
+def _pathogens(split: SplitPredictions, classes: tuple[int, ...], derived: bool) -> Pathogens:
+    """Pathogens in the split that certainly belong to the classes."""
+    compatible = split.task.compatible
     return tuple(
         name
-        for name in sorted(set(answers.pathogen.tolist()))
+        for name in sorted(set(split.pathogen.tolist()))
         if compatible.get(name)
-        and set(compatible[name]) <= set(side)
+        and set(compatible[name]) <= set(classes)
         and (not derived or len(compatible[name]) == 1)
     )
 
 
-def _is_positive(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def _is_positive(side: Pathogens, other: Pathogens) -> bool:
     """Whether the first side is positive: not normal; otherwise the first by name."""
-    return NORMAL in other if NORMAL in one or NORMAL in other else one < other
+    return NORMAL in other if NORMAL in side or NORMAL in other else side < other
 
 
-def _score(answers: SplitPredictions) -> BinaryPredictions:
-    a = answers.with_binary_label()
-    return BinaryPredictions(
-        a.positive,
-        a.score,
-        a.predicted_positive,
-        a.threshold,
-        a.sha256,
-        a.filename,
-        a.pathogen,
-        a.patient,
-    )
+def _own_score(split: SplitPredictions) -> BinaryPredictions:
+    split = split.with_binary_label()
+    return _select(split, split.positive, split.score, split.predicted_positive, split.threshold)
 
 
-def _share(answers: SplitPredictions, one: int, other: int) -> BinaryPredictions:
-    a = answers.where(np.isin(answers.label, [one, other]))
-    p, q = a.probabilities[:, one], a.probabilities[:, other]
-    share = np.divide(p, p + q, out=np.full(len(a), 0.5), where=p + q > 0)
-    return BinaryPredictions(
-        (a.label == one).astype(np.int64),
-        share,
-        (share >= 0.5).astype(np.int64),
-        0.5,
-        a.sha256,
-        a.filename,
-        a.pathogen,
-        a.patient,
-    )
+def _share_of_class(split: SplitPredictions, one: int, other: int) -> BinaryPredictions:
+    split = split.where(np.isin(split.label, [one, other]))
+    p, q = split.probabilities[:, one], split.probabilities[:, other]
+    share = np.divide(p, p + q, out=np.full(len(split), 0.5), where=p + q > 0)
+    label = (split.label == one).astype(np.int64)
+    return _select(split, label, share, (share >= 0.5).astype(np.int64), 0.5)
+
+
+def _select(
+    split: SplitPredictions,
+    label: np.ndarray,
+    score: np.ndarray,
+    predicted_positive: np.ndarray,
+    threshold: float,
+) -> BinaryPredictions:
+    columns = {name: getattr(split, name) for name in ("sha256", "filename", "pathogen", "patient")}
+    return BinaryPredictions(label, score, predicted_positive, threshold, **columns)

@@ -1,7 +1,6 @@
-"""Numbers of a comparison: leaderboards, paired tests, disputed images, costs."""
+"""Results of a comparison: leaderboards, paired tests, disagreements and costs."""
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,15 @@ import numpy as np
 
 from core.metrics.binary import roc_auc_score
 from core.metrics.bootstrap import bootstrap_binary_metrics
-from core.metrics.paired import delong_clustered, mcnemar_clustered
 from core.metrics.registry import BOX_HEADLINE, CLASSES, COMPARED
 from core.predictions.metrics import box_intervals, class_intervals
 from core.predictions.predictions import SplitPredictions
-from core.reporting.compare.binary_problems import BinaryPredictions, BinaryProblem, questions
+from core.reporting.compare.binary_problems import (
+    BinaryPredictions,
+    BinaryProblem,
+    binary_problems,
+)
+from core.reporting.compare.paired_tests import compare_accuracy, compare_predictions
 from core.reporting.compare.runs import (
     FinishedRun,
     cached_executions,
@@ -22,13 +25,13 @@ from core.reporting.compare.runs import (
     read_json_object,
 )
 from core.reporting.format import bootstrap_settings, intervals
-from core.reporting.notices import DISCLAIMER, SYNTHETIC
+from core.reporting.notices import DISCLAIMER, notices
 from schema.json_values import json_values
 
-DISPUTED = 12
+MAX_DISPUTED = 12
 
 
-def compare_numbers(
+def comparison_results(
     runs: Sequence[FinishedRun],
     failed: Sequence[dict[str, str]],
     metadata: Path,
@@ -39,173 +42,141 @@ def compare_numbers(
 
     Args:
       runs: configurations that have finished.
-      failed: configurations that have not.
+      failed: configurations that have not; `name` and `error` of each.
       metadata: SQLite file of ML Metadata, for the original time of cached nodes.
       resamples: of the bootstrap.
-      seed: of the bootstrap; every configuration has the same draws of patients.
+      seed: of the bootstrap; every configuration uses the same resamples of patients.
     """
-    took = durations(metadata, cached_executions(runs))
+    seconds = durations(metadata, cached_executions(runs))
     boxes = {run.name: run.test for run in runs if run.test.predicts_boxes}
     return json_values(
         {
             "disclaimer": DISCLAIMER,
-            "notices": compare_notices(runs),
+            "notices": comparison_notices(runs),
             "images": len(runs[0].test),
             "patients": len(set(runs[0].test.patient.tolist())),
             "looks": len(runs),
             "bootstrap": bootstrap_settings(resamples, seed),
-            "questions": [of_question(q, resamples, seed, boxes) for q in questions(runs)],
-            "classes": of_classes(runs, resamples, seed),
-            "costs": [cost(run, took) for run in runs],
+            "questions": [
+                problem_results(problem, resamples, seed, boxes)
+                for problem in binary_problems(runs)
+            ],
+            "classes": class_results(runs, resamples, seed),
+            "costs": [cost(run, seconds) for run in runs],
             "failed": list(failed),
         }
     )
 
 
-def compare_notices(runs: Sequence[FinishedRun]) -> list[str]:
-    """Returns warnings about synthetic data and random weights."""
-    lines = []
-    if any(read_json_object(run.records / "dataset.json").get("synthetic") for run in runs):
-        lines.append(SYNTHETIC)
-    random = [
-        run.name for run in runs if (run.training.get("weights") or {}).get("kind") == "random"
-    ]
-    if random:
-        lines.append(f"RANDOM WEIGHTS, no transfer learning: {', '.join(random)}.")
-    return lines
+def comparison_notices(runs: Sequence[FinishedRun]) -> list[str]:
+    """Returns the notices of all runs, each once."""
+    lines = (
+        line
+        for run in runs
+        for line in notices(
+            read_json_object(run.records / "dataset.json"), run.training, model=run.name
+        )
+    )
+    return list(dict.fromkeys(lines))
 
 
-def of_question(
-    question: BinaryProblem,
+def rank(rows: Iterable[dict[str, Any]], validation: str) -> list[dict[str, Any]]:
+    """Sorts the rows of a leaderboard by a validation metric, best first, undefined ones last."""
+    return sorted(rows, key=lambda row: -np.nan_to_num(row[validation], nan=-1.0))
+
+
+def problem_results(
+    problem: BinaryProblem,
     resamples: int,
     seed: int,
     boxes: Mapping[str, SplitPredictions] | None = None,
 ) -> dict[str, Any]:
-    """Computes leaderboard, paired tests and disputed images; best on validation first.
+    """Computes leaderboard, paired tests and disputed images of a binary problem.
 
-    `boxes` are the predictions of configurations with boxes, by name; their rows have `challenge`
-    and `pointing` among the metrics.
+    Args:
+      problem: with the predictions of each configuration.
+      resamples: of the bootstrap.
+      seed: of the bootstrap.
+      boxes: configuration -> predictions with boxes; its row also has `challenge` and `pointing`.
     """
-    rows: list[dict[str, Any]] = []
-    for name in question.names:
-        test, val = question.test[name], question.val[name]
-        found = bootstrap_binary_metrics(
+    rows = []
+    for name in problem.names:
+        test, val = problem.test[name], problem.val[name]
+        values = bootstrap_binary_metrics(
             test.label, test.score, test.patient, test.threshold, resamples=resamples, seed=seed
         )
-        shown = intervals(found, COMPARED)
-        if boxes and name in boxes and name not in question.derived:
-            shown |= intervals(box_intervals(boxes[name], resamples, seed), BOX_HEADLINE)
+        metrics = intervals(values, COMPARED)
+        if boxes and name in boxes and name not in problem.derived:
+            metrics |= intervals(box_intervals(boxes[name], resamples, seed), BOX_HEADLINE)
         rows.append(
             {
                 "name": name,
-                "derived": name in question.derived,
+                "derived": name in problem.derived,
                 "val_auc": roc_auc_score(val.label, val.score) if len(val) else float("nan"),
                 "threshold": test.threshold,
-                "metrics": shown,
+                "metrics": metrics,
             }
         )
-    rows.sort(key=lambda row: -np.nan_to_num(row["val_auc"], nan=-1.0))
-    scores = {row["name"]: question.test[row["name"]] for row in rows}
-    some = next(iter(scores.values()))
-    called = np.stack([score.predicted_positive for score in scores.values()])
+    leaderboard = rank(rows, "val_auc")
+    predictions = {row["name"]: problem.test[row["name"]] for row in leaderboard}
+    first = next(iter(predictions.values()))
+    predicted = np.stack([one.predicted_positive for one in predictions.values()])
     return {
-        "title": question.title,
-        "positive": list(question.positive),
-        "negative": list(question.negative),
-        "images": len(some),
-        "patients": len(set(some.patient.tolist())),
-        "positives": int(some.label.sum()),
-        "leaderboard": rows,
-        "paired": paired(scores),
-        "disputed": disputed(scores),
-        "all_wrong": int((called != some.label).all(axis=0).sum()),
-        "differing": int((called != called[0]).any(axis=0).sum()),
+        "title": problem.title,
+        "positive": list(problem.positive),
+        "negative": list(problem.negative),
+        "images": len(first),
+        "patients": len(set(first.patient.tolist())),
+        "positives": int(first.label.sum()),
+        "leaderboard": leaderboard,
+        "paired": compare_predictions(predictions),
+        "disputed": disputed_images(predictions),
+        "all_wrong": int((predicted != first.label).all(axis=0).sum()),
+        "differing": int((predicted != predicted[0]).any(axis=0).sum()),
     }
 
 
-def paired(scores: Mapping[str, BinaryPredictions]) -> list[dict[str, Any]]:
-    """Tests each pair by DeLong and McNemar with the patient as unit, corrected by Holm.
-
-    Returns:
-      rows of `a`, `b`; `auc` and `accuracy`, each with `difference` (a - b), `p` (two-sided),
-      `p_holm`; `only_a`, `only_b`: images that only one of them predicts correctly.
-    """
-    rows: list[dict[str, Any]] = []
-    for (name_a, a), (name_b, b) in itertools.combinations(scores.items(), 2):
-        areas = delong_clustered(a.label, a.score, b.score, a.patient)
-        calls = mcnemar_clustered(
-            a.predicted_positive == a.label, b.predicted_positive == b.label, a.patient
-        )
-        rows.append(
-            {
-                "a": name_a,
-                "b": name_b,
-                "auc": {"difference": areas.difference, "p": areas.p},
-                "accuracy": {"difference": calls.difference, "p": calls.p},
-                "only_a": calls.only_a,
-                "only_b": calls.only_b,
-            }
-        )
-    for metric in ("auc", "accuracy"):
-        _add_holm([row[metric] for row in rows])
-    return rows
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Corrects several p values (Holm 1979, Scand. J. Stat. 6); NaN stays and does not count."""
-    values = np.asarray(p, np.float64)
-    corrected = np.full(len(values), np.nan)
-    defined = np.flatnonzero(np.isfinite(values))
-    order = defined[np.argsort(values[defined], kind="stable")]
-    steps = np.minimum(1.0, values[order] * np.arange(len(order), 0, -1))
-    corrected[order] = np.maximum.accumulate(steps)
-    return [float(value) for value in corrected]
-
-
-def _add_holm(rows: Sequence[dict[str, Any]]) -> None:
-    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = p
-
-
-def disputed(scores: Mapping[str, BinaryPredictions], most: int = DISPUTED) -> list[dict[str, Any]]:
+def disputed_images(
+    predictions: Mapping[str, BinaryPredictions], limit: int = MAX_DISPUTED
+) -> list[dict[str, Any]]:
     """Returns images with different decisions, most evenly split first, then by range of scores.
 
     Returns:
       rows of `sha256`, `filename`, `pathogen`, `positive`, and `answers`: for each configuration
-      `name`, `score`, `called`, `right`.
+      `name`, `score`, `called` (predicted side), `right`.
     """
-    called = np.stack([score.predicted_positive for score in scores.values()])
-    values = np.stack([score.score for score in scores.values()])
-    ones = called.sum(axis=0)
-    minority = np.minimum(ones, len(called) - ones)
-    chosen = [i for i in np.lexsort((-np.ptp(values, axis=0), -minority)) if minority[i]][:most]
-    some = next(iter(scores.values()))
+    predicted = np.stack([one.predicted_positive for one in predictions.values()])
+    scores = np.stack([one.score for one in predictions.values()])
+    positives = predicted.sum(axis=0)
+    minority = np.minimum(positives, len(predicted) - positives)
+    order = np.lexsort((-np.ptp(scores, axis=0), -minority))
+    first = next(iter(predictions.values()))
     return [
         {
-            "sha256": str(some.sha256[i]),
-            "filename": str(some.filename[i]),
-            "pathogen": str(some.pathogen[i]),
-            "positive": int(some.label[i]),
+            "sha256": str(first.sha256[i]),
+            "filename": str(first.filename[i]),
+            "pathogen": str(first.pathogen[i]),
+            "positive": int(first.label[i]),
             "answers": [
                 {
                     "name": name,
-                    "score": float(score.score[i]),
-                    "called": int(score.predicted_positive[i]),
-                    "right": bool(score.predicted_positive[i] == score.label[i]),
+                    "score": float(one.score[i]),
+                    "called": int(one.predicted_positive[i]),
+                    "right": bool(one.predicted_positive[i] == one.label[i]),
                 }
-                for name, score in scores.items()
+                for name, one in predictions.items()
             ],
         }
-        for i in chosen
+        for i in order[minority[order] > 0][:limit]
     ]
 
 
-def of_classes(runs: Sequence[FinishedRun], resamples: int, seed: int) -> list[dict[str, Any]]:
+def class_results(runs: Sequence[FinishedRun], resamples: int, seed: int) -> list[dict[str, Any]]:
     """Compares tasks with the same classes, more than two.
 
     Returns:
       groups of `classes`, `images`, `leaderboard` (best class accuracy on validation first) and
-      `paired` (McNemar on the classes).
+      `paired` (see `compare_accuracy`).
     """
     groups: dict[tuple[Any, ...], list[FinishedRun]] = {}
     for run in runs:
@@ -213,48 +184,36 @@ def of_classes(runs: Sequence[FinishedRun], resamples: int, seed: int) -> list[d
         if len(task.classes) > 2 and len(run.test.with_class_label()):
             key = (task.classes, tuple(sorted(task.compatible.items())))
             groups.setdefault(key, []).append(run)
-    return [_of_group(list(key[0]), group, resamples, seed) for key, group in groups.items()]
+    return [_group_results(group, resamples, seed) for group in groups.values()]
 
 
-def _of_group(
-    classes: list[str], group: Sequence[FinishedRun], resamples: int, seed: int
-) -> dict[str, Any]:
-    names = [
+def _group_results(group: Sequence[FinishedRun], resamples: int, seed: int) -> dict[str, Any]:
+    classes = list(group[0].test.task.classes)
+    metrics = [
         *(name for name in CLASSES if name != "kappa"),
         *(f"recall/{name}" for name in classes),
     ]
-    rows: list[dict[str, Any]] = []
+    rows = []
+    correct = {}
     for run in group:
-        val = run.val.with_class_label()
+        test, val = run.test.with_class_label(), run.val.with_class_label()
+        correct[run.name] = test.predicted_label == test.label
         rows.append(
             {
                 "name": run.name,
-                "val_accuracy": float((val.predicted_label == val.label).mean())
+                "val_accuracy": float(np.mean(val.predicted_label == val.label))
                 if len(val)
-                else None,
-                "metrics": intervals(class_intervals(run.test, resamples, seed), names),
+                else np.nan,
+                "metrics": intervals(class_intervals(run.test, resamples, seed), metrics),
             }
         )
-    rows.sort(key=lambda row: -(row["val_accuracy"] or 0.0))
-    labelled = {run.name: run.test.with_class_label() for run in group}
-    right = {name: of.predicted_label == of.label for name, of in labelled.items()}
-    tests: list[dict[str, Any]] = []
-    for a, b in itertools.combinations([row["name"] for row in rows], 2):
-        test = mcnemar_clustered(right[a], right[b], labelled[a].patient)
-        tests.append(
-            {
-                "a": a,
-                "b": b,
-                "difference": test.difference,
-                "p": test.p,
-                "only_a": test.only_a,
-                "only_b": test.only_b,
-            }
-        )
-    _add_holm(tests)
+    leaderboard = rank(rows, "val_accuracy")
     return {
         "classes": classes,
-        "images": len(next(iter(labelled.values()))),
-        "leaderboard": rows,
-        "paired": tests,
+        "images": len(group[0].test.with_class_label()),
+        "leaderboard": leaderboard,
+        "paired": compare_accuracy(
+            {row["name"]: correct[row["name"]] for row in leaderboard},
+            group[0].test.with_class_label().patient,
+        ),
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.reporting.card.checklist import CARD, CHECKLIST, UNKNOWN, fill_checklist, limits
+from core.reporting.card.checklist import CARD, CHECKLIST, UNKNOWN, fill_checklist, limitations
 from core.reporting.card.options import CardOptions
 from core.reporting.card.page import protocol
 from core.reporting.card.run_files import RunFiles
@@ -143,7 +143,7 @@ def test_any_file_may_be_missing(files: RunFiles, missing: str) -> None:
 def test_limits_follow_from_the_facts(
     files: RunFiles, change: dict[str, Any], part: str, there: bool
 ) -> None:
-    assert any(part in line for line in limits(replace(files, **change))) == there
+    assert any(part in line for line in limitations(replace(files, **change))) == there
 
 
 BOXES = {
@@ -176,12 +176,12 @@ def test_a_model_that_locates_says_where_it_fails(files: RunFiles) -> None:
         "of 6 marked opacities 4 have no box, and 3 of 4 images without one have a box",
     ):
         assert part in text, part
-    assert any("An image without a box" in line for line in limits(found))
-    assert not any("box" in line.lower() for line in limits(files))
+    assert any("An image without a box" in line for line in limitations(found))
+    assert not any("box" in line.lower() for line in limitations(files))
     rows = {row["what"]: row for row in protocol(found)}
     chosen = rows["threshold, scale and score of boxes"]
     assert (chosen["on"], "0.310" in chosen["how"], "0.875" in chosen["how"]) == ("val", True, True)
     assert list(rows)[-1] == "nothing"  # test is opened after all of it
     noted = BOXES | {"chosen": {"threshold": 0.5, "note": "no true box on validation"}}
-    lines = limits(replace(found, report=REPORT | {"boxes": noted}))
+    lines = limitations(replace(found, report=REPORT | {"boxes": noted}))
     assert any("no true box on validation" in line for line in lines)

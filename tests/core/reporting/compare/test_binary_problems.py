@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.reporting.compare.binary_problems import questions
+from core.reporting.compare.binary_problems import binary_problems
 from core.reporting.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, TWO_STAGE, custom_task
 from tests.core.reporting.compare.made import Make
@@ -16,7 +16,7 @@ def test_tasks_that_ask_the_same_are_compared(make: Make) -> None:
     for i, (name, of) in enumerate(tasks.items()):
         work = make(name, of, seed=i)
     runs, _ = read_runs(work)
-    first, second = questions(runs)
+    first, second = binary_problems(runs)
     assert (first.title, second.title) == (PNEUMONIA, PATHOGEN)
     assert set(first.names) == {"two", "three", "stages"}
     assert first.derived == set()
@@ -35,7 +35,7 @@ def test_an_answer_is_the_same_whichever_class_the_task_calls_positive(make: Mak
     make("plain", BACTERIA_VIRUS, seed=1)
     work = make("turned", VIRUS_FIRST, seed=2, threshold=0.37)
     runs, _ = read_runs(work)
-    (question,) = questions(runs)
+    (question,) = binary_problems(runs)
     assert question.title == PATHOGEN
     own = {run.name: run.test.with_binary_label() for run in runs}["turned"]
     turned = question.test["turned"]
@@ -53,7 +53,7 @@ def test_an_answer_is_the_same_whichever_class_the_task_calls_positive(make: Mak
 
 def test_the_share_among_two_classes(make: Make) -> None:
     runs, _ = read_runs(make("three", THREE_CLASS))
-    _, question = questions(runs)
+    _, question = binary_problems(runs)
     score = question.test["three"]
     p = runs[0].test.where(runs[0].test.label >= 1).probabilities
     assert score.score == pytest.approx(p[:, 1] / (p[:, 1] + p[:, 2]))
@@ -62,4 +62,4 @@ def test_the_share_among_two_classes(make: Make) -> None:
 
 def test_a_question_of_one_side_is_none(make: Make) -> None:
     runs, _ = read_runs(make("short", n=2))  # the first patient is normal
-    assert questions(runs) == []
+    assert binary_problems(runs) == []

@@ -11,7 +11,8 @@ from core.metrics.binary import roc_auc_score
 from core.metrics.boxes.challenge import challenge_score
 from core.reporting.compare.binary_problems import BinaryPredictions
 from core.reporting.compare.page import write_comparison
-from core.reporting.compare.results import compare_numbers, disputed, holm, paired
+from core.reporting.compare.paired_tests import compare_predictions, holm
+from core.reporting.compare.results import comparison_results, disputed_images
 from core.reporting.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, THREE_CLASS, TWO_STAGE
 from tests.core.reporting.compare.made import Make
@@ -45,7 +46,7 @@ def test_paired_differences_are_first_minus_second() -> None:
     y = [0, 0, 0, 0, 1, 1, 1, 1]
     good = score([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9], y)
     bad = score([0.1, 0.8, 0.3, 0.4, 0.6, 0.2, 0.8, 0.9], y)
-    (row,) = paired({"good": good, "bad": bad})
+    (row,) = compare_predictions({"good": good, "bad": bad})
     assert (row["a"], row["b"], row["only_a"], row["only_b"]) == ("good", "bad", 2, 0)
     assert row["accuracy"]["difference"] == pytest.approx(0.25)
     assert row["auc"]["difference"] == pytest.approx(1 - roc_auc_score(bad.label, bad.score))
@@ -60,12 +61,12 @@ def test_disputed_images_come_in_order_of_dispute() -> None:
         "c": score([0.9, 0.2, 0.6, 0.7], y),
         "d": score([0.9, 0.8, 0.4, 0.3], y),
     }
-    rows = disputed(scores)
+    rows = disputed_images(scores)
     # id1: two against two; id3 and id2: one against three, the wider spread first; id0: agreed.
     assert [row["sha256"] for row in rows] == ["id1", "id3", "id2"]
     assert [answer["right"] for answer in rows[0]["answers"]] == [True, False, False, True]
-    assert len(disputed(scores, most=1)) == 1
-    assert disputed({"a": scores["a"]}) == []
+    assert len(disputed_images(scores, limit=1)) == 1
+    assert disputed_images({"a": scores["a"]}) == []
 
 
 def test_rows_stand_by_validation_and_not_by_test(make: Make) -> None:
@@ -73,7 +74,7 @@ def test_rows_stand_by_validation_and_not_by_test(make: Make) -> None:
     make("sound", seed=2, skill=1.0, val_skill=6.0)
     work = make("middle", seed=3, skill=2.0, val_skill=1.0)
     runs, failed = read_runs(work)
-    (question,) = compare_numbers(runs, failed, work / "none.sqlite", 100)["questions"]
+    (question,) = comparison_results(runs, failed, work / "none.sqlite", 100)["questions"]
     board = {row["name"]: row["metrics"]["auc"] for row in question["leaderboard"]}
     assert list(board) == ["sound", "middle", "lucky"]
     assert max(board, key=lambda name: board[name]["estimate"]) == "lucky"
@@ -91,7 +92,7 @@ def test_classes_are_compared_among_tasks_of_the_same_classes(make: Make) -> Non
     make("three", THREE_CLASS, seed=1, val_skill=0.5)
     work = make("stages", TWO_STAGE, seed=2, val_skill=5.0)
     runs, failed = read_runs(work)
-    numbers = compare_numbers(runs, failed, work / "none.sqlite", 100)
+    numbers = comparison_results(runs, failed, work / "none.sqlite", 100)
     (group,) = numbers["classes"]
     assert [row["name"] for row in group["leaderboard"]] == ["stages", "three"]
     assert group["images"] == 20  # those of unknown pathogen have no one class
@@ -109,7 +110,7 @@ def test_tasks_that_locate_ask_their_own_question_and_show_their_boxes(make: Mak
     make("near", LOCATE, seed=1, skill=4.0)
     work = make("far", LOCATE, seed=2, skill=0.5)
     runs, failed = read_runs(work)
-    numbers = compare_numbers(runs, failed, work / "none.sqlite", 100)
+    numbers = comparison_results(runs, failed, work / "none.sqlite", 100)
     asked = {q["title"]: q for q in numbers["questions"]}
     assert len(asked) == 2
     located = asked["opacity against no opacity"]
@@ -131,7 +132,7 @@ def test_a_test_split_of_next_to_nothing(make: Make, n: int, tmp_path: Path) -> 
     make("a", seed=1, n=n)
     work = make("naive", seed=2, n=n, weights="random")
     (tmp_path / "records" / "dataset.json").write_text('{"synthetic": true}')
-    numbers = compare_numbers(*read_runs(work), work / "none.sqlite", 100)
+    numbers = comparison_results(*read_runs(work), work / "none.sqlite", 100)
     json.dumps(numbers, allow_nan=False)
     synthetic, random = numbers["notices"]
     assert synthetic.startswith("SYNTHETIC") and "naive" in random
