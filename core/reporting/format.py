@@ -78,14 +78,14 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def words(name: str) -> str:
+def spaced(name: str) -> str:
     """Replaces underscores by spaces."""
     return name.replace("_", " ")
 
 
 def counts(values: Mapping[str, int]) -> str:
     """Formats counts by name, as "3 truncated, 1 not an image"."""
-    return ", ".join(f"{n:,} {words(name)}" for name, n in values.items())
+    return ", ".join(f"{n:,} {spaced(name)}" for name, n in values.items())
 
 
 def numeric(heads: Iterable[Any], prefix: str = "") -> list[str]:
@@ -114,5 +114,5 @@ def bootstrap_settings(resamples: int, seed: int) -> dict[str, Any]:
 
 
 _NUMERIC = (number, count, score, p_value, signed, bounds, interval, duration)
-_TEXT = (words, counts, capitalized, numeric, basename)
+_TEXT = (spaced, counts, capitalized, numeric, basename)
 FILTERS = {f.__name__: f for f in (*_NUMERIC, *_TEXT)}

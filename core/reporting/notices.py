@@ -27,7 +27,7 @@ def notices(
     if training and weights.get("kind") == "random":
         reason = f" ({weights['reason']})" if weights.get("reason") else ""
         lines.append(
-            f"RANDOM WEIGHTS: {model or training.get('backbone')} was not pretrained{reason}; these "
-            "numbers do not show what transfer learning achieves."
+            f"RANDOM WEIGHTS: {model or training.get('backbone')} was not pretrained{reason}; "
+            "these numbers do not show what transfer learning achieves."
         )
     return lines

@@ -18,7 +18,7 @@ class Page(html.parser.HTMLParser):
         self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
+        self.fetched += [v for k, v in attrs if k in ("src", "href") and v and v[0] != "#"]
         self.scripts += tag == "script"
         if tag == "img":
             self.images.append(dict(attrs))

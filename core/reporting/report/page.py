@@ -1,11 +1,11 @@
 """The report as one HTML file without external resources, and as JSON."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from core.metrics import registry
-from core.reporting import names
 from core.reporting.format import interval
 from core.reporting.radiographs import SIDE, picture, read_gray, thumbnail
 from core.reporting.rendering import data_uri, render, write_page
@@ -36,10 +36,9 @@ def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, st
         "report.html.j2",
         {"interval": partial(interval, resamples=numbers["bootstrap"]["resamples"])},
         numbers=numbers,
-        names=names,
         registry=registry,
         explanations=registry.explanations(negative, positive, classes.get("pair", ())),
-        summary=data.model_summary,
+        summary=_summaries(data.model_summary or ""),
         figures=drawn,
         samples=_samples(data),
         mistakes=_thumbnails(numbers.get("mistakes", {}), data.images),
@@ -57,6 +56,11 @@ def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
     if data.answers is not None and "metrics" in numbers:
         drawn |= figures.draw_all(data.answers, data.val, numbers)
     return {name: data_uri(content) for name, content in drawn.items()}
+
+
+def _summaries(text: str) -> list[str]:
+    """Splits the summaries of the backbone, its fine-tuned layers and the head; the head first."""
+    return [part.strip() for part in re.split(r"(?m)^(?=Model: )", text) if part.strip()][::-1]
 
 
 def _samples(data: ReportData) -> Rows:

@@ -71,5 +71,5 @@ def test_notices_stand_first(files: RunFiles, tmp_path: Path) -> None:
     random = {"backbone": "X", "image_size": 9, "weights": {"kind": "random"}}
     given = replace(files, dataset=dataset(synthetic=True), training=random)
     text = read(write_card(given, tmp_path)[0]).text
-    order = [text.index(part) for part in ("SYNTHETIC DATA", "RANDOM", DISCLAIMER)]
+    order = [text.index(part) for part in (DISCLAIMER, "SYNTHETIC DATA", "RANDOM")]
     assert order == sorted(order)
