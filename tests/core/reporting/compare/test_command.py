@@ -43,7 +43,7 @@ def test_one_name_twice_and_different_splits_are_refused(tmp_path: Path) -> None
         ([], "name the configurations"),
         (["xception"], "--data"),
         (["xception", "--data", "nowhere"], "nowhere does not exist"),
-        (["no-such"], "no configuration 'no-such'"),
+        (["no-such"], "unknown configuration 'no-such'"),
         (["--only-page"], "no configuration has finished"),
     ],
 )

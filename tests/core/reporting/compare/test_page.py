@@ -40,7 +40,7 @@ def test_the_page_stands_alone_and_says_what_the_file_says(work: Path) -> None:
     assert "run.log" not in page.text
     for question in facts["questions"]:
         for row in question["leaderboard"]:
-            assert f"{row['val_auc']:.4f}" in page.text
+            assert f"{row['val_auc']:.3f}" in page.text
             assert f"{row['metrics']['auc']['low']:.3f} to" in page.text
         for row in question["disputed"]:
             assert row["filename"].split("/")[-1] in page.text
