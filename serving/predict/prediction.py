@@ -20,10 +20,10 @@ class Prediction:
       abstained: whether a person has to look (REFER, REJECTED).
       status: of the file, see `serving.export.guard`; empty if the model was not called.
       error: why there is no answer, in words; empty otherwise.
-      boxes: where, [k][4], ymin, xmin, ymax, xmax in pixels of the image as a viewer shows it, best
-        first; None where the model was not asked or does not say.
+      boxes: shape (k, 4); ymin, xmin, ymax, xmax in pixels of the displayed image, best first; None
+        if they were not requested or the model predicts none.
       box_scores: of each box, 0..1.
-      heatmap: [h][w], 0..1, cells of equal size over the displayed image; from `explain` alone.
+      heatmap: shape (h, w), 0..1; cells of equal size over the displayed image; from `explain` only.
       height: of the displayed image, pixels; from `explain` alone.
       width: likewise.
     """
