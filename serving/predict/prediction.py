@@ -23,7 +23,7 @@ class Prediction:
       boxes: shape (k, 4); ymin, xmin, ymax, xmax in pixels of the displayed image, best first; None
         if they were not requested or the model predicts none.
       box_scores: of each box, 0..1.
-      heatmap: shape (h, w), 0..1; cells of equal size over the displayed image; from `explain` only.
+      heatmap: shape (h, w), 0..1; equal cells over the displayed image; from `explain` only.
       height: of the displayed image, pixels; from `explain` alone.
       width: likewise.
     """
