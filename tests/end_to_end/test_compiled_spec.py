@@ -1,4 +1,4 @@
-"""The compiled graph, executed: every task the command of its container, all through the spec."""
+"""Runs a compiled pipeline task by task, each as the command of its container."""
 
 import json
 from collections.abc import Iterator
@@ -15,10 +15,11 @@ from pipeline.kubeflow.compile import as_text, compile_spec
 from schema import storage
 from tests.support.runs.processes import NODES, metrics, pneumo, summary
 from tests.support.stand_ins import stores
-from tests.support.stand_ins.spec_interpreter import Executed, Platform
+from tests.support.stand_ins.pipeline_spec import TaskResult
+from tests.support.stand_ins.platform import Platform
 from tests.support.stand_ins.stores import Store
 
-# Compiled with a gate that refuses; the runs give another bound, and fewer epochs.
+# The parameters of the runs replace this gate, which blesses no model, and the number of epochs.
 CONFIG = """
 name: small
 model: {backbone: InceptionV3, weights: random, image_size: 75}
@@ -27,7 +28,7 @@ evaluation: {resamples: 100, gate: {auc: {min: 0.999}}, against_blessed: {alpha:
 serving: {infra_validation: savedmodel}
 deploy: {retries: 1}
 """
-pytestmark = pytest.mark.slow  # two runs of a compiled graph, a process for each task
+pytestmark = pytest.mark.slow  # runs a compiled pipeline twice, one process per task
 
 PARAMETERS = {"epochs": 5, "gate_auc": 0.0}
 TASKS = {name.replace("_", "-") for name in NODES}
@@ -47,7 +48,7 @@ def config(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def local(phantoms: Path, config: Path, folder: Path) -> Path:
-    """The work folder of an ordinary run with the same choices; its records serve all."""
+    """Work folder of a local run with the same parameters; the other runs use its records."""
     work = folder / "local"
     pneumo(
         "run",
@@ -66,31 +67,30 @@ def local(phantoms: Path, config: Path, folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A run of the graph, and what it left where clients look.
+class PipelineRun:
+    """Outputs of a run of the compiled pipeline.
 
     Attributes:
-      of: task -> how it went.
-      page: `report.json`.
+      tasks: task -> result.
+      report: `report.json`.
       card: `card.json`.
-      table: answers on test.
-      served: version -> names of its files.
+      predictions: predictions on the test split.
+      pushed: version -> names of its files.
     """
 
-    of: dict[str, Executed]
-    page: dict[str, Any]
+    tasks: dict[str, TaskResult]
+    report: dict[str, Any]
     card: dict[str, Any]
-    table: Any
-    served: dict[str, list[str]] = field(default_factory=dict)
+    predictions: Any
+    pushed: dict[str, list[str]] = field(default_factory=dict)
 
 
-def left(of: dict[str, Executed], serving: str, folder: Path) -> Ran:
-    """Reads what a run left in its store."""
-    table = storage.fetch(of["Scorer"].uri("predictions"), folder / "predictions")
-    return Ran(
-        of,
-        json.loads(storage.read_bytes(of["Report"].uri("report") + "/report.json")),
-        json.loads(storage.read_bytes(of["ModelCard"].uri("card") + "/card.json")),
+def read_outputs(tasks: dict[str, TaskResult], serving: str, folder: Path) -> PipelineRun:
+    table = storage.fetch(tasks["Scorer"].uri("predictions"), folder / "predictions")
+    return PipelineRun(
+        tasks,
+        json.loads(storage.read_bytes(tasks["Report"].uri("report") + "/report.json")),
+        json.loads(storage.read_bytes(tasks["ModelCard"].uri("card") + "/card.json")),
         pq.read_table(table / "predictions.parquet"),
         {
             name: storage.list_names(storage.join(serving, name))
@@ -101,26 +101,26 @@ def left(of: dict[str, Executed], serving: str, folder: Path) -> Ran:
 
 @pytest.fixture(scope="module")
 def bucket(folder: Path, local: Path) -> Iterator[Store]:
-    """A store that holds the records; this process is its client too."""
+    """An S3 store with the records."""
     (folder / "s3").mkdir()
-    with stores.s3(folder / "s3") as found, pytest.MonkeyPatch.context() as patch:
-        for name, value in found.environment.items():
+    with stores.s3(folder / "s3") as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment.items():
             patch.setenv(name, value)
-        storage.put(local / "records", f"{found.root}/records")
-        yield found
+        storage.put(local / "records", f"{store.root}/records")
+        yield store
 
 
 @pytest.fixture(scope="module")
 def platform(bucket: Store, folder: Path) -> Platform:
     (folder / "kubeflow").mkdir()
-    # One is killed when it has trained and exports, one after its upload and before it says so.
+    # The Trainer is killed while it exports, ImportExampleGen between its upload and its end.
     kills = {"Trainer": "Function `serve`", "ImportExampleGen": "uploaded output"}
     return Platform("kubeflow", folder / "kubeflow", bucket.environment, kills=kills)
 
 
 @pytest.fixture(scope="module")
 def spec(config: Path, bucket: Store) -> dict[str, Any]:
-    """What stands in the file that a user gets."""
+    """Content of the compiled file."""
     compiled = compile_spec(
         load_config(str(config)),
         "kubeflow",
@@ -132,18 +132,20 @@ def spec(config: Path, bucket: Store) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def first(spec: dict[str, Any], platform: Platform, bucket: Store, folder: Path) -> Ran:
-    given = {"data": f"{bucket.root}/records", **PARAMETERS}
-    of = platform.run(spec, f"{bucket.root}/runs", given)
-    return left(of, f"{bucket.root}/runs/serving", folder / "first")
+def first(spec: dict[str, Any], platform: Platform, bucket: Store, folder: Path) -> PipelineRun:
+    parameters = {"data": f"{bucket.root}/records", **PARAMETERS}
+    tasks = platform.run(spec, f"{bucket.root}/runs", parameters)
+    return read_outputs(tasks, f"{bucket.root}/runs/serving", folder / "first")
 
 
 @pytest.fixture(scope="module")
-def second(first: Ran, config: Path, bucket: Store, local: Path, folder: Path) -> Ran:
-    """The same records and an epoch less, as Vertex AI runs it.
+def second(
+    first: PipelineRun, config: Path, bucket: Store, local: Path, folder: Path
+) -> PipelineRun:
+    """A run as on Vertex AI, with the same records and one epoch less.
 
-    Artifacts on a disk: TFX's driver, which Vertex AI calls, would ask the real gs://. Models are
-    pushed to where the first run pushed its own.
+    Artifacts are on disk, because TFX's driver for Vertex AI would access the real gs://. Models
+    are pushed to the same place as in the first run.
     """
     root, serving = folder / "vertex" / "root", f"{bucket.root}/runs/serving"
     root.mkdir(parents=True)
@@ -154,19 +156,20 @@ def second(first: Ran, config: Path, bucket: Store, local: Path, folder: Path) -
         root=str(root),
     )
     spec = json.loads(as_text(compiled, "vertex"))["pipelineSpec"]
-    given = {"data": str(local / "records"), **PARAMETERS, "epochs": PARAMETERS["epochs"] - 1}
-    of = Platform("vertex", folder / "vertex", bucket.environment).run(spec, str(root), given)
-    return left(of, serving, folder / "second")
+    parameters = {"data": str(local / "records"), **PARAMETERS, "epochs": PARAMETERS["epochs"] - 1}
+    tasks = Platform("vertex", folder / "vertex", bucket.environment).run(
+        spec, str(root), parameters
+    )
+    return read_outputs(tasks, serving, folder / "second")
 
 
-def test_every_node_is_a_task_and_ran(first: Ran) -> None:
-    assert first.of.keys() == TASKS
+def test_every_node_ran_as_a_task(first: PipelineRun) -> None:
+    assert first.tasks.keys() == TASKS
 
 
-def test_the_report_is_that_of_a_local_run(first: Ran, local: Path) -> None:
-    """To the last bit: seeds are fixed, and copies change nothing."""
-    here, there = metrics(local), first.page
-    own = {"pushed", "config", "training", "history"}  # they have places and times
+def test_the_report_equals_that_of_a_local_run(first: PipelineRun, local: Path) -> None:
+    here, there = metrics(local), first.report
+    own = {"pushed", "config", "training", "history"}  # contain paths and times
     assert {key: there[key] for key in there.keys() - own} == {
         key: here[key] for key in here.keys() - own
     }
@@ -174,78 +177,81 @@ def test_the_report_is_that_of_a_local_run(first: Ran, local: Path) -> None:
     assert yaml.safe_load(there["config"]) == yaml.safe_load(here["config"])
 
 
-def test_predictions_are_those_of_a_local_run(first: Ran, local: Path) -> None:
+def test_predictions_equal_those_of_a_local_run(first: PipelineRun, local: Path) -> None:
     nodes = {node["name"]: node for node in summary(local)["nodes"]}
     here = pq.read_table(Path(nodes["Scorer"]["outputs"]["predictions"][0]) / "predictions.parquet")
-    assert first.table.num_rows > 0
-    assert first.table.sort_by("sha256").equals(here.sort_by("sha256"))
+    assert first.predictions.num_rows > 0
+    assert first.predictions.sort_by("sha256").equals(here.sort_by("sha256"))
 
 
-def test_parameters_take_effect(first: Ran, spec: dict[str, Any]) -> None:
+def test_parameters_take_effect(first: PipelineRun, spec: dict[str, Any]) -> None:
     defaults = spec["root"]["inputDefinitions"]["parameters"]
     assert defaults["epochs"]["defaultValue"] != PARAMETERS["epochs"]
     assert defaults["gate_auc"]["defaultValue"] != PARAMETERS["gate_auc"]
     assert "defaultValue" not in defaults["data"]
-    training = first.page["training"]
+    training = first.report["training"]
     assert max(member["epochs"] for member in training["members"]) <= PARAMETERS["epochs"]
-    assert first.of["Gate"].artifacts["blessing"]["metadata"]["blessed"] == 1
+    assert first.tasks["Gate"].artifacts["blessing"]["metadata"]["blessed"] == 1
 
 
-def test_a_task_that_was_killed_ran_again(first: Ran, platform: Platform) -> None:
+def test_a_killed_task_is_retried(first: PipelineRun, platform: Platform) -> None:
     assert not platform.kills
-    tried = {name: ran.attempts for name, ran in first.of.items() if ran.attempts != 1}
-    assert tried == {"Trainer": 2, "ImportExampleGen": 2}
+    retried = {name: task.attempts for name, task in first.tasks.items() if task.attempts != 1}
+    assert retried == {"Trainer": 2, "ImportExampleGen": 2}
 
 
-def test_artifacts_lie_in_the_store_alone(first: Ran, bucket: Store, folder: Path) -> None:
-    for name, ran in first.of.items():
-        for key, artifact in ran.artifacts.items():
+def test_artifacts_are_only_in_the_store(first: PipelineRun, bucket: Store, folder: Path) -> None:
+    for name, task in first.tasks.items():
+        for key, artifact in task.artifacts.items():
             assert artifact["uri"].startswith(f"{bucket.root}/runs/pneumo-small/run-"), name
             assert str(folder) not in json.dumps(artifact.get("metadata", {})), (name, key)
     assert str(folder) not in json.dumps(first.card)
     assert {row["folder"].startswith(bucket.root) for row in first.card["lineage"]} == {True}
 
 
-def test_the_model_is_pushed_whole(first: Ran) -> None:
-    ((version, names),) = first.served.items()
+def test_the_pushed_model_is_complete(first: PipelineRun) -> None:
+    ((version, names),) = first.pushed.items()
     assert {"saved_model.pb", "variables", "assets.extra"} <= set(names)
-    pushed = first.of["Pusher"].artifacts["pushed_model"]["metadata"]
+    pushed = first.tasks["Pusher"].artifacts["pushed_model"]["metadata"]
     assert pushed["pushed_version"] == version
     assert pushed["pushed_destination"].endswith(f"/serving/{version}")
 
 
-def test_checkpoints_are_gone_when_training_has_ended(first: Ran, bucket: Store) -> None:
+def test_checkpoints_are_deleted_after_training(first: PipelineRun, bucket: Store) -> None:
     assert storage.list_names(f"{bucket.root}/runs/checkpoints") == []
 
 
-def test_the_second_run_finds_the_first_and_compares(first: Ran, second: Ran) -> None:
-    found = second.of["latest-blessed-model"].artifacts["model"]["metadata"]
-    assert found["found"] == 1
-    assert found["version"] in first.served
-    assert second.page["blessing"]["tests"]
-    assert first.page["blessing"]["tests"] == []
-    assert first.of["latest-blessed-model"].artifacts["model"]["metadata"]["found"] == 0
+def test_the_second_run_compares_with_the_first(first: PipelineRun, second: PipelineRun) -> None:
+    baseline = second.tasks["latest-blessed-model"].artifacts["model"]["metadata"]
+    assert baseline["found"] == 1
+    assert baseline["version"] in first.pushed
+    assert second.report["blessing"]["tests"]
+    assert first.report["blessing"]["tests"] == []
+    assert first.tasks["latest-blessed-model"].artifacts["model"]["metadata"]["found"] == 0
 
 
-def test_embeddings_are_those_of_a_local_run_there_too(second: Ran, local: Path) -> None:
+def test_embeddings_on_vertex_equal_those_of_a_local_run(second: PipelineRun, local: Path) -> None:
     nodes = {node["name"]: node for node in summary(local)["nodes"]}
     here, there = (
-        {file.relative_to(of): file.read_bytes() for file in Path(of).rglob("*.npy")}
-        for of in (
+        {
+            file.relative_to(embeddings): file.read_bytes()
+            for file in Path(embeddings).rglob("*.npy")
+        }
+        for embeddings in (
             nodes["Embedder"]["outputs"]["embeddings"][0],
-            second.of["Embedder"].uri("embeddings"),
+            second.tasks["Embedder"].uri("embeddings"),
         )
     )
     assert len(here) > 1
     assert here == there
 
 
-def test_a_driver_ran_first_where_the_platform_calls_one(second: Ran, first: Ran) -> None:
-    assert "input_fingerprint" in second.of["ImportExampleGen"].given
-    assert "input_fingerprint" not in first.of["ImportExampleGen"].given
+def test_the_driver_runs_on_vertex_only(second: PipelineRun, first: PipelineRun) -> None:
+    assert "input_fingerprint" in second.tasks["ImportExampleGen"].parameters
+    assert "input_fingerprint" not in first.tasks["ImportExampleGen"].parameters
 
 
-def test_the_second_model_is_a_version_above_the_first(first: Ran, second: Ran) -> None:
-    assert second.page["blessing"]["blessed"]  # alpha: no drop counts
-    assert len(second.served) == 2
-    assert max(second.served, key=int) not in first.served
+def test_the_second_model_is_a_newer_version(first: PipelineRun, second: PipelineRun) -> None:
+    assert second.report["blessing"]["blessed"]  # alpha: no drop counts
+    assert len(second.pushed) == 2
+    assert max(second.pushed, key=int) not in first.pushed
