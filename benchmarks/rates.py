@@ -37,7 +37,7 @@ def rates(folder: Path, backbone: str, side: int, batch: int) -> dict[str, Any]:
     pixels = np.load(folder / "images.npz")["pixels"][:IMAGES].astype(np.float32)
     batches = [pixels[i : i + batch] for i in range(0, len(pixels), batch)]
     function, holder = _bare_backbone(backbone, side)
-    forward = select_forward(backbone, side, None, "top", "float32", pixels[:batch]).run
+    forward = select_forward(backbone, side, None, "top", "float32", pixels[:batch]).forward
     files = [str(folder / "transformed" / "Split-train" / "*")]
 
     def embedder() -> None:

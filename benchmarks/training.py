@@ -156,7 +156,7 @@ def _embed(folder: Path, layer: str) -> float:
 
     started = time.monotonic()
     sample = np.load(folder / "images.npz")["pixels"][:16]
-    forward = select_forward(BACKBONE, SIDE, None, layer, "float32", sample).run
+    forward = select_forward(BACKBONE, SIDE, None, layer, "float32", sample).forward
     for split in ("train", "val"):
         files = [str(folder / "transformed" / f"Split-{split}" / "*")]
         embed_split(
@@ -170,17 +170,17 @@ def _embed(folder: Path, layer: str) -> float:
 
 
 def _head(folder: Path, layer: str, epochs: int, seed: int = 0) -> "tuple[keras.Model, float]":
-    from core.embedding.store import read
+    from core.embedding.store import read_embeddings
     from core.models.classifier import feature_moments
     from core.models.head import select_pooling
     from core.models.options import ModelOptions
     from core.training.head_phase import fit_head
-    from core.training.job import labeled_rows
     from core.training.options import TrainingOptions
+    from core.training.targets import labeled_rows
     from schema.labels import BINARY
 
     started = time.monotonic()
-    train, val = (read(folder / layer / split) for split in ("train", "val"))
+    train, val = (read_embeddings(folder / layer / split) for split in ("train", "val"))
     options = TrainingOptions(epochs=epochs, batch_size=BATCH, patience=epochs)
     head, curves = fit_head(
         labeled_rows(train, BINARY, balanced=True),
@@ -253,18 +253,19 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     """One epoch of fine-tuning from the backbone's own layer."""
     from unittest.mock import patch
 
-    from core.embedding.store import read
+    from core.embedding.store import read_embeddings
     from core.models.backbone_weights import BackboneWeights
     from core.models.backbones import resolve_layer
     from core.models.options import ModelOptions
     from core.training.fine_tuning import BackboneConfig, fine_tune
     from core.training.image_training_data import copy_records, image_training_data
-    from core.training.job import Job, labeled_rows
+    from core.training.job import Job
     from core.training.loop import callbacks
     from core.training.loop.batches import data_from_rows
     from core.training.loop.compute_dtype import bfloat16_is_native
     from core.training.loop.curves import OutputPaths
     from core.training.options import FineTuneOptions, TrainingOptions
+    from core.training.targets import labeled_rows
     from schema.labels import BINARY
 
     layer = resolve_layer(BACKBONE, "default")
@@ -272,7 +273,8 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     # Features for a first head; the head itself is not what is measured.
     head, _ = _head(folder, "top", 1)
     train, val = (
-        read(folder / (layer if source == "cache" else "top") / split) for split in ("train", "val")
+        read_embeddings(folder / (layer if source == "cache" else "top") / split)
+        for split in ("train", "val")
     )
     rows, val_rows = (
         labeled_rows(train, BINARY, balanced=True),
@@ -308,7 +310,7 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
         )
         data = image_training_data(job, 0, train_images, val_images, rows, val_rows)
     ends: list[float] = []
-    record = callbacks.Record.on_epoch_end
+    record = callbacks.CurveRecorder.on_epoch_end
 
     def timed(self: Any, epoch: int, logs: dict[str, Any]) -> None:
         record(self, epoch, logs)
@@ -316,7 +318,7 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
 
     outputs = OutputPaths(folder / "states" / source / compute, folder / "logs")
     backbone = BackboneConfig(BACKBONE, SIDE, None, layer, 0)
-    with patch.object(callbacks.Record, "on_epoch_end", timed):
+    with patch.object(callbacks.CurveRecorder, "on_epoch_end", timed):
         fine_tune(backbone, head, data, "avg", options, training, 0, outputs)
     # The second epoch: the first one holds the tracing.
     named = {"from": layer, "native_bfloat16": bfloat16_is_native()}

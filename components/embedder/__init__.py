@@ -1,1 +1,1 @@
-"""The frozen part of the backbone, run once; what it gives serves every head, seed and task."""
+"""Embedder: runs the frozen backbone once; all heads, seeds and tasks share its output."""

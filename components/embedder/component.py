@@ -18,7 +18,7 @@ from core.training.options import EmbeddingOptions
 from core.training.transformed_images import transformed_images
 
 AGREEMENT_IMAGES = 16
-TOO_NOISY = 0.01  # standard deviations of a feature
+MAX_STORAGE_NOISE = 0.01  # standard deviations of a feature
 
 log = logging.getLogger("pneumo.embed")
 
@@ -34,24 +34,26 @@ def Embedder(
     options: Parameter[str],
     fit: Parameter[str] = "stretch",
 ) -> None:
-    """Runs the frozen part of a backbone once over the splits train, with its views, and val.
+    """Runs the frozen part of a backbone once over the splits train and val.
 
-    The embeddings serve every epoch, seed, head and trial. The output has the type Examples,
-    because TFX's Trainer and Tuner take no other; its payload is that of core.embedding.store.
+    All epochs, seeds, heads and Tuner trials use the embeddings. The output has the type Examples,
+    because the Trainer and Tuner of TFX accept no other; core.embedding.store defines its content.
 
     Args:
       examples: output of Transform.
-      embeddings: `Split-<name>/` with features, maps, records and facts.
-      backbone: a name of core.models.backbones.BACKBONES.
-      weights: `BackboneWeights.to_dict()` in JSON.
-      layer: "top", or a layer at which the backbone is layer.
-      options: `EmbeddingOptions` in JSON.
-      fit: how images were resized to a square, "stretch" or "pad"; boxes are resized alike.
+      embeddings: `Split-<name>/` with features, maps, records and metadata.
+      backbone: key of core.models.backbones.BACKBONES.
+      image_size: image side, pixels.
+      weights: `BackboneWeights.to_dict()` as JSON.
+      layer: layer to embed at; "top": the backbone's output.
+      options: `EmbeddingOptions` as JSON.
+      fit: how images were resized to a square, "stretch" or "pad"; boxes are resized in the same
+        way.
 
     Raises:
-      ValueError: split train has no image.
+      ValueError: the training split has no image.
     """
-    wanted = EmbeddingOptions(**json.loads(options))
+    embedding = EmbeddingOptions(**json.loads(options))
     resolved = resolve_deferred(BackboneWeights(**json.loads(weights)), backbone)
 
     def stream(split: str, batch: int) -> Iterator[Any]:
@@ -60,46 +62,47 @@ def Embedder(
 
     first = next(iter(stream("train", AGREEMENT_IMAGES)), None)
     if first is None:
-        raise ValueError("split 'train' has no image; look at what Transform wrote")
-    chosen = select_forward(
+        raise ValueError("split 'train' has no image; check the output of Transform")
+    selected = select_forward(
         backbone,
         image_size,
         resolved.file or None,
         layer,
-        wanted.compute,
+        embedding.compute,
         first[0].numpy(),
-        wanted.seed,
+        embedding.seed,
     )
-    storage = wanted.storage
-    if storage == "float16" and chosen.storage_noise > TOO_NOISY:
+    storage = embedding.storage
+    if storage == "float16" and selected.storage_noise > MAX_STORAGE_NOISE:
         storage = "float32"
         log.warning(
-            "stored as float32: float16 would add %.2g standard deviations of noise to a feature",
-            chosen.storage_noise,
+            "embeddings are stored as float32: float16 would add noise of %.2g standard deviations "
+            "to a feature",
+            selected.storage_noise,
         )
-    facts = {
+    metadata = {
         "backbone": backbone,
         "layer": layer,
         "image_size": image_size,
         "weights": resolved.to_dict(),
-        "compute": chosen.compute,
-        "agreement": chosen.agreement,
-        "timed": chosen.images_per_second,
-        "storage_noise": chosen.storage_noise if storage == "float16" else 0.0,
-        "augment": wanted.augment.model_dump() if wanted.views else None,
-        "seed": wanted.seed,
+        "compute": selected.compute,
+        "agreement": selected.agreement,
+        "timed": selected.images_per_second,
+        "storage_noise": selected.storage_noise if storage == "float16" else 0.0,
+        "augment": embedding.augment.model_dump() if embedding.views else None,
+        "seed": embedding.seed,
     }
     for split in ("train", "val"):
         embed_split(
-            stream(split, wanted.batch_size),
-            chosen.run,
+            stream(split, embedding.batch_size),
+            selected.forward,
             Path(embeddings.uri) / f"Split-{split}",
             split,
             storage=storage,
-            views=wanted.views if split == "train" else 0,
-            augment=wanted.augment,
-            seed=wanted.seed,
-            facts=facts,
+            views=embedding.views if split == "train" else 0,
+            augment=embedding.augment,
+            seed=embedding.seed,
+            metadata=metadata,
             fit=fit,
         )
     embeddings.split_names = artifact_utils.encode_split_names(["train", "val"])

@@ -1,1 +1,1 @@
-"""Transfer learning: a frozen backbone, a small head, and what is exported of them."""
+"""Trainer and Tuner: transfer learning on a frozen or partly fine-tuned backbone."""

@@ -1,14 +1,15 @@
-"""Entry point of the Tuner node: KerasTuner over heads on the same embedded features."""
+"""Entry point of the Tuner: searches head hyperparameters on embedded features with KerasTuner."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.embedding.store import read
+from core.embedding.store import read_embeddings
 from core.models.classifier import feature_moments
 from core.models.head import select_pooling
 from core.training.head_phase import fit_head
-from core.training.job import Job, labeled_rows, tuned_values
+from core.training.job import Job, tuned_values
 from core.training.options import TunerOptions
+from core.training.targets import labeled_rows
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -16,23 +17,23 @@ if TYPE_CHECKING:
     from tfx.v1.components import FnArgs
 
 
-def space(options: TunerOptions) -> "keras_tuner.HyperParameters":
-    """Returns the search space; the sizes of dense layers are written as 256-64."""
+def search_space(options: TunerOptions) -> "keras_tuner.HyperParameters":
+    """Returns the search space; the sizes of dense layers are strings such as "256-64"."""
     import keras_tuner
 
-    found = keras_tuner.HyperParameters()
-    found.Choice("dense", ["-".join(str(size) for size in sizes) for sizes in options.dense])
-    found.Choice("dropout", list(options.dropout))
-    found.Float("learning_rate", *options.learning_rate, sampling="log")
-    found.Float("weight_decay", *options.weight_decay, sampling="log")
-    return found
+    space = keras_tuner.HyperParameters()
+    space.Choice("dense", ["-".join(str(size) for size in sizes) for sizes in options.dense])
+    space.Choice("dropout", list(options.dropout))
+    space.Float("learning_rate", *options.learning_rate, sampling="log")
+    space.Float("weight_decay", *options.weight_decay, sampling="log")
+    return space
 
 
 def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
-    """Entry point of the TFX Tuner.
+    """Returns the tuner; each trial trains one head with the first seed.
 
-    `custom_config` is that of the Trainer and `tuner`, the options of the search. A trial trains
-    one head with the first seed and is scored by its best validation loss.
+    Args:
+      fn_args: `custom_config` is that of the Trainer plus `tuner`, the `TunerOptions`.
     """
     import keras_tuner
     from tfx.components.tuner.component import TunerFnResult
@@ -40,7 +41,9 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     config: dict[str, Any] = fn_args.custom_config
     options = TunerOptions(**config["tuner"])
     base = Job.parse(config)
-    train, val = (read(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files))
+    train, val = (
+        read_embeddings(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files)
+    )
     balanced = base.training.class_weight == "balanced"
     rows, val_rows = (
         labeled_rows(train, base.task, balanced),
@@ -54,23 +57,23 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     }[options.algorithm]
 
     class HeadTuner(algorithm):  # type: ignore[misc, valid-type]
-        """Trains a head where KerasTuner would build and fit a model."""
+        """Trains a head instead of a model that KerasTuner built."""
 
         def run_trial(self, trial: "keras_tuner.engine.trial.Trial", **_: Any) -> dict[str, float]:
-            """Returns the best validation loss and its accuracy."""
+            """Returns loss and accuracy on validation at the best epoch."""
             job = Job.parse(config, tuned_values(trial.hyperparameters.values))
             training = job.training.model_copy(update={"epochs": options.epochs})
             _, curves = fit_head(
                 rows, val_rows, scaling, job.task, job.model, training, job.training.seeds[0]
             )
-            at = curves.best_epoch - 1
-            return {name: curves.values[name][at] for name in ("val_loss", "val_accuracy")}
+            best = curves.best_epoch - 1
+            return {name: curves.values[name][best] for name in ("val_loss", "val_accuracy")}
 
     tuner = HeadTuner(
         objective=keras_tuner.Objective("val_loss", direction="min"),
         max_trials=options.trials,
         seed=options.seed,
-        hyperparameters=space(options),
+        hyperparameters=search_space(options),
         tune_new_entries=False,
         allow_new_entries=False,
         directory=fn_args.working_dir,

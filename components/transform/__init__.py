@@ -1,1 +1,1 @@
-"""From the bytes of an image to what the model sees; the only place where an image is decoded."""
+"""Transform: decodes and resizes images to the model input, in training and in serving."""

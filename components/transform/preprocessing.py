@@ -10,19 +10,19 @@ from schema import features as f
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
-    """Raw record -> model image, and what identifies the record. Knows no task.
+    """Decodes and resizes the images of raw records; passes the record features through.
 
-    Labels are derived from the pathogen where they are needed (training, the SavedModel), so that
-    one Transform, and every embedding made of it, serves all tasks.
+    The output is independent of the task: labels are derived from the pathogen later (in training
+    and in the SavedModel), so all tasks share one Transform and its embeddings.
 
     Args:
       inputs: the features of `schema/schema.pbtxt`, each [n, 1] unless sparse.
-      custom_config: `image_size` (pixels) and `fit`.
+      custom_config: `image_size` (pixels) and `fit` ("stretch" or "pad").
 
     Returns:
-      `image_png` string [n] (gray 8-bit PNG, image_size x image_size); the record's id, file name,
-      patient, pathogen and source, string [n]; its height and width, int64 [n]; its mean gray
-      level, float32 [n]; the edges of its boxes, sparse float32, relative to the displayed image.
+      `image_png`, string [n] (8-bit gray PNG, image_size x image_size); id, file name, patient,
+      pathogen and source of the record, string [n]; height and width, int64 [n]; mean gray level,
+      float32 [n]; edges of the boxes, sparse float32, relative to the displayed image.
     """
 
     def flat(name: str) -> tf.Tensor:
@@ -34,7 +34,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         ),
         **{name: flat(name) for name in f.RECORD_STRINGS},
         **{name: flat(name) for name in f.RECORD_NUMBERS},
-        # Relative, so that no resizing changes them; `core.images.boxes` takes them into
-        # the square of the model.
+        # Relative coordinates do not change on resizing; `core.images.boxes` converts them to the
+        # model's square.
         **{name: inputs[name] for name in EDGES},
     }

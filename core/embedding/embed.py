@@ -12,7 +12,7 @@ import numpy as np
 from core.embedding.forward import BackboneForward
 from core.embedding.pixel_sample import PixelSampler
 from core.embedding.records import BOXES, ImageRecords, ragged_boxes
-from core.embedding.store import FACTS, ArrayWriter, features_file, maps_file, write_boxes
+from core.embedding.store import METADATA_FILE, ArrayWriter, features_file, maps_file, write_boxes
 from core.images.boxes import fit_boxes
 from core.models.options import AugmentOptions
 from core.progress import ProgressReporter
@@ -21,8 +21,8 @@ from schema import features as f
 if TYPE_CHECKING:
     import tensorflow as tf
 
-SAMPLES = "samples.npy"  # uint8 [images * (views + 1), s, s, 1]
-SHOWN = 4  # images of the first batch
+SAMPLE_IMAGES_FILE = "samples.npy"  # uint8 [images * (views + 1), s, s, 1]
+SAMPLE_IMAGES = 4  # of the first batch
 
 log = logging.getLogger("pneumo.embed")
 
@@ -31,29 +31,31 @@ def embed_split(
     images: "tf.data.Dataset",
     forward: BackboneForward,
     folder: Path,
-    what: str,
+    split: str,
     *,
     storage: str,
     views: int = 0,
     augment: AugmentOptions | None = None,
     seed: int = 0,
-    facts: dict[str, Any] | None = None,
+    metadata: dict[str, Any] | None = None,
     fit: str = "stretch",
 ) -> dict[str, Any]:
-    """Writes the embeddings of one split; memory does not grow with its length.
+    """Writes the embeddings of one split; memory use does not depend on the number of images.
 
     Args:
-      images: batches of (uint8 [n, s, s, 1], identity of the records).
-      folder: where to; made if need be.
-      what: name of the split.
+      images: batches of (uint8 [n, s, s, 1], record features); see `parse_records`.
+      forward: the backbone.
+      folder: destination; created if missing.
+      split: name of the split.
       storage: float16 or float32.
-      views: number of augmented views of each image, beside the image itself.
-      seed: of the views; a second pass with the same seed gives the same views.
-      facts: more to store in `embedding.json`.
-      fit: how images were brought to the square, for their boxes.
+      views: number of augmented views of each image, in addition to the image itself.
+      augment: augmentation of the views; None: the defaults.
+      seed: of the views; the same seed gives the same views.
+      metadata: additional content of `embedding.json`.
+      fit: how images were resized to a square; boxes are resized in the same way.
 
     Returns:
-      what `embedding.json` holds.
+      The content of `embedding.json`.
 
     Raises:
       ValueError: the split has no image, or a value does not fit the storage type.
@@ -61,11 +63,11 @@ def embed_split(
     import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
-    # Where blocks of the backbone learn, views are needed below them and not above.
+    # For fine-tuning, augmented views are needed at the layer only, not at the backbone's output.
     only_maps = forward.below is not None
-    identities: list[dict[str, Any]] = []
-    # What is chosen with images, and not with features, is chosen on validation.
-    sample = PixelSampler() if what == "val" else None
+    features_of_batches: list[dict[str, Any]] = []
+    # Settings that are chosen on images, not on features, are chosen on validation.
+    sample = PixelSampler() if split == "val" else None
     boxes: list[list[np.ndarray]] = [[] for _ in range(views + 1)]
     with contextlib.ExitStack() as files:
         pooled = [
@@ -76,47 +78,48 @@ def embed_split(
             files.enter_context(ArrayWriter(maps_file(folder, view), storage))
             for view in range(views + 1 if only_maps else 0)
         ]
-        step, done, started = ProgressReporter(), 0, time.monotonic()
-        for number, (pixels, identity) in enumerate(images):
-            identities.append({name: value.numpy() for name, value in identity.items()})
+        progress, done, started = ProgressReporter(), 0, time.monotonic()
+        for number, (pixels, record) in enumerate(images):
+            features_of_batches.append({name: value.numpy() for name, value in record.items()})
             if sample is not None:
-                sample.add(pixels.numpy(), identities[-1].get(BOXES))
-            shown, side = [], int(pixels.shape[1])
-            of_image = fit_boxes(
-                identity[BOXES], identity[f.IMAGE_HEIGHT], identity[f.IMAGE_WIDTH], fit, side
+                sample.add(pixels.numpy(), features_of_batches[-1].get(BOXES))
+            sample_views, side = [], int(pixels.shape[1])
+            image_boxes = fit_boxes(
+                record[BOXES], record[f.IMAGE_HEIGHT], record[f.IMAGE_WIDTH], fit, side
             )
             for view in range(views + 1):
-                seen, where = pixels, of_image
+                view_pixels, view_boxes = pixels, image_boxes
                 if view:
-                    from core.models import augment as changed
+                    from core.models import augment as augmentation
 
                     key = tf.constant([seed, number * 64 + view], tf.int32)
                     options = augment or AugmentOptions()
-                    seen = changed.augment(pixels, options, key)
-                    where = changed.augment_boxes(of_image, side, options, key)
-                boxes[view] += [row[~np.isnan(row[:, 0])] for row in where.numpy()]
-                shown.append(seen[:SHOWN].numpy())
+                    view_pixels = augmentation.augment(pixels, options, key)
+                    view_boxes = augmentation.augment_boxes(image_boxes, side, options, key)
+                boxes[view] += [row[~np.isnan(row[:, 0])] for row in view_boxes.numpy()]
+                sample_views.append(view_pixels[:SAMPLE_IMAGES].numpy())
                 if view and forward.below is not None:
-                    maps[view].add(forward.below(seen).numpy())
+                    maps[view].add(forward.below(view_pixels).numpy())
                     continue
-                features, at_layer = forward.whole(seen)
+                features, at_layer = forward.whole(view_pixels)
                 pooled[view].add(features.numpy())
                 if at_layer is not None:
                     maps[view].add(at_layer.numpy())
             if not number:
-                # Image after image, each followed by its views: what a person wants to look at.
-                np.save(folder / SAMPLES, np.stack(shown, axis=1).reshape(-1, *pixels.shape[1:]))
+                # Each image is followed by its views.
+                stacked = np.stack(sample_views, axis=1).reshape(-1, *pixels.shape[1:])
+                np.save(folder / SAMPLE_IMAGES_FILE, stacked)
             done += int(pixels.shape[0])
-            step(f"embed {what}", done)
+            progress(f"embed {split}", done)
         seconds = time.monotonic() - started
         if not done:
-            raise ValueError(f"split {what!r} has no image; look at what Transform wrote")
-    ImageRecords.from_batches(identities).write(folder)
+            raise ValueError(f"split {split!r} has no image; check the output of Transform")
+    ImageRecords.from_batches(features_of_batches).write(folder)
     write_boxes(folder, [ragged_boxes(rows) for rows in boxes])
     if sample is not None:
         sample.write(folder)
-    found = {
-        **(facts or {}),
+    content = {
+        **(metadata or {}),
         "images": done,
         "views": views,
         "storage": storage,
@@ -124,6 +127,6 @@ def embed_split(
         "seconds": round(seconds, 3),
         "images_per_second": round(done * (views + 1) / seconds, 2),
     }
-    (folder / FACTS).write_text(json.dumps(found, indent=1))
-    log.info("embedded %d images of %s in %.1f s, %d views", done, what, seconds, views + 1)
-    return found
+    (folder / METADATA_FILE).write_text(json.dumps(content, indent=1))
+    log.info("embedded %d images of %s in %.1f s, %d views", done, split, seconds, views + 1)
+    return content

@@ -1,4 +1,4 @@
-"""The lower part of a backbone as one traced function, in the number type that serves best."""
+"""Forward pass of a frozen backbone as a traced function, in float32 or bfloat16."""
 
 import functools
 import math
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-# Constants travel in one message of at most 2 GB; the largest backbones stay as they are.
-FREEZE_BELOW = 500 * 2**20  # bytes of weights
+# A graph with constants is one protobuf message of at most 2 GB; larger backbones keep variables.
+MAX_FROZEN_BYTES = 500 * 2**20
 
 
 @dataclass(frozen=True)
 class BackboneForward:
-    """The backbone, traced; each function is traced at its first call.
+    """A backbone as TensorFlow functions; each is traced on its first call.
 
     Attributes:
       whole: uint8 [n, s, s, 1] -> (pooled float32 [n, 2 * channels], map at the layer or None).
-      below: uint8 [n, s, s, 1] -> map at the layer, without running the rest. None for "top".
-      models: below and above the layer; a function alone would let go of their variables.
+      below: uint8 [n, s, s, 1] -> map at the layer only; None for layer "top".
+      models: the models below and above the layer; the reference keeps their variables alive.
     """
 
     whole: Callable[["tf.Tensor"], tuple["tf.Tensor", "tf.Tensor | None"]]
@@ -37,18 +37,18 @@ class BackboneForward:
 
 @dataclass(frozen=True)
 class SelectedForward:
-    """A forward function and how it was chosen.
+    """A forward pass, the selected compute type and the cost of its precision.
 
     Attributes:
-      run: the function.
+      forward: the backbone.
       compute: float32 or bfloat16.
-      agreement: against float32 on one batch: `cosine` (the least over images) and `relative`
-        (largest |difference| / standard deviation of the features); empty for float32.
-      images_per_second: of each type, on one batch after a warm-up; empty where only one counts.
-      storage_noise: see `storage_noise`, for float16.
+      storage_noise: of float16 storage, see `storage_noise`.
+      agreement: with float32 on one batch, see `compare_features`; empty for float32.
+      images_per_second: of each compute type, on one batch after a warm-up; empty if only one
+        was built.
     """
 
-    run: BackboneForward
+    forward: BackboneForward
     compute: str
     storage_noise: float
     agreement: dict[str, float]
@@ -58,14 +58,14 @@ class SelectedForward:
 def build_forward(
     name: str, size: int, weights: str | None, layer: str, compute: str, seed: int = 0
 ) -> BackboneForward:
-    """Builds and wraps a backbone; traced at its first call.
+    """Builds the forward pass of a backbone.
 
     Args:
-      name: of the backbone.
-      size: side of the images, pixels.
-      weights: None (random), "imagenet" or a file.
-      layer: "top", or the layer whose activation is wanted beside the pooled output.
-      compute: float32 or bfloat16 (weights stay float32).
+      name: key of `BACKBONES`.
+      size: image side, pixels.
+      weights: "imagenet" or a weight file; None: random weights.
+      layer: layer whose activation is returned besides the pooled output; "top": none.
+      compute: float32 or bfloat16; weights are float32 in both cases.
       seed: of random weights; the Trainer builds the same network from it.
     """
     import keras
@@ -79,16 +79,16 @@ def build_forward(
     finally:
         keras.config.set_dtype_policy(policy)
 
-    pixels_of = [tf.TensorSpec([None, size, size, 1], tf.uint8)]
+    signature = [tf.TensorSpec([None, size, size, 1], tf.uint8)]
 
-    @tf.function(input_signature=pixels_of, autograph=False)
+    @tf.function(input_signature=signature, autograph=False)
     def whole(pixels: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor | None"]:
         at_layer = lower(tf.cast(pixels, tf.float32), training=False)
         top = at_layer if upper is None else upper(at_layer, training=False)
         pooled = pool(tf.cast(top, tf.float32), "both")
         return pooled, None if upper is None else tf.cast(at_layer, tf.float32)
 
-    @tf.function(input_signature=pixels_of, autograph=False)
+    @tf.function(input_signature=signature, autograph=False)
     def below(pixels: "tf.Tensor") -> "tf.Tensor":
         return tf.cast(lower(tf.cast(pixels, tf.float32), training=False), tf.float32)
 
@@ -99,17 +99,17 @@ def build_forward(
 
 
 def _frozen(function: Any, models: tuple[Any, Any]) -> Callable[["tf.Tensor"], Any]:
-    """The same function with its weights as constants, made at the first call.
+    """Replaces variables by constants on the first call.
 
-    Batch normalisation of constants folds into the convolution before it: a tenth less work for
-    InceptionV3, a sixth for Xception.
+    Grappler then folds batch normalization into the preceding convolution, which saves a tenth of
+    the work for InceptionV3 and a sixth for Xception.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     variables = [v for model in models if model for v in model.variables]
     weights = sum(math.prod(v.shape) * 4 for v in variables)
-    if weights > FREEZE_BELOW:
+    if weights > MAX_FROZEN_BYTES:
         return function
 
     @functools.cache
@@ -119,9 +119,11 @@ def _frozen(function: Any, models: tuple[Any, Any]) -> Callable[["tf.Tensor"], A
 
     def call(pixels: "tf.Tensor") -> Any:
         run, structure = constant()
-        given = iter(tf.nest.flatten(run(tf.convert_to_tensor(pixels, tf.uint8))))
-        # A frozen function leaves out what was None; nest counts it.
-        outputs = [None if of is None else next(given) for of in tf.nest.flatten(structure)]
+        values = iter(tf.nest.flatten(run(tf.convert_to_tensor(pixels, tf.uint8))))
+        # A frozen function omits outputs that are None; the structure contains them.
+        outputs = [
+            None if output is None else next(values) for output in tf.nest.flatten(structure)
+        ]
         return tf.nest.pack_sequence_as(structure, outputs)
 
     return call
@@ -136,13 +138,17 @@ def select_forward(
     sample: np.ndarray,
     seed: int = 0,
 ) -> SelectedForward:
-    """Builds the forward function that the options ask for, and says what it costs in precision.
+    """Builds the forward pass with the configured compute type and measures its precision.
 
-    Processors that name bfloat16 among their instructions are often slower in it; "auto" therefore
-    looks at the clock and not at the name.
+    "auto" measures the speed of both types: processors with bfloat16 instructions are often slower
+    in bfloat16.
 
     Args:
-      compute: float32, bfloat16, or auto (the faster of both on this machine).
+      name: key of `BACKBONES`.
+      size: image side, pixels.
+      weights: "imagenet" or a weight file; None: random weights.
+      layer: see `build_forward`.
+      compute: float32, bfloat16, or auto (the faster of the two on this machine).
       sample: uint8 [n, size, size, 1], at least one image.
       seed: of random weights.
     """
@@ -154,31 +160,31 @@ def select_forward(
         forwards[kind] = build_forward(name, size, weights, layer, kind, seed)
         outputs[kind] = forwards[kind].whole(sample)[0].numpy()
         if len(kinds) == 1:
-            break  # nothing to compare it with
+            break  # nothing to compare
         started = time.monotonic()
         forwards[kind].whole(sample)
         rates[kind] = round(len(sample) / (time.monotonic() - started), 2)
-    chosen = max(rates, key=rates.__getitem__) if compute == "auto" else compute
+    selected = max(rates, key=rates.__getitem__) if compute == "auto" else compute
     agreement: dict[str, Any] = {}
-    if chosen != "float32":
-        agreement = compare_features(outputs["float32"], outputs[chosen])
-    noise = storage_noise(outputs[chosen])
-    return SelectedForward(forwards[chosen], chosen, noise, agreement, rates)
+    if selected != "float32":
+        agreement = compare_features(outputs["float32"], outputs[selected])
+    noise = storage_noise(outputs[selected])
+    return SelectedForward(forwards[selected], selected, noise, agreement, rates)
 
 
 def storage_noise(features: np.ndarray) -> float:
-    """What float16 costs: error over spread, of the median feature.
+    """Returns the error of float16 storage relative to the spread of a feature.
 
-    A head scales every feature to unit spread, so the error counts against that and not against
-    the value. Features of a random backbone are tiny and nearly constant: float16 would store their
-    mean and lose the rest.
+    The head scales each feature to unit variance, so the error matters relative to the standard
+    deviation, not to the value. The features of a random backbone are small and nearly constant:
+    float16 would store their mean and lose the variation.
 
     Args:
       features: float32 [n, channels].
 
     Returns:
-      median over features of (root mean square error / standard deviation over images); 0 for
-      features that do not vary, infinity where float16 cannot hold a value.
+      Median over features of (root mean square error / standard deviation over images); 0 if no
+      feature varies, infinity if float16 cannot represent a value.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         error = features.astype(np.float16).astype(np.float64) - features
@@ -191,7 +197,12 @@ def storage_noise(features: np.ndarray) -> float:
 
 
 def compare_features(exact: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    """How far features [n, c] are from exact ones: least cosine, largest difference in sigmas."""
+    """Compares features [n, c] with exact ones.
+
+    Returns:
+      `cosine`: smallest cosine similarity over images; `relative`: largest absolute difference
+      divided by the standard deviation of the exact features.
+    """
     norms = np.linalg.norm(exact, axis=1) * np.linalg.norm(other, axis=1)
     cosine = (exact * other).sum(axis=1) / np.maximum(norms, 1e-30)
     spread = float(exact.std()) or 1.0

@@ -1,4 +1,4 @@
-"""Who the rows of an embedding are: id, patient, pathogen, boxes and what slices need."""
+"""Record features of the rows of an embedding: id, patient, pathogen, size, boxes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -30,49 +30,49 @@ def record_spec() -> "dict[str, tf.io.FixedLenFeature]":
     """Returns the parsing spec of the features that `ImageRecords` needs."""
     import tensorflow as tf
 
-    kinds = {f.IMAGE_HEIGHT: tf.int64, f.IMAGE_WIDTH: tf.int64, f.STATS_MEAN: tf.float32}
+    types = {f.IMAGE_HEIGHT: tf.int64, f.IMAGE_WIDTH: tf.int64, f.STATS_MEAN: tf.float32}
     return {
         **{name: tf.io.FixedLenFeature([], tf.string) for name in STRINGS.values()},
-        **{name: tf.io.FixedLenFeature([], kinds[name]) for name in NUMBERS.values()},
+        **{name: tf.io.FixedLenFeature([], types[name]) for name in NUMBERS.values()},
     }
 
 
 def parse_records(
-    serialized: "tf.Tensor", more: "dict[str, Any] | None" = None
+    serialized: "tf.Tensor", extra: "dict[str, Any] | None" = None
 ) -> "dict[str, tf.Tensor]":
-    """Reads records: one tensor for each name, as `ImageRecords.from_batches` takes them.
+    """Parses serialized records.
 
     Args:
-      serialized: string [n], `tf.Example` of ingest or of Transform.
-      more: spec of further features.
+      serialized: string [n], `tf.Example` written by ingest or by Transform.
+      extra: parsing spec of additional features.
 
     Returns:
-      feature name -> [n]; and `boxes` float32 [n, k, 4] (ymin, xmin, ymax, xmax; relative), k the
-      most of the batch, NaN after the last of a record. A record without box features has none.
+      Feature name -> [n]; and `boxes`, float32 [n, k, 4] (ymin, xmin, ymax, xmax; relative), k the
+      largest number of boxes in the batch, padded with NaN.
     """
     import tensorflow as tf
 
     edges = {name: tf.io.RaggedFeature(tf.float32) for name in EDGES}
-    parsed = tf.io.parse_example(serialized, {**record_spec(), **edges, **(more or {})})
+    parsed = tf.io.parse_example(serialized, {**record_spec(), **edges, **(extra or {})})
     boxes = tf.stack([parsed.pop(name).to_tensor(float("nan")) for name in EDGES], axis=-1)
     return {**parsed, BOXES: boxes}
 
 
 @dataclass(frozen=True)
 class ImageRecords:
-    """One entry for each image, in the order of the features.
+    """Record features as columns, one entry per image, in the order of the embedding.
 
     Attributes:
-      sha256: id of the image, str [n].
+      sha256: image id, str [n].
       filename: str [n].
       patient_id: str [n].
-      pathogen: str [n], of schema.labels.PATHOGENS.
+      pathogen: str [n], one of schema.labels.PATHOGENS.
       source: str [n].
       height: int64 [n], pixels.
       width: int64 [n], pixels.
-      brightness: float32 [n], mean gray level 0..255.
+      brightness: float32 [n], mean gray level, 0..255.
       boxes: object [n], each float32 [k, 4]: ymin, xmin, ymax, xmax, relative to the displayed
-        image; left out: no record has any.
+        image; omitted: no image has boxes.
     """
 
     sha256: np.ndarray
@@ -96,18 +96,18 @@ class ImageRecords:
 
     @property
     def box_counts(self) -> np.ndarray:
-        """How many boxes each record has, int64 [n]; what a located task takes its label from."""
+        """Number of boxes of each image, int64 [n]; the label of a detection task."""
         return np.array([len(boxes) for boxes in self.boxes], np.int64)
 
     def columns(self) -> dict[str, Any]:
-        """Column name -> values, one for each image; the boxes are not among them."""
+        """Returns column name -> values, without the boxes."""
         return {name: getattr(self, name) for name in (*STRINGS, *NUMBERS)}
 
     @classmethod
     def from_batches(cls, batches: list[dict[str, Any]]) -> Self:
-        """From batches of tensors as `core.training.transformed_images` streams them."""
+        """Builds the columns from batches that `parse_records` returned."""
 
-        def joined(name: str, text: bool) -> np.ndarray:
+        def concatenated(name: str, text: bool) -> np.ndarray:
             parts = [np.asarray(batch[name]) for batch in batches]
             values = np.concatenate(parts) if parts else np.empty(0, bytes)
             if not text:
@@ -116,8 +116,8 @@ class ImageRecords:
 
         padded = [row for batch in batches for row in np.asarray(batch.get(BOXES, ()))]
         return cls(
-            **{column: joined(name, True) for column, name in STRINGS.items()},
-            **{column: joined(name, False) for column, name in NUMBERS.items()},
+            **{column: concatenated(name, True) for column, name in STRINGS.items()},
+            **{column: concatenated(name, False) for column, name in NUMBERS.items()},
             boxes=ragged_boxes([row[~np.isnan(row[:, 0])] for row in padded]),
         )
 
@@ -132,7 +132,7 @@ class ImageRecords:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Reads what `write` wrote."""
+        """Reads `records.parquet`."""
         import pyarrow.parquet as pq
 
         rows = pq.read_table(folder / FILE)
@@ -144,7 +144,7 @@ class ImageRecords:
 
 
 def ragged_boxes(rows: Iterable[Any]) -> np.ndarray:
-    """Boxes of images, [k, 4] or 4 k numbers each -> object [n], each float32 [k, 4]."""
+    """Converts the boxes of each image, [k, 4] or flat [4 k], to object [n] of float32 [k, 4]."""
     boxes = [np.asarray(row, np.float32).reshape(-1, 4) for row in rows]
     out = np.empty(len(boxes), object)
     for i, row in enumerate(boxes):

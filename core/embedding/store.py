@@ -1,4 +1,4 @@
-"""Embeddings on disk: one `.npy` file for each view, written as a stream, read as a memory map."""
+"""Embeddings on disk: one `.npy` file per view, written as a stream and read as a memory map."""
 
 import ast
 import json
@@ -14,16 +14,16 @@ from core.embedding import pixel_sample
 from core.embedding.records import ImageRecords, ragged_boxes
 from schema.files import atomic_file
 
-FACTS = "embedding.json"
+METADATA_FILE = "embedding.json"
 BOXES_FILE = "boxes.parquet"
-_HEADER = 256  # bytes; fixed, so that it can be written when the number of rows is known
+_HEADER = 256  # bytes; a fixed size, because the header is written last
 
 
 class ArrayWriter:
-    """Writes rows to an .npy file whose length is not known before its end.
+    """Writes an .npy file row by row; the number of rows need not be known in advance.
 
-    Counts what the storage type costs: `error` is the largest |stored - given| / |given|, over
-    values that float16 holds as normal numbers; below 2^-14 the absolute error is at most 2^-25.
+    `error` is the largest relative error of the storage type over values that float16 represents
+    as normal numbers; below 2^-14 the absolute error is at most 2^-25.
     """
 
     def __init__(self, file: Path, dtype: str) -> None:
@@ -37,22 +37,22 @@ class ArrayWriter:
         """Appends float32 [n, ...].
 
         Raises:
-          ValueError: a value is not finite, or too large for the storage type.
+          ValueError: a value is not finite or too large for the storage type.
         """
         with np.errstate(over="ignore"):
             stored = batch.astype(self.dtype)
         if not np.isfinite(stored).all():
             worst = float(np.abs(batch).max())
             raise ValueError(
-                f"an embedding of {worst:g} does not fit {self.dtype.name}; "
+                f"embedding value {worst:g} is too large for {self.dtype.name}; "
                 "set training.embedding.storage=float32"
             )
         if self.dtype != batch.dtype:
             size = np.abs(batch)
             large = size >= 2.0**-14
             if large.any():
-                off = np.abs(stored.astype(np.float32) - batch)[large] / size[large]
-                self.error = max(self.error, float(off.max()))
+                error = np.abs(stored.astype(np.float32) - batch)[large] / size[large]
+                self.error = max(self.error, float(error.max()))
         self.shape = batch.shape[1:]
         self.rows += len(batch)
         stored.tofile(self._out)
@@ -82,63 +82,65 @@ class ArrayWriter:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """One split.
+    """Embeddings of one split.
 
     Attributes:
       features: view -> [n, 2 * channels], memory-mapped: global average, then global maximum, of
         the backbone's output. View 0 is the image itself.
-      maps: view -> [n, h, w, channels], memory-mapped: the activation at the layer; none for "top".
-      records: who the rows are.
-      facts: backbone, layer, weights, compute and storage types, what both cost, seconds.
-      boxes: view -> object [n], each float32 [k, 4] in "model" coordinates
-        (core.images.boxes): where the boxes of the records are in that view.
-      marked: pixels and rows of some of the images with boxes; see `core.embedding.pixel_sample`.
-      plain: likewise of some without.
+      maps: view -> [n, h, w, channels], memory-mapped: activation at the layer; empty for "top".
+      records: record features of the rows.
+      metadata: content of `embedding.json`: backbone, layer, weights, compute and storage types,
+        their errors, seconds.
+      boxed_sample: pixels and rows of some images with boxes; see `core.embedding.pixel_sample`.
+      boxes: view -> object [n], each float32 [k, 4]: the boxes in that view, in "model" coordinates
+        (core.images.boxes).
+      unboxed_sample: pixels and rows of some images without boxes.
     """
 
     features: tuple[np.ndarray, ...]
     maps: tuple[np.ndarray, ...]
     records: ImageRecords
-    facts: dict[str, Any]
-    marked: pixel_sample.Sample | None = None
+    metadata: dict[str, Any]
+    boxed_sample: pixel_sample.Sample | None = None
     boxes: tuple[np.ndarray, ...] = ()
-    plain: pixel_sample.Sample | None = None
+    unboxed_sample: pixel_sample.Sample | None = None
 
     def __len__(self) -> int:
         return len(self.records)
 
 
 def features_file(folder: Path, view: int) -> Path:
-    """Pooled output of the backbone."""
+    """Returns the file of pooled backbone outputs."""
     return folder / f"features-{view}.npy"
 
 
 def maps_file(folder: Path, view: int) -> Path:
-    """Activation at the layer."""
+    """Returns the file of activations at the layer."""
     return folder / f"maps-{view}.npy"
 
 
-def read(folder: Path) -> Embeddings:
-    """Opens the embeddings of a split; nothing is loaded before it is used.
+def read_embeddings(folder: Path) -> Embeddings:
+    """Opens the embeddings of a split as memory maps.
 
     Raises:
-      FileNotFoundError: the folder holds none.
+      FileNotFoundError: the folder has no embeddings.
     """
-    facts = json.loads((folder / FACTS).read_text())
+    metadata = json.loads((folder / METADATA_FILE).read_text())
 
-    def views(of: str) -> tuple[np.ndarray, ...]:
-        found = sorted(folder.glob(f"{of}-*.npy"), key=lambda path: int(path.stem.split("-")[1]))
-        return tuple(open_array(path) for path in found)
+    def views(prefix: str) -> tuple[np.ndarray, ...]:
+        files = folder.glob(f"{prefix}-*.npy")
+        ordered = sorted(files, key=lambda path: int(path.stem.split("-")[1]))
+        return tuple(open_array(path) for path in ordered)
 
-    marked, plain = pixel_sample.read(folder)
+    boxed, unboxed = pixel_sample.read_samples(folder)
     return Embeddings(
         views("features"),
         views("maps"),
         ImageRecords.read(folder),
-        facts,
-        marked,
+        metadata,
+        boxed,
         read_boxes(folder),
-        plain,
+        unboxed,
     )
 
 
@@ -156,7 +158,7 @@ def write_boxes(folder: Path, boxes: Sequence[np.ndarray]) -> None:
 
 
 def read_boxes(folder: Path) -> tuple[np.ndarray, ...]:
-    """Reads what `write_boxes` wrote; empty where there is none."""
+    """Reads `boxes.parquet`; empty if there is no such file."""
     import pyarrow.parquet as pq
 
     if not (folder / BOXES_FILE).is_file():
@@ -168,7 +170,7 @@ def read_boxes(folder: Path) -> tuple[np.ndarray, ...]:
 
 
 def open_array(file: Path) -> np.ndarray:
-    """Memory-maps an .npy file; one without rows is an ordinary empty array."""
+    """Memory-maps an .npy file; returns an ordinary array if it has no rows."""
     with file.open("rb") as content:
         header = ast.literal_eval(content.read(_HEADER)[10:].decode())
     if header["shape"][0] == 0:

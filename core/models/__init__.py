@@ -1,1 +1,1 @@
-"""Networks: backbones, heads, losses, augmentation, detector, explanation."""
+"""Networks: backbones, heads, augmentation, detector, explanation."""

@@ -1,4 +1,4 @@
-"""Table of the backbones: all classifiers of keras.applications."""
+"""Table of the supported backbones: all classifiers of keras.applications."""
 
 # ruff: noqa: E501 (a line of the table is a line)
 
@@ -8,21 +8,21 @@ from typing import Final
 
 @dataclass(frozen=True)
 class BackboneInfo:
-    """One network of keras.applications.
+    """Properties of a network of keras.applications.
 
     Attributes:
-      module: its module in keras.applications; holds `preprocess_input`.
-      size: default side of its input, pixels.
-      layer: where fine-tuning starts unless the options say otherwise; the part above it is 9 to 28 %
+      keras_module: its module in keras.applications, which contains `preprocess_input`.
+      default_size: default side of the input, pixels.
+      default_layer: default layer above which fine-tuning trains; the part above it makes 9 to 28 %
         of the multiplications at the default size.
-      weight_file: name of the ImageNet file without top, as Keras publishes and caches it.
-      weight_hash: digest of that file as Keras publishes it, MD5 (32 digits) or SHA-256 (64); empty
-        where Keras gives none.
+      weight_file: name of the published ImageNet weight file without top.
+      weight_hash: published digest of that file, MD5 (32 digits) or SHA-256 (64); empty if Keras
+        publishes none.
     """
 
-    module: str
-    size: int
-    layer: str
+    keras_module: str
+    default_size: int
+    default_layer: str
     weight_file: str
     weight_hash: str = ""
 
@@ -34,7 +34,7 @@ BACKBONES: Final[dict[str, BackboneInfo]] = {
     "InceptionV3": BackboneInfo("inception_v3", 299, "mixed7", f"inception_v3_{_TF}_notop.h5", "bcbd6486424b2319ff4ef7d526e38f63"),
     "VGG16": BackboneInfo("vgg16", 224, "block4_pool", f"vgg16_{_TF}_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
     "VGG19": BackboneInfo("vgg19", 224, "block4_pool", f"vgg19_{_TF}_notop.h5", "253f8cb515780f3b799900260a226db6"),
-    # What goes into block 13: the sum that ends block 12, the last of the middle flow.
+    # The input of block 13: the sum at the end of block 12, the last block of the middle flow.
     "Xception": BackboneInfo("xception", 299, "add_10", f"xception_{_TF}_notop.h5", "b0042744bf5b25fce3cb969f33bebb97"),
     "InceptionResNetV2": BackboneInfo("inception_resnet_v2", 299, "block17_20_ac", f"inception_resnet_v2_{_TF}_notop.h5", "d19885ff4a710c122648d3b5c3b684e4"),
     "ResNet50": BackboneInfo("resnet", 224, "conv4_block6_out", f"resnet50_{_TF}_notop.h5", "4d473c1dd8becc155b73f8504c6f6626"),
@@ -46,7 +46,7 @@ BACKBONES: Final[dict[str, BackboneInfo]] = {
     "DenseNet121": BackboneInfo("densenet", 224, "pool3_pool", f"densenet121_{_TF}_notop.h5", "30ee3e1110167f948a6b9946edeeb738"),
     "DenseNet169": BackboneInfo("densenet", 224, "conv4_block26_concat", f"densenet169_{_TF}_notop.h5", "b8c4d4c20dd625c148057b9ff1c1176b"),
     "DenseNet201": BackboneInfo("densenet", 224, "conv4_block44_concat", f"densenet201_{_TF}_notop.h5", "c13680b51ded0fb44dff2d8f86ac8bb1"),
-    # Two tensors pass between the cells of a NASNet; the layer holds both.
+    # Two tensors connect the cells of a NASNet; the activation at the layer contains both.
     "NASNetMobile": BackboneInfo("nasnet", 224, "normal_concat_9", "nasnet_mobile_no_top.h5", "1ed92395b5b598bdda52abe5c0dbfd63"),
     "NASNetLarge": BackboneInfo("nasnet", 331, "normal_concat_13", "nasnet_large_no_top.h5", "d81d89dc07e6e56530c4e77faddd61b5"),
     "MobileNet": BackboneInfo("mobilenet", 224, "conv_dw_12_relu", "mobilenet_1_0_224_tf_no_top.h5"),

@@ -1,4 +1,4 @@
-"""Builds backbones: networks of keras.applications without their top, whole or layer in two."""
+"""Builds backbones: networks of keras.applications without top, whole or split at a layer."""
 
 import re
 from collections.abc import Iterator
@@ -23,49 +23,47 @@ __all__ = [
     "split_points",
 ]
 
-INPUT: Final = (
-    "input"  # the layer below every weight: gray to RGB and scaling stay in the lower part
-)
-TOP: Final = "top"  # the layer above every weight: the backbone's output
+INPUT: Final = "input"  # splits below all weights: the lower part only converts to RGB and scales
+TOP: Final = "top"  # splits above all weights: the backbone's output
 
 
-def image_size(backbone: str, wanted: int | None) -> int:
-    """The side of the model's input in pixels: what is wanted, or the backbone's own."""
-    return wanted if wanted is not None else BACKBONES[backbone].size
+def image_size(backbone: str, configured: int | None) -> int:
+    """Returns the side of the model input in pixels: the configured one or the default."""
+    return configured if configured is not None else BACKBONES[backbone].default_size
 
 
 def resolve_layer(backbone: str, layer: str) -> str:
-    """The name of a layer; "default" is the backbone's own."""
-    return BACKBONES[backbone].layer if layer == "default" else layer
+    """Returns the name of a layer; replaces "default" by the default layer of the backbone."""
+    return BACKBONES[backbone].default_layer if layer == "default" else layer
 
 
 def build_network(name: str, size: int, weights: str | None) -> "keras.Model":
-    """Builds Keras's own network, RGB after `preprocess_input` -> features [n, h, w, channels].
+    """Builds the Keras network: RGB after `preprocess_input` -> features [n, h, w, channels].
 
     Args:
-      name: a key of `BACKBONES`.
+      name: key of `BACKBONES`.
       size: side of the input, pixels.
-      weights: None (random, from Keras's seeded initialisers), "imagenet", or an .h5 file.
+      weights: "imagenet" or an .h5 file; None: random, from Keras's seeded initializers.
 
     Raises:
-      ValueError: the weights do not fit the network, or the size is below its least.
+      ValueError: the weights do not fit the network, or the size is below its minimum.
     """
     import keras
 
     network = getattr(keras.applications, name)(
         include_top=False, weights=weights, input_shape=(size, size, 3)
     )
-    if weights not in (None, "imagenet") and BACKBONES[name].module == "efficientnet":
-        _scale_as_published(network)
+    if weights not in (None, "imagenet") and BACKBONES[name].keras_module == "efficientnet":
+        _fix_input_scaling(network)
     return network
 
 
-def _scale_as_published(network: "keras.Model") -> None:
-    """Makes EfficientNet scale its input as its published weights need it.
+def _fix_input_scaling(network: "keras.Model") -> None:
+    """Corrects the input normalization of EfficientNet for the published weights.
 
-    The stored variance is in truth the standard deviation. Keras makes up for that by one more
-    layer, but only where it is called with weights="imagenet"; the same file, given by its path,
-    would see pixels at half their contrast. A file whose statistics were never set is left alone.
+    The variance in the published file is actually the standard deviation. With weights="imagenet"
+    Keras compensates for this with an additional layer, but not for a weight file: pixels would
+    have half their contrast. Statistics that were never set are not changed.
     """
     import keras
     import numpy as np
@@ -79,39 +77,39 @@ def _scale_as_published(network: "keras.Model") -> None:
 
 
 def preprocess(name: str, pixels: "keras.KerasTensor") -> "keras.KerasTensor":
-    """Gray pixels [n, s, s, 1] -> RGB [n, s, s, 3], scaled by the network's `preprocess_input`.
+    """Converts gray pixels [n, s, s, 1] to RGB [n, s, s, 3] and applies `preprocess_input`.
 
-    float32 under every dtype policy: the scale of the first layer costs nothing and loses much.
+    Always in float32: under a bfloat16 policy, scaling would lose precision and save no time.
     """
     import keras
 
-    module: Any = getattr(keras.applications, BACKBONES[name].module)
-    together = keras.layers.Concatenate(name="gray_to_rgb", dtype="float32")
-    return module.preprocess_input(together([pixels, pixels, pixels]))
+    module: Any = getattr(keras.applications, BACKBONES[name].keras_module)
+    to_rgb = keras.layers.Concatenate(name="gray_to_rgb", dtype="float32")
+    return module.preprocess_input(to_rgb([pixels, pixels, pixels]))
 
 
 def split_backbone(
     name: str, size: int, weights: str | None, layer: str
 ) -> "tuple[keras.Model, keras.Model | None]":
-    """Builds a backbone and points it in two.
+    """Builds a backbone and splits it at a layer.
 
     Args:
-      name: a key of `BACKBONES`.
+      name: key of `BACKBONES`.
       size: side of the input, pixels.
-      weights: None (random), "imagenet", or an .h5 file.
-      layer: one of `split_points`, "default", "top", "input", or any other layer where everything
-        passes through one tensor.
+      weights: "imagenet" or an .h5 file; None: random weights.
+      layer: one of `split_points`, "default", "top", "input", or any other layer whose output is
+        the only connection between the parts.
 
     Returns:
-      (lower, upper). lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the
-      layer, float32 [n, h, w, c]; the gray plane is repeated into three and scaled by the network's
-      own `preprocess_input`; frozen, and in inference mode whatever `training` says. upper:
-      activation -> features [n, h, w, channels], trainable, with variables of its own; None for
-      "top". Where two tensors cross the layer (NASNet) the activation holds both,
-      flattened: [n, 1, 1, h1 w1 c1 + h2 w2 c2].
+      (lower, upper). lower: gray pixels, float32 [n, size, size, 1] in 0..255 -> activation at the
+      layer, float32 [n, h, w, c]; includes gray to RGB and `preprocess_input`; frozen and always in
+      inference mode, even if called with training=True. upper: activation at the layer -> features
+      [n, h, w, channels]; trainable; None for "top". If two tensors connect the parts (NASNet), the
+      activation contains both, flattened: [n, 1, 1, h1 w1 c1 + h2 w2 c2].
 
     Raises:
-      ValueError: no such layer; the weights do not fit; the size is below the network's least.
+      ValueError: the backbone cannot be split at the layer, the weights do not fit, or the size is
+        below the minimum of the network.
     """
     import keras
 
@@ -129,7 +127,7 @@ def split_backbone(
         pixels, at_layer, name=f"{name}_backbone" if layer == TOP else f"{name}_lower"
     )
     lower.trainable = False
-    switch_off_noise(lower)
+    disable_dropout(lower)
     if layer == TOP:
         return lower, None
     if len(crossing) == 1:
@@ -148,13 +146,13 @@ def _pack(tensors: "list[keras.KerasTensor]") -> "keras.KerasTensor":
 
 
 def _unpack(
-    packed: "keras.KerasTensor", like: "list[keras.KerasTensor]"
+    packed: "keras.KerasTensor", templates: "list[keras.KerasTensor]"
 ) -> "list[keras.KerasTensor]":
     import keras
     import numpy as np
 
     out, start = [], 0
-    for tensor in like:
+    for tensor in templates:
         end = start + int(np.prod(tensor.shape[1:]))
         out.append(keras.layers.Reshape(tensor.shape[1:])(packed[..., start:end]))
         start = end
@@ -162,18 +160,23 @@ def _unpack(
 
 
 def tensors_at(network: "keras.Model", name: str, layer: str) -> "list[keras.KerasTensor]":
+    """Returns the tensors that cross a layer of the backbone `name`.
+
+    Raises:
+      ValueError: the backbone cannot be split there.
+    """
     points = all_split_points(network)
     if layer not in points:
-        listed = ", ".join(split_points(network))
-        raise ValueError(f"{name} cannot be split at {layer!r}; choose one of {listed}")
+        choices = ", ".join(split_points(network))
+        raise ValueError(f"{name} cannot be split at {layer!r}; choose one of {choices}")
     return points[layer]
 
 
 def split_points(network: "keras.Model") -> list[str]:
-    """Where a network of `build_network` can be layer, from "input" to "top".
+    """Returns the layers at which a backbone can be split, from "input" to "top".
 
-    Cuts that only a normalisation or an operation without weights parts from the next are left
-    out; `split_backbone` takes them all the same.
+    Omits layers that are followed by a normalization or an operation without weights;
+    `split_backbone` accepts them, too.
     """
     import keras
 
@@ -202,22 +205,22 @@ def split_points(network: "keras.Model") -> list[str]:
 
 
 def all_split_points(network: "keras.Model") -> "dict[str, list[keras.KerasTensor]]":
-    """Name of each layer -> the tensors that cross it, from below to above.
+    """Returns layer name -> the tensors that cross it, from input to output.
 
-    In topological order, an operation is passed by everything exactly if no edge spans it. At a
-    concatenation a second tensor may pass beside it: NASNet's cells take the two before them.
+    In topological order, the network can be split after an operation if no edge spans it. After a
+    concatenation one further tensor may cross: the cells of NASNet read the two preceding cells.
     """
     import keras
 
     operations = network.operations
-    place = {id(operation): i for i, operation in enumerate(operations)}
+    position = {id(operation): i for i, operation in enumerate(operations)}
     last_use = [-1] * len(operations)
     for i, operation in enumerate(operations):
         for source in _sources(operation):
-            last_use[place[id(source)]] = i
+            last_use[position[id(source)]] = i
     names = _stable_names(operations)
     scaling = (keras.layers.InputLayer, keras.layers.Rescaling, keras.layers.Normalization)
-    found: dict[str, list[keras.KerasTensor]] = {}
+    points: dict[str, list[keras.KerasTensor]] = {}
     still_scaling = True
     for i, operation in enumerate(operations[:-1]):
         still_scaling = still_scaling and isinstance(operation, scaling)
@@ -225,21 +228,20 @@ def all_split_points(network: "keras.Model") -> "dict[str, list[keras.KerasTenso
         pair = len(crossing) == 2 and isinstance(operation, keras.layers.Concatenate)
         if crossing != [i] and not (pair and i in crossing):
             continue
-        found[INPUT if still_scaling else names[i]] = [operations[j].output for j in crossing]
-    return found
+        points[INPUT if still_scaling else names[i]] = [operations[j].output for j in crossing]
+    return points
 
 
 def _sources(operation: Any) -> Iterator[Any]:
-    """The operations whose outputs this one takes, in the network's own graph."""
+    """Yields the operations whose outputs this one reads, in the network's own graph."""
     for tensor in operation._inbound_nodes[0].input_tensors:
         yield tensor._keras_history.operation
 
 
 def _stable_names(operations: list[Any]) -> list[str]:
-    """The names that operations have where the network is the first that its process builds.
+    """Returns the names that the operations have in the first network that a process builds.
 
-    Keras counts layers without a name through the whole process: what is add_10 at first is add_22
-    in the second Xception.
+    Keras numbers unnamed layers per process: add_10 of the first Xception is add_22 in the second.
     """
     counted: dict[str, list[tuple[int, int]]] = {}
     names = [operation.name for operation in operations]
@@ -249,24 +251,25 @@ def _stable_names(operations: list[Any]) -> list[str]:
         match = re.fullmatch(rf"{kind}(?:_(\d+))?", operation.name)
         if match:
             counted.setdefault(kind, []).append((int(match[1] or 0), i))
-    for kind, places in counted.items():
-        for rank, (_, i) in enumerate(sorted(places)):
+    for kind, numbered in counted.items():
+        for rank, (_, i) in enumerate(sorted(numbered)):
             names[i] = f"{kind}_{rank}" if rank else kind
     return names
 
 
 def _layers(model: "keras.Model") -> "Iterator[keras.Layer]":
-    """Every layer, also inside nested models."""
+    """Yields all layers, including those of nested models."""
     for layer in model.layers:
         yield layer
         if hasattr(layer, "layers"):
             yield from _layers(layer)
 
 
-def switch_off_noise(model: "keras.Model") -> None:
-    """Dropout and stochastic depth off; a frozen batch norm uses its stored statistics anyhow.
+def disable_dropout(model: "keras.Model") -> None:
+    """Disables dropout and stochastic depth.
 
-    `training=False` in the graph would not do: Keras lets the outermost call overrule it.
+    `training=False` in the graph is not enough, because the outermost call of a Keras model
+    overrides it. Frozen batch normalization always uses its stored statistics.
     """
     import keras
 
@@ -278,12 +281,12 @@ def switch_off_noise(model: "keras.Model") -> None:
 
 
 def freeze_batch_norm(model: "keras.Model") -> int:
-    """Batch norm keeps its statistics, scale and offset, also in training; returns how many."""
+    """Freezes statistics, scale and offset of batch normalization; returns the number of layers."""
     import keras
 
-    found = [
+    layers = [
         layer for layer in _layers(model) if isinstance(layer, keras.layers.BatchNormalization)
     ]
-    for layer in found:
+    for layer in layers:
         layer.trainable = False
-    return len(found)
+    return len(layers)

@@ -1,4 +1,4 @@
-"""The network that is exported: one backbone, and a member of the ensemble for each seed."""
+"""Classification network: one frozen backbone and an ensemble member for each seed."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """What one seed learned.
+    """Models trained with one seed.
 
     Attributes:
       head: pooled features -> logits [n, classes].
-      upper: activation at the layer -> backbone's output; None where the backbone stayed as it was.
+      upper: fine-tuned part of the backbone: activation at the layer -> backbone output; None if
+        the backbone is frozen.
     """
 
     head: "keras.Model"
@@ -27,7 +28,7 @@ class EnsembleMember:
 
 @dataclass(frozen=True)
 class ClassifierNetwork:
-    """A backbone's frozen part and the members on top of it.
+    """The frozen part of a backbone and the ensemble members that use it.
 
     Attributes:
       lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the layer.
@@ -41,34 +42,37 @@ class ClassifierNetwork:
 
     @property
     def size(self) -> int:
-        """Side of the images, pixels."""
+        """Image side, pixels."""
         return int(self.lower.input_shape[1])
 
     @property
     def variables(self) -> "list[keras.Variable]":
-        """Every variable, each once."""
-        found: dict[int, keras.Variable] = {}
+        """All variables, without duplicates."""
+        variables: dict[int, keras.Variable] = {}
         for model in self._models():
-            found.update({id(variable): variable for variable in model.variables})
-        return list(found.values())
+            variables.update({id(variable): variable for variable in model.variables})
+        return list(variables.values())
 
     def _models(self) -> "list[keras.Model]":
         parts = [part for member in self.members for part in (member.upper, member.head)]
         return [self.lower, *(part for part in parts if part is not None)]
 
     def count_params(self) -> int:
-        """Numbers in the backbone and in all members."""
+        """Returns the number of parameters of the backbone and all members."""
         models = {id(model): model for model in self._models()}
         return int(sum(model.count_params() for model in models.values()))
 
     def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":
-        """float32 [n, size, size, 1] -> logits float32 [n, members, classes]."""
+        """Predicts logits, float32 [n, members, classes], from float32 [n, size, size, 1]."""
         return self.logits_of(self.activations(pixels))
 
     def activations(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
-        """float32 [n, size, size, 1] -> the backbone's output for each member, [n, h, w, c].
+        """Returns the backbone output for each member, [n, h, w, c].
 
-        The same tensor where members share the backbone.
+        Members that share the backbone share the tensor.
+
+        Args:
+          pixels: float32 [n, size, size, 1], 0..255.
         """
         at_layer = self.lower(pixels, training=False)
         return [
@@ -77,7 +81,7 @@ class ClassifierNetwork:
         ]
 
     def logits_of(self, activations: "list[tf.Tensor]") -> "tf.Tensor":
-        """What `activations` gave -> logits float32 [n, members, classes]."""
+        """Predicts logits, float32 [n, members, classes], from the result of `activations`."""
         import tensorflow as tf
 
         logits = [
@@ -99,9 +103,12 @@ class ClassifierNetwork:
         return ClassifierNetwork(fold_batch_norm(self.lower), tuple(members), self.pooling)
 
     def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
-        """float32 [n, size, size, 1] -> what the heads see, float32 [n, d].
+        """Returns the pooled features of images, float32 [n, d].
 
-        Where members have blocks of their own: the mean over members.
+        With a fine-tuned backbone: the mean over the members.
+
+        Args:
+          pixels: float32 [n, size, size, 1], 0..255.
         """
         import tensorflow as tf
 
@@ -111,15 +118,19 @@ class ClassifierNetwork:
         return tf.reduce_mean(tf.cast(tf.stack(pooled), tf.float32), axis=0)
 
     def _pooled(self, activations: "list[tf.Tensor]") -> "list[tf.Tensor]":
-        """The pooled features of each member; the same tensor where they share the backbone."""
-        pooled = {id(one): pool(one, self.pooling) for one in activations}
-        return [pooled[id(one)] for one in activations]
+        """Pools the activation of each member; pools a shared tensor once."""
+        pooled = {id(x): pool(x, self.pooling) for x in activations}
+        return [pooled[id(x)] for x in activations]
 
 
 def feature_moments(features: np.ndarray, rows: int = 4096) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each feature, float32 [channels] each, `rows` at a time.
+    """Returns mean and standard deviation of each feature, float32 [channels] each.
 
-    A feature that never changes, beyond the rounding of float32, gets 1: scaling leaves it at 0.
+    The deviation of a constant feature (up to float32 rounding) is 1, so scaling maps it to 0.
+
+    Args:
+      features: [n, channels].
+      rows: rows per step.
     """
     total = np.zeros(features.shape[1], np.float64)
     for start in range(0, len(features), rows):

@@ -12,12 +12,12 @@ POSITIVE, NEGATIVE, REFER, REJECTED = "POSITIVE", "NEGATIVE", "REFER", "REJECTED
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """Calibration and operating point.
+    """Temperature, threshold and referral band.
 
     Attributes:
-      temperature: the logarithm of the ensemble's probabilities is divided by it (Guo et al. 2017).
-      threshold: a score at or above it is positive.
-      band: scores from the first to below the second are referred to a person; None: no band.
+      temperature: divides the logarithm of the ensemble's probabilities (Guo et al., 2017).
+      threshold: scores at or above it are positive.
+      band: (low, high); scores in [low, high) are referred. None: nothing is referred.
     """
 
     temperature: float = 1.0
@@ -28,7 +28,17 @@ class DecisionRule:
 def calibrate_probabilities(
     members: tf.Tensor, task: Task, decision: DecisionRule
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Members' probabilities [n, m, c] -> calibrated [n, c], and the score [n]."""
+    """Applies temperature scaling to the mean of the members' probabilities.
+
+    Args:
+      members: float32 [n, members, classes].
+      task: its positive classes define the score.
+      decision: supplies the temperature.
+
+    Returns:
+      Calibrated probabilities [n, classes], and the score [n], the probability of the positive
+      classes.
+    """
     mean = tf.reduce_mean(members, axis=1)
     log = tf.math.log(tf.maximum(mean, 1e-12))
     probabilities = tf.nn.softmax(log / decision.temperature)
@@ -39,16 +49,16 @@ def calibrate_probabilities(
 def predicted_class(
     probabilities: tf.Tensor, score: tf.Tensor, task: Task, threshold: float
 ) -> tf.Tensor:
-    """The most probable class among those that agree with the decision, int32 [n]."""
-    side = tf.constant([i in task.positive for i in range(len(task.classes))])
-    allowed = tf.equal(side[tf.newaxis], (score >= threshold)[:, tf.newaxis])
+    """Returns the most probable class among those on the side of the threshold, int32 [n]."""
+    positive = tf.constant([i in task.positive for i in range(len(task.classes))])
+    allowed = tf.equal(positive[tf.newaxis], (score >= threshold)[:, tf.newaxis])
     return tf.argmax(tf.where(allowed, probabilities, -1.0), axis=-1, output_type=tf.int32)
 
 
 def decide(score: tf.Tensor, decision: DecisionRule) -> tf.Tensor:
-    """POSITIVE, NEGATIVE or REFER, string [n]."""
-    called = tf.where(score >= decision.threshold, POSITIVE, NEGATIVE)
+    """Returns POSITIVE, NEGATIVE or REFER for each score, string [n]."""
+    side = tf.where(score >= decision.threshold, POSITIVE, NEGATIVE)
     if decision.band is None:
-        return called
+        return side
     low, high = decision.band
-    return tf.where((score >= low) & (score < high), REFER, called)
+    return tf.where((score >= low) & (score < high), REFER, side)

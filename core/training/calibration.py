@@ -1,4 +1,4 @@
-"""Chooses temperature, operating point and abstention band on validation."""
+"""Chooses temperature, operating point and referral band on the validation split."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,30 +14,29 @@ from schema.labels import Task
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """Predictions on validation and what was chosen on them.
+    """Validation predictions and the calibration fitted to them.
 
     Attributes:
       raw: float64 [n, classes], mean of the members' probabilities.
-      probabilities: float64 [n, classes], after temperature.
-      score: float64 [n], probability of the positive classes together.
-      facts: `temperature`, `threshold`, `band`, `operating_point`, and `before` and `after` with
-        `ece`, `brier` (of the score) and `nll` (of the classes), on validation.
+      probabilities: float64 [n, classes], after temperature scaling.
+      score: float64 [n], total probability of the positive classes.
+      summary: `temperature`, `threshold`, `band`, `operating_point`, `auc`, and under `before` and
+        `after` the `ece` and `brier` of the score and the `nll` of the classes, on validation.
     """
 
     raw: np.ndarray
     probabilities: np.ndarray
     score: np.ndarray
-    facts: dict[str, Any]
+    summary: dict[str, Any]
 
 
 def member_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Logits [n, members, classes] -> probabilities of the same shape, float64."""
+    """Applies softmax to logits [n, members, classes]; returns float64 of the same shape."""
     n, members, classes = logits.shape
     return softmax(logits.reshape(n * members, classes), 1.0).reshape(n, members, classes)
 
 
-def _log(probabilities: np.ndarray) -> np.ndarray:
-    """Logarithm that stays finite."""
+def _finite_log(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities, 1e-12))
 
 
@@ -48,21 +47,21 @@ def calibrate(
     task: Task,
     options: EvaluationOptions,
 ) -> CalibrationResult:
-    """Chooses temperature, operating point and band on validation.
+    """Chooses temperature, operating point and referral band on validation.
 
-    The ensemble predicts the mean of its members' probabilities (Lakshminarayanan et al. 2017);
-    one temperature is fitted to that mean, not one to each member (Rahaman & Thiery 2021).
+    The ensemble predicts the mean of its members' probabilities (Lakshminarayanan et al., 2017).
+    One temperature is fitted to that mean, not one to each member (Rahaman & Thiery, 2021).
 
     Args:
       logits: float [n, members, classes].
-      targets: float [n, classes], compatible classes.
-      positive: int [n]: 1, 0, or -1 where it is not known.
-      task: its positive classes make the score.
-      options: rule of the operating point, share of abstention.
+      targets: float [n, classes], see `class_targets`.
+      positive: int [n]: 1, 0, or -1 if unknown.
+      task: its positive classes define the score.
+      options: rule of the operating point and share of referred images.
     """
     raw = member_probabilities(logits).mean(axis=1)
-    temperature = fit_temperature(_log(raw), targets)
-    probabilities = softmax(_log(raw), temperature)
+    temperature = fit_temperature(_finite_log(raw), targets)
+    probabilities = softmax(_finite_log(raw), temperature)
     score = np.clip(probabilities[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
     known = positive >= 0
     point = choose_operating_point(positive[known], score[known], options.operating_point)
@@ -75,7 +74,7 @@ def calibrate(
         return {
             "ece": expected_calibration_error(positive[known], summed[known]),
             "brier": brier_score_loss(positive[known], summed[known]),
-            "nll": negative_log_likelihood(_log(predicted), targets),
+            "nll": negative_log_likelihood(_finite_log(predicted), targets),
         }
 
     return CalibrationResult(

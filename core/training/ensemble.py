@@ -1,22 +1,19 @@
-"""The members of the ensemble: a head for each seed, and blocks of the backbone if configured."""
+"""Trains the ensemble: one head per seed, with fine-tuned backbone blocks if configured."""
 
-import glob
-import hashlib
-import json
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.embedding.embed import SAMPLES
-from core.embedding.store import Embeddings, read
+from core.embedding.embed import SAMPLE_IMAGES_FILE
+from core.embedding.store import Embeddings, read_embeddings
 from core.models.classifier import EnsembleMember, feature_moments
 from core.models.head import select_pooling
 from core.training.fine_tuning import fine_tune
+from core.training.fingerprint import checkpoint_folder
 from core.training.head_phase import fit_head
 from core.training.image_training_data import (
     RecordFile,
@@ -24,11 +21,11 @@ from core.training.image_training_data import (
     embed_images,
     image_training_data,
 )
-from core.training.job import Job, labeled_rows
+from core.training.job import Job
 from core.training.loop.batches import TrainingData, data_from_rows
-from core.training.loop.compute_dtype import resolved
+from core.training.loop.compute_dtype import resolve_compute_dtype
 from core.training.loop.curves import OutputPaths, TrainingCurves
-from schema.storage import join
+from core.training.targets import labeled_rows
 
 if TYPE_CHECKING:
     import keras
@@ -36,19 +33,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pneumo.fit")
 
-_END: Final = 2**16  # bytes
-
 
 @dataclass(frozen=True)
 class TrainedEnsemble:
-    """What the members learned from, and the result.
+    """Trained ensemble members and the data that they were trained on.
 
     Attributes:
-      train: embeddings.
-      val: likewise.
-      lower: the members' backbone, below the layer.
+      train: embeddings of the training split.
+      val: embeddings of the validation split.
+      lower: the frozen part of the backbone, shared by all members.
       members: one for each seed.
-      facts: for `training.json`.
+      summary: content of `training.json`.
       phases: seed -> phase -> curves.
     """
 
@@ -56,23 +51,23 @@ class TrainedEnsemble:
     val: Embeddings
     lower: "keras.Model"
     members: list[EnsembleMember]
-    facts: dict[str, Any]
+    summary: dict[str, Any]
     phases: dict[int, dict[str, TrainingCurves]]
 
 
 def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> TrainedEnsemble:
-    """Trains one member for each seed.
+    """Trains one ensemble member for each seed.
 
     Args:
-      job: what to train.
-      scratch: folder for copies of images and their embeddings; may go afterwards.
-      folder: of the training record; takes TensorBoard logs.
-      fn_args: files of both splits.
+      job: configuration.
+      scratch: temporary folder for copies of images and their embeddings.
+      folder: training record; TensorBoard logs are written below it.
+      fn_args: names the files of both splits.
     """
     options = job.training
     tune = options.fine_tune
     if tune is not None:
-        tune = tune.model_copy(update={"compute": resolved(tune.compute)})
+        tune = tune.model_copy(update={"compute": resolve_compute_dtype(tune.compute)})
         log.info("fine-tuning computes in %s", tune.compute)
     files = fn_args.train_files, fn_args.eval_files
     stores: tuple[RecordFile, RecordFile] | None = None
@@ -83,11 +78,11 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
         )
         train, val = embed_images(job, *files, scratch)
     else:
-        train, val = (read(Path(of[0]).parent) for of in files)
+        train, val = (read_embeddings(Path(patterns[0]).parent) for patterns in files)
     rows = labeled_rows(train, job.task, options.class_weight == "balanced")
     val_rows = labeled_rows(val, job.task, balanced=False)
     scaling = feature_moments(select_pooling(train.features[0], job.model.pooling))
-    samples = Path(files[0][0]).parent / SAMPLES
+    samples = Path(files[0][0]).parent / SAMPLE_IMAGES_FILE
     if samples.is_file():
         _log_images(folder / "tensorboard", "images and their views", np.load(samples))
 
@@ -98,16 +93,18 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
         return data_from_rows(at_layer, replace(val_rows, views=val.maps), seed, batch_size)
 
     members: list[EnsembleMember] = []
-    facts: list[dict[str, Any]] = []
+    summaries: list[dict[str, Any]] = []
     phases: dict[int, dict[str, TrainingCurves]] = {}
     for seed in options.seeds:
         outputs = output_paths(job, folder, fn_args, seed)
         started, upper = time.monotonic(), None
-        head, last = fit_head(rows, val_rows, scaling, job.task, job.model, options, seed, outputs)
-        phases[seed], seconds = {"head": last}, {"head": _seconds(started, last)}
+        head, curves = fit_head(
+            rows, val_rows, scaling, job.task, job.model, options, seed, outputs
+        )
+        phases[seed], seconds = {"head": curves}, {"head": _seconds(started, curves)}
         if tune is not None:
             started = time.monotonic()
-            upper, head, last = fine_tune(
+            upper, head, curves = fine_tune(
                 job.backbone,
                 head,
                 batches(seed, tune.batch_size),
@@ -117,37 +114,38 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
                 seed,
                 outputs,
             )
-            phases[seed]["fine_tune"], seconds["fine_tune"] = last, _seconds(started, last)
+            phases[seed]["fine_tune"] = curves
+            seconds["fine_tune"] = _seconds(started, curves)
         members.append(EnsembleMember(head, upper))
-        facts.append(
+        summaries.append(
             {
                 "seed": seed,
-                "epochs": len(last),
-                "best_epoch": last.best_epoch,
+                "epochs": len(curves),
+                "best_epoch": curves.best_epoch,
                 "seconds": seconds,
             }
         )
     lower, _ = job.backbone.split()
-    spent = {"embed": train.facts["seconds"] + val.facts["seconds"]}
+    spent = {"embed": train.metadata["seconds"] + val.metadata["seconds"]}
     for name, phase in (("fit", "head"), ("fine_tune", "fine_tune")):
-        spent[name] = round(sum(member["seconds"].get(phase, 0.0) for member in facts), 3)
+        spent[name] = round(sum(member["seconds"].get(phase, 0.0) for member in summaries), 3)
     return TrainedEnsemble(
         train,
         val,
         lower,
         members,
-        {"members": facts, "seconds": spent, "compute": tune.compute if tune else None},
+        {"members": summaries, "seconds": spent, "compute": tune.compute if tune else None},
         phases,
     )
 
 
 def _seconds(since: float, curves: TrainingCurves) -> float:
-    """Returns seconds, with those of processes that were killed."""
-    return round(time.monotonic() - since + curves.earlier, 3)
+    """Returns the duration, including the time before the run was resumed."""
+    return round(time.monotonic() - since + curves.earlier_seconds, 3)
 
 
 def _log_images(folder: Path, name: str, images: np.ndarray) -> None:
-    """Writes images, uint8 [n, s, s, 1], for TensorBoard."""
+    """Logs images, uint8 [n, s, s, 1], to TensorBoard."""
     import tensorflow as tf
 
     writer = tf.summary.create_file_writer(str(folder))
@@ -157,44 +155,5 @@ def _log_images(folder: Path, name: str, images: np.ndarray) -> None:
 
 
 def output_paths(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> OutputPaths:
-    """Returns where a member writes."""
+    """Returns the folders that a member writes to while it is trained."""
     return OutputPaths(checkpoint_folder(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
-
-
-def checkpoint_folder(job: Job, fn_args: "FnArgs") -> str:
-    """Returns the checkpoint folder of this training run; it is deleted on success."""
-    return join(job.checkpoints, fingerprint(fn_args))
-
-
-def fingerprint(fn_args: "FnArgs") -> str:
-    """Names the checkpoints of a training run by its inputs and every option that changes it.
-
-    Not by where the inputs lie: a run resumes where they were copied to another folder.
-    """
-    config = {k: v for k, v in fn_args.custom_config.items() if k != "checkpoints"}
-    # The digest of the weights identifies them; their path and the options of the model do not.
-    config["weights"] = {k: v for k, v in config["weights"].items() if k != "file"}
-    parts = [
-        _contents(fn_args.train_files),
-        _contents(fn_args.eval_files),
-        config,
-        fn_args.hyperparameters,
-    ]
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _contents(patterns: Sequence[str]) -> list[tuple[str, int, str]]:
-    """Returns name, bytes, and digest of both ends of each file."""
-    found = []
-    for pattern in patterns:
-        for path in sorted(map(Path, glob.glob(pattern))):  # noqa: PTH207  an absolute pattern
-            if not path.is_file():
-                continue
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                ends = file.read(_END)
-                file.seek(max(0, size - _END))
-                ends += file.read(_END)
-            found.append((path.name, size, hashlib.sha256(ends).hexdigest()))
-    return found

@@ -1,4 +1,4 @@
-"""Predictions of the members on validation, and the table that keeps them."""
+"""Predictions of the ensemble members on the validation split."""
 
 import functools
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from schema.labels import Task
 
 @dataclass(frozen=True)
 class EnsemblePredictions:
-    """Predictions of each member for each image of a split.
+    """Predictions of each ensemble member for each image of a split.
 
     Attributes:
       logits: float32 [n, members, classes].
@@ -33,17 +33,17 @@ class EnsemblePredictions:
 
     @classmethod
     def from_logits(cls, logits: np.ndarray) -> Self:
-        """Applies softmax."""
+        """Applies softmax to logits, float32 [n, members, classes]."""
         return cls(logits, member_probabilities(logits))
 
 
 def predict_ensemble(
     network: ClassifierNetwork, split: Embeddings, batch: int = 32
 ) -> EnsemblePredictions:
-    """Predicts from stored features; from stored maps where a member has blocks of its own."""
+    """Predicts from stored features, or from stored maps for members with fine-tuned blocks."""
     import tensorflow as tf
 
-    logits, step = [], ProgressReporter()
+    logits, progress = [], ProgressReporter()
     for i, member in enumerate(network.members):
         upper, head = member.upper, member.head
         if upper is None:
@@ -61,7 +61,7 @@ def predict_ensemble(
         parts = []
         for start in range(0, len(split), size):
             parts.append(np.asarray(run(np.asarray(rows[start : start + size], np.float32))))
-            step(f"validate member {i + 1}", min(start + size, len(split)), len(split))
+            progress(f"validate member {i + 1}", min(start + size, len(split)), len(split))
         logits.append(np.concatenate(parts).astype(np.float32))
     return EnsemblePredictions.from_logits(np.stack(logits, axis=1))
 
@@ -74,23 +74,21 @@ def write_predictions(
     task: Task,
     boxes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes predictions in the columns of components.scorer; `boxes` are those of a detector."""
-    given = {
+    """Writes predictions in the same columns as the Scorer.
+
+    Args:
+      file: parquet file.
+      records: of the split.
+      predictions: of the members.
+      calibrated: calibrated predictions of the ensemble.
+      task: defines the classes.
+      boxes: `boxes` and `box_scores` of a detector; None for a classifier.
+    """
+    values = {
         "score": calibrated.score,
         "probabilities": calibrated.probabilities,
         "raw": calibrated.raw,
         "members": predictions.probabilities.reshape(len(records), -1),
         **(boxes or {}),
     }
-    table.write(file, iter([prediction_columns(records, task, given)]))
-
-
-def model_summary(network: ClassifierNetwork) -> str:
-    """Returns Keras's summaries of the frozen part, of the blocks that learned, and of the head."""
-    lines: list[str] = []
-    first = network.members[0]
-    for model in (network.lower, first.upper, first.head):
-        if model is not None:
-            model.summary(print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True)
-    lines.append(f"members of the ensemble: {len(network.members)}")
-    return "\n".join(lines) + "\n"
+    table.write(file, iter([prediction_columns(records, task, values)]))

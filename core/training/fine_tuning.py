@@ -1,4 +1,4 @@
-"""Second phase: the blocks of the backbone above a layer learn, and the head with them."""
+"""Fine-tuning: trains the backbone blocks above a layer together with the head."""
 
 import contextlib
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from core.models.head import pool
 from core.training.loop.batches import TrainingData
 from core.training.loop.curves import OutputPaths, TrainingCurves
 from core.training.loop.distribution import device_strategy
-from core.training.loop.fit import train
+from core.training.loop.fit import fit_model
 from core.training.losses import class_objective
 from core.training.options import FineTuneOptions, TrainingOptions
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What it takes to build the backbone again.
+    """Parameters to build a backbone.
 
     Attributes:
-      name: of core.models.backbones.BACKBONES.
-      size: side of the images, pixels.
-      weights: None (random), or a file.
-      layer: layer at which it is split.
+      name: key of core.models.backbones.BACKBONES.
+      size: image side, pixels.
+      weights: weight file; None: random weights.
+      layer: where the backbone is split.
       seed: of random weights.
     """
 
@@ -36,7 +36,7 @@ class BackboneConfig:
     seed: int
 
     def split(self) -> "tuple[keras.Model, keras.Model | None]":
-        """Builds the parts below and above the layer, with variables of their own."""
+        """Builds the parts below and above the layer; each call creates new variables."""
         import keras
 
         keras.utils.set_random_seed(self.seed)
@@ -56,17 +56,21 @@ def fine_tune(
     """Trains the backbone above the layer together with the head, on all GPUs of this machine.
 
     Args:
-      backbone: what to build; its layer decides what learns.
-      head: of the first phase.
+      backbone: its blocks above `backbone.layer` are trained.
+      head: trained in the first phase; not modified.
       data: batches of activations at the layer, or of pixels (`options.source`).
       pooling: avg, max or both.
-      options: of this phase; "auto" resolved, see `core.training.loop.compute_dtype`.
-      training: loss.
+      options: of this phase; `compute` must be resolved, see `core.training.loop.compute_dtype`.
+      training: loss options.
       seed: of dropout.
-      outputs: for checkpoints and logs.
+      outputs: checkpoint and log folders.
 
     Returns:
-      The backbone above the layer, in float32, and the head, at the best epoch; the curves.
+      The backbone above the layer (float32) and the head, both at the best epoch by validation
+      loss, and the curves.
+
+    Raises:
+      ValueError: there are no blocks above the layer.
     """
     import keras
 
@@ -74,18 +78,18 @@ def fine_tune(
 
     keras.utils.set_random_seed(seed)
     strategy = device_strategy()
-    learned_at = replace(backbone, size=options.view_size or backbone.size)
+    trained_backbone = replace(backbone, size=options.view_size or backbone.size)
     with strategy.scope() if strategy else contextlib.nullcontext():
-        upper, top, model = _assembled(learned_at, head, pooling, options, options.compute)
+        upper, top, model = _assemble(trained_backbone, head, pooling, options, options.compute)
     validator = None
-    if strategy or learned_at != backbone:
-        *_, validator = _assembled(backbone, head, pooling, options, options.compute)
+    if strategy or trained_backbone != backbone:
+        *_, validator = _assemble(backbone, head, pooling, options, options.compute)
     factor = None
     if options.head_learning_rate is not None:
-        of_head = {id(variable) for variable in top.trainable_variables}
+        head_variables = {id(variable) for variable in top.trainable_variables}
         ratio = options.head_learning_rate / options.learning_rate
-        factor = lambda variable: ratio if id(variable) in of_head else 1.0  # noqa: E731
-    curves = train(
+        factor = lambda variable: ratio if id(variable) in head_variables else 1.0  # noqa: E731
+    curves = fit_model(
         model,
         data,
         class_objective(training),
@@ -106,21 +110,21 @@ def fine_tune(
         validator=validator,
     )
     if validator is not None or options.compute == "bfloat16":
-        # Plain float32 variables at the model's own size, which is what is exported.
+        # The exported network has float32 variables and the model's own input size.
         weights = model.get_weights()
-        upper, top, model = _assembled(backbone, head, pooling, options, "float32")
+        upper, top, model = _assemble(backbone, head, pooling, options, "float32")
         model.set_weights(weights)
     return upper, top, curves
 
 
-def _assembled(
+def _assemble(
     backbone: BackboneConfig,
     head: "keras.Model",
     pooling: str,
     options: FineTuneOptions,
     compute: str,
 ) -> "tuple[keras.Model, keras.Model, keras.Model]":
-    """Builds the backbone above the layer, a copy of the head, and the network of both."""
+    """Builds the backbone above the layer, a copy of the head, and the network of the two."""
     import keras
 
     policy = keras.config.dtype_policy()
@@ -132,12 +136,13 @@ def _assembled(
         keras.config.set_dtype_policy(policy)
     if upper is None:
         raise ValueError(
-            "nothing lies above the layer 'top'; name another in fine_tune.trainable_from"
+            "there are no layers above 'top' to train; set fine_tune.trainable_from to a lower "
+            "layer"
         )
     upper.trainable = True
     if options.batch_norm == "frozen":
         freeze_batch_norm(upper)
-    top = keras.Model.from_config(head.get_config())  # clone_model would clone its loss too
+    top = keras.Model.from_config(head.get_config())  # clone_model also clones the loss
     top.set_weights(head.get_weights())
     if options.source == "images":
         lower.trainable = False

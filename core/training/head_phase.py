@@ -1,4 +1,4 @@
-"""First phase: a new head learns on pooled features."""
+"""First training phase: trains a new head on pooled features."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from core.models.head import build_head, select_pooling
 from core.models.options import ModelOptions
 from core.training.loop.batches import LabeledRows, data_from_rows
 from core.training.loop.curves import OutputPaths, TrainingCurves
-from core.training.loop.fit import train
+from core.training.loop.fit import fit_model
 from core.training.losses import class_objective
 from core.training.options import TrainingOptions
 from schema.labels import Task
@@ -31,17 +31,17 @@ def fit_head(
     """Trains a new head on pooled features.
 
     Args:
-      train_rows: views [n, 2 * channels] as the Embedder stores them.
-      val_rows: the same, of validation.
-      scaling: mean and deviation of the selected features, see `feature_moments`.
-      task: gives the classes.
+      train_rows: training images; views [n, 2 * channels] as the Embedder stores them.
+      val_rows: validation images, likewise.
+      scaling: mean and standard deviation of the pooled features, see `feature_moments`.
+      task: defines the classes.
       model: pooling, dense layers, dropout.
       options: optimizer, epochs, loss.
       seed: of weights, dropout and order.
-      outputs: for checkpoints and logs; None writes nothing.
+      outputs: checkpoint and log folders; None writes nothing.
 
     Returns:
-      The head at its best epoch, and its curves.
+      The head at its best epoch by validation loss, and its curves.
     """
     import keras
 
@@ -49,13 +49,13 @@ def fit_head(
 
     keras.utils.set_random_seed(seed)
     head = build_head(*scaling, len(task.classes), model, task.two_stage, task.positive, seed)
-    learned, judged = (
+    pooled_train, pooled_val = (
         replace(rows, views=tuple(select_pooling(view, model.pooling) for view in rows.views))
         for rows in (train_rows, val_rows)
     )
-    curves = train(
+    curves = fit_model(
         head,
-        data_from_rows(learned, judged, seed, options.batch_size),
+        data_from_rows(pooled_train, pooled_val, seed, options.batch_size),
         class_objective(options),
         OptimizerOptions(options.learning_rate, options.weight_decay, options.schedule),
         epochs=options.epochs,

@@ -1,4 +1,4 @@
-"""Training that reads images: everything above a layer learns, each epoch sees other views."""
+"""Data for fine-tuning from images, which are augmented anew in each epoch."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ import numpy as np
 
 from core.embedding.embed import embed_split
 from core.embedding.forward import build_forward
-from core.embedding.store import Embeddings, read
+from core.embedding.store import Embeddings, read_embeddings
 from core.training.job import Job
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_generators
-from core.training.transformed_images import decoded, transformed_images
+from core.training.transformed_images import decode_records, transformed_images
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordFile:
-    """Transformed records in one local file, for reading in any order.
+    """Transformed records in one local file with random access.
 
-    Transform writes compressed streams, which can be read from the start only.
+    The compressed TFRecord files that Transform writes can only be read sequentially.
 
     Attributes:
-      file: the records, one after the other, as they were read.
-      offsets: int64 [n + 1], where each begins and the last ends.
+      file: the concatenated serialized records.
+      offsets: int64 [n + 1], start of each record and end of the last one, bytes.
     """
 
     file: Path
@@ -41,19 +41,19 @@ class RecordFile:
         return np.memmap(self.file, np.uint8, mode="r")
 
     def read(self, rows: np.ndarray) -> np.ndarray:
-        """Returns serialized records, object [n] of bytes."""
-        found = np.empty(len(rows), object)
+        """Returns the serialized records of some rows, object [n] of bytes."""
+        records = np.empty(len(rows), object)
         for i, row in enumerate(rows):
-            found[i] = self._content[self.offsets[row] : self.offsets[row + 1]].tobytes()
-        return found
+            records[i] = self._content[self.offsets[row] : self.offsets[row + 1]].tobytes()
+        return records
 
 
 def copy_records(files: Sequence[str], file: Path) -> RecordFile:
     """Copies records to one local file.
 
     Args:
-      files: glob patterns of gzip TFRecords that Transform materialised.
-      file: where to; its folder is made.
+      files: glob patterns of the gzip TFRecord files that Transform materialized.
+      file: destination; its folder is created.
     """
     import tensorflow as tf
 
@@ -74,8 +74,8 @@ def embed_images(
     """Embeds both splits, in the order of their records.
 
     Returns:
-      Of train the features, for the first phase; of validation also the maps at the layer, for the
-      predictions of the trained network.
+      The training split with features only, for the first phase, and the validation split with
+      features and maps at `job.layer`, for the predictions of the fine-tuned network.
     """
     options = job.training.embedding
 
@@ -84,19 +84,19 @@ def embed_images(
             job.model.backbone, job.size, job.weights.file or None, layer, "float32", options.seed
         )
         images = transformed_images(files, job.size, options.batch_size)
-        facts = {"compute": "float32"}
+        metadata = {"compute": "float32"}
         embed_split(
             images,
             forward,
             folder / split,
             split,
             storage="float32",
-            facts=facts,
+            metadata=metadata,
             fit=job.model.fit,
         )
-        return read(folder / split)
+        return read_embeddings(folder / split)
 
-    # Maps of train would be those of images without augmentation.
+    # Stored maps of the training split would lack the augmentation.
     return embed("train", train_files, "top"), embed("val", val_files, job.layer)
 
 
@@ -108,15 +108,15 @@ def image_training_data(
     rows: LabeledRows,
     val_rows: LabeledRows,
 ) -> TrainingData:
-    """Batches of pixels for fine-tuning from images, augmented anew in each epoch.
+    """Returns batches of pixels for fine-tuning, augmented anew in each epoch.
 
     Args:
-      job: size of the images and of the views, augmentation.
+      job: image size, view size and augmentation.
       seed: of order and augmentation.
-      train: images to learn from.
-      val: images of validation, which stay as they are.
-      rows: targets and weights of `train`, in its order.
-      val_rows: the same of `val`.
+      train: training images.
+      val: validation images, which are not augmented.
+      rows: targets and weights of `train`, in the same order.
+      val_rows: targets and weights of `val`, in the same order.
     """
     import tensorflow as tf
 
@@ -125,38 +125,38 @@ def image_training_data(
 
     options, tune = job.training.embedding.augment, job.training.fine_tune
     assert tune is not None
-    numbers = replace(rows, views=(np.arange(len(train), dtype=np.int32),))
-    val_numbers = replace(val_rows, views=(np.arange(len(val), dtype=np.int32),))
+    indices = replace(rows, views=(np.arange(len(train), dtype=np.int32),))
+    val_indices = replace(val_rows, views=(np.arange(len(val), dtype=np.int32),))
     size = tune.batch_size
 
     def records(store: RecordFile, batches: Iterator[Any], epoch: int) -> Iterator[Any]:
         key = np.int32((seed * 100_003 + epoch) % 2**31)
-        for chosen, targets, weights in batches:
-            yield store.read(chosen), chosen, key, targets, weights
+        for index, targets, weights in batches:
+            yield store.read(index), index, key, targets, weights
 
-    def view(pixels: "tf.Tensor", key: "tf.Tensor", number: "tf.Tensor") -> "tf.Tensor":
+    def augmented(pixels: "tf.Tensor", key: "tf.Tensor", index: "tf.Tensor") -> "tf.Tensor":
         if tune.view_size is not None:
             pixels = resize_gray(pixels, tune.view_size, "stretch")
-        # An image's view depends on epoch and image, not on the batch that it comes in.
-        return augment(pixels[tf.newaxis], options, tf.stack([key, number]))[0]
+        # The seed depends on the epoch and the image, not on the batch.
+        return augment(pixels[tf.newaxis], options, tf.stack([key, index]))[0]
 
-    def views(content: Any, chosen: Any, key: Any, targets: Any, weights: Any) -> Any:
+    def training_batch(content: Any, index: Any, key: Any, targets: Any, weights: Any) -> Any:
         pixels = tf.map_fn(
-            lambda item: view(item[0], key, item[1]),
-            (decoded(content, job.size)[0], chosen),
+            lambda item: augmented(item[0], key, item[1]),
+            (decode_records(content, job.size)[0], index),
             fn_output_signature=tf.uint8,
         )
         side = tune.view_size or job.size
         return tf.ensure_shape(pixels, [None, side, side, 1]), targets, weights
 
-    def whole(content: Any, chosen: Any, key: Any, targets: Any, weights: Any) -> Any:  # noqa: ARG001
-        return decoded(content, job.size)[0], targets, weights
+    def validation_batch(content: Any, index: Any, key: Any, targets: Any, weights: Any) -> Any:  # noqa: ARG001
+        return decode_records(content, job.size)[0], targets, weights
 
     data = data_from_generators(
-        lambda epoch: records(train, numbers.epoch(seed, epoch, size), epoch),
+        lambda epoch: records(train, indices.epoch(seed, epoch, size), epoch),
         len(rows),
         size,
-        lambda: records(val, val_numbers.in_order(size), 0),
+        lambda: records(val, val_indices.in_order(size), 0),
         -(-len(val_rows) // size),
         (
             tf.TensorSpec([None], tf.string),
@@ -172,6 +172,6 @@ def image_training_data(
 
     return replace(
         data,
-        epochs=lambda first, end: mapped(data.epochs(first, end), views),
-        validation=mapped(data.validation, whole),
+        epochs=lambda first, end: mapped(data.epochs(first, end), training_batch),
+        validation=mapped(data.validation, validation_batch),
     )

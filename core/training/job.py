@@ -4,15 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from core.embedding.store import Embeddings
 from core.metrics.options import EvaluationOptions
 from core.models.backbone_weights import BackboneWeights, resolve_deferred
 from core.models.options import ModelOptions
 from core.training.fine_tuning import BackboneConfig
-from core.training.loop.batches import LabeledRows
-from core.training.losses import class_targets, example_weights
 from core.training.options import TrainingOptions
 from schema.labels import Task
 from schema.storage import join, read_bytes
@@ -86,21 +81,6 @@ def _synthetic(config: dict[str, Any]) -> bool:
     if config["synthetic"] is not None:
         return bool(config["synthetic"])
     return bool(json.loads(read_bytes(join(config["records"], "dataset.json")))["synthetic"])
-
-
-def labeled_rows(embeddings: Embeddings, task: Task, balanced: bool) -> LabeledRows:
-    """Returns the pooled features of a split and the rows that training may use.
-
-    Raises:
-      ValueError: no image belongs to the task, or balanced weights lack a class.
-    """
-    targets = class_targets(embeddings.records.pathogen, task, embeddings.records.box_counts)
-    rows = np.flatnonzero(targets.sum(axis=1) > 0)
-    if not len(rows):
-        raise ValueError(f"no image has a class of task {task.name!r}; look at the pathogens")
-    weights = np.zeros(len(targets), np.float32)
-    weights[rows] = example_weights(targets[rows], balanced)
-    return LabeledRows(embeddings.features, targets, weights, rows)
 
 
 def tuned_values(hyperparameters: dict[str, Any] | None) -> dict[str, Any] | None:

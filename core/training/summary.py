@@ -1,4 +1,4 @@
-"""Content of `training.json`."""
+"""Training summary: the content of `training.json` and `model_summary.txt`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from core.models.classifier import ClassifierNetwork
 from core.training.calibration import CalibrationResult
 from core.training.ensemble_predictions import EnsemblePredictions
 from core.training.job import Job
-from core.training.losses import class_weights
+from core.training.targets import class_weights
 from schema.labels import Task
 
-_OF_EMBEDDING = (
+_EMBEDDING_KEYS = (
     "views",
     "storage",
     "storage_error",
@@ -33,17 +33,17 @@ def add_member_metrics(
     targets: np.ndarray,
     task: Task,
 ) -> None:
-    """Adds to each member its AUC and accuracy on validation."""
+    """Adds AUC and accuracy on validation to the summary of each ensemble member."""
     from core.metrics.binary import roc_auc_score
 
     known, certain = positive >= 0, targets.sum(axis=1) == 1
     for i, member in enumerate(members):
         probabilities = predictions.probabilities[:, i]
         score = probabilities[:, list(task.positive)].sum(axis=1)
-        right = probabilities.argmax(axis=1) == targets.argmax(axis=1)
+        correct = probabilities.argmax(axis=1) == targets.argmax(axis=1)
         member["val"] = {
             "auc": roc_auc_score(positive[known], score[known]),
-            "accuracy": float(right[certain].mean()) if certain.any() else None,
+            "accuracy": float(correct[certain].mean()) if certain.any() else None,
         }
 
 
@@ -54,7 +54,7 @@ def training_summary(
     network: ClassifierNetwork,
     calibrated: CalibrationResult,
 ) -> dict[str, Any]:
-    """Returns what `training.json` holds beside members and seconds."""
+    """Returns the content of `training.json` except `members`, `seconds` and `detector`."""
     task, options = job.task, job.training
     counts: dict[str, list[int]] = {}
     for name, split in (("train", train), ("val", val)):
@@ -83,10 +83,10 @@ def training_summary(
             "total": network.count_params(),
         },
         "seeds": list(options.seeds),
-        "calibration": calibrated.facts,
+        "calibration": calibrated.summary,
         "embedding": {
-            **{name: train.facts.get(name) for name in _OF_EMBEDDING},
-            "seconds": round(train.facts["seconds"] + val.facts["seconds"], 3),
+            **{name: train.metadata.get(name) for name in _EMBEDDING_KEYS},
+            "seconds": round(train.metadata["seconds"] + val.metadata["seconds"], 3),
         },
         "fine_tune": options.fine_tune.model_dump(mode="json") if options.fine_tune else None,
         "tuned": {
@@ -94,3 +94,14 @@ def training_summary(
             for name in ("dense", "dropout", "learning_rate", "weight_decay")
         },
     }
+
+
+def model_summary(network: ClassifierNetwork) -> str:
+    """Returns Keras's summaries of the frozen part, the fine-tuned blocks and the head."""
+    lines: list[str] = []
+    first = network.members[0]
+    for model in (network.lower, first.upper, first.head):
+        if model is not None:
+            model.summary(print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True)
+    lines.append(f"members of the ensemble: {len(network.members)}")
+    return "\n".join(lines) + "\n"

@@ -73,14 +73,14 @@ def test_the_line_of_the_table_is_what_keras_asks_for(
     monkeypatch.setattr(file_utils, "get_file", fetch)
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_, **__: None)
     # MobileNets of another size have other files; theirs is that of the default size.
-    size = BACKBONES[name].size if name.startswith("MobileNet") else SIZE
+    size = BACKBONES[name].default_size if name.startswith("MobileNet") else SIZE
     getattr(keras.applications, name)(
         include_top=False, weights="imagenet", input_shape=(size, size, 3)
     )
     backbone = BACKBONES[name]
     assert (asked["file"], asked["digest"]) == (backbone.weight_file, backbone.weight_hash)
     # MobileNets take their default from the sizes that have weights.
-    assert asked["size"] == backbone.size
+    assert asked["size"] == backbone.default_size
 
 
 def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
@@ -146,7 +146,9 @@ def test_freezing_reaches_nested_networks() -> None:
 
 
 def test_a_backbone_whose_cut_two_tensors_cross_needs_another_level() -> None:
-    with pytest.raises(ValueError, match="NASNetMobile has no map at 'normal_concat_9'"):
+    with pytest.raises(
+        ValueError, match="NASNetMobile has no single feature map at 'normal_concat_9'"
+    ):
         build_feature_pyramid("NASNetMobile", 32, None, ("default", TOP))
 
 
@@ -170,7 +172,7 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
     from core.training.transformed_images import transformed_images
     from serving.predict.local import load_model, predict_files
 
-    layer = BACKBONES[name].layer
+    layer = BACKBONES[name].default_layer
     images = next(iter(transformed_images([site.examples["train"]], SIZE, SPLITS["train"])))[0]
     file = settled_weights(name, images.numpy(), tmp_path / BACKBONES[name].weight_file)
     model = ModelOptions(backbone=name, weights=str(file), image_size=SIZE)
@@ -185,7 +187,7 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
             folder,
             split,
             storage="float32",
-            facts={"compute": "float32"},
+            metadata={"compute": "float32"},
         )
         embedded[split] = [f"{folder}/*"]
     del forward

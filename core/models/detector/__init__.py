@@ -1,1 +1,1 @@
-"""Where the opacity is: a dense head over the backbone that finds centres and sizes of boxes."""
+"""Opacity detector: a dense head on the backbone that predicts box centers and sizes."""

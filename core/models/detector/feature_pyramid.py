@@ -1,4 +1,4 @@
-"""A backbone that shows its activations at several levels, for a detector."""
+"""Feature pyramid: a frozen backbone with outputs at several levels."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,9 +8,9 @@ from core.models.backbones import (
     TOP,
     all_split_points,
     build_network,
+    disable_dropout,
     preprocess,
     resolve_layer,
-    switch_off_noise,
     tensors_at,
 )
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeaturePyramid:
-    """A frozen backbone that shows its activations at several levels.
+    """A frozen backbone with outputs at several levels.
 
     Attributes:
       whole: gray pixels float32 [n, size, size, 1] in 0..255 -> list of activations float32
         [n, h, w, c]: at each level, and last the backbone's output.
-      above: activation at the first level -> the rest of that list. Shares its weights with
-        `whole`, and is frozen as it is.
-      levels: names of the levels, the backbone's output not among them unless it is one.
+      above: activation at the first level -> the rest of that list; frozen, and shares its weights
+        with `whole`.
+      levels: names of the levels; contains the backbone's output only if it is a level.
     """
 
     whole: "keras.Model"
@@ -38,16 +38,16 @@ class FeaturePyramid:
 def build_feature_pyramid(
     name: str, size: int, weights: str | None, levels: tuple[str, ...]
 ) -> "FeaturePyramid":
-    """Builds a backbone that shows several levels.
+    """Builds a backbone with outputs at several levels.
 
     Args:
-      name: a key of `BACKBONES`.
+      name: key of `BACKBONES`.
       size: side of the input, pixels.
-      weights: None (random), "imagenet", or an .h5 file.
-      levels: layers as in `split_backbone`, from below to above; the first lies below the top.
+      weights: "imagenet" or an .h5 file; None: random weights.
+      levels: layers as in `split_backbone`, from input to output; the first must not be "top".
 
     Raises:
-      ValueError: no such layer; two tensors cross it; the order is another; the first is the top.
+      ValueError: a layer does not exist or has two outputs, or the order is wrong.
     """
     import keras
 
@@ -59,21 +59,25 @@ def build_feature_pyramid(
         crossing = [network.output] if level == TOP else tensors_at(network, name, level)
         if len(crossing) != 1 or level == INPUT:
             raise ValueError(
-                f"{name} has no map at {level!r} that a detector can read; name another level"
+                f"{name} has no single feature map at {level!r}; choose another detector level"
             )
         tensors += crossing
-    places = [order[level] for level in names]
-    if places != sorted(set(places)) or names[0] == TOP:
-        raise ValueError(f"levels must rise from below {TOP!r}, not {', '.join(names)}")
+    positions = [order[level] for level in names]
+    if positions != sorted(set(positions)) or names[0] == TOP:
+        raise ValueError(
+            f"detector levels must be in order from input to output and start below {TOP!r}, not "
+            f"{', '.join(names)}"
+        )
     outputs = tensors if names[-1] == TOP else [*tensors, network.output]
     pixels = keras.Input((size, size, 1), name="pixels")
     inner = keras.Model(network.input, outputs, name=f"{network.name}_levels")
-    found = inner(preprocess(name, pixels), training=False)
-    shown = [
-        keras.layers.Identity(name=f"float32_{i}", dtype="float32")(x) for i, x in enumerate(found)
+    activations = inner(preprocess(name, pixels), training=False)
+    float32_outputs = [
+        keras.layers.Identity(name=f"float32_{i}", dtype="float32")(x)
+        for i, x in enumerate(activations)
     ]
-    whole = keras.Model(pixels, shown, name=f"{name}_pyramid")
+    whole = keras.Model(pixels, float32_outputs, name=f"{name}_pyramid")
     above = keras.Model(tensors[0], outputs[1:], name=f"{name}_above")
     whole.trainable = above.trainable = False
-    switch_off_noise(whole)
+    disable_dropout(whole)
     return FeaturePyramid(whole, above, names)

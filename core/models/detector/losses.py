@@ -10,12 +10,12 @@ ALPHA, BETA = 2.0, 4.0  # as published
 
 
 def focal(heat: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
-    """Focal loss with less penalty near a centre (Law & Deng 2018, equation 1).
+    """Focal loss with reduced penalty near a center (Law & Deng, 2018, equation 1).
 
-    -(1-p)^2 log p at a centre, -(1-y)^4 p^2 log(1-p) elsewhere, y the heat of the target.
+    -(1-p)^2 log p at a center, -(1-y)^4 p^2 log(1-p) elsewhere, with y the heat of the target.
 
     Args:
-      heat: float32 [n, h, w], 0..1, 1 in cells of centres alone.
+      heat: float32 [n, h, w], 0..1; exactly 1 in the cells of centers.
       logits: float32 [n, h, w].
 
     Returns:
@@ -24,20 +24,20 @@ def focal(heat: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
     p = tf.sigmoid(logits)
-    at_centre = (1 - p) ** ALPHA * tf.nn.softplus(-logits)
+    at_center = (1 - p) ** ALPHA * tf.nn.softplus(-logits)
     elsewhere = (1 - heat) ** BETA * p**ALPHA * tf.nn.softplus(logits)
-    return tf.reduce_sum(tf.where(heat >= 1.0, at_centre, elsewhere), axis=[1, 2])
+    return tf.reduce_sum(tf.where(heat >= 1.0, at_center, elsewhere), axis=[1, 2])
 
 
 @dataclass(frozen=True)
 class DetectorLoss:
-    """The loss of an image, and its parts.
+    """Loss of the dense head per image.
 
     Attributes:
-      boxes: mean number of boxes of a training image. The losses are divided by it: so they stand
-        for one box, whatever the share of images without one, and add up over images.
-      size_weight: of the loss of sizes.
-      offset_weight: of the loss of offsets.
+      boxes: mean number of boxes per training image. The losses are divided by it, so their scale
+        does not depend on the share of images without boxes.
+      size_weight: weight of the size loss.
+      offset_weight: weight of the offset loss.
     """
 
     boxes: float
@@ -45,18 +45,25 @@ class DetectorLoss:
     offset_weight: float
 
     def parts(self, targets: "tf.Tensor", outputs: "tf.Tensor") -> "dict[str, tf.Tensor]":
-        """What `targets.center_targets` gives and what the head says -> name -> float32 [n]."""
+        """Returns the parts of the loss, name -> float32 [n].
+
+        Args:
+          targets: see `targets.center_targets`.
+          outputs: of the head.
+        """
         import tensorflow as tf
 
         weight = targets[..., 5]
-        # L1; that of a logarithm is the relative error of a side.
-        apart = tf.abs(targets[..., 1:5] - outputs[..., 1:5]) * weight[..., tf.newaxis]
-        # A peak counts once, however many cells it is wide.
-        wide = tf.math.divide_no_nan(
+        # L1 loss; of a logarithm, it is the relative error of a side.
+        error = tf.abs(targets[..., 1:5] - outputs[..., 1:5]) * weight[..., tf.newaxis]
+        # Normalized by the weight per peak, so a wide peak counts no more than a narrow one.
+        weight_per_peak = tf.math.divide_no_nan(
             tf.reduce_sum(weight, axis=[1, 2]),
             tf.reduce_sum(tf.cast(targets[..., 0] >= 1.0, tf.float32), axis=[1, 2]),
         )
-        each = tf.math.divide_no_nan(tf.reduce_sum(apart, axis=[1, 2]), wide[:, tf.newaxis])
+        each = tf.math.divide_no_nan(
+            tf.reduce_sum(error, axis=[1, 2]), weight_per_peak[:, tf.newaxis]
+        )
         return {
             "heat_loss": focal(targets[..., 0], outputs[..., 0]) / self.boxes,
             "size_loss": tf.reduce_sum(each[:, :2], axis=1) / self.boxes,
@@ -64,7 +71,7 @@ class DetectorLoss:
         }
 
     def __call__(self, targets: "tf.Tensor", outputs: "tf.Tensor") -> "tf.Tensor":
-        """float32 [n]."""
+        """Returns the weighted sum of the parts, float32 [n]."""
         parts = self.parts(targets, outputs)
         return (
             parts["heat_loss"]

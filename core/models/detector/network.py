@@ -1,4 +1,4 @@
-"""The exported network of a located task: one backbone, image heads, dense heads."""
+"""Exported network of a detection task: one backbone, classification heads and dense heads."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DetectorMember:
-    """The dense head that one seed trained.
+    """Dense head trained with one seed.
 
     Attributes:
       head: list of activations at the levels -> float32 [n, rows, columns, 5].
-      above: activation at the first level -> list of those at the other levels, if the backbone was
-        trained; None: the backbone stayed frozen.
-      asked: a row of `AnnotatedImages.views` -> what `head` gives.
+      above: activation at the first level -> list of activations at the other levels, if the
+        backbone was trained; None: the backbone is frozen.
+      training_model: a row of `AnnotatedImages.views` -> output of `head`.
     """
 
     head: "keras.Model"
     above: "keras.Model | None"
-    asked: "keras.Model"
+    training_model: "keras.Model"
 
     def __call__(self, levels: "list[tf.Tensor]") -> "tf.Tensor":
-        """Activations of the frozen backbone at all levels -> float32 [n, rows, columns, 5]."""
+        """Predicts float32 [n, rows, columns, 5] from the activations of the frozen backbone."""
         if self.above is not None:
             levels = [levels[0], *as_list(self.above(levels[0], training=False))]
         return self.head(levels, training=False)
@@ -44,92 +44,101 @@ class DetectorMember:
 
 @dataclass(frozen=True)
 class DetectorNetwork:
-    """A backbone that shows its levels, and what stands on it.
+    """A backbone with several output levels, classification heads and dense heads.
 
     Attributes:
       pyramid: gray pixels float32 [n, size, size, 1] in 0..255 -> activations at the levels, and
         last the backbone's output.
-      levels: how many of them the dense heads read.
-      network: the heads for the image; of its backbone, which is the same, nothing is used.
+      levels: number of levels that the dense heads read.
+      network: the classification heads; its backbone is not used.
       detectors: one for each seed.
-      evidence: joins what the heads and the strongest box say of the image.
+      fusion: combines the scores of the classification heads and of the strongest box.
     """
 
     pyramid: "keras.Model"
     levels: int
     network: ClassifierNetwork
     detectors: tuple[DetectorMember, ...]
-    evidence: ScoreFusion = HEAD_ONLY
+    fusion: ScoreFusion = HEAD_ONLY
 
     @property
     def size(self) -> int:
-        """Side of the images, pixels."""
+        """Image side, pixels."""
         return int(self.pyramid.input_shape[1])
 
     @property
     def variables(self) -> "list[keras.Variable]":
-        """Every variable, each once."""
+        """All variables, without duplicates."""
         models = [self.pyramid, *(member.head for member in self.network.members)]
         for detector in self.detectors:
             models += [detector.head, *([detector.above] if detector.above is not None else [])]
-        found = {id(variable): variable for model in models for variable in model.variables}
-        return list(found.values())
+        unique = {id(variable): variable for model in models for variable in model.variables}
+        return list(unique.values())
 
     def count_params(self) -> int:
-        """Numbers in the backbone and in all heads."""
+        """Returns the number of parameters of the backbone and all heads."""
         return sum(int(variable.value.shape.num_elements()) for variable in self.variables)
 
     def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":
-        """float32 [n, size, size, 1] -> logits of the image, float32 [n, members, classes]."""
-        return self.told(self.pyramid(pixels, training=False))[0]
+        """Predicts image logits, float32 [n, members, classes], from float32 [n, size, size, 1]."""
+        return self.predict(self.pyramid(pixels, training=False))[0]
 
     def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
-        """float32 [n, size, size, 1] -> what the heads for the image see, float32 [n, d]."""
+        """Returns the pooled features, float32 [n, d], of float32 [n, size, size, 1]."""
         return pool(self.pyramid(pixels, training=False)[-1], self.network.pooling)
 
     def folded(self) -> "DetectorNetwork":
-        """The same with batch norm folded into convolutions; see `core.models.fold_batch_norm`."""
+        """Returns the network with batch normalization folded into the convolutions."""
         from core.models.fold_batch_norm import fold_batch_norm
 
         detectors = [
-            replace(of, above=None if of.above is None else fold_batch_norm(of.above))
-            for of in self.detectors
+            replace(member, above=None if member.above is None else fold_batch_norm(member.above))
+            for member in self.detectors
         ]
         return replace(self, pyramid=fold_batch_norm(self.pyramid), detectors=tuple(detectors))
 
-    def dense(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
-        """What `pyramid` gives -> heat and geometry of the ensemble, see `average_members`."""
-        return average_members([of(list(activations[: self.levels])) for of in self.detectors])
+    def predict_dense(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor]":
+        """Returns heat and geometry of the ensemble, see `average_members`.
 
-    def told(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
-        """Outputs of `pyramid` -> image logits, heat and geometry (see `average_members`)."""
+        Args:
+          activations: output of `pyramid`.
+        """
+        levels = activations[: self.levels]
+        return average_members([detector(list(levels)) for detector in self.detectors])
+
+    def predict(self, activations: "list[tf.Tensor]") -> "tuple[tf.Tensor, tf.Tensor, tf.Tensor]":
+        """Returns image logits, heat and geometry, see `average_members`.
+
+        Args:
+          activations: output of `pyramid`.
+        """
         import tensorflow as tf
 
         logits = self.network.logits_of([activations[-1]] * len(self.network.members))
-        heat, geometry = self.dense(activations)
+        heat, geometry = self.predict_dense(activations)
         strongest = tf.reduce_max(heat, axis=[1, 2])
-        return self.evidence.fuse_tensor(logits, strongest), heat, geometry
+        return self.fusion.fuse_tensor(logits, strongest), heat, geometry
 
 
 def build_detector_explain_fn(
-    locator: DetectorNetwork,
-    of: "Task",
+    network: DetectorNetwork,
+    task: "Task",
     decision: "DecisionRule",
     choice: "BoxOperatingPoint",
     nms_iou: float,
 ) -> "Callable[[tf.Tensor], Explanation]":
-    """What `serving.export.saved_model.export` takes as `explain` for a located task.
+    """Returns the `explain` function of a detection task for `serving.export.saved_model.export`.
 
     Args:
-      locator: the network.
-      of: the task.
-      decision: what validation fixed for the image.
-      choice: what validation fixed for boxes.
+      network: the detector.
+      task: the detection task.
+      decision: temperature of the image score.
+      choice: operating point of the boxes.
       nms_iou: see `decode_boxes`.
 
     Returns:
-      float32 [n, size, size, 1] in 0..255 -> heat of centres, boxes with their combined scores (all
-      of them: the threshold is the client's door's), logits.
+      float32 [n, size, size, 1] in 0..255 -> heat of box centers, boxes with their combined scores
+      (not thresholded: the client applies the threshold) and logits.
     """
 
     def explain(pixels: "tf.Tensor") -> Explanation:
@@ -137,8 +146,8 @@ def build_detector_explain_fn(
 
         from core.models.decision_rule import calibrate_probabilities
 
-        logits, heat, geometry = locator.told(locator.pyramid(pixels, training=False))
-        _, score = calibrate_probabilities(tf.nn.softmax(logits), of, decision)
+        logits, heat, geometry = network.predict(network.pyramid(pixels, training=False))
+        _, score = calibrate_probabilities(tf.nn.softmax(logits), task, decision)
         boxes, peaks = decode_boxes(heat, geometry, nms_iou)
         return Explanation(
             heat, *apply_operating_point(boxes, peaks, score, choice.combine, choice.shrink), logits

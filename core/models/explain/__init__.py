@@ -1,1 +1,1 @@
-"""Where a network sees what it answers: heat maps, and boxes around their hot places."""
+"""Explanation of predictions: heat maps and the boxes around their hot regions."""

@@ -1,4 +1,4 @@
-"""What the SavedModel of a classifier says of places."""
+"""Explain function of a classifier: heat map and weak boxes."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import numpy as np
 from core.models.explain.cam import class_activation_map, is_linear
 from core.models.explain.explanation import Explanation
 from core.models.explain.gradcam import grad_cam
-from core.models.explain.weak_boxes import PART, weak_boxes
+from core.models.explain.weak_boxes import DEFAULT_FRACTION, weak_boxes
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
     from schema.labels import Task
 
 
-def evidence(
-    network: "ClassifierNetwork", activations: "list[tf.Tensor]", of: "Task"
+def contribution_map(
+    network: "ClassifierNetwork", activations: "list[tf.Tensor]", task: "Task"
 ) -> "tf.Tensor":
-    """What each place adds to the log-odds of the positive classes, mean over the members.
+    """Returns the contribution of each position to the log-odds of the positive classes.
 
-    Exact where a head has no hidden layer, Grad-CAM elsewhere.
+    The mean over the members; exact for heads without hidden layers, Grad-CAM for others.
 
     Args:
       network: backbone and members.
       activations: of each member, float32 [n, h, w, c].
-      of: the task.
+      task: defines the positive classes.
 
     Returns:
-      float32 [n, h, w]; negative where a place speaks against.
+      float32 [n, h, w]; negative where a position reduces the log-odds.
     """
     import tensorflow as tf
 
     maps = []
-    for member, found in zip(network.members, activations, strict=True):
-        given = member.head, tf.cast(found, tf.float32), network.pooling, of
+    for member, activation in zip(network.members, activations, strict=True):
+        arguments = member.head, tf.cast(activation, tf.float32), network.pooling, task
         exact = is_linear(member.head)
-        maps.append(class_activation_map(*given)[0] if exact else grad_cam(*given))
+        maps.append(class_activation_map(*arguments)[0] if exact else grad_cam(*arguments))
     return tf.add_n(maps) / len(maps)
 
 
-def heat_map(evidence: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
-    """Evidence -> heat, 0..1: the hottest place of an image is as hot as the image is probable.
+def heat_map(contributions: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
+    """Converts contributions to heat in 0..1 whose maximum is the probability of the image.
 
-    What speaks against is left out. A map that reached 1 in every image would show a hot place in
-    the healthiest chest; so it is scaled by the image's calibrated probability.
+    Negative contributions are ignored. Scaling by the calibrated probability keeps the map of a
+    healthy chest cold; with a maximum of 1 in every image it would show a hot spot.
 
     Args:
-      evidence: float32 [n, h, w].
+      contributions: float32 [n, h, w].
       score: float32 [n], calibrated probability of the positive classes.
 
     Returns:
@@ -58,63 +58,63 @@ def heat_map(evidence: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":
     """
     import tensorflow as tf
 
-    positive = tf.nn.relu(evidence)
-    most = tf.reduce_max(positive, axis=[1, 2], keepdims=True)
-    return tf.math.divide_no_nan(positive, most) * score[:, tf.newaxis, tf.newaxis]
+    positive = tf.nn.relu(contributions)
+    largest = tf.reduce_max(positive, axis=[1, 2], keepdims=True)
+    return tf.math.divide_no_nan(positive, largest) * score[:, tf.newaxis, tf.newaxis]
 
 
 def reference_map(
-    network: "ClassifierNetwork", of: "Task", pixels: np.ndarray, batch: int = 16
+    network: "ClassifierNetwork", task: "Task", pixels: np.ndarray, batch_size: int = 16
 ) -> np.ndarray:
-    """The mean evidence of images without a finding: what to expect at each place.
+    """Returns the mean contribution map of negative images.
 
-    In every chest some places (heart, spine) speak for or against, and the head's bias makes up for
-    it. Only what differs from that tells this image from others. The log-odds are still taken apart
-    without a rest: what is subtracted from the map belongs to the bias.
+    In every chest some positions (heart, spine) contribute to the log-odds, and the bias of the
+    head compensates for them; only the difference from this reference is specific to an image. The
+    decomposition of the log-odds stays exact: the subtracted sum is part of the bias.
 
     Args:
       network: backbone and members.
-      of: the task.
+      task: defines the positive classes.
       pixels: uint8 [n, size, size, 1], n at least 1.
-      batch: images at once.
+      batch_size: images per batch.
 
     Returns:
       float32 [h, w].
     """
     import tensorflow as tf
 
-    # Called eagerly, Keras would hold every activation of the backbone until the end of the call.
-    ask = tf.function(
-        lambda given: evidence(network, network.activations(given), of),
+    # A traced function, because eager Keras keeps all activations of the backbone until it returns.
+    run = tf.function(
+        lambda batch: contribution_map(network, network.activations(batch), task),
         autograph=False,
         reduce_retracing=True,
     )
     total: np.ndarray | float = 0.0
-    for start in range(0, len(pixels), batch):
-        maps = ask(tf.constant(np.asarray(pixels[start : start + batch]), tf.float32))
+    for start in range(0, len(pixels), batch_size):
+        maps = run(tf.constant(np.asarray(pixels[start : start + batch_size]), tf.float32))
         total = total + maps.numpy().sum(axis=0, dtype=np.float64)
     return np.asarray(total / len(pixels), np.float32)
 
 
 def build_explain_fn(
     network: "ClassifierNetwork",
-    of: "Task",
+    task: "Task",
     decision: "DecisionRule",
-    part: float = PART,
+    fraction: float = DEFAULT_FRACTION,
     reference: np.ndarray | None = None,
 ) -> "Callable[[tf.Tensor], Explanation]":
-    """What `serving.export.saved_model.export` takes as `explain`.
+    """Returns the `explain` function of a classifier for `serving.export.saved_model.export`.
 
     Args:
       network: backbone and members.
-      of: the task.
-      decision: what validation fixed; an image below the operating point has no boxes.
-      part: of the hottest place, see `weak_boxes`.
-      reference: of `reference_map`; the heat is of what goes beyond it. None: of all evidence.
+      task: defines the positive classes.
+      decision: temperature and threshold; an image below the threshold has no boxes.
+      fraction: threshold of weak boxes relative to the maximum heat, see `weak_boxes`.
+      reference: see `reference_map`; it is subtracted from the contributions. None: nothing is.
 
     Returns:
-      float32 [n, size, size, 1] in 0..255 -> heat, weak boxes and logits. A box's score is the
-      mean heat of its hot places: the image's probability times their mean relative evidence.
+      float32 [n, size, size, 1] in 0..255 -> heat, weak boxes and logits. The score of a box is the
+      mean heat inside it.
     """
 
     def explain(pixels: "tf.Tensor") -> Explanation:
@@ -124,12 +124,14 @@ def build_explain_fn(
 
         activations = network.activations(pixels)
         logits = network.logits_of(activations)
-        _, score = calibrate_probabilities(tf.nn.softmax(logits), of, decision)
-        found = evidence(network, activations, of)
-        heat = heat_map(found if reference is None else found - reference, score)
-        boxes, scores = weak_boxes(heat, part)
-        called = (score >= decision.threshold)[:, tf.newaxis]
-        boxes = tf.where(called[..., tf.newaxis], boxes, 0.0)
-        return Explanation(heat, boxes, tf.where(called, scores, -1.0), logits)
+        _, score = calibrate_probabilities(tf.nn.softmax(logits), task, decision)
+        contributions = contribution_map(network, activations, task)
+        if reference is not None:
+            contributions -= reference
+        heat = heat_map(contributions, score)
+        boxes, scores = weak_boxes(heat, fraction)
+        positive = (score >= decision.threshold)[:, tf.newaxis]
+        boxes = tf.where(positive[..., tf.newaxis], boxes, 0.0)
+        return Explanation(heat, boxes, tf.where(positive, scores, -1.0), logits)
 
     return explain

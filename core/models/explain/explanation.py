@@ -1,11 +1,11 @@
-"""What a network says of places in an image."""
+"""Heat map and boxes of an image, as returned by an explain function."""
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-MAX_BOXES: Final = 16  # of an image
+MAX_BOXES: Final = 16  # per image
 
 
 class Explanation(NamedTuple):
@@ -15,10 +15,10 @@ class Explanation(NamedTuple):
 
     Attributes:
       heat: [n, h, w], 0..1; covers the model's square, in cells of equal size.
-      boxes: [n, K, 4] in "model" coordinates, best first, zeros after the last; K <= MAX_BOXES.
-      box_scores: [n, K], 0..1, -1 after the last.
-      logits: [n, members, classes], of the same pass over the pixels; the SavedModel runs the
-        network a second time where they are not given.
+      boxes: [n, K, 4] in "model" coordinates, best first, padded with zeros; K <= MAX_BOXES.
+      box_scores: [n, K], 0..1, padded with -1.
+      logits: [n, members, classes], of the same forward pass; if None, the SavedModel runs the
+        network a second time.
     """
 
     heat: "tf.Tensor"

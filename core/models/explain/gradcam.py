@@ -1,15 +1,15 @@
 """Grad-CAM, for heads with hidden layers.
 
-Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-Localization": each channel is weighed by the gradient of the answer. The gradient is taken of the
-pooled features, and so through the head alone. After an average that is the paper's weight; a
-maximum gives its weight to the place where it is (as in HiResCAM, Draelos & Carin 2020), where the
-paper's mean over places would smear it over places that changed nothing.
+Selvaraju et al. (2017), "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization": each channel is weighted by the gradient of the output. The gradient is taken with
+respect to the pooled features, so only through the head. For average pooling this is the weight of
+the paper; for max pooling the weight goes to the position of the maximum (as in HiResCAM, Draelos &
+Carin, 2020), while the mean of the paper would distribute it over positions without influence.
 """
 
 from typing import TYPE_CHECKING
 
-from core.models.explain.cam import log_odds, spread
+from core.models.explain.cam import distribute, log_odds
 
 if TYPE_CHECKING:
     import keras
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from schema.labels import Task
 
 
-def grad_cam(head: "keras.Model", activation: "tf.Tensor", pooling: str, of: "Task") -> "tf.Tensor":
-    """The map of any head; the first-order part of what `class_activation_map` gives exactly.
+def grad_cam(
+    head: "keras.Model", activation: "tf.Tensor", pooling: str, task: "Task"
+) -> "tf.Tensor":
+    """Returns the first-order contribution of each position to the log-odds, for any head.
 
     Args:
       head: pooled features -> logits [n, classes].
-      activation: float32 [n, h, w, c], what is pooled.
+      activation: float32 [n, h, w, c], before pooling.
       pooling: avg, max or both.
-      of: the task; the log-odds of its positive classes are explained.
+      task: defines the positive classes.
 
     Returns:
       float32 [n, h, w].
@@ -37,5 +39,5 @@ def grad_cam(head: "keras.Model", activation: "tf.Tensor", pooling: str, of: "Ta
     pooled = pool(activation, pooling)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(pooled)
-        odds = log_odds(tf.cast(head(pooled, training=False), tf.float32), of)
-    return spread(activation, tape.gradient(odds, pooled), pooling)
+        odds = log_odds(tf.cast(head(pooled, training=False), tf.float32), task)
+    return distribute(activation, tape.gradient(odds, pooled), pooling)

@@ -1,88 +1,102 @@
-"""From which part of its greatest heat on a place is hot: chosen on validation."""
+"""Chooses the heat threshold of weak boxes on validation."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from core.metrics.boxes.challenge import challenge_score
-from core.models.explain.weak_boxes import PART, weak_boxes
+from core.models.explain.weak_boxes import DEFAULT_FRACTION, weak_boxes
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from core.models.explain.explanation import Explanation
 
-PARTS: Final = tuple(round(0.2 + 0.05 * i, 2) for i in range(13))  # .2 to .8
-FEWEST: Final = 10  # images; nothing is taken from fewer
+FRACTIONS: Final = tuple(round(0.2 + 0.05 * i, 2) for i in range(13))  # 0.2 to 0.8
+MIN_IMAGES: Final = 10
 _BATCH: Final = 16
 
 
 @dataclass(frozen=True)
 class HeatThreshold:
-    """What validation settled.
+    """Threshold chosen on validation.
 
     Attributes:
-      part: of the image's hottest place, see `weak_boxes`.
-      images: that it was chosen on: they have true boxes and are called positive.
-      score: the challenge's metric on them with this part; None where there were too few.
-      note: why nothing was chosen; empty where it was.
+      fraction: threshold relative to the maximum heat of the image, see `weak_boxes`.
+      images: number of images that it was chosen on: predicted positive, with true boxes.
+      score: metric of the RSNA challenge on these images; None if there were too few.
+      note: why the default is used; empty if a threshold was chosen.
     """
 
-    part: float = PART
+    fraction: float = DEFAULT_FRACTION
     images: int = 0
     score: float | None = None
-    note: str = "no image of validation has boxes; the part is the default"
+    note: str = "no validation image has boxes; the default threshold is used"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Returns the attributes for JSON."""
+        return {
+            "part": self.fraction,
+            "images": self.images,
+            "score": self.score,
+            "note": self.note,
+        }
 
 
 def select_heat_threshold(
-    explain: "Callable[[tf.Tensor], Explanation]", pixels: np.ndarray, truth: list[np.ndarray]
+    explain: "Callable[[tf.Tensor], Explanation]", pixels: np.ndarray, true_boxes: list[np.ndarray]
 ) -> HeatThreshold:
-    """Tries every part of `PARTS` by the challenge's metric.
+    """Selects the threshold among `FRACTIONS` with the best score of the RSNA challenge.
 
-    Images that are not called positive have no boxes whatever the part, so only the others count.
+    Only images that are predicted positive count; others have no boxes with any threshold.
 
     Args:
-      explain: of `core.models.explain.explain_fn.build_explain_fn`.
-      pixels: uint8 [n, s, s, 1], of images with true boxes.
-      truth: for each image the true boxes [k, 4], in the model's square.
+      explain: see `core.models.explain.explain_fn.build_explain_fn`.
+      pixels: uint8 [n, s, s, 1], images with true boxes.
+      true_boxes: boxes of each image, [k, 4], in "model" coordinates.
     """
     import tensorflow as tf
 
-    heats, called = [], []
-    ask = tf.function(explain, autograph=False, reduce_retracing=True)
+    heats, positive = [], []
+    run = tf.function(explain, autograph=False, reduce_retracing=True)
     for start in range(0, len(pixels), _BATCH):
-        found = ask(tf.constant(np.asarray(pixels[start : start + _BATCH]), tf.float32))
-        heats.append(found.heat.numpy())
-        called.append(found.box_scores.numpy()[:, 0] >= 0)
-    chosen = np.flatnonzero(np.concatenate(called)) if called else np.zeros(0, np.int64)
-    if len(chosen) < FEWEST:
-        told = f"{len(chosen)} images of validation with boxes are called positive, too few to "
-        return HeatThreshold(images=len(chosen), note=f"{told}choose on; the part is the default")
-    heat, true = np.concatenate(heats)[chosen], [truth[i] for i in chosen]
-    scores = [_score(heat, true, part) for part in PARTS]
+        explanation = run(tf.constant(np.asarray(pixels[start : start + _BATCH]), tf.float32))
+        heats.append(explanation.heat.numpy())
+        positive.append(explanation.box_scores.numpy()[:, 0] >= 0)
+    rows = np.flatnonzero(np.concatenate(positive)) if positive else np.zeros(0, np.int64)
+    if len(rows) < MIN_IMAGES:
+        return HeatThreshold(
+            images=len(rows),
+            note=f"{len(rows)} validation images with boxes are predicted positive, fewer than "
+            f"{MIN_IMAGES}; the default threshold is used",
+        )
+    heat, truth = np.concatenate(heats)[rows], [true_boxes[i] for i in rows]
+    scores = [_score(heat, truth, fraction) for fraction in FRACTIONS]
     if not max(scores):
-        told = f"no part finds an opacity in {len(chosen)} images of validation"
-        return HeatThreshold(images=len(chosen), score=0.0, note=f"{told}; the part is the default")
-    # Of equal ones the nearest to the default.
-    best = max(range(len(PARTS)), key=lambda i: (scores[i], -abs(PARTS[i] - PART)))
-    return HeatThreshold(PARTS[best], len(chosen), scores[best], "")
+        return HeatThreshold(
+            images=len(rows),
+            score=0.0,
+            note=f"no threshold gives a correct box in {len(rows)} validation images; the default "
+            "is used",
+        )
+    # Of equal scores, the threshold nearest to the default.
+    best = max(
+        range(len(FRACTIONS)), key=lambda i: (scores[i], -abs(FRACTIONS[i] - DEFAULT_FRACTION))
+    )
+    return HeatThreshold(FRACTIONS[best], len(rows), scores[best], "")
 
 
-def _score(heat: np.ndarray, truth: list[np.ndarray], part: float) -> float:
+def _score(heat: np.ndarray, truth: list[np.ndarray], fraction: float) -> float:
     import tensorflow as tf
 
-    boxes, scores = (of.numpy() for of in weak_boxes(tf.constant(heat), part))
-    there = scores >= 0
-    found = challenge_score(
+    boxes, scores = (output.numpy() for output in weak_boxes(tf.constant(heat), fraction))
+    exists = scores >= 0
+    score = challenge_score(
         truth,
-        [of[has] for of, has in zip(boxes, there, strict=True)],
-        [of[has] for of, has in zip(scores, there, strict=True)],
+        [row[mask] for row, mask in zip(boxes, exists, strict=True)],
+        [row[mask] for row, mask in zip(scores, exists, strict=True)],
     )
-    assert found is not None  # every image has a true box
-    return found
+    assert score is not None  # every image has a true box
+    return score

@@ -79,7 +79,7 @@ def read_reference(folder: Path, width: int, most: int) -> Reference:
         return reference
     config = run_config(folder)
     if config.get("training", {}).get("fine_tune") is None and "Embedder" in nodes:
-        stored = store.read(output("Embedder", "embeddings") / "Split-train")
+        stored = store.read_embeddings(output("Embedder", "embeddings") / "Split-train")
         vectors = select_pooling(stored.features[0], config.get("model", {}).get("pooling", "avg"))
         patients = stored.records.patient_id
     else:  # the stored features are those of the backbone before fine-tuning

@@ -1,1 +1,1 @@
-"""The detector phase: trains dense heads on stored feature maps."""
+"""Detector phase: trains dense heads on stored activations."""

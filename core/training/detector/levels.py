@@ -1,4 +1,4 @@
-"""Activations of the backbone at the levels of the detector, on disk and as rows of a batch."""
+"""Backbone activations at the levels of the detector, stored on disk."""
 
 import contextlib
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.embedding.store import ArrayWriter, open_array
+from core.models.detector.head import as_list
 from core.progress import ProgressReporter
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ BATCH = 32
 
 
 class FlattenedLevels:
-    """Several arrays with the same rows, read as one: each row flattened and put end to end.
+    """Several arrays with the same rows, presented as one: rows are flattened and concatenated.
 
     The training loop handles one array, which the model splits again (`split_levels`). Rows are
     read on access.
@@ -38,72 +39,75 @@ class FlattenedLevels:
 
 
 def split_levels(packed: "keras.KerasTensor", shapes: Sequence[tuple[int, ...]]) -> "list[Any]":
-    """Rows of a `FlattenedLevels` -> its arrays; while a Keras model is being built."""
+    """Splits rows of `FlattenedLevels` into the arrays of the levels, in a Keras model."""
     import keras
 
-    found, start = [], 0
+    levels, start = [], 0
     for shape in shapes:
         end = start + int(np.prod(shape))
-        found.append(keras.layers.Reshape(shape)(packed[:, start:end]))
+        levels.append(keras.layers.Reshape(shape)(packed[:, start:end]))
         start = end
-    return found
+    return levels
 
 
-def above_maps(
-    above: "keras.Model", maps: Sequence[np.ndarray], folder: Path, what: str
+def store_levels(
+    above: "keras.Model", maps: Sequence[np.ndarray], folder: Path, split: str
 ) -> list[FlattenedLevels]:
-    """Runs the backbone above the first level once over stored maps, for every seed and epoch.
+    """Computes the activations at the higher levels once, for all seeds and epochs.
 
     Args:
-      above: activation at the first level -> list of activations at the others.
-      maps: view -> [n, h, w, c], memory-mapped.
-      folder: where files go; in the type of the maps.
-      what: name of the split, for files and the progress line.
+      above: activation at the first level -> list of activations at the other levels.
+      maps: view -> activations at the first level, [n, h, w, c], memory-mapped.
+      folder: destination; files have the dtype of the maps.
+      split: name of the split, for file names and progress.
 
     Returns:
-      view -> the maps with all that lies above.
+      view -> activations at all levels.
     """
     import tensorflow as tf
 
     spec = [tf.TensorSpec([None, *maps[0].shape[1:]], tf.float32)]
     run = tf.function(
-        lambda x: [tf.cast(y, tf.float32) for y in _listed(above(x, training=False))],
+        lambda x: [tf.cast(y, tf.float32) for y in as_list(above(x, training=False))],
         input_signature=spec,
         autograph=False,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    found, step = [], ProgressReporter()
-    for view, of_view in enumerate(maps):
-        files = [folder / f"{what}-{view}-{i}.npy" for i in range(len(above.outputs))]
+    views, progress = [], ProgressReporter()
+    for view, first_level in enumerate(maps):
+        files = [folder / f"{split}-{view}-{i}.npy" for i in range(len(above.outputs))]
         with contextlib.ExitStack() as stack:
-            writers = [stack.enter_context(ArrayWriter(file, of_view.dtype.name)) for file in files]
-            for start in range(0, len(of_view), BATCH):
-                part = np.asarray(of_view[start : start + BATCH], np.float32)
-                for writer, made in zip(writers, run(part), strict=True):
-                    writer.add(made.numpy())
-                done = min(start + BATCH, len(of_view))
-                step(f"levels of {what}, view {view}", done, len(of_view))
-        found.append(FlattenedLevels([of_view, *(open_array(file) for file in files)]))
-    return found
+            writers = [
+                stack.enter_context(ArrayWriter(file, first_level.dtype.name)) for file in files
+            ]
+            for start in range(0, len(first_level), BATCH):
+                batch = np.asarray(first_level[start : start + BATCH], np.float32)
+                for writer, activation in zip(writers, run(batch), strict=True):
+                    writer.add(activation.numpy())
+                done = min(start + BATCH, len(first_level))
+                progress(f"levels of {split}, view {view}", done, len(first_level))
+        views.append(FlattenedLevels([first_level, *(open_array(file) for file in files)]))
+    return views
 
 
 def channel_moments(maps: np.ndarray, images: int = 512) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel over places of some images, float32 [channels] each.
+    """Returns mean and standard deviation of each channel over the positions of some images.
 
-    A channel that never changes gets 1.
+    Args:
+      maps: [n, h, w, channels].
+      images: number of images to use, evenly spaced.
+
+    Returns:
+      Two float32 arrays [channels]; the deviation of a constant channel is 1.
     """
     total = np.zeros(maps.shape[-1])
     squares = np.zeros_like(total)
-    chosen = np.unique(np.linspace(0, len(maps) - 1, min(images, len(maps))).astype(int))
-    for start in range(0, len(chosen), BATCH):
-        part = np.asarray(maps[chosen[start : start + BATCH]], np.float64)
-        total += part.mean(axis=(1, 2)).sum(axis=0)
-        squares += (part**2).mean(axis=(1, 2)).sum(axis=0)
-    mean = total / len(chosen)
-    deviation = np.sqrt(np.maximum(squares / len(chosen) - mean**2, 0))
+    rows = np.unique(np.linspace(0, len(maps) - 1, min(images, len(maps))).astype(int))
+    for start in range(0, len(rows), BATCH):
+        batch = np.asarray(maps[rows[start : start + BATCH]], np.float64)
+        total += batch.mean(axis=(1, 2)).sum(axis=0)
+        squares += (batch**2).mean(axis=(1, 2)).sum(axis=0)
+    mean = total / len(rows)
+    deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
     deviation[deviation <= np.maximum(1e-6 * np.abs(mean), 1e-30)] = 1.0
     return mean.astype(np.float32), deviation.astype(np.float32)
-
-
-def _listed(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, list | tuple) else [found]

@@ -1,4 +1,4 @@
-"""The last phase of a located task: a dense head for each seed, and what validation fixes."""
+"""Detector phase of a detection task: trains a dense head per seed and calibrates the boxes."""
 
 import time
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from core.models.detector.head import grid_size
 from core.models.detector.network import DetectorMember, DetectorNetwork
 from core.models.detector.score_fusion import ScoreFusion
 from core.models.options import DetectorOptions
-from core.training.detector.levels import FlattenedLevels, above_maps, channel_moments
+from core.training.detector.levels import FlattenedLevels, channel_moments, store_levels
 from core.training.detector.train import AnnotatedImages, fit_detector, predict_boxes
 from core.training.loop.curves import OutputPaths, TrainingCurves
 
@@ -30,56 +30,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedDetectors:
-    """Dense heads, and what they say of validation.
+    """Trained dense heads and their predictions on validation.
 
     Attributes:
-      locator: with the evidence of the pooled heads alone.
+      network: scores the image with the classification heads only.
       boxes: of validation, float32 [n, MAX_BOXES, 4] in "model" coordinates; see `decode_boxes`.
-      heat: of each, float32 [n, MAX_BOXES], best first, -1 after the last.
-      curves: seed -> of the phase.
-      facts: for `training.json`.
+      heat: of each box, float32 [n, MAX_BOXES], descending, -1 after the last.
+      curves: seed -> curves of the phase.
+      summary: for `training.json`.
     """
 
-    locator: DetectorNetwork
+    network: DetectorNetwork
     boxes: np.ndarray
     heat: np.ndarray
     curves: dict[int, TrainingCurves]
-    facts: dict[str, Any]
+    summary: dict[str, Any]
 
     @property
     def strongest(self) -> np.ndarray:
-        """Heat of the strongest box of each validation image, [n]; -1 without one."""
+        """Heat of the strongest box of each validation image, [n]; -1 if it has no box."""
         return self.heat[:, 0]
 
 
 @dataclass(frozen=True)
 class CalibratedDetector:
-    """What the phase left.
+    """A detector with the operating point of its boxes, and its boxes on validation.
 
     Attributes:
-      locator: to be exported.
-      choice: what validation fixed of boxes.
-      nms_iou: of suppression.
-      boxes: of validation, for each image float32 [m, 4], relative, best first; all of them, with
-        scores below the threshold too.
-      scores: of each.
-      facts: for `training.json`.
+      network: the network to export.
+      choice: operating point of the boxes.
+      nms_iou: threshold of non-maximum suppression.
+      boxes: of each validation image, float32 [m, 4], relative, best first; includes boxes below
+        the threshold.
+      scores: of each box.
+      summary: for `training.json`.
     """
 
-    locator: DetectorNetwork
+    network: DetectorNetwork
     choice: BoxOperatingPoint
     nms_iou: float
     boxes: list[np.ndarray]
     scores: list[np.ndarray]
-    facts: dict[str, Any]
+    summary: dict[str, Any]
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What the SavedModel says of its boxes."""
+    def saved_model_info(self) -> dict[str, Any]:
+        """Description of the boxes in the SavedModel."""
         return {
             "kind": "detector",
             "nms_iou": self.nms_iou,
-            "evidence": self.locator.evidence.to_dict(),
+            "evidence": self.network.fusion.to_dict(),
             **self.choice.to_dict(),
         }
 
@@ -92,52 +92,56 @@ def fit_detectors(
     scratch: Path,
     outputs: Mapping[int, OutputPaths],
 ) -> TrainedDetectors:
-    """Trains a dense head for each seed on the stored maps, and asks them about validation.
+    """Trains a dense head for each seed on the stored maps and predicts boxes on validation.
 
     Args:
-      job: of a located task.
-      network: the heads for the image.
-      train: maps at the first level with their views, and the boxes of each.
-      val: likewise; view 0 alone is looked at.
-      scratch: folder for the activations at higher levels; may go afterwards.
-      outputs: seed -> where it writes.
+      job: of a detection task.
+      network: the classification heads.
+      train: embeddings with maps at the first level and boxes, of all views.
+      val: likewise; only view 0 is used.
+      scratch: temporary folder for the activations at higher levels.
+      outputs: seed -> checkpoint and log folders.
 
     Raises:
-      ValueError: the embeddings hold no maps or no boxes; the levels cannot be.
+      ValueError: the embeddings have no maps or no boxes, or the levels are invalid.
     """
     started = time.monotonic()
     options = job.model.detector
     if options is None or not train.maps or len(train.boxes) != len(train.maps):
-        raise ValueError("a detector needs options, and embeddings with maps and boxes")
-    pyramid = _pyramid(job, options)
-    stored = _stored(options, pyramid, train, val, scratch)
-    learn, judge = (
+        raise ValueError(
+            "a detector needs model.detector and embeddings with maps and boxes of every view"
+        )
+    pyramid = _build_pyramid(job, options)
+    stored = _store(options, pyramid, train, val, scratch)
+    train_images, val_images = (
         AnnotatedImages(stored.train, train.boxes),
         AnnotatedImages((stored.val,), val.boxes[:1]),
     )
     shapes = stored.shapes
     detectors: list[DetectorMember] = []
     curves: dict[int, TrainingCurves] = {}
-    told = []
-    own = (lambda: _levels_above(_pyramid(job, options))) if options.train_backbone else None
+    members = []
+    above = None
+    if options.train_backbone:
+        above = lambda: _levels_above(_build_pyramid(job, options))  # noqa: E731
     for seed, output in outputs.items():
-        at = time.monotonic()
+        seed_started = time.monotonic()
         detector, curves[seed] = fit_detector(
-            learn, judge, shapes, stored.scaling, options, seed, output, own
+            train_images, val_images, shapes, stored.scaling, options, seed, output, above
         )
         detectors.append(detector)
-        told.append(
+        members.append(
             {
                 "seed": seed,
                 "epochs": len(curves[seed]),
                 "best_epoch": curves[seed].best_epoch,
-                "seconds": round(time.monotonic() - at, 3),
+                "seconds": round(time.monotonic() - seed_started, 3),
             }
         )
-    locator = DetectorNetwork(pyramid.whole, len(shapes), network, tuple(detectors))
-    boxes, heat = predict_boxes(detectors, judge.views[0], options.nms_iou)
+    detector_network = DetectorNetwork(pyramid.whole, len(shapes), network, tuple(detectors))
+    boxes, heat = predict_boxes(detectors, val_images.views[0], options.nms_iou)
     return TrainedDetectors(
-        locator,
+        detector_network,
         boxes,
         heat,
         curves,
@@ -145,59 +149,57 @@ def fit_detectors(
             "options": options.model_dump(mode="json"),
             "levels": dict(zip(pyramid.levels, [list(shape) for shape in shapes], strict=True)),
             "grid": list(grid_size(shapes, options)),
-            "parameters": int(sum(of.head.count_params() for of in detectors)),
-            "members": told,
+            "parameters": int(sum(detector.head.count_params() for detector in detectors)),
+            "members": members,
             "boxes": {
-                name: int(of.records.box_counts.sum())
-                for name, of in (("train", train), ("val", val))
+                name: int(split.records.box_counts.sum())
+                for name, split in (("train", train), ("val", val))
             },
             "seconds": round(time.monotonic() - started, 3),
         },
     )
 
 
-def choose_boxes(
-    job: "Job", trained: TrainedDetectors, evidence: ScoreFusion, val: Embeddings, score: np.ndarray
+def calibrate_detector(
+    job: "Job", trained: TrainedDetectors, fusion: ScoreFusion, val: Embeddings, score: np.ndarray
 ) -> CalibratedDetector:
-    """Fixes on validation which boxes are shown.
+    """Chooses the operating point of the boxes on validation.
 
     Args:
-      job: of a located task.
-      trained: of `fit_detectors`.
-      evidence: what joins heads and boxes for the image.
-      val: as given to `fit_detectors`.
-      score: float [n], calibrated joint probability of the validation images.
+      job: of a detection task.
+      trained: result of `fit_detectors`.
+      fusion: combines the image score of the heads and the strongest box.
+      val: embeddings of the validation split.
+      score: float [n], calibrated fused probability of the validation images.
     """
     options = job.model.detector
     assert options is not None
     records, boxes, heat = val.records, trained.boxes, trained.heat
 
-    def relative(found: np.ndarray) -> list[np.ndarray]:
-        there = unfit_boxes(found, records.height, records.width, job.model.fit, job.size)
-        kept = np.clip(there, 0, 1).astype(np.float32)
-        return [row[of >= 0] for row, of in zip(kept, heat, strict=True)]
+    def relative(model_boxes: np.ndarray) -> list[np.ndarray]:
+        unfitted = unfit_boxes(model_boxes, records.height, records.width, job.model.fit, job.size)
+        clipped = np.clip(unfitted, 0, 1).astype(np.float32)
+        return [row[row_heat >= 0] for row, row_heat in zip(clipped, heat, strict=True)]
 
-    choice = choose_box_operating_point(
-        list(records.boxes), relative(boxes), [of[of >= 0] for of in heat], score
-    )
-    done, scores = (
+    choice = choose_box_operating_point(list(records.boxes), relative(boxes), [row[row >= 0] for row in heat], score)
+    final_boxes, scores = (
         x.numpy()
         for x in apply_operating_point(
             boxes, heat, score.astype(np.float32), choice.combine, choice.shrink
         )
     )
     return CalibratedDetector(
-        replace(trained.locator, evidence=evidence),
+        replace(trained.network, fusion=fusion),
         choice,
         options.nms_iou,
-        relative(done),
-        [of[of >= 0] for of in scores],
-        {**trained.facts, "choice": asdict(choice), "evidence": evidence.to_dict()},
+        relative(final_boxes),
+        [row[row >= 0] for row in scores],
+        {**trained.summary, "choice": asdict(choice), "evidence": fusion.to_dict()},
     )
 
 
-def _pyramid(job: "Job", options: DetectorOptions) -> FeaturePyramid:
-    """The backbone as the Embedder had it: the seed is that of its random weights."""
+def _build_pyramid(job: "Job", options: DetectorOptions) -> FeaturePyramid:
+    # The Embedder's seed gives the same random weights.
     import keras
 
     keras.utils.set_random_seed(job.backbone.seed)
@@ -207,22 +209,22 @@ def _pyramid(job: "Job", options: DetectorOptions) -> FeaturePyramid:
 
 
 def _levels_above(pyramid: FeaturePyramid) -> "keras.Model":
-    """First level -> the other levels, without what only the heads for the image need."""
+    """Returns the model first level -> other levels, without the backbone's final output."""
     import keras
 
-    more = pyramid.above.outputs[: len(pyramid.levels) - 1]
-    return keras.Model(pyramid.above.inputs, more, name="levels_above")
+    outputs = pyramid.above.outputs[: len(pyramid.levels) - 1]
+    return keras.Model(pyramid.above.inputs, outputs, name="levels_above")
 
 
 @dataclass(frozen=True)
-class _Stored:
-    """What the dense heads read.
+class _StoredLevels:
+    """Inputs of the dense heads.
 
     Attributes:
       train: view -> `FlattenedLevels`; maps at the first level if the backbone is trained.
-      val: likewise, of the images themselves.
-      shapes: of the levels.
-      scaling: mean and deviation of the channels of each.
+      val: likewise, of view 0.
+      shapes: (h, w, channels) of each level.
+      scaling: mean and standard deviation of the channels of each level.
     """
 
     train: tuple[Any, ...]
@@ -231,28 +233,28 @@ class _Stored:
     scaling: list[tuple[np.ndarray, np.ndarray]]
 
 
-def _stored(
+def _store(
     options: DetectorOptions,
     pyramid: FeaturePyramid,
     train: Embeddings,
     val: Embeddings,
     scratch: Path,
-) -> _Stored:
+) -> _StoredLevels:
     if len(pyramid.levels) == 1:
-        packs, of_val = (
+        train_views, val_view = (
             [FlattenedLevels([view]) for view in train.maps],
             FlattenedLevels([val.maps[0]]),
         )
     else:
         above = _levels_above(pyramid)
-        # Where the backbone learns, each step runs it anew; a sample tells shapes and scales.
-        wanted = [train.maps[0][:256]] if options.train_backbone else train.maps
-        packs = above_maps(above, wanted, scratch, "train")
+        # A trained backbone runs in each step; a sample is enough for shapes and scaling.
+        maps = [train.maps[0][:256]] if options.train_backbone else train.maps
+        train_views = store_levels(above, maps, scratch, "train")
         if not options.train_backbone:
-            (of_val,) = above_maps(above, val.maps[:1], scratch, "val")
-    first = packs[0]
+            (val_view,) = store_levels(above, val.maps[:1], scratch, "val")
+    first = train_views[0]
     shapes = [(int(h), int(w), int(c)) for h, w, c in first.shapes]
     scaling = [channel_moments(array) for array in first.arrays]
     if options.train_backbone:
-        return _Stored(train.maps, val.maps[0], shapes, scaling)
-    return _Stored(tuple(packs), of_val, shapes, scaling)
+        return _StoredLevels(train.maps, val.maps[0], shapes, scaling)
+    return _StoredLevels(tuple(train_views), val_view, shapes, scaling)

@@ -1,4 +1,4 @@
-"""Trains dense heads on stored activations, and runs them."""
+"""Trains dense heads on stored activations and predicts boxes with them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from core.progress import ProgressReporter
 from core.training.detector.levels import FlattenedLevels, split_levels
 from core.training.loop.batches import Batch, LabeledRows, TrainingData, data_from_generators
 from core.training.loop.curves import Objective, OutputPaths, TrainingCurves
-from core.training.loop.fit import train
+from core.training.loop.fit import fit_model
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-PART = 0.1  # of the head's learning rate, for blocks of the backbone
+BACKBONE_LEARNING_RATE_FACTOR = 0.1  # relative to the learning rate of the head
 
 
 @dataclass(frozen=True)
 class AnnotatedImages:
-    """Images with their boxes, as the dense head learns from them.
+    """Stored activations of images with their boxes.
 
     Attributes:
       views: view -> `FlattenedLevels`; maps at the first level if the backbone is trained.
@@ -42,7 +42,7 @@ class AnnotatedImages:
         return len(self.views[0])
 
     def rows(self) -> LabeledRows:
-        """Every image; targets come from boxes and not from here."""
+        """Returns all images without class targets; targets are computed from the boxes."""
         n = len(self)
         return LabeledRows(
             self.views, np.zeros((n, 0), np.float32), np.ones(n, np.float32), np.arange(n)
@@ -50,16 +50,16 @@ class AnnotatedImages:
 
 
 def detector_training_data(
-    learn: AnnotatedImages,
-    judge: AnnotatedImages,
+    train: AnnotatedImages,
+    val: AnnotatedImages,
     grid: tuple[int, int],
     options: DetectorOptions,
     seed: int,
 ) -> TrainingData:
-    """Batches of stored activations; targets are made of the boxes of the view that is drawn."""
+    """Returns batches of stored activations with targets computed from the boxes of each view."""
     import tensorflow as tf
 
-    rows, size = learn.rows(), options.batch_size
+    rows, size = train.rows(), options.batch_size
 
     def targets(boxes: list[np.ndarray]) -> np.ndarray:
         return center_targets(pad_boxes(boxes), grid, options.min_overlap)
@@ -67,30 +67,28 @@ def detector_training_data(
     def epoch(number: int) -> Iterator[Batch]:
         order, view = rows.draw(seed, number)
         for start in range(0, len(order), size):
-            chosen, seen = order[start : start + size], view[start : start + size]
-            boxes = [learn.boxes[v][i] for i, v in zip(chosen, seen, strict=True)]
-            yield rows.gather(chosen, seen), targets(boxes), rows.weights[chosen]
+            index, views = order[start : start + size], view[start : start + size]
+            boxes = [train.boxes[v][i] for i, v in zip(index, views, strict=True)]
+            yield rows.gather(index, views), targets(boxes), rows.weights[index]
 
     def validation() -> Iterator[Batch]:
-        for start in range(0, len(judge), size):
-            part = slice(start, start + size)
-            x = judge.views[0][part]
-            yield np.asarray(x), targets(list(judge.boxes[0][part])), np.ones(len(x), np.float32)
+        for start in range(0, len(val), size):
+            batch = slice(start, start + size)
+            x = val.views[0][batch]
+            yield np.asarray(x), targets(list(val.boxes[0][batch])), np.ones(len(x), np.float32)
 
-    first = learn.views[0]
+    first = train.views[0]
     signature = (
         tf.TensorSpec([None, *first.shape[1:]], first.dtype),
         tf.TensorSpec([None, *grid, CHANNELS], tf.float32),
         tf.TensorSpec([None], tf.float32),
     )
-    return data_from_generators(
-        epoch, len(rows), size, validation, -(-len(judge) // size), signature
-    )
+    return data_from_generators(epoch, len(rows), size, validation, -(-len(val) // size), signature)
 
 
 def fit_detector(
-    learn: AnnotatedImages,
-    judge: AnnotatedImages,
+    train: AnnotatedImages,
+    val: AnnotatedImages,
     shapes: "list[tuple[int, int, int]]",
     scaling: list[tuple[np.ndarray, np.ndarray]],
     options: DetectorOptions,
@@ -101,15 +99,15 @@ def fit_detector(
     """Trains one dense head.
 
     Args:
-      learn: training images with their views.
-      judge: validation images.
-      shapes: of the levels, (h, w, channels).
-      scaling: mean and deviation of each level's channels.
+      train: training images with their views.
+      val: validation images.
+      shapes: (h, w, channels) of each level.
+      scaling: mean and standard deviation of the channels of each level.
       options: of the detector.
-      seed: of weights, dropout, order and views; the same gives the same.
-      outputs: for checkpoints and logs; None writes nothing.
-      above: builds the backbone above the first level, which then learns too; the views are maps at
-        the first level.
+      seed: of weights, dropout, order and views.
+      outputs: checkpoint and log folders; None writes nothing.
+      above: builds the backbone above the first level, which is then trained too; the views are
+        maps at the first level. None: the backbone is frozen.
 
     Returns:
       The detector at its best epoch by validation loss, and its curves.
@@ -122,29 +120,33 @@ def fit_detector(
     head = build_dense_head(shapes, scaling, options, seed)
     backbone = above() if above is not None else None
     factor = None
-    given = keras.Input(learn.views[0].shape[1:], name="stored")
+    stored = keras.Input(train.views[0].shape[1:], name="stored")
     if backbone is None:
-        levels = split_levels(given, shapes)
+        levels = split_levels(stored, shapes)
     else:
         backbone.trainable = True
         freeze_batch_norm(backbone)
-        levels = [given, *as_list(backbone(given))]
-        slow = {id(variable) for variable in backbone.trainable_variables}
-        factor = lambda variable: PART if id(variable) in slow else 1.0  # noqa: E731
-    model = keras.Model(given, head(levels), name="detector")
+        levels = [stored, *as_list(backbone(stored))]
+        backbone_variables = {id(variable) for variable in backbone.trainable_variables}
+        factor = (  # noqa: E731
+            lambda variable: (
+                BACKBONE_LEARNING_RATE_FACTOR if id(variable) in backbone_variables else 1.0
+            )
+        )
+    model = keras.Model(stored, head(levels), name="detector")
     grid = grid_size(shapes, options)
-    boxes = sum(len(of) for of in learn.boxes[0])
+    boxes = sum(len(image_boxes) for image_boxes in train.boxes[0])
     loss = DetectorLoss(
-        max(boxes / max(len(learn), 1), 1e-3), options.size_weight, options.offset_weight
+        max(boxes / max(len(train), 1), 1e-3), options.size_weight, options.offset_weight
     )
 
     def part(name: str) -> "Callable[[tf.Tensor, tf.Tensor], tf.Tensor]":
         return lambda targets, outputs: loss.parts(targets, outputs)[name]
 
-    curves = train(
+    curves = fit_model(
         model,
-        detector_training_data(learn, judge, grid, options, seed),
-        # Keras wants the name that a function has.
+        detector_training_data(train, val, grid, options, seed),
+        # A bound method, because Keras reads the name of the function.
         Objective(loss.__call__, loss.__call__, {n: part(n) for n in ("heat_loss", "size_loss")}),
         OptimizerOptions(
             options.learning_rate, options.weight_decay, options.schedule, options.warmup
@@ -165,17 +167,17 @@ def predict_boxes(
     detectors: Sequence[DetectorMember],
     view: "FlattenedLevels | np.ndarray",
     nms_iou: float,
-    batch: int = 64,
+    batch_size: int = 64,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes of stored images.
+    """Predicts the boxes of images from stored activations.
 
     Returns:
-      boxes float32 [n, MAX_BOXES, 4] in "model" coordinates and their heat [n, MAX_BOXES], as
-      `decode_boxes` gives them.
+      Boxes float32 [n, MAX_BOXES, 4] in "model" coordinates and their heat [n, MAX_BOXES], see
+      `decode_boxes`.
     """
     import tensorflow as tf
 
-    models = [of.asked for of in detectors]
+    models = [detector.training_model for detector in detectors]
     run = tf.function(
         lambda x: decode_boxes(
             *average_members([model(x, training=False) for model in models]), nms_iou
@@ -185,10 +187,11 @@ def predict_boxes(
     )
     boxes: list[np.ndarray] = []
     heat: list[np.ndarray] = []
-    step = ProgressReporter()
-    for start in range(0, len(view), batch):
-        part = np.asarray(view[start : start + batch], np.float32)
-        for found, of in zip((boxes, heat), run(part), strict=True):
-            found.append(of.numpy())
-        step("locate validation", min(start + batch, len(view)), len(view))
+    progress = ProgressReporter()
+    for start in range(0, len(view), batch_size):
+        batch = np.asarray(view[start : start + batch_size], np.float32)
+        batch_boxes, batch_heat = run(batch)
+        boxes.append(batch_boxes.numpy())
+        heat.append(batch_heat.numpy())
+        progress("locate validation", min(start + batch_size, len(view)), len(view))
     return np.concatenate(boxes), np.concatenate(heat)

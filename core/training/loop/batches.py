@@ -1,4 +1,4 @@
-"""Batches for training: an order that depends on seed and epoch alone, as tf.data."""
+"""Training batches as tf.data; their order depends on the seed and the epoch only."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,20 +9,20 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_CACHED: Final = 2**26  # most numbers of validation that are kept in memory
+_MAX_CACHED: Final = 2**26  # validation values kept in memory
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class LabeledRows:
-    """Images that training may use, as rows of arrays.
+    """Model inputs, targets and weights of the images of a split.
 
     Attributes:
-      views: view -> [n, ...], any type, may be memory-mapped; view 0 is the image itself.
+      views: view -> [n, ...], any dtype, may be memory-mapped; view 0 is the image itself.
       targets: float32 [n, classes].
-      weights: float32 [n], in the loss.
-      rows: int64 [m], the rows that belong to the task.
+      weights: float32 [n], weight in the loss.
+      rows: int64 [m], indices of the images that belong to the task.
     """
 
     views: tuple[np.ndarray, ...]
@@ -34,45 +34,45 @@ class LabeledRows:
         return len(self.rows)
 
     def epoch(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """Yields each image once, in random order, with one random view.
+        """Yields each image once per epoch, in random order, with one random view.
 
-        The order depends on `seed` and `epoch` alone, so a resumed run sees the same batches.
+        The order depends on `seed` and `epoch` only, so a resumed run gets the same batches.
         """
         order, view = self.draw(seed, epoch)
         for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            x = self.gather(chosen, view[start : start + batch_size])
-            yield x, self.targets[chosen], self.weights[chosen]
+            rows = order[start : start + batch_size]
+            x = self.gather(rows, view[start : start + batch_size])
+            yield x, self.targets[rows], self.weights[rows]
 
     def draw(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows of an epoch in their order, int64 [m], and the view of each."""
+        """Returns the shuffled rows of an epoch, int64 [m], and the view of each."""
         rng = np.random.default_rng((seed, epoch))
         order = self.rows[rng.permutation(len(self.rows))]
         return order, rng.integers(0, len(self.views), len(order))
 
     def gather(self, rows: np.ndarray, view: np.ndarray) -> np.ndarray:
-        """Returns rows of the chosen views, in the type of the store."""
+        """Returns rows of the given views, in the stored dtype."""
         out = np.empty((len(rows), *self.views[0].shape[1:]), self.views[0].dtype)
         for number in np.unique(view):
-            at = np.flatnonzero(view == number)
-            out[at] = self.views[number][rows[at]]
+            positions = np.flatnonzero(view == number)
+            out[positions] = self.views[number][rows[positions]]
         return out
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Yields each image itself, in order."""
+        """Yields the images without augmentation, in order."""
         for start in range(0, len(self.rows), batch_size):
-            chosen = self.rows[start : start + batch_size]
-            yield self.views[0][chosen], self.targets[chosen], self.weights[chosen]
+            rows = self.rows[start : start + batch_size]
+            yield self.views[0][rows], self.targets[rows], self.weights[rows]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What one phase trains on. Batches are (x [n, ...], targets [n, ...], weights [n]).
+    """Batches of one phase: (x [n, ...], targets [n, ...], weights [n]).
 
     Attributes:
-      epochs: (first, end) -> the batches of the epochs from `first` up to, not including, `end`.
-      images: of an epoch.
-      batch_size: images of a batch; the last batch of an epoch may be smaller.
+      epochs: (first, end) -> batches of the epochs from `first` to `end`, exclusive.
+      images: images per epoch.
+      batch_size: images per batch; the last batch of an epoch may be smaller.
       validation: every validation image once.
     """
 
@@ -83,7 +83,7 @@ class TrainingData:
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Batches per epoch."""
         return -(-self.images // self.batch_size)
 
 
@@ -95,14 +95,14 @@ def data_from_generators(
     validation_steps: int,
     signature: "tuple[tf.TensorSpec, ...]",
 ) -> TrainingData:
-    """Makes datasets of generators.
+    """Builds datasets from generators.
 
     Args:
-      train: epoch, counted from 0 -> its batches.
-      images: of an epoch.
-      batch_size: images of a batch.
-      validation: -> the batches of validation.
-      validation_steps: how many these are.
+      train: epoch, counted from 0 -> batches of that epoch.
+      images: images per epoch.
+      batch_size: images per batch.
+      validation: returns the validation batches.
+      validation_steps: number of validation batches.
       signature: of a batch.
     """
     import tensorflow as tf
@@ -114,15 +114,15 @@ def data_from_generators(
 
         return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(2)
 
-    judged = tf.data.Dataset.from_generator(validation, output_signature=signature)
-    counted = judged.apply(tf.data.experimental.assert_cardinality(validation_steps))
-    return TrainingData(epochs, images, batch_size, counted.prefetch(2))
+    val = tf.data.Dataset.from_generator(validation, output_signature=signature)
+    val = val.apply(tf.data.experimental.assert_cardinality(validation_steps))
+    return TrainingData(epochs, images, batch_size, val.prefetch(2))
 
 
 def data_from_rows(
     train: LabeledRows, val: LabeledRows, seed: int, batch_size: int
 ) -> TrainingData:
-    """Batches of arrays; those of validation are larger where the images are small."""
+    """Returns batches of arrays; small inputs are validated in larger batches."""
     import tensorflow as tf
 
     first = train.views[0]
@@ -140,7 +140,7 @@ def data_from_rows(
             tf.TensorSpec([None], tf.float32),
         ),
     )
-    if len(val) * values > _CACHED:
+    if len(val) * values > _MAX_CACHED:
         return data
-    # Starting a generator takes longer than validating a head.
+    # Cached, because starting a generator takes longer than validating a head.
     return replace(data, validation=data.validation.cache())

@@ -23,25 +23,25 @@ _VALIDATION_LOSS = "validation_loss"
 
 
 def metrics(objective: Objective) -> list[keras.metrics.Metric]:
-    """Means over images, every image counted the same."""
-    named = {**objective.metrics, _VALIDATION_LOSS: objective.validation_loss}
-    return [keras.metrics.MeanMetricWrapper(of, name=name) for name, of in named.items()]
+    """Returns the metrics of an objective: unweighted means over images."""
+    functions = {**objective.metrics, _VALIDATION_LOSS: objective.validation_loss}
+    return [keras.metrics.MeanMetricWrapper(fn, name=name) for name, fn in functions.items()]
 
 
 def early_stopping(patience: int) -> keras.callbacks.EarlyStopping:
-    """Stops after `patience` epochs without a better `val_loss`; restores the best weights."""
+    """Stops after `patience` epochs without a lower `val_loss`; restores the best weights."""
     return keras.callbacks.EarlyStopping(
         "val_loss", patience=patience, mode="min", restore_best_weights=True
     )
 
 
 def averaging(options: OptimizerOptions) -> list[keras.callbacks.Callback]:
-    """Puts the moving average of the weights in place for validation."""
+    """Validates with the moving average of the weights, if configured."""
     return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if options.average else []
 
 
 def tensorboard(folder: Path | None) -> list[keras.callbacks.Callback]:
-    """Logs curves, and histograms of the weights in every tenth epoch."""
+    """Logs curves, and histograms of the weights every tenth epoch."""
     if folder is None:
         return []
     return [keras.callbacks.TensorBoard(str(folder), histogram_freq=10, write_graph=False)]
@@ -50,7 +50,7 @@ def tensorboard(folder: Path | None) -> list[keras.callbacks.Callback]:
 def validation(
     validator: keras.Model | None, dataset: tf.data.Dataset
 ) -> list[keras.callbacks.Callback]:
-    """Validates with another network that has the same weights."""
+    """Validates with another model that gets the weights of the trained one."""
     return [_Validate(validator, dataset)] if validator is not None else []
 
 
@@ -61,14 +61,14 @@ class _Validate(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         self._validator.set_weights(self.model.get_weights())
-        numbers = self._validator.evaluate(self._dataset, verbose=0, return_dict=True)
-        logs.update({f"val_{name}": value for name, value in numbers.items()})
+        values = self._validator.evaluate(self._dataset, verbose=0, return_dict=True)
+        logs.update({f"val_{name}": value for name, value in values.items()})
 
 
-class Record(keras.callbacks.Callback):
-    """Fills the curves, logs a line for each epoch and counts images; stops where the loss is NaN.
+class CurveRecorder(keras.callbacks.Callback):
+    """Records the curves and reports progress; raises if the loss is not finite.
 
-    `val_loss` becomes the objective's validation loss, for the callbacks behind this one.
+    Replaces `val_loss` by the objective's validation loss for the callbacks after this one.
     """
 
     def __init__(self, curves: TrainingCurves, name: str, epochs: int, data: TrainingData) -> None:
@@ -77,8 +77,8 @@ class Record(keras.callbacks.Callback):
         self._progress = ProgressReporter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        seen = min((batch + 1) * self._data.batch_size, self._data.images)
-        self._progress(f"{self._name}, epoch {len(self._curves) + 1}", seen)
+        done = min((batch + 1) * self._data.batch_size, self._data.images)
+        self._progress(f"{self._name}, epoch {len(self._curves) + 1}", done)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         logs["val_loss"] = logs.pop(f"val_{_VALIDATION_LOSS}")
@@ -86,20 +86,19 @@ class Record(keras.callbacks.Callback):
         rate = float(np.asarray(self.model.optimizer.learning_rate))
         if not math.isfinite(logs["loss"]) or not math.isfinite(logs["val_loss"]):
             raise ValueError(
-                f"{self._name}: the loss is not a number in epoch {epoch + 1}; lower the learning "
+                f"{self._name}: the loss is not finite in epoch {epoch + 1}; lower the learning "
                 "rate"
             )
         self._curves.add({**logs, "learning_rate": rate})
-        shown = {name: of for name, of in logs.items() if name == "loss" or name[:4] == "val_"}
-        numbers = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
-        log.info("%s epoch %d/%d: %s", self._name, epoch + 1, self._epochs, numbers)
+        losses = {k: value for k, value in logs.items() if k == "loss" or k[:4] == "val_"}
+        text = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        log.info("%s epoch %d/%d: %s", self._name, epoch + 1, self._epochs, text)
 
 
 class Resume(keras.callbacks.Callback):
-    """Gives early stopping its state back, and saves the state at the beginning of each epoch.
+    """Restores the state of early stopping and writes a checkpoint at the start of each epoch.
 
-    Then, and not at the end of the epoch before, the weights are those that learn and not their
-    average.
+    At the end of an epoch the model may hold the averaged weights instead of the trained ones.
     """
 
     def __init__(

@@ -1,7 +1,4 @@
-"""The state of training on disk or in an object store, whole or not at all.
-
-So a killed run goes on.
-"""
+"""Checkpoints of training on disk or in an object store, written atomically."""
 
 import io
 import json
@@ -20,11 +17,11 @@ from schema.files import atomic_file
 
 @dataclass
 class Checkpoint:
-    """One file that holds arrays and plain facts.
+    """One .npz file with arrays and JSON metadata.
 
     Attributes:
-      file: an .npz file, a path or a URI (gs://, s3://, minio://); need not exist.
-      every: seconds between two writes, at least; writing costs more than an epoch of a small head.
+      file: path or URI (gs://, s3://, minio://); need not exist.
+      every: minimum number of seconds between two writes.
     """
 
     file: Path | str
@@ -32,21 +29,21 @@ class Checkpoint:
     _written: float = field(default_factory=time.monotonic)
 
     def due(self) -> bool:
-        """Whether enough time has passed since the last write."""
+        """Returns whether `every` seconds have passed since the last write."""
         return time.monotonic() - self._written >= self.every
 
-    def save(self, arrays: list[np.ndarray], facts: dict[str, Any]) -> None:
-        """Writes arrays and facts.
+    def save(self, arrays: list[np.ndarray], metadata: dict[str, Any]) -> None:
+        """Writes arrays and metadata.
 
         Raises:
-          PneumoError: the store does not take them.
+          PneumoError: the object store rejects the write.
         """
         named: dict[str, Any] = {f"a{i}": array for i, array in enumerate(arrays)}
-        named["facts"] = np.array(json.dumps(facts))
+        named["facts"] = np.array(json.dumps(metadata))
         if self._remote:
             content = io.BytesIO()
             np.savez(content, **named)
-            # A store makes an object appear when all of it has come.
+            # Object stores write objects atomically.
             storage.write_bytes(str(self.file), content.getvalue())
         else:
             file = Path(self.file)
@@ -56,10 +53,10 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def load(self) -> tuple[list[np.ndarray], dict[str, Any]] | None:
-        """What was saved last; None without a file.
+        """Returns the arrays and metadata of the last `save`; None if there is no file.
 
         Raises:
-          PneumoError: what is there is no state of training, or the store cannot be asked.
+          PneumoError: the file is not a checkpoint, or the object store cannot be read.
         """
         if not storage.exists(str(self.file)):
             return None
@@ -70,7 +67,8 @@ class Checkpoint:
                 return arrays, json.loads(str(stored["facts"]))
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise PneumoError(
-                f"{self.file} is no state of training ({error}); remove it to start anew"
+                f"{self.file} is not a training checkpoint ({error}); delete it to train from the "
+                "start"
             ) from None
 
     @property

@@ -1,19 +1,19 @@
-"""What training computes in, where the options leave it to the machine."""
+"""Compute type of training: resolves `auto` to float32 or bfloat16."""
 
 from pathlib import Path
 from typing import Final
 
-INSTRUCTIONS: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86 twice, Arm
+BFLOAT16_FLAGS: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, Arm
 
 
-def resolved(compute: str) -> str:
-    """float32 or bfloat16, of the chief's machine for all who train together.
+def resolve_compute_dtype(compute: str) -> str:
+    """Resolves `auto` to float32 or bfloat16.
 
-    By name and not by the clock, unlike the Embedder's "auto": a clock may say another thing when
-    a run that was killed goes on, and the same seed would no longer give the same numbers.
+    Decided by processor features, not by timing as in the Embedder: a timing could change when a
+    killed run resumes, and the same seed would give different results.
 
     Args:
-      compute: float32, bfloat16, or auto (bfloat16 where there are instructions for it).
+      compute: float32, bfloat16, or auto (bfloat16 if the hardware has instructions for it).
     """
     if compute != "auto":
         return compute
@@ -21,25 +21,25 @@ def resolved(compute: str) -> str:
 
 
 def bfloat16_is_native() -> bool:
-    """Whether the accelerators, or without them the processor, have instructions for bfloat16."""
+    """Returns whether the accelerators, or else the processor, have bfloat16 instructions."""
     import tensorflow as tf
 
     if tf.config.list_physical_devices("TPU"):
         return True
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
-        # NVIDIA's since Ampere, 8.0; earlier ones compute it by way of float32.
+        # NVIDIA GPUs since Ampere (8.0); earlier ones emulate it in float32.
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        return all(of.get("compute_capability", (0, 0)) >= (8, 0) for of in details)
+        return all(gpu.get("compute_capability", (0, 0)) >= (8, 0) for gpu in details)
     file = Path("/proc/cpuinfo")
     return file.is_file() and cpuinfo_has_bfloat16(file.read_text())
 
 
 def cpuinfo_has_bfloat16(text: str) -> bool:
-    """Whether Linux names instructions for bfloat16 for every processor it lists."""
-    lists = [
+    """Returns whether every processor in the text of /proc/cpuinfo has bfloat16 instructions."""
+    processors = [
         set(value.split())
         for name, _, value in (line.partition(":") for line in text.splitlines())
         if name.strip() in ("flags", "Features")
     ]
-    return bool(lists) and all(flags & INSTRUCTIONS for flags in lists)
+    return bool(processors) and all(flags & BFLOAT16_FLAGS for flags in processors)

@@ -1,4 +1,4 @@
-"""What a phase minimises, where it writes, and the curves that it leaves."""
+"""Objective, output folders and curves of a training phase."""
 
 import json
 import math
@@ -16,12 +16,12 @@ PerImage = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
 @dataclass(frozen=True)
 class Objective:
-    """Loss and metrics; each gives a number for each image.
+    """Loss and metrics of a phase, each computed per image.
 
     Attributes:
-      loss: what is minimised.
-      validation_loss: by which the best epoch is chosen.
-      metrics: name -> what else the curves show.
+      loss: minimized in training.
+      validation_loss: selects the best epoch.
+      metrics: name -> additional metric.
     """
 
     loss: PerImage
@@ -31,11 +31,11 @@ class Objective:
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Where one member of the ensemble writes while it trains.
+    """Folders that an ensemble member writes to while it is trained.
 
     Attributes:
-      checkpoints: folder, a path or a URI.
-      logs: folder of TensorBoard logs.
+      checkpoints: path or URI.
+      logs: TensorBoard logs.
     """
 
     checkpoints: Path | str
@@ -44,17 +44,18 @@ class OutputPaths:
 
 @dataclass
 class TrainingCurves:
-    """One entry for each epoch.
+    """Loss, metrics and learning rate per epoch.
 
     Attributes:
-      values: `loss`, `val_loss`, `learning_rate`, and each metric under its name and as `val_...`.
-      best_epoch: counted from 1; 0 before the first.
-      earlier: seconds that killed processes spent on the epochs before this one resumed.
+      values: name -> one value per epoch: `loss`, `val_loss`, `learning_rate`, and each metric
+        under its name and with the prefix `val_`.
+      best_epoch: counted from 1; 0 before the first epoch.
+      earlier_seconds: training time before the run was resumed.
     """
 
     values: dict[str, list[float]] = field(default_factory=dict)
     best_epoch: int = 0
-    earlier: float = field(default=0.0, compare=False)
+    earlier_seconds: float = field(default=0.0, compare=False)
 
     def __len__(self) -> int:
         return len(self.values.get("val_loss", []))
@@ -67,21 +68,22 @@ class TrainingCurves:
             self.values.setdefault(name, []).append(float(value))
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Returns the content of a history file."""
         epochs = list(range(1, len(self) + 1))
         return {**self.values, "epochs": epochs, "best_epoch": self.best_epoch}
 
 
 def write_histories(folder: Path, phases: Mapping[int, Mapping[str, TrainingCurves]]) -> None:
-    """Writes `history/SEED.json` of each seed, and that of the first seed as `history.json`.
+    """Writes `history/SEED.json` for each seed, and `history.json` for the first seed.
 
-    A file holds the curves of every phase under `phases`, and those of the classifier's last phase
-    at the top level.
+    A file contains the curves of all phases under `phases`, and those of the classifier's last
+    phase at the top level.
     """
     (folder / "history").mkdir(parents=True, exist_ok=True)
     for number, (seed, curves) in enumerate(phases.items()):
-        *_, last = (of for name, of in curves.items() if name != "detector")
-        content = {**last.to_dict(), "phases": {name: of.to_dict() for name, of in curves.items()}}
+        *_, last = (phase for name, phase in curves.items() if name != "detector")
+        all_phases = {name: phase.to_dict() for name, phase in curves.items()}
+        content = {**last.to_dict(), "phases": all_phases}
         text = json.dumps(content, indent=1)
         (folder / "history" / f"{seed}.json").write_text(text)
         if number == 0:

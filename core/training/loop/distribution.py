@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 @functools.cache
 def device_strategy() -> "tf.distribute.Strategy | None":
-    """Returns a MirroredStrategy over the GPUs of this machine; None where there is at most one.
+    """Returns a MirroredStrategy over the GPUs of this machine; None if there are fewer than two.
 
-    Without GPUs the logical CPUs count: there is one, unless a test configures more.
+    Without GPUs, logical CPUs are used: there is one, unless a test configures more.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""AdamW with warm-up, schedule, clipping and averaging. Imports Keras."""
+"""AdamW with warm-up, schedule, gradient clipping and weight averaging. Imports Keras."""
 
 # ruff: noqa: D102 (the methods are those of keras.optimizers.Optimizer)
 
@@ -15,12 +15,13 @@ class OptimizerOptions:
 
     Attributes:
       learning_rate: after warm-up.
-      weight_decay: of kernels, decoupled from the gradient.
-      schedule: "constant" or "cosine" (to 0 at the end of all steps; Loshchilov & Hutter 2017).
-      warmup: share of all steps in which the learning rate rises from 0.
-      clip_norm: greatest norm of a batch's whole gradient; with several GPUs, of each one's part.
-      average: momentum of the moving average of the weights (Polyak & Juditsky 1992) that is
-        validated and kept; None: the weights themselves.
+      weight_decay: decoupled weight decay of kernels.
+      schedule: "constant" or "cosine" (to 0 at the last step; Loshchilov & Hutter, 2017).
+      warmup: share of all steps in which the learning rate rises linearly from 0.
+      clip_norm: maximum global norm of the gradient of a batch; with several GPUs, of each
+        replica's gradient. None: no clipping.
+      average: momentum of the moving average of the weights (Polyak & Juditsky, 1992), which is
+        validated and kept instead of the weights; None: no averaging.
     """
 
     learning_rate: float
@@ -37,46 +38,46 @@ def build_optimizer(
     """Builds the optimizer.
 
     Args:
-      options: see there.
-      steps: of all epochs together, for the schedule.
-      factor: variable -> factor on its learning rate; None: 1 for all.
+      options: of the optimizer.
+      steps: total number of steps, for the schedule.
+      factor: variable -> factor on its learning rate; None: 1.
     """
-    more: dict[str, Any] = {"global_clipnorm": options.clip_norm}
+    common: dict[str, Any] = {"global_clipnorm": options.clip_norm}
     if options.average is not None:
-        more |= {"use_ema": True, "ema_momentum": options.average}
+        common |= {"use_ema": True, "ema_momentum": options.average}
     rate = learning_rate(options, steps)
     if factor is None:
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=options.weight_decay, **more)
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=options.weight_decay, **common)
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         return optimizer
-    return DiscriminativeAdamW(rate, options.weight_decay, factor, **more)
+    return DiscriminativeAdamW(rate, options.weight_decay, factor, **common)
 
 
 def learning_rate(options: OptimizerOptions, steps: int) -> Any:
-    """Returns a number, or Keras's schedule: linear warm-up, then cosine or constant."""
-    rate, rising = options.learning_rate, round(options.warmup * steps)
-    if options.schedule == "constant" and not rising:
+    """Returns a number, or a Keras schedule: linear warm-up, then cosine decay or constant."""
+    rate, warmup_steps = options.learning_rate, round(options.warmup * steps)
+    if options.schedule == "constant" and not warmup_steps:
         return rate
     return keras.optimizers.schedules.CosineDecay(
-        0.0 if rising else rate,
-        max(1, steps - rising),
+        0.0 if warmup_steps else rate,
+        max(1, steps - warmup_steps),
         alpha=1.0 if options.schedule == "constant" else 0.0,
-        warmup_target=rate if rising else None,
-        warmup_steps=rising,
+        warmup_target=rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
     )
 
 
 class DiscriminativeAdamW(keras.optimizers.Adam):
-    """AdamW with a factor on each variable's learning rate (Howard & Ruder 2018)."""
+    """AdamW with a learning rate factor for each variable (Howard & Ruder, 2018)."""
 
     def __init__(
         self,
         rate: Any,
         decay: float,
         factor: "Callable[[keras.Variable], float]",
-        **more: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(rate, **more)
+        super().__init__(rate, **options)
         self._decay, self._factor = decay, factor
         self._factors: tuple[float, ...] = ()
         self._decays: tuple[float, ...] = ()
@@ -90,8 +91,8 @@ class DiscriminativeAdamW(keras.optimizers.Adam):
         )
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        at = self._get_variable_index(variable)
-        rate = keras.ops.cast(learning_rate, variable.dtype) * self._factors[at]
-        if self._decays[at]:
-            self.assign_sub(variable, variable * rate * self._decays[at])
+        index = self._get_variable_index(variable)
+        rate = keras.ops.cast(learning_rate, variable.dtype) * self._factors[index]
+        if self._decays[index]:
+            self.assign_sub(variable, variable * rate * self._decays[index])
         super().update_step(gradient, variable, rate)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.run_fn import _explained
+from components.trainer.run_fn import _build_explain_fn
 from core.embedding.records import ImageRecords, ragged_boxes
 from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork, EnsembleMember
 from core.models.decision_rule import DecisionRule
-from core.models.explain.heat_threshold import FEWEST, PARTS
-from core.models.explain.weak_boxes import PART
+from core.models.explain.heat_threshold import FRACTIONS, MIN_IMAGES
+from core.models.explain.weak_boxes import DEFAULT_FRACTION
 from core.models.head import build_head
 from core.models.options import ModelOptions
 from schema.labels import BINARY
@@ -61,7 +61,7 @@ def validation(n: int, marked: bool, height: int, width: int, plain: Any = None)
         ragged_boxes(boxes),
     )
     sample = (pixels, np.arange(n)) if marked else None
-    return Embeddings((), (), records, {}, marked=sample, plain=plain)
+    return Embeddings((), (), records, {}, boxed_sample=sample, unboxed_sample=plain)
 
 
 def job(fit: str) -> Any:
@@ -73,41 +73,43 @@ def test_the_part_is_chosen_on_marked_images_of_validation(
     height: int, width: int, fit: str
 ) -> None:
     val = validation(20, True, height, width)
-    explain, facts = _explained(brightness(), job(fit), DecisionRule(1.0, 0.5), val)
+    explain, facts = _build_explain_fn(brightness(), job(fit), DecisionRule(1.0, 0.5), val)
     assert facts["kind"] == "weak"
-    assert facts["threshold"] in PARTS
+    assert facts["threshold"] in FRACTIONS
     assert facts["chosen"]["images"] == 20
     assert facts["chosen"]["score"] > 0.6
     assert facts["image_threshold"] == 0.5
-    assert val.marked is not None
-    found = explain(tf.constant(val.marked[0], tf.float32))
+    assert val.boxed_sample is not None
+    found = explain(tf.constant(val.boxed_sample[0], tf.float32))
     assert (found.box_scores.numpy()[:, 0] > 0).all()
 
 
 def test_what_negative_images_say_too_is_no_heat() -> None:
     """A bright corner in every image: hottest of all, but for what negative images have there."""
     val = validation(20, True, 32, 32)
-    assert val.marked is not None
-    pixels = val.marked[0]
+    assert val.boxed_sample is not None
+    pixels = val.boxed_sample[0]
     pixels[:, 28:, 28:] = 255
     empty = np.zeros_like(pixels)
     empty[:, 28:, 28:] = 255
     # Rows 0 to 14 are normal. The others are not, and bright all over: they are left out.
     val.records.pathogen[:15] = "normal"
     empty[15:] = 255
-    with_plain = replace(val, plain=(empty, np.arange(20)))
-    explain, facts = _explained(brightness(), job("stretch"), DecisionRule(1.0, 0.5), with_plain)
+    with_unboxed = replace(val, unboxed_sample=(empty, np.arange(20)))
+    explain, facts = _build_explain_fn(
+        brightness(), job("stretch"), DecisionRule(1.0, 0.5), with_unboxed
+    )
     assert facts["reference_images"] == 15
     heat = explain(tf.constant(pixels, tf.float32)).heat.numpy()
     assert heat[:, 7, 7].max() < 1e-6
-    without, facts = _explained(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
+    without, facts = _build_explain_fn(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
     assert facts["reference_images"] == 0
     assert without(tf.constant(pixels, tf.float32)).heat.numpy()[:, 7, 7].min() > 0.1
 
 
-@pytest.mark.parametrize("n, marked", [(20, False), (FEWEST - 1, True)])
+@pytest.mark.parametrize("n, marked", [(20, False), (MIN_IMAGES - 1, True)])
 def test_without_marks_the_part_is_the_default_and_says_why(n: int, marked: bool) -> None:
     val = validation(n, marked, 32, 32)
-    _, facts = _explained(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
-    assert facts["threshold"] == PART
+    _, facts = _build_explain_fn(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
+    assert facts["threshold"] == DEFAULT_FRACTION
     assert facts["chosen"]["note"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.embedding.embed import SAMPLES, embed_split
+from core.embedding.embed import SAMPLE_IMAGES_FILE, embed_split
 from core.embedding.forward import (
     BackboneForward,
     build_forward,
@@ -14,7 +14,7 @@ from core.embedding.forward import (
     select_forward,
     storage_noise,
 )
-from core.embedding.store import read
+from core.embedding.store import read_embeddings
 from core.models.backbones import TOP, split_backbone
 from core.models.options import AugmentOptions
 from core.training.transformed_images import transformed_images
@@ -69,9 +69,9 @@ def test_features_and_maps_are_those_of_the_backbone_in_order(
 ) -> None:
     stream = transformed_images(files, SIZE, batch)
     facts = embed_split(
-        stream, forward, tmp_path, "train", storage="float32", facts={"backbone": "MobileNetV2"}
+        stream, forward, tmp_path, "train", storage="float32", metadata={"backbone": "MobileNetV2"}
     )
-    found = read(tmp_path)
+    found = read_embeddings(tmp_path)
     assert len(found) == facts["images"] == COUNT
     import keras
 
@@ -86,7 +86,7 @@ def test_features_and_maps_are_those_of_the_backbone_in_order(
     assert found.records.sha256.tolist() == [f"sha-{i}" for i in range(COUNT)]
     assert found.records.filename[3] == "é-3.jpeg"
     assert found.records.height.tolist() == list(range(100, 100 + COUNT))
-    assert found.facts == json.loads((tmp_path / "embedding.json").read_text()) == facts
+    assert found.metadata == json.loads((tmp_path / "embedding.json").read_text()) == facts
     assert facts["storage_error"] == 0
 
 
@@ -105,13 +105,13 @@ def test_views_are_others_and_the_same_again(
             augment=AugmentOptions(),
             seed=3,
         )
-    a, b = read(tmp_path / "a"), read(tmp_path / "b")
+    a, b = read_embeddings(tmp_path / "a"), read_embeddings(tmp_path / "b")
     assert (len(a.features), len(a.maps)) == (1, 3)
     for x, y in zip((*a.features, *a.maps), (*b.features, *b.maps), strict=True):
         np.testing.assert_array_equal(x, y)
     assert not np.array_equal(a.maps[0], a.maps[1])
     assert not np.array_equal(a.maps[1], a.maps[2])
-    shown = np.load(tmp_path / "a" / SAMPLES)
+    shown = np.load(tmp_path / "a" / SAMPLE_IMAGES_FILE)
     assert shown.shape == (4 * 3, SIZE, SIZE, 1)
     np.testing.assert_array_equal(shown[::3], images()[:4])
 
@@ -127,7 +127,7 @@ def test_a_frozen_backbone_gives_views_of_its_features(files: list[str], tmp_pat
         views=1,
         augment=AugmentOptions(),
     )
-    found = read(tmp_path)
+    found = read_embeddings(tmp_path)
     assert (len(found.features), len(found.maps)) == (2, 0)
     assert not np.array_equal(found.features[0], found.features[1])
 
@@ -137,7 +137,7 @@ def test_weights_as_constants_change_nothing_that_counts(
     layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     constants = build_forward("MobileNetV2", SIZE, None, layer, "float32", seed=4)
-    monkeypatch.setattr("core.embedding.forward.FREEZE_BELOW", 0)  # every network is too large
+    monkeypatch.setattr("core.embedding.forward.MAX_FROZEN_BYTES", 0)  # every network is too large
     variables = build_forward("MobileNetV2", SIZE, None, layer, "float32", seed=4)
     assert isinstance(variables.whole, tf.types.experimental.PolymorphicFunction)
     assert not isinstance(constants.whole, tf.types.experimental.PolymorphicFunction)
@@ -189,22 +189,22 @@ def test_an_error_in_the_stream_closes_the_files(
 
 def test_bfloat16_agrees_and_says_how_well() -> None:
     sample = images()[:4]
-    chosen = select_forward("MobileNetV2", SIZE, None, "top", "bfloat16", sample, seed=4)
+    selected = select_forward("MobileNetV2", SIZE, None, "top", "bfloat16", sample, seed=4)
     exact = select_forward("MobileNetV2", SIZE, None, "top", "float32", sample, seed=4)
-    assert chosen.compute == "bfloat16"
+    assert selected.compute == "bfloat16"
     assert exact.agreement == {}
-    a, b = exact.run.whole(sample)[0].numpy(), chosen.run.whole(sample)[0].numpy()
+    a, b = exact.forward.whole(sample)[0].numpy(), selected.forward.whole(sample)[0].numpy()
     assert a.dtype == b.dtype == np.float32
-    assert chosen.agreement == pytest.approx(compare_features(a, b), rel=1e-3)
-    assert 0.98 < chosen.agreement["cosine"] < 1
+    assert selected.agreement == pytest.approx(compare_features(a, b), rel=1e-3)
+    assert 0.98 < selected.agreement["cosine"] < 1
     assert not np.array_equal(a, b)
 
 
 def test_auto_takes_the_faster() -> None:
-    chosen = select_forward("MobileNetV2", SIZE, None, "top", "auto", images()[:4], seed=4)
-    rates = chosen.images_per_second
+    selected = select_forward("MobileNetV2", SIZE, None, "top", "auto", images()[:4], seed=4)
+    rates = selected.images_per_second
     assert set(rates) == {"float32", "bfloat16"}
-    assert rates[chosen.compute] == max(rates.values())
+    assert rates[selected.compute] == max(rates.values())
 
 
 @pytest.mark.parametrize(

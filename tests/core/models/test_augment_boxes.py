@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.models.augment import LEFT, augment, augment_boxes
+from core.models.augment import MIN_VISIBLE, augment, augment_boxes
 from core.models.options import AugmentOptions
 from tests.core.models.augmentations import ALONE, OFF
 
@@ -63,9 +63,9 @@ def test_boxes_are_cut_at_the_border_and_dropped_when_little_is_left() -> None:
         whole = np.array([down, right, 0.4 + down, 0.4 + right])
         cut = np.clip(whole, 0, 1)
         part = np.prod(cut[2:] - cut[:2]) / 0.16
-        if part < LEFT - 1e-3:
+        if part < MIN_VISIBLE - 1e-3:
             assert np.isnan(box).all()
-        elif part > LEFT + 1e-3:
+        elif part > MIN_VISIBLE + 1e-3:
             np.testing.assert_allclose(box, cut, atol=1e-5)
     assert 0 < np.isnan(found[:, 0]).sum() < 64
 

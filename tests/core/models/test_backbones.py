@@ -19,7 +19,7 @@ from tests.support.models.backbones import check_halves, pixels
 
 # One with dropout, one that concatenates, one that scales inside: the rest is in all_backbones.
 SOME = {"MobileNet": 32, "DenseNet121": 32, "EfficientNetB0": 32}
-MODULES = {backbone.module: name for name, backbone in BACKBONES.items()}
+MODULES = {backbone.keras_module: name for name, backbone in BACKBONES.items()}
 
 
 def test_every_classifier_of_keras_is_in_the_table() -> None:
@@ -42,8 +42,10 @@ def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
     backbone = BACKBONES[name]
     assert len(backbone.weight_hash) in (0, 32, 64)
     assert backbone.weight_hash in source
-    assert bool(backbone.weight_hash) == (backbone.module not in ("mobilenet", "mobilenet_v2"))
-    assert callable(getattr(keras.applications, backbone.module).preprocess_input)
+    assert bool(backbone.weight_hash) == (
+        backbone.keras_module not in ("mobilenet", "mobilenet_v2")
+    )
+    assert callable(getattr(keras.applications, backbone.keras_module).preprocess_input)
     assert sum(other.weight_file == backbone.weight_file for other in BACKBONES.values()) == 1
 
 
@@ -54,7 +56,7 @@ def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str) -> None:
     plane = keras.Input((size, size, 1))
     got = np.asarray(keras.Model(plane, preprocess(name, plane))(image))
     rgb = np.repeat(image, 3, axis=-1)
-    module = getattr(keras.applications, BACKBONES[name].module)
+    module = getattr(keras.applications, BACKBONES[name].keras_module)
     # Keras goes two ways, for arrays and for tensors, which round differently by one place.
     np.testing.assert_array_equal(got, module.preprocess_input(keras.ops.array(rgb)))
     np.testing.assert_allclose(got, module.preprocess_input(rgb.copy()), rtol=1e-6, atol=1e-6)

@@ -111,7 +111,7 @@ def test_features_of_any_scale_are_centred_and_scaled() -> None:
 def test_layers_are_those_of_the_options() -> None:
     options = ModelOptions(dense=(8, 4), activation="gelu", batch_norm=True, dropout=0.3, l2=0.01)
     head = build_head(*scaling(), 3, options)
-    kinds = [type(layer).__name__ for layer in head.layers if layer.name not in ("centre", "scale")]
+    kinds = [type(layer).__name__ for layer in head.layers if layer.name not in ("center", "scale")]
     block = ["Dropout", "Dense", "BatchNormalization", "Activation"]
     assert kinds == ["InputLayer", *block, *block, "Dropout", "Dense"]
     assert [head.get_layer(f"dense_{i}").units for i in (0, 1)] == [8, 4]

@@ -6,7 +6,7 @@ import pytest
 from core.metrics.operating_point import choose_operating_point
 from core.metrics.options import EvaluationOptions
 from core.training.calibration import calibrate, member_probabilities
-from core.training.losses import class_targets
+from core.training.targets import class_targets
 from schema.labels import THREE_CLASS
 
 
@@ -25,26 +25,23 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
         operating_point={"rule": "sensitivity", "at_least": 0.9}, abstain=0.1
     )
     found = calibrate(logits, targets, positive, THREE_CLASS, options)
-    assert found.facts["temperature"] > 1.2
-    assert found.facts["after"]["nll"] < found.facts["before"]["nll"]
-    assert found.facts["after"]["ece"] < found.facts["before"]["ece"]
+    assert found.summary["temperature"] > 1.2
+    assert found.summary["after"]["nll"] < found.summary["before"]["nll"]
+    assert found.summary["after"]["ece"] < found.summary["before"]["ece"]
     np.testing.assert_allclose(found.raw, member_probabilities(logits).mean(axis=1))
     np.testing.assert_array_equal(found.raw.argmax(1), found.probabilities.argmax(1))
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
     # The threshold is one of calibrated scores.
     expected = choose_operating_point(positive, found.score, options.operating_point).threshold
-    assert found.facts["threshold"] == expected
+    assert found.summary["threshold"] == expected
     raw = found.raw[:, list(THREE_CLASS.positive)].sum(axis=1)
-    assert (
-        abs(choose_operating_point(positive, raw, options.operating_point).threshold - expected)
-        > 0.005
-    )
-    called = found.score >= found.facts["threshold"]
+    assert abs(choose_operating_point(positive, raw, options.operating_point).threshold - expected) > 0.005
+    called = found.score >= found.summary["threshold"]
     assert called[positive == 1].mean() >= 0.9
-    low, high = found.facts["band"]
-    assert low <= found.facts["threshold"] <= high
+    low, high = found.summary["band"]
+    assert low <= found.summary["threshold"] <= high
     assert ((found.score >= low) & (found.score < high)).mean() <= 0.1
-    json.dumps(found.facts, allow_nan=False)
+    json.dumps(found.summary, allow_nan=False)
 
 
 @pytest.mark.parametrize("rule", ["fixed", "sensitivity", "specificity", "youden", "cost"])
@@ -53,8 +50,8 @@ def test_facts_are_plain_json_whatever_the_rule(rule: str) -> None:
     positive = np.array([THREE_CLASS.binary_label(name, 0) for name in names])
     options = EvaluationOptions(operating_point={"rule": rule})
     found = calibrate(logits, class_targets(names, THREE_CLASS), positive, THREE_CLASS, options)
-    json.dumps(found.facts, allow_nan=False)
-    assert found.facts["operating_point"]["rule"] == rule
+    json.dumps(found.summary, allow_nan=False)
+    assert found.summary["operating_point"]["rule"] == rule
 
 
 @pytest.mark.parametrize("names", [["normal"] * 4, ["unknown", "normal"], ["virus"]])
@@ -64,4 +61,4 @@ def test_a_validation_split_that_says_little_does_not_break(names: list[str]) ->
     logits = np.random.default_rng(0).normal(size=(len(names), 1, 3))
     found = calibrate(logits, targets, positive, THREE_CLASS, EvaluationOptions())
     assert np.isfinite(found.score).all()
-    assert 0 < found.facts["threshold"] < 1
+    assert 0 < found.summary["threshold"] < 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.training.ensemble import fingerprint
+from core.training.fingerprint import fingerprint
 
 CONFIG: dict[str, Any] = {
     "name": "small",

@@ -11,8 +11,8 @@ from core.models.options import ModelOptions
 from core.training.fine_tuning import BackboneConfig, fine_tune
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.curves import OutputPaths
-from core.training.losses import class_targets
 from core.training.options import FineTuneOptions, TrainingOptions
+from core.training.targets import class_targets
 from schema.labels import BINARY
 
 BACKBONE = BackboneConfig("MobileNet", 32, None, "conv_pw_12_relu", seed=1)
@@ -130,7 +130,7 @@ def test_learns_from_small_views_and_validates_on_whole_images(
 def test_nothing_above_the_top_can_learn(tmp_path: Path) -> None:
     backbone = replace(BACKBONE, layer="top")
     of = rows(np.ones((24, 2), np.float32))
-    with pytest.raises(ValueError, match="nothing lies above the layer"):
+    with pytest.raises(ValueError, match="no layers above"):
         fine_tune(
             backbone,
             head(),

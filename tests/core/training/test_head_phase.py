@@ -10,8 +10,8 @@ from core.models.options import ModelOptions
 from core.training.head_phase import fit_head
 from core.training.loop.batches import LabeledRows
 from core.training.loop.curves import OutputPaths
-from core.training.losses import class_targets
 from core.training.options import TrainingOptions
+from core.training.targets import class_targets
 from schema.labels import BINARY, TWO_STAGE, Task
 
 

@@ -10,7 +10,7 @@ from core.images.decode import resize_gray
 from core.models.options import AugmentOptions
 from core.training.image_training_data import copy_records, image_training_data
 from core.training.loop.batches import LabeledRows, TrainingData
-from core.training.losses import class_targets
+from core.training.targets import class_targets
 from core.training.transformed_images import transformed_images
 from schema.labels import BINARY
 from tests.support.models.image_job import BATCH, COUNT, VAL, image_job, write_records

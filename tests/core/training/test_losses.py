@@ -4,7 +4,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.training.losses import class_targets, example_weights, partial_cross_entropy
+from core.training.losses import partial_cross_entropy
+from core.training.targets import class_targets, example_weights
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS
 
 

@@ -24,8 +24,8 @@ def check_halves(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert points[0] == "input"
     assert points[-1] == "top"
     assert len(points) == len(set(points)) > 10
-    assert BACKBONES[name].layer in points
-    module = getattr(keras.applications, BACKBONES[name].module)
+    assert BACKBONES[name].default_layer in points
+    module = getattr(keras.applications, BACKBONES[name].keras_module)
     image = pixels(size)
     rgb = keras.ops.array(np.repeat(image, 3, axis=-1))
     expected = np.asarray(network(module.preprocess_input(rgb), training=False))

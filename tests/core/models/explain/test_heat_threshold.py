@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from core.models.explain.explanation import Explanation
-from core.models.explain.heat_threshold import FEWEST, PARTS, select_heat_threshold
-from core.models.explain.weak_boxes import PART, weak_boxes
+from core.models.explain.heat_threshold import FRACTIONS, MIN_IMAGES, select_heat_threshold
+from core.models.explain.weak_boxes import DEFAULT_FRACTION, weak_boxes
 
 SIDE = 40
 
@@ -32,11 +32,11 @@ def explain(pixels: tf.Tensor) -> Explanation:
 
 def test_the_part_that_the_true_boxes_have_is_found() -> None:
     found = select_heat_threshold(explain, *hills(30))
-    assert found.part == pytest.approx(0.3, abs=0.051)
+    assert found.fraction == pytest.approx(0.3, abs=0.051)
     assert found.images == 30
     assert found.score is not None
     assert found.score > 0.9
-    assert found.part in PARTS
+    assert found.fraction in FRACTIONS
     assert found.note == ""
 
 
@@ -54,8 +54,8 @@ def test_where_no_part_finds_anything_the_default_stays() -> None:
     found = select_heat_threshold(
         explain, pixels, [np.array([[0.0, 0.0, 0.01, 0.01]])] * len(truth)
     )
-    assert (found.part, found.images, found.score) == (PART, 20, 0.0)
-    assert "no part finds" in found.note
+    assert (found.fraction, found.images, found.score) == (DEFAULT_FRACTION, 20, 0.0)
+    assert "no threshold gives" in found.note
 
 
 def test_of_equal_parts_the_nearest_to_the_default() -> None:
@@ -63,11 +63,11 @@ def test_of_equal_parts_the_nearest_to_the_default() -> None:
     pixels = np.zeros((12, SIDE, SIDE, 1), np.uint8)
     pixels[:, 8:24, 8:24] = 250
     found = select_heat_threshold(explain, pixels, [np.array([[0.2, 0.2, 0.6, 0.6]])] * 12)
-    assert (found.part, found.score) == (PART, 1.0)
+    assert (found.fraction, found.score) == (DEFAULT_FRACTION, 1.0)
 
 
-@pytest.mark.parametrize("n", [0, FEWEST - 1])
+@pytest.mark.parametrize("n", [0, MIN_IMAGES - 1])
 def test_too_few_leave_the_default(n: int) -> None:
     found = select_heat_threshold(explain, *hills(n))
-    assert (found.part, found.images, found.score) == (PART, n, None)
-    assert "too few" in found.note
+    assert (found.fraction, found.images, found.score) == (DEFAULT_FRACTION, n, None)
+    assert "fewer than 10" in found.note

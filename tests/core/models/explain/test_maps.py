@@ -8,8 +8,13 @@ import tensorflow as tf
 from core.models.backbones import split_backbone
 from core.models.classifier import ClassifierNetwork, EnsembleMember
 from core.models.decision_rule import DecisionRule
-from core.models.explain.cam import class_activation_map, is_linear, log_odds, spread
-from core.models.explain.explain_fn import build_explain_fn, evidence, heat_map, reference_map
+from core.models.explain.cam import class_activation_map, distribute, is_linear, log_odds
+from core.models.explain.explain_fn import (
+    build_explain_fn,
+    contribution_map,
+    heat_map,
+    reference_map,
+)
 from core.models.explain.explanation import MAX_BOXES
 from core.models.explain.gradcam import grad_cam
 from core.models.head import build_head, pool
@@ -109,7 +114,7 @@ def test_hidden_layers_are_noticed() -> None:
 def test_a_maximum_in_two_places_is_shared() -> None:
     places = np.zeros((1, 2, 2, 1), np.float32)
     places[0, 0, 0] = places[0, 1, 1] = 4
-    found = spread(tf.constant(places), tf.constant([[0.5]]), "max").numpy()
+    found = distribute(tf.constant(places), tf.constant([[0.5]]), "max").numpy()
     np.testing.assert_array_equal(found[0], [[1, 0], [0, 1]])
 
 
@@ -140,9 +145,9 @@ def pixels(n: int = 3) -> tf.Tensor:
 
 def test_an_ensemble_is_explained_by_the_mean(network: ClassifierNetwork) -> None:
     activations = network.activations(pixels())
-    found = evidence(network, activations, THREE_CLASS)
+    found = contribution_map(network, activations, THREE_CLASS)
     alone = [
-        evidence(ClassifierNetwork(network.lower, (member,), "avg"), [of], THREE_CLASS)
+        contribution_map(ClassifierNetwork(network.lower, (member,), "avg"), [of], THREE_CLASS)
         for member, of in zip(network.members, activations, strict=True)
     ]
     np.testing.assert_allclose(found, (alone[0] + alone[1]) / 2, atol=1e-5)
@@ -174,12 +179,14 @@ def test_the_explainer_answers_as_the_network_does(network: ClassifierNetwork) -
 def test_what_every_image_says_is_no_heat(network: ClassifierNetwork) -> None:
     """Heat is what goes beyond the mean evidence of the reference."""
     several = np.random.default_rng(5).integers(0, 256, (5, 64, 64, 1), np.uint8)
-    reference = reference_map(network, THREE_CLASS, several, batch=2)
-    maps = evidence(network, network.activations(tf.constant(several, tf.float32)), THREE_CLASS)
+    reference = reference_map(network, THREE_CLASS, several, batch_size=2)
+    maps = contribution_map(
+        network, network.activations(tf.constant(several, tf.float32)), THREE_CLASS
+    )
     np.testing.assert_allclose(reference, maps.numpy().mean(axis=0), atol=1e-4)
     explain = build_explain_fn(network, THREE_CLASS, DecisionRule(1.0, 0.0), reference=reference)
     found = explain(pixels())
-    own = evidence(network, network.activations(pixels()), THREE_CLASS)
+    own = contribution_map(network, network.activations(pixels()), THREE_CLASS)
     np.testing.assert_allclose(
         found.heat, heat_map(own - reference, found.heat.numpy().max(axis=(1, 2))), atol=1e-4
     )
@@ -195,6 +202,6 @@ def test_a_folded_network_is_explained_alike(network: ClassifierNetwork) -> None
             elif "moving_variance" in weight.path or "gamma" in weight.path:
                 weight.assign(rng.uniform(0.8, 1.2, weight.shape))
     folded = network.folded()
-    one = evidence(network, network.activations(pixels()), THREE_CLASS).numpy()
-    other = evidence(folded, folded.activations(pixels()), THREE_CLASS).numpy()
+    one = contribution_map(network, network.activations(pixels()), THREE_CLASS).numpy()
+    other = contribution_map(folded, folded.activations(pixels()), THREE_CLASS).numpy()
     np.testing.assert_allclose(other, one, rtol=1e-3, atol=1e-4 * np.abs(one).max())

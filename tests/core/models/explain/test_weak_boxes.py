@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from core.models.explain.explanation import MAX_BOXES
-from core.models.explain.weak_boxes import connected_components, finer, weak_boxes
+from core.models.explain.weak_boxes import connected_components, upsample, weak_boxes
 
 
 def found(heat: Any, part: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +65,7 @@ def test_more_places_than_boxes() -> None:
 def test_a_coarse_map_is_drawn_finer() -> None:
     heat = np.zeros((1, 7, 7), np.float32)
     heat[0, 2, 3] = 1
-    fine = finer(tf.constant(heat)).numpy()
+    fine = upsample(tf.constant(heat)).numpy()
     assert fine.shape == (1, 35, 35)
     boxes, _ = found(heat[0])
     (box,) = boxes

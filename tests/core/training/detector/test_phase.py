@@ -10,7 +10,7 @@ import tensorflow as tf
 from core.embedding.embed import embed_split
 from core.embedding.forward import build_forward
 from core.embedding.records import BOXES
-from core.embedding.store import Embeddings, read
+from core.embedding.store import Embeddings, read_embeddings
 from core.images.boxes import fit_boxes
 from core.images.decode import resize_gray
 from core.models.classifier import ClassifierNetwork, EnsembleMember, feature_moments
@@ -22,7 +22,7 @@ from core.models.options import AugmentOptions
 from core.training.detector.phase import (
     CalibratedDetector,
     TrainedDetectors,
-    choose_boxes,
+    calibrate_detector,
     fit_detectors,
 )
 from core.training.job import Job
@@ -97,7 +97,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embeddings, np.n
         seed=1,
         fit="pad",
     )
-    return read(folder), pixels.numpy()
+    return read_embeddings(folder), pixels.numpy()
 
 
 def network(of: Job, split: Embeddings) -> ClassifierNetwork:
@@ -118,7 +118,7 @@ def fitted(of: Job, split: Embeddings, folder: Path) -> tuple[TrainedDetectors, 
     outputs = {seed: OutputPaths(folder / "states", folder / "logs") for seed in of.training.seeds}
     trained = fit_detectors(of, network(of, split), split, split, folder / "scratch", outputs)
     score = np.linspace(0.2, 0.9, N)
-    return trained, choose_boxes(of, trained, EVIDENCE, split, score)
+    return trained, calibrate_detector(of, trained, EVIDENCE, split, score)
 
 
 def test_the_boxes_of_each_view_are_stored(embedded: tuple[Embeddings, np.ndarray]) -> None:
@@ -144,47 +144,51 @@ def test_what_is_exported_answers_as_validation_did(
     split, pixels = embedded
     of = job(**detector)
     trained, found = fitted(of, split, tmp_path)
-    locator = found.locator
+    network = found.network
     assert set(trained.curves) == {0, 1}
     assert found.about["kind"] == "detector"
-    assert found.facts["choice"] == {
+    assert found.summary["choice"] == {
         key: value
         for key, value in found.about.items()
         if key not in ("kind", "nms_iou", "evidence")
     }
     explain = build_detector_explain_fn(
-        locator, LOCATE, DecisionRule(), found.choice, found.nms_iou
+        network, LOCATE, DecisionRule(), found.choice, found.nms_iou
     )
-    told = explain(tf.constant(pixels, tf.float32))
-    assert told.logits is not None
-    np.testing.assert_allclose(told.logits, locator(tf.constant(pixels, tf.float32)), atol=1e-5)
-    # What was stored of validation, joined there, is what the exported network says of pixels.
-    at_top = [tf.cast(locator.pyramid(tf.constant(pixels, tf.float32))[-1], tf.float32)]
-    alone = locator.network.logits_of(at_top * 2).numpy()
+    explanation = explain(tf.constant(pixels, tf.float32))
+    assert explanation.logits is not None
     np.testing.assert_allclose(
-        told.logits, EVIDENCE.fuse(alone, trained.strongest), rtol=1e-3, atol=1e-3
+        explanation.logits, network(tf.constant(pixels, tf.float32)), atol=1e-5
+    )
+    # What was stored of validation, joined there, is what the exported network says of pixels.
+    at_top = [tf.cast(network.pyramid(tf.constant(pixels, tf.float32))[-1], tf.float32)]
+    alone = network.network.logits_of(at_top * 2).numpy()
+    np.testing.assert_allclose(
+        explanation.logits, EVIDENCE.fuse(alone, trained.strongest), rtol=1e-3, atol=1e-3
     )
     # The same boxes; scores differ, as the probabilities given to the phase were made up.
     for i, boxes in enumerate(found.boxes):
-        there = told.box_scores[i].numpy() >= 0
+        there = explanation.box_scores[i].numpy() >= 0
         assert there.sum() == len(boxes)
         shown = fit_boxes(boxes, HEIGHT, WIDTH, "pad", SIZE)
         inside = (boxes > 0).all() and (boxes < 1).all()  # not layer at the border of the picture
         if inside:
-            np.testing.assert_allclose(told.boxes[i].numpy()[there], shown, atol=1e-4)
-    folded = locator.folded()
+            np.testing.assert_allclose(explanation.boxes[i].numpy()[there], shown, atol=1e-4)
+    folded = network.folded()
     assert isinstance(folded, DetectorNetwork)
-    assert difference(locator, folded, SIZE) < 1e-5
+    assert difference(network, folded, SIZE) < 1e-5
     again = build_detector_explain_fn(folded, LOCATE, DecisionRule(), found.choice, found.nms_iou)
-    np.testing.assert_allclose(again(tf.constant(pixels, tf.float32)).heat, told.heat, atol=1e-4)
+    np.testing.assert_allclose(
+        again(tf.constant(pixels, tf.float32)).heat, explanation.heat, atol=1e-4
+    )
     np.testing.assert_allclose(
         folded.features(tf.constant(pixels, tf.float32)),
         select_pooling(split.features[0], "avg"),
         rtol=1e-3,
         atol=1e-4,
     )
-    names = [variable.path for variable in locator.variables]
-    assert len(locator.variables) == len({id(v) for v in locator.variables}) >= len(set(names))
+    names = [variable.path for variable in network.variables]
+    assert len(network.variables) == len({id(v) for v in network.variables}) >= len(set(names))
 
 
 def test_embeddings_without_maps_are_refused(

@@ -12,7 +12,12 @@ from core.models.detector.feature_pyramid import build_feature_pyramid
 from core.models.detector.head import build_dense_head
 from core.models.detector.network import DetectorMember
 from core.models.options import DetectorOptions
-from core.training.detector.levels import FlattenedLevels, above_maps, channel_moments, split_levels
+from core.training.detector.levels import (
+    FlattenedLevels,
+    channel_moments,
+    split_levels,
+    store_levels,
+)
 from core.training.detector.train import AnnotatedImages, fit_detector, predict_boxes
 from core.training.loop.checkpoint import Checkpoint
 from core.training.loop.curves import OutputPaths
@@ -47,18 +52,18 @@ def drawn(n: int, seed: int) -> AnnotatedImages:
 
 
 def fit(
-    learn: AnnotatedImages,
-    judge: AnnotatedImages,
+    train: AnnotatedImages,
+    val: AnnotatedImages,
     seed: int = 0,
     options: DetectorOptions = OPTIONS,
     outputs: OutputPaths | None = None,
 ) -> tuple[DetectorMember, dict[str, list[float]]]:
-    shapes = learn.views[0].shapes
+    shapes = train.views[0].shapes
     found, curves = fit_detector(
-        learn,
-        judge,
+        train,
+        val,
         shapes,
-        [channel_moments(x) for x in learn.views[0].arrays],
+        [channel_moments(x) for x in train.views[0].arrays],
         options,
         seed,
         outputs,
@@ -67,8 +72,8 @@ def fit(
 
 
 def test_it_learns_to_find_what_is_there() -> None:
-    learn, judge = drawn(96, 1), drawn(30, 2)
-    detector, curves = fit(learn, judge)
+    train, val = drawn(96, 1), drawn(30, 2)
+    detector, curves = fit(train, val)
     assert curves["val_loss"][-1] < 0.5 * curves["val_loss"][0]
     assert set(curves) == {
         "loss",
@@ -79,19 +84,19 @@ def test_it_learns_to_find_what_is_there() -> None:
         "val_size_loss",
         "learning_rate",
     }
-    boxes, heat = predict_boxes([detector], judge.views[0], 0.3, batch=7)
-    best = [box_iou(boxes[i, :1], true).max() for i, true in enumerate(judge.boxes[0]) if len(true)]
+    boxes, heat = predict_boxes([detector], val.views[0], 0.3, batch_size=7)
+    best = [box_iou(boxes[i, :1], true).max() for i, true in enumerate(val.boxes[0]) if len(true)]
     assert np.median(best) > 0.6
-    with_box = np.array([len(true) > 0 for true in judge.boxes[0]])
+    with_box = np.array([len(true) > 0 for true in val.boxes[0]])
     assert np.median(heat[with_box, 0]) > 2 * np.median(np.maximum(heat[~with_box, 0], 0))
 
 
 def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -> None:
-    learn, judge = drawn(24, 1), drawn(9, 2)
+    train, val = drawn(24, 1), drawn(9, 2)
     short = OPTIONS.model_copy(update={"epochs": 4, "dropout": 0.3, "schedule": "constant"})
-    one, curves = fit(learn, judge, 3, short)
-    two, again = fit(learn, judge, 3, short)
-    other, _ = fit(learn, judge, 4, short)
+    one, curves = fit(train, val, 3, short)
+    two, again = fit(train, val, 3, short)
+    other, _ = fit(train, val, 4, short)
     assert curves == again
     for a, b in zip(one.head.get_weights(), two.head.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -121,17 +126,17 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
                 raise Killed
             return self.pack[rows]
 
-    broken = replace(judge, views=(Dies(judge.views[0]),))
+    broken = replace(val, views=(Dies(val.views[0]),))
     with pytest.raises(Exception, match="Killed"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "due", lambda _: True)
-        fit(learn, broken, 3, short, outputs)
+        fit(train, broken, 3, short, outputs)
     assert list((tmp_path / "states").iterdir())
-    resumed, values = fit(learn, judge, 3, short, outputs)
+    resumed, values = fit(train, val, 3, short, outputs)
     assert values == curves
     for a, b in zip(one.head.get_weights(), resumed.head.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     calls[0] = 0
-    _, values = fit(learn, broken, 3, short, outputs)
+    _, values = fit(train, broken, 3, short, outputs)
     assert (values, calls) == (curves, [0])  # it has ended, and is not trained again
 
 
@@ -176,7 +181,7 @@ def test_the_pyramid_shows_what_the_backbone_cut_there_gives(tmp_path: Path) -> 
         keras.utils.set_random_seed(1)
         lower, _ = split_backbone(BACKBONE, SIZE, None, level)
         np.testing.assert_allclose(lower(pixels), activation, rtol=1e-4, atol=1e-5)
-    packs = above_maps(pyramid.above, [found[0], found[0][::-1]], tmp_path, "train")
+    packs = store_levels(pyramid.above, [found[0], found[0][::-1]], tmp_path, "train")
     for array, activation in zip(packs[0].arrays, found, strict=True):
         np.testing.assert_allclose(array, activation, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(packs[1][:], packs[0][:][::-1], rtol=1e-4, atol=1e-5)
@@ -186,9 +191,9 @@ def test_the_pyramid_shows_what_the_backbone_cut_there_gives(tmp_path: Path) -> 
     ("levels", "message"),
     [
         ((TOP,), "below 'top'"),
-        ((TOP, LAYER), "levels must rise"),
-        (("default", LAYER), "levels must rise"),
-        (("input", TOP), "no map at 'input'"),
+        ((TOP, LAYER), "levels must be in order"),
+        (("default", LAYER), "levels must be in order"),
+        (("input", TOP), "no single feature map at 'input'"),
         (("conv_99",), "cannot be split at 'conv_99'"),
     ],
 )
@@ -219,7 +224,7 @@ def test_the_backbone_above_the_first_level_may_learn_too() -> None:
     after = detector.above.get_weights()
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
     np.testing.assert_allclose(
-        detector([tf.constant(x) for x in levels]), detector.asked(levels[0]), atol=1e-5
+        detector([tf.constant(x) for x in levels]), detector.training_model(levels[0]), atol=1e-5
     )
 
 

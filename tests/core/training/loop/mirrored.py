@@ -30,7 +30,7 @@ def small_network() -> keras.Model:
 def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
     """Returns weights and curves of a small network; batches of 8."""
     from core.training.loop.batches import data_from_rows
-    from core.training.loop.fit import train
+    from core.training.loop.fit import fit_model
     from core.training.loop.optimizer import OptimizerOptions
     from core.training.losses import class_objective
     from core.training.options import TrainingOptions
@@ -38,7 +38,7 @@ def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, lis
     data = rows(np.random.default_rng(0).normal(size=(images, 4)).astype(np.float32))
     with strategy.scope() if strategy else contextlib.nullcontext():
         model = small_network()
-    curves = train(
+    curves = fit_model(
         model,
         data_from_rows(data, data, 0, 8),
         class_objective(TrainingOptions()),

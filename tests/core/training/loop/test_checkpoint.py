@@ -106,5 +106,5 @@ def test_a_killed_upload_leaves_the_last_state(store: str) -> None:
 def test_what_is_no_state_is_told(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "state.npz"
     file.write_bytes(content)
-    with pytest.raises(PneumoError, match=r"state\.npz is no state of training .*remove it"):
+    with pytest.raises(PneumoError, match=r"state\.npz is not a training checkpoint .*delete it"):
         Checkpoint(file).load()

@@ -1,6 +1,10 @@
 import pytest
 
-from core.training.loop.compute_dtype import bfloat16_is_native, cpuinfo_has_bfloat16, resolved
+from core.training.loop.compute_dtype import (
+    bfloat16_is_native,
+    cpuinfo_has_bfloat16,
+    resolve_compute_dtype,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,5 +25,5 @@ def test_what_linux_says_of_the_processor(text: str, expected: bool) -> None:
 
 
 def test_auto_follows_the_machine_and_a_wish_is_kept() -> None:
-    assert resolved("auto") == ("bfloat16" if bfloat16_is_native() else "float32")
-    assert [resolved(of) for of in ("float32", "bfloat16")] == ["float32", "bfloat16"]
+    assert resolve_compute_dtype("auto") == ("bfloat16" if bfloat16_is_native() else "float32")
+    assert [resolve_compute_dtype(of) for of in ("float32", "bfloat16")] == ["float32", "bfloat16"]

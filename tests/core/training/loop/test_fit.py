@@ -10,7 +10,7 @@ import pytest
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.checkpoint import Checkpoint
 from core.training.loop.curves import Objective, OutputPaths, TrainingCurves, write_histories
-from core.training.loop.fit import train
+from core.training.loop.fit import fit_model
 from core.training.loop.optimizer import DiscriminativeAdamW, OptimizerOptions, learning_rate
 from core.training.losses import partial_cross_entropy
 
@@ -46,7 +46,7 @@ def run(
 ) -> TrainingCurves:
     outputs = OutputPaths(folder / "states", folder / "logs") if folder else None
     given: dict[str, Any] = {"patience": 100, "phase": "test", "seed": 0, **more}
-    return train(model, data, OBJECTIVE, options, epochs=epochs, outputs=outputs, **given)
+    return fit_model(model, data, OBJECTIVE, options, epochs=epochs, outputs=outputs, **given)
 
 
 def assert_equal_weights(one: keras.Model, other: keras.Model) -> None:
@@ -88,7 +88,7 @@ def test_a_killed_run_resumes_with_the_same_result(
     curves = run(resumed, folder=tmp_path, options=options)
     assert "test, seed 0 resumes after epoch" in caplog.text
     assert curves == expected
-    assert curves.earlier > 0
+    assert curves.earlier_seconds > 0
     assert_equal_weights(whole, resumed)
     # A phase that has ended is not trained again, whatever comes after it.
     stored = Checkpoint(tmp_path / "states" / "test-0.npz").load()
@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_a_number_is_one_error() -> None:
     bad.views[0][3] = np.nan
     x = keras.Input((4,))
     linear = keras.Model(x, keras.layers.Dense(3)(x))  # a ReLU would make 0 of NaN
-    with pytest.raises(ValueError, match="test, seed 0: the loss is not a number in epoch 1; low"):
+    with pytest.raises(ValueError, match="test, seed 0: the loss is not finite in epoch 1; low"):
         run(linear, data=data_from_rows(bad, blobs(9, 2), 0, 8))
 
 

@@ -1,0 +1,55 @@
+"""Checkpoint folder of a training run, named after its inputs and options."""
+
+import glob
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from core.training.job import Job
+from schema.storage import join
+
+if TYPE_CHECKING:
+    from tfx.v1.components import FnArgs
+
+_END: Final = 2**16  # bytes
+
+
+def checkpoint_folder(job: Job, fn_args: "FnArgs") -> str:
+    """Returns the checkpoint folder of this training run; it is deleted on success."""
+    return join(job.checkpoints, fingerprint(fn_args))
+
+
+def fingerprint(fn_args: "FnArgs") -> str:
+    """Returns a digest of the inputs of a training run and of every option that changes it.
+
+    The folder of the inputs is not part of it, so a run resumes after they were moved.
+    """
+    config = {k: v for k, v in fn_args.custom_config.items() if k != "checkpoints"}
+    # The digest of the weights identifies them; their path does not.
+    config["weights"] = {k: v for k, v in config["weights"].items() if k != "file"}
+    parts = [
+        _contents(fn_args.train_files),
+        _contents(fn_args.eval_files),
+        config,
+        fn_args.hyperparameters,
+    ]
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _contents(patterns: Sequence[str]) -> list[tuple[str, int, str]]:
+    """Returns name, size in bytes, and digest of the first and last bytes of each file."""
+    contents = []
+    for pattern in patterns:
+        for path in sorted(map(Path, glob.glob(pattern))):  # noqa: PTH207  an absolute pattern
+            if not path.is_file():
+                continue
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                ends = file.read(_END)
+                file.seek(max(0, size - _END))
+                ends += file.read(_END)
+            contents.append((path.name, size, hashlib.sha256(ends).hexdigest()))
+    return contents
