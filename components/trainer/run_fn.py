@@ -257,7 +257,9 @@ def _build_explain_fn(
     if val.unboxed_sample is not None:
         pixels, rows = val.unboxed_sample
         counts = records.box_counts
-        negative = [job.task.binary_label(str(records.pathogen[i]), int(counts[i])) == 0 for i in rows]
+        negative = [
+            job.task.binary_label(str(records.pathogen[i]), int(counts[i])) == 0 for i in rows
+        ]
         negatives = sum(negative)
         if negatives >= MIN_IMAGES:
             reference = reference_map(network, job.task, pixels[np.array(negative)])

@@ -181,7 +181,9 @@ def calibrate_detector(
         clipped = np.clip(unfitted, 0, 1).astype(np.float32)
         return [row[row_heat >= 0] for row, row_heat in zip(clipped, heat, strict=True)]
 
-    choice = choose_box_operating_point(list(records.boxes), relative(boxes), [row[row >= 0] for row in heat], score)
+    choice = choose_box_operating_point(
+        list(records.boxes), relative(boxes), [row[row >= 0] for row in heat], score
+    )
     final_boxes, scores = (
         x.numpy()
         for x in apply_operating_point(

@@ -35,7 +35,10 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     expected = choose_operating_point(positive, found.score, options.operating_point).threshold
     assert found.summary["threshold"] == expected
     raw = found.raw[:, list(THREE_CLASS.positive)].sum(axis=1)
-    assert abs(choose_operating_point(positive, raw, options.operating_point).threshold - expected) > 0.005
+    assert (
+        abs(choose_operating_point(positive, raw, options.operating_point).threshold - expected)
+        > 0.005
+    )
     called = found.score >= found.summary["threshold"]
     assert called[positive == 1].mean() >= 0.9
     low, high = found.summary["band"]
