@@ -113,18 +113,18 @@ def run_node(name: str, records: Path, work: Path) -> dict[str, float]:
     from core.models.backbone_weights import BackboneWeights
     from pipeline.config import Config
     from pipeline.pipeline import create_pipeline
-    from pipeline.run_facts import RunFacts
+    from pipeline.run_context import RunContext
 
-    facts = RunFacts(
+    run = RunContext(
         records=str(records),
         records_sha256=json.loads((records / "dataset.json").read_text())["content_sha256"],
         synthetic=True,
         root=str(work / "artifacts"),
         push_to=str(work / "serving"),
         checkpoints=str(work / "checkpoints"),
-        weights=BackboneWeights("random").to_dict(),
+        weights=BackboneWeights("random"),
     )
-    pipeline = create_pipeline(Config.model_validate(CONFIG).model_copy(update={"run": facts}))
+    pipeline = create_pipeline(Config.model_validate(CONFIG), run)
     connection = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(work / "mlmd"))
     pipeline.metadata_connection_config = connection
     spec = Compiler().compile(pipeline)

@@ -254,6 +254,7 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
     from unittest.mock import patch
 
     from core.embedding.store import read_embeddings
+    from core.metrics.options import EvaluationOptions
     from core.models.backbone_weights import BackboneWeights
     from core.models.backbones import resolve_layer
     from core.models.options import ModelOptions
@@ -288,19 +289,17 @@ def _tune(folder: Path, source: str, compute: str = "float32") -> dict[str, Any]
         at_layer = replace(rows, views=train.maps)
         data = data_from_rows(at_layer, replace(val_rows, views=val.maps), 0, BATCH)
     else:
-        job = Job.parse(
-            {
-                "name": "bench",
-                "task": BINARY.to_dict(),
-                "model": ModelOptions(backbone=BACKBONE).model_dump(),
-                "image_size": SIDE,
-                "layer": layer,
-                "training": training.model_dump(),
-                "evaluation": {},
-                "weights": BackboneWeights("random").to_dict(),
-                "synthetic": True,
-                "checkpoints": "",
-            }
+        job = Job(
+            name="bench",
+            task=BINARY,
+            model=ModelOptions(backbone=BACKBONE),
+            size=SIDE,
+            layer=layer,
+            training=training,
+            evaluation=EvaluationOptions(),
+            weights=BackboneWeights("random"),
+            synthetic=True,
+            checkpoints="",
         )
         train_images, val_images = (
             copy_records(

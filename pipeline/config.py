@@ -3,7 +3,7 @@
 from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.endpoint_validator.choice import Validation
 from core.ingest.options import IngestOptions
@@ -16,16 +16,14 @@ from core.training.options import TrainingOptions, TunerOptions
 from pipeline.engines.arguments import known
 from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
-from pipeline.run_facts import RunFacts
 from schema.errors import PneumoError, unknown
 from schema.labels import CUSTOM, TASKS, Task, custom_task, get_task
+from schema.options import Options
 from serving.server.engines import IMAGE
 
 
-class DataOptions(BaseModel):
+class DataOptions(Options):
     """Which task, and how a folder of images becomes records."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: str = Field("binary", description="a name of schema.labels.TASKS, or custom")
     classes: dict[str, tuple[str, ...]] | None = Field(
@@ -45,14 +43,14 @@ class DataOptions(BaseModel):
     def _classes_belong_to_custom(self) -> Self:
         if self.task != CUSTOM and (self.classes is not None or self.positive):
             raise ValueError("classes and positive describe a custom task; set task: custom")
-        self.of()
+        self.resolve_task()
         return self
 
-    def of(self) -> Task:
-        """The task.
+    def resolve_task(self) -> Task:
+        """Returns the task.
 
         Raises:
-          ValueError: the mapping of a custom task is not sound.
+          ValueError: the classes of a custom task are missing or invalid.
         """
         if self.task != CUSTOM:
             return get_task(self.task)
@@ -61,10 +59,8 @@ class DataOptions(BaseModel):
         return custom_task(self.classes, self.positive)
 
 
-class ServingOptions(BaseModel):
+class ServingOptions(Options):
     """What happens to a blessed model."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     push_to: str | None = Field(
         None, description="folder that a model server watches; none: serving/ of the work folder"
@@ -81,18 +77,14 @@ class ServingOptions(BaseModel):
     )
 
 
-class BatchOptions(BaseModel):
+class BatchOptions(Options):
     """Unlabelled images that a blessed model answers in the same run."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     records: str = Field(description="folder that `pneumo ingest` wrote; labels are not looked at")
 
 
-class Config(BaseModel):
+class Config(Options):
     """Everything that a run depends on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     data: DataOptions = Field(default_factory=DataOptions)
@@ -111,7 +103,11 @@ class Config(BaseModel):
     deploy: DeployOptions = Field(default_factory=DeployOptions)
     engine: Engine = Field("direct", description="what Beam runs on, for ingest and components")
     beam: BeamOptions = Field(default_factory=BeamOptions)
-    run: RunFacts | None = Field(None, exclude=True, repr=False)
+
+    @property
+    def task(self) -> Task:
+        """The task that `data` describes."""
+        return self.data.resolve_task()
 
     @field_validator("engine", mode="before")
     @classmethod
@@ -123,7 +119,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _rules_fit_the_task(self) -> Self:
-        self.evaluation.check_task(self.data.of())
+        self.evaluation.check_task(self.task)
         return self
 
     @model_validator(mode="after")
@@ -138,7 +134,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _detector_of_a_located_task(self) -> Self:
-        located = self.data.of().located
+        located = self.task.located
         if self.model.detector is not None and not located:
             raise ValueError(
                 f"model.detector is of task locate, and data.task is {self.data.task!r}; "

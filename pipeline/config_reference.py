@@ -36,10 +36,9 @@ def markdown() -> str:
     """Returns the reference: one table of keys for each section of a configuration file."""
     parts = [_HEAD]
     for name, model in _sections("", Config):
-        fields = {key: field for key, field in model.model_fields.items() if not field.exclude}
         summary = inspect.getdoc(model) or ""
         parts.append(f"## {name or 'Top level'}\n\n{summary.splitlines()[0]}\n\n{_TABLE}")
-        parts[-1] += "".join(f"\n{_row(name, key, f)}" for key, f in fields.items())
+        parts[-1] += "".join(f"\n{_row(name, key, f)}" for key, f in model.model_fields.items())
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,8 +46,6 @@ def _sections(name: str, model: type[BaseModel]) -> Iterator[tuple[str, type[Bas
     """Yields the dotted name and the model of a section and of every section below it."""
     yield name, model
     for key, field in model.model_fields.items():
-        if field.exclude:
-            continue
         path, nested = _nested(f"{name}.{key}".removeprefix("."), field.annotation)
         if nested is not None:
             yield from _sections(path, nested)

@@ -11,7 +11,7 @@ from components.batch_results.results import FILE as RESULTS
 from core.ingest.job import IngestSummary, ingest, read_summary
 from core.models.backbone_weights import BackboneWeights, resolve_weights
 from pipeline.config import Config
-from pipeline.run_facts import RunFacts
+from pipeline.run_context import RunContext
 from pipeline.runners.local import NodeResult, run_nodes
 from pipeline.runners.progress import RunProgress
 from pipeline.runners.store import clean_leftovers, open_store
@@ -98,39 +98,37 @@ def _need_all_splits(records: Path) -> None:
             )
 
 
-def resolve(config: Config, records: Path, work: Workspace, weights: BackboneWeights) -> Config:
-    """Fills in what the graph needs to know of this run.
+def run_context(
+    config: Config, records: Path, work: Workspace, weights: BackboneWeights
+) -> RunContext:
+    """Returns what the graph needs to know about a run on this machine.
 
     Raises:
-      PneumoError: the records do not serve the task.
+      PneumoError: the task needs boxes and the records have none.
     """
-    need_boxes(config, records)
-    facts = json.loads((records / "dataset.json").read_text())
+    check_boxes(config, records)
+    dataset = json.loads((records / "dataset.json").read_text())
     push_to = config.serving.push_to
-    return config.model_copy(
-        update={
-            "run": RunFacts(
-                records=str(records),
-                records_sha256=facts["content_sha256"],
-                synthetic=bool(facts["synthetic"]),
-                root=str(work.artifacts),
-                push_to=str(Path(push_to).expanduser().resolve() if push_to else work.serving),
-                checkpoints=str(work.checkpoints),
-                weights=weights.to_dict(),
-                infra_validation=config.serving.infra_validation,
-                batch_records=batch_records(config),
-            )
-        }
+    return RunContext(
+        records=str(records),
+        records_sha256=dataset["content_sha256"],
+        synthetic=bool(dataset["synthetic"]),
+        root=str(work.artifacts),
+        push_to=str(Path(push_to).expanduser().resolve() if push_to else work.serving),
+        checkpoints=str(work.checkpoints),
+        weights=weights,
+        infra_validation=config.serving.infra_validation,
+        batch_records=batch_records(config),
     )
 
 
-def need_boxes(config: Config, records: Path) -> None:
+def check_boxes(config: Config, records: Path) -> None:
     """Stops a located task over records without boxes.
 
     Raises:
       PneumoError: train or val has no image with a box, or no image without one.
     """
-    if not config.data.of().located:
+    if not config.task.located:
         return
     found = {split: [0, 0] for split in ("train", "val")}
     manifest = records / "manifest.jsonl"
@@ -212,7 +210,7 @@ def run(
         show.say(f"removed what an earlier, killed run left: {leftover}")
     from pipeline.pipeline import create_pipeline
 
-    pipeline = create_pipeline(resolve(config, records, work, weights))
+    pipeline = create_pipeline(config, run_context(config, records, work, weights))
     nodes = run_nodes(pipeline, work.metadata, show.node_starts, show.node_ended, beam_args)
     result = _summary(nodes, records)
     write_atomically(work.summary, result.to_json())

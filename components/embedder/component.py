@@ -1,6 +1,5 @@
 """The Embedder node."""
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +10,10 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
+from components.embedder.options import EmbedderOptions
 from core.embedding.embed import embed_split
 from core.embedding.forward import select_forward
-from core.models.backbone_weights import BackboneWeights, resolve_deferred
-from core.training.options import EmbeddingOptions
+from core.models.backbone_weights import resolve_deferred
 from core.training.transformed_images import transformed_images
 
 AGREEMENT_IMAGES = 16
@@ -27,12 +26,7 @@ log = logging.getLogger("pneumo.embed")
 def Embedder(
     examples: InputArtifact[Examples],
     embeddings: OutputArtifact[Examples],
-    backbone: Parameter[str],
-    image_size: Parameter[int],
-    weights: Parameter[str],
-    layer: Parameter[str],
     options: Parameter[str],
-    fit: Parameter[str] = "stretch",
 ) -> None:
     """Runs the frozen part of a backbone once over the splits train and val.
 
@@ -42,32 +36,27 @@ def Embedder(
     Args:
       examples: output of Transform.
       embeddings: `Split-<name>/` with features, maps, records and metadata.
-      backbone: key of core.models.backbones.BACKBONES.
-      image_size: image side, pixels.
-      weights: `BackboneWeights.to_dict()` as JSON.
-      layer: layer to embed at; "top": the backbone's output.
-      options: `EmbeddingOptions` as JSON.
-      fit: how images were resized to a square, "stretch" or "pad"; boxes are resized in the same
-        way.
+      options: `EmbedderOptions` as JSON.
 
     Raises:
       ValueError: the training split has no image.
     """
-    embedding = EmbeddingOptions(**json.loads(options))
-    resolved = resolve_deferred(BackboneWeights(**json.loads(weights)), backbone)
+    settings = EmbedderOptions.from_json(options)
+    backbone, embedding = settings.backbone, settings.embedding
+    weights = resolve_deferred(settings.weights, backbone)
 
     def stream(split: str, batch: int) -> Iterator[Any]:
         uri = artifact_utils.get_split_uri([examples], split)
-        return transformed_images([f"{uri}/*"], image_size, batch)
+        return transformed_images([f"{uri}/*"], settings.image_size, batch)
 
     first = next(iter(stream("train", AGREEMENT_IMAGES)), None)
     if first is None:
         raise ValueError("split 'train' has no image; check the output of Transform")
     selected = select_forward(
         backbone,
-        image_size,
-        resolved.file or None,
-        layer,
+        settings.image_size,
+        weights.file or None,
+        settings.layer,
         embedding.compute,
         first[0].numpy(),
         embedding.seed,
@@ -82,9 +71,9 @@ def Embedder(
         )
     metadata = {
         "backbone": backbone,
-        "layer": layer,
-        "image_size": image_size,
-        "weights": resolved.to_dict(),
+        "layer": settings.layer,
+        "image_size": settings.image_size,
+        "weights": weights.to_dict(),
         "compute": selected.compute,
         "agreement": selected.agreement,
         "timed": selected.images_per_second,
@@ -103,12 +92,12 @@ def Embedder(
             augment=embedding.augment,
             seed=embedding.seed,
             metadata=metadata,
-            fit=fit,
+            fit=settings.fit,
         )
     embeddings.split_names = artifact_utils.encode_split_names(["train", "val"])
     for name, value in (
         ("backbone", backbone),
-        ("layer", layer),
-        ("weights_sha256", resolved.sha256),
+        ("layer", settings.layer),
+        ("weights_sha256", weights.sha256),
     ):
         embeddings.set_string_custom_property(name, value)

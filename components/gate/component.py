@@ -55,7 +55,7 @@ def Gate(
     candidate = read_scorer_output(folder)
     if candidate is None or not len(candidate):
         raise PneumoError(f"{folder} has no predictions on test; run the Scorer again")
-    rules = EvaluationOptions(**json.loads(options))
+    rules = EvaluationOptions.from_json(options)
     decision = decide_blessing(candidate, read_scorer_output(folder, table.BASELINE), rules)
     facts = decision.to_dict()
     facts["tfma"] = second_opinion(evaluation, evaluator_blessing)

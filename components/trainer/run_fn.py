@@ -22,6 +22,7 @@ from core.training.ensemble_predictions import (
 from core.training.fingerprint import checkpoint_folder
 from core.training.job import Job, tuned_values
 from core.training.loop.curves import write_histories
+from core.training.options import TrainerOptions
 from core.training.summary import add_member_metrics, model_summary, training_summary
 from core.training.targets import class_targets
 from schema import storage
@@ -46,12 +47,13 @@ def run_fn(fn_args: "FnArgs") -> None:
     """Trains the model, writes the SavedModel and the training record.
 
     Args:
-      fn_args: `custom_config` is parsed by `Job.parse`. The SavedModel goes to
+      fn_args: `custom_config` is a `TrainerOptions`. The SavedModel goes to
         `serving_model_dir`; curves, validation predictions, TensorBoard logs and `training.json`
         go to `model_run_dir`.
     """
     started = time.monotonic()
-    job = Job.parse(fn_args.custom_config, tuned_values(fn_args.hyperparameters))
+    options = TrainerOptions.model_validate(fn_args.custom_config)
+    job = Job.resolve(options, tuned_values(fn_args.hyperparameters))
     folder = Path(fn_args.model_run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     if notice := job.weights.notice(job.model.backbone):

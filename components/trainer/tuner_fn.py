@@ -8,7 +8,7 @@ from core.models.classifier import feature_moments
 from core.models.head import select_pooling
 from core.training.head_phase import fit_head
 from core.training.job import Job, tuned_values
-from core.training.options import TunerOptions
+from core.training.options import TrainerOptions, TunerOptions
 from core.training.targets import labeled_rows
 
 if TYPE_CHECKING:
@@ -33,14 +33,20 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     """Returns the tuner; each trial trains one head with the first seed.
 
     Args:
-      fn_args: `custom_config` is that of the Trainer plus `tuner`, the `TunerOptions`.
+      fn_args: `custom_config` is a `TrainerOptions` with the section `tuner`.
+
+    Raises:
+      ValueError: the section `tuner` is missing.
     """
     import keras_tuner
     from tfx.components.tuner.component import TunerFnResult
 
-    config: dict[str, Any] = fn_args.custom_config
-    options = TunerOptions(**config["tuner"])
-    base = Job.parse(config)
+    trainer_options = TrainerOptions.model_validate(fn_args.custom_config)
+    options = trainer_options.tuner
+    if options is None:
+        raise ValueError("custom_config has no section tuner")
+    epochs = options.epochs
+    base = Job.resolve(trainer_options)
     train, val = (
         read_embeddings(Path(f[0]).parent) for f in (fn_args.train_files, fn_args.eval_files)
     )
@@ -61,8 +67,8 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
 
         def run_trial(self, trial: "keras_tuner.engine.trial.Trial", **_: Any) -> dict[str, float]:
             """Returns loss and accuracy on validation at the best epoch."""
-            job = Job.parse(config, tuned_values(trial.hyperparameters.values))
-            training = job.training.model_copy(update={"epochs": options.epochs})
+            job = Job.resolve(trainer_options, tuned_values(trial.hyperparameters.values))
+            training = job.training.model_copy(update={"epochs": epochs})
             _, curves = fit_head(
                 rows, val_rows, scaling, job.task, job.model, training, job.training.seeds[0]
             )

@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -14,6 +12,7 @@ from pydantic import (
 )
 
 from schema import labels
+from schema.options import Options
 
 Layout = Literal["auto", "split_class", "class", "manifest", "rsna"]
 Secondary = Literal["radiographs", "accept", "refuse"]
@@ -35,7 +34,7 @@ def _pixels(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-class IngestOptions(BaseModel):
+class IngestOptions(Options):
     """Options of `pneumo ingest` and of `data.ingest` in a configuration.
 
     Attributes:
@@ -70,8 +69,6 @@ class IngestOptions(BaseModel):
       near_duplicate_distance: the perceptual hashes of near-duplicates differ in at most this many
         bits of 256; see core/ingest/splits/near_duplicates.py for the choice of 24.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Layout = "auto"
     class_map: dict[str, str] = Field(default_factory=dict)

@@ -2,16 +2,15 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from core.metrics.registry import GATED
 from schema.labels import Task
+from schema.options import Options
 
 
-class OperatingPointOptions(BaseModel):
+class OperatingPointOptions(Options):
     """How the threshold of the score is chosen on validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: Literal["fixed", "sensitivity", "specificity", "youden", "cost"] = "fixed"
     threshold: float = Field(0.5, gt=0, lt=1, description="of the rule fixed")
@@ -23,10 +22,8 @@ class OperatingPointOptions(BaseModel):
     )
 
 
-class AgainstBlessedOptions(BaseModel):
+class AgainstBlessedOptions(Options):
     """Paired tests against the latest blessed model of the same configuration and task."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     alpha: float = Field(
         0.05, gt=0, lt=0.5, description="one-sided level at which a model counts as worse"
@@ -45,18 +42,14 @@ class AgainstBlessedOptions(BaseModel):
         return value
 
 
-class GateRule(BaseModel):
+class GateRule(Options):
     """Bound of one metric on the whole test split."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     min: float = Field(ge=0, le=1, description="a model below it is not blessed")
 
 
-class EvaluationOptions(BaseModel):
+class EvaluationOptions(Options):
     """Operating point, abstention, bootstrap and gate."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     operating_point: OperatingPointOptions = Field(default_factory=OperatingPointOptions)
     abstain: float = Field(

@@ -2,15 +2,14 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from schema.errors import unknown
+from schema.options import Options
 
 
-class DetectorOptions(BaseModel):
+class DetectorOptions(Options):
     """A dense head: heat map of centres, size, offset (CenterNet, Zhou et al. 2019)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     levels: tuple[str, ...] = Field(
         ("default", "top"),
@@ -61,10 +60,8 @@ class DetectorOptions(BaseModel):
         return self
 
 
-class ModelOptions(BaseModel):
+class ModelOptions(Options):
     """The network: backbone, its weights, and the head on top of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     backbone: str = Field("InceptionV3", description="a name of core.models.backbones.BACKBONES")
     weights: str = Field("imagenet", description="imagenet, random, or a file in Keras's layout")
@@ -110,10 +107,8 @@ class ModelOptions(BaseModel):
         return value
 
 
-class AugmentOptions(BaseModel):
+class AugmentOptions(Options):
     """Random changes that another exposure of the same patient could show. Off when all are 0."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rotation: float = Field(7.0, ge=0, le=180, description="degrees, either way")
     shift: float = Field(0.05, ge=0, lt=1, description="part of the side, either way")

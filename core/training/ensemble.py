@@ -71,7 +71,7 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
         log.info("fine-tuning computes in %s", tune.compute)
     files = fn_args.train_files, fn_args.eval_files
     stores: tuple[RecordFile, RecordFile] | None = None
-    if job.from_images:
+    if job.training.from_images:
         stores = (
             copy_records(files[0], scratch / "train.images"),
             copy_records(files[1], scratch / "val.images"),

@@ -1,4 +1,4 @@
-"""The configuration of one Trainer, parsed, and what it may learn from."""
+"""One training run: its options, resolved on this machine, and its training rows."""
 
 import json
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ from core.metrics.options import EvaluationOptions
 from core.models.backbone_weights import BackboneWeights, resolve_deferred
 from core.models.options import ModelOptions
 from core.training.fine_tuning import BackboneConfig
-from core.training.options import TrainingOptions
+from core.training.options import TrainerOptions, TrainingOptions
 from schema.labels import Task
+from schema.options import with_field
 from schema.storage import join, read_bytes
 
 
 @dataclass(frozen=True)
 class Job:
-    """The configuration of one Trainer, parsed.
+    """One training run: the Trainer's options after the Tuner, with weights on this machine.
 
     Attributes:
-      name: of the configuration.
+      size: side of the images, pixels.
       layer: "top" where the whole backbone stays frozen.
       checkpoints: folder that a killed training resumes from; a path or a URI.
     """
@@ -35,37 +36,32 @@ class Job:
     checkpoints: str
 
     @classmethod
-    def parse(cls, config: dict[str, Any], tuned: dict[str, Any] | None = None) -> "Job":
-        """Reads `custom_config` of the Trainer.
+    def resolve(cls, options: TrainerOptions, tuned: dict[str, Any] | None = None) -> "Job":
+        """Applies tuned values and resolves weights and records.
 
         Args:
-          config: as the graph puts it together.
+          options: of the node.
           tuned: values that the Tuner found best: `dense`, `dropout`, `learning_rate`,
             `weight_decay`.
 
         Raises:
-          PneumoError: weights or records that a compiled graph names cannot be had.
+          PneumoError: weights or records that a compiled graph names cannot be read.
         """
-        model, training = dict(config["model"]), dict(config["training"])
         for name, value in (tuned or {}).items():
-            (model if name in ("dense", "dropout") else training)[name] = value
+            section = "model" if name in ("dense", "dropout") else "training"
+            options = with_field(options, f"{section}.{name}", value)
         return cls(
-            name=config["name"],
-            model=ModelOptions(**model),
-            training=TrainingOptions(**training),
-            evaluation=EvaluationOptions(**config["evaluation"]),
-            weights=resolve_deferred(BackboneWeights(**config["weights"]), model["backbone"]),
-            task=Task.from_dict(config["task"]),
-            size=int(config["image_size"]),
-            layer=config["layer"],
-            synthetic=_synthetic(config),
-            checkpoints=str(config["checkpoints"]),
+            name=options.name,
+            model=options.model,
+            training=options.training,
+            evaluation=options.evaluation,
+            weights=resolve_deferred(options.weights, options.model.backbone),
+            task=options.task,
+            size=options.image_size,
+            layer=options.layer,
+            synthetic=_synthetic(options),
+            checkpoints=options.checkpoints,
         )
-
-    @property
-    def from_images(self) -> bool:
-        """Whether training reads images and not embeddings."""
-        return self.training.fine_tune is not None and self.training.fine_tune.source == "images"
 
     @property
     def backbone(self) -> BackboneConfig:
@@ -76,11 +72,10 @@ class Job:
         )
 
 
-def _synthetic(config: dict[str, Any]) -> bool:
-    """Whether the images are phantoms; unknown in a compiled graph, which reads the records."""
-    if config["synthetic"] is not None:
-        return bool(config["synthetic"])
-    return bool(json.loads(read_bytes(join(config["records"], "dataset.json")))["synthetic"])
+def _synthetic(options: TrainerOptions) -> bool:
+    if options.synthetic is not None:
+        return options.synthetic
+    return bool(json.loads(read_bytes(join(options.records, "dataset.json")))["synthetic"])
 
 
 def tuned_values(hyperparameters: dict[str, Any] | None) -> dict[str, Any] | None:

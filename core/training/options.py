@@ -2,15 +2,17 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from core.models.options import AugmentOptions
+from core.metrics.options import EvaluationOptions
+from core.models.backbone_weights import BackboneWeights
+from core.models.options import AugmentOptions, ModelOptions
+from schema.labels import Task
+from schema.options import Options
 
 
-class EmbeddingOptions(BaseModel):
+class EmbeddingOptions(Options):
     """How the Embedder runs the frozen part of the backbone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     views: int = Field(
         0, ge=0, le=64, description="augmented views of each training image, beside the image"
@@ -29,10 +31,8 @@ class EmbeddingOptions(BaseModel):
     )
 
 
-class FineTuneOptions(BaseModel):
+class FineTuneOptions(Options):
     """The second phase: blocks of the backbone learn too."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     trainable_from: str = Field(
         "default",
@@ -78,10 +78,8 @@ class FineTuneOptions(BaseModel):
     )
 
 
-class TrainingOptions(BaseModel):
+class TrainingOptions(Options):
     """How the head, and what else learns, is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(60, ge=1, le=10_000)
     batch_size: int = Field(64, ge=1)
@@ -98,6 +96,11 @@ class TrainingOptions(BaseModel):
     )
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
     fine_tune: FineTuneOptions | None = None
+
+    @property
+    def from_images(self) -> bool:
+        """Whether training reads images and not embeddings."""
+        return self.fine_tune is not None and self.fine_tune.source == "images"
 
     @field_validator("seeds")
     @classmethod
@@ -125,10 +128,8 @@ class TrainingOptions(BaseModel):
         return self
 
 
-class TunerOptions(BaseModel):
+class TunerOptions(Options):
     """Search over the head and its optimiser, on embedded features."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     trials: int = Field(50, ge=1, le=10_000)
     algorithm: Literal["random", "bayesian"] = "random"
@@ -138,3 +139,22 @@ class TunerOptions(BaseModel):
     dropout: tuple[float, ...] = (0.0, 0.2, 0.5)
     learning_rate: tuple[float, float] = (1e-4, 1e-2)
     weight_decay: tuple[float, float] = (1e-4, 1e-1)
+
+
+class TrainerOptions(Options):
+    """Options of the Trainer and the Tuner node; their `custom_config`."""
+
+    name: str = Field(description="name of the configuration")
+    task: Task
+    model: ModelOptions
+    training: TrainingOptions
+    evaluation: EvaluationOptions
+    tuner: TunerOptions | None = Field(None, description="only of the Tuner")
+    weights: BackboneWeights
+    image_size: int = Field(description="side of the images, pixels")
+    layer: str = Field(description="the backbone is trained above this layer; top: not at all")
+    checkpoints: str = Field(description="folder or URI from which a killed training resumes")
+    synthetic: bool | None = Field(
+        description="whether the images are synthetic; none: `records` are read to find out"
+    )
+    records: str = Field("", description="folder or URI of the records")

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from schema.options import Options
 
 Engine = Literal["direct", "processes", "portable", "flink", "spark", "dataflow"]
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
@@ -12,10 +14,8 @@ ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
 _ADDRESS = re.compile(r"(?:[^\s:/]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
 
 
-class BeamOptions(BaseModel):
+class BeamOptions(Options):
     """Part `beam` of a configuration; an engine ignores the options of the others."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     parallelism: int | None = Field(
         None, ge=1, le=10_000, description="workers at a time; default: cores of this machine"

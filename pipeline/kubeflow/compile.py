@@ -20,7 +20,7 @@ from pipeline.kubeflow.resources import (
     resources_of,
     retry_policy,
 )
-from pipeline.run_facts import RunFacts
+from pipeline.run_context import RunContext
 from schema.errors import PneumoError
 from schema.storage import is_remote, join
 
@@ -62,7 +62,7 @@ def compile_spec(
     settings = runner.KubeflowV2DagRunnerConfig(
         default_image=image, default_commands=COMMAND, use_pipeline_spec_2_1=True
     )
-    pipeline = create_pipeline(with_facts(config, root))
+    pipeline = create_pipeline(config, run_context(config, root))
     job = runner.KubeflowV2DagRunner(settings).run(pipeline, write_out=False)
     spec = job["pipelineSpec"]
     spec["pipelineInfo"]["name"] = pipeline_name or f"pneumo-{config.name}"
@@ -126,8 +126,8 @@ def need_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
     raise PneumoError("package kfp is not installed; pip install 'pneumo-tfx[cloud]'")
 
 
-def with_facts(config: Config, root: str) -> Config:
-    """Adds the facts of the run that are known before anything runs.
+def run_context(config: Config, root: str) -> RunContext:
+    """Returns what the graph needs to know about a run on a cluster.
 
     Args:
       config: of the run.
@@ -144,22 +144,21 @@ def with_facts(config: Config, root: str) -> Config:
             "give a gs://, s3:// or minio:// URI"
         )
     pushed = config.serving.push_to if is_remote(config.serving.push_to or "") else None
-    wanted = config.serving.infra_validation
-    facts = RunFacts(
+    validation = config.serving.infra_validation
+    return RunContext(
         records=deploy.data or "",
         records_sha256="",
         synthetic=None,
         root=root,
         push_to=deploy.push_to or pushed or join(root, "serving"),
         checkpoints=deploy.checkpoints or join(root, "checkpoints"),
-        weights=defer_weights(config.model).to_dict(),
+        weights=defer_weights(config.model),
         # TFX's InfraValidator cannot be compiled.
-        infra_validation=wanted if wanted in ("endpoint", "none") else "savedmodel",
+        infra_validation=validation if validation in ("endpoint", "none") else "savedmodel",
         batch_records=batch,
         baseline="pushed",
         beam_args=_beam_args(config),
     )
-    return config.model_copy(update={"run": facts})
 
 
 def _beam_args(config: Config) -> tuple[str, ...]:
@@ -193,12 +192,12 @@ def _add_parameters(spec: dict[str, Any], config: Config) -> None:
         if default is None:
             continue
         kind = {"parameterType": _TYPES[parameter.kind]}
-        inputs[name] = {**kind, "description": parameter.about}
+        inputs[name] = {**kind, "description": parameter.description}
         if default != "":
             inputs[name] |= {"defaultValue": default, "isOptional": True}
-        for place in parameter.places:
-            if task := tasks.get(place.node):
-                key = place.key if place.whole else PREFIX + name
+        for to in parameter.destinations:
+            if task := tasks.get(to.node):
+                key = PREFIX + name if to.field else to.key
                 task["inputs"]["parameters"][key] = {"componentInputParameter": name}
                 component = spec["components"][task["componentRef"]["name"]]
                 component["inputDefinitions"]["parameters"][key] = dict(kind)

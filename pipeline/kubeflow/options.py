@@ -2,15 +2,15 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from schema.options import Options
 
 Target = Literal["kubeflow", "vertex"]
 
 
-class Resources(BaseModel):
+class Resources(Options):
     """What one node gets. What is left out is as the defaults of `pipeline.kubeflow.resources`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cpu: float | None = Field(None, gt=0, le=1024, description="processors")
     memory_gib: float | None = Field(None, gt=0, le=65536, description="memory, GiB")
@@ -28,10 +28,8 @@ class Resources(BaseModel):
         return self
 
 
-class DeployOptions(BaseModel):
+class DeployOptions(Options):
     """Where and how `pneumo compile` and `pneumo submit` run the graph."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: str | None = Field(None, description="container image, as registry/pneumo-tfx:TAG")
     root: str | None = Field(None, description="gs://, s3:// or minio:// folder of the artifacts")

@@ -1,8 +1,8 @@
-"""Parameters of a compiled graph: values that may still be chosen at submission.
+"""Parameters of a compiled graph: values that can still be set at submission.
 
 TFX cannot put a runtime parameter inside a JSON text (custom_config of Trainer, options of Gate).
 A task that needs one therefore gets one more input, `pneumo_NAME`, and its container writes the
-value into the JSON before the component runs.
+value into the options of the node before the component runs.
 """
 
 import json
@@ -15,10 +15,12 @@ import yaml
 from pydantic import Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from core.metrics.options import GateRule, OperatingPointOptions
+from components.embedder.options import EmbedderOptions
+from core.metrics.options import EvaluationOptions, GateRule, OperatingPointOptions
 from core.models.options import DetectorOptions
-from core.training.options import FineTuneOptions, TrainingOptions
-from schema.errors import PneumoError
+from core.training.options import FineTuneOptions, TrainerOptions, TrainingOptions
+from schema.errors import PneumoError, unknown
+from schema.options import Options, with_field
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -31,86 +33,59 @@ _URI: Final = FieldInfo.from_annotation(Annotated[str, Field(min_length=1)])  # 
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a value goes.
+class Destination:
+    """Where the value of a parameter goes.
 
     Attributes:
       node: id of the node.
-      key: its execution property, a text in JSON (`config`: in YAML).
-      path: keys inside the text; empty: the whole property is the value.
-      edit: writes the value into the parsed property where a path does not suffice.
+      key: its execution property.
+      field: dotted name of the field in the options that the property holds; empty: the property
+        is the value itself, which the platform fills in.
     """
 
     node: str
     key: str
-    path: tuple[str, ...] = ()
-    edit: Callable[[Any, Any], None] | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether the property is the value itself, which the platform then fills in."""
-        return not self.path and self.edit is None
+    field: str = ""
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One parameter.
+class GraphParameter:
+    """One parameter of a compiled graph.
 
     Attributes:
-      field: option that defines the type and the valid values.
-      default: from the configuration; None: the graph has no such parameter.
-      places: where it goes.
-      about: one line.
+      option: field that defines the type and the valid values.
+      default: returns the value of a configuration; None: the graph has no such parameter.
+      destinations: where the value goes.
+      description: one line.
     """
 
-    field: FieldInfo
+    option: FieldInfo
     default: "Callable[[Config], Any]"
-    places: tuple[Place, ...]
-    about: str
+    destinations: tuple[Destination, ...]
+    description: str
 
     @property
     def kind(self) -> Any:
         """Type of the values: str, int or float."""
-        return self.field.annotation
+        return self.option.annotation
 
 
-def _in_config(*path: str) -> tuple[Place, ...]:
-    return Place("Report", "config", path), Place("ModelCard", "config", path)
+def _in_training(field: str) -> tuple[Destination, ...]:
+    return Destination("Trainer", "custom_config", field), Destination(
+        "Tuner", "custom_config", field
+    )
 
 
-def _in_training(*path: str) -> tuple[Place, ...]:
-    return Place("Trainer", "custom_config", path), Place("Tuner", "custom_config", path)
+def _everywhere(field: str) -> tuple[Destination, ...]:
+    pages = (Destination(node, "config", field) for node in ("Report", "ModelCard"))
+    return *_in_training(field), *pages
 
 
-def _everywhere(*path: str) -> tuple[Place, ...]:
-    return *_in_training(*path), *_in_config(*path)
+def _in_evaluation(field: str) -> tuple[Destination, ...]:
+    return *_everywhere(f"evaluation.{field}"), Destination("Gate", "options", field)
 
 
-def _in_evaluation(*path: str) -> tuple[Place, ...]:
-    return *_everywhere("evaluation", *path), Place("Gate", "options", path)
-
-
-def _set_tfma_threshold(config: Any, value: Any) -> None:
-    for metric in _tfma_metrics(config):
-        settings = json.loads(metric.get("config") or "{}")
-        for name, new in (("threshold", value), ("thresholds", [value])):
-            if name in settings:
-                settings[name] = new
-                metric["config"] = json.dumps(settings)
-
-
-def _set_tfma_auc(config: Any, value: Any) -> None:
-    for metric in _tfma_metrics(config):
-        if metric["class_name"] == "AUC":
-            for bound in metric.get("per_slice_thresholds", []):
-                bound["threshold"]["value_threshold"]["lower_bound"] = value
-
-
-def _tfma_metrics(config: Any) -> list[dict[str, Any]]:
-    return [metric for spec in config["metrics_specs"] for metric in spec.get("metrics", [])]
-
-
-def _of_rule(rule: str, field: str) -> "Callable[[Config], Any]":
+def _default_of_rule(rule: str, field: str) -> "Callable[[Config], Any]":
     def default(config: "Config") -> Any:
         point = config.evaluation.operating_point
         return getattr(point, field) if point.rule == rule else None
@@ -119,74 +94,75 @@ def _of_rule(rule: str, field: str) -> "Callable[[Config], Any]":
 
 
 _POINT: Final = OperatingPointOptions.model_fields
-PARAMETERS: Final[dict[str, Parameter]] = {
-    "data": Parameter(
+PARAMETERS: Final[dict[str, GraphParameter]] = {
+    "data": GraphParameter(
         _URI,
         lambda c: c.deploy.data or "",
         (
-            Place("ImportExampleGen", "input_base"),
-            Place("Report", "records"),
-            Place("ModelCard", "records"),
+            Destination("ImportExampleGen", "input_base"),
+            Destination("Report", "records"),
+            Destination("ModelCard", "records"),
             *_in_training("records"),
         ),
         "URI of the folder that `pneumo ingest` wrote",
     ),
-    "weights": Parameter(
+    "weights": GraphParameter(
         _URI,
         lambda c: c.model.weights,
         (
-            Place("Embedder", "weights", ("file",)),
-            *_in_training("weights", "file"),
-            *_everywhere("model", "weights"),
+            Destination("Embedder", "options", "weights.file"),
+            *_in_training("weights.file"),
+            *_everywhere("model.weights"),
         ),
         "imagenet, random, or the URI of a weight file or of a folder with one",
     ),
-    "epochs": Parameter(
+    "epochs": GraphParameter(
         TrainingOptions.model_fields["epochs"],
         lambda c: c.training.epochs,
-        _everywhere("training", "epochs"),
+        _everywhere("training.epochs"),
         "epochs of the head",
     ),
-    "fine_tune_epochs": Parameter(
+    "fine_tune_epochs": GraphParameter(
         FineTuneOptions.model_fields["epochs"],
         lambda c: c.training.fine_tune.epochs if c.training.fine_tune else None,
-        _everywhere("training", "fine_tune", "epochs"),
+        _everywhere("training.fine_tune.epochs"),
         "epochs of the trainable blocks of the backbone",
     ),
-    "detector_epochs": Parameter(
+    "detector_epochs": GraphParameter(
         DetectorOptions.model_fields["epochs"],
         lambda c: c.model.detector.epochs if c.model.detector else None,
-        _everywhere("model", "detector", "epochs"),
+        _everywhere("model.detector.epochs"),
         "epochs of the detection head",
     ),
-    "threshold": Parameter(
+    "threshold": GraphParameter(
         _POINT["threshold"],
-        _of_rule("fixed", "threshold"),
+        _default_of_rule("fixed", "threshold"),
         (
-            *_in_evaluation("operating_point", "threshold"),
-            Place("Evaluator", "eval_config", edit=_set_tfma_threshold),
+            *_in_evaluation("operating_point.threshold"),
+            Destination("Evaluator", "eval_config", "threshold"),
         ),
         "score from which an image counts as positive",
     ),
     **{
-        rule: Parameter(
+        rule: GraphParameter(
             _POINT["at_least"],
-            _of_rule(rule, "at_least"),
-            _in_evaluation("operating_point", "at_least"),
+            _default_of_rule(rule, "at_least"),
+            _in_evaluation("operating_point.at_least"),
             f"{rule} that the threshold must reach on validation",
         )
         for rule in ("sensitivity", "specificity")
     },
-    "gate_auc": Parameter(
+    "gate_auc": GraphParameter(
         GateRule.model_fields["min"],
         lambda c: c.evaluation.gate["auc"].min if "auc" in c.evaluation.gate else None,
         (
-            *_in_evaluation("gate", "auc", "min"),
-            Place("Evaluator", "eval_config", edit=_set_tfma_auc),
+            *_in_evaluation("gate.auc.min"),
+            Destination("Evaluator", "eval_config", "auc"),
         ),
         "AUC on test below which a model is not blessed",
     ),
 }
+
 
 # A part of the module of an executor -> id of its node.
 _NODES: Final = {
@@ -198,23 +174,32 @@ _NODES: Final = {
     "report": "Report",
     "model_card": "ModelCard",
 }
+# Node -> type of the options in its execution property.
+_OPTIONS: Final[dict[str, type[Options]]] = {
+    "Embedder": EmbedderOptions,
+    "Trainer": TrainerOptions,
+    "Tuner": TrainerOptions,
+    "Gate": EvaluationOptions,
+}
 
 
-def checked(name: str, value: Any) -> Any:
-    """Returns a valid value of a parameter in its type; text is parsed.
+def valid_value(name: str, value: Any) -> Any:
+    """Returns the value of a parameter in its type; text is parsed.
 
     Raises:
       PneumoError: no such parameter, or an invalid value.
     """
     if name not in PARAMETERS:
-        raise PneumoError(f"no parameter {name!r}; there are {', '.join(PARAMETERS)}")
+        raise PneumoError(unknown("parameter", name, PARAMETERS))
     parameter = PARAMETERS[name]
-    fields: dict[str, Any] = {name: (parameter.kind, parameter.field)}
+    fields: dict[str, Any] = {name: (parameter.kind, parameter.option)}
     try:
         return getattr(create_model("Values", **fields)(**{name: value}), name)
     except ValidationError as error:
         message = error.errors()[0]["msg"]
-        raise PneumoError(f"parameter {name}={value!r}: {message}; {parameter.about}") from None
+        raise PneumoError(
+            f"parameter {name}={value!r}: {message}; {parameter.description}"
+        ) from None
 
 
 def apply_parameters(node: str, exec_properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,13 +207,13 @@ def apply_parameters(node: str, exec_properties: Mapping[str, Any]) -> dict[str,
 
     Args:
       node: id of the node, or path of its executor class.
-      exec_properties: of the task, parameters among them as `pneumo_NAME`. Not changed.
+      exec_properties: properties of the task, with parameters as `pneumo_NAME`. Not changed.
 
     Returns:
       The execution properties of the component.
 
     Raises:
-      PneumoError: no such parameter, an invalid value, or no place for it in this node.
+      PneumoError: no such parameter, an invalid value, or the node does not have it.
     """
     node = next((_NODES[part] for part in reversed(node.split(".")) if part in _NODES), node)
     properties: dict[str, Any] = {}
@@ -239,34 +224,46 @@ def apply_parameters(node: str, exec_properties: Mapping[str, Any]) -> dict[str,
             properties[key] = value
     for key in exec_properties.keys() - properties.keys():
         name = key.removeprefix(PREFIX)
-        value = checked(name, exec_properties[key])
-        places = [place for place in PARAMETERS[name].places if place.node == node]
-        if not places:
-            raise PneumoError(f"parameter {name} has no place in node {node}")
-        for place in places:
-            if place.key not in properties:
-                raise PneumoError(f"node {node} has no property {place.key} for {name}")
-            properties[place.key] = (
-                value if place.whole else _edited(properties[place.key], place, value)
-            )
+        value = valid_value(name, exec_properties[key])
+        destinations = [to for to in PARAMETERS[name].destinations if to.node == node]
+        if not destinations:
+            raise PneumoError(f"node {node} has no parameter {name}")
+        for to in destinations:
+            if to.key not in properties:
+                raise PneumoError(f"node {node} has no property {to.key} for parameter {name}")
+            properties[to.key] = _edited(properties[to.key], to, value) if to.field else value
     return properties
 
 
-def _edited(text: str, place: Place, value: Any) -> str:
-    in_yaml = place.key == "config"
-    parsed = yaml.safe_load(text) if in_yaml else json.loads(text)
-    if place.edit is not None:
-        place.edit(parsed, value)
-    else:
-        *parents, last = place.path
-        group = parsed
-        for key in parents:
-            group = group.get(key) if isinstance(group, dict) else None
-        if not isinstance(group, dict) or last not in group:
-            raise PneumoError(
-                f"node {place.node}: {place.key} has no {'.'.join(place.path)}; compile again"
+def _edited(text: str, to: Destination, value: Any) -> str:
+    """Returns the options in an execution property with another value of one field."""
+    try:
+        if to.node == "Evaluator":
+            return _edited_eval_config(text, to.field, value)
+        if to.key == "config":
+            return yaml.safe_dump(
+                with_field(yaml.safe_load(text), to.field, value), sort_keys=False
             )
-        group[last] = value
-    if in_yaml:
-        return yaml.safe_dump(parsed, sort_keys=False)
-    return json.dumps(parsed, sort_keys=True)
+        options: Options = with_field(_OPTIONS[to.node].from_json(text), to.field, value)
+        return options.to_json()
+    except (ValidationError, KeyError) as error:
+        raise PneumoError(
+            f"node {to.node}: cannot set {to.field} in {to.key} ({type(error).__name__}); compile "
+            "the pipeline again with this version"
+        ) from None
+
+
+def _edited_eval_config(text: str, field: str, value: float) -> str:
+    """Sets the threshold or the lower bound of the AUC in an EvalConfig of TFMA."""
+    config = json.loads(text)
+    for metric in [metric for spec in config["metrics_specs"] for metric in spec["metrics"]]:
+        settings = json.loads(metric.get("config") or "{}")
+        if field == "threshold":
+            if "threshold" in settings:
+                metric["config"] = json.dumps(settings | {"threshold": value})
+            elif "thresholds" in settings:
+                metric["config"] = json.dumps(settings | {"thresholds": [value]})
+        elif metric["class_name"] == "AUC":
+            for bound in metric.get("per_slice_thresholds", []):
+                bound["threshold"]["value_threshold"]["lower_bound"] = value
+    return json.dumps(config, sort_keys=True)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pipeline.kubeflow.options import DeployOptions, Target
-from pipeline.kubeflow.parameters import checked
+from pipeline.kubeflow.parameters import valid_value
 from schema.errors import PneumoError, one_line
 
 
@@ -120,7 +120,7 @@ def parameter_values(inputs: dict[str, Any], given: Sequence[str]) -> dict[str, 
             raise PneumoError(
                 f"--param {text}: the compiled graph has no such input; it has {known}"
             )
-        values[name] = checked(name, value)
+        values[name] = valid_value(name, value)
     for name, defined in sorted(inputs.items()):
         if name not in values and "defaultValue" not in defined:
             raise PneumoError(f"input {name} has no value: give --param {name}=...")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from core.models.backbone_weights import BackboneWeights
 from pipeline.code_keys import PROCESSES, ROOT, CodeGraph, files_of, modules_of, package_files
 from pipeline.config_file import load_config
-from pipeline.run_facts import RunFacts
+from pipeline.run_context import RunContext
 
 # Node -> modules of this project that it starts in; the standard nodes run no code of ours.
 STARTS = {
@@ -45,20 +46,20 @@ def nodes() -> dict[str, Any]:
 
     from pipeline.pipeline import create_pipeline
 
-    facts = RunFacts(
+    run = RunContext(
         records="/records",
         records_sha256="1",
         synthetic=True,
         root="/root",
         push_to="/serving",
         checkpoints="/checkpoints",
-        weights={"kind": "random", "file": "", "sha256": "", "published": ""},
+        weights=BackboneWeights("random"),
         infra_validation="endpoint",
         batch_records="/batch",
         baseline="pushed",
     )
-    config = load_config("xception", ["tuner={}"]).model_copy(update={"run": facts})
-    return {node.id: node for node in create_pipeline(config).components}
+    config = load_config("xception", ["tuner={}"])
+    return {node.id: node for node in create_pipeline(config, run).components}
 
 
 @pytest.fixture(scope="module")

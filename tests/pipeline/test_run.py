@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config_file import load_config
-from pipeline.run import need_boxes
+from pipeline.run import check_boxes
 from schema.errors import PneumoError
 
 
@@ -34,16 +34,16 @@ def test_a_located_task_needs_images_with_boxes_and_without(
     rows: list[tuple[str, int | None]], says: str, tmp_path: Path
 ) -> None:
     folder = records(tmp_path, rows)
-    need_boxes(load_config("demo"), folder)  # other tasks don't ask
+    check_boxes(load_config("demo"), folder)  # other tasks don't ask
     config = load_config("locate")
     if not says:
-        need_boxes(config, folder)
+        check_boxes(config, folder)
         return
     with pytest.raises(PneumoError, match=says) as caught:
-        need_boxes(config, folder)
+        check_boxes(config, folder)
     assert "\n" not in str(caught.value)
 
 
 def test_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match="needs both"):
-        need_boxes(load_config("locate"), tmp_path)
+        check_boxes(load_config("locate"), tmp_path)

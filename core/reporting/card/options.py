@@ -1,15 +1,15 @@
 """Configuration section `card`: items of the model card that no file of a run contains."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schema.options import Options
 
 
-class CardOptions(BaseModel):
+class CardOptions(Options):
     """Free text for the model card, copied without a check; items without text are unknown.
 
     The descriptions are the questions of the card's checklist (`core.reporting.card.checklist`).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     intended_use: str | None = Field(
         None, description="What is the intended use and clinical role?"

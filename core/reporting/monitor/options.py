@@ -2,7 +2,9 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from schema.options import Options
 
 NUMBERS = ("brightness", "height", "width", "score")
 WORDS = ("decision", "status")
@@ -15,7 +17,7 @@ MEASURES = (*NUMBERS, *WORDS)
 _DEFAULT = {**dict.fromkeys(NUMBERS, 0.1), "decision": 0.2, "status": 0.1}
 
 
-class MonitorOptions(BaseModel):
+class MonitorOptions(Options):
     """Options of `pneumo monitor`, and of `monitor` in a configuration.
 
     Attributes:
@@ -27,8 +29,6 @@ class MonitorOptions(BaseModel):
       most: embeddings of either side in that test.
       seed: of random draws.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     thresholds: dict[str, float] = Field(default_factory=lambda: dict(_DEFAULT))
     least: int = Field(default=100, ge=2)

@@ -34,7 +34,7 @@ def test_the_set_is_whole() -> None:
 def test_it_is_what_its_name_says(name: str) -> None:
     config = load_config(name)
     assert config.name == name  # the work folder and the pushed model are called so
-    assert (config.model.backbone, config.data.of().name) == EXPECTED[name]
+    assert (config.model.backbone, config.task.name) == EXPECTED[name]
     assert config.model.weights == "imagenet"
     # Random weights where others were asked for: only the demo, on synthetic images, may go on.
     assert (config.model.on_missing == "random") == (name == "demo")
@@ -64,6 +64,6 @@ def test_the_recipe_for_n_classes_takes_the_classes_of_its_comment() -> None:
     given = "data.classes={HEALTHY: [normal], BACTERIAL: [bacteria], VIRAL: [virus]}"
     assert given.removeprefix("data.classes=") in header(CONFIGS["nclass"])["for"]
     config = load_config("nclass", ["data.task=custom", given, "data.positive=[BACTERIAL, VIRAL]"])
-    assert config.data.of().classes == ("HEALTHY", "BACTERIAL", "VIRAL")
+    assert config.task.classes == ("HEALTHY", "BACTERIAL", "VIRAL")
     assert config.model.dense == (256, 64)
     assert config.training.fine_tune is not None

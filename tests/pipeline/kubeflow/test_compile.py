@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from core.models.backbone_weights import BackboneWeights
 from pipeline.config_file import shipped
-from pipeline.kubeflow.compile import COMMAND, as_text, platform_spec, with_facts
+from pipeline.kubeflow.compile import COMMAND, as_text, platform_spec, run_context
 from pipeline.kubeflow.options import Target
 from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters
 from pipeline.kubeflow.validate import check, load_with_kfp
@@ -91,9 +92,7 @@ def test_training_from_images_has_no_embedder() -> None:
 )
 def test_no_infra_validator_of_tfx(wanted: str, chosen: str) -> None:
     config = config_of("demo", f"serving.infra_validation={wanted}")
-    facts = with_facts(config, "gs://bucket/runs").run
-    assert facts is not None
-    assert facts.infra_validation == chosen
+    assert run_context(config, "gs://bucket/runs").infra_validation == chosen
 
 
 def test_the_container_reads_the_types_that_the_spec_has() -> None:
@@ -133,7 +132,7 @@ def test_parameters_reach_the_components() -> None:
     assert training["evaluation"]["operating_point"]["threshold"] == 0.3
     assert training["records"] == "s3://other/records"
     assert training["weights"]["file"] == training["model"]["weights"] == "random"
-    assert json.loads(seen["Embedder"]["weights"])["file"] == "random"
+    assert json.loads(seen["Embedder"]["options"])["weights"]["file"] == "random"
     assert json.loads(seen["Gate"]["options"])["gate"]["auc"]["min"] == 0.7
     assert seen["ImportExampleGen"]["input_base"] == "s3://other/records"
     assert seen["BatchExampleGen"]["input_base"] == "gs://bucket/batch"
@@ -216,17 +215,10 @@ def test_no_path_of_this_machine_is_left() -> None:
 
 
 def test_facts_are_not_made_up() -> None:
-    run = with_facts(config_of("demo"), "gs://bucket/runs").run
-    assert run is not None
+    run = run_context(config_of("demo"), "gs://bucket/runs")
     assert run.synthetic is None
     assert run.records_sha256 == ""
-    assert run.weights == {
-        "kind": "deferred",
-        "file": "imagenet",
-        "sha256": "",
-        "reason": "random",
-        "published": "",
-    }
+    assert run.weights == BackboneWeights("deferred", file="imagenet", reason="random")
     assert run.push_to == "gs://bucket/runs/serving"
     assert run.checkpoints == "gs://bucket/runs/checkpoints"
     assert run.baseline == "pushed"
@@ -234,7 +226,7 @@ def test_facts_are_not_made_up() -> None:
 
 def test_a_batch_on_this_machine_is_refused() -> None:
     with pytest.raises(PneumoError, match=r"batch\.records: /here"):
-        with_facts(config_of("demo", "batch.records=/here"), "gs://bucket/runs")
+        run_context(config_of("demo", "batch.records=/here"), "gs://bucket/runs")
 
 
 def test_the_platform_document() -> None:
@@ -281,4 +273,4 @@ def test_environment_and_engine_reach_every_container() -> None:
 )
 def test_an_engine_without_address_is_refused(overrides: list[str], line: str) -> None:
     with pytest.raises(PneumoError, match=line):
-        with_facts(config_of("demo", *overrides), "gs://bucket/runs")
+        run_context(config_of("demo", *overrides), "gs://bucket/runs")

@@ -1,10 +1,10 @@
-import json
 import math
 from typing import Any
 
 import pytest
 
-from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters, checked
+from core.metrics.options import EvaluationOptions, GateRule
+from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters, valid_value
 from schema.errors import PneumoError
 
 
@@ -23,7 +23,7 @@ from schema.errors import PneumoError
     ],
 )
 def test_right_values(name: str, value: Any, wanted: Any) -> None:
-    found = checked(name, value)
+    found = valid_value(name, value)
     assert found == wanted
     assert type(found) is PARAMETERS[name].kind
 
@@ -52,7 +52,7 @@ def test_right_values(name: str, value: Any, wanted: Any) -> None:
 )
 def test_wrong_values_are_one_line(name: str, value: Any) -> None:
     with pytest.raises(PneumoError, match=name) as told:
-        checked(name, value)
+        valid_value(name, value)
     assert "\n" not in str(told.value)
 
 
@@ -62,22 +62,33 @@ def test_nothing_given_changes_nothing() -> None:
 
 
 def test_the_given_properties_stay() -> None:
-    text = json.dumps({"gate": {"auc": {"min": 0.8}}, "more": [1, None]})
-    properties = {"options": text}
-    found = apply_parameters("Gate", properties | {"pneumo_gate_auc": 0.5})
-    assert properties == {"options": text}
-    assert json.loads(found["options"]) == {"gate": {"auc": {"min": 0.5}}, "more": [1, None]}
+    options = EvaluationOptions(resamples=100)
+    properties = {"options": options.to_json(), "code": "x"}
+    changed = apply_parameters("Gate", properties | {"pneumo_gate_auc": 0.5})
+    assert properties["options"] == options.to_json()
+    expected = EvaluationOptions(resamples=100, gate={"auc": GateRule(min=0.5)})
+    assert changed == {"options": expected.to_json(), "code": "x"}
 
 
 @pytest.mark.parametrize(
     ("node", "properties", "given_", "line"),
     [
-        ("Pusher", {}, {"epochs": 1}, "epochs has no place in node Pusher"),
+        ("Pusher", {}, {"epochs": 1}, "node Pusher has no parameter epochs"),
         ("Trainer", {}, {"epochs": 1}, "no property custom_config"),
-        ("Trainer", {"custom_config": '{"training": {}}'}, {"epochs": 1}, "no training.epochs"),
-        ("Trainer", {"custom_config": "[]"}, {"epochs": 1}, "no training.epochs"),
-        ("Gate", {"options": '{"gate": null}'}, {"gate_auc": 0.5}, "no gate.auc.min"),
-        ("Gate", {"options": "{}"}, {"no_such": 1}, "no parameter 'no_such'"),
+        ("Trainer", {"custom_config": '{"training": {}}'}, {"epochs": 1}, "set training.epochs"),
+        ("Trainer", {"custom_config": "[]"}, {"epochs": 1}, "set training.epochs"),
+        (
+            "Gate",
+            {"options": '{"gate": {"f1": {"min": 0}}}'},
+            {"gate_auc": 0.5},
+            "set gate.auc.min",
+        ),
+        (
+            "Gate",
+            {"options": "{}"},
+            {"epoch": 1},
+            "unknown parameter 'epoch'; did you mean epochs?",
+        ),
     ],
 )
 def test_no_place(node: str, properties: dict[str, Any], given_: dict[str, Any], line: str) -> None:

@@ -5,9 +5,12 @@ import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
+from pipeline.kubeflow.compile import run_context
 from pipeline.kubeflow.task import Task
+from pipeline.node_options import trainer_options
 from schema import storage
 from schema.errors import PneumoError
+from tests.pipeline.kubeflow.compiled import config_of
 
 TRAINER = "tfx.components.trainer.executor.GenericExecutor"
 MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
@@ -57,7 +60,7 @@ def uri_of(found: Task, side: str, key: str) -> str:
 
 
 def test_types_and_parameters_are_filled_in(tmp_path: Path) -> None:
-    config = json.dumps({"training": {"epochs": 40}, "model": {}})
+    config = trainer_options(config_of("demo"), run_context(config_of("demo"), "/root")).to_json()
     found = task(
         tmp_path,
         parameters={"custom_config": config, "pneumo_epochs": 3.0, "size": 2.0},
@@ -76,8 +79,7 @@ def test_types_and_parameters_are_filled_in(tmp_path: Path) -> None:
 
 
 def test_a_wrong_parameter_is_one_line(tmp_path: Path) -> None:
-    config = json.dumps({"training": {"epochs": 40}})
-    found = task(tmp_path, parameters={"custom_config": config, "pneumo_epochs": 0})
+    found = task(tmp_path, parameters={"custom_config": "{}", "pneumo_epochs": 0})
     with pytest.raises(PneumoError, match="epochs"):
         found.fill_in(TRAINER)
 

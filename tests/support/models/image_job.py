@@ -56,6 +56,7 @@ def _record(split: str, i: int, size: int) -> bytes:
 def image_job(folder: Path, **fine_tune: Any) -> Any:
     """A job of MobileNetV2 with random weights that trains on the images of `folder`."""
     from core.training.job import Job
+    from core.training.options import TrainerOptions
     from schema.labels import BINARY
 
     tune = {
@@ -67,17 +68,24 @@ def image_job(folder: Path, **fine_tune: Any) -> Any:
         "patience": 9,
         **fine_tune,
     }
-    return Job.parse(
-        {
-            "name": "small",
-            "model": {"backbone": "MobileNetV2", "weights": "random", "dense": [8], "dropout": 0.3},
-            "training": {"fine_tune": tune},
-            "evaluation": {},
-            "weights": {"kind": "random"},
-            "task": BINARY.to_dict(),
-            "image_size": SIZE,
-            "layer": LAYER,
-            "synthetic": True,
-            "checkpoints": str(folder / "states"),
-        }
+    return Job.resolve(
+        TrainerOptions.model_validate(
+            {
+                "name": "small",
+                "model": {
+                    "backbone": "MobileNetV2",
+                    "weights": "random",
+                    "dense": [8],
+                    "dropout": 0.3,
+                },
+                "training": {"fine_tune": tune},
+                "evaluation": {},
+                "weights": {"kind": "random"},
+                "task": BINARY.to_dict(),
+                "image_size": SIZE,
+                "layer": LAYER,
+                "synthetic": True,
+                "checkpoints": str(folder / "states"),
+            }
+        )
     )

@@ -27,6 +27,7 @@ from core.training.detector.phase import (
 )
 from core.training.job import Job
 from core.training.loop.curves import OutputPaths
+from core.training.options import TrainerOptions
 from schema import features as f
 from schema.labels import LOCATE
 from serving.export.difference import difference
@@ -37,25 +38,27 @@ HEIGHT, WIDTH = 60, 90
 
 def job(**detector: Any) -> Job:
     options = {"levels": [LAYER, "top"], "channels": 8, "upsample": 1, "epochs": 2, "batch_size": 8}
-    return Job.parse(
-        {
-            "name": "x",
-            "model": {
-                "backbone": "MobileNet",
-                "weights": "random",
-                "fit": "pad",
+    return Job.resolve(
+        TrainerOptions.model_validate(
+            {
+                "name": "x",
+                "model": {
+                    "backbone": "MobileNet",
+                    "weights": "random",
+                    "fit": "pad",
+                    "image_size": SIZE,
+                    "detector": {**options, **detector},
+                },
+                "training": {"seeds": [0, 1]},
+                "evaluation": {},
+                "weights": {"kind": "random", "file": "", "sha256": ""},
+                "task": LOCATE.to_dict(),
                 "image_size": SIZE,
-                "detector": {**options, **detector},
-            },
-            "training": {"seeds": [0, 1]},
-            "evaluation": {},
-            "weights": {"kind": "random", "file": "", "sha256": ""},
-            "task": LOCATE.to_dict(),
-            "image_size": SIZE,
-            "layer": "top",
-            "synthetic": True,
-            "checkpoints": "",
-        }
+                "layer": "top",
+                "synthetic": True,
+                "checkpoints": "",
+            }
+        )
     )
 
 

@@ -1,0 +1,20 @@
+"""Options of the Embedder node."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from core.models.backbone_weights import BackboneWeights
+from core.training.options import EmbeddingOptions
+from schema.options import Options
+
+
+class EmbedderOptions(Options):
+    """Backbone, its input, and how it is run."""
+
+    backbone: str = Field(description="a name of core.models.backbones.BACKBONES")
+    weights: BackboneWeights
+    image_size: int = Field(description="side of the images, pixels")
+    fit: Literal["stretch", "pad"] = Field(description="how images were resized to a square")
+    layer: str = Field(description="the backbone is run up to this layer; top: all of it")
+    embedding: EmbeddingOptions
