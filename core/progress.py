@@ -1,7 +1,6 @@
-"""How a node says how far it is.
+"""Progress reports of a node, as log records.
 
-A node logs; whoever runs the graph may listen. On a laptop the runner shows a bar, on a cluster the
-lines land in the log of the task.
+The local runner shows them as a progress bar; on a cluster they appear in the log of the task.
 """
 
 import logging
@@ -13,23 +12,23 @@ log = logging.getLogger("pneumo.progress")
 
 @dataclass
 class ProgressReporter:
-    """Counts the items of one step and reports at most every `every` seconds."""
+    """Logs the progress of each step of a node at most every `every` seconds."""
 
     every: float = 1.0
     _last: dict[str, float] = field(default_factory=dict)
     _start: dict[str, float] = field(default_factory=dict)
-    _before: float = field(default_factory=time.monotonic)  # the last call: a step starts there
+    # Time of the previous call, which is the start of the next step.
+    _previous: float = field(default_factory=time.monotonic)
 
-    def __call__(self, what: str, done: int, total: int = 0) -> None:
-        """Reports that `done` items of `what` are finished; total 0 means not known."""
+    def __call__(self, step: str, done: int, total: int = 0) -> None:
+        """Reports that `done` images of `step` are finished; total 0: unknown."""
         now = time.monotonic()
-        start = self._start.setdefault(what, self._before)
-        self._before = now
-        if now - self._last.get(what, -self.every) < self.every and done != total:
+        start = self._start.setdefault(step, self._previous)
+        self._previous = now
+        if now - self._last.get(step, -self.every) < self.every and done != total:
             return
-        self._last[what] = now
+        self._last[step] = now
         rate = done / (now - start) if now > start else 0.0
-        of = f"/{total}" if total else ""
-        log.info(
-            "%s %d%s images, %.1f/s", what, done, of, rate, extra={"pneumo": (what, done, total)}
-        )
+        suffix = f"/{total}" if total else ""
+        progress = (step, done, total)
+        log.info("%s %d%s images, %.1f/s", step, done, suffix, rate, extra={"pneumo": progress})

@@ -28,7 +28,7 @@ from core.models.detector.feature_pyramid import build_feature_pyramid
 from core.models.options import ModelOptions
 from core.training.options import TrainingOptions
 from schema.labels import BINARY
-from tests.support.models.backbones import check_halves
+from tests.support.models.backbones import check_parts
 from tests.support.models.transformed import Site, write_site
 
 SIZE = 80  # all networks take 75 and more
@@ -135,7 +135,7 @@ SMALLEST = {
 def test_both_halves_are_keras_s_network(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_halves(name, size, monkeypatch)
+    check_parts(name, size, monkeypatch)
 
 
 def test_freezing_reaches_nested_networks() -> None:

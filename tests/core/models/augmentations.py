@@ -1,9 +1,8 @@
-"""Every augmentation by itself."""
+"""Augmentation options that are switched off, and one value for each option."""
 
 OFF = dict.fromkeys(("rotation", "shift", "zoom", "brightness", "contrast", "noise"), 0)
 
-
-ALONE = {
+SINGLE = {
     "rotation": 20.0,
     "shift": 0.2,
     "zoom": 0.3,

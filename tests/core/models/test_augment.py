@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.models.augment import augment
 from core.models.options import AugmentOptions
-from tests.core.models.augmentations import ALONE, OFF
+from tests.core.models.augmentations import OFF, SINGLE
 from tests.support.images.synthetic import gray
 
 
@@ -22,12 +22,12 @@ def run(pixels: np.ndarray, options: AugmentOptions, seed: tuple[int, int] = (1,
     return np.asarray(augment(tf.constant(pixels), options, tf.constant(seed, tf.int32)))
 
 
-def test_nothing_asked_nothing_done() -> None:
+def test_all_options_off_returns_the_images() -> None:
     assert np.array_equal(run(images(), only()), images())
 
 
-@pytest.mark.parametrize(("name", "value"), ALONE.items())
-def test_each_change_alone_and_inside_tf_data(name: str, value: float) -> None:
+@pytest.mark.parametrize(("name", "value"), SINGLE.items())
+def test_each_change_eager_and_in_tf_data(name: str, value: float) -> None:
     options = only(**{name: value})
     got = run(images(), options)
     assert got.dtype == np.uint8
@@ -41,57 +41,57 @@ def test_each_change_alone_and_inside_tf_data(name: str, value: float) -> None:
         .map(lambda x: augment(x, options, tf.constant((1, 2), tf.int32)))
     )
     inside = next(stream.as_numpy_iterator())
-    # A traced graph may fuse operations; a value on the edge of rounding may then fall elsewhere.
+    # A traced graph may fuse operations, which can change the rounding of a value.
     assert np.abs(inside.astype(int) - got).max() <= 1
     assert (inside != got).mean() < 1e-3
 
 
-def test_images_of_a_batch_change_in_different_ways() -> None:
+def test_images_of_a_batch_get_different_parameters() -> None:
     same = np.repeat(images(1), 8, axis=0)
-    for name, value in ALONE.items():
+    for name, value in SINGLE.items():
         if name != "flip":
             got = run(same, only(**{name: value}))
             assert len({row.tobytes() for row in got}) == 8, name
 
 
-def test_one_change_switched_off_leaves_the_others_as_they_were() -> None:
+def test_changes_have_independent_random_numbers() -> None:
     both = run(images(), only(flip=True, rotation=20))
-    turned = run(images(), only(rotation=20))
+    rotated = run(images(), only(rotation=20))
     flipped = run(images(), only(flip=True))
     for i in range(6):
-        # Turning after the mirror or not: the images that were not mirrored must be the same.
+        # Images that are not flipped must be rotated by the same angle.
         if np.array_equal(flipped[i], images()[i]):
-            np.testing.assert_array_equal(both[i], turned[i])
+            np.testing.assert_array_equal(both[i], rotated[i])
         else:
             np.testing.assert_array_equal(flipped[i], images()[i][:, ::-1])
     assert 0 < sum(np.array_equal(flipped[i], images()[i]) for i in range(6)) < 6
 
 
-def test_brightness_adds_up_to_its_part_of_255() -> None:
-    grey = np.full((200, 4, 4, 1), 128, np.uint8)
-    moved = run(grey, only(brightness=0.2)).astype(int) - 128
+def test_brightness_range() -> None:
+    gray_image = np.full((200, 4, 4, 1), 128, np.uint8)
+    moved = run(gray_image, only(brightness=0.2)).astype(int) - 128
     assert np.abs(moved).max() in (50, 51)
     assert moved.min() < -40 < 40 < moved.max()
     assert (moved == moved[:, :1, :1]).all()
 
 
-def test_contrast_keeps_the_mean_and_scales_the_spread() -> None:
+def test_contrast_keeps_the_mean() -> None:
     many = np.repeat(images(1), 200, axis=0)
     got = run(many, only(contrast=0.3)).astype(float)
     ratio = got.std(axis=(1, 2, 3)) / many[0].std()
     assert 0.69 < ratio.min() < 0.75
     assert 1.2 < ratio.max() < 1.31
-    assert np.abs(got.mean(axis=(1, 2, 3)) - many[0].mean()).max() < 2  # clipping takes a little
+    assert np.abs(got.mean(axis=(1, 2, 3)) - many[0].mean()).max() < 2  # because of clipping
 
 
-def test_noise_has_the_deviation_that_was_asked_for() -> None:
-    grey = np.full((4, 64, 64, 1), 128, np.uint8)
-    got = run(grey, only(noise=0.02)).astype(float)
+def test_noise_deviation() -> None:
+    gray_image = np.full((4, 64, 64, 1), 128, np.uint8)
+    got = run(gray_image, only(noise=0.02)).astype(float)
     assert got.std() == pytest.approx(0.02 * 255, rel=0.05)
     assert got.mean() == pytest.approx(128, abs=0.2)
 
 
-def test_shift_moves_by_its_part_of_the_side() -> None:
+def test_shift_range() -> None:
     dot = np.zeros((300, 41, 41, 1), np.uint8)
     dot[:, 20, 20] = 255
     got = run(dot, only(shift=0.1)).astype(float)[..., 0]
@@ -104,22 +104,22 @@ def test_shift_moves_by_its_part_of_the_side() -> None:
     assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.2
 
 
-def test_rotation_and_zoom_are_about_the_middle() -> None:
+def test_rotation_and_zoom_are_about_the_center() -> None:
     cross = np.zeros((300, 41, 41, 1), np.uint8)
-    cross[:, 20, 36] = 255  # 16 to the right of the middle
+    cross[:, 20, 36] = 255  # 16 to the right of the center
     y, x = np.mgrid[0:41, 0:41] - 20
 
-    def places(options: AugmentOptions) -> tuple[np.ndarray, np.ndarray]:
+    def centers_of_mass(options: AugmentOptions) -> tuple[np.ndarray, np.ndarray]:
         got = run(cross, options).astype(float)[..., 0]
         mass = got.sum(axis=(1, 2))
         return (got * y).sum(axis=(1, 2)) / mass, (got * x).sum(axis=(1, 2)) / mass
 
-    down, right = places(only(rotation=30))
+    down, right = centers_of_mass(only(rotation=30))
     np.testing.assert_allclose(np.hypot(down, right), 16, atol=0.3)
     angles = np.degrees(np.arctan2(down, right))
     assert 28 < angles.max() < 31
     assert -31 < angles.min() < -28
-    down, right = places(only(zoom=0.1))
+    down, right = centers_of_mass(only(zoom=0.1))
     np.testing.assert_allclose(down, 0, atol=0.1)
     assert 14.2 < right.min() < 14.8
     assert 17.2 < right.max() < 17.8
@@ -138,7 +138,7 @@ def test_no_image() -> None:
     assert run(np.zeros((0, 8, 8, 1), np.uint8), AugmentOptions(flip=True)).shape == (0, 8, 8, 1)
 
 
-def test_an_oblong_image_keeps_its_shape() -> None:
+def test_oblong_image_keeps_its_shape() -> None:
     oblong = gray(20, 33)[None, ..., None]
     assert run(oblong, AugmentOptions()).shape == (1, 20, 33, 1)
 
@@ -167,7 +167,7 @@ def test_a_constant_image_stays_constant(
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**31 - 1), brightness=st.floats(0, 0.99), noise=st.floats(0, 0.05))
-def test_values_never_wrap_around(seed: int, brightness: float, noise: float) -> None:
+def test_values_are_clipped(seed: int, brightness: float, noise: float) -> None:
     both = np.stack([np.zeros((5, 5, 1), np.uint8), np.full((5, 5, 1), 255, np.uint8)])
     got = run(both, only(brightness=brightness), (seed, 0)).astype(int)
     assert got[0].max() <= 255 * brightness + 1

@@ -15,14 +15,14 @@ from core.models.backbones import (
     preprocess,
     split_backbone,
 )
-from tests.support.models.backbones import check_halves, pixels
+from tests.support.models.backbones import check_parts, pixels
 
-# One with dropout, one that concatenates, one that scales inside: the rest is in all_backbones.
-SOME = {"MobileNet": 32, "DenseNet121": 32, "EfficientNetB0": 32}
+# One with dropout, one with concatenation, one that scales its input; others: all_backbones.
+SIZES = {"MobileNet": 32, "DenseNet121": 32, "EfficientNetB0": 32}
 MODULES = {backbone.keras_module: name for name, backbone in BACKBONES.items()}
 
 
-def test_every_classifier_of_keras_is_in_the_table() -> None:
+def test_table_contains_every_keras_classifier() -> None:
     offered = {
         name
         for name, value in vars(keras.applications).items()
@@ -32,12 +32,12 @@ def test_every_classifier_of_keras_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
+def test_weight_hash_is_that_of_the_keras_module(name: str) -> None:
     modules = [inspect.getmodule(getattr(keras.applications, name))]
     if "V2" in name and name.startswith("ResNet"):
         modules.append(
             inspect.getmodule(keras.applications.ResNet50)
-        )  # it holds the hashes of both
+        )  # contains the hashes of both versions
     source = "".join(inspect.getsource(module) for module in modules)
     backbone = BACKBONES[name]
     assert len(backbone.weight_hash) in (0, 32, 64)
@@ -50,20 +50,20 @@ def test_hash_is_one_that_the_network_s_module_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES.values())
-def test_preprocessing_is_keras_s_own_on_the_rgb_copy(name: str) -> None:
+def test_preprocessing_equals_keras_on_rgb(name: str) -> None:
     size = 16
     image = np.arange(size * size, dtype=np.float32).reshape(1, size, size, 1)  # every gray value
     plane = keras.Input((size, size, 1))
     got = np.asarray(keras.Model(plane, preprocess(name, plane))(image))
     rgb = np.repeat(image, 3, axis=-1)
     module = getattr(keras.applications, BACKBONES[name].keras_module)
-    # Keras goes two ways, for arrays and for tensors, which round differently by one place.
+    # Keras has two implementations, for arrays and for tensors, whose rounding differs.
     np.testing.assert_array_equal(got, module.preprocess_input(keras.ops.array(rgb)))
     np.testing.assert_allclose(got, module.preprocess_input(rgb.copy()), rtol=1e-6, atol=1e-6)
     assert got.dtype == np.float32
 
 
-def test_vgg_sees_blue_first_with_its_mean_taken_off() -> None:
+def test_vgg_preprocessing_is_bgr_minus_mean() -> None:
     plane = keras.Input((1, 1, 1))
     got = keras.Model(plane, preprocess("VGG16", plane))(np.full((1, 1, 1, 1), 100.0))
     np.testing.assert_allclose(
@@ -71,39 +71,39 @@ def test_vgg_sees_blue_first_with_its_mean_taken_off() -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "size"), SOME.items())
-def test_both_halves_are_keras_s_network(
+@pytest.mark.parametrize(("name", "size"), SIZES.items())
+def test_both_parts_equal_the_keras_network(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_halves(name, size, monkeypatch)
+    check_parts(name, size, monkeypatch)
 
 
-def test_any_layer_that_everything_passes_may_be_a_cut() -> None:
+def test_split_at_a_layer_that_is_not_listed() -> None:
     lower, upper = split_backbone("VGG16", 32, None, "block5_conv3")
     assert upper is not None
-    assert not upper.variables  # pooling alone is left
+    assert not upper.variables  # only pooling remains
     assert upper(lower(pixels(32))).shape == (2, 1, 1, 512)
 
 
 @pytest.mark.parametrize("layer", ["conv_dw_99_relu", "nonsense", ""])
-def test_an_unknown_cut_is_one_line_with_those_that_are(layer: str) -> None:
+def test_unknown_layer_lists_the_split_points(layer: str) -> None:
     with pytest.raises(
         ValueError, match=rf"MobileNet cannot be split at '{layer}'.*conv_dw_2_relu"
     ):
         split_backbone("MobileNet", 32, None, layer)
 
 
-def test_a_size_below_the_least_is_refused() -> None:
+def test_size_below_the_minimum_is_rejected() -> None:
     with pytest.raises(ValueError, match="at least 71"):
         split_backbone("Xception", 70, None, TOP)
 
 
-def test_a_second_backbone_of_the_process_has_the_same_cuts_and_its_own_variables() -> None:
-    halves = []
+def test_second_backbone_of_a_process_has_the_same_layers_and_its_own_variables() -> None:
+    parts = []
     for _ in range(2):
         keras.utils.set_random_seed(3)
-        halves.append(split_backbone("Xception", 71, None, "default"))
-    (lower, upper), (other_lower, other) = halves
+        parts.append(split_backbone("Xception", 71, None, "default"))
+    (lower, upper), (other_lower, other) = parts
     assert upper is not None
     assert other is not None
     image = pixels(71)
@@ -117,7 +117,7 @@ def test_a_second_backbone_of_the_process_has_the_same_cuts_and_its_own_variable
     assert not np.asarray(other(other_lower(image))).any()
 
 
-def test_batch_norm_learns_unless_it_is_frozen() -> None:
+def test_batch_norm_is_trained_unless_frozen() -> None:
     lower, upper = split_backbone("MobileNet", 32, None, "conv_pw_11_relu")
     assert upper is not None
     at_layer = lower(pixels(32, 8))
@@ -139,7 +139,7 @@ def test_batch_norm_learns_unless_it_is_frozen() -> None:
     assert all(np.array_equal(a, v) for a, v in zip(after, moving, strict=True))
 
 
-def test_bfloat16_computes_low_and_hands_over_float32() -> None:
+def test_bfloat16_backbone_returns_float32() -> None:
     policy = keras.config.dtype_policy()
     keras.utils.set_random_seed(0)
     exact, exact_upper = split_backbone("VGG16", 32, None, "block3_pool")
@@ -162,10 +162,10 @@ def test_bfloat16_computes_low_and_hands_over_float32() -> None:
     assert np.abs(got - np.asarray(exact_upper(expected))).max() < 0.05
 
 
-def test_efficientnet_file_by_path_is_the_network_that_keras_calls_imagenet(
+def test_efficientnet_weight_file_equals_imagenet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keras adds a layer of scaling for weights="imagenet", and none for the same file's path."""
+    """Keras adds a scaling layer for weights="imagenet", but not for the path of the same file."""
     from keras.src.utils import file_utils
 
     size, name = 32, "EfficientNetB0"
@@ -173,22 +173,22 @@ def test_efficientnet_file_by_path_is_the_network_that_keras_calls_imagenet(
     normalization = next(x for x in network.layers if isinstance(x, keras.layers.Normalization))
     normalization.adapt_mean.assign([0.485, 0.456, 0.406])
     normalization.adapt_variance.assign([0.229, 0.224, 0.225])
-    file = legacy_file(network, tmp_path / BACKBONES[name].weight_file)
+    file = write_legacy_file(network, tmp_path / BACKBONES[name].weight_file)
     monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: str(file))
     published = split_backbone(name, size, "imagenet", TOP)[0]
     ours = split_backbone(name, size, str(file), TOP)[0]
     expected = np.asarray(published(pixels(size)))
     got = np.asarray(ours(pixels(size)))
     np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
-    plain = keras.applications.EfficientNetB0(
+    unscaled = keras.applications.EfficientNetB0(
         include_top=False, weights=str(file), input_shape=(size, size, 3)
     )
-    wrong = np.asarray(plain(np.repeat(pixels(size), 3, axis=-1)))
+    wrong = np.asarray(unscaled(np.repeat(pixels(size), 3, axis=-1)))
     assert np.abs(wrong - expected).max() > 0.1 * np.abs(expected).max()
 
 
-def legacy_file(network: Any, file: Path) -> Path:
-    """Weights in the layout in which Keras publishes them."""
+def write_legacy_file(network: Any, file: Path) -> Path:
+    """Writes weights in the layout of the published files."""
     import h5py
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
@@ -197,6 +197,6 @@ def legacy_file(network: Any, file: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize(("wanted", "size"), [(None, 299), (64, 64)])
-def test_image_size(wanted: int | None, size: int) -> None:
-    assert image_size("InceptionV3", wanted) == size
+@pytest.mark.parametrize(("configured", "size"), [(None, 299), (64, 64)])
+def test_image_size(configured: int | None, size: int) -> None:
+    assert image_size("InceptionV3", configured) == size

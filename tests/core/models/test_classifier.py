@@ -10,7 +10,7 @@ from core.models.options import ModelOptions
 
 
 def head(channels: int, seed: int) -> keras.Model:
-    of = build_head(
+    model = build_head(
         np.zeros(channels, np.float32),
         np.ones(channels, np.float32),
         3,
@@ -18,12 +18,12 @@ def head(channels: int, seed: int) -> keras.Model:
         seed=seed,
     )
     rng = np.random.default_rng(seed)
-    of.set_weights([rng.normal(size=w.shape) for w in of.get_weights()])
-    return of
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "both"])
-def test_members_answer_side_by_side(pooling: str) -> None:
+def test_logits_of_each_member(pooling: str) -> None:
     channels = 2560 if pooling == "both" else 1280
     keras.utils.set_random_seed(0)
     lower, upper = split_backbone("MobileNetV2", 32, None, "block_16_expand")
@@ -32,12 +32,12 @@ def test_members_answer_side_by_side(pooling: str) -> None:
     members = (EnsembleMember(head(channels, 0), upper), EnsembleMember(head(channels, 1), other))
     network = ClassifierNetwork(lower, members, pooling)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype(np.float32)
-    found = network(tf.constant(pixels)).numpy()
-    assert found.shape == (2, 2, 3)
+    logits = network(tf.constant(pixels)).numpy()
+    assert logits.shape == (2, 2, 3)
     for i in range(2):
         alone = ClassifierNetwork(lower, (members[i],), pooling)(tf.constant(pixels)).numpy()
-        np.testing.assert_allclose(found[:, i], alone[:, 0], rtol=1e-4, atol=1e-5)
-    assert not np.allclose(found[:, 0], found[:, 1])
+        np.testing.assert_allclose(logits[:, i], alone[:, 0], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(logits[:, 0], logits[:, 1])
     assert network.size == 32
     assert network.count_params() == sum(
         model.count_params() for model in (lower, upper, other, *(m.head for m in members))
@@ -45,7 +45,7 @@ def test_members_answer_side_by_side(pooling: str) -> None:
     assert len(network.variables) == len({id(v) for v in network.variables})
 
 
-def test_a_frozen_backbone_is_shared() -> None:
+def test_frozen_backbone_is_shared() -> None:
     lower, none = split_backbone("MobileNetV2", 32, None, "top")
     assert none is None
     network = ClassifierNetwork(

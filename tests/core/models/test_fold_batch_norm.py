@@ -27,7 +27,7 @@ def nested(x: Any) -> Any:
 
 
 def in_sequential(x: Any) -> Any:
-    """As the downsampling of ConvNeXt."""
+    """Like the downsampling of ConvNeXt."""
     return keras.Sequential([L.Conv2D(6, 3), L.BatchNormalization(), L.Conv2D(2, 1)])(x)
 
 
@@ -47,11 +47,11 @@ def norm_called_twice(x: Any) -> Any:
 
 
 def pair(layer: Callable[[], Any], **norm: Any) -> Callable[[Any], Any]:
-    """A layer that is followed by batch normalization."""
+    """Returns a layer followed by batch normalization."""
     return lambda x: L.BatchNormalization(**norm)(layer()(x))
 
 
-BUILDS: dict[str, tuple[Callable[[Any], Any], int]] = {
+CASES: dict[str, tuple[Callable[[Any], Any], int]] = {
     "bias": (pair(lambda: L.Conv2D(6, 3, padding="same", strides=2)), 0),
     "depthwise": (pair(lambda: L.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)), 0),
     "separable with bias": (pair(lambda: L.SeparableConv2D(6, 3), epsilon=0.1), 0),
@@ -79,8 +79,8 @@ def norms(model: keras.Model) -> list[Any]:
     return [layer for layer in all_layers(model) if isinstance(layer, L.BatchNormalization)]
 
 
-def unsettle(model: keras.Model) -> None:
-    """Statistics and weights as after some training: none is 0 or 1."""
+def randomize(model: keras.Model) -> None:
+    """Sets statistics and weights to values other than 0 and 1, as after training."""
     rng = np.random.default_rng(1)
     for layer in norms(model):
         for weight in layer.weights:
@@ -90,28 +90,28 @@ def unsettle(model: keras.Model) -> None:
             layer.bias.assign(rng.normal(0, 1, layer.bias.shape))
 
 
-@pytest.mark.parametrize("case", BUILDS)
-def test_folding_leaves_the_outputs(case: str) -> None:
-    build, left = BUILDS[case]
+@pytest.mark.parametrize("case", CASES)
+def test_folding_keeps_the_outputs(case: str) -> None:
+    build, remaining = CASES[case]
     keras.utils.set_random_seed(0)
     pixels = keras.Input((12, 12, 3))
     model = keras.Model(pixels, build(pixels))
-    unsettle(model)
+    randomize(model)
     before = [weight.numpy().copy() for weight in model.weights]
     folded = fold_batch_norm(model)
     images = np.random.default_rng(0).normal(0, 1, (5, 12, 12, 3)).astype(np.float32)
     expected = model(images, training=False).numpy()
     np.testing.assert_allclose(folded(images, training=False), expected, atol=1e-5, rtol=1e-5)
-    assert len(norms(folded)) == left
+    assert len(norms(folded)) == remaining
     for weight, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight.numpy(), value)
 
 
-def test_a_convolution_that_is_an_output_itself_keeps_its_weights() -> None:
+def test_convolution_that_is_also_an_output_is_kept() -> None:
     pixels = keras.Input((12, 12, 3))
     x = L.Conv2D(6, 3)(pixels)
     model = keras.Model(pixels, [x, L.BatchNormalization()(x)])
-    unsettle(model)
+    randomize(model)
     images = np.ones((1, 12, 12, 3), np.float32)
     for one, other in zip(
         model(images, training=False), fold_batch_norm(model)(images, training=False), strict=True
@@ -119,7 +119,7 @@ def test_a_convolution_that_is_an_output_itself_keeps_its_weights() -> None:
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_bfloat16_stays_as_it_is() -> None:
+def test_bfloat16_is_not_folded() -> None:
     pixels = keras.Input((12, 12, 3))
     x = L.Conv2D(6, 3, dtype="mixed_bfloat16")(pixels)
     model = keras.Model(pixels, L.BatchNormalization(dtype="mixed_bfloat16")(x))
@@ -128,14 +128,14 @@ def test_bfloat16_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("backbone", ["MobileNetV2", "Xception", "DenseNet121"])
 def test_real_backbones(backbone: str) -> None:
-    """Cut in two, as fine-tuning has them; statistics far from those of a fresh network."""
+    """Split backbones, as in fine-tuning, with randomized statistics."""
     from core.models.backbones import split_backbone
     from core.models.classifier import ClassifierNetwork, EnsembleMember
 
     keras.utils.set_random_seed(0)
     lower, upper = split_backbone(backbone, 96, None, "default")
     assert upper is not None
-    unsettle(upper)
+    randomize(upper)
     head = keras.Sequential([keras.Input((upper.output.shape[-1],)), L.Dense(3)])
     network = ClassifierNetwork(lower, (EnsembleMember(head, upper),), "avg")
     folded = network.folded()
@@ -147,8 +147,8 @@ def test_real_backbones(backbone: str) -> None:
     assert difference(network, folded, 96) <= BOUND
 
 
-def test_a_backbone_without_batch_norm() -> None:
-    """Its sequential parts and layers of its own are copied all the same."""
+def test_backbone_without_batch_norm() -> None:
+    """Sequential parts and custom layers are copied."""
     from core.models.backbones import split_backbone
 
     keras.utils.set_random_seed(0)
@@ -161,7 +161,7 @@ def test_a_backbone_without_batch_norm() -> None:
         np.testing.assert_allclose(fold_batch_norm(part)(x, training=False), expected, atol=1e-5)
 
 
-def test_difference_sees_one() -> None:
+def test_difference() -> None:
     pixels = keras.Input((8, 8, 1))
     logits = L.Reshape((1, 3))(L.Dense(3)(L.Flatten()(L.Rescaling(1 / 255)(pixels))))
     model = keras.Model(pixels, logits)

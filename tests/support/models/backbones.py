@@ -11,7 +11,7 @@ def pixels(size: int, images: int = 2) -> np.ndarray:
     return np.stack([gray(size, size, i) for i in range(images)])[..., None].astype(np.float32)
 
 
-def check_halves(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_parts(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails unless a backbone is Keras's network and its halves, at three points, give the same."""
     import keras
 

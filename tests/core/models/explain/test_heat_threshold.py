@@ -9,8 +9,8 @@ from core.models.explain.weak_boxes import DEFAULT_FRACTION, weak_boxes
 SIDE = 40
 
 
-def hills(n: int, seed: int = 0) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Round hills, whose box is where they stand above 0.3 of their top."""
+def gaussians(n: int, seed: int = 0) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Returns images of Gaussians, and the boxes of the region above 0.3 of the maximum."""
     rng = np.random.default_rng(seed)
     pixels, truth = np.zeros((n, SIDE, SIDE, 1), np.uint8), []
     y, x = np.mgrid[0:SIDE, 0:SIDE] + 0.5
@@ -24,24 +24,24 @@ def hills(n: int, seed: int = 0) -> tuple[np.ndarray, list[np.ndarray]]:
 
 
 def explain(pixels: tf.Tensor) -> Explanation:
-    """The picture itself is the heat; pictures that are dark at the first pixel are called."""
+    """Uses the image as heat; an image with a dark first pixel is predicted positive."""
     heat = pixels[..., 0] / 255.0
     boxes, scores = weak_boxes(heat)
     return Explanation(heat, boxes, tf.where(pixels[:, 0, 0] < 200, scores, -1.0))
 
 
-def test_the_part_that_the_true_boxes_have_is_found() -> None:
-    found = select_heat_threshold(explain, *hills(30))
-    assert found.fraction == pytest.approx(0.3, abs=0.051)
-    assert found.images == 30
-    assert found.score is not None
-    assert found.score > 0.9
-    assert found.fraction in FRACTIONS
-    assert found.note == ""
+def test_finds_the_threshold_of_the_true_boxes() -> None:
+    result = select_heat_threshold(explain, *gaussians(30))
+    assert result.fraction == pytest.approx(0.3, abs=0.051)
+    assert result.images == 30
+    assert result.score is not None
+    assert result.score > 0.9
+    assert result.fraction in FRACTIONS
+    assert result.note == ""
 
 
-def test_images_that_are_not_called_are_not_chosen_on() -> None:
-    pixels, truth = hills(30)
+def test_images_predicted_negative_are_ignored() -> None:
+    pixels, truth = gaussians(30)
     wrong = [np.array([[0.0, 0.0, 0.01, 0.01]])] * 15
     pixels[:15, 0, 0] = 255
     some = select_heat_threshold(explain, pixels, wrong + truth[15:])
@@ -49,25 +49,25 @@ def test_images_that_are_not_called_are_not_chosen_on() -> None:
     assert some == select_heat_threshold(explain, pixels[15:], truth[15:])
 
 
-def test_where_no_part_finds_anything_the_default_stays() -> None:
-    pixels, truth = hills(20)
-    found = select_heat_threshold(
+def test_default_if_no_threshold_gives_a_correct_box() -> None:
+    pixels, truth = gaussians(20)
+    result = select_heat_threshold(
         explain, pixels, [np.array([[0.0, 0.0, 0.01, 0.01]])] * len(truth)
     )
-    assert (found.fraction, found.images, found.score) == (DEFAULT_FRACTION, 20, 0.0)
-    assert "no threshold gives" in found.note
+    assert (result.fraction, result.images, result.score) == (DEFAULT_FRACTION, 20, 0.0)
+    assert "no threshold gives" in result.note
 
 
-def test_of_equal_parts_the_nearest_to_the_default() -> None:
-    """Flat squares: every part gives the same boxes."""
+def test_of_equal_scores_the_threshold_nearest_to_the_default() -> None:
+    """Constant squares: every threshold gives the same boxes."""
     pixels = np.zeros((12, SIDE, SIDE, 1), np.uint8)
     pixels[:, 8:24, 8:24] = 250
-    found = select_heat_threshold(explain, pixels, [np.array([[0.2, 0.2, 0.6, 0.6]])] * 12)
-    assert (found.fraction, found.score) == (DEFAULT_FRACTION, 1.0)
+    result = select_heat_threshold(explain, pixels, [np.array([[0.2, 0.2, 0.6, 0.6]])] * 12)
+    assert (result.fraction, result.score) == (DEFAULT_FRACTION, 1.0)
 
 
 @pytest.mark.parametrize("n", [0, MIN_IMAGES - 1])
-def test_too_few_leave_the_default(n: int) -> None:
-    found = select_heat_threshold(explain, *hills(n))
-    assert (found.fraction, found.images, found.score) == (DEFAULT_FRACTION, n, None)
-    assert "fewer than 10" in found.note
+def test_default_if_there_are_too_few_images(n: int) -> None:
+    result = select_heat_threshold(explain, *gaussians(n))
+    assert (result.fraction, result.images, result.score) == (DEFAULT_FRACTION, n, None)
+    assert "fewer than 10" in result.note

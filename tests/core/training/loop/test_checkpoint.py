@@ -92,7 +92,7 @@ def test_a_killed_upload_leaves_the_last_state(store: str) -> None:
         "arrays = [np.random.default_rng(0).random(4_000_000)]\n"
         f"Checkpoint({uri!r}).save(arrays, {{'epoch': 2}})\n"
     )
-    root = str(Path(__file__).parents[3])
+    root = str(Path(__file__).parents[4])
     writer = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, check=False
     )
