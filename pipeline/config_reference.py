@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,9 +37,11 @@ def markdown() -> str:
     """Returns the reference: one table of keys for each section of a configuration file."""
     parts = [_HEAD]
     for name, model in _sections("", Config):
-        summary = inspect.getdoc(model) or ""
-        parts.append(f"## {name or 'Top level'}\n\n{summary.splitlines()[0]}\n\n{_TABLE}")
-        parts[-1] += "".join(f"\n{_row(name, key, f)}" for key, f in model.model_fields.items())
+        attributes = _attributes(inspect.getdoc(model) or "")
+        parts.append(f"## {name or 'Top level'}\n\n{_summary(model)}\n\n{_TABLE}")
+        parts[-1] += "".join(
+            f"\n{_row(name, key, f, attributes)}" for key, f in model.model_fields.items()
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -65,14 +68,26 @@ def _nested(path: str, annotation: Any) -> tuple[str, type[BaseModel] | None]:
     return path, None
 
 
-def _row(section: str, key: str, field: FieldInfo) -> str:
+def _row(section: str, key: str, field: FieldInfo, attributes: dict[str, str]) -> str:
     path, nested = _nested(f"{section}.{key}".removeprefix("."), field.annotation)
     if nested is None:
         kind = _type_text(field.annotation) + _bounds_text(field)
     else:
         kind = f"section [{path}](#{path.replace('.', '').lower()})"
-    cells = (f"`{key}`", kind, _default_text(field), field.description or "")
+        attributes = {key: _summary(nested)} | attributes
+    cells = (f"`{key}`", kind, _default_text(field), field.description or attributes.get(key, ""))
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (inspect.getdoc(model) or "").partition("\n")[0]
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """Returns the section `Attributes:` of a docstring: name -> description."""
+    section = docstring.partition("Attributes:\n")[2]
+    entries = re.findall(r"^  (\w+): (.*(?:\n    .*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _type_text(annotation: Any) -> str:

@@ -18,18 +18,21 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def write_report(data: ReportData, folder: Path) -> tuple[Path, Path]:
-    """Writes `report.html` and `report.json`, each atomically.
+    """Writes `report.html`, `report.json` and the figures as `figures/NAME.png`.
 
     Returns:
       paths of the page and of the JSON file.
     """
     numbers = report_results(data)
-    page = render_report(data, numbers, draw_figures(data, numbers))
-    return write_page(folder, "report", numbers, page)
+    drawn = draw_figures(data, numbers)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    for name, content in drawn.items():
+        (folder / "figures" / f"{name}.png").write_bytes(content)
+    return write_page(folder, "report", numbers, render_report(data, numbers, drawn))
 
 
-def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, str]) -> str:
-    """Renders the page."""
+def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, bytes]) -> str:
+    """Renders the page; `drawn` has the figures as PNG."""
     negative, positive = numbers.get("sides", ("negative", "positive"))
     classes = numbers.get("classes_on_test") or {}
     return render(
@@ -39,7 +42,7 @@ def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, st
         registry=registry,
         explanations=registry.explanations(negative, positive, classes.get("pair", ())),
         summary=_summaries(data.model_summary or ""),
-        figures=drawn,
+        figures={name: data_uri(content) for name, content in drawn.items()},
         samples=_samples(data),
         mistakes=_thumbnails(numbers.get("mistakes", {}), data.images),
         heated=_heat_pictures(data, numbers),
@@ -47,15 +50,15 @@ def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, st
     )
 
 
-def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, str]:
-    """Returns name -> data URI of each figure."""
+def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, bytes]:
+    """Returns name -> PNG of each figure."""
     drawn: dict[str, bytes] = {}
     if any(history.get("epochs") for history in data.histories.values()):
         for name in ("loss", "accuracy"):
             drawn[name] = figures.training_curve(data.histories, name)
     if data.answers is not None and "metrics" in numbers:
         drawn |= figures.draw_all(data.answers, data.val, numbers)
-    return {name: data_uri(content) for name, content in drawn.items()}
+    return drawn
 
 
 def _summaries(text: str) -> list[str]:

@@ -14,7 +14,7 @@ class Report(NamedTuple):
 
     data: ReportData
     numbers: dict
-    figures: dict[str, str]
+    figures: dict[str, bytes]
     page: str
 
 
@@ -27,7 +27,7 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 
 @pytest.fixture(scope="session")
-def figures() -> dict[str, str]:
+def figures() -> dict[str, bytes]:
     """Every figure that a page may show, for tests of the text."""
     names = (
         "loss",
@@ -44,11 +44,11 @@ def figures() -> dict[str, str]:
         "box_pr",
         "shift",
     )
-    return dict.fromkeys(names, "data:image/png;base64,")
+    return dict.fromkeys(names, b"")
 
 
 @pytest.fixture
-def render(figures: dict[str, str]):
+def render(figures: dict[str, bytes]):
     """Returns a function that computes the numbers and renders the page without new figures."""
 
     def page(data: ReportData) -> tuple[str, dict]:
