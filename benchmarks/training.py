@@ -86,7 +86,7 @@ def _images(folder: Path) -> None:
     """Phantoms as Transform writes them, and as one array for the notebook."""
     import tensorflow as tf
 
-    from core.images.decode import decode_gray, resize_gray
+    from core.images.decode_tf import decode_gray, resize_gray
     from core.phantom.dataset import write_phantoms
     from schema import features as f
     from tests.support.records import feature

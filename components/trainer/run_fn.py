@@ -179,7 +179,7 @@ def _export(
     """Writes the SavedModel."""
     import tensorflow_transform as tft
 
-    from core.images.decode import from_png
+    from core.images.decode_tf import from_png
     from core.models.decision_rule import DecisionRule
     from core.models.detector.network import build_detector_explain_fn
     from serving.export.saved_model import export
@@ -207,12 +207,12 @@ def _export(
         tft.TFTransformOutput(fn_args.transform_output),
         job.task,
         fn_args.serving_model_dir,
-        pixels_of=lambda png: from_png(png, network.size),
+        decode_png=lambda png: from_png(png, network.size),
         features=exported.features,
         decision=rule,
         explain=explain,
         box_threshold=detector.choice.threshold if detector is not None else 0.0,
-        about={
+        metadata={
             "name": job.name,
             "backbone": job.model.backbone,
             "weights": job.weights.to_dict(),

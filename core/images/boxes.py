@@ -20,7 +20,7 @@ def fit_boxes(boxes: Any, height: Any, width: Any, fit: str, size: int | None = 
       boxes: float32 [..., 4], array or tensor.
       height: pixels of the displayed image, [] or one for each entry of the first axis.
       width: likewise.
-      fit: "stretch" or "pad", see `core.images.decode.resize_gray`.
+      fit: "stretch" or "pad", see `core.images.decode_tf.resize_gray`.
       size: side of the square, pixels; "pad" rounds the picture in it to whole pixels. None: as a
         square of any size would have it, at most half a pixel away.
 

@@ -1,6 +1,5 @@
 """Draws heat maps and boxes over a radiograph."""
 
-import io
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -10,50 +9,34 @@ if TYPE_CHECKING:
     from PIL import ImageFont
     from PIL.Image import Image
 
-# Stops of the colour map "inferno" (matplotlib): equal steps look equal, in gray print too.
+# Stops of the color map "inferno" (matplotlib), perceptually uniform, also when printed in gray.
 STOPS: Final = np.array(
     [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]],
     np.float32,
 )
-STRENGTH: Final = 0.6  # opacity of the greatest heat
-LINE: Final = (64, 224, 255)  # of boxes; no colour of the heat
-_SIDE: Final = 1600  # of a picture at most, pixels
+OPACITY: Final = 0.6  # of heat 1
+BOX_COLOR: Final = (64, 224, 255)  # not a color of the heat map
+_SIDE: Final = 1600  # longer side of a picture at most, pixels
 
 
-def gray_of(content: bytes) -> "Image":
-    """An image as a viewer shows it, in 8-bit gray.
-
-    Raises:
-      OSError: it is no image, or a damaged one.
-    """
-    from PIL import Image as Images
-    from PIL import ImageOps
-
-    with Images.open(io.BytesIO(content)) as opened:
-        image: Image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):
-            image = Images.fromarray((np.asarray(image) // 257).astype(np.uint8))
-        return image.convert("L")
-
-
-def overlaid(
+def draw_overlay(
     gray: "Image",
     heat: list[list[float]] | np.ndarray | None,
     boxes: list[list[float]] | np.ndarray = (),  # type: ignore[assignment]
     scores: list[float] | np.ndarray = (),  # type: ignore[assignment]
     side: int = _SIDE,
 ) -> "Image":
-    """Heat and boxes over an image.
+    """Draws a heat map and boxes over an image.
 
     Args:
-      gray: 8-bit gray.
-      heat: [h][w], 0..1, over the whole image; the weaker, the more of the image is seen.
-      boxes: [k][4], ymin, xmin, ymax, xmax in pixels of `gray`.
-      scores: of each box, written beside it.
-      side: of the result at most, pixels; a larger image is made smaller.
+      gray: 8-bit gray image.
+      heat: shape (h, w), 0 to 1, covering the whole image; 0 is transparent. None for no heat map.
+      boxes: shape (k, 4), ymin, xmin, ymax, xmax in pixels of `gray`.
+      scores: shape (k,), written beside the boxes; may be empty.
+      side: longer side of the result at most, pixels; larger images are reduced.
 
     Returns:
-      RGB.
+      RGB image.
     """
     from PIL import Image as Images
 
@@ -64,17 +47,17 @@ def overlaid(
     if heat is not None:
         cells = Images.fromarray(np.asarray(heat, np.float32))
         fine = np.asarray(cells.resize(size, Images.Resampling.BILINEAR)).clip(0, 1)
-        opacity = STRENGTH * fine[..., None]
-        pixels = (1 - opacity) * pixels + opacity * colours(fine)
+        opacity = OPACITY * fine[..., None]
+        pixels = (1 - opacity) * pixels + opacity * inferno(fine)
     picture = Images.fromarray(pixels.round().astype(np.uint8))
     for i, box in enumerate(boxes):
-        told = f"{scores[i]:.2f}" if i < len(scores) else ""
-        _draw_box(picture, [scale * edge for edge in box], told)
+        score = f"{scores[i]:.2f}" if i < len(scores) else ""
+        _draw_box(picture, [scale * edge for edge in box], score)
     return picture
 
 
-def colours(values: np.ndarray) -> np.ndarray:
-    """0..1, float [...] -> RGB 0..255, float [..., 3]."""
+def inferno(values: np.ndarray) -> np.ndarray:
+    """Maps values in 0 to 1, shape (...), to RGB in 0 to 255, shape (..., 3)."""
     at = np.linspace(0, 1, len(STOPS))
     return np.stack([np.interp(values, at, STOPS[:, i]) for i in range(3)], axis=-1)
 
@@ -86,18 +69,23 @@ def _draw_box(picture: "Image", box: list[float], text: str) -> None:
     top, left, bottom, right = box
     width = max(1, max(picture.size) // 250)
     corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
-    # Dark lines below the light ones: seen on bone and on lung.
-    for colour, wide in (((0, 0, 0), width + 2), (LINE, width)):
+    # Dark lines below the light ones, so that both bone and lung give contrast.
+    for color, line_width in (((0, 0, 0), width + 2), (BOX_COLOR, width)):
         for ends in pairwise(corners):
-            draw.line(ends, fill=colour, width=wide)
+            draw.line(ends, fill=color, width=line_width)
     if text:
-        chosen = font(max(10, max(picture.size) // 40))
-        place = (left + 2 * width, top + width)
-        draw.text(place, text, fill=LINE, font=chosen, stroke_width=2, stroke_fill=(0, 0, 0))
+        draw.text(
+            (left + 2 * width, top + width),
+            text,
+            fill=BOX_COLOR,
+            font=font(max(10, max(picture.size) // 40)),
+            stroke_width=2,
+            stroke_fill=(0, 0, 0),
+        )
 
 
 def font(size: float) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
-    """Pillow's own font in `size` pixels."""
+    """Returns Pillow's built-in font at a size in pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

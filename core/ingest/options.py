@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.images.rules import MIN_SIDE
 from schema import labels
 from schema.options import Options
 
@@ -83,7 +84,7 @@ class IngestOptions(Options):
     seed: int = 0
     on_leak: Literal["report", "fail"] = "report"
     max_pixels: Annotated[int, BeforeValidator(_pixels), Field(ge=1, le=PILLOW_LIMIT)] = 100_000_000
-    min_side: int = Field(default=16, ge=1)
+    min_side: int = Field(default=MIN_SIDE, ge=1)
     images_per_shard: int = Field(default=512, ge=1)
     near_duplicate_distance: int = Field(default=24, ge=0, le=64)
 

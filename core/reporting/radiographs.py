@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from core.images.overlay import gray_of
 from core.reporting.rendering import data_uri
 
 if TYPE_CHECKING:
@@ -18,8 +17,10 @@ def read_gray(content: bytes) -> "Image | None":
     """Decodes an image to 8-bit gray, upright; None if it is unreadable."""
     from PIL import Image
 
+    from core.images.decode_pillow import decode_gray_pillow
+
     try:
-        return gray_of(content)
+        return decode_gray_pillow(content)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 

@@ -37,7 +37,7 @@ def command(
     from pipeline.commands.run import execute
     from pipeline.config_file import load_config
     from schema.model_folder import newest_version
-    from serving.predict.local import load_model, predict_files
+    from serving.predict.local_model import load_model, predict_files
     from serving.predict.printing import print_table
 
     config = load_config(source, overrides)

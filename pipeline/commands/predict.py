@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.commands.sources import PredictionSource
     from serving.dicom_out import Reports
     from serving.predict.prediction import Prediction
-    from serving.predict.results import ResultFile
+    from serving.predict.result_file import ResultFile
 
 _SCREEN = Path("-")
 
@@ -116,9 +116,9 @@ def command(
     With --dicom-out, DICOM files get a structured report (TID 1500) that belongs to the patient and
     the study of the image. It is the one output with identities; keep DIR as you keep the images.
     """
-    from serving.predict.files import check_paths
+    from serving.predict.input_files import check_paths
     from serving.predict.printing import print_predictions
-    from serving.predict.results import ResultFile, format_of
+    from serving.predict.result_file import ResultFile, format_of
     from serving.predict.worklist import check_worklist, write_worklist
 
     if (folder is None) == (endpoint is None):
@@ -192,7 +192,7 @@ def _format(form: str | None, as_json: bool, output: Path | None) -> str:
 
 
 def _files(images: Iterable[Path]) -> Iterator[Path]:
-    from serving.predict.files import names_of, stream_files
+    from serving.predict.input_files import names_of, stream_files
 
     for path in images:
         if path == _SCREEN:
@@ -221,9 +221,9 @@ def _predict(
         return
     predictions = source.predict(files, "explain" if source.explains else "serving_default")
     if pictures is not None:
-        from serving.predict.explanations import drawn
+        from serving.predict.heatmap_images import with_heatmap_images
 
-        predictions = drawn(predictions, pictures)
+        predictions = with_heatmap_images(predictions, pictures)
     for prediction in predictions:
         if reports is not None:
             reports.add(prediction)

@@ -60,7 +60,7 @@ class SavedModelSource:
     """Predictions of a SavedModel in this process."""
 
     def __init__(self, folder: Path, batch_size: int, name: str) -> None:
-        from serving.predict.local import load_model
+        from serving.predict.local_model import load_model
 
         self._model, self._batch_size, self._name = load_model(folder), batch_size, name
         self.classes: list[str] = self._model.facts.get("classes", [])
@@ -70,7 +70,7 @@ class SavedModelSource:
 
     def predict(self, files: Iterable[Path], signature: str = DEFAULT) -> "Iterator[Prediction]":
         """Yields predictions in the order of the files."""
-        from serving.predict.local import predict_files
+        from serving.predict.local_model import predict_files
 
         return predict_files(self._model, files, self._batch_size, signature)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from serving.predict.files import read_file
+from serving.predict.input_files import read_file
 
 
 class Image(NamedTuple):

@@ -1,1 +1,1 @@
-"""Writes the SavedModel: signatures, image guard, warm-up requests."""
+"""Exports the SavedModel: signatures and warm-up requests."""

@@ -1,10 +1,10 @@
 """DICOM files among the images of a request: rendered as `pneumo ingest` renders them."""
 
-from core.images.dicom.read import MAX_BYTES, is_dicom
-from core.images.dicom.refusal import Refusal
+from core.images.dicom.read import is_dicom
+from core.images.errors import ImageError
 from schema.errors import PneumoError
 
-__all__ = ["MAX_BYTES", "is_dicom", "to_png"]
+__all__ = ["is_dicom", "to_png"]
 
 
 def to_png(content: bytes) -> bytes:
@@ -18,5 +18,5 @@ def to_png(content: bytes) -> bytes:
 
     try:
         return render(content)
-    except Refusal as refusal:
-        raise PneumoError(f"DICOM {refusal.reason}: {refusal.detail}") from None
+    except ImageError as error:
+        raise PneumoError(f"DICOM {error.reason}: {error.detail}") from None

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from core.images.rules import OK, STATUS_MESSAGES
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -18,7 +20,7 @@ class Prediction:
       score: calibrated probability of the positive classes together.
       probabilities: class name -> calibrated probability.
       abstained: whether a person has to look (REFER, REJECTED).
-      status: of the file, see `serving.export.guard`; empty if the model was not called.
+      status: of the file, see `core.images.rules`; empty if the model was not called.
       error: why there is no answer, in words; empty otherwise.
       boxes: shape (k, 4); ymin, xmin, ymax, xmax in pixels of the displayed image, best first; None
         if they were not requested or the model predicts none.
@@ -63,7 +65,7 @@ def to_prediction(file: str, row: Mapping[str, Any]) -> Prediction:
       ValueError: not the outputs of a model of this project, or not finite.
     """
     try:
-        status = str(row.get("status", "OK"))
+        status = str(row.get("status", OK))
         error = in_words(status)
         if error:
             return rejected(file, error, status)
@@ -123,17 +125,5 @@ def rejected(file: str, reason: str, status: str = "") -> Prediction:
 def in_words(status: str) -> str:
     """What a status means for the owner of the file; "" for OK."""
     code, _, detail = status.partition(": ")
-    said = _WORDS.get(code, status)
+    said = STATUS_MESSAGES.get(code, status)
     return f"{said} ({detail})" if detail and said else said
-
-
-_WORDS = {
-    "OK": "",
-    "EMPTY": "the file is empty",
-    "NOT_JPEG_OR_PNG": "not a JPEG or PNG file",
-    "TOO_MANY_BYTES": "the file is too large",
-    "TOO_MANY_PIXELS": "the image is too large",
-    "TOO_SMALL": "the image is too small",
-    "TRUNCATED": "the file is truncated",
-    "DAMAGED": "the file is damaged",
-}

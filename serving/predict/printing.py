@@ -9,7 +9,7 @@ import click
 
 from serving import NOTICE
 from serving.predict.prediction import Prediction
-from serving.predict.results import Csv
+from serving.predict.result_file import Csv
 from serving.predict.worklist import list_of, urgency
 
 _WORKLIST_TITLES = (

@@ -11,7 +11,7 @@ from typing import Final
 from schema.errors import PneumoError
 from schema.files import atomic_file
 from serving.predict.prediction import Prediction
-from serving.predict.results import ResultFile, csv_row
+from serving.predict.result_file import ResultFile, csv_row
 
 READ_FIRST, BY_URGENCY, REJECTED = range(3)
 LISTS: Final = ("read_first", "by_urgency", "rejected")

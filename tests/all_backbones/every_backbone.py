@@ -170,7 +170,7 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
     from core.embedding.forward import build_forward
     from core.metrics.options import EvaluationOptions
     from core.training.transformed_images import transformed_images
-    from serving.predict.local import load_model, predict_files
+    from serving.predict.local_model import load_model, predict_files
 
     layer = BACKBONES[name].default_layer
     images = next(iter(transformed_images([site.examples["train"]], SIZE, SPLITS["train"])))[0]

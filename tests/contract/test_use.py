@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from serving.client import Client, Image
-from serving.predict.explanations import name_of
+from serving.predict.heatmap_images import image_name
 from tests.support.runs import cli
 from tests.support.serving.server import Server
 
@@ -53,9 +53,9 @@ def test_pictures_with_heat_and_boxes(server: Server, folder: Path, tmp_path: Pa
     found = predict("--endpoint", server.rest, "--name", server.name, "--explain", out, folder)
     good = [one for one in found if one["decision"] != "REJECTED"]
     assert any(one["boxes"] for one in good)
-    assert sorted(p.name for p in out.iterdir()) == sorted(name_of(one["file"]) for one in good)
+    assert sorted(p.name for p in out.iterdir()) == sorted(image_name(one["file"]) for one in good)
     for one in good:
-        with Picture.open(out / name_of(one["file"])) as picture:
+        with Picture.open(out / image_name(one["file"])) as picture:
             assert picture.width == one["width"]
 
 

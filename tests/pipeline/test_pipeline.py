@@ -152,17 +152,17 @@ def test_a_key_follows_the_modules_that_the_executor_reaches_and_no_other(
 @pytest.mark.parametrize(
     ("node", "module", "reaches"),
     [
-        ("Trainer", "serving.export.guard", True),
-        ("Trainer", "serving.export.places", True),
+        ("Trainer", "core.images.validate_tf", True),
+        ("Trainer", "serving.export.display_coordinates", True),
         ("Trainer", "serving.export.warmup", True),
         ("Trainer", "core.models.fold_batch_norm", True),
         ("Trainer", "schema.labels", True),
-        ("Trainer", "core.images.decode", True),
+        ("Trainer", "core.images.decode_tf", True),
         ("Trainer", "core.reporting.report.page", False),
         ("Trainer", "pipeline.pipeline", False),
         ("Transform", "components.trainer.run_fn", False),
         ("Gate", "core.metrics.bootstrap", True),
-        ("Gate", "serving.export.guard", False),
+        ("Gate", "core.images.validate_tf", False),
     ],
 )
 def test_what_a_node_depends_on(node: str, module: str, reaches: bool, code: CodeGraph) -> None:

@@ -5,8 +5,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.images.dicom.refusal import refuse
 from core.images.dicom.tags import spacing
+from core.images.errors import reject
 
 # The first that is there counts. PixelAspectRatio is the vertical size by the horizontal one.
 _SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
@@ -18,12 +18,12 @@ def ratio(dataset: Any) -> float:
     """Height of a pixel by its width; 1 where the file does not tell.
 
     Raises:
-      Refusal: one of more than 5 to 1.
+      ImageError: one of more than 5 to 1.
     """
     pair = spacing(dataset, (*_SPACINGS, "PixelAspectRatio"))
     found = pair[0] / pair[1] if pair else 1.0
     if not 1 / MOST <= found <= MOST:
-        refuse("wrong_spacing", f"pixels {found:.3g} times as high as wide; at most {MOST:g} to 1")
+        reject("wrong_spacing", f"pixels {found:.3g} times as high as wide; at most {MOST:g} to 1")
     return 1.0 if abs(found - 1.0) < SAME else found
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from core.images.dicom.read import Opened
-from core.images.dicom.refusal import refuse
+from core.images.errors import reject
 
 _JPEG: Final = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _JPEG_LOSSLESS: Final = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
@@ -34,7 +34,7 @@ def stored_values(opened: Opened) -> NDArray[Any]:
     """The pixels as the file stores them: integers [rows, columns], unused bits cleared.
 
     Raises:
-      Refusal: a plugin is missing, or the pixels are cut or damaged.
+      ImageError: a plugin is missing, or the pixels are cut or damaged.
     """
     from pydicom.pixels import get_decoder
 
@@ -45,7 +45,7 @@ def stored_values(opened: Opened) -> NDArray[Any]:
         plugins = tuple(name for name in wanted if name in decoder.available_plugins)
         if not plugins:
             name = decoder.UID.name
-            refuse("missing_plugin", f"{name} needs {package}; install the extra `dicom`")
+            reject("missing_plugin", f"{name} needs {package}; install the extra `dicom`")
         _check_frame(opened)
     else:
         _check_length(opened)
@@ -55,13 +55,13 @@ def stored_values(opened: Opened) -> NDArray[Any]:
             values, _ = decoder.as_array(opened.dataset, index=0, decoding_plugin=plugin)
             break
         except MemoryError:
-            refuse("too_large", "no memory to decode it")
+            reject("too_large", "no memory to decode it")
         except Exception:  # the decoders raise errors of every kind on damaged pixels
             continue
     if values is None:
-        refuse("corrupt", f"its pixels can't be decoded ({decoder.UID.name})")
+        reject("corrupt", f"its pixels can't be decoded ({decoder.UID.name})")
     if values.shape != (opened.rows, opened.columns):
-        refuse("corrupt", "its pixels are of another size than it tells")
+        reject("corrupt", "its pixels are of another size than it tells")
     return values
 
 
@@ -70,7 +70,7 @@ def _check_length(opened: Opened) -> None:
     needed = opened.rows * opened.columns * bits // 8
     there = len(opened.dataset.PixelData)
     if there < needed:
-        refuse("truncated", f"{there} of {needed} bytes of pixels")
+        reject("truncated", f"{there} of {needed} bytes of pixels")
 
 
 def _check_frame(opened: Opened) -> None:
@@ -80,16 +80,16 @@ def _check_frame(opened: Opened) -> None:
     try:
         frame = bytes(next(generate_frames(opened.dataset.PixelData, number_of_frames=1)))
     except Exception:
-        refuse("truncated", "its compressed pixels are cut or damaged")
+        reject("truncated", "its compressed pixels are cut or damaged")
     if opened.syntax == _RLE:
         return
     size = coded_size(frame)
     if size is None:
-        refuse("corrupt", "its compressed pixels have no header")
+        reject("corrupt", "its compressed pixels have no header")
     if size != (opened.rows, opened.columns):
-        refuse("corrupt", "its compressed pixels are of another size than it tells")
+        reject("corrupt", "its compressed pixels are of another size than it tells")
     if _END not in frame[-64:]:
-        refuse("truncated", "the end of its compressed pixels is missing")
+        reject("truncated", "the end of its compressed pixels is missing")
 
 
 def coded_size(frame: bytes) -> tuple[int, int] | None:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from core.images.dicom.aspect import make_square, ratio, squared
 from core.images.dicom.decode import stored_values
 from core.images.dicom.read import Rules, check, check_size, parse
-from core.images.dicom.refusal import Refusal, refuse
 from core.images.dicom.render import render
 from core.images.dicom.tags import Tags, allowed, named_by, patient_key
+from core.images.errors import ImageError, reject
 from schema.errors import PneumoError
 
 
@@ -26,13 +26,13 @@ class Loaded:
       png: gray, lossless; of 8 bits where the file stores 8 or fewer, else of 16.
       tags: the allow-list.
       patient: see `tags.patient_key`.
-      named: whether the path tells what the tags tell of the patient.
+      path_identifies_patient: whether the path contains identifying values of the tags.
     """
 
     png: bytes
     tags: Tags
     patient: str
-    named: bool
+    path_identifies_patient: bool
 
 
 def load(content: bytes, rules: Rules, salt: str = "", path: str = "") -> Loaded:
@@ -45,7 +45,7 @@ def load(content: bytes, rules: Rules, salt: str = "", path: str = "") -> Loaded
       path: of the file, to see whether it names the patient.
 
     Raises:
-      Refusal: the file can't be used; no other error leaves this function, but
+      ImageError: the file can't be used; no other error leaves this function, but
       PneumoError: pydicom is missing.
     """
     with _guarded("read"):
@@ -54,8 +54,8 @@ def load(content: bytes, rules: Rules, salt: str = "", path: str = "") -> Loaded
     try:
         with _guarded("shown"):
             png, tags = _picture(dataset, rules)
-    except Refusal as refusal:
-        raise Refusal(refusal.reason, refusal.detail, named) from None
+    except ImageError as error:
+        raise ImageError(error.reason, error.detail, named) from None
     return Loaded(png, tags, patient_key(dataset, salt), named)
 
 
@@ -81,9 +81,9 @@ def _guarded(what: str) -> Iterator[None]:
     except PneumoError:
         raise
     except MemoryError:
-        refuse("too_large", "no memory for it")
+        reject("too_large", "no memory for it")
     except Exception as error:
-        refuse("corrupt", f"it can't be {what} ({type(error).__name__})")
+        reject("corrupt", f"it can't be {what} ({type(error).__name__})")
 
 
 def _png(shown: NDArray[np.float64], bits: int) -> bytes:

@@ -11,14 +11,12 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from core.images.dicom.refusal import refuse
 from core.images.dicom.tags import MODALITIES, PHOTOMETRIC
 from core.images.dicom.values import integer, value, word
+from core.images.errors import reject
+from core.images.rules import MAX_DICOM_BYTES, MAX_DICOM_PIXELS, MAX_SIDE
 from schema.errors import PneumoError
 
-MAX_BYTES: Final = 256 << 20
-MAX_PIXELS: Final = 64 << 20
-MAX_SIDE: Final = 65_535
 RADIOGRAPHS: Final = ("CR", "DX", "DR", "RG")
 _SHOWN: Final = ("MONOCHROME1", "MONOCHROME2")
 _MADE_ELSEWHERE: Final = frozenset({"OT", "SC", ""})
@@ -56,7 +54,7 @@ class Rules:
 
     modalities: tuple[str, ...] = RADIOGRAPHS
     secondary: Literal["radiographs", "accept", "refuse"] = "radiographs"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = MAX_DICOM_PIXELS
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def parse(content: bytes) -> Any:
     """Data set of the wanted tags.
 
     Raises:
-      Refusal: it is no DICOM file, or inflates to too much.
+      ImageError: it is no DICOM file, or inflates to too much.
       PneumoError: pydicom is missing.
       Exception: whatever pydicom raises on a damaged file.
     """
@@ -120,7 +118,7 @@ def parse(content: bytes) -> Any:
 
     quiet()
     if not is_dicom(content[:132]):
-        refuse("not_dicom", "no DICM after the first 128 bytes")
+        reject("not_dicom", "no DICM after the first 128 bytes")
     if _DEFLATED.encode() in content[:4096]:
         _check_inflated(content)
     return pydicom.dcmread(io.BytesIO(content), specific_tags=list(_WANTED))
@@ -130,19 +128,19 @@ def check(dataset: Any, rules: Rules) -> Opened:
     """Checks what `parse` read.
 
     Raises:
-      Refusal: it is no single gray radiograph, or one that can't be decoded.
+      ImageError: it is no single gray radiograph, or one that can't be decoded.
     """
     if "PixelData" not in dataset:
-        refuse("no_pixels", "no image in it, as in a report or in a file that was cut")
+        reject("no_pixels", "no image in it, as in a report or in a file that was cut")
     _check_kind(dataset, rules)
     syntax = _syntax(dataset)
     photometric = word(dataset, "PhotometricInterpretation", PHOTOMETRIC)
     if photometric not in _SHOWN or integer(dataset, "SamplesPerPixel", 1) != 1:
         what = photometric or "pixels of no known interpretation"
-        refuse("colour", f"{what}; a radiograph is {' or '.join(_SHOWN)}")
+        reject("colour", f"{what}; a radiograph is {' or '.join(_SHOWN)}")
     frames = integer(dataset, "NumberOfFrames", 1)
     if frames > 1:
-        refuse("multi_frame", f"{frames} frames; a radiograph has one")
+        reject("multi_frame", f"{frames} frames; a radiograph has one")
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     check_size(rows, columns, rules.max_pixels)
     return Opened(dataset, syntax, rows, columns, _bits(dataset))
@@ -151,9 +149,9 @@ def check(dataset: Any, rules: Rules) -> Opened:
 def check_size(rows: int, columns: int, max_pixels: int) -> None:
     """Refuses what is larger than the rules allow, before memory is taken for it."""
     if min(rows, columns) < 1:
-        refuse("corrupt", f"{columns}x{rows} pixels")
+        reject("corrupt", f"{columns}x{rows} pixels")
     if rows * columns > max_pixels or max(rows, columns) > MAX_SIDE:
-        refuse("too_large", f"{columns}x{rows} pixels; at most {max_pixels}, side {MAX_SIDE}")
+        reject("too_large", f"{columns}x{rows} pixels; at most {max_pixels}, side {MAX_SIDE}")
 
 
 def _check_kind(dataset: Any, rules: Rules) -> None:
@@ -163,17 +161,17 @@ def _check_kind(dataset: Any, rules: Rules) -> None:
     made_elsewhere = stored in _MADE_ELSEWHERE and (bool(stored) or not told)
     if stored in rules.modalities:
         if secondary and rules.secondary == "refuse":
-            refuse("secondary_capture", "a secondary capture, and the option refuses them")
+            reject("secondary_capture", "a secondary capture, and the option refuses them")
     elif made_elsewhere:
         if rules.secondary != "accept":
-            refuse(
+            reject(
                 "secondary_capture",
                 f"modality {stored or 'not told'}: it may be a screen shot or a scan of paper; "
                 "--dicom-secondary accept takes it",
             )
     else:
         wanted = ", ".join(rules.modalities)
-        refuse("wrong_modality", f"{stored or 'no known modality'}; radiographs are {wanted}")
+        reject("wrong_modality", f"{stored or 'no known modality'}; radiographs are {wanted}")
 
 
 def _syntax(dataset: Any) -> str:
@@ -182,15 +180,15 @@ def _syntax(dataset: Any) -> str:
 
     told = value(dataset.file_meta, "TransferSyntaxUID")
     if told is None:
-        refuse("transfer_syntax", "no transfer syntax is named")
+        reject("transfer_syntax", "no transfer syntax is named")
     uid = UID(str(told))
     name = uid.name
     if name == str(uid):  # no entry of the dictionary: it may tell who made it
-        refuse("transfer_syntax", "a transfer syntax that is not known")
+        reject("transfer_syntax", "a transfer syntax that is not known")
     try:
         get_decoder(uid)
     except Exception:
-        refuse("transfer_syntax", f"{name}; it can't be decoded")
+        reject("transfer_syntax", f"{name}; it can't be decoded")
     return str(uid)
 
 
@@ -198,24 +196,26 @@ def _bits(dataset: Any) -> int:
     allocated = integer(dataset, "BitsAllocated")
     stored = integer(dataset, "BitsStored", allocated)
     if allocated not in (8, 16):
-        refuse("bits", f"{allocated} bits allocated for a pixel; 8 or 16 can be shown")
+        reject("bits", f"{allocated} bits allocated for a pixel; 8 or 16 can be shown")
     if not 2 <= stored <= allocated:
-        refuse("corrupt", f"{stored} bits stored of {allocated}")
+        reject("corrupt", f"{stored} bits stored of {allocated}")
     if integer(dataset, "HighBit", stored - 1) != stored - 1:
-        refuse("bits", "the bits of a pixel are not the lowest of its word")
+        reject("bits", "the bits of a pixel are not the lowest of its word")
     if integer(dataset, "PixelRepresentation", 0) not in (0, 1):
-        refuse("corrupt", "PixelRepresentation is neither 0 nor 1")
+        reject("corrupt", "PixelRepresentation is neither 0 nor 1")
     return stored
 
 
 def _check_inflated(content: bytes) -> None:
     """Refuses a deflated file that would fill the memory: pydicom inflates it in one go."""
     if content[132:140] != _META:
-        refuse("corrupt", "a deflated file whose header has no length")
+        reject("corrupt", "a deflated file whose header has no length")
     start = 144 + int.from_bytes(content[140:144], "little")
     try:
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content[start:], MAX_BYTES + 1)
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(
+            content[start:], MAX_DICOM_BYTES + 1
+        )
     except zlib.error:
-        refuse("corrupt", "its deflated part can't be inflated")
-    if len(inflated) > MAX_BYTES:
-        refuse("too_large", f"more than {MAX_BYTES} bytes when inflated")
+        reject("corrupt", "its deflated part can't be inflated")
+    if len(inflated) > MAX_DICOM_BYTES:
+        reject("too_large", f"more than {MAX_DICOM_BYTES} bytes when inflated")

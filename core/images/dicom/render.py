@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.images.dicom.refusal import refuse
 from core.images.dicom.values import integer, number, numbers, value
+from core.images.errors import reject
 
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
@@ -30,7 +30,7 @@ def render(values: NDArray[Any], dataset: Any, bits_stored: int) -> NDArray[np.f
       float64 [rows, columns] in 0 (black) .. 1 (white).
 
     Raises:
-      Refusal: a table or window that can't be.
+      ImageError: a table or window that can't be.
     """
     physical, changed = _modality(values, dataset)
     center, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
@@ -53,11 +53,11 @@ def window(
     """Values -> 0..1 by a window: PS3.3 C.11.2.1.2 (linear) and C.11.2.1.3 (sigmoid, exact).
 
     Raises:
-      Refusal: a width that the function does not allow, or an unknown function.
+      ImageError: a width that the function does not allow, or an unknown function.
     """
     x, c, w = values.astype(np.float64), float(center), float(width)
     if not np.isfinite(c + w) or (w < 1 if function == "LINEAR" else w <= 0):
-        refuse("window", f"a window {w:g} wide about {c:g} is none")
+        reject("window", f"a window {w:g} wide about {c:g} is none")
     if function == "LINEAR":
         if w == 1:
             return (x > c - 0.5).astype(np.float64)
@@ -65,7 +65,7 @@ def window(
     if function == "LINEAR_EXACT":
         return np.clip((x - c) / w + 0.5, 0.0, 1.0)
     if function != "SIGMOID":
-        refuse("window", "its VOI LUT function is unknown")
+        reject("window", "its VOI LUT function is unknown")
     return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (x - c) / w, -700.0, 700.0)))
 
 
@@ -124,14 +124,14 @@ def _table(
         entries, first, bits = (int(one) for one in raw)
         data = item["LUTData"].value
     except Exception:
-        refuse("corrupt", f"the table of {keyword} can't be read")
+        reject("corrupt", f"the table of {keyword} can't be read")
     # PS3.3 C.11.1.1: 0 stands for 65,536; the first value is signed where what it looks up is.
     entries = entries % 65536 or 65536
     signed = integer(dataset, "PixelRepresentation", 0) == 1 or bool((values < 0).any())
     if signed and first > 32767:
         first -= 65536
     if not 8 <= bits <= 16:
-        refuse("corrupt", f"the table of {keyword} has entries of {bits} bits")
+        reject("corrupt", f"the table of {keyword} has entries of {bits} bits")
     try:
         if isinstance(data, bytes | bytearray):
             kind = "u1" if len(data) < 2 * entries else ">u2" if _big_endian(dataset) else "<u2"
@@ -139,9 +139,9 @@ def _table(
         else:
             table = np.atleast_1d(np.asarray(data, np.float64))[:entries]
     except Exception:
-        refuse("corrupt", f"the table of {keyword} can't be read")
+        reject("corrupt", f"the table of {keyword} can't be read")
     if len(table) != entries:
-        refuse("corrupt", f"the table of {keyword} has {len(table)} of its {entries} entries")
+        reject("corrupt", f"the table of {keyword} has {len(table)} of its {entries} entries")
     return table, first, bits
 
 

@@ -3,20 +3,20 @@
 import math
 from typing import Any
 
-from core.images.dicom.refusal import refuse
+from core.images.errors import reject
 
 
 def value(dataset: Any, keyword: str) -> Any:
     """What a data set holds under a keyword; None where it is absent or empty.
 
     Raises:
-      Refusal: the value can't be read.
+      ImageError: the value can't be read.
     """
     try:
         found = dataset.get(keyword)
         empty = found is None or (hasattr(found, "__len__") and not len(found))
     except Exception:  # pydicom converts on access, and raises errors of every kind
-        refuse("corrupt", f"the value of {keyword} can't be read")
+        reject("corrupt", f"the value of {keyword} can't be read")
     return None if empty else found
 
 
@@ -24,7 +24,7 @@ def numbers(dataset: Any, keyword: str) -> list[float]:
     """Finite numbers under a keyword, however many there are.
 
     Raises:
-      Refusal: there is something else.
+      ImageError: there is something else.
     """
     found = value(dataset, keyword)
     if found is None:
@@ -33,9 +33,9 @@ def numbers(dataset: Any, keyword: str) -> list[float]:
     try:
         out = [float(one) for one in (found if several else [found])]
     except Exception:
-        refuse("corrupt", f"the value of {keyword} is no number")
+        reject("corrupt", f"the value of {keyword} is no number")
     if not all(map(math.isfinite, out)):
-        refuse("corrupt", f"the value of {keyword} is not finite")
+        reject("corrupt", f"the value of {keyword} is not finite")
     return out
 
 
@@ -49,13 +49,13 @@ def integer(dataset: Any, keyword: str, default: int | None = None) -> int:
     """One whole number.
 
     Raises:
-      Refusal: there is something else, or nothing and no default.
+      ImageError: there is something else, or nothing and no default.
     """
     found = numbers(dataset, keyword)
     if not found and default is not None:
         return default
     if len(found) != 1 or found[0] != int(found[0]):
-        refuse("corrupt", f"{keyword} is {'missing' if not found else 'no whole number'}")
+        reject("corrupt", f"{keyword} is {'missing' if not found else 'no whole number'}")
     return int(found[0])
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Final
 
-from core.images.dicom.read import MAX_BYTES
-from core.images.dicom.refusal import Refusal
+from core.images.errors import ImageError
+from core.images.rules import MAX_DICOM_BYTES
 from core.ingest.file_record import FileRecord, encode_record
 from core.ingest.options import Secondary
 from core.ingest.records.work_folder import FORMAT_VERSION, WorkFolder
@@ -73,7 +73,8 @@ def check_chunk(work: WorkFolder, source: str, name: str, salt: str) -> None:
 
 def check_file(file: FileRecord, source: str, settings: CheckSettings, salt: str) -> FileRecord:
     """Returns the record with the measurements of the image, or with the reason of a reject."""
-    from core.ingest.source.checks import check_image  # Pillow and numpy, in workers only
+    # Loads Pillow and numpy, in workers only.
+    from core.ingest.source.image_properties import measure_image
 
     try:
         image = to_stored_image(
@@ -83,12 +84,12 @@ def check_file(file: FileRecord, source: str, settings: CheckSettings, salt: str
             secondary=settings.secondary,
             salt=salt,
         )
-        measured = check_image(image.data, settings.max_pixels, settings.min_side)
+        measured = measure_image(image.data, settings.max_pixels, settings.min_side)
         result = replace(file, **vars(measured), dicom=image.dicom, patient_id=image.patient)
         identifies_patient = image.path_identifies_patient
-    except Refusal as refusal:
-        result = replace(file, reason=refusal.reason, detail=refusal.detail)
-        identifies_patient = refusal.named
+    except ImageError as error:
+        result = replace(file, reason=error.reason, detail=error.detail)
+        identifies_patient = error.path_identifies_patient
     if identifies_patient and settings.hide_names:
         result = replace(result, filename=pseudonym(file.path, salt))
     return result
@@ -104,18 +105,18 @@ def read_unchanged(source: str, file: FileRecord) -> bytes:
     """Returns the bytes of a file that has not changed since it was listed.
 
     Raises:
-      Refusal: it can't be read, is too large, or has changed.
+      ImageError: it can't be read, is too large, or has changed.
     """
-    if file.size > MAX_BYTES:
-        raise Refusal("too_large", f"{file.size} bytes; at most {MAX_BYTES}")
+    if file.size > MAX_DICOM_BYTES:
+        raise ImageError("too_large", f"{file.size} bytes; at most {MAX_DICOM_BYTES}")
     try:
         with open(f"{source}/{file.path}", "rb") as stream:  # noqa: PTH123, once per image
             data = stream.read(file.size + 1)
             info = os.fstat(stream.fileno())
     except FileNotFoundError:
-        raise Refusal("changed_during_run", "it is gone since it was listed") from None
+        raise ImageError("changed_during_run", "it is gone since it was listed") from None
     except OSError as error:
-        raise Refusal("unreadable", error.strerror or type(error).__name__) from None
+        raise ImageError("unreadable", error.strerror or type(error).__name__) from None
     if (info.st_size, info.st_mtime_ns) != (file.size, file.mtime_ns) or len(data) != file.size:
-        raise Refusal("changed_during_run", "it changed since it was listed")
+        raise ImageError("changed_during_run", "it changed since it was listed")
     return data

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from core.images.dicom.refusal import Refusal
+from core.images.errors import ImageError
 from core.ingest.catalog.database import Catalog
 from core.ingest.file_record import FileRecord, encode_record, read_records
 from core.ingest.records.chunks import read_unchanged
@@ -54,8 +54,8 @@ def write_shard(work: WorkFolder, source: str, name: str) -> None:
         for record in read_records(work.lists / f"{name}.jsonl"):
             try:
                 data = _read_again(source, record)
-            except Refusal as refusal:
-                row = replace(record, reason=refusal.reason, detail=refusal.detail)
+            except ImageError as error:
+                row = replace(record, reason=error.reason, detail=error.detail)
             else:
                 framed = frame(_encode_example(record, data))
                 digest.update(framed)
@@ -72,7 +72,7 @@ def _read_again(source: str, record: FileRecord) -> bytes:
     """Reads an image a second time: its shard is known only after every file was checked."""
     data = to_stored_image(read_unchanged(source, record)).data
     if hashlib.sha256(data).hexdigest() != record.sha256:
-        raise Refusal("changed_during_run", "its bytes changed since they were checked")
+        raise ImageError("changed_during_run", "its bytes changed since they were checked")
     return data
 
 

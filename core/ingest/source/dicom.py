@@ -5,7 +5,7 @@ from typing import Any
 
 from core.images.dicom.load import load
 from core.images.dicom.read import Rules, is_dicom
-from core.images.dicom.refusal import Refusal
+from core.images.errors import ImageError
 from core.ingest.options import PILLOW_LIMIT, Secondary
 from schema.errors import PneumoError
 
@@ -47,14 +47,16 @@ def to_stored_image(
       salt: of the patient key.
 
     Raises:
-      Refusal: a DICOM file that can't be used.
+      ImageError: a DICOM file that can't be used.
     """
     if not is_dicom(data[:132]):
         return StoredImage(data)
     try:
         loaded = load(data, Rules(secondary=secondary, max_pixels=max_pixels), salt, path)
-    except Refusal:
+    except ImageError:
         raise
     except PneumoError as error:  # pydicom is missing
-        raise Refusal("missing_plugin", str(error)) from None
-    return StoredImage(loaded.png, loaded.tags.to_dict(), loaded.patient, loaded.named)
+        raise ImageError("missing_plugin", str(error)) from None
+    return StoredImage(
+        loaded.png, loaded.tags.to_dict(), loaded.patient, loaded.path_identifies_patient
+    )

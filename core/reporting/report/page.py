@@ -99,7 +99,7 @@ def _heat_pictures(data: ReportData, numbers: dict[str, Any]) -> Rows:
     """Pictures with heat and boxes; images without heat, or unreadable ones, are left out."""
     if data.answers is None or data.heat is None or "explain" not in numbers:
         return {}
-    from core.images.overlay import overlaid
+    from core.images.overlay import draw_overlay
 
     pairs = zip(data.answers.sha256.tolist(), data.answers.truth_boxes, strict=True)
     truth = {name: boxes.tolist() for name, boxes in pairs if len(boxes)}
@@ -114,7 +114,7 @@ def _heat_pictures(data: ReportData, numbers: dict[str, Any]) -> Rows:
             marked = truth.get(row["sha256"], [])
             counts = f"{len(marked)} marked, " if marked else ""
             text = f"{counts}{len(places.boxes)} predicted; {_peak(places)}"
-            heat = overlaid(image, places.heat, side=SIDE)
+            heat = draw_overlay(image, places.heat, side=SIDE)
             drawn = picture(heat, marked, places.boxes.tolist(), places.scores.tolist())
             shown[kind].append({**row, "text": text, **drawn})
     return shown

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from core.images.dicom.refusal import Refusal
+from core.images.errors import ImageError
 from core.ingest.file_record import FileRecord
 from core.ingest.job import ingest
 from core.ingest.json_lines import read_lines
@@ -57,7 +57,7 @@ def test_rejects_have_one_reason_each_and_a_sentence(mixed):
 
 
 def test_the_graph_decodes_every_written_image(mixed):
-    from core.images.decode import decode_gray
+    from core.images.decode_tf import decode_gray
 
     for shard in sorted(mixed[0].glob("*.tfrecord")):
         for record in read_records(shard):
@@ -83,7 +83,7 @@ def test_equal_seeds_give_equal_data_sets(tmp_path):
 def test_an_unreadable_path_is_rejected(tmp_path):
     info = tmp_path.stat()
     folder = FileRecord(path="", size=info.st_size, mtime_ns=info.st_mtime_ns)
-    with pytest.raises(Refusal, match="unreadable"):
+    with pytest.raises(ImageError, match="unreadable"):
         read_unchanged(str(tmp_path), folder)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.images.decode import resize_gray
+from core.images.decode_tf import resize_gray
 from core.models.options import AugmentOptions
 from core.training.image_training_data import copy_records, image_training_data
 from core.training.loop.batches import LabeledRows, TrainingData

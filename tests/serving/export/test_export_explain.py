@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from core.images.boxes import fit_boxes, unfit_boxes
-from core.images.decode import decode_gray, from_png
+from core.images.decode_tf import decode_gray, from_png
+from core.images.rules import ImageLimits
 from core.models.decision_rule import DecisionRule
 from core.models.explain.explanation import Explanation
 from schema.labels import LOCATE
-from serving.export.guard import Limits
-from serving.export.places import displayed_heat
+from serving.export.display_coordinates import displayed_heat
 from serving.export.saved_model import export
 from tests.support.models.exported import SIZE, Exported, eager
 
@@ -100,11 +100,11 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
             fitted.transform,
             LOCATE,
             str(tmp_path / "model"),
-            pixels_of=lambda png: from_png(png, SIZE),
+            decode_png=lambda png: from_png(png, SIZE),
             features=lambda pixels: tf.reduce_mean(pixels, [1, 2]),
-            limits=Limits(min_side=1),
+            limits=ImageLimits(min_side=1),
             decision=DecisionRule(1.0, 0.4),
-            about={},
+            metadata={},
             explain=explain,
         )
 
@@ -146,9 +146,9 @@ def test_a_model_without_explain_has_no_such_door(exported: Exported, tmp_path: 
         exported.transform,
         THREE_CLASS,
         str(tmp_path / "model"),
-        pixels_of=lambda png: from_png(png, SIZE),
+        decode_png=lambda png: from_png(png, SIZE),
         decision=DecisionRule(),
-        about={},
+        metadata={},
         features=lambda pixels: exported.backbone(pixels, training=False),
     )
     loaded = tf.saved_model.load(str(tmp_path / "model"))

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from core.images.decode import decode_gray, from_png, resize_gray
+from core.images.decode_tf import decode_gray, from_png, resize_gray
 from schema import features as f
 from schema.labels import BACTERIA_VIRUS, LOCATE, PATHOGENS
 from tests.support import records
@@ -151,19 +151,19 @@ def test_labels(exported: Exported) -> None:
 
 
 def test_images_without_a_place_in_the_task_weigh_nothing() -> None:
-    from serving.export.signatures import positive_of
+    from serving.export.signatures import positive_label
 
     names = ("normal", "bacteria", "virus", "unknown")
     given = tf.constant([records.example({f.PATHOGEN: name}) for name in names])
-    assert positive_of(given, BACTERIA_VIRUS).numpy().tolist() == [-1, 1, 0, -1]
+    assert positive_label(given, BACTERIA_VIRUS).numpy().tolist() == [-1, 1, 0, -1]
 
 
 def test_a_located_task_is_positive_where_a_box_is() -> None:
-    from serving.export.signatures import positive_of
+    from serving.export.signatures import positive_label
 
     boxes = [{f.BOX_YMIN: (0.5,)}, {f.BOX_YMIN: ()}, {}, {f.BOX_YMIN: (0.0, 0.25)}]
     given = tf.constant([records.example({f.PATHOGEN: "unknown", **of}) for of in boxes])
-    assert positive_of(given, LOCATE).numpy().tolist() == [1, 0, 0, 1]
+    assert positive_label(given, LOCATE).numpy().tolist() == [1, 0, 0, 1]
 
 
 def test_facts_travel_with_the_model(fitted: Exported) -> None:

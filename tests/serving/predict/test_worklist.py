@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from schema.errors import PneumoError
 from serving.predict.prediction import Prediction, rejected
-from serving.predict.results import JsonLines, ResultFile, format_of
+from serving.predict.result_file import JsonLines, ResultFile, format_of
 from serving.predict.worklist import LISTS, check_worklist, urgency, write_worklist
-from tests.serving.predict.answers import ANSWERS, CLASSES, answer
+from tests.serving.predict.predictions import ANSWERS, CLASSES, answer
 
 NOTICE = "Research software, not a medical device."
 GIVEN = [

@@ -121,12 +121,12 @@ def main(arguments: list[str]) -> None:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
-    from core.images.decode import from_png
+    from core.images.decode_tf import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from serving.export.saved_model import export
     from core.models.decision_rule import DecisionRule
-    from serving.export.guard import Limits
+    from core.images.rules import ImageLimits
     from tests.support import records
 
     folder, fit = Path(arguments[0]), arguments[1]
@@ -161,11 +161,11 @@ def main(arguments: list[str]) -> None:
         tft.TFTransformOutput(str(folder / "graph")),
         THREE_CLASS,
         str(folder / "model"),
-        pixels_of=lambda png: from_png(png, SIZE),
+        decode_png=lambda png: from_png(png, SIZE),
         features=lambda pixels: small.backbone(pixels, training=False),
-        limits=Limits(min_side=1),  # the tiny forms too
+        limits=ImageLimits(min_side=1),  # the tiny forms too
         decision=DecisionRule(TEMPERATURE, THRESHOLD, BAND),
-        about={"seeds": [3]},
+        metadata={"seeds": [3]},
         explain=small.explain,
     )
 
@@ -194,7 +194,7 @@ def eager(exported: Exported) -> np.ndarray:
     """The pixels that the network is given."""
     import tensorflow as tf
 
-    from core.images.decode import decode_gray, resize_gray
+    from core.images.decode_tf import decode_gray, resize_gray
 
     return np.stack(
         [

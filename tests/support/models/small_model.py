@@ -25,7 +25,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from core.models.head import build_head
     from core.models.classifier import EnsembleMember, ClassifierNetwork, feature_moments
     from core.models.options import ModelOptions
-    from core.images.decode import decode_gray, from_png, resize_gray
+    from core.images.decode_tf import decode_gray, from_png, resize_gray
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from schema import features as f
@@ -84,10 +84,10 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
             tft.TFTransformOutput(str(work / "graph")),
             THREE_CLASS,
             str(folder),
-            pixels_of=lambda png: from_png(png, SIZE),
+            decode_png=lambda png: from_png(png, SIZE),
             features=network.features,
             decision=decision,
-            about={"name": "small", "seeds": [seed]},
+            metadata={"name": "small", "seeds": [seed]},
             explain=build_explain_fn(network, THREE_CLASS, decision),
         )
 

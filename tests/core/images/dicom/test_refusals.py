@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core.images.dicom.decode import coded_size
 from core.images.dicom.load import load, to_png
 from core.images.dicom.read import Rules
-from core.images.dicom.refusal import Refusal
+from core.images.errors import ImageError
 from tests.support.images.bad_dicoms import PIXELS, REFUSED
 from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
 from tests.support.images.identities import IDENTITIES, leaks
@@ -19,8 +19,8 @@ from tests.support.images.identities import IDENTITIES, leaks
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
 
-def refusal(content: bytes, rules: Rules | None = None) -> Refusal:
-    with pytest.raises(Refusal) as caught:
+def refusal(content: bytes, rules: Rules | None = None) -> ImageError:
+    with pytest.raises(ImageError) as caught:
         load(content, rules or Rules(), "salt", "a/b.dcm")
     return caught.value
 
@@ -114,7 +114,7 @@ def test_damage_is_a_refusal_or_a_picture(syntax: Any, draw: st.DataObject) -> N
     damaged = bytes(content[: draw.draw(st.integers(132, len(content)))])
     try:
         assert to_png(damaged).startswith(b"\x89PNG")
-    except Refusal as error:
+    except ImageError as error:
         assert "\n" not in str(error)
         assert not leaks(str(error))
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from core.images.dicom.load import to_png
 from core.images.dicom.read import is_dicom
-from core.images.dicom.refusal import Refusal
 from core.images.dicom.render import stretch, window
+from core.images.errors import ImageError
 from tests.support.images.dicoms import STORED, dicom, make_dataset, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
@@ -134,7 +134,7 @@ def test_a_flat_image_is_black(values: list[list[int]], padding: Any) -> None:
     ],
 )
 def test_a_window_that_cannot_be(center: float, width: float, function: str) -> None:
-    with pytest.raises(Refusal, match=r"^window: ") as caught:
+    with pytest.raises(ImageError, match=r"^window: ") as caught:
         window(np.zeros((2, 2)), center, width, function)
     assert "QUILL" not in str(caught.value)
 

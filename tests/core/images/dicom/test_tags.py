@@ -109,7 +109,7 @@ def test_where_no_id_is_told_the_study_is_the_patient(patient: str | None) -> No
     ],
 )
 def test_a_path_that_names_the_patient_is_seen(path: str, named: bool) -> None:
-    assert loaded(path=path).named == named
+    assert loaded(path=path).path_identifies_patient == named
 
 
 @given(st.text(max_size=20), st.text(max_size=20))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.images.dicom.refusal import Refusal
+from core.images.errors import ImageError
 from core.ingest.json_lines import read_lines
 from core.ingest.scan import scan
 from core.ingest.source.dicom import StoredImage, to_stored_image
@@ -153,7 +153,7 @@ def test_without_pydicom_one_line_says_what_to_install(
     put(tmp_path / "s/NORMAL/a.dcm", dicom(0))
     with pytest.raises(PneumoError, match="install the extra"):
         run(tmp_path / "s", tmp_path / "d")
-    with pytest.raises(Refusal, match="missing_plugin"):
+    with pytest.raises(ImageError, match="missing_plugin"):
         to_stored_image(dicom(0))
 
 
@@ -163,9 +163,9 @@ def test_other_bytes_pass_as_they_are() -> None:
 
 
 def test_limits_are_those_of_the_options() -> None:
-    with pytest.raises(Refusal, match="too_large"):
+    with pytest.raises(ImageError, match="too_large"):
         to_stored_image(dicom(0), max_pixels=64 * 64 - 1)
-    with pytest.raises(Refusal, match="secondary_capture"):
+    with pytest.raises(ImageError, match="secondary_capture"):
         to_stored_image(dicom(0, modality="OT"), secondary="radiographs")
 
 

@@ -5,13 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from core.images.rules import MAX_BYTES, MAX_DICOM_BYTES
 from schema.errors import PneumoError
-from serving.predict.dicom import MAX_BYTES as DICOM_LIMIT
 from serving.predict.dicom import is_dicom, to_png
 
 SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
-
-MAX_BYTES = 32 << 20  # the model's own limit; of a larger file nothing is sent
 
 
 def check_paths(paths: Iterable[Path]) -> None:
@@ -73,7 +71,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     with path.open("rb") as file:
         head = file.read(132)
         dicom = is_dicom(head)
-        limit = DICOM_LIMIT if dicom else limit
+        limit = MAX_DICOM_BYTES if dicom else limit
         content = head + file.read(limit + 1 - len(head))
     if len(content) > limit:
         raise PneumoError(f"TOO_MANY_BYTES: more than {limit >> 20} MiB")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.images.rules import STATUS_MESSAGES
 from schema.errors import PneumoError
 from schema.model_folder import newest_version
-from serving.export.guard import STATUSES
-from serving.predict.files import stream_files
-from serving.predict.local import load_model, predict_files
+from serving.predict.input_files import stream_files
+from serving.predict.local_model import load_model, predict_files
 from serving.predict.prediction import in_words
 from tests.support.models.exported import Exported
 
@@ -73,7 +73,7 @@ def test_broken_files_fail_alone_at_no_second_call(exported: Exported, folder: P
     }
 
 
-@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("status", STATUS_MESSAGES)
 def test_every_status_has_words(status: str) -> None:
     assert (in_words(status) == "") == (status == "OK")
     assert status not in in_words(status)
@@ -110,8 +110,8 @@ def test_the_newest_version_is_taken(exported: Exported, tmp_path: Path) -> None
 
 def test_prediction_does_not_import_tfx(exported: Exported, folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from serving.predict.local import *;"
-        "from serving.predict.files import stream_files;"
+        "import sys; from pathlib import Path; from serving.predict.local_model import *;"
+        "from serving.predict.input_files import stream_files;"
         f"m = load_model(Path({str(exported.folder)!r}));"
         f"list(predict_files(m, stream_files([Path({str(folder)!r})])));"
         "print(sorted({n.split('.')[0] for n in sys.modules} &"

@@ -9,7 +9,7 @@ from typing import Any
 
 from schema.errors import PneumoError
 from schema.model_folder import GRAPH, newest_version, read_model_info
-from serving.predict.files import read_file
+from serving.predict.input_files import read_file
 from serving.predict.prediction import Prediction, rejected, to_prediction
 
 

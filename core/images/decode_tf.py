@@ -1,19 +1,23 @@
-"""Bytes of a JPEG or PNG -> gray 8-bit pixels, in TensorFlow ops alone.
+"""Decodes JPEG and PNG files to gray 8-bit pixels with TensorFlow ops.
 
-These functions run eagerly, inside `tf.data`, inside the Transform graph and inside the SavedModel;
-a test holds the four equal to the last bit. They agree with Pillow's
-`ImageOps.exif_transpose(im).convert("L")` on 8-bit files.
+The functions give bit-equal results when run eagerly, in `tf.data`, in the Transform graph and in
+the SavedModel. `decode_pillow` gives the same pixels without TensorFlow.
 """
+
+import functools
+from typing import Final
 
 import tensorflow as tf
 
+from core.images.rules import ORIENTATION_TAG, ORIENTATIONS
+
 # Luma of ITU-R BT.601 in 16-bit fixed point, as Pillow and libjpeg compute it.
-_LUMA = (19595, 38470, 7471)
-_HEAD = 65536  # an APP1 segment is at most this long, and stands first
+_LUMA: Final = (19595, 38470, 7471)
+_HEAD: Final = 65536  # bytes; an APP1 segment comes first and is at most this long
 
 
 def decode_gray(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes one image as a viewer would show it, in gray.
+    """Decodes one image as a viewer shows it, in gray.
 
     Gray, RGB, CMYK and progressive JPEG; gray, RGB, palette, alpha (dropped) and 16-bit PNG (scaled
     by 255/65535). EXIF orientation is applied.
@@ -25,13 +29,13 @@ def decode_gray(encoded: tf.Tensor) -> tf.Tensor:
       uint8 [height, width, 1].
 
     Raises:
-      tf.errors.InvalidArgumentError: not a JPEG or PNG, or a damaged one.
+      tf.errors.InvalidArgumentError: not a JPEG or PNG file, or a damaged one.
     """
-    return oriented(stored_gray(encoded), encoded)
+    return orient(stored_gray(encoded), encoded)
 
 
 def stored_gray(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes one image as it lies in the file: `decode_gray` before the EXIF orientation.
+    """Decodes one image as stored, without applying the EXIF orientation.
 
     Args:
       encoded: scalar string, the bytes of a JPEG or PNG file.
@@ -40,7 +44,7 @@ def stored_gray(encoded: tf.Tensor) -> tf.Tensor:
       uint8 [height, width, 1].
 
     Raises:
-      tf.errors.InvalidArgumentError: not a JPEG or PNG, or a damaged one.
+      tf.errors.InvalidArgumentError: not a JPEG or PNG file, or a damaged one.
     """
     gray = tf.cond(
         tf.io.is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_png(encoded)
@@ -48,9 +52,17 @@ def stored_gray(encoded: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(gray, [None, None, 1])
 
 
-def oriented(gray: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
-    """Turns an image [h, w, 1] as the EXIF orientation in its file asks for."""
-    return _orient(gray, _orientation(encoded, tf.io.is_jpeg(encoded)))
+def orient(gray: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """Applies the EXIF orientation of a file.
+
+    Args:
+      gray: uint8 [height, width, 1], as stored.
+      encoded: scalar string, the bytes of the file.
+
+    Returns:
+      uint8 [height, width, 1], as displayed.
+    """
+    return _apply_orientation(gray, _orientation(encoded, tf.io.is_jpeg(encoded)))
 
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
@@ -58,13 +70,13 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
         # Pillow's (and libjpeg's) exact integer inverse DCT, so that both decode alike.
         return tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE")
 
-    # The luma of three equal planes is the plane itself, to the last bit; one plane costs a third.
+    # The luma of three equal planes equals the plane, and decoding one costs a third.
     is_gray = tf.equal(tf.io.extract_jpeg_shape(encoded)[2], 1)
     return tf.cond(is_gray, lambda: read(1), lambda: _luma(read(3)))
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
-    # Bytes 24 and 25 of a PNG are the bit depth and the type of colour in its header.
+    # Bytes 24 and 25 of a PNG are the bit depth and the color type.
     deep = tf.equal(tf.strings.substr(encoded, 24, 1), b"\x10")
     kind = tf.strings.substr(encoded, 25, 1)
     is_gray = tf.logical_or(tf.equal(kind, b"\x00"), tf.equal(kind, b"\x04"))
@@ -89,7 +101,7 @@ def _luma(rgb: tf.Tensor) -> tf.Tensor:
 
 
 def _orientation(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
-    """Reads the EXIF orientation tag (0x0112); int32 1..8, and 1 where there is none."""
+    """Returns the EXIF orientation, int32 1 to 8; 1 if there is none."""
     head = tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD), tf.uint8)
     # JPEG: APP1 payload "Exif\0\0" + TIFF. PNG: chunk type "eXIf" + TIFF.
     marker = tf.cond(
@@ -99,10 +111,10 @@ def _orientation(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
     )
     width = tf.size(marker)
     room = tf.maximum(tf.size(head) - width, 0)
-    found = tf.fill([room], True)
+    matches = tf.fill([room], True)
     for i in range(4):
-        found = tf.logical_and(found, tf.equal(head[i : i + room], marker[i]))
-    at = tf.where(found)
+        matches = tf.logical_and(matches, tf.equal(head[i : i + room], marker[i]))
+    at = tf.where(matches)
     return tf.cond(
         tf.size(at) > 0,
         lambda: _read_orientation(head[tf.cast(at[0, 0], tf.int32) + width :]),
@@ -111,13 +123,13 @@ def _orientation(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
 
 
 def _read_orientation(tiff: tf.Tensor) -> tf.Tensor:
-    """Orientation from the first IFD of a TIFF header, uint8 [n]; damaged headers give 1."""
+    """Reads the orientation in the first IFD of a TIFF header, uint8 [n]; 1 if it is damaged."""
     octets = tf.cast(tf.concat([tiff, tf.zeros([16], tf.uint8)], 0), tf.int32)
     size = tf.size(octets)
     little = tf.equal(octets[0], 0x49)
 
     def number(parts: tf.Tensor) -> tf.Tensor:
-        """Last axis of bytes -> integer in the byte order of the header."""
+        """Combines the last axis, bytes, to an integer in the byte order of the header."""
         ordered = tf.where(little, tf.reverse(parts, [-1]), parts)
         total = tf.zeros(tf.shape(ordered)[:-1], tf.int32)
         for i in range(parts.shape[-1]):
@@ -128,27 +140,22 @@ def _read_orientation(tiff: tf.Tensor) -> tf.Tensor:
     count = number(tf.ensure_shape(octets[start : start + 2], [2]))
     count = tf.clip_by_value(count, 0, (size - start - 2) // 12)
     entries = tf.reshape(octets[start + 2 : start + 2 + 12 * count], [count, 12])
-    is_tag = tf.equal(number(entries[:, :2]), 0x0112)
+    is_tag = tf.equal(number(entries[:, :2]), ORIENTATION_TAG)
     values = tf.boolean_mask(number(entries[:, 8:10]), is_tag)
     value = tf.concat([values, [1]], 0)[0]
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
-def _orient(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Undoes an EXIF orientation (1..8) of an image [h, w, c]."""
-    turn = tf.transpose
-    cases = [
-        lambda: image,
-        lambda: image[:, ::-1],
-        lambda: image[::-1, ::-1],
-        lambda: image[::-1],
-        lambda: turn(image, [1, 0, 2]),
-        lambda: turn(image, [1, 0, 2])[:, ::-1],
-        lambda: turn(image, [1, 0, 2])[::-1, ::-1],
-        lambda: turn(image, [1, 0, 2])[::-1],
-    ]
-    oriented = tf.switch_case(orientation - 1, cases)
-    return tf.ensure_shape(oriented, [None, None, 1])
+def _apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Applies an EXIF orientation, 1 to 8, to an image [h, w, 1]."""
+
+    def displayed(transpose: bool, flip_rows: bool, flip_columns: bool) -> tf.Tensor:
+        result = tf.transpose(image, [1, 0, 2]) if transpose else image
+        return result[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+    cases = [functools.partial(displayed, *ORIENTATIONS[value]) for value in range(1, 9)]
+    result = tf.switch_case(orientation - 1, cases)
+    return tf.ensure_shape(result, [None, None, 1])
 
 
 def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
@@ -157,7 +164,7 @@ def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
     Args:
       gray: uint8 [height, width, 1].
       size: side of the result, pixels.
-      fit: "stretch" (the aspect ratio is lost, no pixel is) or "pad" (kept; black borders).
+      fit: "stretch" (changes the aspect ratio) or "pad" (keeps it and adds black borders).
 
     Returns:
       uint8 [size, size, 1].
@@ -166,13 +173,13 @@ def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
     if fit == "stretch":
         pixels = tf.image.resize(pixels, [size, size], method="bilinear", antialias=True)
     elif fit == "pad":
-        # tf.image.resize_with_pad fails where the short side would round to nothing.
+        # tf.image.resize_with_pad fails if the short side rounds to 0.
         shape = tf.shape(gray)[:2]
         sides = tf.cast(shape, tf.float32) * (size / tf.cast(tf.reduce_max(shape), tf.float32))
         inner = tf.clip_by_value(tf.cast(tf.round(sides), tf.int32), 1, size)
         pixels = tf.image.resize(pixels, inner, method="bilinear", antialias=True)
-        # tf.pad and not pad_to_bounding_box: the latter's assertions would keep the decoder alive
-        # in a graph that was asked for the label alone.
+        # Not pad_to_bounding_box: its assertions would keep the decoder in a graph that only
+        # computes labels.
         before = (size - inner) // 2
         borders = tf.stack([before, size - inner - before], axis=1)
         pixels = tf.pad(pixels, tf.concat([borders, [[0, 0]]], axis=0))
@@ -183,7 +190,7 @@ def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
 
 
 def to_png(encoded: tf.Tensor, size: int, fit: str) -> tf.Tensor:
-    """Bytes of images -> bytes of small gray PNGs, which hold the model's pixels without loss.
+    """Resizes image files and encodes them as gray PNG files, without loss.
 
     Args:
       encoded: string [n], JPEG or PNG files.
@@ -201,7 +208,7 @@ def to_png(encoded: tf.Tensor, size: int, fit: str) -> tf.Tensor:
 
 
 def from_png(png: tf.Tensor, size: int) -> tf.Tensor:
-    """Reads back what `to_png` wrote: string [n] -> uint8 [n, size, size, 1]."""
+    """Decodes PNG files written by `to_png`, string [n], to uint8 [n, size, size, 1]."""
     return tf.map_fn(
         lambda item: tf.ensure_shape(tf.io.decode_png(item, channels=1), [size, size, 1]),
         png,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schema.errors import PneumoError
-from serving.predict.files import check_paths, names_of, stream_files, walk
+from serving.predict.input_files import check_paths, names_of, stream_files, walk
 
 DICOM = bytes(128) + b"DICM"
 

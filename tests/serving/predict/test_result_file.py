@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from schema.errors import PneumoError
 from serving.predict.prediction import Prediction, rejected
-from serving.predict.results import (
+from serving.predict.result_file import (
     Format,
     ResultFile,
     boxes_from_string,
     boxes_to_string,
     format_of,
 )
-from tests.serving.predict.answers import ANSWERS, CLASSES, answer
+from tests.serving.predict.predictions import ANSWERS, CLASSES, answer
 
 FORMS = ["csv", "json"]
 

@@ -1,0 +1,95 @@
+"""Rules for image files: signatures, limits, statuses and EXIF orientations.
+
+Shared by the two implementations, `validate_pillow` (ingest) and `validate_tf` (in the SavedModel).
+Standard library only, because clients of a server import this module.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+# File signatures and markers.
+JPEG_SIGNATURE: Final = b"\xff\xd8\xff"
+JPEG_SCAN: Final = b"\xff\xda"
+JPEG_END: Final = b"\xff\xd9"
+JPEG_PROGRESSIVE: Final = b"\xff\xc2"
+PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+PNG_END: Final = b"IEND"
+OTHER_SIGNATURES: Final = (
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"\0\0\0\x0cjP", "JPEG 2000"),
+)
+
+# Truncation. An undecodable file is truncated if its last `TAIL` bytes contain no end marker.
+# A sequential JPEG that was cut and closed again can be decoded: libjpeg fills the missing blocks
+# of `BLOCK` rows with `MISSING_GRAY`.
+TAIL: Final = 4096
+BLOCK: Final = 8
+MISSING_GRAY: Final = 128
+
+# Sizes. Served images: `ImageLimits`. Ingest: options `max_pixels` and `min_side`.
+MIN_SIDE: Final = 16  # pixels
+MAX_SIDE: Final = 65_535  # pixels; the limit of JPEG and of the schema
+MAX_ASPECT: Final = 50.0
+MAX_BYTES: Final = 32 << 20  # of a JPEG or PNG file that is served
+MAX_DICOM_BYTES: Final = 256 << 20  # of a DICOM file, also after inflating
+MAX_DICOM_PIXELS: Final = 64 << 20
+MAX_SCANS: Final = 1000  # of a progressive JPEG
+
+# EXIF orientation -> what displays the stored image: (transpose, then flip rows, flip columns).
+ORIENTATION_TAG: Final = 0x0112
+ORIENTATIONS: Final[dict[int, tuple[bool, bool, bool]]] = {
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+# Status of a served image.
+OK: Final = "OK"
+EMPTY: Final = "EMPTY"
+NOT_JPEG_OR_PNG: Final = "NOT_JPEG_OR_PNG"
+TOO_MANY_BYTES: Final = "TOO_MANY_BYTES"
+TOO_MANY_PIXELS: Final = "TOO_MANY_PIXELS"
+TOO_SMALL: Final = "TOO_SMALL"
+TRUNCATED: Final = "TRUNCATED"
+DAMAGED: Final = "DAMAGED"
+STATUS_MESSAGES: Final = {
+    OK: "",
+    EMPTY: "the file is empty",
+    NOT_JPEG_OR_PNG: "not a JPEG or PNG file",
+    TOO_MANY_BYTES: "the file is too large",
+    TOO_MANY_PIXELS: "the image is too large",
+    TOO_SMALL: "the image is too small",
+    TRUNCATED: "the file is truncated",
+    DAMAGED: "the file is damaged",
+}
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """Limits of a served image.
+
+    Attributes:
+      max_bytes: size of the file.
+      max_pixels: width times height, checked before decoding. Large detectors have 20 million;
+        decoding two images of 40 million at a time takes 1.6 GB.
+      min_side: shorter side, pixels; the default of ingest.
+      max_scanned: pixels times scans of a JPEG. Every scan of a progressive file costs a pass over
+        the whole image, however few bytes it has; encoders write about ten.
+    """
+
+    max_bytes: int = MAX_BYTES
+    max_pixels: int = 40_000_000
+    min_side: int = MIN_SIDE
+    max_scanned: int = 640_000_000
+
+    def to_dict(self) -> dict[str, int]:
+        """Returns the limits as stored beside the model."""
+        return asdict(self)
