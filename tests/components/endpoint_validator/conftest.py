@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.endpoint_validator.verdict import Expected
+from components.endpoint_validator.verdict import ScorerPrediction
 from tests.components.endpoint_validator.scored import Scored
 
 
@@ -21,7 +21,7 @@ def scored(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Score
     model = load_model(small_model)
     predictions = list(predict_files(model, files))
     expected = [
-        Expected(str(i), f"{i}.jpeg", got.score or 0.0, list(got.probabilities.values()))
+        ScorerPrediction(str(i), f"{i}.jpeg", got.score or 0.0, list(got.probabilities.values()))
         for i, got in enumerate(predictions)
     ]
     return Scored(contents, predictions, expected, model.facts)

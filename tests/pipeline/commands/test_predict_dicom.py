@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.serving.standin import Standin, start
 from tests.support.images import dicoms, identities
 from tests.support.runs import cli
+from tests.support.stand_ins.model_server import StandInServer, start
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 hd = pytest.importorskip("highdicom", reason="needs the extra `dicom`")
@@ -24,8 +24,8 @@ N = 12
 
 
 @pytest.fixture
-def standin() -> Iterator[Standin]:
-    made = Standin()
+def standin() -> Iterator[StandInServer]:
+    made = StandInServer()
     made.signatures["explain"] = ["boxes", "box_scores", "heatmap"]
     made.extra = {
         "boxes": [BOX, [0.0] * 4],
@@ -74,7 +74,7 @@ def code(value: str) -> Any:
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_reports_over_a_server(
-    standin: Standin, folder: Path, tmp_path: Path, protocol: str
+    standin: StandInServer, folder: Path, tmp_path: Path, protocol: str
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -112,7 +112,7 @@ def test_reports_over_a_server(
     assert not done.stdout
 
 
-def test_killed_and_gone_on_with(standin: Standin, folder: Path, tmp_path: Path) -> None:
+def test_killed_and_gone_on_with(standin: StandInServer, folder: Path, tmp_path: Path) -> None:
     """Every answer in the file has its report, and no report is torn."""
     out, answers = tmp_path / "reports", tmp_path / "answers.json"
     arguments = ["--endpoint", standin.rest, "--dicom-out", out, "--output", answers, "--resume"]
@@ -136,7 +136,7 @@ def test_killed_and_gone_on_with(standin: Standin, folder: Path, tmp_path: Path)
 
 
 def test_reports_are_the_same_again_and_without_regions(
-    standin: Standin, folder: Path, tmp_path: Path
+    standin: StandInServer, folder: Path, tmp_path: Path
 ) -> None:
     arguments = ["--endpoint", standin.rest, "--dicom-out", tmp_path / "reports"]
     pneumo(*arguments, folder)
