@@ -17,7 +17,7 @@ def child(code: str, **extra: str) -> Child:
     return spawn("name", [sys.executable, "-c", code], extra)
 
 
-def test_memory_is_that_of_this_child_and_not_of_a_larger_one_before_it() -> None:
+def test_peak_memory_is_measured_per_child() -> None:
     # In a small process: a child starts with the memory of its parent, and this one is large.
     code = """
 import json, sys
@@ -52,20 +52,20 @@ for text in ("x = bytearray(300 * 2**20)", "pass"):
         ),
     ],
 )
-def test_a_failure_has_one_line(code: str, status: int, error: str) -> None:
+def test_failure_is_one_line(code: str, status: int, error: str) -> None:
     done = child(code)
     assert (done.status, done.error) == (status, error)
     assert reason(["first", "last"], 1) == "last"  # no line is ours
 
 
-def test_the_child_sees_this_package_and_what_is_set(tmp_path: Path) -> None:
+def test_child_imports_this_package_and_gets_the_environment(tmp_path: Path) -> None:
     out = tmp_path / "said"
     code = f"import os, pipeline; open({str(out)!r}, 'w').write(os.environ['PNEUMO_WEIGHTS'])"
     assert child(code, PNEUMO_WEIGHTS="/some/where").status == 0
     assert out.read_text() == "/some/where"
 
 
-def test_an_interrupt_stops_the_whole_comparison() -> None:
+def test_interrupt_stops_the_comparison() -> None:
     with pytest.raises(KeyboardInterrupt):
         child("import sys; sys.exit(130)")
 
@@ -82,7 +82,7 @@ def record(work: Path, cached: bool, model: str, mib: float) -> dict[str, Any]:
     return read_json_object(configuration_folder(work, "name") / PROCESS)
 
 
-def test_what_was_measured_of_a_training_outlives_cached_runs(tmp_path: Path) -> None:
+def test_measurements_of_training_survive_cached_runs(tmp_path: Path) -> None:
     work = tmp_path / "work"
     assert record(work, True, "m1", 100)["trained"] is None  # trained by an earlier `pneumo run`
     first = record(work, False, "m1", 2000)["trained"]
@@ -93,7 +93,7 @@ def test_what_was_measured_of_a_training_outlives_cached_runs(tmp_path: Path) ->
     assert record(work, True, "other", 300)["trained"] is None
 
 
-def test_a_failure_leaves_no_old_result_behind(tmp_path: Path) -> None:
+def test_failure_removes_the_old_result(tmp_path: Path) -> None:
     record(tmp_path, False, "m1", 2000)
     folder = configuration_folder(tmp_path, "name")
     assert (folder / RUN).is_file()
@@ -103,7 +103,7 @@ def test_a_failure_leaves_no_old_result_behind(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == [PROCESS]
 
 
-def test_a_damaged_record_is_one_line(tmp_path: Path) -> None:
+def test_damaged_record_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(PneumoError, match=r"x\.json is damaged: delete it"):
         read_json_object(tmp_path / "x.json")

@@ -1,10 +1,8 @@
-"""The files of an artificial run, in the forms that the nodes write."""
-
 import pytest
 
 from core.reporting.card.run_files import RunFiles
 from schema.labels import TWO_STAGE
-from tests.core.reporting.card.made import DECISION, EVIL, REPORT, TRAINING, dataset
+from tests.support.artificial_run import DECISION, HOSTILE_NAME, REPORT, TRAINING, dataset, load
 
 
 @pytest.fixture
@@ -18,18 +16,9 @@ def files() -> RunFiles:
             "card": {"ethics": "approved, number 12/34", "contact": "  ", "funding": None},
         },
         dataset=dataset(),
-        leakage={
-            "ok": True,
-            "counts": {
-                "patients_in_two_splits": 0,
-                "exact_across_splits": 0,
-                "near_across_splits": 0,
-                "exact_within_split": 6,
-            },
-        },
-        rejects=[{"file": EVIL, "reason": "truncated", "detail": "ends early"}],
+        leakage=load("leakage"),
+        rejects=[{"file": HOSTILE_NAME, "reason": "truncated", "detail": "ends early"}],
         training=TRAINING,
-        about=None,
         report=REPORT,
         decision=DECISION,
         lineage=[

@@ -10,7 +10,7 @@ from core.reporting.card.options import CardOptions
 from core.reporting.card.page import protocol
 from core.reporting.card.run_files import RunFiles
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, TASKS
-from tests.core.reporting.card.made import REPORT, TRAINING, dataset, interval
+from tests.support.artificial_run import REPORT, TRAINING, dataset
 
 # All items of TRIPOD+AI; CLAIM 2024 has 44.
 TRIPOD = """1 2 3a 3b 3c 4 5a 5b 6a 6b 6c 7 8a 8b 8c 9a 9b 9c 10 11 12a 12b 12c 12d 12e 12f 12g
@@ -24,7 +24,7 @@ def items(files: RunFiles) -> dict[str, dict[str, Any]]:
     return {item["id"]: item for item in fill_checklist(files)}
 
 
-def test_every_item_of_both_checklists_stands_in_the_table() -> None:
+def test_checklist_contains_every_item_of_both_guidelines() -> None:
     claim = [n for q in ROWS for n in re.findall(r"\d+", q.claim)]
     tripod = [n for q in ROWS for n in re.findall(r"\d+[a-z]?", q.tripod)]
     assert Counter(claim) == Counter(str(n) for n in range(1, 45))
@@ -34,13 +34,13 @@ def test_every_item_of_both_checklists_stands_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_without_any_file_nothing_is_invented(task: Any) -> None:
+def test_items_are_unknown_without_files(task: Any) -> None:
     answered = {item["id"] for item in fill_checklist(RunFiles(task)) if item["known"]}
     # What holds for each model that the pipeline makes, and what the task itself says.
     assert answered == {"goal", "predictors", "input_checks", "limits"}
 
 
-def test_what_only_people_know_is_unknown_until_they_say_it(files: RunFiles) -> None:
+def test_configuration_answers_items(files: RunFiles) -> None:
     human = {q.id for q in ROWS if q.origin == CARD}
     found = items(files)
     assert {name for name in human if found[name]["known"]} == {"ethics"}  # not an empty contact
@@ -81,7 +81,7 @@ ANSWERS = {
 }
 
 
-def test_answers_come_from_the_files(files: RunFiles) -> None:
+def test_files_answer_items(files: RunFiles) -> None:
     found = items(files)
     for name, parts in ANSWERS.items():
         assert found[name]["known"] and found[name]["origin"]
@@ -90,6 +90,12 @@ def test_answers_come_from_the_files(files: RunFiles) -> None:
 
 
 RANDOM = {"kind": "random", "file": "", "sha256": "", "reason": "offline"}
+
+
+def interval(estimate: float | None, low: float | None = None, high: float | None = None) -> Any:
+    return {"estimate": estimate, "low": low, "high": high, "resamples_used": 100, "exact": False}
+
+
 UNDEFINED = {"auc": interval(None), "accuracy": interval(0.5)}
 
 
@@ -110,7 +116,7 @@ UNDEFINED = {"auc": interval(None), "accuracy": interval(0.5)}
         ({"task": BACTERIA_VIRUS}, "subsets", "45 of train, 10 of val, 10 of test"),
     ],
 )
-def test_unusual_facts(files: RunFiles, change: dict[str, Any], name: str, part: str) -> None:
+def test_unusual_files(files: RunFiles, change: dict[str, Any], name: str, part: str) -> None:
     assert part in items(replace(files, **change))[name]["value"]
 
 
@@ -140,9 +146,7 @@ def test_any_file_may_be_missing(files: RunFiles, missing: str) -> None:
         ({"leakage": {"ok": False}}, "splits are not disjoint", True),
     ],
 )
-def test_limits_follow_from_the_facts(
-    files: RunFiles, change: dict[str, Any], part: str, there: bool
-) -> None:
+def test_limitations(files: RunFiles, change: dict[str, Any], part: str, there: bool) -> None:
     assert any(part in line for line in limitations(replace(files, **change))) == there
 
 
@@ -167,7 +171,7 @@ BOXES = {
 }
 
 
-def test_a_model_that_locates_says_where_it_fails(files: RunFiles) -> None:
+def test_card_of_a_detector(files: RunFiles) -> None:
     found = replace(files, task=LOCATE, report=REPORT | {"boxes": BOXES})
     text = " ".join(item["value"] for item in items(found).values())
     for part in (

@@ -9,17 +9,17 @@ from core.reporting.card.page import card, write_card
 from core.reporting.card.run_files import RunFiles
 from core.reporting.notices import DISCLAIMER
 from schema.labels import BINARY
-from tests.core.reporting.card.made import EVIL, REPORT, dataset
+from tests.support.artificial_run import HOSTILE_NAME, REPORT, dataset
 from tests.support.pages import read
 
 
-def test_the_page_stands_alone_and_says_what_the_file_says(files: RunFiles, tmp_path: Path) -> None:
+def test_page_is_standalone_and_agrees_with_the_json(files: RunFiles, tmp_path: Path) -> None:
     page_file, plain_file = write_card(files, tmp_path / "new" / "folder")
     page, plain = read(page_file), json.loads(plain_file.read_text())
     assert page.fetched == []
     assert DISCLAIMER in page.text
-    assert EVIL in page.text  # a file name is text and not markup
-    assert EVIL not in page_file.read_text()
+    assert HOSTILE_NAME in page.text  # a file name is text and not markup
+    assert HOSTILE_NAME not in page_file.read_text()
     for item in plain["items"]:
         assert item["question"] in page.text
         assert item["value"] in page.text
@@ -39,7 +39,7 @@ def test_the_page_stands_alone_and_says_what_the_file_says(files: RunFiles, tmp_
     assert sorted(path.name for path in page_file.parent.iterdir()) == ["card.html", "card.json"]
 
 
-def test_test_is_the_last_thing_in_the_protocol(files: RunFiles) -> None:
+def test_protocol_ends_with_the_test_split(files: RunFiles) -> None:
     rows = card(files)["protocol"]
     assert [row["on"] for row in rows] == ["train", "val", "val", "val", "val", "test"]
     assert rows[-1]["what"] == "nothing"
@@ -47,7 +47,7 @@ def test_test_is_the_last_thing_in_the_protocol(files: RunFiles) -> None:
     assert "50 trials" in card(searched)["protocol"][0]["how"]
 
 
-def test_a_part_that_is_missing_leaves_a_page(files: RunFiles, tmp_path: Path) -> None:
+def test_missing_parts(files: RunFiles, tmp_path: Path) -> None:
     nan = {"auc": {"estimate": float("nan"), "low": None, "high": None}}
     report: Any = {"metrics": {}, "classes_on_test": None, "slices": None}
     report |= {"shift": None, "members": None, "calibration": None}
@@ -67,7 +67,7 @@ def test_a_part_that_is_missing_leaves_a_page(files: RunFiles, tmp_path: Path) -
         json.loads(numbers.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
 
 
-def test_notices_stand_first(files: RunFiles, tmp_path: Path) -> None:
+def test_notices_come_first(files: RunFiles, tmp_path: Path) -> None:
     random = {"backbone": "X", "image_size": 9, "weights": {"kind": "random"}}
     given = replace(files, dataset=dataset(synthetic=True), training=random)
     text = read(write_card(given, tmp_path)[0]).text

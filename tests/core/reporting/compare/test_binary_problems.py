@@ -4,17 +4,17 @@ import pytest
 from core.reporting.compare.binary_problems import binary_problems
 from core.reporting.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, TWO_STAGE, custom_task
-from tests.core.reporting.compare.made import Make
+from tests.support.finished_runs import FinishedRuns
 
 VIRUS_FIRST = custom_task({"B": ["bacteria"], "V": ["virus"]}, ["V"])
 PNEUMONIA = "bacteria or unknown or virus against normal"
 PATHOGEN = "bacteria against virus"
 
 
-def test_tasks_that_ask_the_same_are_compared(make: Make) -> None:
+def test_tasks_with_the_same_binary_problem_are_grouped(add_run: FinishedRuns) -> None:
     tasks = {"two": BINARY, "three": THREE_CLASS, "stages": TWO_STAGE, "pair": BACTERIA_VIRUS}
     for i, (name, of) in enumerate(tasks.items()):
-        work = make(name, of, seed=i)
+        work = add_run(name, of, seed=i)
     runs, _ = read_runs(work)
     first, second = binary_problems(runs)
     assert (first.title, second.title) == (PNEUMONIA, PATHOGEN)
@@ -31,9 +31,11 @@ def test_tasks_that_ask_the_same_are_compared(make: Make) -> None:
             assert len(question.val[name]) > 0
 
 
-def test_an_answer_is_the_same_whichever_class_the_task_calls_positive(make: Make) -> None:
-    make("plain", BACTERIA_VIRUS, seed=1)
-    work = make("turned", VIRUS_FIRST, seed=2, threshold=0.37)
+def test_predictions_are_flipped_to_the_same_positive_side(
+    add_run: FinishedRuns,
+) -> None:
+    add_run("plain", BACTERIA_VIRUS, seed=1)
+    work = add_run("turned", VIRUS_FIRST, seed=2, threshold=0.37)
     runs, _ = read_runs(work)
     (question,) = binary_problems(runs)
     assert question.title == PATHOGEN
@@ -51,8 +53,8 @@ def test_an_answer_is_the_same_whichever_class_the_task_calls_positive(make: Mak
     assert plain.score.tolist() == own.score.tolist()
 
 
-def test_the_share_among_two_classes(make: Make) -> None:
-    runs, _ = read_runs(make("three", THREE_CLASS))
+def test_score_derived_from_two_of_three_classes(add_run: FinishedRuns) -> None:
+    runs, _ = read_runs(add_run("three", THREE_CLASS))
     _, question = binary_problems(runs)
     score = question.test["three"]
     p = runs[0].test.where(runs[0].test.label >= 1).probabilities
@@ -60,6 +62,6 @@ def test_the_share_among_two_classes(make: Make) -> None:
     assert score.threshold == 0.5
 
 
-def test_a_question_of_one_side_is_none(make: Make) -> None:
-    runs, _ = read_runs(make("short", n=2))  # the first patient is normal
+def test_a_split_with_one_side_has_no_problem(add_run: FinishedRuns) -> None:
+    runs, _ = read_runs(add_run("short", n=2))  # the first patient is normal
     assert binary_problems(runs) == []

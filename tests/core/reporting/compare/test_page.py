@@ -8,15 +8,15 @@ from core.reporting.compare.runs import read_runs
 from core.reporting.notices import DISCLAIMER
 from schema.errors import PneumoError
 from schema.labels import BACTERIA_VIRUS, THREE_CLASS
-from tests.core.reporting.compare.made import Make
+from tests.support.finished_runs import FinishedRuns
 from tests.support.pages import check_standalone, read
 
 
 @pytest.fixture
-def work(make: Make) -> Path:
-    make("alpha", seed=1, skill=1.0)
-    make("beta", THREE_CLASS, seed=2, skill=1.0, cached=("Embedder", "Trainer"))
-    work = make("gamma", BACTERIA_VIRUS, seed=3, skill=1.0)
+def work(add_run: FinishedRuns) -> Path:
+    add_run("alpha", seed=1, skill=1.0)
+    add_run("beta", THREE_CLASS, seed=2, skill=1.0, cached=("Embedder", "Trainer"))
+    work = add_run("gamma", BACTERIA_VIRUS, seed=3, skill=1.0)
     folder = work / "compare" / "broken"
     folder.mkdir()
     error = "Trainer failed: <b>no weights</b>   log: /w/run.log"
@@ -24,7 +24,7 @@ def work(make: Make) -> Path:
     return work
 
 
-def test_the_page_stands_alone_and_says_what_the_file_says(work: Path) -> None:
+def test_page_is_standalone_and_agrees_with_the_json(work: Path) -> None:
     runs, failed = read_runs(work)
     page_file, facts_file = write_comparison(runs, failed, work, 100)
     page, facts = check_standalone(page_file), json.loads(facts_file.read_text())
@@ -53,7 +53,7 @@ def test_the_page_stands_alone_and_says_what_the_file_says(work: Path) -> None:
     assert "Comparison of 1 configuration" in read(alone).text
 
 
-def test_pictures_are_of_the_wanted_images_as_long_as_there_are_records(work: Path) -> None:
+def test_thumbnails_need_the_records(work: Path) -> None:
     runs, failed = read_runs(work)
     records = runs[0].records
     assert set(thumbnails(records, {"test3", "test5", "none"})) == {"test3", "test5"}
@@ -63,7 +63,7 @@ def test_pictures_are_of_the_wanted_images_as_long_as_there_are_records(work: Pa
     assert "data:image/jpeg" not in page_file.read_text()
 
 
-def test_files_that_are_gone_are_named(work: Path) -> None:
+def test_missing_files_are_named(work: Path) -> None:
     for name in ("predictions.parquet", "val_predictions.parquet"):
         file = next((work / "artifacts").rglob(name))
         file.rename(file.with_suffix(".gone"))
@@ -72,14 +72,14 @@ def test_files_that_are_gone_are_named(work: Path) -> None:
         file.with_suffix(".gone").rename(file)
 
 
-def test_other_test_images_are_not_compared(make: Make) -> None:
-    make("one")
-    work = make("two", prefix="other")
+def test_different_test_images_are_rejected(add_run: FinishedRuns) -> None:
+    add_run("one")
+    work = add_run("two", prefix="other")
     with pytest.raises(PneumoError, match="one and two have different test images"):
         read_runs(work)
 
 
-def test_what_was_not_run_is_named(work: Path, tmp_path: Path) -> None:
+def test_unfinished_configurations_are_named(work: Path, tmp_path: Path) -> None:
     runs, failed = read_runs(work, ["gamma", "delta"])
     assert [run.name for run in runs] == ["gamma"]
     assert failed == [{"name": "delta", "error": "it was not run in this work folder"}]

@@ -15,7 +15,7 @@ from core.reporting.compare.paired_tests import compare_predictions, holm
 from core.reporting.compare.results import comparison_results, disputed_images
 from core.reporting.compare.runs import read_runs
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, THREE_CLASS, TWO_STAGE
-from tests.core.reporting.compare.made import Make
+from tests.support.finished_runs import FinishedRuns
 
 
 def score(
@@ -29,7 +29,7 @@ def score(
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))
-def test_holm_never_helps_and_keeps_the_order(p: list[float]) -> None:
+def test_holm_never_lowers_p_and_keeps_the_order(p: list[float]) -> None:
     corrected = holm(p)
     assert all(a <= b <= 1 for a, b in zip(p, corrected, strict=True))
     order = np.argsort(p, kind="stable")
@@ -53,7 +53,7 @@ def test_paired_differences_are_first_minus_second() -> None:
     assert row["auc"]["p"] == row["auc"]["p_holm"]
 
 
-def test_disputed_images_come_in_order_of_dispute() -> None:
+def test_order_of_disputed_images() -> None:
     y = [1, 1, 1, 0]
     scores = {
         "a": score([0.9, 0.9, 0.6, 0.1], y),
@@ -69,10 +69,10 @@ def test_disputed_images_come_in_order_of_dispute() -> None:
     assert disputed_images({"a": scores["a"]}) == []
 
 
-def test_rows_stand_by_validation_and_not_by_test(make: Make) -> None:
-    make("lucky", seed=1, skill=6.0, val_skill=0.0)  # best on test
-    make("sound", seed=2, skill=1.0, val_skill=6.0)
-    work = make("middle", seed=3, skill=2.0, val_skill=1.0)
+def test_leaderboard_is_sorted_by_validation(add_run: FinishedRuns) -> None:
+    add_run("lucky", seed=1, skill=6.0, val_skill=0.0)  # best on test
+    add_run("sound", seed=2, skill=1.0, val_skill=6.0)
+    work = add_run("middle", seed=3, skill=2.0, val_skill=1.0)
     runs, failed = read_runs(work)
     (question,) = comparison_results(runs, failed, work / "none.sqlite", 100)["questions"]
     board = {row["name"]: row["metrics"]["auc"] for row in question["leaderboard"]}
@@ -86,11 +86,11 @@ def test_rows_stand_by_validation_and_not_by_test(make: Make) -> None:
     assert len(question["paired"]) == 3
 
 
-def test_classes_are_compared_among_tasks_of_the_same_classes(make: Make) -> None:
-    make("binary", BINARY)
-    make("pair", BACTERIA_VIRUS)
-    make("three", THREE_CLASS, seed=1, val_skill=0.5)
-    work = make("stages", TWO_STAGE, seed=2, val_skill=5.0)
+def test_tasks_with_the_same_classes_are_compared(add_run: FinishedRuns) -> None:
+    add_run("binary", BINARY)
+    add_run("pair", BACTERIA_VIRUS)
+    add_run("three", THREE_CLASS, seed=1, val_skill=0.5)
+    work = add_run("stages", TWO_STAGE, seed=2, val_skill=5.0)
     runs, failed = read_runs(work)
     numbers = comparison_results(runs, failed, work / "none.sqlite", 100)
     (group,) = numbers["classes"]
@@ -105,10 +105,12 @@ def test_classes_are_compared_among_tasks_of_the_same_classes(make: Make) -> Non
         assert "recall/VIRUS" in row["metrics"]
 
 
-def test_tasks_that_locate_ask_their_own_question_and_show_their_boxes(make: Make) -> None:
-    make("binary", BINARY)
-    make("near", LOCATE, seed=1, skill=4.0)
-    work = make("far", LOCATE, seed=2, skill=0.5)
+def test_detectors_have_their_own_problem_and_box_metrics(
+    add_run: FinishedRuns,
+) -> None:
+    add_run("binary", BINARY)
+    add_run("near", LOCATE, seed=1, skill=4.0)
+    work = add_run("far", LOCATE, seed=2, skill=0.5)
     runs, failed = read_runs(work)
     numbers = comparison_results(runs, failed, work / "none.sqlite", 100)
     asked = {q["title"]: q for q in numbers["questions"]}
@@ -128,9 +130,9 @@ def test_tasks_that_locate_ask_their_own_question_and_show_their_boxes(make: Mak
 
 
 @pytest.mark.parametrize("n", [2, 4])
-def test_a_test_split_of_next_to_nothing(make: Make, n: int, tmp_path: Path) -> None:
-    make("a", seed=1, n=n)
-    work = make("naive", seed=2, n=n, weights="random")
+def test_tiny_test_split(add_run: FinishedRuns, n: int, tmp_path: Path) -> None:
+    add_run("a", seed=1, n=n)
+    work = add_run("naive", seed=2, n=n, weights="random")
     (tmp_path / "records" / "dataset.json").write_text('{"synthetic": true}')
     numbers = comparison_results(*read_runs(work), work / "none.sqlite", 100)
     json.dumps(numbers, allow_nan=False)

@@ -14,12 +14,12 @@ from core.reporting.monitor.page import period, write_monitor_page
 from core.reporting.monitor.reference import Reference
 from core.reporting.notices import DISCLAIMER
 from schema.errors import PneumoError
-from tests.core.reporting.monitor.made import rows
 from tests.support.pages import check_standalone
+from tests.support.server_log import log_rows
 
 
 def seen(n: int, seed: int, **shift: float) -> LoggedInputs:
-    return from_rows(rows(n, seed, **shift))
+    return from_rows(log_rows(n, seed, **shift))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ QUICK = MonitorOptions(permutations=199)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_more_of_the_same_is_no_alarm(reference: Reference, seed: int) -> None:
+def test_same_distribution_raises_no_alarm(reference: Reference, seed: int) -> None:
     found = monitor(seen(200, seed), reference, QUICK)
     assert not found.drift
     assert sorted(one.name for one in found.findings) == sorted(MEASURES)
@@ -59,7 +59,7 @@ def test_more_of_the_same_is_no_alarm(reference: Reference, seed: int) -> None:
         ({"ill": 8.0}, {"score", "decision"}),
     ],
 )
-def test_what_moved_is_named(
+def test_shifted_measures_are_named(
     reference: Reference, shift: dict[str, float], moved: set[str]
 ) -> None:
     found = monitor(seen(200, 9, **shift), reference, QUICK)
@@ -68,11 +68,13 @@ def test_what_moved_is_named(
 
 
 def test_embeddings_and_rejections_alone(reference: Reference) -> None:
-    moved = [{**row, "embedding": [v + 0.6 for v in row["embedding"]]} for row in rows(200, 5)]
+    moved = [{**row, "embedding": [v + 0.6 for v in row["embedding"]]} for row in log_rows(200, 5)]
     found = monitor(from_rows(moved), reference, QUICK)
     assert alarmed(found) == {"embeddings"}
     assert found.to_dict()["embeddings"]["ok"] is False
-    mixed = rows(160, 4) + [{"status": "TRUNCATED: 3", "decision": "REJECTED", "score": -1}] * 40
+    mixed = (
+        log_rows(160, 4) + [{"status": "TRUNCATED: 3", "decision": "REJECTED", "score": -1}] * 40
+    )
     found = monitor(from_rows(mixed), reference, QUICK)
     assert alarmed(found) == {"status"}
     assert found.rejected == 40
@@ -88,13 +90,13 @@ def test_drift_between_two_logs(reference: Reference) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 99])
-def test_too_few_are_no_verdict(reference: Reference, n: int) -> None:
+def test_too_few_images_are_rejected(reference: Reference, n: int) -> None:
     with pytest.raises(PneumoError, match=f"{n} usable images"):
         monitor(seen(n, 1), reference, MonitorOptions())
 
 
-def test_what_cannot_be_compared_is_said(reference: Reference) -> None:
-    bare = [{key: row[key] for key in ("height", "width", "status")} for row in rows(150, 1)]
+def test_notes_on_measures_that_cannot_be_compared(reference: Reference) -> None:
+    bare = [{key: row[key] for key in ("height", "width", "status")} for row in log_rows(150, 1)]
     found = monitor(from_rows(bare), reference, MonitorOptions())
     assert not found.drift
     assert found.embeddings is None

@@ -36,7 +36,7 @@ def write(file: Path, *lines: Any, end: str = "\n") -> Path:
     return file
 
 
-def test_what_the_server_itself_writes_is_read(tmp_path: Path) -> None:
+def test_reads_the_log_of_the_server(tmp_path: Path) -> None:
     """The log of `pneumo serve`, through its own writer."""
     from PIL import Image
 
@@ -88,7 +88,7 @@ def test_columns(tmp_path: Path) -> None:
         ({**LINE, "embedding": []}, "embedding: List should have at least 1 item"),
     ],
 )
-def test_a_wrong_line_is_named(line: Any, words: str, tmp_path: Path) -> None:
+def test_invalid_line_is_named(line: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match=words) as caught:
         read_logs([write(tmp_path / "a.jsonl", LINE, line)])
     assert "line 2" in str(caught.value)

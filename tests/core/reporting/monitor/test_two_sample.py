@@ -22,12 +22,12 @@ def definition(x: np.ndarray, y: np.ndarray) -> float:
     return float(xx + yy - 2 * xy)
 
 
-def test_the_statistic_is_that_of_the_paper() -> None:
+def test_statistic_agrees_with_the_definition() -> None:
     x, y = rng(1).normal(size=(9, 4)), rng(2).normal(0.5, size=(6, 4))
     assert mmd(x, y, 99, rng()).statistic == pytest.approx(definition(x, y))
 
 
-def test_the_level_is_kept_and_a_shift_is_found() -> None:
+def test_level_and_power() -> None:
     same, moved = [], []
     for seed in range(60):
         draw = rng(seed)
@@ -43,19 +43,19 @@ def test_the_level_is_kept_and_a_shift_is_found() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 3.0])
-def test_equal_vectors_are_no_difference(value: float) -> None:
+def test_equal_vectors(value: float) -> None:
     found = mmd(np.full((5, 3), value), np.full((6, 3), value), 99, rng())
     assert found.p == 1.0
     assert found.statistic == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize(("a", "b"), [((1, 3), (5, 3)), ((5, 3), (0, 3)), ((5, 3), (5, 4))])
-def test_too_little_is_refused(a: tuple[int, int], b: tuple[int, int]) -> None:
+def test_too_few_vectors_are_rejected(a: tuple[int, int], b: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="two sets"):
         mmd(np.zeros(a), np.zeros(b), 99, rng())
 
 
-def test_one_of_each_patient() -> None:
+def test_one_vector_per_patient() -> None:
     patients = np.array(["a", "a", "b", "", "", "c", "a"])
     for seed in range(20):
         chosen = patients[one_per_patient(patients, 99, rng(seed))].tolist()

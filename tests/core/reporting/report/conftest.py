@@ -6,7 +6,7 @@ from core.reporting.report.data import ReportData
 from core.reporting.report.page import draw_figures, render_report
 from core.reporting.report.results import report_results
 from schema.labels import BINARY, THREE_CLASS
-from tests.core.reporting.report.made import full
+from tests.core.reporting.report.artificial_report import full_report
 
 
 class Report(NamedTuple):
@@ -20,7 +20,7 @@ class Report(NamedTuple):
 
 @pytest.fixture(scope="session", params=[BINARY, THREE_CLASS], ids=lambda of: of.name)
 def report(request: pytest.FixtureRequest) -> Report:
-    data = full(request.param)
+    data = full_report(request.param)
     numbers = report_results(data)
     figures = draw_figures(data, numbers)
     return Report(data, numbers, figures, render_report(data, numbers, figures))

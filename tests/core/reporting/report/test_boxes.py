@@ -18,7 +18,8 @@ from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import SHOWN
 from core.reporting.report.figures import box_precision_recall, froc_curve
 from core.reporting.report.page import write_report
-from tests.core.reporting.report.made import EVIL, RESAMPLES
+from tests.core.reporting.report.artificial_report import RESAMPLES
+from tests.support.artificial_run import HOSTILE_NAME
 from tests.support.boxes import object_array, synthetic_box_predictions
 from tests.support.images.synthetic import encode, gray
 from tests.support.pages import check_standalone, read
@@ -105,7 +106,7 @@ def test_counts_and_cases_by_hand() -> None:
     )
 
 
-def test_the_section() -> None:
+def test_section() -> None:
     test, val = synthetic_box_predictions(60, 1), synthetic_box_predictions(40, 2)
     found = box_section(test, val, CHOSEN, 100, 0)
     assert found is not None
@@ -118,7 +119,7 @@ def test_the_section() -> None:
     assert box_section(test.where(np.zeros(60, bool)), None, None, 100, 0) is None
 
 
-def test_the_page_shows_the_numbers_and_the_pictures(tmp_path: Path) -> None:
+def test_page_shows_numbers_and_images(tmp_path: Path) -> None:
     page, facts = write_report(data(GIVEN), tmp_path)
     check_standalone(page)
     text = page.read_text()
@@ -140,7 +141,7 @@ def test_the_page_shows_the_numbers_and_the_pictures(tmp_path: Path) -> None:
     assert (drawn.count("truth"), drawn.count("guess")) == (6, 6)
 
 
-def test_an_interval_without_width_is_explained(render: Any) -> None:
+def test_interval_of_zero_width_is_explained(render: Any) -> None:
     for boxes, flat in ((FAR, True), (A, False)):
         given = few((A, boxes, [0.9]), (A, FAR, [0.8]), (B, A, [0.7]), ([], [], []), (A, [], []))
         page, numbers = render(data(given))
@@ -160,7 +161,7 @@ def test_an_interval_without_width_is_explained(render: Any) -> None:
     ],
     ids=["no boxes", "no hit", "no truth", "neither", "one image", "none above the threshold"],
 )
-def test_odd_splits_make_a_page(test: SplitPredictions, render: Any) -> None:
+def test_degenerate_splits(test: SplitPredictions, render: Any) -> None:
     page, numbers = render(data(test, boxes={"threshold": 0.45}, val=test))
     read(page)
     json.dumps(numbers, allow_nan=False)
@@ -170,7 +171,7 @@ def test_odd_splits_make_a_page(test: SplitPredictions, render: Any) -> None:
 
 def test_names_notes_and_missing_images(render: Any) -> None:
     names = GIVEN.filename.astype(object)
-    names[0] = EVIL
+    names[0] = HOSTILE_NAME
     note = CHOSEN | {"note": "no true box on validation", "score": None}
     given = data(replace(GIVEN, filename=names.astype(str)), images={}, boxes=note)
     page, _ = render(given)
@@ -184,7 +185,7 @@ def test_names_notes_and_missing_images(render: Any) -> None:
     assert "boxes" not in numbers
 
 
-def test_boxes_lie_where_they_are_in_the_image() -> None:
+def test_box_coordinates() -> None:
     image = encode(Image.fromarray(np.zeros((50, 200), np.uint8)), "PNG")
     (row,) = cases(few((A, A, [0.9])))["best"]
     found = picture(Image.open(io.BytesIO(image)), row["truth"], row["boxes"], row["box_scores"])
@@ -204,7 +205,7 @@ def test_boxes_lie_where_they_are_in_the_image() -> None:
         ([(-20, 50, 40, 40)], [(2, 46)]),  # not off the picture
     ],
 )
-def test_scores_do_not_lie_on_each_other(
+def test_labels_do_not_overlap(
     boxes: list[tuple[float, ...]], expected: list[tuple[float, float]]
 ) -> None:
     rows = [dict(zip(("x", "y", "width", "height"), box, strict=True)) for box in boxes]

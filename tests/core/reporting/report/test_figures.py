@@ -11,7 +11,7 @@ from core.reporting.figures import Line
 from core.reporting.radiographs import thumbnail
 from core.reporting.report import figures
 from schema.labels import THREE_CLASS
-from tests.core.reporting.report.made import predicted
+from tests.core.reporting.report.artificial_report import predicted
 from tests.support.images.synthetic import FORMS, encode, gray
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -33,7 +33,7 @@ def test_thumbnail_of_every_form(form: str) -> None:
             assert image.size[1] > image.size[0]
 
 
-def test_thumbnails_of_16_bits_and_of_unreadable_files() -> None:
+def test_thumbnails_of_16_bit_and_unreadable_files() -> None:
     eight, sixteen = (thumbnail(FORMS[form]()) for form in ("png_gray", "png_16bit"))
     assert eight is not None and eight == sixteen  # the gray values stay
     broken = encode(Image.fromarray(gray()), "PNG").replace(b"IDAT", b"XDAT")
@@ -43,7 +43,7 @@ def test_thumbnails_of_16_bits_and_of_unreadable_files() -> None:
 
 @pytest.mark.parametrize("chosen", ["normal", "pneumonia", "one", "none"])
 def test_figures_of_degenerate_splits(chosen: str) -> None:
-    given = predicted(of=THREE_CLASS)
+    given = predicted(task=THREE_CLASS)
     n = np.arange(len(given))
     mask = {"normal": given.label == 0, "pneumonia": given.label > 0, "one": n == 0, "none": n < 0}[
         chosen
@@ -70,7 +70,7 @@ def test_curves_of_short_or_incomplete_histories() -> None:
         assert figures.training_curve({"0": history, "1": history}, "loss").startswith(PNG)
 
 
-def test_equal_numbers_give_equal_bytes() -> None:
+def test_figures_are_deterministic() -> None:
     names = [f"CLASS {i} or ANOTHER {i}" for i in range(9)]
     first, second = (figures.confusion_matrix(np.eye(9, dtype=int), names) for _ in range(2))
     assert first == second

@@ -84,7 +84,7 @@ def written(folder: Path, rows: list[dict[str, Any]]) -> str:
     return file
 
 
-def test_images_are_asked_in_batches_and_few_are_kept(tmp_path: Path) -> None:
+def test_explainer_runs_in_batches(tmp_path: Path) -> None:
     images = (encode(Image.fromarray(np.full((40, 80), i, np.uint8)), "PNG") for i in range(60))
     rows = [records.values(image, "virus", f"p-{i}") for i, image in enumerate(images)]
     file = written(tmp_path, rows)
@@ -102,7 +102,7 @@ def test_images_are_asked_in_batches_and_few_are_kept(tmp_path: Path) -> None:
     assert run_explainer(explain, [file], set(), set()) == {}
 
 
-def test_the_numbers_by_hand() -> None:
+def test_localization_statistics_by_hand() -> None:
     truth = [MARK, np.array([[0.0, 0.0, 0.2, 0.2], [0.5, 0.5, 1.0, 1.0]]), np.zeros((0, 4)), MARK]
     none = Localization(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
     half = Localization(np.array([0.9, 0.9]), np.array([[0.5, 0.5, 1.0, 0.75]]), np.array([0.6]))
@@ -121,7 +121,7 @@ def test_the_numbers_by_hand() -> None:
     assert twice["iou"] == pytest.approx((1 + 2 * 0.5) / 6)
 
 
-def test_the_section() -> None:
+def test_section() -> None:
     told = given()
     measured = needs_localization(told)
     marked = np.array([len(boxes) > 0 for boxes in told.truth_boxes])
@@ -147,7 +147,7 @@ def page(render: Any, told: SplitPredictions, heat: HeatMaps | None) -> tuple[st
     return render(ReportData(name="heat", resamples=20, answers=told, heat=heat))
 
 
-def test_the_page_draws_heat_and_boxes(render: Any) -> None:
+def test_page_shows_heat_maps_and_boxes(render: Any) -> None:
     told = given()
     heat = HeatMaps(
         {"kind": "weak", "threshold": 0.45, "chosen": {"images": 12, "note": ""}},
@@ -164,7 +164,7 @@ def test_the_page_draws_heat_and_boxes(render: Any) -> None:
         assert part in section
 
 
-def test_an_image_that_cannot_be_read_is_left_out(render: Any) -> None:
+def test_unreadable_image_is_left_out(render: Any) -> None:
     told = given()
     broken = replace(said(), content=b"no image")
     nowhere = replace(
@@ -186,7 +186,7 @@ def test_an_image_that_cannot_be_read_is_left_out(render: Any) -> None:
         assert ("no region above the heat-map threshold" in text) == bool(pictures)
 
 
-def test_the_exported_model_is_run(small_model: Path, tmp_path: Path) -> None:
+def test_exported_model(small_model: Path, tmp_path: Path) -> None:
     """As the Trainer leaves it; without a model there are no heat maps."""
     content = encode(Image.fromarray(gray()), "JPEG")
     rows = [records.values(content, "virus", f"p-{i}") for i in range(6)]

@@ -12,11 +12,11 @@ from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import SHOWN, correct, mistakes
 from core.reporting.report.page import write_report
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, Task
-from tests.core.reporting.report.made import CURVES, full, predicted
+from tests.core.reporting.report.artificial_report import CURVES, full_report, predicted
 from tests.support.pages import check_standalone, read
 from tests.support.predictions import synthetic_predictions
 
-DATA = full()
+DATA = full_report()
 
 
 def empty_part(name: str) -> ReportData:
@@ -47,7 +47,11 @@ PARTS = (
 
 @pytest.mark.parametrize(
     "data",
-    [full(BACTERIA_VIRUS), ReportData(name="nothing"), *(empty_part(name) for name in PARTS)],
+    [
+        full_report(BACTERIA_VIRUS),
+        ReportData(name="nothing"),
+        *(empty_part(name) for name in PARTS),
+    ],
     ids=["pathogens", "nothing", *PARTS],
 )
 def test_any_part_may_be_missing(data: ReportData, render: Any) -> None:
@@ -56,7 +60,7 @@ def test_any_part_may_be_missing(data: ReportData, render: Any) -> None:
     json.dumps(numbers, allow_nan=False)
 
 
-def test_the_page_stands_alone_with_its_notices_first(report: Any) -> None:
+def test_page_is_standalone_with_notices_first(report: Any) -> None:
     page = check_standalone(report.page)
     assert len(page.images) > 10
     order = [page.text.index(part) for part in (DISCLAIMER, SYNTHETIC, "RANDOM WEIGHTS", "Gate")]
@@ -101,7 +105,7 @@ NOT_SHOWN = (
 )
 
 
-def test_every_number_of_the_json_is_on_the_page(report: Any) -> None:
+def test_page_shows_every_number_of_the_json(report: Any) -> None:
     text = re.sub(r"<[^>]*>", " ", report.page)
     shown = set(re.findall(r"(?<![\w.])-?[\d,]*\d(?:\.\d+)?(?![\d])", text))
     found = leaves(report.numbers)
@@ -133,7 +137,7 @@ def test_any_key_of_a_free_form_part_may_be_missing(part: str, render: Any) -> N
         read(render(replace(quick, **{part: value}))[0])
 
 
-def test_a_flawless_slice_has_exact_bounds_and_a_note(render: Any) -> None:
+def test_perfect_slice_has_exact_bounds_and_a_note(render: Any) -> None:
     given = predicted()
     few = given.where((given.positive == 0) & (given.predicted_positive == 0))
     few = replace(few.where(np.arange(len(few)) < 3), patient=np.array(["a", "b", "c"]))
@@ -146,16 +150,16 @@ def test_a_flawless_slice_has_exact_bounds_and_a_note(render: Any) -> None:
 
 @pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
 @pytest.mark.parametrize("label", [0, 1])
-def test_a_test_split_with_one_side(label: int, of: Task, render: Any) -> None:
-    given = full(of).answers
-    page, numbers = render(replace(full(of), answers=given.where(given.positive == label)))
+def test_one_class_test_split(label: int, of: Task, render: Any) -> None:
+    given = full_report(of).answers
+    page, numbers = render(replace(full_report(of), answers=given.where(given.positive == label)))
     assert numbers["metrics"]["auc"]["estimate"] is None
     defined = "sensitivity" if label else "specificity"
     assert numbers["metrics"][defined]["estimate"] is not None
     assert "not defined" in read(page).text
 
 
-def test_images_of_an_unknown_class_count_for_the_side_only(render: Any) -> None:
+def test_images_of_unknown_class(render: Any) -> None:
     given = synthetic_predictions(40, task=THREE_CLASS, unknown=True)
     data = ReportData(name="unknown", resamples=10, answers=given)
     _, numbers = render(data)
@@ -168,8 +172,8 @@ def test_images_of_an_unknown_class_count_for_the_side_only(render: Any) -> None
     assert "No test image has a single class" in page
 
 
-def test_an_image_outside_the_task_is_left_out(render: Any) -> None:
-    given = predicted(of=BACTERIA_VIRUS)
+def test_images_outside_the_task_are_left_out(render: Any) -> None:
+    given = predicted(task=BACTERIA_VIRUS)
     positive = np.where(np.arange(40) < 5, -1, given.positive)
     some = replace(given, positive=positive, label=positive)
     page, numbers = render(ReportData(name="some", resamples=10, answers=some))
@@ -179,7 +183,7 @@ def test_an_image_outside_the_task_is_left_out(render: Any) -> None:
     assert "no image is referred" in page
 
 
-def test_an_empty_test_split(tmp_path: Path) -> None:
+def test_empty_test_split(tmp_path: Path) -> None:
     none = predicted().where(np.zeros(40, bool))
     page, numbers = write_report(replace(DATA, answers=none), tmp_path / "new" / "report")
     assert sorted(file.name for file in page.parent.iterdir()) == ["report.html", "report.json"]
@@ -187,7 +191,7 @@ def test_an_empty_test_split(tmp_path: Path) -> None:
     assert "no result to show" in read(page).text
 
 
-def test_a_score_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
+def test_nan_score_is_rejected(tmp_path: Path) -> None:
     given = predicted()
     given.score[3] = np.nan
     with pytest.raises(ValueError, match="nan"):
@@ -195,7 +199,7 @@ def test_a_score_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_failed_infrastructure_validation_gives_its_reason(render: Any) -> None:
+def test_reason_of_failed_infrastructure_validation(render: Any) -> None:
     blessing = DATA.blessing | {"blessed": True, "failures": []}
     for blessed in (False, True):
         infra = {"blessed": blessed, "reasons": ["server: <score> differs"], "how": ""}
@@ -204,8 +208,8 @@ def test_failed_infrastructure_validation_gives_its_reason(render: Any) -> None:
         assert ("server: &lt;score&gt; differs" in page) is not blessed
 
 
-def test_the_most_confident_images_are_shown() -> None:
-    given = predicted(120, of=THREE_CLASS)
+def test_most_confident_images_are_shown() -> None:
+    given = predicted(120, task=THREE_CLASS)
     found = mistakes(given) | correct(given)
     told = given.with_binary_label()
     for name, side, called in (
@@ -225,7 +229,7 @@ def test_the_most_confident_images_are_shown() -> None:
     assert "wrong_class" not in mistakes(predicted())
 
 
-def test_other_findings_are_not_counted_as_pneumonia(render: Any) -> None:
+def test_other_findings_are_not_pneumonia(render: Any) -> None:
     splits = {"train": {"normal": 5, "unknown": 6, "other": 703}, "test": {"normal": 3}}
     page, _ = render(ReportData(name="other", dataset=DATA.dataset | {"splits": splits}))
     row = re.search(r"<tr><td>train</td>(.*?)</tr>", page)

@@ -23,7 +23,7 @@ def top_label_ece(p: np.ndarray, labels: np.ndarray) -> float:
     return sum(gaps)
 
 
-def test_calibration_before_and_after_are_those_of_the_two_probabilities() -> None:
+def test_calibration_before_and_after_scaling() -> None:
     given = synthetic_predictions(150, task=THREE_CLASS, members=2, unknown=True)
     found = reliability.calibrated(given, 100, 0)
     raw = given.raw[:, 1:].sum(axis=1)
@@ -47,7 +47,7 @@ def test_calibration_before_and_after_are_those_of_the_two_probabilities() -> No
     }
 
 
-def test_predictive_values_take_both_ends() -> None:
+def test_bounds_of_predictive_values() -> None:
     def interval(*values: float) -> Interval:
         return Interval(*values, resamples_used=100)
 
@@ -131,7 +131,7 @@ def test_validation_against_test() -> None:
     assert reliability.on_validation(none, score_intervals(test, 100, 0), 100, 0) is None
 
 
-def test_a_shift_is_told_with_the_names_of_the_task() -> None:
+def test_shift_warning_names_the_class() -> None:
     val, test = synthetic_predictions(200, 3), synthetic_predictions(200, 4)
     moved = replace(test, score=np.where(test.positive == 0, test.score**0.3, test.score))
     found = reliability.shift(val, moved, ("NORMAL", "PNEUMONIA"), 0)

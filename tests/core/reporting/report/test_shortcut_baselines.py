@@ -33,9 +33,7 @@ def manifest(folder: Path, gap: float, splits: tuple[str, ...] = ("train", "val"
 
 
 @pytest.mark.parametrize(("gap", "low", "high"), [(0.0, 0.3, 0.65), (2.0, 0.85, 0.99)])
-def test_finds_the_shortcut_that_is_there_and_no_other(
-    gap: float, low: float, high: float, tmp_path: Path
-) -> None:
+def test_shortcut_is_detected(gap: float, low: float, high: float, tmp_path: Path) -> None:
     found = shortcut_check(manifest(tmp_path, gap), BINARY)
     assert found is not None
     assert shortcut_check(tmp_path / "none.jsonl", BINARY) is None

@@ -9,7 +9,7 @@ from tests.support.predictions import synthetic_predictions
 
 
 @given_(st.lists(st.integers(0, 8), max_size=40))
-def test_thirds_hold_each_image_once(values: list[int]) -> None:
+def test_thirds_contain_each_image_once(values: list[int]) -> None:
     row = np.array(values, float)
     found = thirds(row, "unit")
     assert len(found) <= 3
@@ -36,7 +36,7 @@ def test_names_of_thirds(values: list[float], names: list[str]) -> None:
     assert [name for name, _ in thirds(np.array(values), "mp")] == names
 
 
-def test_numbers_of_a_slice_are_those_of_its_images() -> None:
+def test_metrics_of_a_slice() -> None:
     given = synthetic_predictions(120, task=THREE_CLASS, unknown=True)
     found = slices(given, 100, 0)
     for feature in ("pathogen", "source", "image size", "brightness"):

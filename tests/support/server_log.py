@@ -1,11 +1,11 @@
-"""Made-up rows of a log."""
+"""Synthetic rows of the log of `pneumo serve --log-inputs`."""
 
 from typing import Any
 
 import numpy as np
 
 
-def rows(n: int, seed: int, **shift: float) -> list[dict[str, Any]]:
+def log_rows(n: int, seed: int, **shift: float) -> list[dict[str, Any]]:
     """Images of one population; `gain` on brightness, `side` on the size, `ill` on the score."""
     draw = np.random.default_rng(seed)
     found = []

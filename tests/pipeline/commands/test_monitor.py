@@ -11,8 +11,8 @@ from core.reporting.monitor.comparators import compute_statistics
 from core.reporting.monitor.inputs import from_rows
 from pipeline.commands.monitor import command
 from schema.errors import PneumoError
-from tests.core.reporting.monitor.made import rows
 from tests.support.predictions import synthetic_predictions, write_scorer_output
+from tests.support.server_log import log_rows
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("run")
     at = {name: work / name for name in ("statistics", "model", "model_run", "report")}
     (at["statistics"] / "Split-train").mkdir(parents=True)
-    table = from_rows(rows(1500, 0)).table[["brightness", "height", "width"]]
+    table = from_rows(log_rows(1500, 0)).table[["brightness", "height", "width"]]
     file = at["statistics"] / "Split-train" / "FeatureStats.pb"
     file.write_bytes(compute_statistics(table).SerializeToString())
     extra = at["model"] / "Format-Serving" / "assets.extra"
@@ -42,15 +42,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_log(folder: Path, n: int, **shift: float) -> str:
     file = folder / "inputs.jsonl"
-    lines = [{k: v for k, v in row.items() if k != "embedding"} for row in rows(n, 7, **shift)]
+    lines = [{k: v for k, v in row.items() if k != "embedding"} for row in log_rows(n, 7, **shift)]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return str(file)
 
 
 @pytest.mark.parametrize(("gain", "status"), [(1.0, 0), (1.3, 1)])
-def test_the_exit_status_is_the_verdict(
-    run: Path, tmp_path: Path, gain: float, status: int
-) -> None:
+def test_exit_status(run: Path, tmp_path: Path, gain: float, status: int) -> None:
     log = write_log(tmp_path, 200, gain=gain)
     loose = ["--set", "monitor.thresholds.decision=1.0"]  # the score has the run's own threshold
     call = ["--logged", log, "--reference", str(run), "--out", str(tmp_path / "out"), *loose]
@@ -73,7 +71,7 @@ def test_the_exit_status_is_the_verdict(
         ({}, "50 usable images of 50"),
     ],
 )
-def test_wrong_input_is_one_line(
+def test_invalid_input_is_one_line(
     run: Path, tmp_path: Path, change: dict[str, str], message: str
 ) -> None:
     given = {"--logged": write_log(tmp_path, 50), "--reference": str(run), **change}

@@ -53,7 +53,7 @@ def run(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
-def test_the_node_writes_the_page(
+def test_node_writes_the_page(
     run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tfx.types import channel_utils
@@ -88,7 +88,7 @@ def test_the_node_writes_the_page(
     assert "virus: samples of train" in (tmp_path / "page" / "report.html").read_text()
 
 
-def test_missing_predictions_are_one_line(run: dict[str, Any], tmp_path: Path) -> None:
+def test_missing_predictions_are_an_error(run: dict[str, Any], tmp_path: Path) -> None:
     from core.reporting.report.collect import collect
     from schema.errors import PneumoError
 

@@ -2,11 +2,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.reporting.compare.runs import cached_executions, cost, durations, read_runs
-from tests.core.reporting.compare.made import Make
+from tests.support.finished_runs import FinishedRuns
 
 
-def test_cached_nodes_cost_what_they_took_when_they_ran(make: Make) -> None:
-    runs, _ = read_runs(make("a", cached=("Embedder",)))
+def test_cached_nodes_cost_their_original_time(add_run: FinishedRuns) -> None:
+    runs, _ = read_runs(add_run("a", cached=("Embedder",)))
     (run,) = runs
     assert cached_executions(runs) == [10]
     found = cost(run, {10: 640.0})
@@ -19,8 +19,8 @@ def test_cached_nodes_cost_what_they_took_when_they_ran(make: Make) -> None:
     assert cost(run, {})["seconds"] is None  # not known is not 0
 
 
-def test_training_from_the_cache(make: Make) -> None:
-    (run,), _ = read_runs(make("a", cached=("Trainer",)))
+def test_peak_memory_of_cached_training(add_run: FinishedRuns) -> None:
+    (run,), _ = read_runs(add_run("a", cached=("Trainer",)))
     before: dict[str, object] = {"trained": {"peak_rss_mib": 2345.0}, "peak_rss_mib": 500.0}
     for process, expected in (({}, None), (before | {"trained": None}, None), (before, 2345.0)):
         assert cost(replace(run, process=process), {})["peak_rss_mib"] == expected
@@ -32,7 +32,7 @@ def test_training_from_the_cache(make: Make) -> None:
     assert cached_executions([run]) == [8]
 
 
-def test_durations_come_from_the_store(tmp_path: Path) -> None:
+def test_durations_from_ml_metadata(tmp_path: Path) -> None:
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2 as pb
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from pipeline.commands.compare import command, names
 from schema.errors import PneumoError
-from tests.core.reporting.compare.made import Make
+from tests.support.finished_runs import FinishedRuns
 from tests.support.runs.processes import pneumo
 
 SMALL = """
@@ -26,7 +26,7 @@ def config(folder: Path, name: str, task: str = "binary", more: str = "") -> Pat
     return file
 
 
-def test_one_name_twice_and_different_splits_are_refused(tmp_path: Path) -> None:
+def test_duplicate_names_and_different_splits_are_rejected(tmp_path: Path) -> None:
     a, b, other = (config(tmp_path, name) for name in ("a", "b", "other"))
     assert list(names([str(a), str(b)], ())) == ["a", "b"]
     b.write_text(b.read_text().replace("{task: binary}", "{ingest: {seed: 9}}"))
@@ -47,7 +47,7 @@ def test_one_name_twice_and_different_splits_are_refused(tmp_path: Path) -> None
         (["--only-page"], "no configuration has finished"),
     ],
 )
-def test_wrong_calls_run_nothing(arguments: list[str], line: str, tmp_path: Path) -> None:
+def test_invalid_calls_run_nothing(arguments: list[str], line: str, tmp_path: Path) -> None:
     work = tmp_path / "work"
     done = CliRunner().invoke(command, [*arguments, "--work", str(work)])
     assert isinstance(done.exception, PneumoError)
@@ -55,9 +55,10 @@ def test_wrong_calls_run_nothing(arguments: list[str], line: str, tmp_path: Path
     assert not work.exists()
 
 
-def test_only_page_needs_no_configuration(make: Make) -> None:
-    make("one", seed=1)
-    work = make("two", seed=2)
+def test_only_page_without_configurations(tmp_path: Path) -> None:
+    add_run = FinishedRuns(tmp_path)
+    add_run("one", seed=1)
+    work = add_run("two", seed=2)
     done = CliRunner().invoke(command, ["--only-page", "--work", str(work), "--resamples", "100"])
     assert done.exit_code == 0
     assert str(work / "compare.html") in done.stdout
@@ -66,7 +67,7 @@ def test_only_page_needs_no_configuration(make: Make) -> None:
 
 
 @pytest.mark.slow  # three runs
-def test_real_runs_share_artifacts_and_a_failing_one_stops_nobody(tmp_path: Path) -> None:
+def test_real_runs_share_artifacts_and_survive_a_failed_one(tmp_path: Path) -> None:
     from core.phantom.dataset import write_phantoms
 
     data, work = tmp_path / "phantoms", tmp_path / "work"

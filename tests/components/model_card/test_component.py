@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from schema.labels import TWO_STAGE
-from tests.core.reporting.card.made import DECISION, REPORT, TRAINING, dataset
+from tests.support.artificial_run import DECISION, REPORT, TRAINING, dataset
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def run(tmp_path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
     return inputs, {"card": [out]}, properties
 
 
-def test_it_reads_every_file_and_the_metadata(run: Any) -> None:
+def test_node_reads_files_and_metadata(run: Any) -> None:
     from tfx.types import channel_utils
 
     from components.model_card.component import ModelCard
@@ -93,7 +93,7 @@ def test_it_reads_every_file_and_the_metadata(run: Any) -> None:
     assert [row["key"] for row in card["lineage"]][-3:] == ["model", "predictions", "report"]
 
 
-def test_records_of_a_store_and_copies_of_artifacts(run: Any, tmp_path: Path) -> None:
+def test_records_in_an_object_store_and_copied_artifacts(run: Any, tmp_path: Path) -> None:
     """As on a cluster: the node works on copies, and properties come as JSON numbers."""
     from components.model_card.executor import Executor
     from schema import storage
