@@ -140,7 +140,7 @@ def _columns(task: Task, n: int, seed: int, skill: float, prefix: str) -> dict[s
             "width": 83,
             "brightness": 120.0,
             "label": task.class_of(pathogen, marked),
-            "positive": task.side(pathogen, marked),
+            "positive": task.binary_label(pathogen, marked),
             "score": float(p[list(task.positive)].sum()),
             "probabilities": p.tolist(),
             "raw": p.tolist(),

@@ -85,7 +85,7 @@ def test_node_writes_the_page(
     assert numbers["pushed"] == "/serving/77"
     assert numbers["infra"]["reasons"] == ["no: 1 differs"]
     assert "explain" not in numbers  # no model, no heat maps
-    assert "virus: samples of train" in (tmp_path / "page" / "report.html").read_text()
+    assert "PNEUMONIA, virus" in (tmp_path / "page" / "report.html").read_text()
 
 
 def test_missing_predictions_are_an_error(run: dict[str, Any], tmp_path: Path) -> None:

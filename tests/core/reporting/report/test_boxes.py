@@ -146,7 +146,7 @@ def test_interval_of_zero_width_is_explained(render: Any) -> None:
         given = few((A, boxes, [0.9]), (A, FAR, [0.8]), (B, A, [0.7]), ([], [], []), (A, [], []))
         page, numbers = render(data(given))
         assert ("challenge" in numbers["boxes"]["flat"]) is flat
-        assert ("An interval of no width means" in page) is flat
+        assert ("An interval of zero width means" in page) is flat
 
 
 @pytest.mark.parametrize(
