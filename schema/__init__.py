@@ -1,1 +1,1 @@
-"""The data contract: feature names, labels, tasks and the TFMD schema of one radiograph record."""
+"""Record schema, labels and tasks; and helpers for files, storage, processes and errors."""

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 
 class PneumoError(Exception):
-    """Bad input or a state that the user can mend.
+    """Invalid input, or a state that the user can repair.
 
-    The message is one line: what is wrong, where, and what to do. The command line prints it
+    The message is one line: what is wrong, where, and how to fix it. The command line prints it
     without a traceback and exits with 2.
     """
 

@@ -26,7 +26,7 @@ KINDS: Final[dict[str, Kind]] = {
     **dict.fromkeys(_INTS, "int64_list"),
     **dict.fromkeys(_BYTES, "bytes_list"),
 }
-"""Kind of each feature of the contract; other names take the kind of their first value."""
+"""Kind of each feature in the schema; the kind of other features follows their first value."""
 
 
 def encode(values: Mapping[str, Value | Sequence[Value]]) -> bytes:
@@ -34,10 +34,10 @@ def encode(values: Mapping[str, Value | Sequence[Value]]) -> bytes:
 
     Args:
       values: feature name -> a value or a sequence of values. Text is stored as UTF-8. A feature
-        of the contract has the kind of the contract (an int given for a float becomes a float).
+        in the schema has the kind of the schema (an int for a float feature becomes a float).
 
     Raises:
-      ValueError: an empty sequence for a feature that is not part of the contract.
+      ValueError: an empty sequence for a feature that is not in the schema.
       TypeError: a value that does not fit the kind of its feature.
     """
     example = Example()
@@ -71,7 +71,7 @@ def decode(serialized: bytes) -> dict[str, list[bytes] | list[int] | list[float]
 
 def _kind_of(name: str, items: Sequence[Value]) -> Kind:
     if not items:
-        raise ValueError(f"feature {name!r} is empty and not part of the contract: unknown kind")
+        raise ValueError(f"feature {name!r} is empty and not in the schema: its kind is unknown")
     if isinstance(items[0], bytes | str):
         return "bytes_list"
     return "float_list" if isinstance(items[0], float) else "int64_list"

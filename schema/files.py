@@ -1,4 +1,4 @@
-"""Small files: written whole or not at all, read where they may be missing, held by one process."""
+"""Atomic writes, file locks, JSON files and checksums."""
 
 import contextlib
 import fcntl
@@ -14,7 +14,7 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a file for writing that gets its name when the block ends without an error."""
+    """Opens a temporary file that is renamed to `path` if the block raises no error."""
     owner = f"{os.getpid()}-{threading.get_ident()}"
     partial = path.with_name(f".{path.name}.{owner}.partial")
     try:
@@ -27,9 +27,9 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder that replaces `path` when the block ends without an error.
+    """Yields an empty temporary folder that replaces `path` if the block raises no error.
 
-    Removes what a killed process left. One process at a time may write to the same path.
+    Removes the temporary folder of a killed process. Not for concurrent writers of one path.
     """
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -46,21 +46,21 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def write_atomically(path: Path, text: str) -> None:
     """Writes UTF-8 text; see `atomic_file`.
 
-    A half of a surrogate pair (from a file name that is not UTF-8) is written as \\udcNN.
+    A lone surrogate (from a file name that is not UTF-8) is escaped as \\udcNN.
     """
     write_bytes_atomically(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """As `write_atomically`."""
+    """Writes bytes; see `atomic_file`."""
     with atomic_file(path) as stream:
         stream.write(data)
 
 
 def try_lock(file: IO[Any] | int) -> bool:
-    """Locks an open file against other processes; False where one has it.
+    """Locks an open file exclusively; returns False if another process holds the lock.
 
-    The kernel frees it when the last process that has the file open is gone.
+    The kernel releases the lock when the last process that has the file open ends.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,11 +70,11 @@ def try_lock(file: IO[Any] | int) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None where there is no such file."""
+    """Returns the JSON object in a file, or None if the file does not exist."""
     return json.loads(path.read_text()) if path.is_file() else None
 
 
 def sha256_of_file(path: Path) -> str:
-    """Hex SHA-256 of a file, read in pieces."""
+    """Returns the SHA-256 of a file as hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,6 +1,6 @@
-"""Pathogens that a record may carry, and the tasks whose labels are derived from them.
+"""Pathogens of a record, and the classification tasks whose labels are derived from them.
 
-A record never stores the label of a task: one set of records serves every task.
+Records do not store the label of a task, so one set of records serves every task.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 NORMAL: Final = "normal"
 BACTERIA: Final = "bacteria"
 VIRUS: Final = "virus"
-UNKNOWN: Final = "unknown"  # pneumonia whose pathogen the source does not tell
-OTHER: Final = "other"  # abnormal, but no pneumonia
+UNKNOWN: Final = "unknown"  # pneumonia of unspecified pathogen
+OTHER: Final = "other"  # abnormal, but not pneumonia
 
 PATHOGENS: Final = (NORMAL, BACTERIA, VIRUS, UNKNOWN, OTHER)
 
@@ -21,18 +21,17 @@ class Task:
     """A classification task over pathogens.
 
     Attributes:
-      name: what the configuration calls it.
+      name: name in the configuration.
       classes: class names in the order of the model's output.
-      compatible: pathogen -> indices of the classes that it may belong to. One index is an ordinary
-        label. Several are a partial label: an image of pneumonia of unknown pathogen is bacteria or
-        virus, and training uses just that. A pathogen that is missing here has no place in the
-        task; its records are left out.
-      positive: indices of the classes whose summed probability is *the* score of the task, the one
-        that has an operating point.
-      two_stage: the network asks "positive or not" and then "which of the positive classes", and
-        multiplies; otherwise one softmax over all classes.
-      located: a record's class comes from its boxes and not from its pathogen: the first positive
-        class where it has one, otherwise the first that is not. The model says where, too.
+      compatible: pathogen -> indices of its possible classes. One index is an ordinary label.
+        Several are a partial label: pneumonia of unknown pathogen is bacteria or virus, and the
+        training loss uses exactly that. Records whose pathogen is missing here are excluded.
+      positive: indices of the positive classes; their summed probability is the score of the task,
+        to which the operating point applies.
+      two_stage: the network predicts "positive or not" and "which positive class" and multiplies
+        both; otherwise it has one softmax over all classes.
+      located: the class comes from the boxes and not from the pathogen: the first positive class
+        if the record has a box, otherwise the first negative one. The model predicts boxes too.
     """
 
     name: str
@@ -48,40 +47,40 @@ class Task:
         return tuple(i for i in range(len(self.classes)) if i not in self.positive)
 
     def compatible_classes(self, pathogen: str, boxes: int) -> tuple[int, ...]:
-        """Indices of the classes that a record may belong to.
+        """Returns the indices of the possible classes of a record; empty if it is excluded.
 
         Args:
-          pathogen: of `PATHOGENS`.
-          boxes: how many opacities are marked in the record; only a located task looks at it.
+          pathogen: one of `PATHOGENS`.
+          boxes: number of boxes in the record; used by located tasks only.
         """
         if self.located:
             return (self.positive if boxes > 0 else self.negative)[:1]
         return self.compatible.get(pathogen, ())
 
     def class_of(self, pathogen: str, boxes: int) -> int:
-        """Index of the one class of a record; -1 where there is none or more than one."""
-        found = self.compatible_classes(pathogen, boxes)
-        return found[0] if len(found) == 1 else -1
+        """Returns the index of the class of a record; -1 if there is none or more than one."""
+        classes = self.compatible_classes(pathogen, boxes)
+        return classes[0] if len(classes) == 1 else -1
 
     def binary_label(self, pathogen: str, boxes: int) -> int:
-        """1 or 0 where every class that a record may belong to agrees, otherwise -1."""
-        found = {int(i in self.positive) for i in self.compatible_classes(pathogen, boxes)}
-        return found.pop() if len(found) == 1 else -1
+        """Returns 1 or 0 if all possible classes of a record are positive or negative, else -1."""
+        labels = {int(i in self.positive) for i in self.compatible_classes(pathogen, boxes)}
+        return labels.pop() if len(labels) == 1 else -1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `from_dict` reads them back."""
+        """Returns built-in types for JSON; see `from_dict`."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The task that `to_dict` wrote."""
+        """Returns the task that `to_dict` converted."""
         return cls(
             name=values["name"],
             classes=tuple(values["classes"]),
-            compatible={key: tuple(of) for key, of in values["compatible"].items()},
+            compatible={name: tuple(ids) for name, ids in values["compatible"].items()},
             positive=tuple(values["positive"]),
             two_stage=bool(values["two_stage"]),
-            located=bool(values.get("located", False)),  # models of before know no boxes
+            located=bool(values.get("located", False)),  # missing in models older than boxes
         )
 
 
@@ -92,9 +91,9 @@ BINARY: Final = Task(
     positive=(1,),
 )
 _THREE: Final = ("NORMAL", "BACTERIA", "VIRUS")
-_OF_THREE: Final = {NORMAL: (0,), BACTERIA: (1,), VIRUS: (2,), UNKNOWN: (1, 2)}
-THREE_CLASS: Final = Task("three_class", _THREE, _OF_THREE, positive=(1, 2))
-TWO_STAGE: Final = Task("two_stage", _THREE, _OF_THREE, positive=(1, 2), two_stage=True)
+_THREE_COMPATIBLE: Final = {NORMAL: (0,), BACTERIA: (1,), VIRUS: (2,), UNKNOWN: (1, 2)}
+THREE_CLASS: Final = Task("three_class", _THREE, _THREE_COMPATIBLE, positive=(1, 2))
+TWO_STAGE: Final = Task("two_stage", _THREE, _THREE_COMPATIBLE, positive=(1, 2), two_stage=True)
 BACTERIA_VIRUS: Final = Task(
     name="bacteria_virus",
     classes=("VIRUS", "BACTERIA"),
@@ -116,20 +115,20 @@ CUSTOM: Final = "custom"
 
 
 def custom_task(classes: Mapping[str, Sequence[str]], positive: Sequence[str]) -> Task:
-    """A task of any mapping.
+    """Returns a task with the given classes.
 
     Args:
-      classes: class name -> pathogens, in the order of the model's output. A pathogen may stand in
-        several classes: it is then a partial label. A pathogen in none is left out.
-      positive: names of the positive classes; at least one, and not all.
+      classes: class name -> pathogens, in the order of the model's output. A pathogen in
+        several classes is a partial label; a pathogen in none is excluded.
+      positive: names of the positive classes; at least one, but not all.
 
     Raises:
-      ValueError: fewer than two classes, an unknown pathogen or class, a class that no pathogen
-        stands for alone, or no class left that is not positive.
+      ValueError: fewer than two classes, an unknown pathogen or class, no pathogen that belongs
+        to one class alone, no positive class, or no negative class.
     """
     names = tuple(classes)
     if len(names) < 2:
-        raise ValueError(f"a task needs two classes or more, not {list(names)}")
+        raise ValueError(f"a task needs at least two classes, not {list(names)}")
     compatible: dict[str, tuple[int, ...]] = {}
     for i, (name, pathogens) in enumerate(classes.items()):
         for pathogen in pathogens:
@@ -138,24 +137,26 @@ def custom_task(classes: Mapping[str, Sequence[str]], positive: Sequence[str]) -
                     f"class {name!r} names {pathogen!r}; choose from {', '.join(PATHOGENS)}"
                 )
             compatible[pathogen] = (*compatible.get(pathogen, ()), i)
-    alone = {of[0] for of in compatible.values() if len(of) == 1}
+    labelled = {ids[0] for ids in compatible.values() if len(ids) == 1}
     for i, name in enumerate(names):
-        if i not in alone:
-            raise ValueError(f"class {name!r} has no pathogen of its own to learn from")
+        if i not in labelled:
+            raise ValueError(f"class {name!r} has no pathogen that belongs to it alone")
     unknown = [name for name in positive if name not in names]
     if unknown:
         raise ValueError(f"positive class {unknown[0]!r} is not one of {', '.join(names)}")
     chosen = tuple(i for i, name in enumerate(names) if name in set(positive))
     if not chosen or len(chosen) == len(names):
-        raise ValueError("some classes must be positive and some not; name them in positive")
+        raise ValueError(
+            "at least one class must be positive and one negative; list the former in `positive`"
+        )
     return Task(CUSTOM, names, compatible, chosen)
 
 
 def get_task(name: str) -> Task:
-    """Returns the shipped task of that name.
+    """Returns a shipped task.
 
     Raises:
-      ValueError: no such task; the message lists those that exist.
+      ValueError: unknown name; the message lists the known ones.
     """
     try:
         return TASKS[name]

@@ -1,4 +1,4 @@
-"""The folder of a SavedModel of this project, and the version folders that model servers watch."""
+"""Files in an exported SavedModel, and the numbered version folders that a server watches."""
 
 import filecmp
 import json
@@ -19,22 +19,22 @@ def read_model_info(folder: Path) -> dict[str, Any]:
     """Reads task, operating point and origin of a model from its `pneumo.json`.
 
     Returns:
-      Content of the file; empty where it is missing.
+      Content of the file; empty if it is missing.
     """
     return read_json(folder / MODEL_INFO) or {}
 
 
-def comparison_key(facts: str | bytes) -> tuple[str, str] | None:
-    """Returns what must be equal for two models to be compared: configuration name and task.
+def comparison_key(model_info: str | bytes) -> tuple[str, str] | None:
+    """Returns configuration name and task; only models with equal keys are compared.
 
     Args:
-      facts: content of `pneumo.json`.
+      model_info: content of `pneumo.json`.
 
     Returns:
-      None where the file is invalid.
+      (name, task as JSON), or None if the content is invalid.
     """
     try:
-        content: dict[str, Any] = json.loads(facts)
+        content: dict[str, Any] = json.loads(model_info)
         return str(content["name"]), json.dumps(content["task"], sort_keys=True)
     except (ValueError, KeyError, TypeError):
         return None
@@ -46,13 +46,13 @@ def version_number(name: str) -> int | None:
 
 
 def versions_newest_first(folder: str | Path) -> list[str]:
-    """Returns the version names in a folder or URI, newest first; skips other names."""
+    """Returns the version names in a folder or URI, newest first; other names are ignored."""
     names = (name for name in list_names(str(folder)) if version_number(name) is not None)
     return sorted(names, key=int, reverse=True)
 
 
 def newest_version(folder: Path) -> Path | None:
-    """Returns the folder of the newest version, or None."""
+    """Returns the folder of the newest version, or None if there is none."""
     if not folder.is_dir():
         return None
     versions = (folder / name for name in versions_newest_first(folder))

@@ -1,27 +1,29 @@
-"""Ports of this machine, and the environment's proxy, which must not be used for them."""
+"""Local ports, and proxy settings for connections to this machine."""
 
 import os
 import socket
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
-_HERE: Final = ("localhost", LOOPBACK, "::1")
-_OF_GRPC: Final = "no_grpc_proxy"
+_LOCAL_HOSTS: Final = ("localhost", LOOPBACK, "::1")
+_GRPC_VARIABLE: Final = "no_grpc_proxy"
 
 
 def bypass_proxy_for_loopback() -> None:
-    """Excepts this machine from the environment's proxy, for this process and its children.
+    """Excludes this machine from the proxy settings of this process and its children.
 
-    gRPC sends even what goes to 127.0.0.1 through `http_proxy`, and a proxy cannot reach it: Beam's
-    workers would wait for each other until `grpc.FutureTimeoutError`.
+    gRPC uses `http_proxy` even for 127.0.0.1, which the proxy cannot reach: Beam's workers would
+    wait for each other until `grpc.FutureTimeoutError`.
     """
-    given = _listed("no_proxy") or _listed("NO_PROXY")
-    others = [host for host in given if host not in _HERE]
-    # "*" alone means every host; in a list it means none, and gRPC does not know it at all.
+    excluded = _listed("no_proxy") or _listed("NO_PROXY")
+    others = [host for host in excluded if host not in _LOCAL_HOSTS]
+    # A lone "*" means every host; in a list it matches nothing, and gRPC does not support it.
     if others != ["*"]:
-        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*others, *_HERE])
-    far = [host for host in _listed(_OF_GRPC) or others if host not in ("*", *_HERE)]
-    os.environ[_OF_GRPC] = ",".join([*far, *_HERE])
+        os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join([*others, *_LOCAL_HOSTS])
+    remote = [
+        host for host in _listed(_GRPC_VARIABLE) or others if host not in ("*", *_LOCAL_HOSTS)
+    ]
+    os.environ[_GRPC_VARIABLE] = ",".join([*remote, *_LOCAL_HOSTS])
 
 
 def _listed(name: str) -> list[str]:
@@ -29,15 +31,15 @@ def _listed(name: str) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on at this moment."""
-    held = [socket.socket() for _ in range(count)]
+    """Returns unused ports of the loopback address."""
+    sockets = [socket.socket() for _ in range(count)]
     try:
-        for one in held:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in held]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
     finally:
-        for one in held:
-            one.close()
+        for each in sockets:
+            each.close()
 
 
 def is_listening(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""Processes: whether one is still there, and children that do not outlive their parent."""
+"""Child processes: start, environment, termination."""
 
 import contextlib
 import os
@@ -11,40 +11,41 @@ from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
 
-# Asks the kernel for SIGKILL at the end of the parent, looks whether that was missed, becomes the
-# program. In a program of its own: work between fork and exec is unsafe beside threads of gRPC.
-_BECOME = (
+# Requests SIGKILL on the death of the parent (prctl), exits if the parent is already gone, then
+# executes the command. A separate program, because code between fork and exec (`preexec_fn`) is
+# unsafe in a process with gRPC threads.
+_EXEC_WITH_PARENT = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
     "os.getppid() == int(sys.argv[1]) or sys.exit(1); os.execvp(sys.argv[2], sys.argv[2:])"
 )
 
 
 def tied_to_parent(command: Sequence[str]) -> list[str]:
-    """The command as a child of this process that ends with it, killed or not (Linux)."""
-    return [sys.executable, "-S", "-c", _BECOME, str(os.getpid()), *command]
+    """Wraps a command so that the kernel kills it when this process ends (Linux)."""
+    return [sys.executable, "-S", "-c", _EXEC_WITH_PARENT, str(os.getpid()), *command]
 
 
-def child_environment(**more: str) -> dict[str, str]:
-    """Environment of a child that imports this project."""
-    path = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path)), **more}
+def child_environment(**extra: str) -> dict[str, str]:
+    """Returns the environment for a child process that imports this project."""
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **extra}
 
 
-def terminate(running: "subprocess.Popen[Any]", seconds: float) -> None:
-    """Ends a child that leads a session: asked first, killed with what is left of the session."""
-    if running.poll() is not None:
+def terminate(process: "subprocess.Popen[Any]", seconds: float) -> None:
+    """Terminates a session leader; kills its whole session if it does not end in time."""
+    if process.poll() is not None:
         return
-    running.terminate()
+    process.terminate()
     try:
-        running.wait(seconds)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there, whoever owns it."""
+    """Whether a process exists, of any owner."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
 """Files and folders by path or by URI (gs://, s3://, minio://), over fsspec.
 
-Credentials are those of the store's own tools. Every function raises a one-line PneumoError if the
-store does not respond, refuses, or has no such file.
+Uses the credentials of each store's own tools. Every function raises a one-line PneumoError if the
+store is unreachable, denies access, or has no such file.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ _LOGIN: Final = {
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud auth",
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile of the aws tool",
 }
-_FILES_AT_ONCE: Final = 4  # each may hold a part of 50 MiB
-# The experimental class asks for the kind of each bucket over gRPC, for up to a minute where only
-# HTTP is answered.
+_CONCURRENT_FILES: Final = 4  # each may buffer 50 MiB
+# gcsfs's experimental class queries the type of each bucket over gRPC, and waits up to a minute if
+# only HTTP is available.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 
@@ -42,8 +42,8 @@ def join(uri: str, *names: str) -> str:
 def file_system(uri: str) -> Any:
     """Returns the fsspec file system of a URI or a path, without a cache of listings.
 
-    minio:// is S3 with an endpoint of its own: PNEUMO_S3_ENDPOINT or AWS_ENDPOINT_URL. s3:// goes
-    there too where one of them is set. gs:// goes to STORAGE_EMULATOR_HOST where that is set.
+    minio:// is S3 at the endpoint PNEUMO_S3_ENDPOINT or AWS_ENDPOINT_URL; s3:// uses that endpoint
+    too if one is set. gs:// uses STORAGE_EMULATOR_HOST if it is set.
 
     Raises:
       PneumoError: unknown scheme, missing package, or minio:// without an endpoint.
@@ -73,7 +73,7 @@ def file_system(uri: str) -> Any:
 
 
 def exists(uri: str) -> bool:
-    """Whether a file, or a folder that holds a file, is there."""
+    """Whether a file or a non-empty folder exists."""
     with _store(uri) as (store, key):
         try:
             store.info(key)
@@ -83,7 +83,7 @@ def exists(uri: str) -> bool:
 
 
 def list_names(uri: str) -> list[str]:
-    """Sorted names of the files and folders directly in a folder; empty if there is none."""
+    """Returns the sorted names in a folder; empty if the folder does not exist."""
     with _store(uri) as (store, key):
         try:
             paths = [path.strip("/") for path in store.ls(key, detail=False)]
@@ -99,7 +99,7 @@ def read_bytes(uri: str) -> bytes:
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a small file, whole or not at all."""
+    """Writes a small file atomically."""
     with _store(uri) as (store, key):
         if is_remote(uri):
             store.pipe_file(key, data)
@@ -109,7 +109,7 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 
 def fetch(uri: str, dest: Path) -> Path:
-    """Copies a file or a folder to `dest`, which is replaced when the copy is complete."""
+    """Copies a file or a folder to `dest`, which is replaced once the copy is complete."""
     partial = dest.with_name(f".{dest.name}.{os.getpid()}.partial")
     try:
         with _store(uri) as (store, key):
@@ -120,7 +120,7 @@ def fetch(uri: str, dest: Path) -> Path:
             for path in paths:
                 inside = PurePosixPath(path.removeprefix(key).lstrip("/"))
                 if ".." in inside.parts:
-                    raise PneumoError(f"{uri}: {inside} has .. in its name; rename or remove it")
+                    raise PneumoError(f"{uri}: {inside} contains `..`; rename or remove it")
                 targets.append(partial / inside)  # of a single file: partial itself
                 targets[-1].parent.mkdir(parents=True, exist_ok=True)
             store.get(paths, list(map(str, targets)), **_limits(store))
@@ -133,7 +133,7 @@ def fetch(uri: str, dest: Path) -> Path:
 
 @contextlib.contextmanager
 def fetch_files(uri: str, names: Sequence[str]) -> Iterator[Path]:
-    """Yields a local folder with those of the named files that exist; a local folder itself."""
+    """Yields a local folder with those of the named files that exist; copies from remote stores."""
     if not is_remote(uri):
         yield Path(uri.removeprefix("file://"))
         return
@@ -145,10 +145,10 @@ def fetch_files(uri: str, names: Sequence[str]) -> Iterator[Path]:
 
 
 def put(source: Path, uri: str, *, last: Sequence[str] = ()) -> None:
-    """Copies a file or a folder to `uri`; what was there before is removed.
+    """Copies a file or a folder to `uri`; existing content is removed.
 
-    An object appears whole or not at all, a folder of objects does not. A reader that waits for one
-    of the files named in `last` finds all others: they are removed first and written at the end.
+    Each object appears atomically, but a folder of objects does not. The files named in `last` are
+    removed first and written last, so a reader that waits for one of them finds all the others.
     """
     if not source.exists():
         raise PneumoError(f"{source} does not exist and cannot be copied to {uri}")
@@ -163,10 +163,10 @@ def put(source: Path, uri: str, *, last: Sequence[str] = ()) -> None:
 
 
 def remove(uri: str, *, first: Sequence[str] = ()) -> None:
-    """Removes a file or a folder if it exists, beginning with the files named in `first`."""
+    """Removes a file or a folder if it exists, starting with the files named in `first`."""
     with _store(uri) as (store, key):
         if not is_remote(uri):
-            for path in [found for name in first for found in Path(key).rglob(name)]:
+            for path in [match for name in first for match in Path(key).rglob(name)]:
                 path.unlink()
             if Path(key).is_dir() and not Path(key).is_symlink():
                 shutil.rmtree(key)
@@ -175,34 +175,34 @@ def remove(uri: str, *, first: Sequence[str] = ()) -> None:
             return
         if "/" not in key.strip("/"):
             raise PneumoError(
-                f"{uri} is a whole bucket; name a folder in it: {join(uri, 'pneumo')}"
+                f"{uri} is a whole bucket; give a folder in it, such as {join(uri, 'pneumo')}"
             )
         names = sorted(_files(store, key), key=lambda name: PurePosixPath(name).name not in first)
         ahead = sum(PurePosixPath(name).name in first for name in names)
         for group in (names[:ahead], names[ahead:]):
-            # Clients take a name with one of these letters for a pattern, except one at a time.
-            odd = [name for name in group if set("*?[]") & set(name)]
-            if plain := [name for name in group if name not in odd]:
-                store.rm(plain)
-            for name in odd:
+            # Clients interpret these characters as a pattern unless they remove a single file.
+            special = [name for name in group if set("*?[]") & set(name)]
+            if ordinary := [name for name in group if name not in special]:
+                store.rm(ordinary)
+            for name in special:
                 store.rm_file(name)
         if not store.async_impl and store.exists(key):
-            store.rm(key, recursive=True)  # of a store with real folders
+            store.rm(key, recursive=True)  # in a store with real folders
 
 
 def _files(store: Any, key: str) -> list[str]:
-    """All files at or below a key; S3 consoles make empty ones in the place of folders."""
-    found: dict[str, dict[str, Any]] = store.find(key, detail=True)
-    return sorted(path for path, facts in found.items() if facts["type"] != "directory")
+    """Returns all files at or below a key, without the empty objects that mark folders."""
+    entries: dict[str, dict[str, Any]] = store.find(key, detail=True)
+    return sorted(path for path, info in entries.items() if info["type"] != "directory")
 
 
 def _limits(store: Any) -> dict[str, int]:
-    return {"batch_size": _FILES_AT_ONCE} if store.async_impl else {}
+    return {"batch_size": _CONCURRENT_FILES} if store.async_impl else {}
 
 
 @contextlib.contextmanager
 def _store(uri: str) -> Iterator[tuple[Any, str]]:
-    """Yields the file system and the key; converts what its client raises to one line."""
+    """Yields the file system and the key; converts client errors to a one-line PneumoError."""
     store = file_system(uri)
     key = str(store._strip_protocol(uri.replace("minio://", "s3://", 1)))
     login = _LOGIN["gs" if uri.startswith("gs://") else "s3"]
@@ -212,8 +212,8 @@ def _store(uri: str) -> Iterator[tuple[Any, str]]:
     except PneumoError:
         raise
     except (FileNotFoundError, NotADirectoryError):
-        raise PneumoError(f"{uri} does not exist; check the name") from None
-    except Exception as error:  # each client has its own: botocore, aiohttp, google.auth
+        raise PneumoError(f"{uri} does not exist; check the spelling") from None
+    except Exception as error:  # each client has its own errors: botocore, aiohttp, google.auth
         line = one_line(error, 200)
         if isinstance(error, PermissionError):
             raise PneumoError(f"{uri}: access denied ({line}); {login}") from None

@@ -1,4 +1,4 @@
-"""Reads and writes the framing of TFRecord files, as a stream and without TensorFlow.
+"""Reads and writes TFRecord files without TensorFlow.
 
 Framing of one record (tensorflow.org, "TFRecord and tf.train.Example"): uint64 length, masked
 crc32c of the length, the bytes, masked crc32c of the bytes; all little endian.
@@ -14,7 +14,7 @@ _MASK_DELTA = 0xA282EAD8
 
 
 def frame(record: bytes) -> bytes:
-    """Frames one record: what a TFRecord file holds for it."""
+    """Returns the bytes of one record in a TFRecord file."""
     length = struct.pack("<Q", len(record))
     return length + _crc(length) + record + _crc(record)
 
@@ -23,22 +23,22 @@ def read_records(path: Path) -> Iterator[bytes]:
     """Yields the records of a TFRecord file, one at a time.
 
     Raises:
-      ValueError: the file is cut short, or a checksum is wrong.
+      ValueError: the file is truncated, or a checksum is wrong.
     """
-    left = path.stat().st_size
+    remaining = path.stat().st_size
     with path.open("rb") as stream:
         while header := stream.read(_HEADER.size):
-            left -= len(header)
+            remaining -= len(header)
             if len(header) < _HEADER.size:
-                raise ValueError(f"{path}: ends inside the header of a record")
+                raise ValueError(f"{path}: truncated in the header of a record")
             length, crc = _HEADER.unpack(header)
             if crc != _masked(header[:8]):
-                raise ValueError(f"{path}: wrong checksum of a record's length")
-            if length + _FOOTER.size > left:
-                raise ValueError(f"{path}: ends inside a record of {length} bytes")
+                raise ValueError(f"{path}: wrong checksum of a record length")
+            if length + _FOOTER.size > remaining:
+                raise ValueError(f"{path}: truncated in a record of {length} bytes")
             record = stream.read(length)
             footer = stream.read(_FOOTER.size)
-            left -= len(record) + len(footer)
+            remaining -= len(record) + len(footer)
             if len(footer) < _FOOTER.size or _FOOTER.unpack(footer)[0] != _masked(record):
                 raise ValueError(f"{path}: wrong checksum of a record")
             yield record

@@ -7,14 +7,14 @@ from schema.labels import PATHOGENS, TASKS, Task, custom_task
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_shipped_task_is_sound(name: str) -> None:
+def test_shipped_tasks_are_valid(name: str) -> None:
     task = labels.get_task(name)
     assert task.name == name
     assert set(task.compatible) <= set(PATHOGENS)
-    found = {
+    classes = {
         i for name in PATHOGENS for boxes in (0, 1) for i in task.compatible_classes(name, boxes)
     }
-    assert found == set(range(len(task.classes)))
+    assert classes == set(range(len(task.classes)))
     assert task.positive
     assert set(task.positive) | set(task.negative) == set(range(len(task.classes)))
     assert task.negative
@@ -47,18 +47,18 @@ def test_labels(name: str, pathogen: str, label: int, positive: int) -> None:
 
 @pytest.mark.parametrize("pathogen", [*PATHOGENS, ""])
 @pytest.mark.parametrize(("boxes", "label"), [(0, 0), (1, 1), (4, 1)])
-def test_a_located_task_uses_boxes_alone(pathogen: str, boxes: int, label: int) -> None:
+def test_located_task_uses_boxes_alone(pathogen: str, boxes: int, label: int) -> None:
     task = labels.get_task("locate")
     assert task.binary_label(pathogen, boxes) == task.class_of(pathogen, boxes) == label
 
 
-def test_a_custom_task_may_leave_out_and_join() -> None:
+def test_custom_task_excludes_and_merges_pathogens() -> None:
     task = custom_task({"REST": ["normal", "virus"], "BACTERIA": ["bacteria"]}, ["BACTERIA"])
     assert [task.class_of(name, 0) for name in PATHOGENS] == [0, 1, 0, -1, -1]
     assert [task.binary_label(name, 0) for name in PATHOGENS] == [0, 1, 0, -1, -1]
 
 
-def test_a_pathogen_of_two_classes_is_a_partial_label() -> None:
+def test_pathogen_in_two_classes_is_a_partial_label() -> None:
     classes = {"N": ["normal"], "B": ["bacteria", "unknown"], "V": ["virus", "unknown"]}
     task = custom_task(classes, ["B"])
     assert task.compatible["unknown"] == (1, 2)
@@ -69,17 +69,17 @@ def test_a_pathogen_of_two_classes_is_a_partial_label() -> None:
 @pytest.mark.parametrize(
     ("classes", "positive", "message"),
     [
-        ({}, [], "two classes or more"),
-        ({"A": ["normal"]}, ["A"], "two classes or more"),
+        ({}, [], "at least two classes"),
+        ({"A": ["normal"]}, ["A"], "at least two classes"),
         ({"A": ["normal"], "B": ["flu"]}, ["B"], "names 'flu'"),
-        ({"A": ["normal"], "B": []}, ["B"], "no pathogen of its own"),
-        ({"A": ["normal"], "B": ["normal"]}, ["B"], "no pathogen of its own"),
+        ({"A": ["normal"], "B": []}, ["B"], "no pathogen that belongs to it alone"),
+        ({"A": ["normal"], "B": ["normal"]}, ["B"], "no pathogen that belongs to it alone"),
         ({"A": ["normal"], "B": ["virus"]}, ["C"], "'C' is not one of A, B"),
-        ({"A": ["normal"], "B": ["virus"]}, [], "some classes must be positive"),
-        ({"A": ["normal"], "B": ["virus"]}, ["A", "B"], "some classes must be positive"),
+        ({"A": ["normal"], "B": ["virus"]}, [], "at least one class must be positive"),
+        ({"A": ["normal"], "B": ["virus"]}, ["A", "B"], "at least one class must be positive"),
     ],
 )
-def test_an_unsound_mapping_says_why(
+def test_invalid_mappings_are_rejected(
     classes: dict[str, list[str]], positive: list[str], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
