@@ -1,9 +1,9 @@
-"""Client of TF Serving's contract, over gRPC and REST, that needs no TensorFlow.
+"""Client for TensorFlow Serving's REST and gRPC APIs; needs no TensorFlow.
 
 Usage:
   with Client("grpc://host:8500") as client:
-      for answer in client.predict(images):
-          print(answer.file, answer.decision, answer.score)
+      for prediction in client.predict(images):
+          print(prediction.file, prediction.decision, prediction.score)
 """
 
 from serving.client.client import Client

@@ -1,4 +1,4 @@
-"""Client of a model server: batches of images, several under way, predictions in order."""
+"""Client of a model server: sends batches concurrently and returns predictions in order."""
 
 import base64
 import itertools
@@ -11,14 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schema.errors import PneumoError
-from serving.client.errors import OF_CONTENT, ClientError
+from serving.client.errors import CONTENT_ERRORS, ClientError
 from serving.client.grpc_transport import GrpcTransport
 from serving.client.images import Image
 from serving.client.rest_transport import RestTransport
 from serving.client.retry import Retry, call
 from serving.predict.prediction import Prediction, rejected, to_prediction
 
-_FIRST = Retry(patience=3.0)  # of the first calls, so that a wrong address is reported soon
+_METADATA_RETRY = Retry(patience=3.0)  # short, so that a wrong address is reported soon
 _GRPC_PORT = 8500
 _GRAY_PNG = base64.b64decode(  # 64 x 64 pixels
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAKUlEQVR42u3MQREAAAwCIKMb3RD77SAA6VEEAoFAIBAI"
@@ -27,24 +27,24 @@ _GRAY_PNG = base64.b64decode(  # 64 x 64 pixels
 
 
 class Client:
-    """A client of one model on one server; safe in many threads.
+    """Client of one model on one server; thread-safe.
 
-    All calls may be repeated without harm, so connection errors, "unavailable" and "overloaded" are
-    retried with back-off until patience ends.
+    All calls are idempotent: connection errors, UNAVAILABLE and RESOURCE_EXHAUSTED are retried with
+    exponential back-off.
 
     Args:
       endpoint: http://host:8501 or https://... for REST, grpc://host:8500 or grpcs://... for gRPC.
-      name: of the model.
-      timeout: seconds for one answer.
-      batch_size: images in one request at most.
-      batch_bytes: bytes of images in one request; a single larger image goes alone.
-      concurrency: requests under way at once.
-      retry: how patiently.
+      name: model name.
+      timeout: seconds per request.
+      batch_size: maximum number of images per request.
+      batch_bytes: maximum bytes of images per request; a single larger image is sent alone.
+      concurrency: maximum number of concurrent requests.
+      retry: back-off and total time of retries.
       headers: sent with each request (as metadata over gRPC), such as `authorization`.
-      ca_file: certificates to trust, PEM, where the system's do not do.
+      ca_file: PEM file of trusted certificates; None for those of the system.
 
     Raises:
-      ClientError: the address cannot be understood.
+      ClientError: invalid address.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Client:
         self.endpoint = endpoint
         self._batch_size, self._batch_bytes = batch_size, batch_bytes
         self._concurrency, self._retry = concurrency, retry
-        self._first = min(retry, _FIRST, key=lambda one: one.patience)
+        self._metadata_retry = min(retry, _METADATA_RETRY, key=lambda r: r.patience)
         self._stop = threading.Event()
         self._transport: RestTransport | GrpcTransport
         try:
@@ -93,74 +93,76 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends what waits for another try, and the connections."""
+        """Cancels pending retries and closes the connections."""
         self._stop.set()
         self._transport.close()
 
     def status(self) -> dict[int, str]:
-        """State of each version that the server knows, such as {3: "AVAILABLE"}.
+        """Returns the state of each version, such as {3: "AVAILABLE"}.
 
         Raises:
-          ClientError: no answer; NOT_FOUND where the server has no such model.
+          ClientError: no response, or NOT_FOUND for an unknown model.
         """
-        return call(self._transport.status, self._first, self._stop)
+        return call(self._transport.status, self._metadata_retry, self._stop)
 
     def signatures(self) -> dict[str, list[str]]:
-        """The model's signatures with the names of their outputs.
+        """Returns signature -> names of its outputs.
 
         Raises:
-          ClientError: no answer.
+          ClientError: no response.
         """
-        return call(self._transport.signatures, self._first, self._stop)
+        return call(self._transport.signatures, self._metadata_retry, self._stop)
 
     def classes(self) -> list[str]:
-        """Names of the classes, in the order of the probabilities; asks about a gray square.
+        """Returns the class names in the order of the probabilities; predicts a gray image.
 
         Raises:
-          ClientError: no answer, or not one of a model of this project.
+          ClientError: no response, or not a model of this project.
         """
-        ask = partial(self._transport.predict, "serving_default", [_GRAY_PNG])
-        rows = call(ask, self._first, self._stop)
+        predict = partial(self._transport.predict, "serving_default", [_GRAY_PNG])
+        rows = call(predict, self._metadata_retry, self._stop)
         if len(rows) != 1 or not isinstance(rows[0].get("classes"), list):
             raise ClientError(self.endpoint, "BAD_ANSWER", "not a model of this project")
         return [str(name) for name in rows[0]["classes"]]
 
     def call(self, signature: str, images: Sequence[bytes]) -> list[dict[str, Any]]:
-        """One request: a row of outputs for each image, by name.
+        """Sends one request.
 
-        Floats are float32 values, strings are str, tensors of higher rank are nested lists.
+        Returns:
+          Output name -> value, for each image. Floats are rounded to float32, strings are str,
+          tensors of higher rank are nested lists.
 
         Raises:
-          ClientError: no answer, after retries.
+          ClientError: no response after all retries.
         """
         rows = call(partial(self._transport.predict, signature, images), self._retry, self._stop)
         if len(rows) != len(images):
-            reason = f"{len(rows)} answers about {len(images)} images"
+            reason = f"{len(rows)} rows for {len(images)} images"
             raise ClientError(self.endpoint, "BAD_ANSWER", reason)
         return rows
 
     def predict(
         self, images: Iterable[Image], signature: str = "serving_default"
     ) -> Iterator[Prediction]:
-        """Answers in the order of the images, one for each.
+        """Yields one prediction per image, in the order of the images.
 
-        Images are taken from the iterable, read and sent as answers are consumed: at most twice
-        `concurrency` batches are held. An image that cannot be read, or that the model rejects, has
-        an answer with `error`; the others are answered all the same.
+        Images are read and sent as predictions are consumed; at most twice `concurrency` batches
+        are in memory. An unreadable or rejected image gets a prediction with `error` and does not
+        affect the others.
 
         Args:
-          images: what is asked about.
-          signature: serving_default, or explain.
+          images: may be endless.
+          signature: "serving_default" or "explain".
 
         Raises:
-          ClientError: the server gave no answer, after retries; all answers before were given.
+          ClientError: no response after all retries; earlier predictions have been yielded.
         """
         waiting: deque[Future[list[Prediction]]] = deque()
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="pneumo-client")
         try:
             source = iter(images)
             while batch := list(itertools.islice(source, self._batch_size)):
-                waiting.append(pool.submit(self._answer, batch, signature))
+                waiting.append(pool.submit(self._predict_batch, batch, signature))
                 if len(waiting) >= 2 * self._concurrency:
                     yield from waiting.popleft().result()
             while waiting:
@@ -171,19 +173,19 @@ class Client:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def explain(self, images: Iterable[Image]) -> Iterator[Prediction]:
-        """As `predict`, with `heatmap`, `boxes` and the size of the displayed image.
+        """Like `predict`, with `heatmap`, `boxes` and the size of the displayed image.
 
         Raises:
-          ClientError: the model has no signature explain, or as `predict`.
+          ClientError: the model has no signature `explain`; see also `predict`.
         """
         if "explain" not in self.signatures():
-            reason = "this model has no signature explain; export it anew with `pneumo run`"
+            reason = "the model has no signature `explain`; export it again with `pneumo run`"
             raise ClientError(self.endpoint, "FAILED_PRECONDITION", reason)
         yield from self.predict(images, "explain")
 
-    def _answer(self, batch: Sequence[Image], signature: str) -> list[Prediction]:
-        """Reads and asks about a batch, in parts of at most `batch_bytes`."""
-        answers: dict[int, Prediction] = {}
+    def _predict_batch(self, batch: Sequence[Image], signature: str) -> list[Prediction]:
+        """Reads a batch and sends it in requests of at most `batch_bytes`."""
+        predictions: dict[int, Prediction] = {}
         part: list[tuple[int, str, bytes]] = []
         size = 0
         for i, image in enumerate(batch):
@@ -191,18 +193,18 @@ class Client:
                 content = image.read()
             except OSError as error:
                 reason = f"cannot be read: {error.strerror or error}"
-                answers[i] = rejected(image.name, reason)
+                predictions[i] = rejected(image.name, reason)
                 continue
             except PneumoError as error:
-                answers[i] = rejected(image.name, str(error))
+                predictions[i] = rejected(image.name, str(error))
                 continue
             if part and size + len(content) > self._batch_bytes:
-                answers |= self._send(part, signature)
+                predictions |= self._send(part, signature)
                 part, size = [], 0
             part.append((i, image.name, content))
             size += len(content)
-        answers |= self._send(part, signature)
-        return [answers[i] for i in range(len(batch))]
+        predictions |= self._send(part, signature)
+        return [predictions[i] for i in range(len(batch))]
 
     def _send(self, part: list[tuple[int, str, bytes]], signature: str) -> dict[int, Prediction]:
         if not part:
@@ -210,12 +212,12 @@ class Client:
         try:
             rows = self.call(signature, [content for _, _, content in part])
         except ClientError as error:
-            if error.code not in OF_CONTENT:
+            if error.code not in CONTENT_ERRORS:
                 raise
             if len(part) == 1:
                 i, name, _ = part[0]
                 return {i: rejected(name, error.reason)}
-            # One of them is at fault, or all together are too much: halves find out which.
+            # Either one image is invalid or the request is too large: send each half separately.
             middle = len(part) // 2
             first, second = part[:middle], part[middle:]
             return self._send(first, signature) | self._send(second, signature)

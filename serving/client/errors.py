@@ -1,8 +1,8 @@
-"""The one error of the client."""
+"""Errors of the client."""
 
 from schema.errors import PneumoError
 
-# HTTP status -> the code that gRPC has for it.
+# HTTP status -> gRPC status code.
 HTTP_CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -16,29 +16,29 @@ HTTP_CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-# What a later try may heal. A deadline is not among them: the server may still be at work.
+# Transient errors. A deadline is not one of them: the server may still be computing.
 RETRIED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
-# What is the fault of one image in the request, perhaps, and not of the request itself.
-OF_CONTENT = frozenset({"INVALID_ARGUMENT", "TOO_LARGE"})
+# Errors that a single image of the request may have caused.
+CONTENT_ERRORS = frozenset({"INVALID_ARGUMENT", "TOO_LARGE"})
 
 _ADVICE = {
-    "UNAVAILABLE": "check that the server runs and the address is right",
-    "RESOURCE_EXHAUSTED": "the server is overloaded; ask with less concurrency, or later",
-    "NOT_FOUND": "check the model's name",
-    "DEADLINE_EXCEEDED": "give it more time, or send fewer images at once",
-    "UNIMPLEMENTED": "this is not a server of TF Serving's contract",
+    "UNAVAILABLE": "check the address and that the server is running",
+    "RESOURCE_EXHAUSTED": "the server is overloaded; lower the concurrency or retry later",
+    "NOT_FOUND": "check the model name",
+    "DEADLINE_EXCEEDED": "raise the timeout or send fewer images at once",
+    "UNIMPLEMENTED": "this server does not implement TensorFlow Serving's API",
 }
 
 
 class ClientError(PneumoError):
-    """Why an endpoint gave no answer, as one line: where, what, and what to do.
+    """A request failed; the message names endpoint, code, reason and remedy in one line.
 
     Attributes:
-      endpoint: address that was asked.
-      code: a name of gRPC's status codes (for REST the one that the HTTP status stands for), or
-        TOO_LARGE (a request above the server's limit), TLS, BAD_ADDRESS, BAD_ANSWER.
-      reason: the server's own words.
-      retry_after: seconds that the server asks to wait before the next try.
+      endpoint: address of the server.
+      code: name of a gRPC status code (for REST, derived from the HTTP status), or TOO_LARGE (the
+        request exceeds a limit of the server), TLS, BAD_ADDRESS, BAD_ANSWER (invalid response).
+      reason: message of the server.
+      retry_after: seconds to wait before the next attempt, as requested by the server.
     """
 
     def __init__(self, endpoint: str, code: str, reason: str, retry_after: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""TF Serving's gRPC interface."""
+"""Client transport for TensorFlow Serving's gRPC API."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ _SERVICES = "/tensorflow.serving."
 
 
 class GrpcTransport:
-    """Speaks gRPC with one server; safe in many threads.
+    """gRPC connection to one server; thread-safe.
 
     Args:
       endpoint: the address as the user gave it.
       target: host:port.
-      name: of the model.
-      timeout: seconds for one answer.
+      name: model name.
+      timeout: seconds per request.
       headers: sent as metadata with each request.
-      secure: TLS.
-      ca_file: certificates to trust, PEM; None means those of gRPC.
+      secure: use TLS.
+      ca_file: PEM file of trusted certificates; None for gRPC's defaults.
     """
 
     def __init__(
@@ -39,11 +39,10 @@ class GrpcTransport:
         self.endpoint, self._name, self._timeout = endpoint, name, timeout
         self._headers = [(key.lower(), value) for key, value in headers.items()]
         options = [
-            ("grpc.max_send_message_length", -1),  # the server's limit counts
+            ("grpc.max_send_message_length", -1),  # limited by the server
             ("grpc.max_receive_message_length", 256 << 20),
-            ("grpc.enable_retries", 0),  # the client retries by itself, on REST alike
-            # After an outage the channel waits as long before it connects anew; the default of two
-            # minutes would outlast the patience of the calls.
+            ("grpc.enable_retries", 0),  # the client retries, as over REST
+            # Longest pause between reconnects; the default of two minutes exceeds the retries.
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]
         if secure:
@@ -65,14 +64,14 @@ class GrpcTransport:
         )
 
     def predict(self, signature: str, images: Sequence[bytes]) -> list[dict[str, Any]]:
-        """One row of outputs for each image."""
+        """Returns the outputs of each image by name."""
         request = pb.PredictRequest(
             model_spec={"name": self._name, "signature_name": signature},
             inputs={"image_bytes": string_tensor(images)},
         )
-        answer = self._ask(self._predict, request)
+        response = self._call(self._predict, request)
         try:
-            columns = {name: to_list(tensor) for name, tensor in answer.outputs.items()}
+            columns = {name: to_list(tensor) for name, tensor in response.outputs.items()}
         except ValueError as error:
             raise ClientError(self.endpoint, "BAD_ANSWER", str(error)) from error
         lengths = {len(column) for column in columns.values()}
@@ -83,23 +82,23 @@ class GrpcTransport:
     def status(self) -> dict[int, str]:
         """Version -> state."""
         request = pb.GetModelStatusRequest(model_spec={"name": self._name})
-        answer = self._ask(self._status, request)
+        response = self._call(self._status, request)
         states = pb.ModelVersionStatus.State
         known = states.values()
         return {
             version.version: states.Name(version.state if version.state in known else 0)
-            for version in answer.model_version_status
+            for version in response.model_version_status
         }
 
     def signatures(self) -> dict[str, list[str]]:
-        """Signature -> names of its outputs."""
+        """Returns signature -> names of its outputs."""
         request = pb.GetModelMetadataRequest(
             model_spec={"name": self._name}, metadata_field=["signature_def"]
         )
-        answer = self._ask(self._metadata, request)
-        packed = answer.metadata["signature_def"].value
-        found = pb.SignatureDefMap.FromString(packed).signature_def
-        return {name: sorted(facts.outputs) for name, facts in found.items()}
+        response = self._call(self._metadata, request)
+        packed = response.metadata["signature_def"].value
+        definitions = pb.SignatureDefMap.FromString(packed).signature_def
+        return {name: sorted(item.outputs) for name, item in definitions.items()}
 
     def close(self) -> None:
         """Closes the channel."""
@@ -113,14 +112,14 @@ class GrpcTransport:
         )
         return method
 
-    def _ask(self, method: Callable[..., Any], request: Any) -> Any:
+    def _call(self, method: Callable[..., Any], request: Any) -> Any:
         import grpc
 
         try:
             return method(request, timeout=self._timeout, metadata=self._headers)
         except grpc.RpcError as error:
-            code, told = error.code().name, error.details() or "no reason given"
-            # gRPC has one code for "overloaded" and for "above the limit of a message".
-            if code == "RESOURCE_EXHAUSTED" and "larger than max" in told:
+            code, reason = error.code().name, error.details() or "no reason given"
+            # gRPC uses the same code for an overloaded server and for a too large message.
+            if code == "RESOURCE_EXHAUSTED" and "larger than max" in reason:
                 code = "TOO_LARGE"
-            raise ClientError(self.endpoint, code, told) from error
+            raise ClientError(self.endpoint, code, reason) from error

@@ -1,4 +1,4 @@
-"""What is sent: an image with a name, read when its turn comes."""
+"""An image to send, read lazily."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +8,11 @@ from serving.predict.input_files import read_file
 
 
 class Image(NamedTuple):
-    """An image to be asked about.
+    """An image to send.
 
     Attributes:
-      name: what the answer is to be called.
-      read: gives the bytes of a JPEG or PNG file; OSError and PneumoError fail this image alone.
+      name: becomes `file` of the prediction.
+      read: returns the bytes of a JPEG or PNG file; OSError and PneumoError reject this image only.
     """
 
     name: str
@@ -20,5 +20,5 @@ class Image(NamedTuple):
 
     @classmethod
     def of_file(cls, path: Path) -> "Image":
-        """A JPEG, PNG or DICOM file."""
+        """Returns the image of a JPEG, PNG or DICOM file."""
         return cls(str(path), lambda: read_file(path))

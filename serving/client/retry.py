@@ -1,4 +1,4 @@
-"""When to try again: exponential back-off with full jitter."""
+"""Retries with exponential back-off and full jitter."""
 
 import random
 import threading
@@ -14,12 +14,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Retry:
-    """How patiently a call is tried again.
+    """Retry policy.
 
     Attributes:
-      patience: seconds after which no new try is begun; 0 means one try.
-      base: longest first pause in seconds; it doubles with each try.
-      cap: longest pause in seconds.
+      patience: seconds after which no new attempt starts; 0 means one attempt.
+      base: upper bound of the first pause in seconds; it doubles with each attempt.
+      cap: upper bound of any pause in seconds.
     """
 
     patience: float = 60.0
@@ -27,10 +27,10 @@ class Retry:
     cap: float = 10.0
 
     def pauses(self, uniform: Callable[[float, float], float] = random.uniform) -> Iterator[float]:
-        """Pauses in seconds: uniform between 0 and a bound that doubles, without end.
+        """Yields pauses in seconds, uniform between 0 and a bound that doubles, without end.
 
-        Full jitter spreads clients that failed together better than a fixed pause does: Brooker,
-        "Exponential Backoff And Jitter", 2015.
+        Full jitter spreads clients that failed at the same time (Brooker, "Exponential Backoff And
+        Jitter", 2015).
         """
         bound = self.base
         while True:
@@ -38,20 +38,18 @@ class Retry:
             bound = min(2 * bound, self.cap)
 
 
-def call(ask: Callable[[], Result], retry: Retry, stop: threading.Event) -> Result:
-    """Calls until it answers, fails for good, patience ends, or `stop` is set.
-
-    Only for calls that may be repeated without harm, as all of the client's may.
+def call(function: Callable[[], Result], retry: Retry, stop: threading.Event) -> Result:
+    """Calls an idempotent function and retries transient errors until it succeeds.
 
     Raises:
-      ClientError: the last failure.
+      ClientError: a permanent error; or the last one, when the retries end or `stop` is set.
     """
     end = time.monotonic() + retry.patience
     for pause in retry.pauses():
         try:
-            return ask()
+            return function()
         except ClientError as error:
             wait = max(pause, error.retry_after)
             if error.code not in RETRIED or time.monotonic() + wait > end or stop.wait(wait):
                 raise
-    raise AssertionError("pauses have no end")
+    raise AssertionError("pauses() is endless")

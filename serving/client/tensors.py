@@ -1,4 +1,4 @@
-"""Tensors of TensorFlow Serving's messages to and from Python values, without TensorFlow."""
+"""Conversion of TensorProto messages to and from Python values, without TensorFlow."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from serving.client import tf_serving_pb2 as pb
 
-# dtype -> field of the values, code of `array` for the packed ones.
+# dtype -> field of the values, `array` type code of packed values.
 _FIELDS: Final = {
     pb.DT_STRING: ("string_val", ""),
     pb.DT_FLOAT: ("float_val", "f"),
@@ -27,13 +27,13 @@ def to_list(tensor: pb.TensorProto) -> list[Any]:
     """Returns the values of a tensor of rank 1 or more as nested lists; strings as str.
 
     Raises:
-      ValueError: a scalar, a dtype that no signature of this project has, or too few values.
+      ValueError: a scalar, an unsupported dtype, or a wrong number of values.
     """
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if not shape:
-        raise ValueError("a scalar where rows were expected")
+        raise ValueError("expected rows, not a scalar")
     if tensor.dtype not in _FIELDS:
-        raise ValueError(f"values of dtype {tensor.dtype}")
+        raise ValueError(f"unsupported dtype {tensor.dtype}")
     field, code = _FIELDS[tensor.dtype]
     values = list(getattr(tensor, field))
     if code and tensor.tensor_content:
@@ -47,10 +47,10 @@ def to_list(tensor: pb.TensorProto) -> list[Any]:
     elif tensor.dtype == pb.DT_BOOL:
         values = list(map(bool, values))
     size = math.prod(shape)
-    if values and len(values) < size:  # repetitions of the last value may be left out
+    if values and len(values) < size:  # repetitions of the last value may be omitted
         values += values[-1:] * (size - len(values))
     if len(values) != size:
-        raise ValueError(f"{len(values)} values in a tensor of {size}")
+        raise ValueError(f"{len(values)} values in a tensor of size {size}")
     for axis in range(len(shape) - 1, 0, -1):
         rows, length = math.prod(shape[:axis]), shape[axis]
         values = [values[i * length : (i + 1) * length] for i in range(rows)]

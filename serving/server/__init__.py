@@ -1,6 +1,6 @@
-"""The built-in server: TF Serving's REST and gRPC contract in one process, for a laptop or a test.
+"""Built-in model server with TensorFlow Serving's REST and gRPC APIs, for laptops, demos and tests.
 
-Starlette on uvicorn and grpc.aio share an event loop; requests of one signature are merged into
-batches, which TensorFlow runs in a worker thread. It serves what this project exports: signatures
-of one input, a list of byte strings. In production TF Serving serves the same folder.
+Starlette on uvicorn and grpc.aio share an event loop. Requests for the same signature are merged
+into batches, which TensorFlow computes in a worker thread. Supports signatures with one input of
+byte strings, as this project exports them. In production, use TensorFlow Serving.
 """

@@ -1,4 +1,4 @@
-"""A batching queue: requests that arrive while the model computes are computed together next."""
+"""Batching queue: requests that arrive during a computation form the next batch."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,12 +10,12 @@ import numpy as np
 
 from serving.server.errors import invalid
 
-Outputs = dict[str, np.ndarray]  # one entry per row; strings are object arrays of bytes
+Outputs = dict[str, np.ndarray]  # one row per image; strings are object arrays of bytes
 
-# After a batch of several requests their clients send the next ones at once. The queue waits for
-# them, a share of the time that the batch took; a single client never waits.
+# After a batch of several requests, the queue waits for the next requests of their clients: for a
+# share of the duration of the batch, but at most _MAX_WAIT seconds. A single client never waits.
 _WAIT_SHARE, _MAX_WAIT = 0.05, 0.05
-# One for all versions: a batch occupies all cores by itself.
+# One thread for all versions: a single batch uses all cores.
 _WORKER = ThreadPoolExecutor(1, thread_name_prefix="tensorflow")
 
 
@@ -30,27 +30,27 @@ class Batcher:
     """Merges requests of one signature and runs them in a worker thread.
 
     Args:
-      compute: signature, rows -> outputs; what it raises concerns the request, not the server.
-      max_batch: rows of a batch; a larger request is computed alone, in one piece.
+      compute: (signature, rows) -> outputs; its exceptions fail the request only.
+      max_batch: maximum rows of a batch; a larger request is computed alone, undivided.
     """
 
     def __init__(self, compute: Callable[[str, list[bytes]], Outputs], max_batch: int) -> None:
         self._compute = compute
         self._max_batch = max_batch
-        self._waiting: list[_Item] = []
+        self._queue: list[_Item] = []
         self._worker: asyncio.Task[None] | None = None
 
     async def predict(self, signature: str, rows: list[bytes]) -> tuple[Outputs, int]:
-        """Computes one request; if cancelled while it waits, it is not computed.
+        """Computes one request. Cancelling it while it is queued removes it from the queue.
 
         Returns:
-          Its outputs; and the rows computed together, 0 for all but one request of a batch.
+          Outputs, and the rows of the batch (0 for all but the first request of a batch).
 
         Raises:
-          ServeError: INVALID_ARGUMENT, the model raised.
+          ServeError: INVALID_ARGUMENT if the model raised an exception.
         """
         item = _Item(signature, rows, asyncio.get_running_loop().create_future())
-        self._waiting.append(item)
+        self._queue.append(item)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._run())
         return await item.result
@@ -67,23 +67,23 @@ class Batcher:
                     item.result.set_exception(result)
                 else:
                     item.result.set_result(result)
-            if len(batch) > 1 and sum(len(item.rows) for item in self._waiting) < self._max_batch:
+            if len(batch) > 1 and sum(len(item.rows) for item in self._queue) < self._max_batch:
                 await asyncio.sleep(min(_MAX_WAIT, _WAIT_SHARE * (loop.time() - started)))
 
     def _next_batch(self) -> list[_Item]:
-        """Removes requests of the oldest one's signature, at most `max_batch` rows."""
+        """Takes queued requests with the signature of the oldest one, at most `max_batch` rows."""
         batch: list[_Item] = []
-        rest: list[_Item] = []
-        for item in self._waiting:
+        remaining: list[_Item] = []
+        for item in self._queue:
             rows = sum(len(other.rows) for other in batch) + len(item.rows)
             fits = not batch or (item.signature == batch[0].signature and rows <= self._max_batch)
             if not item.result.done():
-                (batch if fits else rest).append(item)
-        self._waiting = rest
+                (batch if fits else remaining).append(item)
+        self._queue = remaining
         return batch
 
     def _compute_batch(self, batch: list[_Item]) -> list[Any]:
-        """Results of a batch; if it fails, of each request by itself."""
+        """Computes a batch; if that fails, each request separately."""
         rows = [row for item in batch for row in item.rows]
         try:
             outputs = self._compute(batch[0].signature, rows)
@@ -93,7 +93,7 @@ class Batcher:
         except Exception as error:
             if len(batch) > 1:
                 return [self._compute_batch([item])[0] for item in batch]
-            return [invalid(_line(error))]
+            return [invalid(_first_line(error))]
         results, start = [], 0
         for item in batch:
             part = {k: v[start : start + len(item.rows)] for k, v in outputs.items()}
@@ -102,8 +102,8 @@ class Batcher:
         return results
 
 
-def _line(error: Exception) -> str:
-    """The most telling line of an error; TensorFlow's begin with where they arose."""
+def _first_line(error: Exception) -> str:
+    """Returns the first informative line of an error; TensorFlow writes the location before it."""
     lines = [line.strip() for line in str(getattr(error, "message", "") or error).splitlines()]
-    where = ("Graph execution error", "Detected at", "File ", "[[", "Stack trace")
-    return next((x for x in lines if x and not x.startswith(where)), type(error).__name__)[:300]
+    location = ("Graph execution error", "Detected at", "File ", "[[", "Stack trace")
+    return next((x for x in lines if x and not x.startswith(location)), type(error).__name__)[:300]

@@ -1,4 +1,4 @@
-"""What both protocols do with a request: limits, deadline, prediction, metrics, log of inputs."""
+"""Request handling shared by both protocols: limits, deadline, prediction, metrics, input log."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from serving.server.saved_model import SavedModel
 
 
 class Endpoint:
-    """Answers requests with the versions of one model."""
+    """Serves predict requests with the versions of one model."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Endpoint:
         log: InputsLog | None = None,
     ) -> None:
         self.options, self.models, self.metrics, self._log = options, models, metrics, log
-        self._under_way = 0
+        self._active = 0
 
     @contextlib.contextmanager
     def observe(self, protocol: str, method: str) -> Iterator[None]:
@@ -48,21 +48,21 @@ class Endpoint:
 
     @contextlib.asynccontextmanager
     async def admit(self, name: str, number: int | None) -> AsyncIterator[tuple[int, SavedModel]]:
-        """A place for a predict request and the version for it.
+        """Yields number and model of the version for a predict request.
 
         Raises:
-          ServeError: UNAVAILABLE, all places are taken; and those of `ModelVersions.use`.
+          ServeError: UNAVAILABLE if too many requests are active; see also `ModelVersions.use`.
         """
-        if self._under_way >= self.options.max_requests:
-            raise ServeError(StatusCode.UNAVAILABLE, "too many requests under way; retry later")
-        self._under_way += 1
-        self.metrics.under_way.inc()
+        if self._active >= self.options.max_requests:
+            raise ServeError(StatusCode.UNAVAILABLE, "too many concurrent requests; retry later")
+        self._active += 1
+        self.metrics.active.inc()
         try:
             async with self.models.use(name, number) as used:
                 yield used
         finally:
-            self._under_way -= 1
-            self.metrics.under_way.dec()
+            self._active -= 1
+            self.metrics.active.dec()
 
     async def predict(
         self, used: tuple[int, SavedModel], signature: str, images: list[bytes], seconds: float = 0
@@ -70,23 +70,23 @@ class Endpoint:
         """Computes the outputs of a request.
 
         Args:
-          used: what `admit` gave.
-          signature: its name.
+          used: number and model from `admit`.
+          signature: name of the signature.
           images: one per row.
-          seconds: that the client waits, if it says so; the server's deadline holds as well.
+          seconds: deadline of the client, 0 for none; the server's deadline applies as well.
 
         Raises:
           ServeError: INVALID_ARGUMENT, DEADLINE_EXCEEDED.
         """
-        most = self.options.max_images
-        if not 0 < len(images) <= most:
-            raise invalid(f"a request must have 1 to {most} rows, not {len(images)}")
+        limit = self.options.max_images
+        if not 0 < len(images) <= limit:
+            raise invalid(f"a request must have 1 to {limit} rows, not {len(images)}")
         seconds = min(self.options.deadline, seconds or self.options.deadline)
         try:
             async with asyncio.timeout(seconds):
                 outputs, batch = await used[1].predict(signature, images)
         except TimeoutError:
-            message = f"no answer within {seconds:.3g} seconds"
+            message = f"no result within {seconds:.3g} seconds"
             raise ServeError(StatusCode.DEADLINE_EXCEEDED, message) from None
         if batch:
             self.metrics.batch.observe(batch)

@@ -1,4 +1,4 @@
-"""The error of the server: a gRPC status code, a message, and TF Serving's HTTP status for it."""
+"""Errors of the server: gRPC status code, message and TensorFlow Serving's HTTP status."""
 
 from grpc import StatusCode
 
@@ -13,11 +13,11 @@ _HTTP = {
 
 
 class ServeError(Exception):
-    """A request that is not answered.
+    """A request that failed.
 
     Attributes:
       code: gRPC status code.
-      message: for the client; contains no path of this machine.
+      message: sent to the client; contains no local path.
       http: HTTP status.
     """
 
@@ -28,5 +28,5 @@ class ServeError(Exception):
 
 
 def invalid(message: str, http: int | None = None) -> ServeError:
-    """An INVALID_ARGUMENT error."""
+    """Returns an INVALID_ARGUMENT error."""
     return ServeError(StatusCode.INVALID_ARGUMENT, message, http)

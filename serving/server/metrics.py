@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Labels contain no file name and nothing of an image."""
+"""Prometheus metrics. Labels contain no file names and no image data."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ _BATCH = (1, 2, 4, 8, 16, 24, 32, 64, 128)
 
 
 class ServerMetrics(Collector):
-    """The metrics of one server.
+    """Metrics of one server:
 
     pneumo_requests_total{protocol, method, code}, pneumo_request_seconds{protocol, method},
     pneumo_images_total{decision, status}, pneumo_batch_images, pneumo_under_way,
@@ -32,13 +32,13 @@ class ServerMetrics(Collector):
         )
         self.images = Counter("pneumo_images", "Images.", ("decision", "status"), registry=r)
         self.batch = Histogram("pneumo_batch_images", "Batch size.", buckets=_BATCH, registry=r)
-        self.under_way = Gauge("pneumo_under_way", "Predict requests under way.", registry=r)
+        self.active = Gauge("pneumo_under_way", "Active predict requests.", registry=r)
         self.not_logged = Counter("pneumo_inputs_not_logged", "Images not logged.", registry=r)
         ProcessCollector(registry=r)
         r.register(self)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """States of the versions at the time of the scrape."""
+        """Returns the states of the versions at the time of the scrape."""
         newest = GaugeMetricFamily("pneumo_model_version", "Newest version served; 0: none.")
         newest.add_metric([], next(iter(self._models.available), 0))
         labels = ("version", "state")

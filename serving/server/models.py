@@ -1,4 +1,4 @@
-"""The version manager: watches the folder, loads and unloads versions, counts their requests."""
+"""Version manager: watches the model folder, loads and unloads versions, counts their requests."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,11 @@ from serving.server.saved_model import SavedModel
 from serving.server.versions import VersionFolder, plan, scan
 
 log = logging.getLogger("pneumo.serve")
-_MAX_ENDED = 50  # versions that are gone and still reported
+_MAX_ENDED = 50  # removed versions that are still reported
 
 
 class VersionState(IntEnum):
-    """TF Serving's states of a version."""
+    """States of a version, as in TensorFlow Serving."""
 
     LOADING = 20
     AVAILABLE = 30
@@ -31,14 +31,14 @@ class VersionState(IntEnum):
 
 @dataclass
 class ServedVersion:
-    """One version.
+    """A version and its state.
 
     Attributes:
-      state: see VersionState.
-      fingerprint: of the folder that was loaded.
-      error: why it is not served; empty if it is well.
-      model: while it is available or unloading.
-      requests: under way.
+      state: current state.
+      fingerprint: fingerprint of the folder that was loaded.
+      error: why the version is not served; empty if there is no error.
+      model: set while the version is available or unloading.
+      requests: number of active requests.
     """
 
     state: VersionState
@@ -52,8 +52,8 @@ class ModelVersions:
     """The versions of one model.
 
     Args:
-      options: of the server.
-      load: loads the version in a folder; what it raises is the reason not to serve it.
+      options: options of the server.
+      load: loads the version in a folder; an exception means that it is not served.
       report: called with a line about each change.
     """
 
@@ -71,24 +71,28 @@ class ModelVersions:
 
     @property
     def available(self) -> list[int]:
-        """Versions that answer requests, newest first."""
-        ready = (n for n, v in self.versions.items() if v.state is VersionState.AVAILABLE)
-        return sorted(ready, reverse=True)
+        """Available versions, newest first."""
+        numbers = (n for n, v in self.versions.items() if v.state is VersionState.AVAILABLE)
+        return sorted(numbers, reverse=True)
 
     def status(self, name: str, number: int | None) -> dict[int, ServedVersion]:
-        """Version -> state, newest first; of one or of all. Raises ServeError NOT_FOUND."""
+        """Returns version -> state, newest first, of one version or of all.
+
+        Raises:
+          ServeError: NOT_FOUND.
+        """
         chosen = [n for n in self.versions if number in (None, n)]
         if name != self.name or not chosen:
-            what = "any versions" if number is None else f"version {number}"
-            raise _not_found(f"Could not find {what} of model {name[:100]}")
+            which = "any versions" if number is None else f"version {number}"
+            raise _not_found(f"Could not find {which} of model {name[:100]}")
         return {n: self.versions[n] for n in sorted(chosen, reverse=True)}
 
     @contextlib.asynccontextmanager
     async def use(self, name: str, number: int | None) -> AsyncIterator[tuple[int, SavedModel]]:
-        """A version that stays loaded within the context; the newest one by default.
+        """Yields a version (default: the newest), which stays loaded within the context.
 
         Raises:
-          ServeError: NOT_FOUND; UNAVAILABLE if no version is loaded yet.
+          ServeError: NOT_FOUND, or UNAVAILABLE if no version is loaded yet.
         """
         if name != self.name:
             raise _not_found(f"Servable not found for request: Latest({name[:100]})")
@@ -105,20 +109,20 @@ class ModelVersions:
             version.requests -= 1
 
     async def watch(self) -> None:
-        """Looks at the folder until cancelled."""
+        """Polls the model folder until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.poll()
             except Exception:
-                log.exception("watching the folder of versions")
+                log.exception("polling the model folder failed")
             await asyncio.sleep(self._options.poll_seconds)
 
-    async def look(self) -> None:
-        """Loads at most one version that is wanted, then unloads those that are not."""
-        found = await asyncio.to_thread(scan, self._options.model_dir)
+    async def poll(self) -> None:
+        """Applies the version policy: loads at most one new version, then unloads obsolete ones."""
+        folders = await asyncio.to_thread(scan, self._options.model_dir)
         broken = {n: v.fingerprint for n, v in self.versions.items() if v.error}
-        load, unload = plan(found, self._previous, broken, self.available, self._options.policy)
-        self._previous = found
+        load, unload = plan(folders, self._previous, broken, self.available, self._options.policy)
+        self._previous = folders
         for number in unload:
             task = asyncio.create_task(self._unload(self.versions[number], number))
             self._unloading.add(task)
@@ -126,17 +130,17 @@ class ModelVersions:
         for number in load[:1]:
             old = self.versions.get(number)
             if old is None or old.state is VersionState.END:
-                await self._load_version(number, found[number])
+                await self._load_version(number, folders[number])
         ended = (
-            n for n, v in self.versions.items() if v.state is VersionState.END and n not in found
+            n for n, v in self.versions.items() if v.state is VersionState.END and n not in folders
         )
         for number in sorted(ended)[:-_MAX_ENDED]:
             del self.versions[number]
 
-    async def _load_version(self, number: int, found: VersionFolder) -> None:
-        version = self.versions[number] = ServedVersion(VersionState.LOADING, found.fingerprint)
+    async def _load_version(self, number: int, folder: VersionFolder) -> None:
+        version = self.versions[number] = ServedVersion(VersionState.LOADING, folder.fingerprint)
         try:
-            version.model = await self._load(found.folder, self._options)
+            version.model = await self._load(folder.path, self._options)
         except Exception as error:
             version.state, version.error = VersionState.END, str(error)
             still = f"; version {self.available[0]} is still served" if self.available else ""

@@ -8,10 +8,10 @@ from serving.server.versions import VersionPolicy
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Options of one server: names, units and defaults are those of `pneumo serve --help`.
+    """Options of one server: names, units and defaults as in `pneumo serve --help`.
 
-    Two more: `max_bodies_mib`, of all REST requests in memory together, and `max_connections`, open
-    over REST, and calls over gRPC.
+    Not on the command line: `max_bodies_mib`, memory for all REST request bodies, and
+    `max_connections`, open REST connections and concurrent gRPC calls.
     """
 
     model_dir: Path

@@ -1,9 +1,9 @@
-"""The life of one server: start, ready, SIGTERM, drain, end.
+"""Starts and stops the built-in server.
 
 Other code starts it as a child process: `python -m pipeline.cli serve --engine builtin --model-dir
-FOLDER --rest-port PORT --grpc-port PORT`. The server is ready when GET /readyz answers 200 (and
-prints a line with its addresses); SIGTERM ends it with status 0; it exits with 2 and one line on
-stderr if it cannot start.
+FOLDER --rest-port PORT --grpc-port PORT`. The server is ready when GET /readyz returns 200 (it then
+prints its addresses). SIGTERM drains it and ends it with exit status 0. If it cannot start, it
+exits with 2 and one line on stderr.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ def serve(options: ServerOptions) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Raises:
-      PneumoError: it cannot start.
+      PneumoError: the server cannot start.
     """
     if not scan(options.model_dir):
         raise PneumoError(
-            f"{options.model_dir} contains no version of a model; give the folder that "
+            f"{options.model_dir} contains no model version; give the folder that "
             "`pneumo run` printed as model"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -53,29 +53,31 @@ async def _serve(options: ServerOptions) -> None:
         maximum_concurrent_rpcs=options.max_connections,
     )
     host = f"[{options.host}]" if ":" in options.host else options.host
-    _listen(options.host, options.grpc_port).close()  # for a message of ours if it is in use
+    _listen(options.host, options.grpc_port).close()  # for a clear message if the port is in use
     grpc_port = rpc.add_insecure_port(f"{host}:{options.grpc_port}")
     models = ModelVersions(options, load, _report)
     metrics = ServerMetrics(models)
     inputs_log = InputsLog(options, metrics.not_logged.inc) if options.log_inputs else None
     endpoint = Endpoint(options, models, metrics, inputs_log)
-    watching = asyncio.create_task(models.watch())  # checks a version while TensorFlow is imported
+    watch_task = asyncio.create_task(
+        models.watch()
+    )  # validates a version while TensorFlow is imported
     grpc_api = await asyncio.to_thread(importlib.import_module, "serving.server.api.grpc_api")
     grpc_api.add_services(endpoint, rpc)
     await rpc.start()
     rest_port = listener.getsockname()[1]
-    announcing = asyncio.create_task(_announce(models, host, rest_port, grpc_port, options.ui))
+    announce_task = asyncio.create_task(_announce(models, host, rest_port, grpc_port, options.ui))
     server = uvicorn.Server(_web_config(endpoint))
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn handles them, and raises them again when it has shut down.
+        # uvicorn handles these signals and raises them again after its shutdown.
         signal.signal(number, lambda *_: None)
     try:
-        await server.serve(sockets=[listener])  # returns when requests under way are answered
+        await server.serve(sockets=[listener])  # returns after active requests are finished
     finally:
         await rpc.stop(options.drain_seconds)
-        for task in (watching, announcing):
+        for task in (watch_task, announce_task):
             task.cancel()
-        await asyncio.gather(watching, announcing, return_exceptions=True)
+        await asyncio.gather(watch_task, announce_task, return_exceptions=True)
         if inputs_log is not None:
             await asyncio.to_thread(inputs_log.close)
 
@@ -110,7 +112,7 @@ def _web_config(endpoint: Endpoint) -> uvicorn.Config:
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's protocol; closes a connection on which no request begins within `seconds`."""
+    """uvicorn's HTTP protocol; closes connections without a new request for `seconds`."""
 
     seconds = 30.0
     _previous: Any = None
@@ -121,8 +123,8 @@ class TimedProtocol(H11Protocol):
         self.loop.call_later(self.seconds, self._check)
 
     def _check(self) -> None:
-        under_way = self.cycle is not None and not self.cycle.response_complete
-        if not under_way and self.cycle is self._previous:
+        active = self.cycle is not None and not self.cycle.response_complete
+        if not active and self.cycle is self._previous:
             self.transport.close()
         elif not self.transport.is_closing():
             self._previous = self.cycle

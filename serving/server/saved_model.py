@@ -1,4 +1,4 @@
-"""A SavedModel: signatures, warm-up, computation; and the check of a candidate in a subprocess."""
+"""Loads a SavedModel: signatures, warm-up, computation, and a validation in a subprocess."""
 
 import asyncio
 import os
@@ -16,24 +16,24 @@ from serving.server.options import ServerOptions
 
 
 class LoadError(Exception):
-    """A version that cannot be served; the message gives the reason."""
+    """A version cannot be served; the message gives the reason."""
 
 
 class SavedModel:
     """A loaded SavedModel.
 
     Args:
-      folder: of the SavedModel.
-      max_batch: rows computed together.
+      folder: folder of the SavedModel.
+      max_batch: maximum rows of a batch.
 
     Attributes:
-      signatures: signature -> name of its input, for those of one list of byte strings.
-      metadata: SignatureDefMap, of all signatures.
-      facts: content of `assets.extra/pneumo.json`, or empty.
+      signatures: signature -> name of its input, for signatures with one list of byte strings.
+      metadata: SignatureDefMap of all signatures.
+      info: content of `assets.extra/pneumo.json`, or empty.
 
     Raises:
-      LoadError: it has no signature `serving_default` that can be called.
-      Exception: TensorFlow's own.
+      LoadError: no callable signature `serving_default`.
+      Exception: errors of TensorFlow.
     """
 
     def __init__(self, folder: Path, max_batch: int = 32) -> None:
@@ -42,7 +42,7 @@ class SavedModel:
         from tensorflow_serving.apis import get_model_metadata_pb2
 
         self.folder = folder
-        self.facts = read_model_info(folder)
+        self.info = read_model_info(folder)
         graph = saved_model_pb2.SavedModel.FromString((folder / GRAPH).read_bytes())
         self.metadata = get_model_metadata_pb2.SignatureDefMap()
         self.signatures: dict[str, str] = {}
@@ -54,23 +54,23 @@ class SavedModel:
             if {x.dtype for x in definition.inputs.values()} == {7} and [*ranks.values()] == [1]:
                 self.signatures[name] = next(iter(ranks))
         if "serving_default" not in self.signatures:
-            raise LoadError("there is no signature serving_default that takes images")
+            raise LoadError("no signature serving_default that takes images")
         self._loaded = tf.saved_model.load(str(folder))
         self._batcher = Batcher(self.compute, max_batch)
 
     async def predict(self, signature: str, rows: list[bytes]) -> tuple[Outputs, int]:
-        """Calls a signature, perhaps together with other requests: see Batcher."""
+        """Computes a signature, batched with other requests; see `Batcher.predict`."""
         return await self._batcher.predict(signature, rows)
 
     def compute(self, signature: str, rows: list[bytes]) -> Outputs:
-        """Calls a signature."""
+        """Computes a signature."""
         import tensorflow as tf
 
         inputs = {self.signatures[signature]: tf.constant(rows, tf.string)}
         return {k: x.numpy() for k, x in self._loaded.signatures[signature](**inputs).items()}
 
     def warm_up(self, every_size: bool = True) -> None:
-        """Replays the warm-up requests, or the smallest one of each signature.
+        """Replays the warm-up requests, or only the smallest one of each signature.
 
         Raises:
           LoadError: an output is not finite.
@@ -91,16 +91,16 @@ class SavedModel:
                 request = log.predict_log.request
                 signature = request.model_spec.signature_name or "serving_default"
                 yield signature, list(request.inputs[self.signatures[signature]].string_val)
-        # An image of our own as well: the file may be empty or missing.
+        # The file may be empty or missing, so add a generated image.
         ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256))[..., None]
         yield "serving_default", [tf.io.encode_png(ramp).numpy()]
 
 
 async def load(folder: Path, options: ServerOptions) -> SavedModel:
-    """Checks a version in a subprocess, then loads it into this process.
+    """Validates a version in a subprocess, then loads it into this process.
 
     Raises:
-      LoadError: it is not complete, or the subprocess failed.
+      LoadError: the version is incomplete, or the subprocess failed.
     """
     if not (folder / GRAPH).is_file():
         raise LoadError("Could not find SavedModel .pb in the folder of the version")
@@ -108,7 +108,7 @@ async def load(folder: Path, options: ServerOptions) -> SavedModel:
         *tied_to_parent([sys.executable, "-m", "serving.server.saved_model", str(folder)]),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # Without a GPU: the server may hold all of its memory.
+        # On the CPU: this server may occupy all GPU memory.
         env=child_environment(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3"),
     )
     try:
@@ -118,7 +118,7 @@ async def load(folder: Path, options: ServerOptions) -> SavedModel:
             child.kill()
     if child.returncode:
         lines = output.decode(errors="replace").splitlines()
-        reason = lines[-1] if lines else f"the process ended with status {child.returncode}"
+        reason = lines[-1] if lines else f"validation ended with status {child.returncode}"
         raise LoadError(reason.replace(str(folder), folder.name)[:500])
     return await asyncio.to_thread(_load, folder, options)
 
@@ -133,7 +133,7 @@ def _load(folder: Path, options: ServerOptions) -> SavedModel:
     return model
 
 
-def _check(folder: Path) -> int:
+def _validate(folder: Path) -> int:
     try:
         SavedModel(folder).warm_up(every_size=False)
     except Exception as error:
@@ -143,4 +143,4 @@ def _check(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    os._exit(_check(Path(sys.argv[1])))  # without TensorFlow's slow teardown
+    os._exit(_validate(Path(sys.argv[1])))  # skips TensorFlow's slow teardown

@@ -1,4 +1,4 @@
-"""Which folders are versions, and which of them are to be served."""
+"""Version folders, and the policy that selects which versions are served."""
 
 import os
 import re
@@ -12,11 +12,11 @@ from schema.model_folder import GRAPH, version_number
 
 @dataclass(frozen=True)
 class VersionPolicy:
-    """TF Serving's version policies.
+    """Version policy, as in TensorFlow Serving.
 
     Attributes:
-      latest: number of the newest versions; 0 for all.
-      specific: only these, if any are given.
+      latest: how many of the newest versions are served; 0 for all.
+      specific: if not empty, only these versions are served.
     """
 
     latest: int = 1
@@ -27,7 +27,7 @@ class VersionPolicy:
         """Parses `latest`, `latest:N`, `all` or `specific:N,N`.
 
         Raises:
-          PneumoError: none of these.
+          PneumoError: invalid policy.
         """
         kind, _, rest = text.partition(":")
         if text == "all":
@@ -37,11 +37,11 @@ class VersionPolicy:
         if kind == "specific" and re.fullmatch(r"[0-9]+(,[0-9]+)*", rest):
             return cls(specific=frozenset(map(int, rest.split(","))))
         raise PneumoError(
-            f"unknown version policy {text!r}: give latest, latest:N, all or specific:N,N"
+            f"unknown version policy {text!r}; choose latest, latest:N, all or specific:N,N"
         )
 
-    def choose(self, usable: Iterable[int]) -> set[int]:
-        """The versions to be served, of those that are usable."""
+    def select(self, usable: Iterable[int]) -> set[int]:
+        """Returns the versions to serve out of the usable ones."""
         ordered = sorted(set(usable), reverse=True)
         if self.specific:
             return set(self.specific.intersection(ordered))
@@ -50,26 +50,26 @@ class VersionPolicy:
 
 @dataclass(frozen=True)
 class VersionFolder:
-    """A folder that is a version.
+    """A version folder.
 
     Attributes:
-      folder: its path.
-      fingerprint: of names, sizes and times of its files; changes while it is being written.
+      path: path of the folder.
+      fingerprint: hash of names, sizes and times of its files; changes while they are written.
     """
 
-    folder: Path
+    path: Path
     fingerprint: int
 
 
 def scan(base: Path) -> dict[int, VersionFolder]:
-    """Version -> its folder; a folder that is a SavedModel itself counts as one version."""
+    """Returns version -> folder; a folder that is itself a SavedModel counts as one version."""
     if (base / GRAPH).is_file():
         return {version_number(base.name) or 1: _inspect(base)}
     try:
         entries = sorted(base.iterdir(), key=lambda path: (-len(path.name), path.name))
     except OSError:
         return {}
-    # "1" and "01" are one version, as for TF Serving; the shorter name comes last and wins.
+    # "1" and "01" are the same version, as in TensorFlow Serving; the shorter name wins.
     numbered = [(version_number(path.name), path) for path in entries if path.is_dir()]
     return {number: _inspect(path) for number, path in numbered if number is not None}
 
@@ -81,29 +81,29 @@ def _inspect(folder: Path) -> VersionFolder:
             try:
                 stat = (Path(path) / name).stat()
             except OSError:
-                continue  # removed meanwhile
+                continue  # removed in the meantime
             files.append((path, name, stat.st_size, stat.st_mtime_ns, stat.st_ino))
     return VersionFolder(folder, hash(tuple(sorted(files))))
 
 
 def plan(
-    found: Mapping[int, VersionFolder],
+    folders: Mapping[int, VersionFolder],
     previous: Mapping[int, VersionFolder],
     broken: Mapping[int, int],
     loaded: Iterable[int],
     policy: VersionPolicy,
 ) -> tuple[list[int], list[int]]:
-    """Compares the folder with what is served.
+    """Returns which versions to load and to unload.
 
-    Availability comes first: nothing is unloaded before everything wanted is loaded, and what was
-    loaded last stays if no version is left.
+    Availability comes first: nothing is unloaded before all selected versions are loaded, and the
+    last loaded version stays if no version is left.
 
     Args:
-      found: this look at the folder.
-      previous: the look before; a version that changed in between is still being written.
-      broken: version -> fingerprint of the folder that failed to load; a changed one is tried anew.
-      loaded: versions that are served.
-      policy: which are to be.
+      folders: result of the current scan.
+      previous: result of the previous scan; a folder that differs is still being written.
+      broken: version -> fingerprint of a folder that failed to load; retried after a change.
+      loaded: versions that are loaded.
+      policy: selects the versions to serve.
 
     Returns:
       Versions to load, newest first, and versions to unload.
@@ -111,10 +111,10 @@ def plan(
     loaded = set(loaded)
     usable = {
         number
-        for number, version in found.items()
+        for number, version in folders.items()
         if version == previous.get(number) and broken.get(number) != version.fingerprint
     }
-    # A served version whose files are touched stays: it is in memory.
-    wanted = policy.choose(usable | loaded & set(found))
-    load = sorted(wanted - loaded, reverse=True)
-    return load, sorted(loaded - wanted) if wanted and not load else []
+    # A loaded version stays when its files change: it is in memory.
+    selected = policy.select(usable | loaded & set(folders))
+    load = sorted(selected - loaded, reverse=True)
+    return load, sorted(loaded - selected) if selected and not load else []

@@ -31,7 +31,7 @@ DECODED = {
 }
 
 
-def test_the_bytes_are_those_of_tensorflow() -> None:
+def test_bytes_equal_those_of_tensorflow() -> None:
     import tensorflow as tf
 
     theirs = tf.train.Example()

@@ -7,7 +7,7 @@ from schema.files import atomic_file, atomic_folder, read_json, sha256_of_file, 
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "é \N{DAGGER}\r\n" * 1000])
-def test_what_is_written_is_read(tmp_path: Path, text: str) -> None:
+def test_write_atomically(tmp_path: Path, text: str) -> None:
     file = tmp_path / "page.html"
     write_atomically(file, "before")
     write_atomically(file, text)
@@ -17,7 +17,7 @@ def test_what_is_written_is_read(tmp_path: Path, text: str) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_failure_keeps_the_previous_file(tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     write_atomically(file, "before")
     with pytest.raises(OSError, match="full"), atomic_file(file) as stream:
@@ -41,7 +41,7 @@ def test_read_json(tmp_path: Path) -> None:
     assert read_json(file) == {"seed": 1}
 
 
-def test_a_folder_replaces_the_earlier_one_when_it_is_complete(tmp_path: Path) -> None:
+def test_atomic_folder_replaces_only_when_complete(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     (tmp_path / ".set.partial" / "left by a killed process").mkdir(parents=True)
     with atomic_folder(folder) as partial:

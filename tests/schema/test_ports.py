@@ -10,7 +10,7 @@ ALL = "localhost,127.0.0.1,::1"
 
 
 @pytest.mark.parametrize(
-    ("given", "expected", "grpc"),
+    ("variables", "expected", "grpc"),
     [
         ({}, ALL, ALL),
         ({"no_proxy": ""}, ALL, ALL),
@@ -25,15 +25,15 @@ ALL = "localhost,127.0.0.1,::1"
         ({GRPC: "far.example"}, ALL, f"far.example,{ALL}"),
     ],
 )
-def test_what_was_excepted_stays_so(
-    given: dict[str, str], expected: str, grpc: str, monkeypatch: pytest.MonkeyPatch
+def test_loopback_is_added_to_the_exceptions(
+    variables: dict[str, str], expected: str, grpc: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("no_proxy", "NO_PROXY", GRPC):
-        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.setenv(name, "")  # so that monkeypatch restores it
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    for name, value in given.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    for _ in range(2):  # the second time changes nothing
+    for _ in range(2):  # the second call changes nothing
         bypass_proxy_for_loopback()
         assert os.environ["no_proxy"] == expected
         assert os.environ["NO_PROXY"] == (expected if expected != "*" else "")

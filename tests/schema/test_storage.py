@@ -1,4 +1,4 @@
-"""Against stores that answer over real HTTP."""
+"""Storage functions against local, in-memory and HTTP stores."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from schema.errors import PneumoError
 from tests.support.stand_ins import stores
 from tests.support.stand_ins.stores import Store
 
-ODD = ["a b", "ü", "100%", "x#y", "[1]", "q?x", "st*r", "+", "a/b/c", ".hidden", "-", "a&b=c"]
+SPECIAL = ["a b", "ü", "100%", "x#y", "[1]", "q?x", "st*r", "+", "a/b/c", ".hidden", "-", "a&b=c"]
 VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "PNEUMO_S3_ENDPOINT")
 
 
@@ -23,18 +23,18 @@ def store(
 ) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("store")
     if request.param == "gs":
-        with stores.gcs(folder) as found:
-            yield found
+        with stores.gcs(folder) as started:
+            yield started
     elif request.param in ("s3", "minio"):
-        with stores.s3(folder, request.param) as found:
-            yield found
+        with stores.s3(folder, request.param) as started:
+            yield started
     else:
         yield Store("memory://bucket" if request.param == "memory" else str(folder / "bucket"))
 
 
 @pytest.fixture
 def root(store: Store, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A folder of its own for each test."""
+    """A separate folder for each test."""
     for name in (*VARIABLES, "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)
     for name, value in store.environment.items():
@@ -44,12 +44,12 @@ def root(store: Store, request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "model"
-    (made / "variables").mkdir(parents=True)
-    (made / "variables" / "data").write_bytes(b"weights")
-    (made / "variables" / "empty").write_bytes(b"")
-    (made / "saved_model.pb").write_bytes(b"graph")
-    return made
+    source = tmp_path / "model"
+    (source / "variables").mkdir(parents=True)
+    (source / "variables" / "data").write_bytes(b"weights")
+    (source / "variables" / "empty").write_bytes(b"")
+    (source / "saved_model.pb").write_bytes(b"graph")
+    return source
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -64,7 +64,7 @@ def test_uris() -> None:
         assert storage.join(uri, "c", "d") == uri.rstrip("/") + "/c/d"
 
 
-def test_a_folder_goes_and_comes_back(root: str, folder: Path, tmp_path: Path) -> None:
+def test_put_and_fetch_a_folder(root: str, folder: Path, tmp_path: Path) -> None:
     data = os.urandom(17 * 2**20 + 3)  # of several parts when it is uploaded
     (folder / "variables" / "data").write_bytes(data)
     (tmp_path / "back").mkdir()
@@ -78,7 +78,7 @@ def test_a_folder_goes_and_comes_back(root: str, folder: Path, tmp_path: Path) -
     storage.put(folder / "saved_model.pb", f"{root}/x/file")
     storage.put(folder / "variables" / "empty", f"{root}/x/file")
     assert storage.fetch(f"{root}/x/file", tmp_path / "deep" / "file").read_bytes() == b""
-    # What was there is removed, and no neighbour.
+    # Existing content is replaced; a folder with a similar name is not.
     storage.write_bytes(f"{root}/1/variables/stale", b"half")
     storage.write_bytes(f"{root}/10/kept", b"of another folder")
     storage.put(folder, f"{root}/1")
@@ -86,19 +86,19 @@ def test_a_folder_goes_and_comes_back(root: str, folder: Path, tmp_path: Path) -
     assert storage.read_bytes(f"{root}/10/kept") == b"of another folder"
 
 
-def test_what_a_reader_waits_for_comes_last_and_goes_first(
+def test_put_writes_the_last_files_last_and_removes_them_first(
     root: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A put that is killed between two calls never leaves saved_model.pb beside half a folder."""
+    """A killed put never leaves saved_model.pb in an incomplete folder."""
     client = storage.file_system(root)
 
     def killed_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             nonlocal left
             if left == 0:
                 raise KeyboardInterrupt
             left -= 1
-            return function(*given, **named)
+            return function(*args, **kwargs)
 
         left = calls
         return call
@@ -115,29 +115,31 @@ def test_what_a_reader_waits_for_comes_last_and_goes_first(
                     assert whole or "saved_model.pb" not in storage.list_names(f"{root}/1")
 
 
-def test_odd_names(root: str, tmp_path: Path) -> None:
-    made = tmp_path / "made"
-    for name in ODD:
-        (made / name).parent.mkdir(parents=True, exist_ok=True)
-        (made / name).write_bytes(name.encode())
-    storage.put(made, root)
-    assert [storage.read_bytes(f"{root}/{name}") for name in ODD] == [n.encode() for n in ODD]
-    assert content(storage.fetch(root, tmp_path / "back")) == content(made)
+def test_special_characters_in_names(root: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in SPECIAL:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(name.encode())
+    storage.put(source, root)
+    assert [storage.read_bytes(f"{root}/{name}") for name in SPECIAL] == [
+        n.encode() for n in SPECIAL
+    ]
+    assert content(storage.fetch(root, tmp_path / "back")) == content(source)
     storage.remove(root)
     assert not storage.exists(root)
 
 
 def test_exists_and_remove(root: str) -> None:
     storage.write_bytes(f"{root}/a/b", b"x")
-    found = [storage.exists(f"{root}/{name}") for name in ("a", "a/b", "a/b/c", "b", "aa")]
-    assert found == [True, True, False, False, False]
+    existing = [storage.exists(f"{root}/{name}") for name in ("a", "a/b", "a/b/c", "b", "aa")]
+    assert existing == [True, True, False, False, False]
     storage.remove(f"{root}/a/b")
     storage.remove(f"{root}/a/b")  # nothing happens
     assert storage.list_names(f"{root}/nowhere") == []
     assert not storage.exists(f"{root}/a/b")
 
 
-def test_what_is_missing_is_one_line(root: str, tmp_path: Path) -> None:
+def test_missing_files_are_errors(root: str, tmp_path: Path) -> None:
     for act in (
         lambda: storage.fetch(f"{root}/none", tmp_path / "x"),
         lambda: storage.read_bytes(f"{root}/none"),
@@ -148,14 +150,14 @@ def test_what_is_missing_is_one_line(root: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path, folder: Path) -> None:
+def test_remove_does_not_follow_links(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "link").symlink_to(folder)
     storage.remove(str(tmp_path / "link"))
     assert len(content(folder)) == 3
 
 
 @pytest.mark.parametrize("store", ["s3", "gs"], indirect=True)
-def test_a_bucket_is_never_removed(root: str, store: Store, folder: Path) -> None:
+def test_invalid_buckets_and_names(root: str, store: Store, folder: Path) -> None:
     for act in (lambda: storage.remove(store.root), lambda: storage.put(folder, store.root)):
         with pytest.raises(PneumoError, match="whole bucket"):
             act()
@@ -164,7 +166,7 @@ def test_a_bucket_is_never_removed(root: str, store: Store, folder: Path) -> Non
         storage.put(folder, f"{scheme}://no-such-bucket/x")
     if scheme == "s3":  # a name cannot leave the folder
         storage.write_bytes(f"{root}/a/../../out", b"x")
-        with pytest.raises(PneumoError, match=r"\.\. in its name"):
+        with pytest.raises(PneumoError, match=r"contains `\.\.`"):
             storage.fetch(root, folder / "into")
         assert not list(folder.rglob("out"))
 
@@ -194,7 +196,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    # Another address than any test before: clients are shared by address.
+    # A new address: clients are cached by address.
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{stores.free_port()}")
     with pytest.raises(PneumoError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
         storage.exists("s3://bucket/x")

@@ -17,12 +17,12 @@ def _write(path: Path, records: list[bytes]) -> Path:
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8))
-def test_round_trip_of_any_bytes(tmp_path_factory: pytest.TempPathFactory, records: list[bytes]):
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, records: list[bytes]):
     path = tmp_path_factory.mktemp("tfr") / "a"
     assert list(read_records(_write(path, records))) == records
 
 
-def test_tensorflow_reads_ours_and_we_read_tensorflows(tmp_path: Path) -> None:
+def test_files_equal_those_of_tensorflow(tmp_path: Path) -> None:
     import tensorflow as tf
 
     ours = _write(tmp_path / "ours", RECORDS)
@@ -35,7 +35,7 @@ def test_tensorflow_reads_ours_and_we_read_tensorflows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 11, 12, 13, 17, 19])
-def test_a_file_that_is_cut_is_an_error(tmp_path: Path, cut: int) -> None:
+def test_truncated_files_are_errors(tmp_path: Path, cut: int) -> None:
     whole = frame(b"abcd")
     (tmp_path / "a").write_bytes(whole[:cut])
     with pytest.raises(ValueError, match="truncated in"):
@@ -43,7 +43,7 @@ def test_a_file_that_is_cut_is_an_error(tmp_path: Path, cut: int) -> None:
 
 
 @pytest.mark.parametrize("at", range(20))
-def test_every_flipped_byte_is_found(tmp_path: Path, at: int) -> None:
+def test_every_flipped_byte_is_detected(tmp_path: Path, at: int) -> None:
     damaged = bytearray(frame(b"abcd"))
     damaged[at] ^= 0x10
     (tmp_path / "a").write_bytes(damaged)

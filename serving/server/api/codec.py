@@ -1,8 +1,8 @@
-"""TF Serving's JSON: the body of a predict request to byte strings, outputs to a response.
+"""JSON format of TensorFlow Serving: parses predict requests and encodes responses.
 
-Requests have the row format (`instances`) or the column format (`inputs`); binary values are
-{"b64": ...}; the name of the input may be left out. Strings in responses are UTF-8 text, or
-{"b64": ...} where the name of the output ends in `_bytes`.
+Requests have the row format (`instances`) or the column format (`inputs`). Binary values are
+{"b64": ...}. The name of the input may be omitted. Strings in responses are UTF-8 text, or
+{"b64": ...} if the name of the output ends in `_bytes`.
 """
 
 import base64
@@ -53,7 +53,7 @@ def parse(body: bytes, signatures: Mapping[str, str]) -> tuple[str, list[bytes],
 
 
 def input_of(signature: str, signatures: Mapping[str, str]) -> str:
-    """Name of a signature's input; ServeError if there is no such signature."""
+    """Returns the name of a signature's input. Raises ServeError for an unknown signature."""
     if signature not in signatures:
         known = ", ".join(sorted(signatures))
         raise invalid(f'Serving signature key "{signature[:100]}" not found; known: {known}')
@@ -81,7 +81,7 @@ def _to_bytes(i: int, value: Any) -> bytes:
 
 
 def format_response(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
-    """The body of a response; float32 have the fewest digits that read back as the same float32."""
+    """Returns the body of a response; each float32 has the fewest digits that round-trip."""
     columns = {name: _to_list(name, values) for name, values in outputs.items()}
     if len(columns) == 1:
         (only,) = columns.values()
@@ -107,5 +107,5 @@ def _to_list(name: str, values: np.ndarray) -> list[Any]:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON of plain values and NumPy arrays."""
+    """Encodes built-in types and NumPy arrays."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,4 +1,4 @@
-"""TF Serving's gRPC contract: PredictionService and ModelService."""
+"""TensorFlow Serving's gRPC services: PredictionService and ModelService."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -19,20 +19,20 @@ from serving.server.api.codec import input_of
 from serving.server.endpoint import Endpoint
 from serving.server.errors import ServeError, invalid
 
-# TF Serving sends numbers in the field of their type, make_tensor_proto as bytes.
+# TensorFlow Serving sends numbers in typed fields; make_tensor_proto packs them as bytes.
 _FIELDS = {"float32": "float_val", "int64": "int64_val", "bool": "bool_val"}
-_UNKNOWN = 2  # error code of a version that is not served
+_UNKNOWN = 2  # gRPC code that is reported for a broken version
 
 
 def add_services(endpoint: Endpoint, server: grpc.aio.Server) -> None:
-    """Registers both services; methods that are not defined here answer UNIMPLEMENTED."""
+    """Registers both services; methods that are not defined here return UNIMPLEMENTED."""
     prediction, model = _Prediction(endpoint), _Model(endpoint)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(model, server)
 
 
 @contextlib.asynccontextmanager
-async def _answering(endpoint: Endpoint, method: str, context: Any) -> AsyncIterator[None]:
+async def _handling(endpoint: Endpoint, method: str, context: Any) -> AsyncIterator[None]:
     try:
         with endpoint.observe("grpc", method):
             yield
@@ -47,29 +47,29 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def Predict(self, request: Any, context: Any) -> Any:
         name, signature = request.model_spec.name, request.model_spec.signature_name
         async with (
-            _answering(self.endpoint, "predict", context),
+            _handling(self.endpoint, "predict", context),
             self.endpoint.admit(name, _number(request.model_spec)) as used,
         ):
             signature = signature or "serving_default"
             images = _images(request.inputs, input_of(signature, used[1].signatures))
             seconds = context.time_remaining() or 0
             outputs = await self.endpoint.predict(used, signature, images, seconds)
-            wanted = list(request.output_filter) or list(outputs)
-            if unknown := set(wanted) - set(outputs):
+            names = list(request.output_filter) or list(outputs)
+            if unknown := set(names) - set(outputs):
                 raise invalid(f"output tensor alias not found in signature: {unknown}")
             response = predict_pb2.PredictResponse(model_spec=_spec(name, used[0], signature))
-            for key in wanted:
+            for key in names:
                 response.outputs[key].CopyFrom(_to_proto(outputs[key]))
             return response
 
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:
         name = request.model_spec.name
         async with (
-            _answering(self.endpoint, "getmodelmetadata", context),
+            _handling(self.endpoint, "getmodelmetadata", context),
             self.endpoint.models.use(name, _number(request.model_spec)) as (number, model),
         ):
             if list(request.metadata_field) != ["signature_def"]:
-                raise invalid("metadata_field must be signature_def, and nothing else")
+                raise invalid("metadata_field must be [signature_def]")
             spec = _spec(name, number, "")
             response = get_model_metadata_pb2.GetModelMetadataResponse(model_spec=spec)
             response.metadata["signature_def"].Pack(model.metadata)
@@ -82,7 +82,7 @@ class _Model(model_service_pb2_grpc.ModelServiceServicer):
 
     async def GetModelStatus(self, request: Any, context: Any) -> Any:
         spec = request.model_spec
-        async with _answering(self.endpoint, "getmodelstatus", context):
+        async with _handling(self.endpoint, "getmodelstatus", context):
             response = get_model_status_pb2.GetModelStatusResponse()
             for number, version in self.endpoint.models.status(spec.name, _number(spec)).items():
                 added = response.model_version_status.add(version=number, state=int(version.state))
@@ -105,7 +105,7 @@ def _spec(name: str, number: int, signature: str) -> Any:
 
 def _images(inputs: Any, name: str) -> list[bytes]:
     if set(inputs) != {name}:
-        raise invalid(f"the inputs are {sorted(inputs)}, the signature has {name}")
+        raise invalid(f"the request has inputs {sorted(inputs)}, the signature has {name}")
     images = list(inputs[name].string_val)
     shape = [dim.size for dim in inputs[name].tensor_shape.dim]
     if inputs[name].dtype != tf.string.as_datatype_enum or shape != [len(images)]:

@@ -1,4 +1,4 @@
-"""TF Serving's REST contract, health, metrics and the page."""
+"""TensorFlow Serving's REST API, health checks, metrics and the web page."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from serving.server.errors import ServeError, invalid
 
 UI = Path(__file__).parents[1] / "ui"
 HEADERS = {
-    # The page brings everything along: nothing may be fetched from elsewhere.
+    # The page is self-contained: forbid requests to other origins.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -31,7 +31,7 @@ HEADERS = {
 
 
 def build_app(endpoint: Endpoint) -> Starlette:
-    """The web application: /v1/..., /healthz, /readyz, /metrics, and /ui/ if wanted."""
+    """Returns the web application: /v1/..., /healthz, /readyz, /metrics and optionally /ui/."""
     rest = _Rest(endpoint)
     routes: list[BaseRoute] = [
         Route("/healthz", PlainTextResponse("alive\n")),
@@ -39,8 +39,8 @@ def build_app(endpoint: Endpoint) -> Starlette:
         Route("/metrics", rest.metrics),
         Route("/monitoring/prometheus/metrics", rest.metrics),
     ]
-    for which in ("", "/versions/{version}", "/labels/{label}"):
-        path = "/v1/models/{name}" + which
+    for suffix in ("", "/versions/{version}", "/labels/{label}"):
+        path = "/v1/models/{name}" + suffix
         routes += [
             Route(f"{path}/metadata", rest.metadata),
             Route(f"{path}:{{verb}}", rest.predict, methods=["POST"]),
@@ -59,12 +59,12 @@ def build_app(endpoint: Endpoint) -> Starlette:
 class _Rest:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint, self.models, self.options = endpoint, endpoint.models, endpoint.options
-        self.held = 0  # bytes of all request bodies in memory
+        self.body_bytes = 0  # of all request bodies in memory
 
     async def ready(self, _: Request) -> Response:
-        ready = bool(self.models.available)
-        text = "ready\n" if ready else "no version is loaded\n"
-        return PlainTextResponse(text, 200 if ready else 503)
+        if self.models.available:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("no version is loaded\n", 503)
 
     async def metrics(self, _: Request) -> Response:
         text = generate_latest(self.endpoint.metrics.registry)
@@ -72,7 +72,7 @@ class _Rest:
 
     async def about(self, _: Request) -> Response:
         async with self.models.use(self.models.name, None) as (number, model):
-            return _json({**model.facts, "version": str(number), "model": self.models.name})
+            return _json({**model.info, "version": str(number), "model": self.models.name})
 
     async def status(self, request: Request) -> Response:
         with self.endpoint.observe("rest", "status"):
@@ -100,7 +100,9 @@ class _Rest:
         name, verb = request.path_params["name"], request.path_params["verb"]
         with self.endpoint.observe("rest", "predict"):
             if verb in ("classify", "regress"):
-                raise ServeError(StatusCode.UNIMPLEMENTED, f":{verb} is not served; use :predict")
+                raise ServeError(
+                    StatusCode.UNIMPLEMENTED, f":{verb} is not supported; use :predict"
+                )
             if verb != "predict":
                 raise invalid(f"Malformed request: POST :{verb}")
             async with (
@@ -114,40 +116,40 @@ class _Rest:
 
     @contextlib.asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """The body, accounted for as long as it is in memory.
+        """Yields the body; limits the bytes of all bodies in memory.
 
         Raises:
-          ServeError: it is too large (413), too slow (408), or memory is full (503).
+          ServeError: too large (413), sent too slowly (408), or too many bytes in memory (503).
         """
         limit, seconds = self.options.max_body_mib << 20, self.options.slow_seconds
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else 0
         parts: list[bytes] = []
-        held = 0
+        received = 0
         try:
             async with asyncio.timeout(seconds):
                 async for part in request.stream():
-                    held += len(part)
-                    self.held += len(part)
-                    if max(size, held) > limit:
+                    received += len(part)
+                    self.body_bytes += len(part)
+                    if max(size, received) > limit:
                         message = f"the request is larger than {self.options.max_body_mib} MiB"
                         raise invalid(message, 413)
-                    if self.held > self.options.max_bodies_mib << 20:
+                    if self.body_bytes > self.options.max_bodies_mib << 20:
                         message = "too many large requests at once; retry later"
                         raise ServeError(StatusCode.UNAVAILABLE, message)
                     parts.append(part)
             yield b"".join(parts)
         except TimeoutError:
-            message = f"the request was not sent within {seconds:.3g} seconds"
+            message = f"the request was not received within {seconds:.3g} seconds"
             raise ServeError(StatusCode.DEADLINE_EXCEEDED, message, 408) from None
         except ClientDisconnect:
             raise invalid("the request ended early") from None
         finally:
-            self.held -= held
+            self.body_bytes -= received
 
 
 def _number(request: Request) -> int | None:
-    """The version in the path; None for the newest."""
+    """Returns the version in the path; None for the newest."""
     if label := request.path_params.get("label"):
         raise invalid(f"Unrecognized servable version label: {label}")
     text = request.path_params.get("version")

@@ -174,7 +174,7 @@ def test_a_server_that_goes_away(standin: StandInServer, folder: Path, tmp_path:
         (["--endpoint", "http://127.0.0.1:9", "--resume", "README.md"], "--output"),
         (["--endpoint", "http://127.0.0.1:9", "--output", "x.txt", "README.md"], ".csv or .json"),
         (["--endpoint", "127.0.0.1:8501", "README.md"], "give http://host:8501"),
-        (["--endpoint", "grpc://127.0.0.1:9", "README.md"], "check that the server runs"),
+        (["--endpoint", "grpc://127.0.0.1:9", "README.md"], "check the address"),
     ],
 )
 def test_wrong_use_is_one_line(

@@ -26,30 +26,32 @@ def named(contents: list[bytes]) -> list[Image]:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
 @pytest.mark.parametrize("concurrency", [1, 4])
-def test_one_answer_each_in_order(endpoint: str, batch_size: int, concurrency: int) -> None:
+def test_one_prediction_per_image_in_order(
+    endpoint: str, batch_size: int, concurrency: int
+) -> None:
     contents = [image(i) for i in range(20)]
     with Client(endpoint, batch_size=batch_size, concurrency=concurrency) as client:
-        answers = list(client.predict(named(contents)))
-    assert [answer.file for answer in answers] == [f"{i}.png" for i in range(20)]
-    for content, answer in zip(contents, answers, strict=True):
+        predictions = list(client.predict(named(contents)))
+    assert [prediction.file for prediction in predictions] == [f"{i}.png" for i in range(20)]
+    for content, prediction in zip(contents, predictions, strict=True):
         row = row_of(content)
-        assert answer.score == row["score"]  # to the last bit, in both protocols
-        assert answer.decision == row["decision"]
-        assert answer.predicted == row["predicted_class"]
-        assert answer.abstained == row["abstained"]
-        assert list(answer.probabilities) == CLASSES
-        assert list(answer.probabilities.values()) == row["probabilities"]
-        assert not answer.error
+        assert prediction.score == row["score"]  # to the last bit, in both protocols
+        assert prediction.decision == row["decision"]
+        assert prediction.predicted == row["predicted_class"]
+        assert prediction.abstained == row["abstained"]
+        assert list(prediction.probabilities) == CLASSES
+        assert list(prediction.probabilities.values()) == row["probabilities"]
+        assert not prediction.error
 
 
-def test_facts_of_the_model(endpoint: str) -> None:
+def test_status_signatures_classes(endpoint: str) -> None:
     with Client(endpoint) as client:
         assert client.status() == {7: "AVAILABLE"}
         assert client.signatures() == {"serving_default": ["probabilities", "score", "status"]}
         assert client.classes() == CLASSES
 
 
-def test_a_rejected_image_leaves_its_neighbours(endpoint: str) -> None:
+def test_rejected_images_do_not_affect_others(endpoint: str) -> None:
     def fail(error: Exception) -> bytes:
         raise error
 
@@ -59,8 +61,8 @@ def test_a_rejected_image_leaves_its_neighbours(endpoint: str) -> None:
         Image("film", lambda: fail(PneumoError("a DICOM file of 30 frames"))),
     ]
     with Client(endpoint, batch_size=4) as client:
-        answers = list(client.predict(images))
-    assert [(answer.error, answer.status) for answer in answers] == [
+        predictions = list(client.predict(images))
+    assert [(prediction.error, prediction.status) for prediction in predictions] == [
         ("", "OK"),
         ("the file is empty", "EMPTY"),
         ("not a JPEG or PNG file", "NOT_JPEG_OR_PNG"),
@@ -69,26 +71,26 @@ def test_a_rejected_image_leaves_its_neighbours(endpoint: str) -> None:
         ("cannot be read: No such file or directory", ""),
         ("a DICOM file of 30 frames", ""),
     ]
-    rejected = [answer for answer in answers if answer.error]
-    assert {answer.decision for answer in rejected} == {"REJECTED"}
+    rejected = [prediction for prediction in predictions if prediction.error]
+    assert {prediction.decision for prediction in rejected} == {"REJECTED"}
     assert all(a.abstained and a.score is None and not a.probabilities for a in rejected)
 
 
 @pytest.mark.parametrize("fault", [429, 503, "cut"])
-def test_what_may_pass_is_tried_again(
+def test_transient_errors_are_retried(
     endpoint: str, standin: StandInServer, fault: int | str
 ) -> None:
     standin.faults.extend([fault, fault, fault])
     with Client(endpoint, retry=QUICK, concurrency=1) as client:
-        answers = list(client.predict(named([image(0)])))
-    assert [answer.error for answer in answers] == [""]
+        predictions = list(client.predict(named([image(0)])))
+    assert [prediction.error for prediction in predictions] == [""]
     assert standin.attempts == 4
 
 
 @pytest.mark.parametrize(
     ("fault", "code"), [(404, "NOT_FOUND"), (500, "INTERNAL"), (504, "DEADLINE_EXCEEDED")]
 )
-def test_what_will_not_pass_is_not(
+def test_permanent_errors_are_not_retried(
     endpoint: str, standin: StandInServer, fault: int, code: str
 ) -> None:
     standin.faults.append(fault)
@@ -100,8 +102,8 @@ def test_what_will_not_pass_is_not(
     assert standin.attempts == 1
 
 
-def test_patience_ends(endpoint: str, standin: StandInServer) -> None:
-    standin.faults.extend([503] * 400)  # then it is well: endless patience fails, and does not hang
+def test_retries_end(endpoint: str, standin: StandInServer) -> None:
+    standin.faults.extend([503] * 400)  # finite: endless retries fail the test instead of hanging
     for patience, least in ((0.3, 4), (0, 1)):
         standin.attempts = 0
         retry = Retry(patience=patience, base=0.01, cap=0.05)
@@ -112,7 +114,7 @@ def test_patience_ends(endpoint: str, standin: StandInServer) -> None:
         assert patience or standin.attempts == 1
 
 
-def test_the_server_says_how_long_to_wait(standin: StandInServer) -> None:
+def test_retry_after_is_respected(standin: StandInServer) -> None:
     standin.faults.append(429)
     standin.retry_after = "1"
     start = time.monotonic()
@@ -121,42 +123,42 @@ def test_the_server_says_how_long_to_wait(standin: StandInServer) -> None:
     assert time.monotonic() - start >= 1.0
 
 
-def test_answers_before_a_failure_are_given(endpoint: str, standin: StandInServer) -> None:
-    got = []
+def test_predictions_before_a_failure_are_yielded(endpoint: str, standin: StandInServer) -> None:
+    received = []
     with Client(endpoint, batch_size=2, concurrency=1, retry=Retry(patience=0)) as client:
         standin.faults.extend([200, 200, 503])
         with pytest.raises(ClientError):
-            for answer in client.predict(named([image(i) for i in range(10)])):
-                got.append(answer.file)
-    assert got == ["0.png", "1.png", "2.png", "3.png"]
+            for prediction in client.predict(named([image(i) for i in range(10)])):
+                received.append(prediction.file)
+    assert received == ["0.png", "1.png", "2.png", "3.png"]
 
 
-def test_an_image_that_fails_a_request_fails_alone(endpoint: str, standin: StandInServer) -> None:
-    """As a model without `status` does."""
+def test_an_image_that_fails_a_request_is_isolated(endpoint: str, standin: StandInServer) -> None:
+    """As with a model without `status`."""
     standin.fails_on = image(5)
     with Client(endpoint, batch_size=8) as client:
-        answers = list(client.predict(named([image(i) for i in range(8)])))
-    assert [i for i, answer in enumerate(answers) if answer.error] == [5]
-    assert "fault 400" in answers[5].error
-    assert [answer.file for answer in answers] == [f"{i}.png" for i in range(8)]
+        predictions = list(client.predict(named([image(i) for i in range(8)])))
+    assert [i for i, prediction in enumerate(predictions) if prediction.error] == [5]
+    assert "fault 400" in predictions[5].error
+    assert [prediction.file for prediction in predictions] == [f"{i}.png" for i in range(8)]
 
 
-def test_a_batch_above_the_limit_is_sent_in_parts(endpoint: str, standin: StandInServer) -> None:
+def test_a_batch_above_the_limit_is_split(endpoint: str, standin: StandInServer) -> None:
     standin.batch_limit = 2500
     contents = [*(image(i, 1000) for i in range(7)), image(7, 3000)]
     with Client(endpoint, batch_size=8, retry=QUICK) as client:
-        answers = list(client.predict(named(contents)))
-    assert [bool(answer.error) for answer in answers] == [False] * 7 + [True]
-    assert answers[7].decision == "REJECTED"
+        predictions = list(client.predict(named(contents)))
+    assert [bool(prediction.error) for prediction in predictions] == [False] * 7 + [True]
+    assert predictions[7].decision == "REJECTED"
 
 
-def test_a_request_holds_at_most_so_many_bytes(endpoint: str, standin: StandInServer) -> None:
+def test_bytes_per_request_are_limited(endpoint: str, standin: StandInServer) -> None:
     with Client(endpoint, batch_size=8, batch_bytes=2500, concurrency=1) as client:
         list(client.predict(named([image(i, 1000) for i in range(7)] + [image(7, 5000)])))
     assert standin.calls == [2, 2, 2, 1, 1]
 
 
-def test_concurrency_is_bounded_and_images_are_taken_as_needed(
+def test_concurrency_is_limited_and_images_are_read_lazily(
     endpoint: str, standin: StandInServer
 ) -> None:
     standin.delay = 0.02
@@ -169,36 +171,36 @@ def test_concurrency_is_bounded_and_images_are_taken_as_needed(
             yield Image(str(taken), lambda: image(1))
 
     with Client(endpoint, batch_size=2, concurrency=3) as client:
-        answers = client.predict(endless())  # type: ignore[arg-type]
+        predictions = client.predict(endless())  # type: ignore[arg-type]
         for _ in range(30):
-            next(answers)
+            next(predictions)
         assert taken <= 30 + 2 * 2 * 3
-        answers.close()  # type: ignore[attr-defined]
+        predictions.close()  # type: ignore[attr-defined]
     assert standin.busiest == 3
 
 
-def test_a_slow_server_is_a_deadline(endpoint: str, standin: StandInServer) -> None:
+def test_slow_server(endpoint: str, standin: StandInServer) -> None:
     standin.delay = 2.0
     with Client(endpoint, timeout=0.2) as client, pytest.raises(ClientError) as caught:
         client.call("serving_default", [image(0)])
     assert caught.value.code == "DEADLINE_EXCEEDED"
-    assert "more time" in str(caught.value)
+    assert "raise the timeout" in str(caught.value)
 
 
-def test_an_unknown_model_is_one_line(endpoint: str) -> None:
+def test_unknown_model(endpoint: str) -> None:
     with Client(endpoint, "nothing") as client:
-        for ask in (client.status, client.classes):
-            with pytest.raises(ClientError, match=r"NOT_FOUND.*check the model's name"):
-                ask()
+        for method in (client.status, client.classes):
+            with pytest.raises(ClientError, match=r"NOT_FOUND.*check the model name"):
+                method()
 
 
 @pytest.mark.parametrize("address", ["localhost:8501", "ftp://host", "", "grpc://h:99999"])
-def test_a_wrong_address_is_one_line(address: str) -> None:
+def test_invalid_address(address: str) -> None:
     with pytest.raises(ClientError, match=r"give http://host:8501|BAD_ADDRESS"):
         Client(address)
 
 
-def test_closing_ends_the_wait_for_another_try(endpoint: str, standin: StandInServer) -> None:
+def test_close_cancels_retries(endpoint: str, standin: StandInServer) -> None:
     standin.faults.extend([503] * 100)
     client = Client(endpoint, retry=Retry(patience=60, base=30, cap=30))
     timer = threading.Timer(0.3, client.close)
@@ -211,13 +213,11 @@ def test_closing_ends_the_wait_for_another_try(endpoint: str, standin: StandInSe
 
 
 @pytest.mark.parametrize("content", ["<html></html>", "[]", '{"error": "x"}'])
-def test_something_else_that_speaks_http(
-    standin: StandInServer, tmp_path: Path, content: str
-) -> None:
+def test_other_http_servers(standin: StandInServer, tmp_path: Path, content: str) -> None:
     (tmp_path / "page.html").write_text(content)
     standin.ui = tmp_path
     client = Client(f"{standin.rest}/ui/page.html?")
-    with client, pytest.raises(ClientError, match=r"BAD_ANSWER.*is this a model server"):
+    with client, pytest.raises(ClientError, match=r"BAD_ANSWER.*check that this is a model server"):
         client.status()
 
 

@@ -1,4 +1,4 @@
-"""A model and a folder of versions without TensorFlow."""
+"""Fake model and version manager without TensorFlow."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -19,7 +19,7 @@ class FakeModel:
     metadata = None
 
     def __init__(self, folder: Path) -> None:
-        self.facts: dict[str, Any] = {"folder": folder.name}
+        self.info: dict[str, Any] = {"folder": folder.name}
         self.gate = asyncio.Event()
         self.gate.set()
         self.calls = 0
@@ -37,7 +37,7 @@ async def load(folder: Path, _: ServerOptions) -> FakeModel:
     return FakeModel(folder)
 
 
-def make(folder: Path, number: int, name: str = "saved_model.pb") -> Path:
+def make_version(folder: Path, number: int, name: str = "saved_model.pb") -> Path:
     version = folder / str(number)
     version.mkdir(parents=True, exist_ok=True)
     (version / name).write_bytes(b"x")
@@ -47,16 +47,16 @@ def make(folder: Path, number: int, name: str = "saved_model.pb") -> Path:
 def manager(
     folder: Path, policy: str = "latest", **settings: Any
 ) -> tuple[ModelVersions, list[str]]:
-    """A version manager and the lines that it reports."""
+    """Returns a version manager and the list of lines that it reports."""
     lines: list[str] = []
     options = ServerOptions(folder, policy=VersionPolicy.parse(policy), **settings)
     return ModelVersions(options, load, lines.append), lines
 
 
-async def settle(models: ModelVersions, looks: int = 4) -> None:
-    """Looks at the folder, and lets unloading begin."""
-    for _ in range(looks):
-        await models.look()
+async def settle(models: ModelVersions, polls: int = 4) -> None:
+    """Polls the folder several times, with time for unloading."""
+    for _ in range(polls):
+        await models.poll()
         await asyncio.sleep(0.03)
 
 

@@ -27,7 +27,7 @@ class Echo:
         self.batches.append((signature, rows))
         time.sleep(self.seconds)
         if b"bad" in rows:
-            raise ValueError("a bad one")
+            raise ValueError("invalid row")
         return {"y": np.array(rows, object), "n": np.arange(len(rows))}
 
 
@@ -40,7 +40,7 @@ async def predict(batcher: Batcher, *rows: bytes, signature: str = "serving_defa
     "sizes, max_batch, batches",
     [
         ([1], 4, [1]),
-        ([1, 1, 1], 4, [1, 2]),  # the first is computed at once, the others meanwhile wait
+        ([1, 1, 1], 4, [1, 2]),  # the first is computed immediately, the others wait meanwhile
         ([1, 2, 3, 1], 4, [1, 3, 3]),
         ([1, 9, 1], 4, [1, 9, 1]),
         ([1, 4, 1], 4, [1, 4, 1]),
@@ -76,7 +76,6 @@ def test_signatures_are_not_mixed() -> None:
 
 @pytest.mark.parametrize("max_batch", [1, 3, 8])
 def test_each_request_gets_its_own_rows(max_batch: int) -> None:
-    """Requests of all sizes at all times."""
     model = Echo(0.001)
 
     async def client(batcher: Batcher, number: int) -> None:
@@ -94,7 +93,7 @@ def test_each_request_gets_its_own_rows(max_batch: int) -> None:
     assert max(len(rows) for _, rows in model.batches) <= max(max_batch, 5)
 
 
-def test_a_request_that_fails_fails_alone() -> None:
+def test_a_failing_request_does_not_affect_others() -> None:
     async def main() -> list[Any]:
         batcher = Batcher(Echo(0.01), 8)
         calls = (predict(batcher, content) for content in (b"a", b"b", b"bad", b"c"))
@@ -103,10 +102,10 @@ def test_a_request_that_fails_fails_alone() -> None:
     a, b, bad, c = run(main())
     assert (a, b, c) == ([b"a"], [b"b"], [b"c"])
     assert isinstance(bad, ServeError)
-    assert (bad.http, bad.message) == (400, "a bad one")
+    assert (bad.http, bad.message) == (400, "invalid row")
 
 
-def test_outputs_of_another_length_are_an_error() -> None:
+def test_wrong_number_of_output_rows() -> None:
     async def main() -> Any:
         return await Batcher(lambda _, rows: {"y": np.zeros(len(rows) + 1)}, 8).predict("s", [b"a"])
 
@@ -131,7 +130,7 @@ def test_a_cancelled_request_is_not_computed() -> None:
     assert [rows for _, rows in model.batches] == [[b"a"], [b"b"]]
 
 
-def test_a_single_client_never_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_client_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "_WAIT_SHARE", 1e6)
     monkeypatch.setattr(batching, "_MAX_WAIT", 5.0)
 

@@ -13,11 +13,11 @@ from serving.server.errors import ServeError
 from serving.server.inputs_log import InputsLog
 from serving.server.metrics import ServerMetrics
 from serving.server.options import ServerOptions
-from tests.serving.server.fakes import FakeModel, make, manager, run, settle
+from tests.serving.server.fakes import FakeModel, make_version, manager, run, settle
 
 
 async def start(folder: Path, log: InputsLog | None = None, **settings: Any) -> Endpoint:
-    make(folder, 1)
+    make_version(folder, 1)
     models, _ = manager(folder)
     await settle(models)
     return Endpoint(ServerOptions(folder, **settings), models, ServerMetrics(models), log)
@@ -39,7 +39,7 @@ def count(endpoint: Endpoint, name: str, **labels: str) -> float:
     return endpoint.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
-def test_a_request_is_counted_with_its_outcome(tmp_path: Path) -> None:
+def test_requests_are_counted_by_status_code(tmp_path: Path) -> None:
     async def main() -> None:
         endpoint = await start(tmp_path, max_images=3)
         assert len((await predict(endpoint, rows=3))["score"]) == 3
@@ -59,7 +59,7 @@ def test_a_request_is_counted_with_its_outcome(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("server, client", [(0.05, 0), (30.0, 0.05), (0.05, 30.0)])
-def test_the_shorter_deadline_holds(tmp_path: Path, server: float, client: float) -> None:
+def test_shorter_deadline_applies(tmp_path: Path, server: float, client: float) -> None:
     async def main() -> None:
         endpoint = await start(tmp_path, deadline=server)
         model_of(endpoint).gate.clear()
@@ -72,19 +72,19 @@ def test_the_shorter_deadline_holds(tmp_path: Path, server: float, client: float
     run(main())
 
 
-def test_more_than_max_requests_are_refused_until_one_ends(tmp_path: Path) -> None:
+def test_max_requests(tmp_path: Path) -> None:
     async def main() -> None:
         endpoint = await start(tmp_path, max_requests=2)
         gate = model_of(endpoint).gate
         gate.clear()
-        under_way = [asyncio.create_task(predict(endpoint)) for _ in range(2)]
+        active = [asyncio.create_task(predict(endpoint)) for _ in range(2)]
         await asyncio.sleep(0.01)
         assert count(endpoint, "pneumo_under_way") == 2
         with pytest.raises(ServeError) as caught:
             await predict(endpoint)
         assert caught.value.code is StatusCode.UNAVAILABLE
         gate.set()
-        await asyncio.gather(*under_way)
+        await asyncio.gather(*active)
         assert count(endpoint, "pneumo_under_way") == 0
         assert await predict(endpoint)
 
@@ -100,5 +100,5 @@ def test_inputs_are_logged(tmp_path: Path) -> None:
 
     run(main())
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    found = [(line["version"], line["score"], line["decision"], line["status"]) for line in lines]
-    assert found == [("1", 1.0, "POSITIVE", "OK")] * 2
+    logged = [(line["version"], line["score"], line["decision"], line["status"]) for line in lines]
+    assert logged == [("1", 1.0, "POSITIVE", "OK")] * 2

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    "wanted, there, works, expected",
+    "engine, installed, works, expected",
     [
         ("auto", [BINARY, "docker"], True, ("tf-serving", f"/bin/{BINARY}")),
         ("auto", ["docker"], True, ("container", "/bin/docker")),
@@ -31,16 +31,16 @@ ROOT = Path(__file__).parents[3]
     ],
 )
 def test_choose(
-    wanted: str, there: list[str], works: bool, expected: tuple[str, str] | None
+    engine: str, installed: list[str], works: bool, expected: tuple[str, str] | None
 ) -> None:
     def which(name: str) -> str | None:
-        return f"/bin/{name}" if name in there else None
+        return f"/bin/{name}" if name in installed else None
 
     notices: list[str] = []
 
     def choose() -> tuple[str, str]:
         error = "" if works else "no such host"
-        return engines.choose(wanted, "IMAGE", which, lambda *_: error, notices.append)
+        return engines.choose(engine, "IMAGE", which, lambda *_: error, notices.append)
 
     if expected is None:
         with pytest.raises(PneumoError, match="--engine auto"):
@@ -48,11 +48,11 @@ def test_choose(
     else:
         assert choose() == expected
         assert expected[0] in engines.ENGINES
-    if "docker" in there and not works:
+    if "docker" in installed and not works:
         assert notices == ["docker cannot run IMAGE: no such host"]
 
 
-def test_a_container_engine_that_cannot_run_the_image(tmp_path: Path) -> None:
+def test_run_error(tmp_path: Path) -> None:
     program = tmp_path / "podman"
     program.write_text(
         '#!/bin/sh\necho "$@" > $0.arguments\necho one >&2\necho why >&2\nexit 125\n'
@@ -65,7 +65,7 @@ def test_a_container_engine_that_cannot_run_the_image(tmp_path: Path) -> None:
     assert engines.run_error(str(program), "IMAGE") == ""
 
 
-def test_the_container_keeps_to_the_host_and_reads_only(tmp_path: Path) -> None:
+def test_container_is_read_only_and_binds_to_the_host(tmp_path: Path) -> None:
     options = ServerOptions(tmp_path, name="lungs", rest_port=9000)
     line = engines.command("container", "/bin/docker", options)
     assert "--publish=127.0.0.1:9000:8501" in line
@@ -75,8 +75,8 @@ def test_the_container_keeps_to_the_host_and_reads_only(tmp_path: Path) -> None:
     assert "--read-only" in line
 
 
-def test_tensorflow_serving_on_the_path_takes_over(tmp_path: Path) -> None:
-    """By the command itself, with a program that prints its arguments."""
+def test_tensorflow_serving_on_the_path_is_executed(tmp_path: Path) -> None:
+    """Runs `pneumo serve` with a fake server that prints its arguments."""
     program = tmp_path / BINARY
     program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     program.chmod(0o755)
@@ -96,7 +96,7 @@ def test_tensorflow_serving_on_the_path_takes_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old, new", [("ray", "builtin"), (BINARY, "tf-serving")])
-def test_old_names_of_engines_are_accepted_with_a_warning(
+def test_old_engine_names_are_accepted_with_a_warning(
     tmp_path: Path, old: str, new: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")

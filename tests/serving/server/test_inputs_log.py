@@ -18,9 +18,9 @@ from tests.support.images.synthetic import FORMS, encode, gray
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_brightness_is_the_mean_gray(size: tuple[int, int], kind: str) -> None:
     pixels = gray(*size)
-    found = measure(encode(Image.fromarray(pixels), kind))
-    assert (found["height"], found["width"]) == pixels.shape
-    assert found["brightness"] == pytest.approx(pixels.mean(), abs=1.5)
+    measured = measure(encode(Image.fromarray(pixels), kind))
+    assert (measured["height"], measured["width"]) == pixels.shape
+    assert measured["brightness"] == pytest.approx(pixels.mean(), abs=1.5)
     deep = measure(encode(Image.fromarray(pixels.astype(np.uint16) * 257), "PNG"))
     assert deep["brightness"] == pytest.approx(pixels.mean(), abs=0.01)
 
@@ -30,7 +30,7 @@ class NoEmbedding:
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-def test_every_form_of_image_is_measured(name: str) -> None:
+def test_all_image_formats_are_measured(name: str) -> None:
     assert 0 <= measure(FORMS[name]())["brightness"] <= 255
 
 
@@ -38,7 +38,7 @@ def test_lines(tmp_path: Path) -> None:
     file = tmp_path / "new" / "log.jsonl"
     content = FORMS["jpeg_gray"]()
     rows = [(content, 0.25, "NEGATIVE", "OK"), (b"", -1.0, "REJECTED", "EMPTY")]
-    for _ in range(2):  # a second server appends
+    for _ in range(2):  # a second log appends
         log = InputsLog(ServerOptions(tmp_path, log_inputs=file, log_embeddings=1.0), lambda: None)
         log.add(7, NoEmbedding(), rows)  # type: ignore[arg-type]
         log.close()
@@ -53,21 +53,21 @@ def test_lines(tmp_path: Path) -> None:
     assert (empty["height"], empty["brightness"], empty["status"]) == (None, None, "EMPTY")
 
 
-def test_images_beyond_the_room_are_left_out(
+def test_images_beyond_the_queue_are_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inputs_log, "_WAITING", 2)
-    file, left_out = tmp_path / "log", threading.Semaphore(0)
-    log = InputsLog(ServerOptions(tmp_path, log_inputs=file), left_out.release)
+    monkeypatch.setattr(inputs_log, "_MAX_QUEUED", 2)
+    file, skipped = tmp_path / "log", threading.Semaphore(0)
+    log = InputsLog(ServerOptions(tmp_path, log_inputs=file), skipped.release)
     row = (FORMS["jpeg_gray"](), 0.5, "NEGATIVE", "OK")
     log.add(1, NoEmbedding(), [row] * 200)  # type: ignore[arg-type]
-    assert left_out.acquire(timeout=10)
+    assert skipped.acquire(timeout=10)
     log.close()
     assert 2 <= file.read_bytes().count(b"\n") < 200
 
 
-def test_room_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inputs_log, "_WAITING", 1)
+def test_queue_slots_are_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs_log, "_MAX_QUEUED", 1)
     file = tmp_path / "log"
     log = InputsLog(ServerOptions(tmp_path, log_inputs=file), lambda: None)
     for lines in range(1, 4):
@@ -79,7 +79,7 @@ def test_room_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     log.close()
 
 
-def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_file_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(PneumoError, match="cannot write"):
         InputsLog(ServerOptions(tmp_path, log_inputs=tmp_path / "file" / "log"), lambda: None)

@@ -9,19 +9,19 @@ from grpc import StatusCode
 
 from serving.server.errors import ServeError
 from serving.server.models import VersionState
-from tests.serving.server.fakes import FakeModel, make, manager, run, settle
+from tests.serving.server.fakes import FakeModel, make_version, manager, run, settle
 
 
-def test_the_newest_version_is_served_and_the_older_one_is_unloaded(tmp_path: Path) -> None:
+def test_newest_version_replaces_the_older_one(tmp_path: Path) -> None:
     async def main() -> None:
-        make(tmp_path, 1)
+        make_version(tmp_path, 1)
         models, lines = manager(tmp_path)
-        await models.look()  # a version found at the start needs no second look
+        await models.poll()  # a version that exists at startup needs no second poll
         assert models.available == [1]
-        make(tmp_path, 2)
-        await models.look()
-        assert models.available == [1]  # it may still be being written
-        await models.look()
+        make_version(tmp_path, 2)
+        await models.poll()
+        assert models.available == [1]  # may still be incomplete
+        await models.poll()
         assert models.available == [2, 1]
         await settle(models)
         assert models.available == [2]
@@ -33,13 +33,13 @@ def test_the_newest_version_is_served_and_the_older_one_is_unloaded(tmp_path: Pa
     run(main())
 
 
-def test_unloading_waits_for_requests_under_way(tmp_path: Path) -> None:
+def test_unloading_waits_for_active_requests(tmp_path: Path) -> None:
     async def main() -> None:
-        make(tmp_path, 1)
+        make_version(tmp_path, 1)
         models, _ = manager(tmp_path)
         await settle(models)
         async with models.use(models.name, None) as (number, model):
-            make(tmp_path, 2)
+            make_version(tmp_path, 2)
             await settle(models)
             assert models.available == [2]
             version = models.versions[number]
@@ -55,47 +55,47 @@ def test_unloading_waits_for_requests_under_way(tmp_path: Path) -> None:
     run(main())
 
 
-def test_unloading_waits_no_longer_than_drain_seconds(tmp_path: Path) -> None:
+def test_unloading_waits_at_most_drain_seconds(tmp_path: Path) -> None:
     async def main() -> None:
-        make(tmp_path, 1)
+        make_version(tmp_path, 1)
         models, _ = manager(tmp_path, drain_seconds=0.05)
         await settle(models)
         async with models.use(models.name, None):
-            make(tmp_path, 2)
-            await settle(models, looks=8)
+            make_version(tmp_path, 2)
+            await settle(models, polls=8)
             assert models.versions[1].state is VersionState.END
 
     run(main())
 
 
-def test_a_broken_version_is_never_served(tmp_path: Path) -> None:
+def test_broken_version_is_not_served(tmp_path: Path) -> None:
     async def main() -> None:
-        make(tmp_path, 1)
-        make(tmp_path, 2, "broken")
+        make_version(tmp_path, 1)
+        make_version(tmp_path, 2, "broken")
         models, lines = manager(tmp_path)
         await settle(models)
         assert models.available == [1]
         broken = models.status(models.name, 2)[2]
         assert (broken.state, broken.error) == (VersionState.END, "it is broken")
         assert lines[0] == "version 2 is not served: it is broken"
-        (tmp_path / "2" / "broken").unlink()  # repaired: tried anew
-        make(tmp_path, 2)
+        (tmp_path / "2" / "broken").unlink()  # repaired: loaded again
+        make_version(tmp_path, 2)
         await settle(models)
         assert models.available == [2]
 
     run(main())
 
 
-def test_deleting_the_newest_goes_back(tmp_path: Path) -> None:
+def test_deleting_the_newest_version_rolls_back(tmp_path: Path) -> None:
     async def main() -> None:
-        make(tmp_path, 1)
-        make(tmp_path, 2)
+        make_version(tmp_path, 1)
+        make_version(tmp_path, 2)
         models, _ = manager(tmp_path, "latest:2")
         await settle(models)
         assert models.available == [2, 1]
         async with models.use(models.name, 1) as (number, model):
             assert isinstance(model, FakeModel)
-            assert (number, model.facts["folder"]) == (1, "1")
+            assert (number, model.info["folder"]) == (1, "1")
         for removed in ("2", "1"):
             shutil.rmtree(tmp_path / removed)
             await settle(models)
@@ -104,7 +104,7 @@ def test_deleting_the_newest_goes_back(tmp_path: Path) -> None:
     run(main())
 
 
-def test_what_is_not_there(tmp_path: Path) -> None:
+def test_unknown_names_and_versions(tmp_path: Path) -> None:
     async def error(models: object, name: str, number: int | None) -> StatusCode:
         with pytest.raises(ServeError) as caught:
             async with models.use(name, number):  # type: ignore[attr-defined]
@@ -114,25 +114,25 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     async def main() -> None:
         models, _ = manager(tmp_path)
         assert await error(models, models.name, None) is StatusCode.UNAVAILABLE
-        make(tmp_path, 1)
+        make_version(tmp_path, 1)
         await settle(models)
-        assert await error(models, "nobody", None) is StatusCode.NOT_FOUND
+        assert await error(models, "unknown", None) is StatusCode.NOT_FOUND
         assert await error(models, models.name, 7) is StatusCode.NOT_FOUND
-        for name, number in (("nobody", None), (models.name, 7)):
+        for name, number in (("unknown", None), (models.name, 7)):
             with pytest.raises(ServeError, match="Could not find"):
                 models.status(name, number)
 
     run(main())
 
 
-def test_the_folder_is_watched(tmp_path: Path) -> None:
+def test_watch_loads_new_versions(tmp_path: Path) -> None:
     async def main() -> None:
         models, lines = manager(tmp_path / "later", poll_seconds=0.01)
-        watching = asyncio.create_task(models.watch())
-        make(tmp_path / "later", 5)
+        watch_task = asyncio.create_task(models.watch())
+        make_version(tmp_path / "later", 5)
         while models.available != [5]:
             await asyncio.sleep(0.01)
-        watching.cancel()
+        watch_task.cancel()
         assert lines == ["version 5 is served"]
 
     run(main())
