@@ -1,4 +1,4 @@
-"""What the Trainer exports beside probabilities: heat, and boxes whose part validation chose."""
+"""Heat maps and weak boxes of an exported classifier."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -23,8 +23,8 @@ from schema.labels import BINARY
 SIZE = 32
 
 
-def brightness() -> ClassifierNetwork:
-    """A backbone whose only feature is the brightness of a place, and a head that says so."""
+def brightness_network() -> ClassifierNetwork:
+    """Returns a network whose heat is the brightness of the image."""
     backbone = keras.Sequential(
         [
             keras.Input((SIZE, SIZE, 1)),
@@ -37,8 +37,8 @@ def brightness() -> ClassifierNetwork:
     return ClassifierNetwork(backbone, (EnsembleMember(head, None),), "avg")
 
 
-def validation(n: int, marked: bool, height: int, width: int, plain: Any = None) -> Embeddings:
-    """Bright squares on black, displayed at another size and padded into the model's square."""
+def validation(n: int, boxed: bool, height: int, width: int, unboxed: Any = None) -> Embeddings:
+    """Returns embeddings of bright squares on black, padded to the model's square."""
     rng = np.random.default_rng(0)
     pixels, boxes = np.zeros((n, SIZE, SIZE, 1), np.uint8), []
     frame = np.array([SIZE * height, SIZE * width]) // max(height, width)
@@ -60,8 +60,8 @@ def validation(n: int, marked: bool, height: int, width: int, plain: Any = None)
         np.full(n, 9.0, np.float32),
         ragged_boxes(boxes),
     )
-    sample = (pixels, np.arange(n)) if marked else None
-    return Embeddings((), (), records, {}, boxed_sample=sample, unboxed_sample=plain)
+    sample = (pixels, np.arange(n)) if boxed else None
+    return Embeddings((), (), records, {}, boxed_sample=sample, unboxed_sample=unboxed)
 
 
 def job(fit: str) -> Any:
@@ -69,47 +69,47 @@ def job(fit: str) -> Any:
 
 
 @pytest.mark.parametrize("height, width, fit", [(32, 32, "stretch"), (32, 64, "pad")])
-def test_the_part_is_chosen_on_marked_images_of_validation(
-    height: int, width: int, fit: str
-) -> None:
+def test_heat_threshold_is_chosen_on_images_with_boxes(height: int, width: int, fit: str) -> None:
     val = validation(20, True, height, width)
-    explain, facts = _build_explain_fn(brightness(), job(fit), DecisionRule(1.0, 0.5), val)
-    assert facts["kind"] == "weak"
-    assert facts["threshold"] in FRACTIONS
-    assert facts["chosen"]["images"] == 20
-    assert facts["chosen"]["score"] > 0.6
-    assert facts["image_threshold"] == 0.5
+    explain, info = _build_explain_fn(brightness_network(), job(fit), DecisionRule(1.0, 0.5), val)
+    assert info["kind"] == "weak"
+    assert info["threshold"] in FRACTIONS
+    assert info["chosen"]["images"] == 20
+    assert info["chosen"]["score"] > 0.6
+    assert info["image_threshold"] == 0.5
     assert val.boxed_sample is not None
-    found = explain(tf.constant(val.boxed_sample[0], tf.float32))
-    assert (found.box_scores.numpy()[:, 0] > 0).all()
+    explanation = explain(tf.constant(val.boxed_sample[0], tf.float32))
+    assert (explanation.box_scores.numpy()[:, 0] > 0).all()
 
 
-def test_what_negative_images_say_too_is_no_heat() -> None:
-    """A bright corner in every image: hottest of all, but for what negative images have there."""
+def test_reference_map_of_negative_images() -> None:
+    """A bright corner of every image has no heat, because negative images have it, too."""
     val = validation(20, True, 32, 32)
     assert val.boxed_sample is not None
     pixels = val.boxed_sample[0]
     pixels[:, 28:, 28:] = 255
     empty = np.zeros_like(pixels)
     empty[:, 28:, 28:] = 255
-    # Rows 0 to 14 are normal. The others are not, and bright all over: they are left out.
+    # Rows 0 to 14 are normal; the others are not and must not enter the reference.
     val.records.pathogen[:15] = "normal"
     empty[15:] = 255
     with_unboxed = replace(val, unboxed_sample=(empty, np.arange(20)))
-    explain, facts = _build_explain_fn(
-        brightness(), job("stretch"), DecisionRule(1.0, 0.5), with_unboxed
+    explain, info = _build_explain_fn(
+        brightness_network(), job("stretch"), DecisionRule(1.0, 0.5), with_unboxed
     )
-    assert facts["reference_images"] == 15
+    assert info["reference_images"] == 15
     heat = explain(tf.constant(pixels, tf.float32)).heat.numpy()
     assert heat[:, 7, 7].max() < 1e-6
-    without, facts = _build_explain_fn(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
-    assert facts["reference_images"] == 0
+    without, info = _build_explain_fn(
+        brightness_network(), job("stretch"), DecisionRule(1.0, 0.5), val
+    )
+    assert info["reference_images"] == 0
     assert without(tf.constant(pixels, tf.float32)).heat.numpy()[:, 7, 7].min() > 0.1
 
 
-@pytest.mark.parametrize("n, marked", [(20, False), (MIN_IMAGES - 1, True)])
-def test_without_marks_the_part_is_the_default_and_says_why(n: int, marked: bool) -> None:
-    val = validation(n, marked, 32, 32)
-    _, facts = _build_explain_fn(brightness(), job("stretch"), DecisionRule(1.0, 0.5), val)
-    assert facts["threshold"] == DEFAULT_FRACTION
-    assert facts["chosen"]["note"]
+@pytest.mark.parametrize("n, boxed", [(20, False), (MIN_IMAGES - 1, True)])
+def test_default_threshold_has_a_note(n: int, boxed: bool) -> None:
+    val = validation(n, boxed, 32, 32)
+    _, info = _build_explain_fn(brightness_network(), job("stretch"), DecisionRule(1.0, 0.5), val)
+    assert info["threshold"] == DEFAULT_FRACTION
+    assert info["chosen"]["note"]

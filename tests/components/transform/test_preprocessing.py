@@ -1,4 +1,4 @@
-"""Boxes through Transform itself, as its node runs it."""
+"""Boxes pass through Transform unchanged."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ BOXES = {
 
 
 @pytest.mark.parametrize("boxes", BOXES.values(), ids=BOXES.keys())
-def test_boxes_go_through_and_records_need_not_have_any(
+def test_boxes_pass_through_and_are_optional(
     boxes: list[list[list[float]] | None], tmp_path: Path
 ) -> None:
     import tfx.v1  # noqa: F401, I001  before TFT and TFDV
@@ -36,12 +36,12 @@ def test_boxes_go_through_and_records_need_not_have_any(
 
     content = next(iter(FORMS.values()))()
     rows = []
-    for i, of_image in enumerate(boxes):
+    for i, image_boxes in enumerate(boxes):
         row = records.values(content, "normal", f"name-{i}")
         for edge, name in enumerate(EDGES):
             del row[name]
-            if of_image is not None:
-                row[name] = [box[edge] for box in of_image]
+            if image_boxes is not None:
+                row[name] = [box[edge] for box in image_boxes]
         rows.append(row)
     records.write(str(tmp_path / "raw.tfrecord"), rows)
     schema = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
@@ -59,12 +59,12 @@ def test_boxes_go_through_and_records_need_not_have_any(
             | beam.FlatMapTuple(
                 lambda batch, _: example_coder.RecordBatchToExamplesEncoder().encode(batch)
             )
-            | beam.io.WriteToTFRecord(str(tmp_path / "made"), shard_name_template="")
+            | beam.io.WriteToTFRecord(str(tmp_path / "transformed"), shard_name_template="")
         )
-    made = list(tf.data.TFRecordDataset(str(tmp_path / "made")).as_numpy_iterator())
-    found = ImageRecords.from_batches([parse_records(tf.constant(made))])
-    by_name = dict(zip(found.filename.tolist(), found.boxes, strict=True))
-    for i, of_image in enumerate(boxes):
-        expected = np.reshape(of_image or [], (-1, 4))
+    transformed = list(tf.data.TFRecordDataset(str(tmp_path / "transformed")).as_numpy_iterator())
+    result = ImageRecords.from_batches([parse_records(tf.constant(transformed))])
+    by_name = dict(zip(result.filename.tolist(), result.boxes, strict=True))
+    for i, image_boxes in enumerate(boxes):
+        expected = np.reshape(image_boxes or [], (-1, 4))
         np.testing.assert_array_equal(by_name[f"name-{i}"], expected)
-    assert f.IMAGE_PNG in tf.train.Example.FromString(made[0]).features.feature
+    assert f.IMAGE_PNG in tf.train.Example.FromString(transformed[0]).features.feature

@@ -64,15 +64,15 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch", [5, 100])
-def test_features_and_maps_are_those_of_the_backbone_in_order(
+def test_features_and_maps_equal_the_backbone(
     forward: BackboneForward, files: list[str], batch: int, tmp_path: Path
 ) -> None:
     stream = transformed_images(files, SIZE, batch)
-    facts = embed_split(
+    content = embed_split(
         stream, forward, tmp_path, "train", storage="float32", metadata={"backbone": "MobileNetV2"}
     )
-    found = read_embeddings(tmp_path)
-    assert len(found) == facts["images"] == COUNT
+    embeddings = read_embeddings(tmp_path)
+    assert len(embeddings) == content["images"] == COUNT
     import keras
 
     keras.utils.set_random_seed(4)
@@ -80,17 +80,17 @@ def test_features_and_maps_are_those_of_the_backbone_in_order(
         images().astype(np.float32), verbose=0
     )
     expected = np.concatenate([top.mean(axis=(1, 2)), top.max(axis=(1, 2))], axis=1)
-    np.testing.assert_allclose(found.features[0], expected, rtol=1e-4, atol=1e-6)
-    assert found.maps[0].shape[0] == COUNT
-    assert found.maps[0].ndim == 4
-    assert found.records.sha256.tolist() == [f"sha-{i}" for i in range(COUNT)]
-    assert found.records.filename[3] == "é-3.jpeg"
-    assert found.records.height.tolist() == list(range(100, 100 + COUNT))
-    assert found.metadata == json.loads((tmp_path / "embedding.json").read_text()) == facts
-    assert facts["storage_error"] == 0
+    np.testing.assert_allclose(embeddings.features[0], expected, rtol=1e-4, atol=1e-6)
+    assert embeddings.maps[0].shape[0] == COUNT
+    assert embeddings.maps[0].ndim == 4
+    assert embeddings.records.sha256.tolist() == [f"sha-{i}" for i in range(COUNT)]
+    assert embeddings.records.filename[3] == "é-3.jpeg"
+    assert embeddings.records.height.tolist() == list(range(100, 100 + COUNT))
+    assert embeddings.metadata == json.loads((tmp_path / "embedding.json").read_text()) == content
+    assert content["storage_error"] == 0
 
 
-def test_views_are_others_and_the_same_again(
+def test_views_are_different_and_reproducible(
     forward: BackboneForward, files: list[str], tmp_path: Path
 ) -> None:
     stream = transformed_images(files, SIZE, 8)
@@ -111,12 +111,12 @@ def test_views_are_others_and_the_same_again(
         np.testing.assert_array_equal(x, y)
     assert not np.array_equal(a.maps[0], a.maps[1])
     assert not np.array_equal(a.maps[1], a.maps[2])
-    shown = np.load(tmp_path / "a" / SAMPLE_IMAGES_FILE)
-    assert shown.shape == (4 * 3, SIZE, SIZE, 1)
-    np.testing.assert_array_equal(shown[::3], images()[:4])
+    samples = np.load(tmp_path / "a" / SAMPLE_IMAGES_FILE)
+    assert samples.shape == (4 * 3, SIZE, SIZE, 1)
+    np.testing.assert_array_equal(samples[::3], images()[:4])
 
 
-def test_a_frozen_backbone_gives_views_of_its_features(files: list[str], tmp_path: Path) -> None:
+def test_views_of_features_with_a_frozen_backbone(files: list[str], tmp_path: Path) -> None:
     frozen = build_forward("MobileNetV2", SIZE, None, "top", "float32", seed=4)
     embed_split(
         transformed_images(files, SIZE, 8),
@@ -127,24 +127,22 @@ def test_a_frozen_backbone_gives_views_of_its_features(files: list[str], tmp_pat
         views=1,
         augment=AugmentOptions(),
     )
-    found = read_embeddings(tmp_path)
-    assert (len(found.features), len(found.maps)) == (2, 0)
-    assert not np.array_equal(found.features[0], found.features[1])
+    embeddings = read_embeddings(tmp_path)
+    assert (len(embeddings.features), len(embeddings.maps)) == (2, 0)
+    assert not np.array_equal(embeddings.features[0], embeddings.features[1])
 
 
 @pytest.mark.parametrize("layer", ["top", LAYER])
-def test_weights_as_constants_change_nothing_that_counts(
-    layer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_constant_weights_change_only_rounding(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     constants = build_forward("MobileNetV2", SIZE, None, layer, "float32", seed=4)
-    monkeypatch.setattr("core.embedding.forward.MAX_FROZEN_BYTES", 0)  # every network is too large
+    monkeypatch.setattr("core.embedding.forward.MAX_FROZEN_BYTES", 0)  # no network is frozen
     variables = build_forward("MobileNetV2", SIZE, None, layer, "float32", seed=4)
     assert isinstance(variables.whole, tf.types.experimental.PolymorphicFunction)
     assert not isinstance(constants.whole, tf.types.experimental.PolymorphicFunction)
     for pixels in (images()[:3], images()[:1]):
         folded, at_layer = constants.whole(pixels)
-        plain, plain_at_layer = variables.whole(pixels)
-        np.testing.assert_allclose(folded, plain, rtol=1e-3, atol=1e-4 * float(np.std(plain)))
+        unfolded, plain_at_layer = variables.whole(pixels)
+        np.testing.assert_allclose(folded, unfolded, rtol=1e-3, atol=1e-4 * float(np.std(unfolded)))
         assert (at_layer is None) == (plain_at_layer is None) == (layer == "top")
         if at_layer is not None and constants.below is not None:
             scale = 1e-4 * float(np.std(plain_at_layer))
@@ -152,7 +150,7 @@ def test_weights_as_constants_change_nothing_that_counts(
             np.testing.assert_allclose(constants.below(pixels), at_layer, rtol=1e-3, atol=scale)
 
 
-def test_nothing_to_embed_is_an_error(forward: BackboneForward, tmp_path: Path) -> None:
+def test_empty_split_is_an_error(forward: BackboneForward, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split 'val' has no image"):
         embed_split(
             transformed_images([str(tmp_path / "none*")], SIZE, 8),
@@ -163,15 +161,15 @@ def test_nothing_to_embed_is_an_error(forward: BackboneForward, tmp_path: Path) 
         )
 
 
-def test_an_error_in_the_stream_closes_the_files(
+def test_error_in_the_stream_closes_the_files(
     forward: BackboneForward, files: list[str], tmp_path: Path
 ) -> None:
     def still_open() -> list[Path]:
-        found = []
+        embeddings = []
         for fd in Path("/proc/self/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-                found.append(fd.readlink())
-        return [file for file in found if file.is_relative_to(tmp_path)]
+                embeddings.append(fd.readlink())
+        return [file for file in embeddings if file.is_relative_to(tmp_path)]
 
     opened: list[Path] = []
 
@@ -187,7 +185,7 @@ def test_an_error_in_the_stream_closes_the_files(
     assert not list(tmp_path.glob("features-*.npy")) + list(tmp_path.glob("maps-*.npy"))
 
 
-def test_bfloat16_agrees_and_says_how_well() -> None:
+def test_agreement_of_bfloat16() -> None:
     sample = images()[:4]
     selected = select_forward("MobileNetV2", SIZE, None, "top", "bfloat16", sample, seed=4)
     exact = select_forward("MobileNetV2", SIZE, None, "top", "float32", sample, seed=4)
@@ -200,7 +198,7 @@ def test_bfloat16_agrees_and_says_how_well() -> None:
     assert not np.array_equal(a, b)
 
 
-def test_auto_takes_the_faster() -> None:
+def test_auto_selects_the_faster_type() -> None:
     selected = select_forward("MobileNetV2", SIZE, None, "top", "auto", images()[:4], seed=4)
     rates = selected.images_per_second
     assert set(rates) == {"float32", "bfloat16"}
@@ -211,9 +209,9 @@ def test_auto_takes_the_faster() -> None:
     ("other", "cosine", "relative"),
     [([[1.0, 0.0]], 1.0, 0.0), ([[2.0, 0.0]], 1.0, 2.0), ([[0.0, 1.0]], 0.0, 2.0)],
 )
-def test_agreement(other: list[list[float]], cosine: float, relative: float) -> None:
-    found = compare_features(np.array([[1.0, 0.0]]), np.array(other))
-    assert found == pytest.approx({"cosine": cosine, "relative": relative})
+def test_compare_features(other: list[list[float]], cosine: float, relative: float) -> None:
+    embeddings = compare_features(np.array([[1.0, 0.0]]), np.array(other))
+    assert embeddings == pytest.approx({"cosine": cosine, "relative": relative})
 
 
 @pytest.mark.parametrize(
@@ -222,7 +220,7 @@ def test_agreement(other: list[list[float]], cosine: float, relative: float) -> 
         (0.5, 0.3, 1e-5, 1e-3),  # a trained backbone
         (2e-4, 1e-4, 1e-5, 1e-3),
         (1.0, 1e-4, 1.0, 10.0),  # nearly constant
-        (1e-9, 1e-9, 0.5, 2.0),  # below what float16 holds
+        (1e-9, 1e-9, 0.5, 2.0),  # below the range of float16
         (1e5, 1.0, np.inf, np.inf),
         (3.0, 0.0, 0.0, 0.0),
     ],

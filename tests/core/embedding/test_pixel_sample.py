@@ -15,28 +15,28 @@ def batch(n: int, with_box: list[int], start: int) -> tuple[np.ndarray, np.ndarr
 
 def test_the_first_images_of_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pixel_sample, "MAX_IMAGES", 4)
-    kept = pixel_sample.PixelSampler()
-    kept.add(*batch(5, [1, 4], 0))
-    kept.add(*batch(3, [], 5))
-    kept.add(*batch(5, [0, 2, 3], 8))
-    kept.add(*batch(5, [0], 13))
-    kept.write(tmp_path)
-    marked, plain = pixel_sample.read_samples(tmp_path)
-    assert marked is not None
-    assert plain is not None
-    for (pixels, rows), expected in ((marked, [1, 4, 8, 10]), (plain, [0, 2, 3, 5])):
+    sampler = pixel_sample.PixelSampler()
+    sampler.add(*batch(5, [1, 4], 0))
+    sampler.add(*batch(3, [], 5))
+    sampler.add(*batch(5, [0, 2, 3], 8))
+    sampler.add(*batch(5, [0], 13))
+    sampler.write(tmp_path)
+    boxed, unboxed = pixel_sample.read_samples(tmp_path)
+    assert boxed is not None
+    assert unboxed is not None
+    for (pixels, rows), expected in ((boxed, [1, 4, 8, 10]), (unboxed, [0, 2, 3, 5])):
         assert rows.tolist() == expected
         assert pixels.shape == (4, 3, 3, 1)
         assert pixels[:, 0, 0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("boxes", [None, np.zeros((2, 0, 4), np.float32)])
-def test_none_of_a_kind(tmp_path: Path, boxes: np.ndarray | None) -> None:
-    kept = pixel_sample.PixelSampler()
-    kept.add(np.zeros((2, 3, 3, 1), np.uint8), boxes)
-    kept.write(tmp_path)
-    marked, plain = pixel_sample.read_samples(tmp_path)
-    assert marked is None
-    assert plain is not None
-    assert plain[1].tolist() == [0, 1]
+def test_no_images_with_boxes(tmp_path: Path, boxes: np.ndarray | None) -> None:
+    sampler = pixel_sample.PixelSampler()
+    sampler.add(np.zeros((2, 3, 3, 1), np.uint8), boxes)
+    sampler.write(tmp_path)
+    boxed, unboxed = pixel_sample.read_samples(tmp_path)
+    assert boxed is None
+    assert unboxed is not None
+    assert unboxed[1].tolist() == [0, 1]
     assert pixel_sample.read_samples(tmp_path / "empty") == (None, None)

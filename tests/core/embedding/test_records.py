@@ -37,26 +37,26 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("given", CASES.values(), ids=CASES.keys())
-def test_boxes_of_records_survive_parsing_and_the_disk(
-    given: list[list[list[float]] | None], tmp_path: Path
+@pytest.mark.parametrize("boxes_of_records", CASES.values(), ids=CASES.keys())
+def test_boxes_are_parsed_written_and_read(
+    boxes_of_records: list[list[list[float]] | None], tmp_path: Path
 ) -> None:
-    batches = [parse_records(tf.constant([row(boxes)])) for boxes in given]
-    together = parse_records(tf.constant([row(boxes) for boxes in given]))
-    for found in (ImageRecords.from_batches(batches), ImageRecords.from_batches([together])):
-        found.write(tmp_path)
-        for records in (found, ImageRecords.read(tmp_path)):
-            assert records.box_counts.tolist() == [len(boxes or []) for boxes in given]
-            for boxes, expected in zip(records.boxes, given, strict=True):
+    batches = [parse_records(tf.constant([row(boxes)])) for boxes in boxes_of_records]
+    one_batch = parse_records(tf.constant([row(boxes) for boxes in boxes_of_records]))
+    for result in (ImageRecords.from_batches(batches), ImageRecords.from_batches([one_batch])):
+        result.write(tmp_path)
+        for records in (result, ImageRecords.read(tmp_path)):
+            assert records.box_counts.tolist() == [len(boxes or []) for boxes in boxes_of_records]
+            for boxes, expected in zip(records.boxes, boxes_of_records, strict=True):
                 assert boxes.dtype == np.float32
                 np.testing.assert_array_equal(boxes, np.reshape(expected or [], (-1, 4)))
-    assert set(found.columns()) >= {"sha256", "brightness"}
-    assert "boxes" not in found.columns()
-    sides = [LOCATE.binary_label("unknown", n) for n in found.box_counts.tolist()]
-    assert sides == [int(bool(boxes)) for boxes in given]
+    assert set(result.columns()) >= {"sha256", "brightness"}
+    assert "boxes" not in result.columns()
+    labels = [LOCATE.binary_label("unknown", n) for n in result.box_counts.tolist()]
+    assert labels == [int(bool(boxes)) for boxes in boxes_of_records]
 
 
-def test_records_without_boxes_and_of_a_wrong_number() -> None:
+def test_missing_boxes_and_wrong_number_of_boxes() -> None:
     names = np.array(["a", "b"])
     numbers = np.array([1, 2])
     records = ImageRecords(names, names, names, names, names, numbers, numbers, numbers)

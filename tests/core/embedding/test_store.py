@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from core.embedding.store import ArrayWriter, open_array
 
-MODEST = st.floats(-60000, 60000, width=32, allow_subnormal=False)
+VALUES = st.floats(-60000, 60000, width=32, allow_subnormal=False)
 
 
 @settings(max_examples=30)
@@ -18,7 +18,7 @@ MODEST = st.floats(-60000, 60000, width=32, allow_subnormal=False)
     dtype=st.sampled_from(["float16", "float32"]),
     data=st.data(),
 )
-def test_what_is_written_in_parts_is_read_as_one(
+def test_batches_are_read_as_one_array(
     tmp_path_factory: pytest.TempPathFactory,
     parts: list[int],
     shape: tuple[int, ...],
@@ -26,7 +26,7 @@ def test_what_is_written_in_parts_is_read_as_one(
     data: st.DataObject,
 ) -> None:
     file = tmp_path_factory.mktemp("store") / "features-0.npy"
-    batches = [data.draw(hnp.arrays(np.float32, (n, *shape), elements=MODEST)) for n in parts]
+    batches = [data.draw(hnp.arrays(np.float32, (n, *shape), elements=VALUES)) for n in parts]
     with ArrayWriter(file, dtype) as out:
         for batch in batches:
             out.add(batch)
@@ -36,18 +36,18 @@ def test_what_is_written_in_parts_is_read_as_one(
     if dtype == "float32":
         assert out.error == 0
         return
-    # The bound that the documentation gives: half a unit in the last of 11 bits.
+    # Half a unit in the last of 11 bits.
     assert out.error <= 2.0**-11
     size = np.abs(whole)
     large = size >= 2.0**-14
-    off = np.abs(np.load(file).astype(np.float32) - whole)
+    errors = np.abs(np.load(file).astype(np.float32) - whole)
     if large.any():
-        assert out.error == pytest.approx(float((off[large] / size[large]).max()), rel=1e-5)
-    assert (off[~large] <= 2.0**-25).all()
+        assert out.error == pytest.approx(float((errors[large] / size[large]).max()), rel=1e-5)
+    assert (errors[~large] <= 2.0**-25).all()
 
 
 @pytest.mark.parametrize("value", [70000.0, np.inf, np.nan])
-def test_a_value_that_does_not_fit_is_an_error(tmp_path: Path, value: float) -> None:
+def test_value_too_large_for_float16(tmp_path: Path, value: float) -> None:
     file = tmp_path / "features-0.npy"
     with (
         pytest.raises(ValueError, match=r"training\.embedding\.storage=float32"),
@@ -57,7 +57,7 @@ def test_a_value_that_does_not_fit_is_an_error(tmp_path: Path, value: float) -> 
     assert not file.exists()
 
 
-def test_nothing_that_looks_finished_is_left_by_a_failure(tmp_path: Path) -> None:
+def test_failure_leaves_no_file(tmp_path: Path) -> None:
     file = tmp_path / "maps-0.npy"
     with pytest.raises(KeyboardInterrupt), ArrayWriter(file, "float16") as out:
         out.add(np.ones((2, 3), np.float32))
@@ -65,7 +65,7 @@ def test_nothing_that_looks_finished_is_left_by_a_failure(tmp_path: Path) -> Non
     assert not file.exists()
 
 
-def test_reading_does_not_load(tmp_path: Path) -> None:
+def test_arrays_are_memory_mapped(tmp_path: Path) -> None:
     file = tmp_path / "features-0.npy"
     with ArrayWriter(file, "float32") as out:
         out.add(np.ones((2, 3), np.float32))

@@ -21,7 +21,7 @@ LABELS = class_targets(np.array(["bacteria", "normal"] * 12), BINARY)
 
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
-    """A bright square marks the odd ones; uint8 [24, 64, 64, 1]."""
+    """Returns images, every other one with a bright square; uint8 [24, 64, 64, 1]."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 120, (24, 64, 64, 1))
     images[::2, 16:48, 16:48] += 120
@@ -35,10 +35,10 @@ def rows(x: np.ndarray) -> LabeledRows:
 def head() -> keras.Model:
     rng = np.random.default_rng(3)
     mean, deviation = np.zeros(1024, np.float32), np.full(1024, 0.01, np.float32)
-    made = build_head(mean, deviation, 2, ModelOptions(dropout=0.2))
-    made.compile(loss=lambda targets, outputs: targets - outputs)  # as the first phase leaves it
-    made.layers[-1].kernel.assign(rng.normal(size=(1024, 2)) * 0.01)
-    return made
+    model = build_head(mean, deviation, 2, ModelOptions(dropout=0.2))
+    model.compile(loss=lambda targets, outputs: targets - outputs)  # as after the first phase
+    model.layers[-1].kernel.assign(rng.normal(size=(1024, 2)) * 0.01)
+    return model
 
 
 def outputs(folder: Path) -> OutputPaths:
@@ -54,7 +54,7 @@ def loss_of(upper: keras.Model, top: keras.Model, maps: np.ndarray) -> float:
     ("source", "compute", "head_rate"),
     [("cache", "float32", 1e-9), ("images", "float32", None), ("cache", "bfloat16", None)],
 )
-def test_what_lies_above_the_cut_learns_and_nothing_below(
+def test_trains_above_the_layer_only(
     pixels: np.ndarray, tmp_path: Path, source: str, compute: str, head_rate: float | None
 ) -> None:
     small = pixels[:, ::2, ::2]
@@ -62,7 +62,7 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
     assert upper is not None
     below, above = lower.get_weights(), upper.get_weights()
     maps = lower.predict(small.astype(np.float32), verbose=0)
-    of = rows(maps if source == "cache" else small)
+    data = rows(maps if source == "cache" else small)
     options = FineTuneOptions(
         source=source,
         epochs=3,
@@ -72,10 +72,10 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
         head_learning_rate=head_rate,
     )
     start = head()
-    learned, top, curves = fine_tune(
+    tuned, top, curves = fine_tune(
         BACKBONE,
         start,
-        data_from_rows(of, of, 0, 8),
+        data_from_rows(data, data, 0, 8),
         "avg",
         options,
         TrainingOptions(),
@@ -90,21 +90,21 @@ def test_what_lies_above_the_cut_learns_and_nothing_below(
     changed = {
         path.rsplit("/", 1)[-1]
         for path, a, b in zip(
-            [w.path for w in learned.weights], above, learned.get_weights(), strict=True
+            [w.path for w in tuned.weights], above, tuned.get_weights(), strict=True
         )
         if not np.array_equal(a, b)
     }
     assert {"kernel", "gamma", "beta"} >= changed >= {"kernel"}
     assert not {"moving_mean", "moving_variance"} & changed  # frozen batch norm
-    moved = np.abs(top.get_weights()[0] - start.get_weights()[0]).max()
-    assert (moved < 1e-6) == (head_rate is not None)
-    assert loss_of(learned, top, maps) == pytest.approx(
+    change = np.abs(top.get_weights()[0] - start.get_weights()[0]).max()
+    assert (change < 1e-6) == (head_rate is not None)
+    assert loss_of(tuned, top, maps) == pytest.approx(
         min(curves.values["val_loss"]), rel=1e-3 if compute == "float32" else 0.05
     )
-    assert {layer.compute_dtype for layer in learned.layers} == {"float32"}
+    assert {layer.compute_dtype for layer in tuned.layers} == {"float32"}
 
 
-def test_learns_from_small_views_and_validates_on_whole_images(
+def test_trains_on_small_views_and_validates_at_full_size(
     pixels: np.ndarray, tmp_path: Path
 ) -> None:
     views = data_from_rows(rows(pixels[:, ::2, ::2]), rows(pixels[:, ::2, ::2]), 0, 8)
@@ -115,26 +115,26 @@ def test_learns_from_small_views_and_validates_on_whole_images(
     options = FineTuneOptions(
         source="images", view_size=32, epochs=2, batch_size=8, learning_rate=1e-3, average=0.5
     )
-    learned, top, curves = fine_tune(
+    tuned, top, curves = fine_tune(
         backbone, head(), data, "avg", options, TrainingOptions(), 0, outputs(tmp_path)
     )
     lower, before = backbone.split()
     assert before is not None
-    assert learned.input_shape == before.input_shape
-    pairs = zip(before.get_weights(), learned.get_weights(), strict=True)
+    assert tuned.input_shape == before.input_shape
+    pairs = zip(before.get_weights(), tuned.get_weights(), strict=True)
     assert any(not np.array_equal(a, b) for a, b in pairs)
     maps = lower.predict(pixels.astype(np.float32), verbose=0)
-    assert loss_of(learned, top, maps) == pytest.approx(min(curves.values["val_loss"]), rel=1e-3)
+    assert loss_of(tuned, top, maps) == pytest.approx(min(curves.values["val_loss"]), rel=1e-3)
 
 
-def test_nothing_above_the_top_can_learn(tmp_path: Path) -> None:
+def test_top_layer_is_rejected(tmp_path: Path) -> None:
     backbone = replace(BACKBONE, layer="top")
-    of = rows(np.ones((24, 2), np.float32))
+    data = rows(np.ones((24, 2), np.float32))
     with pytest.raises(ValueError, match="no layers above"):
         fine_tune(
             backbone,
             head(),
-            data_from_rows(of, of, 0, 2),
+            data_from_rows(data, data, 0, 2),
             "avg",
             FineTuneOptions(),
             TrainingOptions(),

@@ -21,7 +21,7 @@ def blobs(n: int, seed: int, task: Task) -> LabeledRows:
     features = rng.normal(size=(n, 12)).astype(np.float32) * 100
     features[:, 0] += 800 * (names != "normal")
     features[:, 1] += 800 * (names == "virus")
-    features[:, 5] = 7.0  # a feature that never changes
+    features[:, 5] = 7.0  # a constant feature
     targets = class_targets(names, task)
     return LabeledRows((features,), targets, np.ones(n, np.float32), np.arange(n))
 
@@ -38,7 +38,7 @@ def fit(
 
 
 @pytest.mark.parametrize("task", [BINARY, TWO_STAGE], ids=lambda task: task.name)
-def test_learns_what_can_be_learned(tmp_path: Path, task: Task) -> None:
+def test_separable_classes_are_learned(tmp_path: Path, task: Task) -> None:
     head, curves = fit(task=task, outputs=OutputPaths(tmp_path / "states", tmp_path / "logs"))
     val = blobs(60, 2, task)
     logits = head.predict(select_pooling(val.views[0], "avg"), verbose=0)
@@ -48,7 +48,7 @@ def test_learns_what_can_be_learned(tmp_path: Path, task: Task) -> None:
     assert list((tmp_path / "logs" / "head").rglob("events.out.tfevents.*"))
 
 
-def test_the_same_seed_gives_the_same_head_whatever_was_built_before() -> None:
+def test_result_depends_on_the_seed_only() -> None:
     first, curves = fit(epochs=2)
     keras.layers.Dense(3).build((None, 2))
     second, again = fit(epochs=2)
@@ -66,7 +66,7 @@ def test_moments_of_a_constant_feature() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
-def test_moments_do_not_depend_on_the_size_of_the_parts(rows: int) -> None:
+def test_moments_do_not_depend_on_the_batch_size(rows: int) -> None:
     features = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
     mean, deviation = feature_moments(features, rows)
     np.testing.assert_allclose(mean, features.mean(axis=0), rtol=1e-5)

@@ -1,5 +1,3 @@
-"""What fine-tuning from images reads: sizes, views, and each image once."""
-
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,46 +25,46 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def data_of(site: Path, view_size: int | None, views: AugmentOptions) -> TrainingData:
-    """Batches of the task; record 3 of train does not belong to it."""
+    """Returns batches; record 3 of train is outside the task."""
     job = replace(image_job(site, view_size=view_size), size=SIZE)
     embedding = job.training.embedding.model_copy(update={"augment": views})
     job = replace(job, training=job.training.model_copy(update={"embedding": embedding}))
     stores, rows = [], []
-    for split, left_out in (("train", [3]), ("val", [])):
+    for split, excluded in (("train", [3]), ("val", [])):
         targets = class_targets(np.load(site / f"{split}.npz")["names"], BINARY)
-        used = np.setdiff1d(np.arange(len(targets)), left_out)
+        used = np.setdiff1d(np.arange(len(targets)), excluded)
         rows.append(LabeledRows((), targets, np.arange(len(targets), dtype=np.float32), used))
         stores.append(copy_records([str(site / split / "*.gz")], site / f"{split}.images"))
     return image_training_data(job, 5, *stores, *rows)
 
 
-def whole(site: Path, split: str) -> np.ndarray:
-    """All images of a split, uint8 [n, SIZE, SIZE, 1]."""
+def all_images(site: Path, split: str) -> np.ndarray:
+    """Returns all images of a split, uint8 [n, SIZE, SIZE, 1]."""
     batches = transformed_images([str(site / split / "*.gz")], SIZE, 64)
     return np.concatenate([pixels.numpy() for pixels, _ in batches])
 
 
 @pytest.mark.parametrize("view_size", [None, 33])
-def test_each_image_once_with_its_own_target(view_size: int | None, site: Path) -> None:
+def test_each_image_once_with_its_target(view_size: int | None, site: Path) -> None:
     data = data_of(site, view_size, OFF)
     batches = list(data.epochs(0, 1).as_numpy_iterator())
     assert [len(x) for x, _, _ in batches] == [BATCH] * 5
     assert (data.images, data.steps) == (COUNT - 1, 5)
     pixels, targets, weights = (np.concatenate(part) for part in zip(*batches, strict=True))
-    numbers = weights.astype(int)  # of the record, see `data_of`
-    assert sorted(numbers) == [i for i in range(COUNT) if i != 3]
-    # As Transform itself would have resized it.
-    images = whole(site, "train")
-    shown = [resize_gray(images[i], view_size or SIZE, "stretch").numpy() for i in numbers]
-    np.testing.assert_array_equal(pixels, shown)
+    rows_of_batch = weights.astype(int)  # the record number, see `data_of`
+    assert sorted(rows_of_batch) == [i for i in range(COUNT) if i != 3]
+    # Resized as Transform would.
+    images = all_images(site, "train")
+    expected = [resize_gray(images[i], view_size or SIZE, "stretch").numpy() for i in rows_of_batch]
+    np.testing.assert_array_equal(pixels, expected)
     names = np.load(site / "train.npz")["names"]
-    np.testing.assert_array_equal(targets, class_targets(names, BINARY)[numbers])
-    on_val = [x for x, _, _ in data.validation.as_numpy_iterator()]
-    np.testing.assert_array_equal(np.concatenate(on_val), whole(site, "val"))
-    assert len(whole(site, "val")) == VAL
+    np.testing.assert_array_equal(targets, class_targets(names, BINARY)[rows_of_batch])
+    val_batches = [x for x, _, _ in data.validation.as_numpy_iterator()]
+    np.testing.assert_array_equal(np.concatenate(val_batches), all_images(site, "val"))
+    assert len(all_images(site, "val")) == VAL
 
 
-def test_an_epoch_is_the_same_again_and_another_one_differs(site: Path) -> None:
+def test_epochs_are_reproducible_and_different(site: Path) -> None:
     data = data_of(site, 32, AugmentOptions())
     both = list(data.epochs(3, 5).as_numpy_iterator())
     first, second = both[:5], both[5:]
@@ -74,5 +72,7 @@ def test_an_epoch_is_the_same_again_and_another_one_differs(site: Path) -> None:
     for one, other in zip(first, again, strict=True):
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a, b)
-    seen = [{image.tobytes() for x, *_ in epoch for image in x} for epoch in (first, second)]
-    assert not seen[0] & seen[1]
+    images_of_epoch = [
+        {image.tobytes() for x, *_ in epoch for image in x} for epoch in (first, second)
+    ]
+    assert not images_of_epoch[0] & images_of_epoch[1]

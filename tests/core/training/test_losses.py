@@ -33,17 +33,17 @@ def test_one_class_is_the_usual_cross_entropy(logits: list[float], label: int) -
 
 
 @given(st.lists(st.floats(-20, 20), min_size=3, max_size=3))
-def test_several_classes_count_together(logits: list[float]) -> None:
+def test_several_classes_are_summed(logits: list[float]) -> None:
     p = np.exp(np.array(logits) - max(logits))
     expected = -np.log((p[1] + p[2]) / p.sum())
     np.testing.assert_allclose(loss([[0, 1, 1]], [logits]), expected, rtol=1e-3, atol=1e-5)
-    # Every class is possible: nothing can be learned.
+    # Every class is possible, so the loss is 0.
     np.testing.assert_allclose(loss([[1, 1, 1]], [logits]), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_gradients_are_finite_where_the_model_is_sure(gamma: float, smoothing: float) -> None:
+def test_gradients_of_confident_predictions_are_finite(gamma: float, smoothing: float) -> None:
     logits = tf.constant([[100.0, -100.0, -100.0]] * 2)
     targets = tf.constant([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
     with tf.GradientTape() as tape:
@@ -54,7 +54,7 @@ def test_gradients_are_finite_where_the_model_is_sure(gamma: float, smoothing: f
     assert value.numpy()[1] > 100
 
 
-def test_focal_loss_cares_less_for_easy_images() -> None:
+def test_focal_loss_reduces_the_weight_of_easy_images() -> None:
     easy, hard = [[3.0, 0.0]], [[0.0, 3.0]]
     ratio = loss([[1, 0]], hard) / loss([[1, 0]], easy)
     focal = loss([[1, 0]], hard, focal_gamma=2.0) / loss([[1, 0]], easy, focal_gamma=2.0)
@@ -82,5 +82,5 @@ def test_a_partial_label_gets_the_mean_weight() -> None:
 
 @pytest.mark.parametrize("names", [[], ["normal"], ["normal", "unknown"]])
 def test_a_class_without_images_is_an_error(names: list[str]) -> None:
-    with pytest.raises(ValueError, match="counts are"):
+    with pytest.raises(ValueError, match="counts per class are"):
         example_weights(class_targets(np.array(names, str), THREE_CLASS), balanced=True)

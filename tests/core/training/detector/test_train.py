@@ -35,8 +35,8 @@ OPTIONS = DetectorOptions(
 )
 
 
-def drawn(n: int, seed: int) -> AnnotatedImages:
-    """Maps that show their boxes: one channel is 1 inside, the other noise; some have none."""
+def draw_images(n: int, seed: int) -> AnnotatedImages:
+    """Returns maps with one channel raised inside the boxes; every third image has no box."""
     rng = np.random.default_rng(seed)
     maps = rng.normal(0, 0.1, (n, 12, 12, 2)).astype(np.float32)
     boxes: list[list[list[float]]] = []
@@ -59,7 +59,7 @@ def fit(
     outputs: OutputPaths | None = None,
 ) -> tuple[DetectorMember, dict[str, list[float]]]:
     shapes = train.views[0].shapes
-    found, curves = fit_detector(
+    result, curves = fit_detector(
         train,
         val,
         shapes,
@@ -68,11 +68,11 @@ def fit(
         seed,
         outputs,
     )
-    return found, curves.values
+    return result, curves.values
 
 
-def test_it_learns_to_find_what_is_there() -> None:
-    train, val = drawn(96, 1), drawn(30, 2)
+def test_boxes_are_learned() -> None:
+    train, val = draw_images(96, 1), draw_images(30, 2)
     detector, curves = fit(train, val)
     assert curves["val_loss"][-1] < 0.5 * curves["val_loss"][0]
     assert set(curves) == {
@@ -91,8 +91,8 @@ def test_it_learns_to_find_what_is_there() -> None:
     assert np.median(heat[with_box, 0]) > 2 * np.median(np.maximum(heat[~with_box, 0], 0))
 
 
-def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -> None:
-    train, val = drawn(24, 1), drawn(9, 2)
+def test_training_is_reproducible_and_resumes(tmp_path: Path) -> None:
+    train, val = draw_images(24, 1), draw_images(9, 2)
     short = OPTIONS.model_copy(update={"epochs": 4, "dropout": 0.3, "schedule": "constant"})
     one, curves = fit(train, val, 3, short)
     two, again = fit(train, val, 3, short)
@@ -111,22 +111,26 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
 
     calls = [0]
 
-    class Dies:
-        """Ends the process's work in the third epoch."""
+    class FailingView:
+        """Raises in the third epoch."""
 
-        def __init__(self, pack: FlattenedLevels) -> None:
-            self.pack, self.shape, self.dtype = pack, pack.shape, pack.dtype
+        def __init__(self, inner: FlattenedLevels) -> None:
+            self.inner, self.shape, self.dtype = (
+                inner,
+                inner.shape,
+                inner.dtype,
+            )
 
         def __len__(self) -> int:
-            return len(self.pack)
+            return len(self.inner)
 
         def __getitem__(self, rows: object) -> np.ndarray:
             calls[0] += 1
             if calls[0] == 3:
                 raise Killed
-            return self.pack[rows]
+            return self.inner[rows]
 
-    broken = replace(val, views=(Dies(val.views[0]),))
+    broken = replace(val, views=(FailingView(val.views[0]),))
     with pytest.raises(Exception, match="Killed"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "due", lambda _: True)
         fit(train, broken, 3, short, outputs)
@@ -137,27 +141,27 @@ def test_the_same_seed_gives_the_same_and_a_killed_run_goes_on(tmp_path: Path) -
         np.testing.assert_array_equal(a, b)
     calls[0] = 0
     _, values = fit(train, broken, 3, short, outputs)
-    assert (values, calls) == (curves, [0])  # it has ended, and is not trained again
+    assert (values, calls) == (curves, [0])  # a finished phase is not trained again
 
 
-def test_images_without_any_box_are_no_reason_to_stop() -> None:
-    empty = drawn(9, 1)
+def test_training_without_boxes() -> None:
+    empty = draw_images(9, 1)
     empty = replace(empty, boxes=(ragged_boxes([[]] * 9),))
     options = OPTIONS.model_copy(update={"epochs": 2})
     _, curves = fit(empty, empty, options=options)
     assert np.isfinite(curves["val_loss"]).all()
 
 
-def test_a_pack_is_its_arrays_end_to_end() -> None:
+def test_flattened_levels() -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(5, *shape)).astype(np.float32) for shape in ((4, 3, 2), (2, 2, 7))]
-    pack = FlattenedLevels(arrays)
-    assert pack.shape == (5, 24 + 28)
-    chosen = np.array([3, 0])
-    parts = split_levels(tf.constant(pack[chosen]), pack.shapes)
+    inner = FlattenedLevels(arrays)
+    assert inner.shape == (5, 24 + 28)
+    rows = np.array([3, 0])
+    parts = split_levels(tf.constant(inner[rows]), inner.shapes)
     for part, array in zip(parts, arrays, strict=True):
-        np.testing.assert_array_equal(part, array[chosen])
-    assert pack[1:3].shape == (2, 52)
+        np.testing.assert_array_equal(part, array[rows])
+    assert inner[1:3].shape == (2, 52)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -170,21 +174,21 @@ def test_moments_of_channels(channels: int) -> None:
     assert deviation[0] == 1
 
 
-def test_the_pyramid_shows_what_the_backbone_cut_there_gives(tmp_path: Path) -> None:
+def test_pyramid_equals_the_split_backbone(tmp_path: Path) -> None:
     import keras
 
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 1)).astype(np.float32)
     keras.utils.set_random_seed(1)
     pyramid = build_feature_pyramid(BACKBONE, SIZE, None, (LAYER, "default", TOP))
-    found = [x.numpy() for x in pyramid.whole(pixels)]
-    for level, activation in zip(pyramid.levels, found, strict=True):
+    result = [x.numpy() for x in pyramid.whole(pixels)]
+    for level, activation in zip(pyramid.levels, result, strict=True):
         keras.utils.set_random_seed(1)
         lower, _ = split_backbone(BACKBONE, SIZE, None, level)
         np.testing.assert_allclose(lower(pixels), activation, rtol=1e-4, atol=1e-5)
-    packs = store_levels(pyramid.above, [found[0], found[0][::-1]], tmp_path, "train")
-    for array, activation in zip(packs[0].arrays, found, strict=True):
+    stored_views = store_levels(pyramid.above, [result[0], result[0][::-1]], tmp_path, "train")
+    for array, activation in zip(stored_views[0].arrays, result, strict=True):
         np.testing.assert_allclose(array, activation, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(packs[1][:], packs[0][:][::-1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stored_views[1][:], stored_views[0][:][::-1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -197,12 +201,12 @@ def test_the_pyramid_shows_what_the_backbone_cut_there_gives(tmp_path: Path) -> 
         (("conv_99",), "cannot be split at 'conv_99'"),
     ],
 )
-def test_levels_that_cannot_be(levels: tuple[str, ...], message: str) -> None:
+def test_invalid_levels(levels: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_feature_pyramid(BACKBONE, SIZE, None, levels)
 
 
-def test_the_backbone_above_the_first_level_may_learn_too() -> None:
+def test_training_the_backbone_above_the_first_level() -> None:
     rng = np.random.default_rng(0)
     pyramid = build_feature_pyramid(BACKBONE, SIZE, None, (LAYER, TOP))
     pixels = rng.integers(0, 256, (6, SIZE, SIZE, 1)).astype(np.float32)
@@ -229,13 +233,13 @@ def test_the_backbone_above_the_first_level_may_learn_too() -> None:
 
 
 @pytest.mark.parametrize(("channels", "upsample"), [(8, 1), (20, 2)])
-def test_the_head_starts_out_doubtful(channels: int, upsample: int) -> None:
+def test_initial_heat_of_the_head(channels: int, upsample: int) -> None:
     options = DetectorOptions(channels=channels, upsample=upsample)
     shapes = [(6, 5, 4), (3, 2, 7)]
     scaling = [(np.zeros(s[2], np.float32), np.ones(s[2], np.float32)) for s in shapes]
     head = build_dense_head(shapes, scaling, options, 0)
     levels = [np.random.default_rng(0).normal(size=(2, *s)).astype(np.float32) for s in shapes]
-    answer = head(levels).numpy()
-    assert answer.shape == (2, 6 * upsample, 5 * upsample, 5)
-    heat = 1 / (1 + np.exp(-answer[..., 0]))
+    outputs_of_head = head(levels).numpy()
+    assert outputs_of_head.shape == (2, 6 * upsample, 5 * upsample, 5)
+    heat = 1 / (1 + np.exp(-outputs_of_head[..., 0]))
     assert 0.02 < heat.mean() < 0.3

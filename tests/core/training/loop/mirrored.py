@@ -1,6 +1,6 @@
-"""Two replicas learn what one learns: python -m tests.core.training.loop.mirrored.
+"""Checks that two replicas train like one: python -m tests.core.training.loop.mirrored.
 
-A process of its own, because logical devices are configured before TensorFlow starts.
+Runs as a separate process, because logical devices must be configured before TensorFlow starts.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def small_network() -> keras.Model:
 
 
 def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
-    """Returns weights and curves of a small network; batches of 8."""
+    """Trains a small network in batches of 8; returns its weights and curves."""
     from core.training.loop.batches import data_from_rows
     from core.training.loop.fit import fit_model
     from core.training.loop.optimizer import OptimizerOptions
@@ -76,7 +76,7 @@ def check_fine_tuning(folder: Path) -> None:
     logits = top(pool(upper(data.views[0], training=False), "avg"), training=False).numpy()
     loss = -(data.targets * tf.nn.log_softmax(logits).numpy()).sum(axis=1).mean()
     np.testing.assert_allclose(curves.values["val_loss"], [loss], rtol=1e-3)
-    assert np.abs(logits).max() > 0  # a new head says 0
+    assert np.abs(logits).max() > 0  # a new head predicts 0
 
 
 def main() -> None:
@@ -90,14 +90,17 @@ def main() -> None:
     assert strategy is not None
     assert strategy.num_replicas_in_sync == 2
     # The gradient of a batch is the sum of its halves; only the order of additions differs.
-    (weights, curves), (both, found) = trained(None, 24), trained(strategy, 24)
+    (weights, curves), (mirrored_weights, mirrored_curves) = (
+        trained(None, 24),
+        trained(strategy, 24),
+    )
     for name, values in curves.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-4, err_msg=name)
-    for a, b in zip(weights, both, strict=True):
+        np.testing.assert_allclose(mirrored_curves[name], values, rtol=1e-4, err_msg=name)
+    for a, b in zip(weights, mirrored_weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
     # A replica without an image of the last batch would make the loss NaN.
-    _, found = trained(strategy, 25)
-    assert np.isfinite(found["loss"]).all()
+    _, mirrored_curves = trained(strategy, 25)
+    assert np.isfinite(mirrored_curves["loss"]).all()
     with tempfile.TemporaryDirectory() as name:
         check_fine_tuning(Path(name))
     print("mirrored: equal")

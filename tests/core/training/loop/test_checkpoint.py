@@ -13,12 +13,12 @@ from schema.errors import PneumoError
 from tests.support.stand_ins import stores
 
 
-def test_what_was_saved_comes_back(tmp_path: Path) -> None:
-    of = Checkpoint(tmp_path / "deep" / "state.npz")
-    assert of.load() is None
+def test_save_and_load(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "deep" / "state.npz")
+    assert checkpoint.load() is None
     arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(3, np.int64), np.zeros((0, 2))]
-    of.save(arrays, {"epoch": 3, "values": {"loss": [0.5]}})
-    stored = of.load()
+    checkpoint.save(arrays, {"epoch": 3, "values": {"loss": [0.5]}})
+    stored = checkpoint.load()
     assert stored is not None
     for a, b in zip(arrays, stored[0], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -26,42 +26,42 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert stored[1] == {"epoch": 3, "values": {"loss": [0.5]}}
 
 
-def test_a_killed_write_leaves_the_last_state(
+def test_interrupted_write_keeps_the_last_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of = Checkpoint(tmp_path / "state.npz")
-    of.save([np.ones(2)], {"epoch": 1})
+    checkpoint = Checkpoint(tmp_path / "state.npz")
+    checkpoint.save([np.ones(2)], {"epoch": 1})
 
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(np, "savez", die)
     with pytest.raises(KeyboardInterrupt):
-        of.save([np.zeros(2)], {"epoch": 2})
-    stored = of.load()
+        checkpoint.save([np.zeros(2)], {"epoch": 2})
+    stored = checkpoint.load()
     assert stored is not None
     assert stored[1] == {"epoch": 1}
 
 
-def test_due_after_the_interval(tmp_path: Path) -> None:
+def test_due(tmp_path: Path) -> None:
     assert Checkpoint(tmp_path / "a", every=0.0).due()
     assert not Checkpoint(tmp_path / "a", every=3600.0).due()
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with stores.s3(tmp_path_factory.mktemp("s3")) as found, pytest.MonkeyPatch.context() as patch:
-        for name, value in found.environment.items():
+    with stores.s3(tmp_path_factory.mktemp("s3")) as s3, pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.environment.items():
             patch.setenv(name, value)
-        yield f"{found.root}/states"
+        yield f"{s3.root}/states"
 
 
-def test_in_an_object_store(store: str) -> None:
-    of = Checkpoint(f"{store}/a/state.npz")
-    assert of.load() is None
+def test_object_store(store: str) -> None:
+    checkpoint = Checkpoint(f"{store}/a/state.npz")
+    assert checkpoint.load() is None
     arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(3, np.int64)]
-    of.save([np.zeros(2_000_000)], {"epoch": 1})  # more than one part of an upload
-    of.save(arrays, {"epoch": 2})
+    checkpoint.save([np.zeros(2_000_000)], {"epoch": 1})  # more than one part of an upload
+    checkpoint.save(arrays, {"epoch": 2})
     stored = Checkpoint(f"{store}/a/state.npz").load()
     assert stored is not None
     for a, b in zip(arrays, stored[0], strict=True):
@@ -69,8 +69,8 @@ def test_in_an_object_store(store: str) -> None:
     assert stored[1] == {"epoch": 2}
 
 
-def test_a_killed_upload_leaves_the_last_state(store: str) -> None:
-    """SIGKILL when a part of the new state is on its way."""
+def test_killed_upload_keeps_the_last_checkpoint(store: str) -> None:
+    """The writer is killed by SIGKILL during the upload."""
     uri = f"{store}/killed/state.npz"
     Checkpoint(uri).save([np.ones(2)], {"epoch": 1})
     code = (
@@ -103,7 +103,7 @@ def test_a_killed_upload_leaves_the_last_state(store: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive"])
-def test_what_is_no_state_is_told(tmp_path: Path, content: bytes) -> None:
+def test_invalid_file_is_rejected(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "state.npz"
     file.write_bytes(content)
     with pytest.raises(PneumoError, match=r"state\.npz is not a training checkpoint .*delete it"):
