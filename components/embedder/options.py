@@ -12,9 +12,9 @@ from schema.options import Options
 class EmbedderOptions(Options):
     """Backbone, its input, and how it is run."""
 
-    backbone: str = Field(description="a name of core.models.backbones.BACKBONES")
+    backbone: str = Field(description="a key of core.models.backbones.BACKBONES")
     weights: BackboneWeights
-    image_size: int = Field(description="side of the images, pixels")
+    image_size: int = Field(description="image side, pixels")
     fit: Literal["stretch", "pad"] = Field(description="how images were resized to a square")
-    layer: str = Field(description="the backbone is run up to this layer; top: all of it")
+    layer: str = Field(description="the backbone is run up to this layer; top: the whole backbone")
     embedding: EmbeddingOptions

@@ -44,7 +44,7 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     trainer_options = TrainerOptions.model_validate(fn_args.custom_config)
     options = trainer_options.tuner
     if options is None:
-        raise ValueError("custom_config has no section tuner")
+        raise ValueError("custom_config lacks the section `tuner`; set `tuner` to TunerOptions")
     epochs = options.epochs
     base = Job.resolve(trainer_options)
     train, val = (

@@ -9,77 +9,77 @@ from schema.options import Options
 
 
 class DetectorOptions(Options):
-    """A dense head: heat map of centres, size, offset (CenterNet, Zhou et al. 2019)."""
+    """A dense head: heat map of box centers, size, offset (CenterNet, Zhou et al., 2019)."""
 
     levels: tuple[str, ...] = Field(
         ("default", "top"),
-        description="layers of the backbone whose activations the head reads, from below to above; "
-        "default: the backbone's own layer. The Embedder embeds at the first",
+        description="backbone layers whose activations the head reads, from input to output; "
+        "default: the default layer of the backbone. The Embedder embeds at the first",
     )
     channels: int = Field(128, ge=8, le=1024)
-    upsample: Literal[1, 2] = Field(2, description="grid of the head over that of the first level")
+    upsample: Literal[1, 2] = Field(2, description="factor on the grid of the first level")
     dropout: float = Field(0.2, ge=0, lt=1, description="of whole channels of the levels")
     epochs: int = Field(30, ge=1, le=10_000)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "cosine"
-    warmup: float = Field(0.05, ge=0, lt=1, description="part of all steps that warms up")
-    patience: int = Field(8, ge=1, description="epochs without a better validation loss")
+    warmup: float = Field(0.05, ge=0, lt=1, description="warm-up, as a fraction of all steps")
+    patience: int = Field(8, ge=1, description="epochs without a lower validation loss")
     weight_decay: float = Field(1e-2, ge=0)
     min_overlap: float = Field(
         0.5,
         gt=0,
         lt=1,
-        description="a centre so far off that the box still overlaps the true one so much counts "
-        "as nearly right; smaller: wider peaks",
+        description="IoU that defines the radius of a peak: a center within it is nearly right; "
+        "smaller values give wider peaks",
     )
-    size_weight: float = Field(1.0, ge=0, description="of the loss of sizes; that of heat is 1")
-    offset_weight: float = Field(1.0, ge=0, description="of the loss of offsets, in cells")
+    size_weight: float = Field(1.0, ge=0, description="weight of the size loss; that of heat is 1")
+    offset_weight: float = Field(1.0, ge=0, description="weight of the offset loss (cells)")
     nms_iou: float = Field(
-        0.3, ge=0, le=1, description="of two boxes that overlap more, the weaker one goes"
+        0.3, ge=0, le=1, description="of two boxes that overlap more, the weaker one is removed"
     )
     train_backbone: bool = Field(
-        False, description="the backbone above the first level learns too, a copy for each seed"
+        False, description="train the backbone above the first level too, a copy for each seed"
     )
 
     @field_validator("levels")
     @classmethod
     def _from_below(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value):
-            raise ValueError(f"levels must be different layers, at least one, not {list(value)}")
+            raise ValueError(f"levels must be one or more different layers, not {list(value)}")
         if value[0] in ("top", "input"):
             raise ValueError(
-                f"the first level must lie within the backbone, not at {value[0]!r}; name a layer"
+                f"the first level must be a layer within the backbone, not {value[0]!r}"
             )
         return value
 
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
         if self.train_backbone and len(self.levels) < 2:
-            raise ValueError("train_backbone needs a level above the first, or nothing would learn")
+            raise ValueError("train_backbone needs a level above the first")
         return self
 
 
 class ModelOptions(Options):
-    """The network: backbone, its weights, and the head on top of it."""
+    """The network: backbone, its weights, and the head."""
 
-    backbone: str = Field("InceptionV3", description="a name of core.models.backbones.BACKBONES")
-    weights: str = Field("imagenet", description="imagenet, random, or a file in Keras's layout")
+    backbone: str = Field("InceptionV3", description="a key of core.models.backbones.BACKBONES")
+    weights: str = Field("imagenet", description="imagenet, random, or a Keras weight file (.h5)")
     on_missing: Literal["stop", "random"] = Field(
-        "stop", description="what to do where the ImageNet weights cannot be had"
+        "stop", description="behavior if the ImageNet weights are not available"
     )
     image_size: int | None = Field(
-        None, ge=32, le=2048, description="side in pixels; none: the backbone's own"
+        None, ge=32, le=2048, description="side in pixels; none: the default of the backbone"
     )
     fit: Literal["stretch", "pad"] = "stretch"
     pooling: Literal["avg", "max", "both"] = "avg"
     dense: tuple[int, ...] = Field((), description="sizes of dense layers before the last one")
-    activation: str = Field("relu", description="of the dense layers; a name that Keras knows")
-    batch_norm: bool = Field(False, description="batch normalisation after each dense layer")
+    activation: str = Field("relu", description="of the dense layers; a Keras name")
+    batch_norm: bool = Field(False, description="batch normalization after each dense layer")
     dropout: float = Field(0.2, ge=0.0, lt=1.0)
     l2: float = Field(0.0, ge=0.0, description="L2 penalty on the kernels of the head")
     detector: DetectorOptions | None = Field(
-        None, description="of task locate; none there: the defaults"
+        None, description="for task locate; none: the defaults"
     )
 
     @field_validator("backbone")
@@ -108,12 +108,12 @@ class ModelOptions(Options):
 
 
 class AugmentOptions(Options):
-    """Random changes that another exposure of the same patient could show. Off when all are 0."""
+    """Random changes that another exposure of the same patient could show; 0: off."""
 
-    rotation: float = Field(7.0, ge=0, le=180, description="degrees, either way")
-    shift: float = Field(0.05, ge=0, lt=1, description="part of the side, either way")
-    zoom: float = Field(0.10, ge=0, lt=1, description="part of the size, either way")
-    brightness: float = Field(0.10, ge=0, lt=1, description="part of 255 that is added, either way")
-    contrast: float = Field(0.15, ge=0, lt=1, description="part of the contrast, either way")
-    noise: float = Field(0.01, ge=0, lt=1, description="standard deviation, part of 255")
-    flip: bool = Field(False, description="left and right; a mirrored heart is not a normal one")
+    rotation: float = Field(7.0, ge=0, le=180, description="maximum angle, degrees")
+    shift: float = Field(0.05, ge=0, lt=1, description="maximum, as a fraction of the side")
+    zoom: float = Field(0.10, ge=0, lt=1, description="maximum, as a fraction of the size")
+    brightness: float = Field(0.10, ge=0, lt=1, description="maximum, as a fraction of 255")
+    contrast: float = Field(0.15, ge=0, lt=1, description="maximum, as a fraction of the contrast")
+    noise: float = Field(0.01, ge=0, lt=1, description="standard deviation, as a fraction of 255")
+    flip: bool = Field(False, description="flip left and right; mirrored hearts are abnormal")

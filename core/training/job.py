@@ -1,4 +1,4 @@
-"""One training run: its options, resolved on this machine, and its training rows."""
+"""A training run: options with tuned values and resolved weights."""
 
 import json
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from schema.storage import join, read_bytes
 
 @dataclass(frozen=True)
 class Job:
-    """One training run: the Trainer's options after the Tuner, with weights on this machine.
+    """A training run: the Trainer's options with tuned values and resolved weights.
 
     Attributes:
-      size: side of the images, pixels.
-      layer: "top" where the whole backbone stays frozen.
-      checkpoints: folder that a killed training resumes from; a path or a URI.
+      size: image side, pixels.
+      layer: the backbone is trained above it; "top": the whole backbone is frozen.
+      checkpoints: checkpoint folder, a path or a URI.
     """
 
     name: str
@@ -40,12 +40,11 @@ class Job:
         """Applies tuned values and resolves weights and records.
 
         Args:
-          options: of the node.
-          tuned: values that the Tuner found best: `dense`, `dropout`, `learning_rate`,
-            `weight_decay`.
+          options: options of the node.
+          tuned: best values of the Tuner, see `tuned_values`.
 
         Raises:
-          PneumoError: weights or records that a compiled graph names cannot be read.
+          PneumoError: weights or records named in a compiled graph cannot be read.
         """
         for name, value in (tuned or {}).items():
             section = "model" if name in ("dense", "dropout") else "training"
@@ -65,7 +64,7 @@ class Job:
 
     @property
     def backbone(self) -> BackboneConfig:
-        """How to build the backbone as the Embedder had it."""
+        """Parameters to build the same backbone as the Embedder."""
         seed = self.training.embedding.seed
         return BackboneConfig(
             self.model.backbone, self.size, self.weights.file or None, self.layer, seed
@@ -79,7 +78,7 @@ def _synthetic(options: TrainerOptions) -> bool:
 
 
 def tuned_values(hyperparameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The Tuner's best values as options; none without a Tuner."""
+    """Returns the Tuner's best `dense`, `dropout`, `learning_rate` and `weight_decay`, or None."""
     if not hyperparameters:
         return None
     values = dict(hyperparameters.get("values", hyperparameters))

@@ -1,4 +1,4 @@
-"""What a configuration says of training."""
+"""Options of training, embedding and tuning."""
 
 from typing import Literal, Self
 
@@ -15,98 +15,98 @@ class EmbeddingOptions(Options):
     """How the Embedder runs the frozen part of the backbone."""
 
     views: int = Field(
-        0, ge=0, le=64, description="augmented views of each training image, beside the image"
+        0, ge=0, le=64, description="augmented views of each training image, besides the image"
     )
     storage: Literal["float16", "float32"] = "float16"
     compute: Literal["float32", "bfloat16", "auto"] = Field(
-        "float32", description="auto: times both on one batch and takes the faster"
+        "float32", description="auto: the faster of the two, measured on one batch"
     )
     batch_size: int = Field(32, ge=1, description="images in one forward pass")
     seed: int = Field(0, ge=0, lt=2**31, description="of the views, and of random weights")
     augment: AugmentOptions = Field(default_factory=AugmentOptions)
     layer: str | None = Field(
         None,
-        description="embed at this layer although nothing above it learns, to share the artifact "
-        "with configurations where it does; none: as fine_tune says",
+        description="embed at this layer although nothing above it is trained, to share the "
+        "artifact with configurations that fine-tune; none: as set in fine_tune",
     )
 
 
 class FineTuneOptions(Options):
-    """The second phase: blocks of the backbone learn too."""
+    """Second phase: trains blocks of the backbone, too."""
 
     trainable_from: str = Field(
         "default",
-        description="layers above this one are trained; default: the backbone's own; input: all",
+        description="layers above this one are trained; default: that of the backbone; input: all",
     )
     source: Literal["cache", "images"] = Field(
         "cache",
-        description="cache: activations at the layer, computed once (with embedding.views as "
-        "augmentation); images: the whole network each epoch, augmented anew each time",
+        description="cache: activations at the layer, computed once (augmented by "
+        "embedding.views); images: the whole network in each epoch, augmented anew",
     )
     view_size: int | None = Field(
         None,
         ge=32,
-        description="side of the views that are learned from, with source: images; below the "
-        "model's own it is faster, and a network answers best on objects that are somewhat larger "
-        "than those it learned from (Touvron et al. 2019); none: the model's own",
+        description="side of the training images, with source: images; below the model's image "
+        "size it is faster, and networks work best on objects somewhat larger than in training "
+        "(Touvron et al., 2019); none: the model's image size",
     )
     epochs: int = Field(3, ge=1, le=10_000)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
     head_learning_rate: float | None = Field(
-        None, gt=0, description="of the head in this phase; none: the same"
+        None, gt=0, description="of the head in this phase; none: learning_rate"
     )
     weight_decay: float = Field(1e-2, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
-    warmup: float = Field(0.1, ge=0, lt=1, description="part of all steps that warms up")
+    warmup: float = Field(0.1, ge=0, lt=1, description="warm-up, as a fraction of all steps")
     patience: int = Field(3, ge=1)
     clip_norm: float | None = Field(
-        None, gt=0, description="largest norm of a batch's gradient; none: as it is"
+        None, gt=0, description="maximum norm of the gradient of a batch; none: no clipping"
     )
     average: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="momentum of a moving average of the weights, which is judged and kept "
-        "instead of them; none: the weights themselves",
+        description="momentum of a moving average of the weights, which is validated and kept "
+        "instead of them; none: no averaging",
     )
     batch_norm: Literal["frozen", "trained"] = "frozen"
     compute: Literal["float32", "bfloat16", "auto"] = Field(
         "float32",
-        description="auto: bfloat16 where the accelerator, or without one the processor, has "
-        "instructions for it; weights and the exported model stay float32",
+        description="auto: bfloat16 if the accelerator, or else the processor, has instructions "
+        "for it; weights and the exported model are float32",
     )
 
 
 class TrainingOptions(Options):
-    """How the head, and what else learns, is trained."""
+    """Training of the head, and of the backbone if configured."""
 
     epochs: int = Field(60, ge=1, le=10_000)
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: float = Field(1e-2, ge=0)
-    patience: int = Field(8, ge=1, description="epochs without a better validation loss")
+    patience: int = Field(8, ge=1, description="epochs without a lower validation loss")
     class_weight: Literal["balanced", "none"] = "balanced"
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     focal_gamma: float = Field(2.0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     seeds: tuple[int, ...] = Field(
-        (0,), description="one member of the ensemble for each; the model answers with their mean"
+        (0,), description="one ensemble member for each; the model predicts their mean"
     )
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
     fine_tune: FineTuneOptions | None = None
 
     @property
     def from_images(self) -> bool:
-        """Whether training reads images and not embeddings."""
+        """Whether training reads images instead of embeddings."""
         return self.fine_tune is not None and self.fine_tune.source == "images"
 
     @field_validator("seeds")
     @classmethod
     def _different_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or len(set(value)) != len(value) or any(not 0 <= s < 2**31 for s in value):
-            raise ValueError(f"seeds must be different whole numbers from 0 on, not {list(value)}")
+            raise ValueError(f"seeds must be different nonnegative integers, not {list(value)}")
         return value
 
     @model_validator(mode="after")
@@ -114,22 +114,22 @@ class TrainingOptions(Options):
         tune = self.fine_tune
         if tune and tune.trainable_from == "input" and tune.source == "cache":
             raise ValueError(
-                "fine_tune.trainable_from: input has nothing to cache; set source: images"
+                "fine_tune.trainable_from: input leaves nothing to cache; set source: images"
             )
         if tune and self.embedding.layer is not None:
             raise ValueError(
-                "embedding.layer is for a frozen backbone; fine_tune.trainable_from says it here"
+                "embedding.layer is for a frozen backbone; with fine_tune, set trainable_from"
             )
         if tune and tune.view_size is not None and tune.source == "cache":
             raise ValueError(
-                "fine_tune.view_size is for source: images; what is cached was "
-                "computed at the model's own size"
+                "fine_tune.view_size needs source: images; cached activations have the model's "
+                "image size"
             )
         return self
 
 
 class TunerOptions(Options):
-    """Search over the head and its optimiser, on embedded features."""
+    """Hyperparameter search for the head and its optimizer on embedded features."""
 
     trials: int = Field(50, ge=1, le=10_000)
     algorithm: Literal["random", "bayesian"] = "random"
@@ -149,12 +149,12 @@ class TrainerOptions(Options):
     model: ModelOptions
     training: TrainingOptions
     evaluation: EvaluationOptions
-    tuner: TunerOptions | None = Field(None, description="only of the Tuner")
+    tuner: TunerOptions | None = Field(None, description="for the Tuner only")
     weights: BackboneWeights
-    image_size: int = Field(description="side of the images, pixels")
-    layer: str = Field(description="the backbone is trained above this layer; top: not at all")
-    checkpoints: str = Field(description="folder or URI from which a killed training resumes")
+    image_size: int = Field(description="image side, pixels")
+    layer: str = Field(description="the backbone is trained above this layer; top: frozen")
+    checkpoints: str = Field(description="checkpoint folder or URI, for resuming a killed run")
     synthetic: bool | None = Field(
-        description="whether the images are synthetic; none: `records` are read to find out"
+        description="whether the images are synthetic; none: read from `records`"
     )
     records: str = Field("", description="folder or URI of the records")

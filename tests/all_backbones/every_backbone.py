@@ -1,6 +1,6 @@
-"""Every backbone: its line of the table against Keras, then embedded, trained, exported, served.
+"""Checks every backbone: its table entry, embedding, training, export and serving.
 
-Not named test_*.py: it takes an hour, and runs when asked for (`make test-all`).
+Not named test_*.py, because it takes an hour; run it with `make test-all`.
 """
 
 import gc
@@ -31,7 +31,7 @@ from schema.labels import BINARY
 from tests.support.models.backbones import check_parts
 from tests.support.models.transformed import Site, write_site
 
-SIZE = 80  # all networks take 75 and more
+SIZE = 80  # every network accepts 75 and more
 SPLITS = {"train": 16, "val": 6}
 
 
@@ -48,61 +48,57 @@ def _small_memory() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_the_line_of_the_table_is_what_keras_asks_for(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The constructor itself names the file, its digest and the default size.
-
-    Only the download and the reading of the file are taken out of it.
-    """
+def test_table_entry_is_that_of_keras(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Keras constructor supplies file name, digest and default size; the download is mocked."""
     from keras.src.applications import imagenet_utils
     from keras.src.utils import file_utils
 
-    asked: dict[str, Any] = {"size": 224}  # MobileNetV3 keeps its own to itself
+    requested: dict[str, Any] = {"size": 224}  # MobileNetV3 does not pass its own
     shape_of = imagenet_utils.obtain_input_shape
 
     def shape(*args: Any, **settings: Any) -> Any:
-        asked["size"] = settings["default_size"]
+        requested["size"] = settings["default_size"]
         return shape_of(*args, **settings)
 
-    def fetch(fname: str, _: str, **settings: Any) -> str:
-        asked.update(file=fname, digest=settings.get("file_hash") or "")
+    def get_file(fname: str, _: str, **settings: Any) -> str:
+        requested.update(file=fname, digest=settings.get("file_hash") or "")
         return fname
 
     monkeypatch.setattr(imagenet_utils, "obtain_input_shape", shape)
-    monkeypatch.setattr(file_utils, "get_file", fetch)
+    monkeypatch.setattr(file_utils, "get_file", get_file)
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_, **__: None)
-    # MobileNets of another size have other files; theirs is that of the default size.
+    # The weight file of a MobileNet depends on the size; the table has that of the default size.
     size = BACKBONES[name].default_size if name.startswith("MobileNet") else SIZE
     getattr(keras.applications, name)(
         include_top=False, weights="imagenet", input_shape=(size, size, 3)
     )
     backbone = BACKBONES[name]
-    assert (asked["file"], asked["digest"]) == (backbone.weight_file, backbone.weight_hash)
-    # MobileNets take their default from the sizes that have weights.
-    assert asked["size"] == backbone.default_size
+    assert (requested["file"], requested["digest"]) == (backbone.weight_file, backbone.weight_hash)
+    # The default size of a MobileNet is one of the sizes with published weights.
+    assert requested["size"] == backbone.default_size
 
 
-def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
-    """Writes weights in Keras's own layout: random ones, batch norm with the images' statistics.
+def write_weights(name: str, images: np.ndarray, file: Path) -> Path:
+    """Writes random weights with batch normalization statistics of the images, as a Keras file.
 
-    As in a network that has learned, every layer then hands on numbers of order one. With the
-    statistics of a fresh network (mean 0, variance 1) they shrink from layer to layer, nothing is
-    there to be folded, and in the end rounding is what tells the images apart.
+    As in a trained network, the activations of every layer are then of order one. With the initial
+    statistics (mean 0, variance 1) they shrink from layer to layer until only rounding remains.
 
     Args:
-      name: a key of `BACKBONES`.
+      name: key of `BACKBONES`.
       images: gray, [n, SIZE, SIZE, 1] in 0..255.
-      file: where to.
+      file: destination.
     """
     import h5py
     from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
     keras.utils.set_random_seed(0)
     network = build_network(name, SIZE, None)
-    norms = [of for of in network.layers if isinstance(of, keras.layers.BatchNormalization)]
+    norms = [
+        layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     for layer in norms:
-        layer.momentum = 0.0  # the statistics of one batch, whole
+        layer.momentum = 0.0  # statistics of a single batch
     for layer in network.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
@@ -113,7 +109,7 @@ def settled_weights(name: str, images: np.ndarray, file: Path) -> Path:
     return file
 
 
-# The smallest of each family and the least size that it takes.
+# The smallest network of each family and its minimum size.
 SMALLEST = {
     "InceptionV3": 75,
     "VGG16": 32,
@@ -132,20 +128,20 @@ SMALLEST = {
 
 
 @pytest.mark.parametrize(("name", "size"), SMALLEST.items())
-def test_both_halves_are_keras_s_network(
+def test_both_parts_equal_the_keras_network(
     name: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_parts(name, size, monkeypatch)
 
 
-def test_freezing_reaches_nested_networks() -> None:
+def test_freezing_includes_nested_networks() -> None:
     _, upper = split_backbone("NASNetMobile", 32, None, "default")
     assert upper is not None
     assert freeze_batch_norm(upper) > 10
     assert not any("gamma" in v.path for v in upper.trainable_variables)
 
 
-def test_a_backbone_whose_cut_two_tensors_cross_needs_another_level() -> None:
+def test_level_with_two_tensors_is_rejected() -> None:
     with pytest.raises(
         ValueError, match="NASNetMobile has no single feature map at 'normal_concat_9'"
     ):
@@ -154,14 +150,14 @@ def test_a_backbone_whose_cut_two_tensors_cross_needs_another_level() -> None:
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
-    # Each in a process of its own: TensorFlow keeps the gradient of every swish that it traced, and
-    # with it the graph, for as long as the process lives.
+    # In a separate process, because TensorFlow never frees the gradient of a traced swish and its
+    # graph.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         pool.submit(embed_train_export_serve, name, site, tmp_path).result()
 
 
 def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
-    """A network from its weight file to the answers that are served."""
+    """Runs a network from its weight file to served predictions."""
     import pyarrow.parquet as pq
     from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -174,7 +170,7 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
 
     layer = BACKBONES[name].default_layer
     images = next(iter(transformed_images([site.examples["train"]], SIZE, SPLITS["train"])))[0]
-    file = settled_weights(name, images.numpy(), tmp_path / BACKBONES[name].weight_file)
+    file = write_weights(name, images.numpy(), tmp_path / BACKBONES[name].weight_file)
     model = ModelOptions(backbone=name, weights=str(file), image_size=SIZE)
     weights = resolve_weights(model)
     forward = build_forward(name, SIZE, weights.file, layer, "float32", seed=0)
@@ -226,22 +222,24 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
             },
         )
     )
-    facts = json.loads((run_dir / "training.json").read_text())
-    assert facts["layer"] == layer
-    assert 0 < facts["parameters"]["trainable"] < facts["parameters"]["total"]
+    summary = json.loads((run_dir / "training.json").read_text())
+    assert summary["layer"] == layer
+    assert 0 < summary["parameters"]["trainable"] < summary["parameters"]["total"]
     phases = json.loads((run_dir / "history" / "0.json").read_text())["phases"]
     assert {phase: len(curves["loss"]) for phase, curves in phases.items()} == {
         "head": 1,
         "fine_tune": 1,
     }
     assert all(np.isfinite(curves["val_loss"]).all() for curves in phases.values())
-    # What is served is what was trained: the same images, from their files, the same answers.
+    # The exported model predicts the same from image files as in training.
     served = list(predict_files(load_model(model_dir), site.images["val"]))
-    assert not any(answer.error for answer in served)
-    got = {Path(answer.file).stem: list(answer.probabilities.values()) for answer in served}
+    assert not any(prediction.error for prediction in served)
+    predicted = {
+        Path(prediction.file).stem: list(prediction.probabilities.values()) for prediction in served
+    }
     table = pq.read_table(run_dir / "val_predictions.parquet").to_pylist()
-    assert {row["filename"] for row in table} == set(got)
-    assert np.ptp([row["score"] for row in table]) > 1e-4  # or equal answers would prove little
+    assert {row["filename"] for row in table} == set(predicted)
+    assert np.ptp([row["score"] for row in table]) > 1e-4  # not all equal
     for row in table:
-        assert sum(got[row["filename"]]) == pytest.approx(1, abs=1e-5)
-        np.testing.assert_allclose(got[row["filename"]], row["probabilities"], atol=2e-3)
+        assert sum(predicted[row["filename"]]) == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(predicted[row["filename"]], row["probabilities"], atol=2e-3)

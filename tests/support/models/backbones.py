@@ -1,18 +1,18 @@
-"""A backbone's two halves against Keras's own network."""
+"""Compares a split backbone with the Keras network."""
 
 import numpy as np
 import pytest
 
 
 def pixels(size: int, images: int = 2) -> np.ndarray:
-    """Pictures, float32 [n, size, size, 1] in 0..255."""
+    """Returns synthetic images, float32 [n, size, size, 1] in 0..255."""
     from tests.support.images.synthetic import gray
 
     return np.stack([gray(size, size, i) for i in range(images)])[..., None].astype(np.float32)
 
 
 def check_parts(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails unless a backbone is Keras's network and its halves, at three points, give the same."""
+    """Checks that a backbone, whole and split at three layers, equals the Keras network."""
     import keras
 
     from core.models import backbones
@@ -31,7 +31,7 @@ def check_parts(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = np.asarray(network(module.preprocess_input(rgb), training=False))
     assert expected.std() > 0
     assert expected.ndim == 4
-    # One network for all points: building takes longest.
+    # One network for all layers, because building takes longest.
     monkeypatch.setattr(backbones, "build_network", lambda *_: network)
     tolerance = 1e-5 * np.abs(expected).max()
     for layer in ("input", points[len(points) // 3], "default"):
@@ -42,14 +42,14 @@ def check_parts(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(at_layer.shape) == 4
         np.testing.assert_allclose(np.asarray(upper(at_layer)), expected, atol=tolerance)
         assert not lower.trainable_variables
-        kept = {id(variable) for variable in lower.variables}
-        assert not kept & {id(variable) for variable in upper.variables}
-        network.trainable = True  # `lower` froze its share of the one network
+        lower_variables = {id(variable) for variable in lower.variables}
+        assert not lower_variables & {id(variable) for variable in upper.variables}
+        network.trainable = True  # `lower` froze its part of the shared network
         if layer == "input":
             assert all("normalization" in v.path for v in lower.variables)
             assert len(upper.trainable_variables) == len(network.trainable_variables)
     backbone = split_backbone(name, size, None, TOP)[0]
     np.testing.assert_array_equal(np.asarray(backbone(image)), expected)
-    # Dropout and batch statistics stay off in a frozen backbone, whatever the caller says.
+    # A frozen backbone ignores training=True.
     np.testing.assert_array_equal(np.asarray(backbone(image, training=True)), expected)
     assert not backbone.trainable_variables

@@ -1,4 +1,4 @@
-"""A Transform graph and a SavedModel with a small network, written once and read by all."""
+"""Writes and reads a Transform graph and a SavedModel with a small network."""
 
 import ast
 import sys
@@ -22,9 +22,9 @@ class Small:
     """A network of random weights, the same in every process.
 
     Attributes:
-      places: feature maps.
-      backbone: pooled features.
-      network: logits [n, MEMBERS, 3].
+      maps: pixels -> feature maps.
+      backbone: pixels -> pooled features.
+      network: pixels -> logits [n, MEMBERS, 3].
     """
 
     places: Any
@@ -50,7 +50,7 @@ class Small:
         return cls(places, backbone, network)
 
     def explain(self, pixels: Any) -> Any:
-        """Without logits: the network is asked for them."""
+        """Explains without logits, so the SavedModel runs the network for them."""
         import tensorflow as tf
 
         from core.models.explain.explanation import Explanation
@@ -62,13 +62,13 @@ class Small:
 
 @dataclass(frozen=True)
 class Exported:
-    """What `write` left.
+    """The exported model and its inputs.
 
     Attributes:
       folder: the SavedModel.
       contents: image files in every form.
       examples: serialized records of them.
-      transformed: rows that the Transform pipeline itself materialised.
+      transformed: rows that the Transform pipeline materialized.
       fit: "stretch" or "pad".
       small: the network that was exported.
       graph: folder of the Transform graph.
@@ -149,7 +149,7 @@ def main(arguments: list[str]) -> None:
             | beam.Map(repr)
             | beam.io.WriteToText(str(folder / "transformed"), shard_name_template="")
         )
-    # TFX's Transform keeps the contract of the raw records beside the graph; so do we.
+    # As TFX's Transform does.
     metadata_io.write_metadata(
         dataset_metadata.DatasetMetadata(schema), str(folder / "graph" / "metadata")
     )
@@ -191,7 +191,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def eager(exported: Exported) -> np.ndarray:
-    """The pixels that the network is given."""
+    """Returns the input pixels of the network."""
     import tensorflow as tf
 
     from core.images.decode_tf import decode_gray, resize_gray

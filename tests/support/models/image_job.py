@@ -1,4 +1,4 @@
-"""Transformed records of small images, and a training job that reads them."""
+"""Transformed records of small images and a training job that reads them."""
 
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ def write_records(folder: Path, size: int = SIZE) -> None:
                 for i in range(part, count, files):
                     out.write(_record(split, i, size))
         batches = list(transformed_images([str(folder / split / "*.gz")], size, 64))
-        names = np.concatenate([of[f.PATHOGEN].numpy() for _, of in batches]).astype(str)
+        names = np.concatenate([record[f.PATHOGEN].numpy() for _, record in batches]).astype(str)
         np.savez(folder / f"{split}.npz", names=names)
 
 
 def _record(split: str, i: int, size: int) -> bytes:
-    """A bright square marks every pathogen but `normal`."""
+    """Returns a record; images other than `normal` have a bright square."""
     import numpy as np
     import tensorflow as tf
 
@@ -54,7 +54,7 @@ def _record(split: str, i: int, size: int) -> bytes:
 
 
 def image_job(folder: Path, **fine_tune: Any) -> Any:
-    """A job of MobileNetV2 with random weights that trains on the images of `folder`."""
+    """Returns a job that fine-tunes MobileNetV2 with random weights on images."""
     from core.training.job import Job
     from core.training.options import TrainerOptions
     from schema.labels import BINARY

@@ -1,4 +1,4 @@
-"""Exports a small network with random weights as a SavedModel."""
+"""Writes a SavedModel with a small random network: `python -m tests.support.models.small_model`."""
 
 import sys
 import tempfile
@@ -66,15 +66,15 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
                 keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
             ]
         )
-        pictures = [
+        images = [
             resize_gray(decode_gray(tf.constant(r[f.IMAGE_ENCODED])), SIZE, "stretch") for r in rows
         ]
-        features = tf.reduce_mean(backbone(tf.cast(tf.stack(pictures), tf.float32)), [1, 2]).numpy()
-        # Centred and scaled as the Trainer does it: so the decisions differ.
+        features = tf.reduce_mean(backbone(tf.cast(tf.stack(images), tf.float32)), [1, 2]).numpy()
+        # Standardized as in the Trainer, so the decisions differ.
         head = build_head(*feature_moments(features), 3, ModelOptions(dense=()))
         rng = np.random.default_rng(seed)
         kernel, bias = (rng.normal(size=weight.shape) for weight in head.get_weights())
-        head.set_weights([kernel, bias - [3, 0, 0]])  # some pictures of each decision
+        head.set_weights([kernel, bias - [3, 0, 0]])  # gives images of each decision
         network = ClassifierNetwork(backbone, (EnsembleMember(head, None),), "avg")
         decision = DecisionRule(1.0, 0.66, (0.6, 0.7))
         export(
@@ -93,7 +93,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
 
 
 def phantoms(work: Path, n: int, size: int = 128) -> list[bytes]:
-    """Files of n synthetic radiographs."""
+    """Returns the content of n synthetic radiograph files."""
     from core.phantom.dataset import write_phantoms
 
     write_phantoms(work / "phantoms", n, 1, size=size)

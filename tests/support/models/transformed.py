@@ -1,4 +1,4 @@
-"""What Transform leaves to the Embedder and the Trainer, made without a run of the graph."""
+"""Output of Transform, written without a run of the graph."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tests.support import records
 
 @dataclass(frozen=True)
 class Site:
-    """What Transform leaves.
+    """Output of Transform.
 
     Attributes:
       graph: output of Transform.
@@ -29,10 +29,10 @@ def write_site(folder: Path, splits: Mapping[str, int], size: int, files: int = 
     """Transforms phantoms.
 
     Args:
-      folder: where to; `Split-NAME` below it are those of an Examples artifact.
-      splits: split -> images.
-      size: of the network, pixels.
-      files: of transformed records, for each split.
+      folder: destination; contains `Split-NAME` folders like an Examples artifact.
+      splits: split -> number of images.
+      size: image side, pixels.
+      files: number of record files per split.
     """
     import tfx.v1  # noqa: F401, I001  before TFT and TFDV
     import apache_beam as beam
@@ -76,20 +76,22 @@ def write_site(folder: Path, splits: Mapping[str, int], size: int, files: int = 
     output = tft.TFTransformOutput(str(folder / "graph"))
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
     examples: dict[str, str] = {}
-    for split, of_split in rows.items():
-        below = folder / "examples" / f"Split-{split}"
-        below.mkdir(parents=True)
+    for split, split_rows in rows.items():
+        split_folder = folder / "examples" / f"Split-{split}"
+        split_folder.mkdir(parents=True)
         for part in range(files):
-            file = below / f"transformed-{part:02}.gz"
+            file = split_folder / f"transformed-{part:02}.gz"
             with tf.io.TFRecordWriter(str(file), "GZIP") as out:
-                for row in of_split[part::files]:
+                for row in split_rows[part::files]:
                     parsed = tf.io.parse_example([records.example(row)], spec)
-                    made = {
-                        name: of.numpy().ravel()[0]
-                        for name, of in layer(parsed).items()
-                        if not isinstance(of, tf.SparseTensor)  # boxes: these have none
+                    features = {
+                        name: value.numpy().ravel()[0]
+                        for name, value in layer(parsed).items()
+                        if not isinstance(value, tf.SparseTensor)  # boxes
                     }
-                    plain = {k: v if isinstance(v, bytes) else v.item() for k, v in made.items()}
-                    out.write(records.example(plain))
-        examples[split] = f"{below}/*"
+                    row_features = {
+                        k: v if isinstance(v, bytes) else v.item() for k, v in features.items()
+                    }
+                    out.write(records.example(row_features))
+        examples[split] = f"{split_folder}/*"
     return Site(folder / "graph", examples, images)

@@ -1,4 +1,4 @@
-"""The phase as a whole, from stored embeddings to what is exported."""
+"""The detector phase from stored embeddings to the exported network."""
 
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,8 @@ def job(**detector: Any) -> Job:
     )
 
 
-def drawn() -> tuple[np.ndarray, np.ndarray]:
-    """Displayed images, two thirds with a bright rectangle, and their boxes."""
+def draw_images() -> tuple[np.ndarray, np.ndarray]:
+    """Returns images, two thirds of them with a bright rectangle, and their boxes."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 60, (N, HEIGHT, WIDTH, 1)).astype(np.uint8)
     boxes = np.full((N, 1, 4), np.nan, np.float32)
@@ -78,7 +78,7 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embeddings, np.ndarray]:
-    images, boxes = drawn()
+    images, boxes = draw_images()
     pixels = tf.stack([resize_gray(tf.constant(image), SIZE, "pad") for image in images])
     identity = {
         **{name: tf.constant([f"{name}{i}" for i in range(N)]) for name in f.RECORD_STRINGS},
@@ -103,30 +103,38 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Embeddings, np.n
     return read_embeddings(folder), pixels.numpy()
 
 
-def network(of: Job, split: Embeddings) -> ClassifierNetwork:
-    lower, _ = of.backbone.split()
+def network(trainer_job: Job, split: Embeddings) -> ClassifierNetwork:
+    lower, _ = trainer_job.backbone.split()
     scaling = feature_moments(select_pooling(split.features[0], "avg"))
-    heads = [build_head(*scaling, 2, of.model, seed=seed) for seed in of.training.seeds]
-    for head in heads:  # a new head is undecided; this one says something
+    heads = [
+        build_head(*scaling, 2, trainer_job.model, seed=seed) for seed in trainer_job.training.seeds
+    ]
+    for head in heads:  # a new head predicts equal probabilities
         head.set_weights(
             [np.random.default_rng(3).normal(0, 0.01, w.shape) for w in head.get_weights()]
         )
     return ClassifierNetwork(lower, tuple(EnsembleMember(head, None) for head in heads), "avg")
 
 
-EVIDENCE = ScoreFusion(0.7, 1.5, 0.3)
+FUSION = ScoreFusion(0.7, 1.5, 0.3)
 
 
-def fitted(of: Job, split: Embeddings, folder: Path) -> tuple[TrainedDetectors, CalibratedDetector]:
-    outputs = {seed: OutputPaths(folder / "states", folder / "logs") for seed in of.training.seeds}
-    trained = fit_detectors(of, network(of, split), split, split, folder / "scratch", outputs)
+def fitted(
+    trainer_job: Job, split: Embeddings, folder: Path
+) -> tuple[TrainedDetectors, CalibratedDetector]:
+    outputs = {
+        seed: OutputPaths(folder / "states", folder / "logs") for seed in trainer_job.training.seeds
+    }
+    trained = fit_detectors(
+        trainer_job, network(trainer_job, split), split, split, folder / "scratch", outputs
+    )
     score = np.linspace(0.2, 0.9, N)
-    return trained, calibrate_detector(of, trained, EVIDENCE, split, score)
+    return trained, calibrate_detector(trainer_job, trained, FUSION, split, score)
 
 
-def test_the_boxes_of_each_view_are_stored(embedded: tuple[Embeddings, np.ndarray]) -> None:
+def test_boxes_of_each_view_are_stored(embedded: tuple[Embeddings, np.ndarray]) -> None:
     split, _ = embedded
-    _, boxes = drawn()
+    _, boxes = draw_images()
     assert len(split.boxes) == len(split.maps) == 2
     assert split.records.box_counts.tolist() == [int(i % 3 > 0) for i in range(N)]
     for i in np.flatnonzero(split.records.box_counts):
@@ -139,50 +147,54 @@ def test_the_boxes_of_each_view_are_stored(embedded: tuple[Embeddings, np.ndarra
 @pytest.mark.parametrize(
     "detector",
     [{}, {"levels": [LAYER]}, {"train_backbone": True}],
-    ids=["two levels", "one level", "the backbone learns too"],
+    ids=["two levels", "one level", "trained backbone"],
 )
-def test_what_is_exported_answers_as_validation_did(
+def test_exported_network_agrees_with_validation(
     detector: dict[str, Any], embedded: tuple[Embeddings, np.ndarray], tmp_path: Path
 ) -> None:
     split, pixels = embedded
-    of = job(**detector)
-    trained, found = fitted(of, split, tmp_path)
-    network = found.network
+    trainer_job = job(**detector)
+    trained, calibrated = fitted(trainer_job, split, tmp_path)
+    network = calibrated.network
     assert set(trained.curves) == {0, 1}
-    assert found.about["kind"] == "detector"
-    assert found.summary["choice"] == {
+    assert calibrated.saved_model_info["kind"] == "detector"
+    assert calibrated.summary["choice"] == {
         key: value
-        for key, value in found.about.items()
+        for key, value in calibrated.saved_model_info.items()
         if key not in ("kind", "nms_iou", "evidence")
     }
     explain = build_detector_explain_fn(
-        network, LOCATE, DecisionRule(), found.choice, found.nms_iou
+        network, LOCATE, DecisionRule(), calibrated.choice, calibrated.nms_iou
     )
     explanation = explain(tf.constant(pixels, tf.float32))
     assert explanation.logits is not None
     np.testing.assert_allclose(
         explanation.logits, network(tf.constant(pixels, tf.float32)), atol=1e-5
     )
-    # What was stored of validation, joined there, is what the exported network says of pixels.
+    # Logits from stored activations, fused, equal those of the exported network.
     at_top = [tf.cast(network.pyramid(tf.constant(pixels, tf.float32))[-1], tf.float32)]
-    alone = network.network.logits_of(at_top * 2).numpy()
+    head_logits = network.network.logits_of(at_top * 2).numpy()
     np.testing.assert_allclose(
-        explanation.logits, EVIDENCE.fuse(alone, trained.strongest), rtol=1e-3, atol=1e-3
+        explanation.logits, FUSION.fuse(head_logits, trained.strongest), rtol=1e-3, atol=1e-3
     )
-    # The same boxes; scores differ, as the probabilities given to the phase were made up.
-    for i, boxes in enumerate(found.boxes):
-        there = explanation.box_scores[i].numpy() >= 0
-        assert there.sum() == len(boxes)
-        shown = fit_boxes(boxes, HEIGHT, WIDTH, "pad", SIZE)
-        inside = (boxes > 0).all() and (boxes < 1).all()  # not layer at the border of the picture
+    # The boxes are the same; scores differ, because `fitted` uses made-up probabilities.
+    for i, boxes in enumerate(calibrated.boxes):
+        exists = explanation.box_scores[i].numpy() >= 0
+        assert exists.sum() == len(boxes)
+        expected_boxes = fit_boxes(boxes, HEIGHT, WIDTH, "pad", SIZE)
+        inside = (boxes > 0).all() and (boxes < 1).all()  # not clipped at the border
         if inside:
-            np.testing.assert_allclose(explanation.boxes[i].numpy()[there], shown, atol=1e-4)
+            np.testing.assert_allclose(
+                explanation.boxes[i].numpy()[exists], expected_boxes, atol=1e-4
+            )
     folded = network.folded()
     assert isinstance(folded, DetectorNetwork)
     assert difference(network, folded, SIZE) < 1e-5
-    again = build_detector_explain_fn(folded, LOCATE, DecisionRule(), found.choice, found.nms_iou)
+    explain_folded = build_detector_explain_fn(
+        folded, LOCATE, DecisionRule(), calibrated.choice, calibrated.nms_iou
+    )
     np.testing.assert_allclose(
-        again(tf.constant(pixels, tf.float32)).heat, explanation.heat, atol=1e-4
+        explain_folded(tf.constant(pixels, tf.float32)).heat, explanation.heat, atol=1e-4
     )
     np.testing.assert_allclose(
         folded.features(tf.constant(pixels, tf.float32)),
@@ -194,13 +206,13 @@ def test_what_is_exported_answers_as_validation_did(
     assert len(network.variables) == len({id(v) for v in network.variables}) >= len(set(names))
 
 
-def test_embeddings_without_maps_are_refused(
+def test_embeddings_without_maps_or_boxes_are_rejected(
     embedded: tuple[Embeddings, np.ndarray], tmp_path: Path
 ) -> None:
     from dataclasses import replace
 
     split, _ = embedded
-    of = job()
+    trainer_job = job()
     for without in (replace(split, maps=()), replace(split, boxes=())):
         with pytest.raises(ValueError, match="maps and boxes"):
-            fit_detectors(of, network(of, split), without, split, tmp_path, {})
+            fit_detectors(trainer_job, network(trainer_job, split), without, split, tmp_path, {})

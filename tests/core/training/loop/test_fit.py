@@ -42,11 +42,11 @@ def run(
     data: TrainingData = DATA,
     folder: Path | None = None,
     options: OptimizerOptions = OPTIONS,
-    **more: Any,
+    **options_of_fit: Any,
 ) -> TrainingCurves:
     outputs = OutputPaths(folder / "states", folder / "logs") if folder else None
-    given: dict[str, Any] = {"patience": 100, "phase": "test", "seed": 0, **more}
-    return fit_model(model, data, OBJECTIVE, options, epochs=epochs, outputs=outputs, **given)
+    arguments: dict[str, Any] = {"patience": 100, "phase": "test", "seed": 0, **options_of_fit}
+    return fit_model(model, data, OBJECTIVE, options, epochs=epochs, outputs=outputs, **arguments)
 
 
 def assert_equal_weights(one: keras.Model, other: keras.Model) -> None:
@@ -59,25 +59,25 @@ class Killed(Exception):
 
 
 def killed_in(data: TrainingData, epoch: int) -> TrainingData:
-    """The same batches; an exception instead of the first batch of an epoch, counted from 0."""
-    at, calls = epoch * data.steps, iter(range(10**6))
+    """Raises instead of returning the first batch of an epoch, counted from 0."""
+    first_step, calls = epoch * data.steps, iter(range(10**6))
 
     def count(*batch: Any) -> Any:
         import tensorflow as tf
 
-        def look() -> np.int32:
-            if next(calls) >= at:
+        def raise_at_epoch() -> np.int32:
+            if next(calls) >= first_step:
                 raise Killed
             return np.int32(0)
 
-        with tf.control_dependencies([tf.numpy_function(look, [], tf.int32)]):
+        with tf.control_dependencies([tf.numpy_function(raise_at_epoch, [], tf.int32)]):
             return tuple(tf.identity(part) for part in batch)
 
     return replace(data, epochs=lambda first, end: data.epochs(first, end).map(count))
 
 
 @pytest.mark.parametrize("options", [OPTIONS, replace(OPTIONS, clip_norm=0.5, average=0.9)])
-def test_a_killed_run_resumes_with_the_same_result(
+def test_killed_run_resumes_with_the_same_result(
     tmp_path: Path, options: OptimizerOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "pneumo.fit")
@@ -90,7 +90,7 @@ def test_a_killed_run_resumes_with_the_same_result(
     assert curves == expected
     assert curves.earlier_seconds > 0
     assert_equal_weights(whole, resumed)
-    # A phase that has ended is not trained again, whatever comes after it.
+    # A finished phase is not trained again.
     stored = Checkpoint(tmp_path / "states" / "test-0.npz").load()
     assert stored is not None
     assert [array.shape for array in stored[0]] == [w.shape for w in whole.get_weights()]
@@ -99,7 +99,7 @@ def test_a_killed_run_resumes_with_the_same_result(
     assert len(list((tmp_path / "logs" / "test").rglob("events.out.tfevents.*"))) >= 2
 
 
-def test_it_ends_at_the_best_epoch_and_the_seed_decides() -> None:
+def test_restores_the_best_epoch_and_is_reproducible() -> None:
     model, again = network(), network()
     curves = run(model, 8, small=True)
     val = blobs(45, 2)
@@ -110,13 +110,13 @@ def test_it_ends_at_the_best_epoch_and_the_seed_decides() -> None:
     assert curves.best_epoch == 1 + int(np.argmin(curves.values["val_loss"]))
     assert all(len(values) == 8 for values in curves.values.values())
     assert set(curves.values) == {"loss", "val_loss", "learning_rate"}
-    # 8 steps in one call teach what they teach one by one.
+    # Eight steps in one call give the same result as single steps.
     assert run(again, 8) == curves
     assert_equal_weights(model, again)
 
 
-def test_the_average_of_the_weights_is_validated_and_kept() -> None:
-    """Against an average made by hand: after each step of one epoch, from the first one on."""
+def test_average_of_the_weights_is_validated_and_kept() -> None:
+    """The expected average is computed from the weights after each step of one epoch."""
     options = OptimizerOptions(0.02, 0.01, "constant")
     steps = []
     for stop in (1, 2, 3):
@@ -131,7 +131,7 @@ def test_the_average_of_the_weights_is_validated_and_kept() -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_it_stops_when_validation_gets_no_better() -> None:
+def test_early_stopping() -> None:
     noise = blobs(45, 2)
     wrong = replace(noise, targets=np.roll(noise.targets, 1, axis=1))
     curves = run(
@@ -140,11 +140,11 @@ def test_it_stops_when_validation_gets_no_better() -> None:
     assert len(curves) == curves.best_epoch + 3
 
 
-def test_a_loss_that_is_not_a_number_is_one_error() -> None:
+def test_loss_that_is_not_finite() -> None:
     bad = blobs(30, 1)
     bad.views[0][3] = np.nan
     x = keras.Input((4,))
-    linear = keras.Model(x, keras.layers.Dense(3)(x))  # a ReLU would make 0 of NaN
+    linear = keras.Model(x, keras.layers.Dense(3)(x))  # a ReLU would turn NaN into 0
     with pytest.raises(ValueError, match="test, seed 0: the loss is not finite in epoch 1; low"):
         run(linear, data=data_from_rows(bad, blobs(9, 2), 0, 8))
 
@@ -160,12 +160,12 @@ def test_a_loss_that_is_not_a_number_is_one_error() -> None:
 )
 def test_schedule(schedule: str, warmup: float, expected: list[float]) -> None:
     rate = learning_rate(OptimizerOptions(2.0, 0.0, schedule, warmup), 4)
-    found = [float(rate(step)) if callable(rate) else rate for step in range(4)]
-    assert found == pytest.approx([2 * value for value in expected], abs=1e-6)
+    rates = [float(rate(step)) if callable(rate) else rate for step in range(4)]
+    assert rates == pytest.approx([2 * value for value in expected], abs=1e-6)
 
 
-def test_a_variable_may_learn_at_its_own_rate() -> None:
-    """Each variable moves as under AdamW with its own rate, decay included."""
+def test_learning_rate_factor() -> None:
+    """Each variable is updated like AdamW with its own learning rate, including decay."""
     rng = np.random.default_rng(0)
     values = [rng.normal(size=(3, 2)).astype(np.float32) for _ in range(2)]
     gradients = [rng.normal(size=(3, 2)).astype(np.float32) for _ in range(2)]
@@ -174,7 +174,7 @@ def test_a_variable_may_learn_at_its_own_rate() -> None:
     both.build([one, other])
     for _ in range(3):
         both.apply(gradients)
-    for found, value, gradient, rate in zip(
+    for updated, value, gradient, rate in zip(
         (one, other), values, gradients, (0.01, 0.1), strict=True
     ):
         variable = keras.Variable(value, name="kernel")
@@ -182,10 +182,10 @@ def test_a_variable_may_learn_at_its_own_rate() -> None:
         alone.build([variable])
         for _ in range(3):
             alone.apply([gradient])
-        np.testing.assert_allclose(found.numpy(), variable.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(updated.numpy(), variable.numpy(), rtol=1e-5)
 
 
-def test_histories_keep_every_phase(tmp_path: Path) -> None:
+def test_histories_contain_every_phase(tmp_path: Path) -> None:
     head = TrainingCurves({"val_loss": [1.0, 0.5], "loss": [1.0, 0.6]}, 2)
     fine, dense = TrainingCurves({"val_loss": [0.4]}, 1), TrainingCurves({"val_loss": [9.0]}, 1)
     phases = {"head": head, "fine_tune": fine, "detector": dense}
