@@ -1,4 +1,4 @@
-"""`make bench`: every ratio in one run, as JSON and as a table. Nothing here passes or fails."""
+"""`make bench`: runs all benchmarks and prints the results as JSON and as a table."""
 
 import argparse
 import importlib
@@ -11,7 +11,7 @@ PARTS = ("ingest", "training", "whole", "serving")
 
 
 def main() -> None:
-    """Runs the parts and prints what they measured."""
+    """Runs the selected benchmarks and prints their results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"{', '.join(PARTS)}, scale")
     parser.add_argument("--out", type=Path, default=Path("pneumo_runs/bench.json"))

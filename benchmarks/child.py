@@ -1,4 +1,4 @@
-"""Runs a command in a process of its own and accounts for it."""
+"""Measures the cost of a command in a child process."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall and processor seconds, and peak resident memory of the process in MiB."""
+    """Wall seconds, CPU seconds and peak resident memory (MiB) of a process, and its output."""
 
     wall: float
     cpu: float
@@ -25,7 +25,7 @@ def measure(*arguments: str | Path) -> Cost:
     """Runs `python ARGUMENTS` and waits for it.
 
     Raises:
-      RuntimeError: it failed; the message holds what it printed.
+      RuntimeError: the command failed; the message contains its output.
     """
     with tempfile.TemporaryFile("w+") as out:
         started = time.monotonic()

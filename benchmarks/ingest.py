@@ -1,9 +1,9 @@
-"""Ingest against a bare loop that reads, decodes, hashes and writes the same images on one core.
+"""Ingest, compared with a loop that reads, decodes, hashes and writes the images on one core.
 
     python -m benchmarks ingest
 
-Images: the folder PNEUMO_DATA, or 1,000 synthetic ones. The RSNA part is the challenge's whole
-shape: 26,684 DICOM files of 64 x 64 pixels (JPEG inside) and both tables with their rows.
+Images: the folder PNEUMO_DATA, or 1,000 synthetic images. The RSNA part has the file count of the
+challenge: 26,684 DICOM files of 64 x 64 pixels (JPEG-compressed) and both tables with all rows.
 """
 
 import json
@@ -24,11 +24,11 @@ PATIENTS, OPAQUE, BOXES, NORMAL = 26_684, 6_012, 9_555, 8_851  # of the challeng
 
 
 def bench() -> dict[str, Any]:
-    """Images per second, CPU seconds and peak memory, each in a process of its own."""
+    """Returns images per second, CPU seconds and peak memory; each part runs in its own process."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         source = Path(os.environ.get("PNEUMO_DATA") or _synthetic(root / "images", 1000))
-        n = len([path.read_bytes() for path in _images(source)])  # and both find a warm page cache
+        n = len([path.read_bytes() for path in _images(source)])  # warms the page cache
         loop = measure("-m", "benchmarks.ingest", "bare", source, root / "bare.tfrecord")
         small = _ingest(source, root / "small")
         large = _ingest(_linked(source, root / "large"), root / "large_records")
@@ -54,7 +54,7 @@ def _ingest(source: Path, dest: Path) -> dict[str, Any]:
 
 
 def _bare(source: Path, dest: Path) -> None:
-    """The least that must be done for each image."""
+    """Does the minimum work for each image."""
     import hashlib
     import io
 
@@ -83,7 +83,7 @@ def _images(folder: Path) -> Iterator[Path]:
 
 
 def _linked(source: Path, dest: Path) -> Path:
-    """Links to every image under COPIES other names: other patients, equal pixels."""
+    """Creates COPIES links to every image: different patients, equal pixels."""
     for path in _images(source):
         folder = dest / path.relative_to(source).parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def _synthetic(dest: Path, n: int) -> Path:
 
 
 def _challenge(root: Path, part: int) -> Path:
-    """Writes the challenge's folder with every count divided by `part`."""
+    """Writes a data set in the layout of the challenge, with all counts divided by `part`."""
     from PIL import Image
 
     from tests.support.images.dicoms import make_dataset, to_bytes
@@ -137,8 +137,8 @@ def _challenge(root: Path, part: int) -> Path:
 
 
 if __name__ == "__main__":
-    what, source, dest = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    if what == "bare":
+    side, source, dest = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    if side == "bare":
         _bare(source, dest)
     else:
         from core.ingest.job import ingest

@@ -1,7 +1,7 @@
-"""The Embedder's pass against the bare backbone, in images per second.
+"""Images per second of the Embedder, compared with the bare backbone.
 
-Processors of rented machines change their speed by the minute. Each turn therefore runs everything
-once, forwards and backwards by turns; a ratio is the median over turns of the ratio within a turn.
+The speed of rented processors changes by the minute. Each turn therefore runs everything once, in
+alternating order; a ratio is the median over turns of the ratio within a turn.
 """
 
 import statistics
@@ -19,14 +19,14 @@ IMAGES, TURNS = 160, 9
 
 
 def rates(folder: Path, backbone: str, side: int, batch: int) -> dict[str, Any]:
-    """The Embedder from file to file; the backbone over images in memory, as a tf.function and in
-    OpenVINO at the same precision.
+    """Measures the Embedder from file to file, and the backbone over images in memory, as a
+    tf.function and in OpenVINO at the same precision.
 
     Args:
-      folder: with `images.npz` and `transformed/`; takes what is written.
-      backbone: its name.
-      side: of the images, pixels.
-      batch: images in one forward pass.
+      folder: contains `images.npz` and `transformed/`; output is written to it.
+      backbone: key of `BACKBONES`.
+      side: image side, pixels.
+      batch: images per forward pass.
     """
     import tensorflow as tf
 
@@ -48,17 +48,17 @@ def rates(folder: Path, backbone: str, side: int, batch: int) -> dict[str, Any]:
         "embedder": embedder,
         "bare_backbone": lambda: [function(batch) for batch in batches],
     }
-    found: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     try:
         import openvino
     except ImportError:
-        found["note"] = "openvino is not installed: pip install -r requirements/bench.txt"
+        extra["note"] = "openvino is not installed: pip install -r requirements/bench.txt"
     else:
         tf.saved_model.save(holder, str(folder / "saved"), function.get_concrete_function())
         converted = openvino.convert_model(str(folder / "saved"))
         compiled = openvino.compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        answer = next(iter(compiled(batches[0]).values()))
-        found["largest_difference"] = float(np.abs(answer - function(batches[0]).numpy()).max())
+        output = next(iter(compiled(batches[0]).values()))
+        extra["largest_difference"] = float(np.abs(output - function(batches[0]).numpy()).max())
         runs["openvino"] = lambda: [compiled(batch) for batch in batches]
     clock, processor = _turns(runs, len(pixels))
     turns = {f"embedder_to_{name}": _to(clock, name) for name in runs if name != "embedder"}
@@ -66,22 +66,22 @@ def rates(folder: Path, backbone: str, side: int, batch: int) -> dict[str, Any]:
         f"embedder_to_{name}_processor": _to(processor, name) for name in runs if name != "embedder"
     }
     return {
-        **{name: statistics.median(of) for name, of in clock.items()},
-        **found,
-        "turns": {name: [round(ratio, 2) for ratio in of] for name, of in turns.items()},
-        "ratio": {name: statistics.median(of) for name, of in (turns | spent).items()},
+        **{name: statistics.median(values) for name, values in clock.items()},
+        **extra,
+        "turns": {name: [round(ratio, 2) for ratio in values] for name, values in turns.items()},
+        "ratio": {name: statistics.median(values) for name, values in (turns | spent).items()},
     }
 
 
 def _to(rates: dict[str, list[float]], other: str) -> list[float]:
-    """The Embedder's rate over another one, in each turn; sorted."""
+    """Returns the ratio of the Embedder's rate to another one in each turn, sorted."""
     return sorted(m / h for m, h in zip(rates["embedder"], rates[other], strict=True))
 
 
 def _turns(
     runs: dict[str, Callable[[], Any]], images: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Images per second of the clock and of the processors, of each run in each turn."""
+    """Returns images per wall second and per CPU second, of each run in each turn."""
     clock: dict[str, list[float]] = {name: [] for name in runs}
     processor: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(TURNS + 1):
@@ -97,7 +97,7 @@ def _turns(
 def _bare_backbone(
     name: str, side: int
 ) -> "tuple[tf.types.experimental.PolymorphicFunction, tf.Module]":
-    """The backbone and average pooling as a tf.function, and what holds its variables."""
+    """Returns the pooled backbone as a tf.function, and a module that holds its variables."""
     import keras
     import tensorflow as tf
 

@@ -3,9 +3,9 @@
     python -m benchmarks scale                                     1,000 and 10,000 images
     python -m benchmarks.scale --sizes 1000 10000 100000           a quarter of an hour of one core
 
-The images are 16 x 16 pixel PNGs (340 bytes), so that large numbers are affordable; the model is
-MobileNet at 32 pixels. Every step runs in a forked process that has imported its libraries: imports
-are not in the seconds, but their memory (660 MiB) is in the peak.
+The images are PNG files of 16 x 16 pixels (340 bytes), to make large numbers affordable; the model
+is MobileNet at 32 pixels. Every step runs in a forked process after its libraries were imported:
+the seconds exclude imports, but the peak includes their memory (660 MiB).
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-# In the order of the graph. None: executed, because later nodes need it, but not reported.
+# Nodes in graph order -> part of the images; None: executed for later nodes, but not reported.
 PARTS = {
     "ImportExampleGen": 1.0,
     "ImportSchemaGen": None,
@@ -102,7 +102,7 @@ def measure_nodes(scratch: Path, n: int) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def run_node(name: str, records: Path, work: Path) -> dict[str, float]:
-    """Launches one node of the graph, whose inputs earlier calls have made; returns CPU seconds."""
+    """Launches one node of the graph after its predecessors; returns CPU seconds."""
     import tfx.v1 as tfx
     from tfx.dsl.compiler import constants
     from tfx.dsl.compiler.compiler import Compiler

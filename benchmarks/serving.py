@@ -1,9 +1,10 @@
-"""`pneumo serve` against calls of the SavedModel in a process of its own.
+"""`pneumo serve`, compared with direct calls of the SavedModel in another process.
 
-One client for latency, 32 for throughput, over REST and gRPC; in-process at batch 1 and 32. Server
-and clients share the machine, so the clients' own work counts against the server. Blocks of both
-sides alternate and a ratio is the median over the blocks: a machine that slows down for a while
-slows both. PNEUMO_BENCH_MODEL names a folder of versions; else a model is trained on phantoms.
+One client for latency, 32 for throughput, over REST and gRPC; direct calls with batches of 1 and
+32. Server and clients share the machine, so the work of the clients counts against the server.
+Blocks of both sides alternate, and a ratio is the median over the blocks, so a temporary slowdown
+of the machine affects both. PNEUMO_BENCH_MODEL is a folder of model versions; by default a model is
+trained on phantoms.
 """
 
 import os
@@ -30,19 +31,19 @@ BACKBONE = "InceptionV3"
 
 
 def bench() -> dict[str, Any]:
-    """Milliseconds, images per second and ratios."""
+    """Returns milliseconds, images per second and ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        given = os.environ.get("PNEUMO_BENCH_MODEL")
-        model = Path(given) if given else _model(folder)
+        model_folder = os.environ.get("PNEUMO_BENCH_MODEL")
+        model = Path(model_folder) if model_folder else _model(folder)
         images = phantoms(folder, IMAGES, SIZE)
         version = max(model.glob("[0-9]*"), key=lambda path: int(path.name))
         started = time.monotonic()
         with running(model) as server:
-            start = time.monotonic() - started  # with the import of TensorFlow, as a user waits
+            start = time.monotonic() - started  # includes the import of TensorFlow
             with _InProcess(version, folder) as in_process:
                 return {
-                    "work": f"{given or BACKBONE}, {SIZE} px JPEG",
+                    "work": f"{model_folder or BACKBONE}, {SIZE} px JPEG",
                     "start_s": start,
                     "latency_1_client": _latency(server, in_process, images),
                     "throughput_32_clients": _throughput(server, in_process, images),
@@ -50,17 +51,17 @@ def bench() -> dict[str, Any]:
                 }
 
 
-def _ratios(found: dict[str, list[float]]) -> dict[str, float]:
-    base = found["in_process"]
+def _ratios(measured: dict[str, list[float]]) -> dict[str, float]:
+    base = measured["in_process"]
     return {
         f"{name}_ratio": statistics.median(a / b for a, b in zip(values, base, strict=True))
-        for name, values in found.items()
+        for name, values in measured.items()
         if name != "in_process"
     }
 
 
 def _latency(server: Server, in_process: "_InProcess", images: list[bytes]) -> dict[str, Any]:
-    """Sequential calls of one image, each side in turn."""
+    """Measures sequential calls with one image, alternating between the sides."""
     web, channel = httpx.Client(timeout=120), grpc.insecure_channel(server.rpc)
     sides: dict[str, Callable[[int], Any]] = {
         "in_process": in_process.predict,
@@ -76,41 +77,41 @@ def _latency(server: Server, in_process: "_InProcess", images: list[bytes]) -> d
                 predict(i % len(images))
                 seconds[name].append(time.perf_counter() - started)
         for name, values in seconds.items():
-            if block:  # the first warms everything
+            if block:  # the first block is a warm-up
                 medians[name].append(statistics.median(values[-CALLS:]))
-    found: dict[str, Any] = _ratios(medians)
+    result: dict[str, Any] = _ratios(medians)
     for name, values in seconds.items():
         ordered = sorted(values[CALLS:])
         p99 = ordered[int(0.99 * (len(ordered) - 1) + 0.5)]
-        found[name] = {"p50_ms": 1000 * statistics.median(ordered), "p99_ms": 1000 * p99}
-    return found
+        result[name] = {"p50_ms": 1000 * statistics.median(ordered), "p99_ms": 1000 * p99}
+    return result
 
 
 def _throughput(server: Server, in_process: "_InProcess", images: list[bytes]) -> dict[str, Any]:
-    """Images per second: 32 clients with one image each, against batches of 32."""
+    """Measures images per second: 32 clients with one image each, and batches of 32."""
     rates: dict[str, list[float]] = {"in_process": [], "rest": [], "grpc": []}
     for block in range(BLOCKS + 1):
-        found = {
+        block_rates = {
             "in_process": in_process.rate(),
             "rest": _rate(server, images, rest=True),
             "grpc": _rate(server, images, rest=False),
         }
-        for name, rate in found.items():
+        for name, rate in block_rates.items():
             rates[name] += [rate] if block else []
     medians = {f"{name}_images_per_s": statistics.median(rate) for name, rate in rates.items()}
     return medians | _ratios(rates)
 
 
 def _rate(server: Server, images: list[bytes], rest: bool) -> float:
-    """Answers per second of clients that send the next request after each answer."""
-    ready, stop = threading.Barrier(CLIENTS + 1), threading.Event()
+    """Measures predictions per second of clients that send requests one after the other."""
+    start, stop = threading.Barrier(CLIENTS + 1), threading.Event()
     counts = [0] * CLIENTS
 
     def client(number: int) -> None:
         image = images[number % len(images)]
         message = request(server.name, [image])
         with httpx.Client(timeout=120) as web, grpc.insecure_channel(server.rpc) as channel:
-            ready.wait()
+            start.wait()
             while not stop.is_set():
                 if rest:
                     ask(server, [image], web)
@@ -121,7 +122,7 @@ def _rate(server: Server, images: list[bytes], rest: bool) -> float:
     threads = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]
     for thread in threads:
         thread.start()
-    ready.wait()
+    start.wait()
     started = time.perf_counter()
     time.sleep(SECONDS)
     stop.set()
@@ -131,7 +132,7 @@ def _rate(server: Server, images: list[bytes], rest: bool) -> float:
 
 
 class _InProcess:
-    """The SavedModel in a child process, which computes one image or batches for a while."""
+    """The SavedModel in a child process that runs one image, or batches for some seconds."""
 
     def __init__(self, model: Path, folder: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.serving", str(model), str(folder / "phantoms")]
@@ -147,15 +148,15 @@ class _InProcess:
         self.child.wait(60)
 
     def predict(self, image: int) -> None:
-        """One call at batch 1."""
-        self._ask(image)
+        """Runs one call with batch size 1."""
+        self._run(image)
 
     def rate(self) -> float:
-        """Images per second at batch 32."""
-        return self._ask(-1)
+        """Measures images per second with batch size 32."""
+        return self._run(-1)
 
-    def _ask(self, what: int) -> float:
-        print(what, file=self.child.stdin, flush=True)
+    def _run(self, image: int) -> float:
+        print(image, file=self.child.stdin, flush=True)
         return float(self.child.stdout.readline())
 
 
@@ -182,7 +183,7 @@ def _child(model: Path, folder: Path) -> None:
 
 
 def _model(folder: Path) -> Path:
-    """A trained model of the real backbone at its real size, by `pneumo run` on phantoms."""
+    """Trains a model with the default backbone and size by `pneumo run` on phantoms."""
     from core.phantom.dataset import write_phantoms
 
     write_phantoms(folder / "training", 96, 1, size=SIZE)

@@ -1,7 +1,7 @@
-"""A whole run against its bare compute, the cached run, and memory at ten times the data.
+"""A full run compared with its minimum compute, a cached run, and memory with ten times the data.
 
-Images: the folder PNEUMO_DATA, or synthetic radiographs. The bare compute is what no pipeline could
-leave out: check and write each image, decode and resize it, and one forward pass of the backbone.
+Images: the folder PNEUMO_DATA, or synthetic radiographs. The minimum compute is to check and write
+each image, to decode and resize it, and one forward pass of the backbone.
 """
 
 import json
@@ -20,7 +20,7 @@ SMALL = ("--set", "model.backbone=MobileNetV2", "--set", "model.image_size=64")
 
 
 def bench() -> dict[str, Any]:
-    """Seconds, ratios and MiB."""
+    """Returns seconds, ratios and MiB."""
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         data = Path(os.environ.get("PNEUMO_DATA") or _phantoms(base / "phantoms", N, 0))
@@ -54,7 +54,7 @@ def _phantoms(folder: Path, n: int, seed: int) -> Path:
 
 
 def _bare(data: Path, records: Path) -> dict[str, float]:
-    """The same work with nothing around it, in one process."""
+    """Does the minimum compute in one process; returns seconds."""
     import hashlib
     import io
 
