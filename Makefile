@@ -13,7 +13,7 @@ BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint docs bench protos lock image sbom clean
+.PHONY: help setup run test test-all lint docs pictures bench protos lock image sbom clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,10 @@ lint: $(READY) ## Check format, style and types
 docs: $(VENV)/docs/.ready ## Build the documentation into site/; a broken link or reference fails
 	@$(BIN)/python docs/generate.py build/reference
 	@$(VENV)/docs/bin/zensical build --strict --clean
+
+pictures: $(READY) ## Take the pictures of docs/ from finished runs (RUN=, BOXES=, COMPARE= folders)
+	@PYTHONPATH=. $(BIN)/python docs/pictures.py $(if $(RUN),--run $(RUN)) \
+		$(if $(BOXES),--boxes $(BOXES)) $(if $(COMPARE),--compare $(COMPARE))
 
 # The documentation tool has an environment of its own: the product does not depend on it.
 $(VENV)/docs/.ready: requirements/docs.txt | $(READY)

@@ -19,7 +19,7 @@ from serving.server.api import codec
 from serving.server.endpoint import Endpoint
 from serving.server.errors import ServeError, invalid
 
-UI = Path(__file__).parents[1] / "ui"
+UI = Path(__file__).parents[2] / "ui"
 HEADERS = {
     # The page is self-contained: forbid requests to other origins.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
