@@ -190,7 +190,7 @@ def _export(
     if detector is not None:
         exported, optimized = _fold_batch_norm(detector.network)
         explain = build_detector_explain_fn(
-            exported, job.task, rule, detector.choice, detector.nms_iou
+            exported, job.task, rule, detector.operating_point, detector.nms_iou
         )
         boxes = detector.saved_model_info
     else:
@@ -211,7 +211,7 @@ def _export(
         features=exported.features,
         decision=rule,
         explain=explain,
-        box_threshold=detector.choice.threshold if detector is not None else 0.0,
+        box_threshold=detector.operating_point.threshold if detector is not None else 0.0,
         metadata={
             "name": job.name,
             "backbone": job.model.backbone,

@@ -124,7 +124,7 @@ def build_detector_explain_fn(
     network: DetectorNetwork,
     task: "Task",
     decision: "DecisionRule",
-    choice: "BoxOperatingPoint",
+    operating_point: "BoxOperatingPoint",
     nms_iou: float,
 ) -> "Callable[[tf.Tensor], Explanation]":
     """Returns the `explain` function of a detection task for `serving.export.saved_model.export`.
@@ -133,7 +133,7 @@ def build_detector_explain_fn(
       network: the detector.
       task: the detection task.
       decision: temperature of the image score.
-      choice: operating point of the boxes.
+      operating_point: of the boxes.
       nms_iou: see `decode_boxes`.
 
     Returns:
@@ -150,7 +150,11 @@ def build_detector_explain_fn(
         _, score = calibrate_probabilities(tf.nn.softmax(logits), task, decision)
         boxes, peaks = decode_boxes(heat, geometry, nms_iou)
         return Explanation(
-            heat, *apply_operating_point(boxes, peaks, score, choice.combine, choice.shrink), logits
+            heat,
+            *apply_operating_point(
+                boxes, peaks, score, operating_point.combine, operating_point.shrink
+            ),
+            logits,
         )
 
     return explain

@@ -58,7 +58,7 @@ class CalibratedDetector:
 
     Attributes:
       network: the network to export.
-      choice: operating point of the boxes.
+      operating_point: of the boxes.
       nms_iou: threshold of non-maximum suppression.
       boxes: of each validation image, float32 [m, 4], relative, best first; includes boxes below
         the threshold.
@@ -67,7 +67,7 @@ class CalibratedDetector:
     """
 
     network: DetectorNetwork
-    choice: BoxOperatingPoint
+    operating_point: BoxOperatingPoint
     nms_iou: float
     boxes: list[np.ndarray]
     scores: list[np.ndarray]
@@ -80,7 +80,7 @@ class CalibratedDetector:
             "kind": "detector",
             "nms_iou": self.nms_iou,
             "evidence": self.network.fusion.to_dict(),
-            **self.choice.to_dict(),
+            **self.operating_point.to_dict(),
         }
 
 
@@ -181,22 +181,22 @@ def calibrate_detector(
         clipped = np.clip(unfitted, 0, 1).astype(np.float32)
         return [row[row_heat >= 0] for row, row_heat in zip(clipped, heat, strict=True)]
 
-    choice = choose_box_operating_point(
+    operating_point = choose_box_operating_point(
         list(records.boxes), relative(boxes), [row[row >= 0] for row in heat], score
     )
     final_boxes, scores = (
         x.numpy()
         for x in apply_operating_point(
-            boxes, heat, score.astype(np.float32), choice.combine, choice.shrink
+            boxes, heat, score.astype(np.float32), operating_point.combine, operating_point.shrink
         )
     )
     return CalibratedDetector(
         replace(trained.network, fusion=fusion),
-        choice,
+        operating_point,
         options.nms_iou,
         relative(final_boxes),
         [row[row >= 0] for row in scores],
-        {**trained.summary, "choice": asdict(choice), "evidence": fusion.to_dict()},
+        {**trained.summary, "choice": asdict(operating_point), "evidence": fusion.to_dict()},
     )
 
 

@@ -141,13 +141,13 @@ def test_a_seed_gives_the_same_head_whatever_was_built_before() -> None:
     assert not np.array_equal(stage_outputs[0][0], stage_outputs[0][1])  # dropout does drop
 
 
-def test_members_of_neighbouring_seeds_share_no_random_numbers() -> None:
-    seen: list[int] = []
+def test_members_with_adjacent_seeds_share_no_random_numbers() -> None:
+    seeds: list[int] = []
     for seed in range(20):
         head = build_head(*scaling(), 2, ModelOptions(dense=(5, 5)), seed=seed)
-        seen += [layer.seed for layer in head.layers if isinstance(layer, keras.layers.Dropout)]
-        seen += [head.get_layer(f"dense_{i}").kernel_initializer.seed for i in (0, 1)]
-    assert len(seen) == len(set(seen)) == 100
+        seeds += [layer.seed for layer in head.layers if isinstance(layer, keras.layers.Dropout)]
+        seeds += [head.get_layer(f"dense_{i}").kernel_initializer.seed for i in (0, 1)]
+    assert len(seeds) == len(set(seeds)) == 100
 
 
 def test_dense_layers_of_one_seed_differ_from_each_other() -> None:

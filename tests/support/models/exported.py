@@ -27,7 +27,7 @@ class Small:
       network: pixels -> logits [n, MEMBERS, 3].
     """
 
-    places: Any
+    maps: Any
     backbone: Any
     network: Any
 
@@ -36,18 +36,18 @@ class Small:
         import keras
 
         keras.utils.set_random_seed(3)
-        places = keras.Sequential(
+        maps = keras.Sequential(
             [
                 keras.Input((SIZE, SIZE, 1)),
                 keras.layers.Rescaling(1 / 255),
                 keras.layers.Conv2D(4, 3, activation="relu", padding="same", strides=2),
             ]
         )
-        backbone = keras.Sequential([places, keras.layers.GlobalAveragePooling2D()])
+        backbone = keras.Sequential([maps, keras.layers.GlobalAveragePooling2D()])
         network = keras.Sequential(
             [backbone, keras.layers.Dense(3 * MEMBERS), keras.layers.Reshape((MEMBERS, 3))]
         )
-        return cls(places, backbone, network)
+        return cls(maps, backbone, network)
 
     def explain(self, pixels: Any) -> Any:
         """Explains without logits, so the SavedModel runs the network for them."""
@@ -56,7 +56,7 @@ class Small:
         from core.models.explain.explanation import Explanation
         from core.models.explain.weak_boxes import weak_boxes
 
-        heat = tf.clip_by_value(self.places(pixels, training=False)[..., 0], 0.0, 1.0)
+        heat = tf.clip_by_value(self.maps(pixels, training=False)[..., 0], 0.0, 1.0)
         return Explanation(heat, *weak_boxes(heat, 0.8))
 
 

@@ -164,7 +164,7 @@ def test_exported_network_agrees_with_validation(
         if key not in ("kind", "nms_iou", "evidence")
     }
     explain = build_detector_explain_fn(
-        network, LOCATE, DecisionRule(), calibrated.choice, calibrated.nms_iou
+        network, LOCATE, DecisionRule(), calibrated.operating_point, calibrated.nms_iou
     )
     explanation = explain(tf.constant(pixels, tf.float32))
     assert explanation.logits is not None
@@ -191,7 +191,7 @@ def test_exported_network_agrees_with_validation(
     assert isinstance(folded, DetectorNetwork)
     assert difference(network, folded, SIZE) < 1e-5
     explain_folded = build_detector_explain_fn(
-        folded, LOCATE, DecisionRule(), calibrated.choice, calibrated.nms_iou
+        folded, LOCATE, DecisionRule(), calibrated.operating_point, calibrated.nms_iou
     )
     np.testing.assert_allclose(
         explain_folded(tf.constant(pixels, tf.float32)).heat, explanation.heat, atol=1e-4

@@ -5,7 +5,7 @@ import pytest
 
 
 def test_two_replicas_learn_what_one_learns(request: pytest.FixtureRequest) -> None:
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "tests.core.training.loop.mirrored"],
         cwd=request.config.rootpath,
         capture_output=True,
@@ -13,4 +13,4 @@ def test_two_replicas_learn_what_one_learns(request: pytest.FixtureRequest) -> N
         check=False,
         timeout=600,
     )
-    assert found.stdout == "mirrored: equal\n", found.stderr[-4000:]
+    assert result.stdout == "mirrored: equal\n", result.stderr[-4000:]
