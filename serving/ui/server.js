@@ -1,34 +1,34 @@
-// Asks the server that this page came from, in TensorFlow Serving's REST format.
+// Requests to the server of this page, in TensorFlow Serving's REST format.
 
-const TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
-export class NoAnswer extends Error {}
+export class RequestError extends Error {}
 
 let about = null;
-let asked = 0;
+let fetched = 0;
 
-/** Facts of the version that is served now; asked anew after some seconds, for it may be swapped. */
-export async function facts() {
-  if (!about || Date.now() - asked > 5000) {
+/** Returns information about the served version; cached for five seconds, because it may change. */
+export async function modelInfo() {
+  if (!about || Date.now() - fetched > 5000) {
     const response = await fetch('about.json', { cache: 'no-store' });
-    if (!response.ok) throw new NoAnswer(`HTTP ${response.status}`);
+    if (!response.ok) throw new RequestError(`HTTP ${response.status}`);
     about = await response.json();
-    asked = Date.now();
+    fetched = Date.now();
   }
   return about;
 }
 
 const model = (name) => `/v1/models/${encodeURIComponent(name)}`;
 
-/** Names of the model's signatures; none where the server does not tell. */
+/** Returns the names of the model's signatures; empty if the server does not provide them. */
 export async function signatures(name) {
   const response = await fetch(`${model(name)}/metadata`);
   if (!response.ok) return [];
-  const told = await response.json();
-  return Object.keys(told.metadata?.signature_def?.signature_def ?? {});
+  const content = await response.json();
+  return Object.keys(content.metadata?.signature_def?.signature_def ?? {});
 }
 
-/** The row of outputs about one file; waits and asks again while the server is overloaded. */
+/** Returns the outputs for one file; retries while the server is overloaded. */
 export async function predict(name, file, signature = 'serving_default') {
   const body = JSON.stringify({ signature_name: signature, instances: [{ b64: await base64(file) }] });
   for (let attempt = 1; ; attempt += 1) {
@@ -42,28 +42,28 @@ export async function predict(name, file, signature = 'serving_default') {
     }
     if (response?.ok) {
       const row = (await response.json()).predictions?.[0];
-      if (!row || typeof row !== 'object') throw new NoAnswer('the server gave no row of outputs');
+      if (!row || typeof row !== 'object') throw new RequestError('the server returned no prediction');
       return row;
     }
-    const passing = !response || [429, 502, 503].includes(response.status);
-    if (!passing || attempt === TRIES) throw new NoAnswer(await why(response));
-    const told = Number(response?.headers.get('retry-after')) || 0;
-    const pause = Math.max(told * 1000, Math.random() * 250 * 2 ** attempt);
+    const transient = !response || [429, 502, 503].includes(response.status);
+    if (!transient || attempt === MAX_ATTEMPTS) throw new RequestError(await reasonOf(response));
+    const retryAfter = Number(response?.headers.get('retry-after')) || 0;
+    const pause = Math.max(retryAfter * 1000, Math.random() * 250 * 2 ** attempt);
     await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 10000)));
   }
 }
 
-async function why(response) {
-  if (!response) return 'the server cannot be reached';
-  const told = await response.json().catch(() => ({}));
-  return String(told.error ?? `HTTP ${response.status}`).slice(0, 300);
+async function reasonOf(response) {
+  if (!response) return 'the server is unreachable';
+  const content = await response.json().catch(() => ({}));
+  return String(content.error ?? `HTTP ${response.status}`).slice(0, 300);
 }
 
 function base64(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(',') + 1));
-    reader.onerror = () => reject(new NoAnswer('the file cannot be read'));
+    reader.onerror = () => reject(new RequestError('the file cannot be read'));
     reader.readAsDataURL(file);
   });
 }

@@ -1,4 +1,4 @@
-"""A real browser on the page, served by the stand-in."""
+"""Opens the page in a real browser, served by the stand-in server."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,20 +35,20 @@ ABOUT = {
 
 @pytest.fixture
 def standin() -> Iterator[StandInServer]:
-    made = StandInServer(ui=UI, about=dict(ABOUT))
-    stop = start(made)
-    yield made
+    server = StandInServer(ui=UI, about=dict(ABOUT))
+    stop = start(server)
+    yield server
     stop()
 
 
 @pytest.fixture
 def open_page(browser: Any, standin: StandInServer) -> Iterator[Callable[..., BrowserPage]]:
-    made: list[BrowserPage] = []
+    pages: list[BrowserPage] = []
 
     def opener(**options: Any) -> BrowserPage:
-        made.append(BrowserPage(browser, standin, **options))
-        return made[-1]
+        pages.append(BrowserPage(browser, standin, **options))
+        return pages[-1]
 
     yield opener
-    for one in made:
-        one.context.close()
+    for page in pages:
+        page.context.close()

@@ -10,12 +10,12 @@ from tests.support.stand_ins.model_server import StandInServer
 Opener = Callable[..., BrowserPage]
 
 
-def test_it_fits_and_the_notice_stays(open_page: Opener) -> None:
-    opened = open_page()
-    page = opened.page
+def test_page_fits_and_the_notice_stays_visible(open_page: Opener) -> None:
+    ui = open_page()
+    page = ui.page
     name = "a-very-long-name-without-any-space-" * 4 + ".png"
-    opened.choose((name, png_with("REFER")), ("b.png", png_with("POSITIVE")), ("c", b""))
-    opened.settle()
+    ui.choose_files((name, png_with("REFER")), ("b.png", png_with("POSITIVE")), ("c", b""))
+    ui.wait_for_results()
     for size in (PHONE, {"width": 320, "height": 600}, {"width": 1280, "height": 800}):
         page.set_viewport_size(size)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
@@ -24,7 +24,7 @@ def test_it_fits_and_the_notice_stays(open_page: Opener) -> None:
             box = page.locator("#notice").bounding_box()
             assert box["y"] == pytest.approx(0, abs=1)
         assert "not a medical device" in page.locator("#notice").inner_text()
-        # Fingers: nothing to press is smaller than 44 pixels.
+        # Touch targets are at least 44 pixels wide and high.
         for element in page.locator("button:visible, select, #drop label").all():
             box = element.bounding_box()
             assert min(box["width"], box["height"]) >= 43, element.inner_text()
@@ -32,27 +32,27 @@ def test_it_fits_and_the_notice_stays(open_page: Opener) -> None:
 
 def test_contrast_of_all_text(open_page: Opener) -> None:
     """Web Content Accessibility Guidelines 2.2, 1.4.3: at least 4.5 to 1."""
-    opened = open_page()
-    page = opened.page
-    opened.choose(*((f"{kind}.png", png_with(kind)) for kind in HEADLINES), ("broken.png", b"x"))
-    opened.settle()
+    ui = open_page()
+    page = ui.page
+    ui.choose_files(*((f"{kind}.png", png_with(kind)) for kind in HEADLINES), ("broken.png", b"x"))
+    ui.wait_for_results()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(500)  # colours fade
-        assert opened.low_contrast() == []
-    # The measure itself can fail.
+        page.wait_for_timeout(500)  # colors fade
+        assert ui.low_contrast() == []
+    # Check that the measurement can fail.
     page.evaluate(
         "document.querySelector('h1').style.color = getComputedStyle(document.body).backgroundColor"
     )
-    assert len(opened.low_contrast()) == 1
+    assert len(ui.low_contrast()) == 1
 
 
-def test_everything_has_a_name(open_page: Opener, standin: StandInServer) -> None:
+def test_controls_and_images_have_names(open_page: Opener, standin: StandInServer) -> None:
     standin.extra["heatmap"] = HEAT_MAP
-    opened = open_page()
-    opened.choose(("a.png", png_with("POSITIVE")), ("b.png", png_with("REFER")))
-    opened.settle()
-    page = opened.page
+    ui = open_page()
+    ui.choose_files(("a.png", png_with("POSITIVE")), ("b.png", png_with("REFER")))
+    ui.wait_for_results()
+    page = ui.page
     assert page.evaluate("document.documentElement.lang") == "en"
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll('input, select, button, img, [role=img]')]

@@ -1,7 +1,7 @@
-"""A small endpoint in the format of TF Serving, with faults to order: for tests of clients alone.
+"""Stand-in for a TensorFlow Serving endpoint with configurable faults, for tests of clients.
 
-What it says of an image is drawn from a hash of its bytes. The suite in tests/contract holds real
-endpoints to the same format. gRPC is spoken with tensorflow-serving-api's own messages.
+The prediction of an image is derived from a hash of its bytes. tests/contract checks real servers
+against the same API. The gRPC part uses the messages of tensorflow-serving-api.
 """
 
 import base64
@@ -26,7 +26,7 @@ NAME = "pneumo"
 
 
 def row_of(content: bytes) -> dict[str, Any]:
-    """The answer about one image: float32 values, as the SavedModel's outputs."""
+    """Returns the outputs for one image: float32 values, as those of the SavedModel."""
     status = "OK"
     if not content:
         status = "EMPTY"
@@ -34,8 +34,8 @@ def row_of(content: bytes) -> dict[str, Any]:
         status = "NOT_JPEG_OR_PNG"
     elif len(content) < 60:
         status = "TRUNCATED: no end of image"
-    drawn = int.from_bytes(hashlib.sha256(content).digest()[:4], "big") / 2**32
-    score = np.float32(drawn)
+    value = int.from_bytes(hashlib.sha256(content).digest()[:4], "big") / 2**32
+    score = np.float32(value)
     if status != "OK":
         return {
             "probabilities": [-1.0] * 3,
@@ -61,18 +61,19 @@ def row_of(content: bytes) -> dict[str, Any]:
 
 @dataclass
 class StandInServer:
-    """What the endpoint does, and what it saw.
+    """Behavior of the server, and statistics of its calls.
 
     Attributes:
       faults: outcome of the next predict calls: an HTTP status (its gRPC code over gRPC), or "cut"
-        for a connection that ends without an answer; then all is well again.
-      delay: seconds before each answer.
-      batch_limit: bytes of images in one request, above which it is "too large".
-      fails_on: bytes that fail the whole request, as in a model without status.
-      calls: number of images in each predict call answered well.
-      busiest: greatest number of calls at once.
+        for a connection that ends without a response; later calls succeed.
+      delay: seconds before each response.
+      batch_limit: maximum bytes of images in one request.
+      fails_on: image that fails the whole request, as in a model without `status`.
+      calls: number of images in each successful predict call.
+      attempts: number of predict calls.
+      busiest: largest number of concurrent calls.
       extra: outputs added to each row.
-      signatures: that metadata tells of.
+      signatures: signature -> outputs in the metadata.
     """
 
     faults: deque[int | str] = field(default_factory=deque)
@@ -95,7 +96,7 @@ class StandInServer:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def predict(self, images: Sequence[bytes]) -> tuple[int | str, list[dict[str, Any]]]:
-        """HTTP status and rows."""
+        """Returns HTTP status and rows."""
         with self._lock:
             self.attempts += 1
             self._busy += 1
@@ -115,7 +116,7 @@ class StandInServer:
 
 
 def start(standin: StandInServer) -> Any:
-    """Starts both protocols on free ports of loopback; call the result to stop them."""
+    """Starts both protocols on free local ports; returns a function that stops them."""
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(standin))
     http.daemon_threads = True
     threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True).start()
@@ -159,8 +160,8 @@ def _handler(standin: StandInServer) -> type[BaseHTTPRequestHandler]:
             if self.path != f"/v1/models/{NAME}:predict":
                 self._json(404, {"error": "Servable not found for request: Latest(nothing)"})
                 return
-            asked = json.loads(body)
-            images = [base64.b64decode(one["b64"], validate=True) for one in asked["instances"]]
+            request = json.loads(body)
+            images = [base64.b64decode(one["b64"], validate=True) for one in request["instances"]]
             status, rows = standin.predict(images)
             if status == "cut":
                 self.close_connection = True
@@ -171,8 +172,8 @@ def _handler(standin: StandInServer) -> type[BaseHTTPRequestHandler]:
             else:
                 self._json(status, {"error": f"fault {status}"})
 
-        def _json(self, status: int, answer: Any) -> None:
-            self._send(status, json.dumps(answer).encode(), "application/json")
+        def _json(self, status: int, response: Any) -> None:
+            self._send(status, json.dumps(response).encode(), "application/json")
 
         def _file(self, folder: Path, name: str) -> None:
             kinds = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
@@ -232,9 +233,9 @@ def _grpc_server(standin: StandInServer) -> tuple[grpc.Server, int]:
             images = tf.make_ndarray(request.inputs["image_bytes"]).tolist()
             status, rows = standin.predict(images)
             if status != 200:
-                told = "Received message larger than max" if status == 413 else f"fault {status}"
-                context.abort(_CODES[status], told)
-            answer = predict_pb2.PredictResponse()
+                message = "Received message larger than max" if status == 413 else f"fault {status}"
+                context.abort(_CODES[status], message)
+            response = predict_pb2.PredictResponse()
             rows = [{**row, **standin.extra} for row in rows]
             for name in rows[0]:
                 column = np.array([row[name] for row in rows])
@@ -242,25 +243,25 @@ def _grpc_server(standin: StandInServer) -> tuple[grpc.Server, int]:
                     column = column.astype(np.float32)
                 if column.dtype.kind == "U":
                     column = np.char.encode(column, "utf-8").astype(object)
-                answer.outputs[name].CopyFrom(tf.make_tensor_proto(column))
-            return answer
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(column))
+            return response
 
         def GetModelMetadata(self, *_: Any) -> Any:
-            answer = get_model_metadata_pb2.GetModelMetadataResponse()
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
             defined = get_model_metadata_pb2.SignatureDefMap()
             for name, outputs in standin.signatures.items():
                 for output in outputs:
                     defined.signature_def[name].outputs[output].name = output
-            answer.metadata["signature_def"].Pack(defined)
-            return answer
+            response.metadata["signature_def"].Pack(defined)
+            return response
 
     class Model(model_service_pb2_grpc.ModelServiceServicer):
         def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
             if request.model_spec.name != NAME:
                 context.abort(grpc.StatusCode.NOT_FOUND, "Could not find any versions")
-            answer = get_model_status_pb2.GetModelStatusResponse()
-            answer.model_version_status.add(version=7, state="AVAILABLE")
-            return answer
+            response = get_model_status_pb2.GetModelStatusResponse()
+            response.model_version_status.add(version=7, state="AVAILABLE")
+            return response
 
     server = grpc.server(futures.ThreadPoolExecutor(16))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(), server)
