@@ -16,7 +16,7 @@ from serving import NOTICE
 
 if TYPE_CHECKING:
     from pipeline.commands.sources import PredictionSource
-    from serving.dicom_out import Reports
+    from serving.dicom_out import ReportWriter
     from serving.predict.prediction import Prediction
     from serving.predict.result_file import ResultFile
 
@@ -118,7 +118,7 @@ def command(
     """
     from serving.predict.input_files import check_paths
     from serving.predict.printing import print_predictions
-    from serving.predict.result_file import ResultFile, format_of
+    from serving.predict.result_file import ResultFile, record_format
     from serving.predict.worklist import check_worklist, write_worklist
 
     if (folder is None) == (endpoint is None):
@@ -164,14 +164,14 @@ def command(
             show(_counted(predictions, counts), form)
         else:
             kept = output or Path(stack.enter_context(TemporaryDirectory())) / "predictions.json"
-            written = format_of(form if output else "json", source.classes, source.located)
+            written = record_format(form if output else "json", source.classes, source.located)
             results = stack.enter_context(ResultFile(kept, written, resume))
             _append(results, source, images, reports, pictures, counts)
             if to_file is not None:
                 write_worklist(results, to_file, NOTICE)
             if shown or worklist == _SCREEN:
                 show(results.predictions(), "table" if output else form)
-    for line in reports.lines() if reports else ():
+    for line in reports.summary() if reports else ():
         click.echo(line, err=True)
     rejected = counts["REJECTED"]
     click.echo(
@@ -192,27 +192,27 @@ def _format(form: str | None, as_json: bool, output: Path | None) -> str:
 
 
 def _files(images: Iterable[Path]) -> Iterator[Path]:
-    from serving.predict.input_files import names_of, stream_files
+    from serving.predict.input_files import read_paths, stream_files
 
     for path in images:
         if path == _SCREEN:
-            yield from names_of(sys.stdin.buffer)
+            yield from read_paths(sys.stdin.buffer)
         else:
             yield from stream_files([path])
 
 
-def _reports(folder: Path, source: "PredictionSource") -> "Reports":
-    from serving.dicom_out import Reports
+def _reports(folder: Path, source: "PredictionSource") -> "ReportWriter":
+    from serving.dicom_out import ReportWriter
 
     if not source.explains:
         click.echo("this model locates nothing: its reports have no regions", err=True)
-    return Reports(folder, source.algorithm(), source.classes)
+    return ReportWriter(folder, source.algorithm(), source.classes)
 
 
 def _predict(
     source: "PredictionSource",
     files: Iterable[Path],
-    reports: "Reports | None",
+    reports: "ReportWriter | None",
     pictures: Path | None,
 ) -> "Iterator[Prediction]":
     """Yields each prediction when its report and its picture are written."""
@@ -241,12 +241,12 @@ def _append(
     results: "ResultFile",
     source: "PredictionSource",
     images: tuple[Path, ...],
-    reports: "Reports | None",
+    reports: "ReportWriter | None",
     pictures: Path | None,
     counts: Counter[str],
 ) -> None:
     """Appends a prediction for each file that has none, and counts the whole file."""
-    from serving.predict.progress import shown
+    from serving.predict.progress import with_progress
 
     done = results.done.copy()
     for _ in _counted(results.predictions(), counts):
@@ -264,7 +264,7 @@ def _append(
         total = sum(1 for _ in _files(images)) - done.total()
     predictions = _predict(source, remaining(), reports, pictures)
     try:
-        for prediction in shown(_counted(predictions, counts), total):
+        for prediction in with_progress(_counted(predictions, counts), total):
             results.write(prediction)
     except PneumoError as error:
         raise PneumoError(

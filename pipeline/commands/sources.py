@@ -63,7 +63,7 @@ class SavedModelSource:
         from serving.predict.local_model import load_model
 
         self._model, self._batch_size, self._name = load_model(folder), batch_size, name
-        self.classes: list[str] = self._model.facts.get("classes", [])
+        self.classes: list[str] = self._model.info.get("classes", [])
         signatures = self._model.loaded.signatures
         self.explains = "explain" in signatures
         self.located = "boxes" in signatures["serving_default"].structured_outputs
@@ -75,8 +75,8 @@ class SavedModelSource:
         return predict_files(self._model, files, self._batch_size, signature)
 
     def algorithm(self) -> "Algorithm":
-        """Name, version and digest of the folder, and the model's facts."""
-        from serving.dicom_out import algorithm_of
+        """Returns the identification of the model, with the digest of its files."""
+        from serving.dicom_out import identify_algorithm
 
-        facts = self._model.facts
-        return algorithm_of(self._model.folder, facts, str(facts.get("name") or self._name))
+        info = self._model.info
+        return identify_algorithm(self._model.folder, info, str(info.get("name") or self._name))

@@ -1,12 +1,18 @@
-"""Answers as DICOM: a structured report (TID 1500) that goes back into the patient's study.
+"""Predictions as DICOM structured reports (TID 1500) for the study of the image.
 
-Here, and nowhere else, identities go on: a report belongs to the patient and the study of the image
-that it is about, so it names them as the image does. They reach no log, no error line, no file name
-and no other output.
+Only these reports contain patient identities, copied from the image, because they belong to its
+patient and study. Logs, errors, file names and all other outputs contain none.
 """
 
-from serving.dicom_out.algorithm import Algorithm, algorithm_of
-from serving.dicom_out.report import Region, Result, make_report
-from serving.dicom_out.writer import Reports
+from serving.dicom_out.algorithm import Algorithm, identify_algorithm
+from serving.dicom_out.report import Region, ReportContent, make_report
+from serving.dicom_out.writer import ReportWriter
 
-__all__ = ["Algorithm", "Region", "Reports", "Result", "algorithm_of", "make_report"]
+__all__ = [
+    "Algorithm",
+    "Region",
+    "ReportContent",
+    "ReportWriter",
+    "identify_algorithm",
+    "make_report",
+]

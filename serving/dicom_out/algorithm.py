@@ -1,4 +1,4 @@
-"""What made a report: the model, its pushed version and the digest of its files."""
+"""Identification of the model in a report: name, pushed version and digest of its files."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 NOTICE: Final = "Research software, not a medical device. Not for diagnosis."
-_HOW: Final = {
-    "detector": "Regions: boxes of a detector that was trained on boxes",
-    "weak": "Regions: boxes around the heat map of a classifier that has seen no boxes",
+_REGIONS: Final = {
+    "detector": "Regions: boxes of a detector trained on boxes",
+    "weak": "Regions: boxes around the heat map of a classifier trained without boxes",
 }
 
 
@@ -18,10 +18,10 @@ class Algorithm:
     """Identification of an algorithm (DICOM TID 4019).
 
     Attributes:
-      name: of the model, as served.
-      version: as pushed; "0" where it was never.
-      digest: SHA-256 over the files of the model, 64 hex digits; "" where a server has them.
-      parameters: sentences about what was fixed.
+      name: name of the served model.
+      version: pushed version; "0" if the model was not pushed.
+      digest: SHA-256 of the files of the model, 64 hex digits; "" for the model of a server.
+      parameters: sentences about the operating point and the regions.
     """
 
     name: str
@@ -30,52 +30,56 @@ class Algorithm:
     parameters: tuple[str, ...] = (NOTICE,)
 
     @property
-    def told_version(self) -> str:
-        """Version and digest in one line."""
+    def version_and_digest(self) -> str:
+        """Version and digest in one text."""
         return f"{self.version} sha256:{self.digest}" if self.digest else self.version
 
     @property
     def key(self) -> str:
-        """What UIDs of reports depend on."""
+        """Text from which the UIDs of reports are derived."""
         return "/".join((self.name, self.version, self.digest))
 
 
-def algorithm_of(folder: Path, facts: Mapping[str, Any], name: str) -> Algorithm:
-    """The algorithm of a SavedModel.
+def identify_algorithm(folder: Path, info: Mapping[str, Any], name: str) -> Algorithm:
+    """Returns the identification of a SavedModel.
 
     Args:
       folder: of the SavedModel; its name is the version if it is a number.
-      facts: its pneumo.json.
-      name: that it is served under.
+      info: content of pneumo.json.
+      name: name of the served model.
     """
     version = folder.resolve().name
     return Algorithm(
         name,
         version if version.isdigit() else "0",
-        digest_of(folder),
-        parameters_of(facts),
+        folder_digest(folder),
+        describe_parameters(info),
     )
 
 
-def parameters_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """Sentences about what validation fixed, from pneumo.json; the notice first."""
-    told = [NOTICE]
-    if facts.get("synthetic") in (True, "True", "true", "yes"):
-        told.append("Trained on synthetic images: its answers mean nothing for patients")
-    if facts.get("threshold") is not None:
-        told.append(
-            f"Operating point: a probability of {facts['threshold']:.6g} or more is present"
+def describe_parameters(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Describes operating point, abstention band and regions in sentences, after the notice."""
+    sentences = [NOTICE]
+    if info.get("synthetic") in (True, "True", "true", "yes"):
+        sentences.append(
+            "Trained on synthetic images: its predictions have no meaning for patients"
         )
-    if facts.get("band"):
-        low, high = facts["band"]
-        told.append(f"Abstains from {low:.6g} to below {high:.6g}: a person has to read the image")
-    boxes = facts.get("boxes")
-    how = _HOW.get(str(boxes.get("kind"))) if isinstance(boxes, Mapping) else None
-    return (*told, *([how] if how else []))
+    if info.get("threshold") is not None:
+        sentences.append(
+            f"Operating point: the finding is present from a probability of {info['threshold']:.6g}"
+        )
+    if info.get("band"):
+        low, high = info["band"]
+        sentences.append(
+            f"Abstains from {low:.6g} to below {high:.6g}: a person must read the image"
+        )
+    boxes = info.get("boxes")
+    regions = _REGIONS.get(str(boxes.get("kind"))) if isinstance(boxes, Mapping) else None
+    return (*sentences, *([regions] if regions else []))
 
 
-def digest_of(folder: Path) -> str:
-    """SHA-256 over names and bytes of all files below a folder, in order of name."""
+def folder_digest(folder: Path) -> str:
+    """Returns the SHA-256 of names and contents of all files below a folder, by name."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
@@ -85,6 +89,6 @@ def digest_of(folder: Path) -> str:
 
 
 def derived_uid(*parts: str) -> str:
-    """A UID below 2.25 (DICOM PS3.5 B.2) that depends on the parts only."""
+    """Returns a UID below 2.25 (DICOM PS3.5 B.2) derived from the parts."""
     digest = hashlib.sha256("\0".join(("pneumo report", *parts)).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"

@@ -1,4 +1,4 @@
-"""Which finding the positive classes of a model stand for, as a code."""
+"""Codes of findings, decisions and measurements in reports."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -41,11 +41,11 @@ _FINDINGS: Final = {
 }
 
 
-def finding_of(classes: Sequence[str]) -> Concept:
-    """The finding whose probability the score is.
+def finding_code(classes: Sequence[str]) -> Concept:
+    """Returns the code of the finding whose probability is the score.
 
     Raises:
-      PneumoError: classes of a task of the user's own, for which there is no code.
+      PneumoError: classes of a custom task, for which there is no code.
     """
     try:
         return _FINDINGS[tuple(classes)]
@@ -53,5 +53,5 @@ def finding_of(classes: Sequence[str]) -> Concept:
         known = "; ".join(", ".join(names) for names in _FINDINGS)
         raise PneumoError(
             f"--dicom-out has no code for a finding of the classes {', '.join(classes)}; "
-            f"it knows those of the shipped tasks: {known}"
+            f"supported are the classes of the built-in tasks: {known}"
         ) from None

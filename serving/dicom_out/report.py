@@ -1,11 +1,11 @@
-"""The content of a report, DICOM TID 1500, as a Comprehensive SR document.
+"""Content of a report: DICOM TID 1500 in a Comprehensive SR document.
 
 Imaging Measurement Report
   language, observer (the software as a device), procedure reported
   Imaging Measurements
     Measurement Group (TID 1501): the finding in the image
       algorithm, source image, Probability, Presence of property
-    Measurement Group (TID 1410), one for each box: the finding there
+    Measurement Group (TID 1410), one for each box: the finding in the region
       algorithm, Image Region (closed polyline on the source image), Certainty of Finding
 """
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from highdicom.sr import ComprehensiveSR, MeasurementReport
     from pydicom import Dataset
 
-VERSION: Final = "1"  # of the content: raised whenever the same answer is told in another way
+VERSION: Final = "2"  # of the content; increased when the same prediction gives another report
 MAKER: Final = "PneumoTFX"
-SERIES_NUMBER: Final = 9001  # above those of acquisitions; a number is for display only
+SERIES_NUMBER: Final = 9001  # above those of acquisitions; for display only
 DESCRIPTION: Final = "Research software, not for diagnosis"
 
-# What a report has to share with its image (types 1 and 2 of the modules Patient and General
-# Study), and whether the patient is a phantom or nameless. No comments, no history, no address.
-CARRIED: Final = (
+# Attributes copied from the image: types 1 and 2 of the modules Patient and General Study, and
+# those of phantoms and deidentified patients. No comments, history or address.
+COPIED: Final = (
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
@@ -49,7 +49,7 @@ _OPTIONAL: Final = (
     *("IssuerOfPatientID", "QualityControlSubject"),
     *("PatientIdentityRemoved", "DeidentificationMethod"),
 )
-NEEDED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+REQUIRED: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Region:
     """A box on the displayed image.
 
     Attributes:
-      box: ymin, xmin, ymax, xmax in pixels of the displayed image, edges (0 is the outer edge of
-        the first pixel).
-      score: 0..1.
+      box: ymin, xmin, ymax, xmax in pixels of the displayed image; 0 is the outer edge of the first
+        pixel.
+      score: 0 to 1.
     """
 
     box: tuple[float, float, float, float]
@@ -67,60 +67,62 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a model says of one image.
+class ReportContent:
+    """The prediction for one image, as reported.
 
     Attributes:
       decision: POSITIVE, NEGATIVE or REFER.
       score: calibrated probability of the finding.
-      regions: boxes, best first; where the finding is absent there are none.
-      shown: height and width of the image as it was shown to the model, pixels; what boxes are
-        measured in. None where there are no boxes.
+      regions: boxes, best first; empty if the finding is absent.
+      displayed: height and width of the displayed image, pixels, to which the boxes refer; None
+        without boxes.
     """
 
     decision: str
     score: float
     regions: tuple[Region, ...] = ()
-    shown: tuple[int, int] | None = None
+    displayed: tuple[int, int] | None = None
 
 
-def result_of(answer: Prediction) -> Result:
-    """What a report says of an answer.
+def report_content(prediction: Prediction) -> ReportContent:
+    """Returns the content of the report for a prediction.
 
-    Boxes are told where the finding is present or undetermined: a heat map has a warmest place in
-    a healthy image too.
+    Boxes are reported only if the finding is present or undetermined: the heat map of a healthy
+    image also has a maximum.
     """
-    there = answer.decision != "NEGATIVE" and answer.height and answer.width
-    pairs = zip(answer.boxes or [], answer.box_scores or [], strict=True) if there else ()
-    regions = tuple(Region((b[0], b[1], b[2], b[3]), score) for b, score in pairs)
-    shown = (answer.height, answer.width) if answer.height and answer.width else None
-    return Result(answer.decision, answer.score or 0.0, regions, shown if regions else None)
+    size = (prediction.height, prediction.width) if prediction.height and prediction.width else None
+    regions: tuple[Region, ...] = ()
+    if size and prediction.decision != "NEGATIVE":
+        pairs = zip(prediction.boxes or [], prediction.box_scores or [], strict=True)
+        regions = tuple(Region((b[0], b[1], b[2], b[3]), score) for b, score in pairs)
+    displayed = size if regions else None
+    return ReportContent(prediction.decision, prediction.score or 0.0, regions, displayed)
 
 
 def make_report(
     source: "Dataset",
-    result: Result,
+    content: ReportContent,
     algorithm: Algorithm,
     finding: codes.Concept,
     now: datetime.datetime,
 ) -> "ComprehensiveSR":
-    """A structured report about one image; depends on its arguments only.
+    """Returns a structured report on one image; equal arguments give equal reports.
 
     Args:
-      source: the image's attributes; pixels are not looked at. Has all of `NEEDED`.
-      result: what is reported.
-      algorithm: who says it.
-      finding: what the score is the probability of.
+      source: attributes of the image, at least `REQUIRED`; pixels are not read.
+      content: the prediction.
+      algorithm: identification of the model.
+      finding: the finding whose probability is the score.
       now: date and time of the content.
     """
     from highdicom.sr import ComprehensiveSR
 
     document = ComprehensiveSR(
         evidence=[_evidence(source)],
-        content=_content(source, result, algorithm, finding)[0],
+        content=_content(source, content, algorithm, finding)[0],
         series_instance_uid=derived_uid("series", str(source.StudyInstanceUID), algorithm.key),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uid_of(source, result, algorithm, finding),
+        sop_instance_uid=report_uid(source, content, algorithm, finding),
         instance_number=_instance_number(source),
         manufacturer=MAKER,
         manufacturer_model_name=algorithm.name[:64],
@@ -130,55 +132,59 @@ def make_report(
         content_time=now.time(),
         series_date=now.date(),
         series_time=now.time(),
-        is_complete=True,  # all that the algorithm says; but preliminary, and verified by nobody
+        is_complete=True,  # of the algorithm; preliminary and unverified
     )
     document.InstanceCreationDate = document.ContentDate
     document.InstanceCreationTime = document.ContentTime
     for equipment in document.get("ContributingEquipmentSequence", ()):
         equipment.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
-    _carry(source, document)
+    _copy_attributes(source, document)
     return document
 
 
-def uid_of(source: "Dataset", result: Result, algorithm: Algorithm, finding: codes.Concept) -> str:
-    """UID of a report: of the image's UID, the algorithm and all that is said.
+def report_uid(
+    source: "Dataset", content: ReportContent, algorithm: Algorithm, finding: codes.Concept
+) -> str:
+    """Derives the UID of a report from the UID of the image, the algorithm and the content.
 
-    So the same answer about the same image is the same document, and another is another.
+    Equal predictions for an image therefore give the same document, others a new one.
     """
-    boxes = [[round(edge, 3) for edge in box] for box in stored_boxes(source, result)]
-    scores = [round(region.score, 6) for region in result.regions]
-    said = [finding.value, result.decision, round(result.score, 6), boxes, scores]
+    boxes = [[round(edge, 3) for edge in box] for box in stored_boxes(source, content)]
+    scores = [round(region.score, 6) for region in content.regions]
+    values = [finding.value, content.decision, round(content.score, 6), boxes, scores]
     image = str(source.SOPInstanceUID)
-    return derived_uid("document", VERSION, image, algorithm.key, json.dumps(said))
+    return derived_uid("document", VERSION, image, algorithm.key, json.dumps(values))
 
 
-def stored_boxes(source: "Dataset", result: Result) -> list[tuple[float, float, float, float]]:
-    """Boxes of the displayed image -> of the stored pixels, clipped; without area: all zeros.
+def stored_boxes(
+    source: "Dataset", content: ReportContent
+) -> list[tuple[float, float, float, float]]:
+    """Converts boxes to coordinates of the stored pixels, clipped; all zeros without area.
 
-    The two differ where pixels are not square: what is displayed was resampled.
+    Displayed and stored images differ if pixels are not square: the displayed one was resampled.
 
     Returns:
       (ymin, xmin, ymax, xmax) in the coordinates of PS3.3 C.18.6.1.2: the outer corner of the
       first pixel is 0, 0.
     """
-    if not result.regions:
+    if not content.regions:
         return []
-    if result.shown is None or min(result.shown) < 1:
-        raise ValueError("boxes of an image whose size is not told")
+    if content.displayed is None or min(content.displayed) < 1:
+        raise ValueError("boxes need the size of the displayed image")
     rows, columns = int(source.Rows), int(source.Columns)
-    down, across = rows / result.shown[0], columns / result.shown[1]
-    found = []
-    for region in result.regions:
+    down, across = rows / content.displayed[0], columns / content.displayed[1]
+    boxes = []
+    for region in content.regions:
         y0, x0, y1, x1 = region.box
         y0, y1 = (min(max(y * down, 0.0), rows) for y in (y0, y1))
         x0, x1 = (min(max(x * across, 0.0), columns) for x in (x0, x1))
-        found.append((y0, x0, y1, x1) if y1 > y0 and x1 > x0 else (0.0, 0.0, 0.0, 0.0))
-    return found
+        boxes.append((y0, x0, y1, x1) if y1 > y0 and x1 > x0 else (0.0, 0.0, 0.0, 0.0))
+    return boxes
 
 
 def _content(
     source: "Dataset",
-    result: Result,
+    content: ReportContent,
     algorithm: Algorithm,
     finding: codes.Concept,
 ) -> "MeasurementReport":
@@ -188,9 +194,9 @@ def _content(
         return sr.CodedConcept(concept.value, concept.scheme, concept.meaning)
 
     image = str(source.SOPInstanceUID)
-    maker = sr.AlgorithmIdentification(
+    identification = sr.AlgorithmIdentification(
         name=algorithm.name,
-        version=algorithm.told_version,
+        version=algorithm.version_and_digest,
         parameters=algorithm.parameters,
         manufacturer=MAKER,
     )
@@ -200,21 +206,21 @@ def _content(
                 derived_uid("image", image, algorithm.key), "Whole image"
             ),
             finding_type=code(finding),
-            algorithm_id=maker,
+            algorithm_id=identification,
             finding_sites=[sr.FindingSite(code(codes.LUNG))],
             measurements=[
-                sr.Measurement(code(codes.PROBABILITY), round(result.score, 6), code(codes.ONE))
+                sr.Measurement(code(codes.PROBABILITY), round(content.score, 6), code(codes.ONE))
             ],
             qualitative_evaluations=[
                 sr.QualitativeEvaluation(
-                    code(codes.PRESENCE), code(codes.DECISIONS[result.decision])
+                    code(codes.PRESENCE), code(codes.DECISIONS[content.decision])
                 )
             ],
             source_images=[sr.SourceImageForMeasurementGroup(str(source.SOPClassUID), image)],
         )
     ]
-    boxes = stored_boxes(source, result)
-    for number, (region, box) in enumerate(zip(result.regions, boxes, strict=True), 1):
+    boxes = stored_boxes(source, content)
+    for number, (region, box) in enumerate(zip(content.regions, boxes, strict=True), 1):
         if not any(box):
             continue
         uid = derived_uid("region", image, algorithm.key, str(number))
@@ -223,7 +229,7 @@ def _content(
                 tracking_identifier=sr.TrackingIdentifier(uid, f"Region {number}"),
                 referenced_region=_rectangle(source, box),
                 finding_type=code(finding),
-                algorithm_id=maker,
+                algorithm_id=identification,
                 finding_sites=[sr.FindingSite(code(codes.LUNG))],
                 geometric_purpose=code(codes.BOUNDED_BY),
                 measurements=[
@@ -238,7 +244,7 @@ def _content(
         name=MAKER,
         manufacturer_name=MAKER,
         model_name=algorithm.name,
-        serial_number=algorithm.told_version,
+        serial_number=algorithm.version_and_digest,
     )
     observer = sr.ObserverContext(
         observer_type=sr.CodedConcept("121007", "DCM", "Device"),
@@ -266,23 +272,23 @@ def _rectangle(source: "Dataset", box: tuple[float, float, float, float]) -> Any
 
 
 def _evidence(source: "Dataset") -> "Dataset":
-    """The image without its patient: the constructor logs and refuses what it finds odd."""
+    """Returns the image without its patient: highdicom logs and rejects unusual values."""
     from pydicom import Dataset
 
     bare = Dataset()
-    for keyword in NEEDED:
+    for keyword in REQUIRED:
         setattr(bare, keyword, str(source[keyword].value))
-    for keyword in CARRIED:
+    for keyword in COPIED:
         if keyword not in _OPTIONAL:
             setattr(bare, keyword, None)
     return bare
 
 
-def _carry(source: "Dataset", document: "Dataset") -> None:
-    """Patient and study as the image has them, letter by letter."""
+def _copy_attributes(source: "Dataset", document: "Dataset") -> None:
+    """Copies patient and study without decoding them."""
     if "SpecificCharacterSet" in source:
         document["SpecificCharacterSet"] = copy.deepcopy(source["SpecificCharacterSet"])
-    for keyword in CARRIED:
+    for keyword in COPIED:
         if keyword in source:
             document[keyword] = copy.deepcopy(source[keyword])
 

@@ -1,4 +1,4 @@
-"""Reports in a folder, one for each DICOM file that was answered."""
+"""Writes one report for each predicted DICOM file to a folder."""
 
 import datetime
 import io
@@ -13,41 +13,41 @@ from schema.errors import PneumoError
 from schema.files import write_bytes_atomically
 from schema.processes import is_running
 from serving.dicom_out.algorithm import Algorithm
-from serving.dicom_out.finding import DECISIONS, finding_of
-from serving.dicom_out.report import CARRIED, NEEDED, make_report, result_of, uid_of
+from serving.dicom_out.finding import DECISIONS, finding_code
+from serving.dicom_out.report import COPIED, REQUIRED, make_report, report_content, report_uid
 from serving.predict.dicom import is_dicom
 from serving.predict.prediction import Prediction
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-NAMED: Final = 3  # files without a report that are named
+LISTED: Final = 3  # files without a report that the summary names
 
 
 def _now() -> datetime.datetime:
     return datetime.datetime.now().astimezone()
 
 
-class Reports:
-    """Writes structured reports; the name of a file is the UID of its report.
+class ReportWriter:
+    """Writes structured reports, named after their UID.
 
-    A report about the same image that says the same has the same UID: it is kept as it stands.
+    An equal prediction for the same image gives the same UID; the existing report is kept.
 
     Args:
-      folder: made where it is not there.
-      algorithm: who answers.
-      classes: of the model, in order.
-      now: gives the time that is written into a report.
+      folder: output folder; created if it does not exist.
+      algorithm: identification of the model.
+      classes: class names of the model, in order.
+      now: returns the time to write into a report.
 
     Attributes:
-      written: how many reports are in the folder by this run, those that were there included.
-      not_dicom: how many files are no DICOM.
-      rejected: how many images were rejected.
-      unreported: how many DICOM files were answered and could not be reported.
+      written: number of reports of this run, including existing ones.
+      not_dicom: number of files in another format.
+      rejected: number of rejected images.
+      unreported: number of predicted DICOM files without a report because of an error.
 
     Raises:
-      PneumoError: highdicom is missing, the folder cannot be written, or there is no code for the
-        finding.
+      PneumoError: highdicom is missing, the folder cannot be written, or the finding has no
+        code.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Reports:
                 "'pneumo-tfx[dicom]'`"
             ) from error
         self._folder, self._algorithm, self._now = folder, algorithm, now
-        self._finding = finding_of(classes)
+        self._finding = finding_code(classes)
         self.written = self.not_dicom = self.rejected = self.unreported = 0
         self._names: list[str] = []
         self._reasons: list[str] = []
@@ -77,30 +77,32 @@ class Reports:
         except OSError as error:
             raise PneumoError(f"{folder} cannot be written: {error.strerror}") from error
 
-    def add(self, answer: Prediction) -> Path | None:
-        """Writes the report about the file of an answer; None where there is none.
+    def add(self, prediction: Prediction) -> Path | None:
+        """Writes the report for a prediction.
 
-        A rejected image has none: nothing was found out about the patient. Its reason stands in the
-        other outputs.
+        Rejected images get no report; the other outputs contain the reason.
+
+        Returns:
+          Path of the report; None if there is no report.
 
         Raises:
           PneumoError: the folder cannot be written.
         """
-        if answer.error:
+        if prediction.error:
             self.rejected += 1
             return None
-        file = Path(answer.file)
+        file = Path(prediction.file)
         try:
             if not _is_dicom_file(file):
                 self.not_dicom += 1
-                if len(self._names) < NAMED:
+                if len(self._names) < LISTED:
                     self._names.append(str(file))
                 return None
-            final, content = self._made(file, answer)
+            final, content = self._make(file, prediction)
         except _NoReport as error:
             self.unreported += 1
-            if len(self._reasons) < NAMED:
-                self._reasons.append(f"about {file}: {error}")
+            if len(self._reasons) < LISTED:
+                self._reasons.append(f"for {file}: {error}")
             return None
         if content is not None:
             try:
@@ -110,47 +112,47 @@ class Reports:
         self.written += 1
         return final
 
-    def _made(self, file: Path, answer: Prediction) -> tuple[Path, bytes | None]:
-        """Path and content of a report; no content where that very report is there."""
-        if answer.decision not in DECISIONS:
-            raise _NoReport(f"no decision {answer.decision}")
-        # What goes wrong from here on may quote the patient: neither text nor warning gets out.
-        with _silence():
+    def _make(self, file: Path, prediction: Prediction) -> tuple[Path, bytes | None]:
+        """Returns path and content of a report; no content if the report exists."""
+        if prediction.decision not in DECISIONS:
+            raise _NoReport(f"no decision {prediction.decision}")
+        # Errors and warnings from here on may quote the patient and are not passed on.
+        with _without_messages():
             try:
                 source = _read(file)
-                missing = [name for name in NEEDED if not source.get(name)]
+                missing = [name for name in REQUIRED if not source.get(name)]
                 if missing:
                     raise _NoReport(f"it has no {missing[0]}")
-                said = (source, result_of(answer), self._algorithm, self._finding)
-                final = self._folder / f"{uid_of(*said)}.dcm"
+                arguments = (source, report_content(prediction), self._algorithm, self._finding)
+                final = self._folder / f"{report_uid(*arguments)}.dcm"
                 if final.exists():
                     return final, None
                 out = io.BytesIO()
-                make_report(*said, self._now()).save_as(out, enforce_file_format=True)
+                make_report(*arguments, self._now()).save_as(out, enforce_file_format=True)
             except _NoReport:
                 raise
             except Exception as error:  # the libraries raise errors of every kind
-                raise _NoReport(f"its attributes make none ({type(error).__name__})") from None
+                raise _NoReport(f"its attributes are invalid ({type(error).__name__})") from None
         return final, out.getvalue()
 
-    def lines(self) -> list[str]:
-        """What there is to say at the end: how many reports, and what has none."""
+    def summary(self) -> list[str]:
+        """Returns lines with the number of reports and the files without one."""
         count = f"{self.written} structured report" + ("s" if self.written != 1 else "")
-        said = [f"{count} in {self._folder}: DICOM, with the identities of the patients"]
+        lines = [f"{count} in {self._folder}: DICOM files that contain patient identities"]
         if self.not_dicom:
             more = self.not_dicom - len(self._names)
             names = ", ".join(self._names) + (f" and {more} more" if more else "")
-            said.append(f"no report, because it is no DICOM file: {names}")
+            lines.append(f"no report for files that are not DICOM: {names}")
         if self.rejected:
-            said.append(f"no report about the {self.rejected} rejected")
-        said += [f"no report {reason}" for reason in self._reasons]
+            lines.append(f"no report for {self.rejected} rejected images")
+        lines += [f"no report {reason}" for reason in self._reasons]
         if self.unreported > len(self._reasons):
-            said.append(f"no report for {self.unreported - len(self._reasons)} more DICOM files")
-        return said
+            lines.append(f"no report for {self.unreported - len(self._reasons)} more DICOM files")
+        return lines
 
 
 class _NoReport(Exception):
-    """Why there is no report, without a word of the file."""
+    """Why there is no report; the message quotes nothing from the file."""
 
 
 def _is_dicom_file(file: Path) -> bool:
@@ -158,11 +160,11 @@ def _is_dicom_file(file: Path) -> bool:
         with file.open("rb") as opened:
             return is_dicom(opened.read(132))
     except OSError:
-        raise _NoReport("it is gone") from None
+        raise _NoReport("it no longer exists") from None
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files of `schema.files.atomic_file` whose process was killed."""
+    """Removes temporary files of `schema.files` whose process was killed."""
     for left in folder.glob(".*.partial"):
         owner = left.name.split(".")[-2].split("-")[0]
         if owner.isdigit() and not is_running(int(owner)):
@@ -170,16 +172,16 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _read(file: Path) -> "Dataset":
-    """The attributes that a report needs; pixels are not read."""
+    """Reads the attributes for a report, without pixels."""
     import pydicom
 
-    tags = ["SpecificCharacterSet", "Rows", "Columns", "InstanceNumber", *NEEDED, *CARRIED]
+    tags = ["SpecificCharacterSet", "Rows", "Columns", "InstanceNumber", *REQUIRED, *COPIED]
     return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(tags))
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Neither warnings nor log lines of the DICOM libraries, which quote values."""
+def _without_messages() -> Iterator[None]:
+    """Suppresses warnings and log lines of the DICOM libraries, which quote values."""
     import pydicom
 
     quiet()

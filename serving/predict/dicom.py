@@ -1,4 +1,4 @@
-"""DICOM files among the images of a request: rendered as `pneumo ingest` renders them."""
+"""Renders DICOM files for prediction as `pneumo ingest` renders them."""
 
 from core.images.dicom.read import is_dicom
 from core.images.errors import ImageError
@@ -8,12 +8,12 @@ __all__ = ["is_dicom", "to_png"]
 
 
 def to_png(content: bytes) -> bytes:
-    """Renders a DICOM file: gray PNG, of 8 bits where it stores 8 or fewer, else of 16.
+    """Renders a DICOM file to a gray PNG of 8 bits, or 16 if it stores more than 8.
 
     Raises:
-      PneumoError: pydicom is missing, or the file is no single gray radiograph that can be shown.
+      PneumoError: pydicom is missing, or the file is not a single gray radiograph.
     """
-    # Only here: the client of a server does without numpy.
+    # Imported late, because the client of a server does not need numpy.
     from core.images.dicom.load import to_png as render
 
     try:

@@ -1,4 +1,4 @@
-"""Which files are asked about, streamed, so that a folder may hold any number; and their bytes."""
+"""Finds the image files to predict, and reads them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -13,48 +13,48 @@ SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
 
 
 def check_paths(paths: Iterable[Path]) -> None:
-    """Finds wrong paths before anything is asked.
+    """Checks that every path exists and every folder has an image.
 
     Raises:
-      PneumoError: a path does not exist, or a folder holds no image.
+      PneumoError: a path does not exist, or a folder has no image.
     """
     for path in paths:
         if path.is_dir():
-            if next(walk(path), None) is None:
-                raise PneumoError(f"folder {path} holds no .jpeg, .jpg, .png or DICOM file")
+            if next(walk_images(path), None) is None:
+                raise PneumoError(f"folder {path} contains no .jpeg, .jpg, .png or DICOM file")
         elif not path.exists():
             raise PneumoError(f"image {path} does not exist; check the path")
 
 
 def stream_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as given, and the images of folders in order of name."""
+    """Yields the files among the paths, and the images of the folders by name."""
     for path in paths:
         if path.is_dir():
-            yield from walk(path)
+            yield from walk_images(path)
         else:
             yield path
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Images below a folder in order of name; holds the names of one folder at a time.
+def walk_images(folder: Path) -> Iterator[Path]:
+    """Yields the images below a folder by name; keeps the names of one folder in memory.
 
-    DICOM files often have no suffix, or end in a number: those are known by their first bytes.
+    DICOM files often have no suffix, or a number as suffix; they are recognized by content.
     """
     try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+        with os.scandir(folder) as iterator:
+            entries = sorted(iterator, key=lambda entry: entry.name)
     except OSError as error:
         raise PneumoError(f"folder {folder} cannot be listed: {error.strerror}") from error
-    for entry in found:
+    for entry in entries:
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=False):
-            yield from walk(path)
-        elif path.suffix.lower() in SUFFIXES or _hidden_dicom(path):
+            yield from walk_images(path)
+        elif path.suffix.lower() in SUFFIXES or _is_dicom_without_suffix(path):
             yield path
 
 
-def names_of(lines: BinaryIO) -> Iterator[Path]:
-    """File names from a stream, one a line; empty lines are skipped."""
+def read_paths(lines: BinaryIO) -> Iterator[Path]:
+    """Yields paths from a stream, one per line; empty lines are skipped."""
     for line in lines:
         name = os.fsdecode(line.rstrip(b"\r\n"))
         if name:
@@ -62,11 +62,15 @@ def names_of(lines: BinaryIO) -> Iterator[Path]:
 
 
 def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
-    """Bytes of a JPEG or PNG file; a DICOM file is rendered to PNG.
+    """Reads a JPEG or PNG file; renders a DICOM file to PNG.
+
+    Args:
+      path: of the file.
+      limit: size of a JPEG or PNG file, bytes.
 
     Raises:
-      OSError: it cannot be read.
-      PneumoError: it is too large, or a DICOM file without a picture to show.
+      OSError: the file cannot be read.
+      PneumoError: the file is too large, or a DICOM file that cannot be rendered.
     """
     with path.open("rb") as file:
         head = file.read(132)
@@ -78,7 +82,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     return to_png(content) if dicom else content
 
 
-def _hidden_dicom(path: Path) -> bool:
+def _is_dicom_without_suffix(path: Path) -> bool:
     if path.suffix and not path.suffix[1:].isdigit():
         return False
     try:

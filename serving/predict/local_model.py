@@ -1,4 +1,4 @@
-"""Answers about images from a SavedModel; needs TensorFlow alone, neither TFX nor Keras."""
+"""Predictions from a SavedModel in this process; needs TensorFlow, but neither TFX nor Keras."""
 
 import itertools
 import os
@@ -14,93 +14,103 @@ from serving.predict.prediction import Prediction, rejected, to_prediction
 
 
 @dataclass(frozen=True)
-class Model:
-    """A loaded SavedModel and the facts that it carries."""
+class LocalModel:
+    """A loaded SavedModel.
+
+    Attributes:
+      folder: of the SavedModel.
+      info: its metadata, see `schema.model_folder.read_model_info`.
+      loaded: object returned by `tf.saved_model.load`.
+    """
 
     folder: Path
-    facts: dict[str, Any]
+    info: dict[str, Any]
     loaded: Any
 
 
-def load_model(folder: Path) -> Model:
-    """Loads a SavedModel, or the newest version in a folder of them.
+def load_model(folder: Path) -> LocalModel:
+    """Loads a SavedModel, or the newest version in a folder of versions.
 
     Raises:
-      PneumoError: there is no SavedModel of this project.
+      PneumoError: the folder has no SavedModel of this project.
     """
-    chosen = folder if (folder / GRAPH).is_file() else newest_version(folder)
-    if chosen is None or not (chosen / GRAPH).is_file():
+    version = folder if (folder / GRAPH).is_file() else newest_version(folder)
+    if version is None or not (version / GRAPH).is_file():
         raise PneumoError(
-            f"{folder} holds no SavedModel and no version of one; give the folder that "
+            f"{folder} contains no SavedModel and no version of one; pass the folder that "
             "`pneumo run` printed as model"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(chosen))
+    loaded = tf.saved_model.load(str(version))
     if "serving_default" not in loaded.signatures:
-        raise PneumoError(f"{chosen} has no signature serving_default; it is not one of ours")
+        raise PneumoError(
+            f"{version} has no signature serving_default; pass a model exported by `pneumo run`"
+        )
     if "status" not in loaded.signatures["serving_default"].structured_outputs:
         raise PneumoError(
-            f"{chosen} was exported by an older version: it gives no status of each image; "
-            "export it anew with `pneumo run`"
+            f"{version} was exported by an older version: it has no output `status`; export the "
+            "model again with `pneumo run`"
         )
-    return Model(chosen, read_model_info(chosen), loaded)
+    return LocalModel(version, read_model_info(version), loaded)
 
 
 def predict_files(
-    model: Model, files: Iterable[Path], batch_size: int = 16, signature: str = "serving_default"
+    model: LocalModel,
+    files: Iterable[Path],
+    batch_size: int = 16,
+    signature: str = "serving_default",
 ) -> Iterator[Prediction]:
-    """Answers in the order of the files; holds one batch at a time.
+    """Yields predictions in the order of the files; keeps one batch in memory.
 
-    A file that cannot be read, or that the model rejects, is answered with an error of its own; the
-    others are answered as if it were not there.
+    A file that cannot be read, or that the model rejects, gives a prediction with `error` and does
+    not affect the others.
 
     Args:
-      model: what is asked.
+      model: model to call.
       files: JPEG, PNG or DICOM.
-      batch_size: files in one call.
+      batch_size: files per call.
       signature: serving_default, or explain for heat maps and boxes.
 
     Raises:
-      PneumoError: the model has no such signature.
+      PneumoError: the model does not have the signature.
     """
     if signature not in model.loaded.signatures:
         raise PneumoError(
-            f"{model.folder} has no signature {signature}; a model that `pneumo run` exports now "
-            "has it"
+            f"{model.folder} has no signature {signature}; export the model again with `pneumo run`"
         )
     source = iter(files)
     while batch := list(itertools.islice(source, batch_size)):
         contents: list[bytes] = []
-        unread: dict[int, str] = {}
+        errors: dict[int, str] = {}
         for i, file in enumerate(batch):
             try:
                 contents.append(read_file(file))
             except OSError as error:
-                unread[i] = f"cannot be read: {error.strerror or error}"
+                errors[i] = f"cannot be read: {error.strerror or error}"
             except PneumoError as error:
-                unread[i] = str(error)
-        rows = _ask(model, contents, signature)
+                errors[i] = str(error)
+        rows = _call(model, contents, signature)
         for i, file in enumerate(batch):
             name = str(file)
-            yield rejected(name, unread[i]) if i in unread else to_prediction(name, next(rows))
+            yield rejected(name, errors[i]) if i in errors else to_prediction(name, next(rows))
 
 
-def _ask(model: Model, contents: Sequence[bytes], signature: str) -> Iterator[dict[str, Any]]:
-    """Rows of a signature, text decoded."""
+def _call(model: LocalModel, contents: Sequence[bytes], signature: str) -> Iterator[dict[str, Any]]:
+    """Yields the outputs of a signature for each image."""
     import tensorflow as tf
 
     if not contents:
         return
-    answer = model.loaded.signatures[signature](image_bytes=tf.constant(contents))
-    columns = {name: _plain(values.numpy().tolist()) for name, values in answer.items()}
+    outputs = model.loaded.signatures[signature](image_bytes=tf.constant(contents))
+    columns = {name: _decode_text(values.numpy().tolist()) for name, values in outputs.items()}
     for row in zip(*columns.values(), strict=True):
         yield dict(zip(columns, row, strict=True))
 
 
-def _plain(value: Any) -> Any:
-    """Nested lists with text in place of bytes."""
+def _decode_text(value: Any) -> Any:
+    """Decodes the byte strings in nested lists."""
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_decode_text(item) for item in value]
     return value.decode() if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""The answer about one image, and a row of a model's outputs, from whatever protocol, -> it."""
+"""Prediction for one image, built from one row of model outputs."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,23 +10,25 @@ from core.images.rules import OK, STATUS_MESSAGES
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer about one image.
+    """Prediction for one image.
 
     Attributes:
-      file: as given.
-      predicted: class name at the model's operating point; empty when there was an error.
-      decision: POSITIVE, NEGATIVE, REFER where the score lies in the band of abstention, or
-        REJECTED where the model could not use the image.
-      score: calibrated probability of the positive classes together.
+      file: path as passed by the caller.
+      predicted: class name at the model's operating point; empty if there is an error.
+      decision: POSITIVE, NEGATIVE, REFER if the score is in the abstention band, or REJECTED if the
+        model could not use the image.
+      score: calibrated probability, summed over the positive classes.
       probabilities: class name -> calibrated probability.
-      abstained: whether a person has to look (REFER, REJECTED).
-      status: of the file, see `core.images.rules`; empty if the model was not called.
-      error: why there is no answer, in words; empty otherwise.
-      boxes: shape (k, 4); ymin, xmin, ymax, xmax in pixels of the displayed image, best first; None
-        if they were not requested or the model predicts none.
-      box_scores: of each box, 0..1.
-      heatmap: shape (h, w), 0..1; equal cells over the displayed image; from `explain` only.
-      height: of the displayed image, pixels; from `explain` alone.
+      abstained: whether a person must read the image (REFER, REJECTED).
+      status: status of the file, a key of `core.images.rules.STATUS_MESSAGES`; empty if the model
+        was not called.
+      error: why there is no prediction; empty otherwise.
+      boxes: shape (k, 4), ymin, xmin, ymax, xmax in pixels of the displayed image, best first; None
+        if the model has no boxes.
+      box_scores: shape (k,), 0 to 1.
+      heatmap: shape (h, w), 0 to 1, cells of equal size over the displayed image; only from the
+        signature `explain`.
+      height: pixels of the displayed image; only from `explain`.
       width: likewise.
     """
 
@@ -45,34 +47,34 @@ class Prediction:
     width: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without empty parts and without the heat map, a picture."""
-        plain = asdict(replace(self, heatmap=None))
-        return {key: value for key, value in plain.items() if value not in ("", None, {})}
+        """Returns the fields for JSON, without empty ones and without the heat map."""
+        fields = asdict(replace(self, heatmap=None))
+        return {key: value for key, value in fields.items() if value not in ("", None, {})}
 
 
 def to_prediction(file: str, row: Mapping[str, Any]) -> Prediction:
-    """Reads a row of the signature serving_default, or of explain.
+    """Converts a row of outputs of the signature serving_default or explain.
 
     Args:
       file: name of the image.
-      row: outputs by name; `status` may be absent, as in models that reject nothing; and so may
-        what only a model that locates, or `explain`, gives.
+      row: outputs by name. `status` and the outputs of `explain` and of localization models are
+        optional.
 
     Returns:
-      The answer; with `error` for an image that the model rejected.
+      The prediction; with `error` for an image that the model rejected.
 
     Raises:
-      ValueError: not the outputs of a model of this project, or not finite.
+      ValueError: not the outputs of a model of this project, or a number that is not finite.
     """
     try:
         status = str(row.get("status", OK))
-        error = in_words(status)
+        error = status_message(status)
         if error:
             return rejected(file, error, status)
         numbers = [float(value) for value in row["probabilities"]]
         score, decision = float(row["score"]), str(row["decision"])
         if not all(map(math.isfinite, [score, *numbers])):
-            raise ValueError("probabilities that are not finite")
+            raise ValueError("probabilities are not finite")
         return Prediction(
             file,
             predicted=str(row["predicted_class"]),
@@ -81,49 +83,48 @@ def to_prediction(file: str, row: Mapping[str, Any]) -> Prediction:
             probabilities=dict(zip(map(str, row["classes"]), numbers, strict=True)),
             abstained=decision == "REFER",
             status=status,
-            **_places(row),
+            **_explanation_fields(row),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the outputs of a model of this project ({error})") from error
 
 
-def _places(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row says of places, as fields of `Prediction`."""
-    found: dict[str, Any] = {}
+def _explanation_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     if "boxes" in row:
         pairs = zip(row["box_scores"], row["boxes"], strict=True)
-        # A row has the same number of places for boxes in every image; a score of -1 is none.
-        kept = [(float(score), _floats(box)) for score, box in pairs if float(score) >= 0]
-        if any(len(box) != 4 for _, box in kept):
-            raise ValueError("boxes that have not four edges")
-        found["boxes"] = [box for _, box in kept]
-        found["box_scores"] = _floats(score for score, _ in kept)
+        # Every row has the same number of boxes; unused ones have a score of -1.
+        used = [(float(score), _finite_floats(box)) for score, box in pairs if float(score) >= 0]
+        if any(len(box) != 4 for _, box in used):
+            raise ValueError("boxes do not have four edges")
+        fields["boxes"] = [box for _, box in used]
+        fields["box_scores"] = _finite_floats(score for score, _ in used)
     if "heatmap" in row:
-        found["heatmap"] = [_floats(line) for line in row["heatmap"]]
-        found["height"], found["width"] = int(row["image_height"]), int(row["image_width"])
-    return found
+        fields["heatmap"] = [_finite_floats(line) for line in row["heatmap"]]
+        fields["height"], fields["width"] = int(row["image_height"]), int(row["image_width"])
+    return fields
 
 
-def _floats(values: Iterable[Any]) -> list[float]:
-    found = [float(value) for value in values]
-    if not all(map(math.isfinite, found)):
-        raise ValueError("boxes or heat that are not finite")
-    return found
+def _finite_floats(values: Iterable[Any]) -> list[float]:
+    numbers = [float(value) for value in values]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("boxes or heat map are not finite")
+    return numbers
 
 
 def rejected(file: str, reason: str, status: str = "") -> Prediction:
-    """The answer about an image that was not used, by the model or before it was asked.
+    """Returns the prediction for an image that was not used.
 
     Args:
       file: name of the image.
-      reason: in words.
-      status: the model's own; empty where it was not asked.
+      reason: error message.
+      status: status returned by the model; empty if the model was not called.
     """
     return Prediction(file, decision="REJECTED", abstained=True, status=status, error=reason)
 
 
-def in_words(status: str) -> str:
-    """What a status means for the owner of the file; "" for OK."""
+def status_message(status: str) -> str:
+    """Returns a message for a status with optional detail; "" for OK."""
     code, _, detail = status.partition(": ")
-    said = STATUS_MESSAGES.get(code, status)
-    return f"{said} ({detail})" if detail and said else said
+    message = STATUS_MESSAGES.get(code, status)
+    return f"{message} ({detail})" if detail and message else message

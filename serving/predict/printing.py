@@ -9,8 +9,8 @@ import click
 
 from serving import NOTICE
 from serving.predict.prediction import Prediction
-from serving.predict.result_file import Csv
-from serving.predict.worklist import list_of, urgency
+from serving.predict.result_file import CsvFormat
+from serving.predict.worklist import urgency, worklist_section
 
 _WORKLIST_TITLES = (
     "Referred: read first",
@@ -42,12 +42,12 @@ def print_predictions(
         for prediction in predictions:
             click.echo(json.dumps(prediction.to_dict()))
     elif form == "csv":
-        rows = Csv(list(classes), boxes)
+        rows = CsvFormat(list(classes), boxes)
         click.echo(rows.header(), nl=False)
         for prediction in predictions:
             click.echo(rows.encode(prediction), nl=False)
     elif worklist:
-        for which, group in groupby(predictions, key=list_of):
+        for which, group in groupby(predictions, key=worklist_section):
             print_table(group, _WORKLIST_TITLES[which])
     else:
         print_table(predictions)

@@ -1,4 +1,4 @@
-"""How far a long series of answers is, on a terminal."""
+"""Progress bar on a terminal."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,8 +7,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def shown(items: Iterable[Item], total: int | None) -> Iterator[Item]:
-    """Passes items on and shows their number and rate on standard error, if that is a terminal."""
+def with_progress(items: Iterable[Item], total: int | None) -> Iterator[Item]:
+    """Yields items unchanged; shows their number and rate if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield from items
         return

@@ -1,4 +1,4 @@
-"""Predictions in a file, as CSV or JSON lines, to which an interrupted run can append."""
+"""Files of predictions, as CSV or JSON lines, to which an interrupted run can append."""
 
 import csv
 import io
@@ -13,26 +13,26 @@ from schema.errors import PneumoError
 from schema.files import try_lock
 from serving.predict.prediction import Prediction
 
-_TORN = 1 << 16  # no record is longer
+_MAX_RECORD = 1 << 16  # bytes
 _FIXED = ("file", "decision", "predicted", "score")
 
 
-class Format(Protocol):
-    """How predictions are written as records and read again."""
+class RecordFormat(Protocol):
+    """Encodes predictions as records and decodes them."""
 
     def header(self) -> bytes:
-        """Returns what precedes the first record."""
+        """Returns the bytes before the first record."""
 
     def encode(self, prediction: Prediction) -> bytes:
         """Returns one record with its end of line."""
 
     def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
-        """Yields the size in bytes and the prediction of each whole record from here on."""
+        """Yields size in bytes and prediction of each complete record from the current position."""
 
 
-class Csv:
+class CsvFormat:
     """One row per prediction: file, decision, predicted, score, p_CLASS for each class, status,
-    error, and, for a model that locates, boxes as "score x y width height" for each, in pixels (the
+    error; for a localization model also boxes, each as "score x y width height" in pixels (the
     prediction string of the RSNA challenge).
 
     Args:
@@ -58,7 +58,7 @@ class Csv:
         return csv_row([*fixed, *numbers, prediction.status, prediction.error, *boxes])
 
     def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
-        """Yields each whole row; a file name may contain line feeds."""
+        """Yields each complete row; a file name may contain line feeds."""
         size = 0
 
         def lines() -> Iterator[str]:
@@ -74,7 +74,7 @@ class Csv:
                 yield size, self._decode(row)
                 size = 0
         except (csv.Error, ValueError):
-            return  # torn
+            return  # an incomplete record
 
     def _decode(self, row: list[str]) -> Prediction:
         cells = dict(zip(self._columns, row, strict=True))
@@ -96,7 +96,7 @@ class Csv:
         )
 
 
-class JsonLines:
+class JsonLinesFormat:
     """One JSON object per line, as returned by `Prediction.to_dict`."""
 
     def header(self) -> bytes:
@@ -108,7 +108,7 @@ class JsonLines:
         return json.dumps(prediction.to_dict()).encode("ascii") + b"\n"
 
     def records(self, file: IO[bytes]) -> Iterator[tuple[int, Prediction]]:
-        """Yields each whole line."""
+        """Yields each complete line."""
         for line in file:
             try:
                 prediction = Prediction(**json.loads(line))
@@ -120,11 +120,11 @@ class JsonLines:
 
 
 class ResultFile:
-    """A file of predictions that grows by whole records; one process at a time writes it.
+    """A file of predictions, appended record by record by one process at a time.
 
     Args:
       path: of the file.
-      form: how predictions are written.
+      form: format of the records.
       resume: append to an existing file, which is an error otherwise.
 
     Attributes:
@@ -135,7 +135,7 @@ class ResultFile:
         end, is in use, or cannot be written.
     """
 
-    def __init__(self, path: Path, form: Format, resume: bool) -> None:
+    def __init__(self, path: Path, form: RecordFormat, resume: bool) -> None:
         self.path, self._form = path, form
         self.done: Counter[str] = Counter()
         try:
@@ -143,7 +143,7 @@ class ResultFile:
             self._fd = os.open(path, flags | (0 if resume else os.O_EXCL), 0o644)
         except FileExistsError:
             raise PneumoError(
-                f"{path} exists; add --resume to append to it, or give another name"
+                f"{path} exists; add --resume to append to it, or choose another output file"
             ) from None
         except OSError as error:
             raise PneumoError(f"{path} cannot be written: {error.strerror}") from error
@@ -163,18 +163,18 @@ class ResultFile:
         os.close(self._fd)
 
     def write(self, prediction: Prediction) -> None:
-        """Appends one record in one write, which a killed process leaves whole or not at all.
+        """Appends one record in one write, so that a killed process leaves no part of it.
 
         Raises:
-          PneumoError: the disk is full, or the like.
+          PneumoError: it cannot be written.
         """
         self._append(self._form.encode(prediction))
 
     def predictions(self) -> Iterator[Prediction]:
         """Yields all predictions of the file."""
-        return (prediction for _, prediction in self.located())
+        return (prediction for _, prediction in self.with_offsets())
 
-    def located(self) -> Iterator[tuple[int, Prediction]]:
+    def with_offsets(self) -> Iterator[tuple[int, Prediction]]:
         """Yields the offset of each record in bytes, and its prediction."""
         start = len(self._form.header())
         with self.path.open("rb") as file:
@@ -190,31 +190,31 @@ class ResultFile:
             return next(self._form.records(file))[1]
 
     def _resume(self) -> None:
-        """Checks the content, drops a torn last record, writes a missing header."""
+        """Checks the content, drops an incomplete last record, writes a missing header."""
         header = self._form.header()
         with self.path.open("rb") as file:
-            found = file.read(len(header))
-            if header.startswith(found) and len(found) < len(header):
-                os.ftruncate(self._fd, 0)  # new, or killed before the header was whole
+            start = file.read(len(header))
+            if header.startswith(start) and len(start) < len(header):
+                os.ftruncate(self._fd, 0)  # new, or killed before the header was complete
                 self._append(header)
                 return
-            if found != header:
+            if start != header:
                 columns = header.decode("utf-8", "replace").strip()
                 raise PneumoError(
-                    f"{self.path} does not have the columns {columns}, so it is not a result of "
-                    "this model; give another name"
+                    f"{self.path} does not have the columns {columns} of this model; "
+                    "choose another output file"
                 )
             end = len(header)
             for size, prediction in self._form.records(file):
                 self.done[prediction.file] += 1
                 end += size
             file.seek(end)
-            rest = file.read(_TORN + 1)
-        # A torn record has no end of line, except within the quotes of a file name.
-        if len(rest) > _TORN or any(b"\n" in part for part in rest.split(b'"')[::2]):
+            rest = file.read(_MAX_RECORD + 1)
+        # An incomplete record has no end of line, except within the quotes of a file name.
+        if len(rest) > _MAX_RECORD or any(b"\n" in part for part in rest.split(b'"')[::2]):
             raise PneumoError(
-                f"{self.path} is damaged from byte {end} on; keep what precedes it "
-                f"(`head -c {end}`) and resume with that"
+                f"{self.path} is damaged from byte {end} on; keep the bytes before it "
+                f"(`head -c {end}`) and resume"
             )
         os.ftruncate(self._fd, end)
 
@@ -227,13 +227,13 @@ class ResultFile:
             raise PneumoError(f"{self.path} cannot be written: {error.strerror}") from error
 
 
-def format_of(name: str, classes: Sequence[str], boxes: bool = False) -> Format:
-    """Returns the format "csv" or "json"; boxes are a column of CSV where asked for."""
-    return Csv(classes, boxes) if name == "csv" else JsonLines()
+def record_format(name: str, classes: Sequence[str], boxes: bool = False) -> RecordFormat:
+    """Returns the format "csv", optionally with a column of boxes, or "json"."""
+    return CsvFormat(classes, boxes) if name == "csv" else JsonLinesFormat()
 
 
 def boxes_to_string(prediction: Prediction) -> str:
-    """Formats boxes as "score x y width height", one after the other; "" for none."""
+    """Formats boxes as "score x y width height", separated by spaces; "" for no boxes."""
     parts: list[float] = []
     pairs = zip(prediction.boxes or [], prediction.box_scores or [], strict=True)
     for (y0, x0, y1, x1), score in pairs:
@@ -245,7 +245,7 @@ def boxes_from_string(text: str) -> tuple[list[list[float]], list[float]]:
     """Parses boxes (ymin, xmin, ymax, xmax) and scores; inverse of `boxes_to_string`.
 
     Raises:
-      ValueError: not five numbers for each box.
+      ValueError: not five numbers per box.
     """
     numbers = [float(part) for part in text.split()]
     rows = list(zip(*[iter(numbers)] * 5, strict=True))
@@ -255,6 +255,6 @@ def boxes_from_string(text: str) -> tuple[list[list[float]], list[float]]:
 def csv_row(values: Sequence[Any]) -> bytes:
     """Returns one line of CSV."""
     out = io.StringIO()
-    # This end of line makes the writer quote both of its characters; a bare "\n" is written.
+    # With "\r\n" the writer quotes both characters in cells; the row itself ends with "\n".
     csv.writer(out, lineterminator="\r\n").writerow(values)
     return (out.getvalue()[:-2] + "\n").encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""Worklists of predictions: what a person reads first, then by urgency, then what was rejected."""
+"""Worklists: referred images, then the others by falling score, then rejected images."""
 
 import json
 import os
@@ -19,48 +19,48 @@ COLUMNS: Final = ("list", "place", "file", "decision", "predicted", "score", "re
 SUFFIXES: Final = (".csv", ".json")
 
 
-def list_of(prediction: Prediction) -> int:
-    """Index in `LISTS`: abstained, scored or rejected."""
+def worklist_section(prediction: Prediction) -> int:
+    """Returns the index in `LISTS`: referred, scored or rejected."""
     if prediction.error:
         return REJECTED
     return READ_FIRST if prediction.decision == "REFER" else BY_URGENCY
 
 
 def urgency(prediction: Prediction) -> tuple[int, float]:
-    """Sort key of a worklist: the list, then falling score."""
+    """Returns the sort key of a worklist: section, then falling score."""
     score = 0.0 if prediction.error else prediction.score or 0.0
-    return list_of(prediction), -score
+    return worklist_section(prediction), -score
 
 
 def check_worklist(path: Path, replace: bool) -> None:
-    """Checks the name of a worklist before anything is predicted.
+    """Checks the path of a worklist before prediction starts.
 
     Raises:
-      PneumoError: unknown suffix, a file that exists and must stay, or a missing folder.
+      PneumoError: unknown suffix, missing folder, or the file exists and `replace` is false.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise PneumoError(f"worklist {path} is neither CSV nor JSON: name it .csv or .json")
     if path.exists() and not replace:
-        raise PneumoError(f"{path} exists; give another name, or add --resume")
+        raise PneumoError(f"{path} exists; choose another name, or add --resume")
     if not path.parent.is_dir():
-        raise PneumoError(f"{path} cannot be written: no folder {path.parent}")
+        raise PneumoError(f"{path} cannot be written: folder {path.parent} does not exist")
 
 
 def write_worklist(results: ResultFile, path: Path, notice: str) -> None:
-    """Writes the worklist of a result file, atomically; of equal scores the earlier is first.
+    """Writes the worklist of a result file atomically; equal scores keep their order.
 
-    Holds a sort key of each prediction in memory, not the predictions.
+    Keeps only a sort key per prediction in memory.
 
     Args:
       results: predictions in any order.
       path: .csv or .json; replaced if it exists.
-      notice: a line for the reader; CSV has no place for it.
+      notice: line for the reader; not written to CSV.
 
     Raises:
       PneumoError: it cannot be written.
     """
-    order = sorted((*urgency(prediction), start) for start, prediction in results.located())
-    ordered = ((which, results.read_at(start)) for which, _, start in order)
+    order = sorted((*urgency(prediction), start) for start, prediction in results.with_offsets())
+    ordered = ((section, results.read_at(start)) for section, _, start in order)
     lines = _csv(ordered) if path.suffix.lower() == ".csv" else _json(ordered, notice)
     try:
         with atomic_file(path) as out:
@@ -73,24 +73,24 @@ def write_worklist(results: ResultFile, path: Path, notice: str) -> None:
 
 def _csv(ordered: Iterable[tuple[int, Prediction]]) -> Iterator[bytes]:
     yield csv_row(COLUMNS)
-    for which, group in groupby(ordered, key=itemgetter(0)):
-        for place, (_, found) in enumerate(group, 1):
-            score = "" if found.score is None else found.score
-            cells = [found.file, found.decision, found.predicted, score, found.error]
-            yield csv_row([LISTS[which], place, *cells])
+    for section, group in groupby(ordered, key=itemgetter(0)):
+        for place, (_, row) in enumerate(group, 1):
+            score = "" if row.score is None else row.score
+            cells = [row.file, row.decision, row.predicted, score, row.error]
+            yield csv_row([LISTS[section], place, *cells])
 
 
 def _json(ordered: Iterable[tuple[int, Prediction]], notice: str) -> Iterator[bytes]:
-    """One object with three lists; each prediction on a line of its own."""
+    """Yields one JSON object with three lists, one prediction per line."""
     yield b'{"notice": ' + json.dumps(notice).encode("ascii")
     groups = groupby(ordered, key=itemgetter(0))
-    which, group = next(groups, (None, iter(())))
+    section, group = next(groups, (None, iter(())))
     for index, name in enumerate(LISTS):
         yield f',\n"{name}": ['.encode("ascii")
-        if which == index:
-            for place, (_, found) in enumerate(group, 1):
-                row = json.dumps({"place": place, **found.to_dict()}).encode("ascii")
-                yield (b",\n" if place > 1 else b"\n") + row
-            which, group = next(groups, (None, iter(())))
+        if section == index:
+            for place, (_, row) in enumerate(group, 1):
+                line = json.dumps({"place": place, **row.to_dict()}).encode("ascii")
+                yield (b",\n" if place > 1 else b"\n") + line
+            section, group = next(groups, (None, iter(())))
         yield b"]"
     yield b"}\n"

@@ -24,4 +24,4 @@ def scored(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Score
         ScorerPrediction(str(i), f"{i}.jpeg", got.score or 0.0, list(got.probabilities.values()))
         for i, got in enumerate(predictions)
     ]
-    return Scored(contents, predictions, expected, model.facts)
+    return Scored(contents, predictions, expected, model.info)

@@ -84,8 +84,8 @@ def test_reports_over_a_server(
     told = done.stderr.decode()
     assert done.returncode == 1
     assert f"{N} structured reports in {out / 'reports'}" in told
-    assert f"no DICOM file: {folder / 'picture.png'}" in told
-    assert "no report about the 1 rejected" in told
+    assert f"not DICOM: {folder / 'picture.png'}" in told
+    assert "no report for 1 rejected images" in told
     assert f"no report about {folder / 'lost.dcm'}: it has no StudyInstanceUID" in told
     found = {}
     for path in (out / "reports").iterdir():

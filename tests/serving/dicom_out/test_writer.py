@@ -1,4 +1,4 @@
-"""A folder of reports: what is in it, what is not, and what gets out of nowhere else."""
+"""A folder of reports, and the search for identities in all other outputs."""
 
 import datetime
 import logging
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from schema.errors import PneumoError
-from serving.dicom_out import Algorithm, Reports
+from serving.dicom_out import Algorithm, ReportWriter
 from serving.predict.prediction import Prediction, rejected
 from tests.support.images import dicoms, identities
 
@@ -24,11 +24,11 @@ CLASSES = ["NORMAL", "PNEUMONIA"]
 PIXELS = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)
 
 
-def reports(folder: Path, **options: Any) -> Reports:
-    return Reports(folder, Algorithm("pneumo", "7", "ab" * 32), CLASSES, **options)
+def writer(folder: Path, **options: Any) -> ReportWriter:
+    return ReportWriter(folder, Algorithm("pneumo", "7", "ab" * 32), CLASSES, **options)
 
 
-def answer(file: Path, decision: str = "POSITIVE", **fields: Any) -> Prediction:
+def prediction(file: Path, decision: str = "POSITIVE", **fields: Any) -> Prediction:
     return Prediction(str(file), "PNEUMONIA", decision, 0.75, {"NORMAL": 0.25}, **fields)
 
 
@@ -41,44 +41,44 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("syntax", dicoms.SYNTAXES, ids=lambda syntax: syntax.name)
-def test_whatever_the_pixels_are_packed_in(syntax: dicoms.Syntax, tmp_path: Path) -> None:
+def test_every_transfer_syntax(syntax: dicoms.Syntax, tmp_path: Path) -> None:
     if syntax.needs:
         pytest.importorskip(syntax.needs)
     path = tmp_path / "image"
     path.write_bytes(dicoms.to_bytes(dicoms.make_dataset(PIXELS.astype(np.uint8)), syntax.uid))
-    found = reports(tmp_path / "out").add(answer(path))
-    assert found is not None
-    read = pydicom.dcmread(found)
+    path = writer(tmp_path / "out").add(prediction(path))
+    assert path is not None
+    read = pydicom.dcmread(path)
     assert str(read.PatientName) == identities.IDENTITIES["PatientName"]
     assert read.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
 
 
-def test_the_name_is_the_reports_uid_and_no_identity(image: Path, tmp_path: Path) -> None:
-    made = reports(tmp_path / "out")
-    path = made.add(answer(image))
+def test_the_file_name_is_the_uid_and_has_no_identity(image: Path, tmp_path: Path) -> None:
+    reports = writer(tmp_path / "out")
+    path = reports.add(prediction(image))
     assert path is not None
     assert path.name == f"{pydicom.dcmread(path).SOPInstanceUID}.dcm"
     assert not identities.leaks(str(path))
     assert [p.name for p in (tmp_path / "out").iterdir()] == [path.name]
-    assert made.lines() == [
-        f"1 structured report in {tmp_path / 'out'}: DICOM, with the identities of the patients"
+    assert reports.summary() == [
+        f"1 structured report in {tmp_path / 'out'}: DICOM files that contain patient identities"
     ]
 
 
-def test_a_report_that_is_there_is_kept(image: Path, tmp_path: Path) -> None:
+def test_an_existing_report_is_kept(image: Path, tmp_path: Path) -> None:
     day = datetime.datetime(2024, 1, 1)
-    first = reports(tmp_path / "out", now=lambda: day).add(answer(image))
+    first = writer(tmp_path / "out", now=lambda: day).add(prediction(image))
     assert first is not None
     before = first.read_bytes()
-    later = reports(tmp_path / "out", now=lambda: day + datetime.timedelta(days=9))
-    assert later.add(answer(image)) == first
+    later = writer(tmp_path / "out", now=lambda: day + datetime.timedelta(days=9))
+    assert later.add(prediction(image)) == first
     assert first.read_bytes() == before
     assert later.written == 1
-    assert later.add(answer(image, decision="REFER")) != first
+    assert later.add(prediction(image, decision="REFER")) != first
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     child = subprocess.Popen(["true"])
     child.wait()  # now no process has this number
     out = tmp_path / "out"
@@ -88,37 +88,42 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     others = [alive, out / "2.25.9.dcm", out / ".keep.partial"]
     for path in (left, *others):
         path.write_bytes(b"")
-    reports(out)
+    writer(out)
     assert sorted(out.iterdir()) == sorted(others)
 
 
-def test_what_has_no_report(image: Path, tmp_path: Path) -> None:
-    made = reports(tmp_path / "out")
+def test_files_without_a_report(image: Path, tmp_path: Path) -> None:
+    reports = writer(tmp_path / "out")
     for i in range(5):
         other = tmp_path / f"{i}.png"
         other.write_bytes(b"\x89PNG\r\n\x1a\n")
-        assert made.add(answer(other)) is None
-    assert made.add(rejected(str(image), "DICOM of 9 frames")) is None
-    assert made.add(answer(tmp_path / "gone.dcm")) is None
-    assert (made.written, made.not_dicom, made.rejected, made.unreported) == (0, 5, 1, 1)
-    lines = made.lines()
+        assert reports.add(prediction(other)) is None
+    assert reports.add(rejected(str(image), "DICOM of 9 frames")) is None
+    assert reports.add(prediction(tmp_path / "gone.dcm")) is None
+    assert (reports.written, reports.not_dicom, reports.rejected, reports.unreported) == (
+        0,
+        5,
+        1,
+        1,
+    )
+    lines = reports.summary()
     names = ", ".join(str(tmp_path / f"{i}.png") for i in range(3))
-    assert lines[1] == f"no report, because it is no DICOM file: {names} and 2 more"
-    assert lines[2] == "no report about the 1 rejected"
-    assert lines[3] == f"no report about {tmp_path / 'gone.dcm'}: it is gone"
+    assert lines[1] == f"no report for files that are not DICOM: {names} and 2 more"
+    assert lines[2] == "no report for 1 rejected images"
+    assert lines[3] == f"no report for {tmp_path / 'gone.dcm'}: it no longer exists"
     assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize(
     "missing", ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID"]
 )
-def test_an_image_that_cannot_be_referred_to(tmp_path: Path, missing: str) -> None:
+def test_an_image_without_identifiers_has_no_report(tmp_path: Path, missing: str) -> None:
     path = tmp_path / "image.dcm"
     without: dict[str, Any] = {missing: None}
     path.write_bytes(dicoms.to_bytes(dicoms.make_dataset(PIXELS, **without)))
-    made = reports(tmp_path / "out")
-    assert made.add(answer(path)) is None
-    assert made.lines()[1] == f"no report about {path}: it has no {missing}"
+    reports = writer(tmp_path / "out")
+    assert reports.add(prediction(path)) is None
+    assert reports.summary()[1] == f"no report for {path}: it has no {missing}"
 
 
 HOSTILE = [
@@ -139,7 +144,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("attributes", HOSTILE, ids=repr)
-def test_whatever_is_odd_nothing_but_the_report_names_the_patient(
+def test_invalid_attributes_do_not_leak_identities(
     tmp_path: Path,
     attributes: dict[str, Any],
     capfd: pytest.CaptureFixture[str],
@@ -153,29 +158,35 @@ def test_whatever_is_odd_nothing_but_the_report_names_the_patient(
     capfd.readouterr()
     caplog.clear()
     caplog.set_level(logging.DEBUG)
-    places = {"boxes": [[1.0, 2.0, 30.0, 40.0]], "box_scores": [0.5], "height": 48, "width": 64}
+    fields = {"boxes": [[1.0, 2.0, 30.0, 40.0]], "box_scores": [0.5], "height": 48, "width": 64}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = reports(tmp_path / "out")
-        written = made.add(answer(path, **places))  # type: ignore[arg-type]
-    said = capfd.readouterr()
-    shown = [*made.lines(), said.out, said.err, caplog.text, *(str(one.message) for one in caught)]
-    assert not identities.leaks("\n".join(shown))
+        reports = writer(tmp_path / "out")
+        written = reports.add(prediction(path, **fields))  # type: ignore[arg-type]
+    printed = capfd.readouterr()
+    messages = [
+        *reports.summary(),
+        printed.out,
+        printed.err,
+        caplog.text,
+        *(str(one.message) for one in caught),
+    ]
+    assert not identities.leaks("\n".join(messages))
     for name in (p.name for p in (tmp_path / "out").iterdir()):
         assert not identities.leaks(name)
-    assert (written is None) == (made.unreported == 1)
+    assert (written is None) == (reports.unreported == 1)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(PneumoError, match="cannot be written") as caught:
-        reports(tmp_path / "file")
+        writer(tmp_path / "file")
     assert "\n" not in str(caught.value)
 
 
-def test_without_highdicom_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_highdicom_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "highdicom.sr", None)
     with pytest.raises(PneumoError, match=r"pneumo-tfx\[dicom\]") as caught:
-        reports(tmp_path / "out")
+        writer(tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schema.errors import PneumoError
-from serving.predict.input_files import check_paths, names_of, stream_files, walk
+from serving.predict.input_files import check_paths, read_paths, stream_files, walk_images
 
 DICOM = bytes(128) + b"DICM"
 
@@ -19,7 +19,7 @@ def test_a_folder_is_walked_in_order_of_name(tmp_path: Path) -> None:
     (tmp_path / "README").write_bytes(b"DICM")
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "z.png").symlink_to(tmp_path / "b.png")
-    found = [str(path.relative_to(tmp_path)) for path in walk(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in walk_images(tmp_path)]
     assert found == [
         "1.2.840.10008",
         "IM0001",
@@ -44,5 +44,5 @@ def test_wrong_paths_are_one_line(tmp_path: Path) -> None:
 def test_names_from_a_stream() -> None:
     strange = os.fsencode("\udcff\udcfe.png")
     lines = io.BytesIO(b"a b.png\r\n\n" + strange + b"\nlast.png")
-    names = list(names_of(lines))
+    names = list(read_paths(lines))
     assert names == [Path("a b.png"), Path(os.fsdecode(strange)), Path("last.png")]

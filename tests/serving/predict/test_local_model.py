@@ -14,7 +14,7 @@ from schema.errors import PneumoError
 from schema.model_folder import newest_version
 from serving.predict.input_files import stream_files
 from serving.predict.local_model import load_model, predict_files
-from serving.predict.prediction import in_words
+from serving.predict.prediction import status_message
 from tests.support.models.exported import Exported
 
 
@@ -75,10 +75,10 @@ def test_broken_files_fail_alone_at_no_second_call(exported: Exported, folder: P
 
 @pytest.mark.parametrize("status", STATUS_MESSAGES)
 def test_every_status_has_words(status: str) -> None:
-    assert (in_words(status) == "") == (status == "OK")
-    assert status not in in_words(status)
+    assert (status_message(status) == "") == (status == "OK")
+    assert status not in status_message(status)
     if status != "OK":
-        assert in_words(f"{status}: 3 x 4").endswith(" (3 x 4)")
+        assert status_message(f"{status}: 3 x 4").endswith(" (3 x 4)")
 
 
 def test_a_model_of_the_old_signature_is_one_line(tmp_path: Path) -> None:

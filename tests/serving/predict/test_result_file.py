@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from schema.errors import PneumoError
 from serving.predict.prediction import Prediction, rejected
 from serving.predict.result_file import (
-    Format,
+    RecordFormat,
     ResultFile,
     boxes_from_string,
     boxes_to_string,
-    format_of,
+    record_format,
 )
 from tests.serving.predict.predictions import ANSWERS, CLASSES, answer
 
@@ -21,11 +21,11 @@ FORMS = ["csv", "json"]
 
 
 @pytest.fixture(params=FORMS)
-def form(request: pytest.FixtureRequest) -> Format:
-    return format_of(request.param, CLASSES)
+def form(request: pytest.FixtureRequest) -> RecordFormat:
+    return record_format(request.param, CLASSES)
 
 
-def write(path: Path, form: Format, answers: list[Prediction], resume: bool = False) -> None:
+def write(path: Path, form: RecordFormat, answers: list[Prediction], resume: bool = False) -> None:
     with ResultFile(path, form, resume) as file:
         for one in answers:
             file.write(one)
@@ -40,7 +40,7 @@ def test_cut_anywhere_and_gone_on_with(
     """Whatever a run that was stopped left: whole records stay, a torn one is dropped."""
     path = tmp_path / f"answers.{name}"
     path.unlink(missing_ok=True)
-    form = format_of(name, CLASSES)
+    form = record_format(name, CLASSES)
     write(path, form, answers)
     whole = path.read_bytes()
     ends = [len(form.header())]
@@ -60,7 +60,7 @@ def test_cut_anywhere_and_gone_on_with(
 def test_columns_of_csv(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     answers = [answer('a, "b".png', 0.25), rejected("b", "why", "EMPTY")]
-    write(path, format_of("csv", CLASSES), answers)
+    write(path, record_format("csv", CLASSES), answers)
     assert path.read_bytes().splitlines() == [
         b"file,decision,predicted,score,p_NORMAL,p_PNEUMONIA,status,error",
         b'"a, ""b"".png",NEGATIVE,NORMAL,0.25,0.75,0.25,OK,',
@@ -70,14 +70,14 @@ def test_columns_of_csv(tmp_path: Path) -> None:
 
 def test_lines_of_json(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    write(path, format_of("json", CLASSES), [answer("a.png", 0.0), rejected("b", "why")])
+    write(path, record_format("json", CLASSES), [answer("a.png", 0.0), rejected("b", "why")])
     first, second = map(json.loads, path.read_text().splitlines())
     assert first["score"] == 0.0
     assert first["probabilities"] == {"NORMAL": 1.0, "PNEUMONIA": 0.0}
     assert second == {"file": "b", "decision": "REJECTED", "abstained": True, "error": "why"}
 
 
-def test_a_file_is_resumed_or_left_alone(tmp_path: Path, form: Format) -> None:
+def test_a_file_is_resumed_or_left_alone(tmp_path: Path, form: RecordFormat) -> None:
     path = tmp_path / "answers"
     write(path, form, [answer("a", 0.5), answer("b", 0.5), answer("a", 0.5)])
     before = path.read_bytes()
@@ -93,12 +93,12 @@ def test_a_file_is_resumed_or_left_alone(tmp_path: Path, form: Format) -> None:
 
 def test_another_models_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    write(path, format_of("csv", ["NORMAL", "BACTERIA", "VIRUS"]), [])
+    write(path, record_format("csv", ["NORMAL", "BACTERIA", "VIRUS"]), [])
     with pytest.raises(PneumoError, match="does not have the columns"):
-        ResultFile(path, format_of("csv", CLASSES), resume=True)
+        ResultFile(path, record_format("csv", CLASSES), resume=True)
 
 
-def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, form: Format) -> None:
+def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, form: RecordFormat) -> None:
     path = tmp_path / "answers"
     write(path, form, [answer("a", 0.5), answer("b", 0.5)])
     first = len(form.header() + form.encode(answer("a", 0.5)))
@@ -108,7 +108,7 @@ def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, form: Format) -> N
         ResultFile(path, form, resume=True)
 
 
-def test_one_process_at_a_time(tmp_path: Path, form: Format) -> None:
+def test_one_process_at_a_time(tmp_path: Path, form: RecordFormat) -> None:
     path = tmp_path / "answers"
     with (
         ResultFile(path, form, resume=False),
@@ -118,13 +118,13 @@ def test_one_process_at_a_time(tmp_path: Path, form: Format) -> None:
     ResultFile(path, form, resume=True)
 
 
-def test_answers_by_their_place(tmp_path: Path, form: Format) -> None:
+def test_answers_by_their_place(tmp_path: Path, form: RecordFormat) -> None:
     path = tmp_path / "answers"
     answers = [answer('a "line\nfeed", and so on', 0.25), rejected("b", "why"), answer("c", 0.5)]
     with ResultFile(path, form, resume=False) as file:
         for one in answers:
             file.write(one)
-        located = list(file.located())
+        located = list(file.with_offsets())
         assert [one for _, one in located] == answers
         assert [file.read_at(start) for start, _ in reversed(located)] == answers[::-1]
 
@@ -147,7 +147,7 @@ def test_boxes_as_a_string_of_the_challenge(found: list[tuple[float, ...]]) -> N
 
 
 def test_csv_of_a_model_that_locates(tmp_path: Path) -> None:
-    path, form = tmp_path / "a.csv", format_of("csv", CLASSES, boxes=True)
+    path, form = tmp_path / "a.csv", record_format("csv", CLASSES, boxes=True)
     found = replace(answer("a", 0.75), boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.5])
     answers = [found, replace(answer("b", 0.25), boxes=[], box_scores=[]), rejected("c", "why")]
     write(path, form, answers)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schema.errors import PneumoError
 from serving.predict.prediction import Prediction, rejected
-from serving.predict.result_file import JsonLines, ResultFile, format_of
+from serving.predict.result_file import JsonLinesFormat, ResultFile, record_format
 from serving.predict.worklist import LISTS, check_worklist, urgency, write_worklist
 from tests.serving.predict.predictions import ANSWERS, CLASSES, answer
 
@@ -44,7 +44,7 @@ def listed(tmp_path: Path, answers: list[Prediction], form: str, suffix: str) ->
     kept, path = tmp_path / f"answers.{form}", tmp_path / f"list{suffix}"
     for old in (kept, path):
         old.unlink(missing_ok=True)
-    with ResultFile(kept, format_of(form, CLASSES), resume=False) as file:
+    with ResultFile(kept, record_format(form, CLASSES), resume=False) as file:
         for one in answers:
             file.write(one)
         write_worklist(file, path, NOTICE)
@@ -103,7 +103,7 @@ def test_every_answer_is_listed_once_and_none_out_of_order(
 def test_a_list_that_is_there_is_replaced_whole(tmp_path: Path) -> None:
     path = listed(tmp_path, GIVEN, "json", ".csv")
     before = path.read_bytes()
-    with ResultFile(tmp_path / "answers.json", JsonLines(), resume=True) as file:
+    with ResultFile(tmp_path / "answers.json", JsonLinesFormat(), resume=True) as file:
         file.write(answer("new", 1.0))
         write_worklist(file, path, NOTICE)
     found = rows(path)
@@ -119,7 +119,7 @@ def test_memory_does_not_grow_with_the_answers(tmp_path: Path) -> None:
     for count in (500, 4_000):
         rng = random.Random(count)
         kept.unlink(missing_ok=True)
-        with ResultFile(kept, JsonLines(), resume=False) as file:
+        with ResultFile(kept, JsonLinesFormat(), resume=False) as file:
             for i in range(count):
                 name = f"/some/folder/of/radiographs/{i:06}.dcm"
                 file.write(answer(name, rng.random(), rng.choice(["", "", "REFER"])))
@@ -137,7 +137,7 @@ def test_memory_does_not_grow_with_the_answers(tmp_path: Path) -> None:
     [
         ("list.txt", "name it .csv or .json"),
         ("there.csv", "exists"),
-        ("no/x.csv", "no folder"),
+        ("no/x.csv", "does not exist"),
     ],
 )
 def test_a_wrong_name_is_found_before_anything_is_asked(
