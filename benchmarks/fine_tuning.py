@@ -16,15 +16,15 @@ def measure_epoch(folder: Path, source: str, compute: str = "float32") -> dict[s
     from core.models.backbone_weights import BackboneWeights
     from core.models.backbones import resolve_layer
     from core.models.options import ModelOptions
-    from core.training.fine_tuning import BackboneConfig, fine_tune
-    from core.training.image_training_data import copy_records, image_training_data
+    from core.training.classifier.fine_tuning import BackboneConfig, fine_tune
+    from core.training.data.image_training_data import copy_records, image_training_data
+    from core.training.data.targets import labeled_rows
     from core.training.job import Job
     from core.training.loop import callbacks
     from core.training.loop.batches import data_from_rows
     from core.training.loop.compute_dtype import bfloat16_is_native
     from core.training.loop.curves import OutputPaths
     from core.training.options import FineTuneOptions, TrainingOptions
-    from core.training.targets import labeled_rows
     from schema.labels import BINARY
 
     layer = resolve_layer(BACKBONE, "default")

@@ -32,7 +32,7 @@ def rates(folder: Path, backbone: str, side: int, batch: int) -> dict[str, Any]:
 
     from core.embedding.embed import embed_split
     from core.embedding.forward import select_forward
-    from core.training.transformed_images import transformed_images
+    from core.training.data.transformed_images import transformed_images
 
     pixels = np.load(folder / "images.npz")["pixels"][:IMAGES].astype(np.float32)
     batches = [pixels[i : i + batch] for i in range(0, len(pixels), batch)]

@@ -54,7 +54,7 @@ def embed(folder: Path, layer: str) -> float:
     """Runs the functions of the Embedder; returns seconds."""
     from core.embedding.embed import embed_split
     from core.embedding.forward import select_forward
-    from core.training.transformed_images import transformed_images
+    from core.training.data.transformed_images import transformed_images
 
     started = time.monotonic()
     sample = np.load(folder / "images.npz")["pixels"][:16]
@@ -77,9 +77,9 @@ def train_head(folder: Path, layer: str, epochs: int, seed: int = 0) -> "tuple[k
     from core.models.classifier import feature_moments
     from core.models.head import select_pooling
     from core.models.options import ModelOptions
-    from core.training.head_phase import fit_head
+    from core.training.classifier.head_phase import fit_head
+    from core.training.data.targets import labeled_rows
     from core.training.options import TrainingOptions
-    from core.training.targets import labeled_rows
     from schema.labels import BINARY
 
     started = time.monotonic()

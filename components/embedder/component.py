@@ -14,7 +14,7 @@ from components.embedder.options import EmbedderOptions
 from core.embedding.embed import embed_split
 from core.embedding.forward import select_forward
 from core.models.backbone_weights import resolve_deferred
-from core.training.transformed_images import transformed_images
+from core.training.data.transformed_images import transformed_images
 
 AGREEMENT_IMAGES = 16
 MAX_STORAGE_NOISE = 0.01  # standard deviations of a feature

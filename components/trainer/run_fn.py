@@ -13,6 +13,7 @@ import numpy as np
 from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork
 from core.training.calibration import CalibrationResult, calibrate
+from core.training.data.targets import class_targets
 from core.training.ensemble import TrainedEnsemble, output_paths, train_ensemble
 from core.training.ensemble_predictions import (
     EnsemblePredictions,
@@ -24,7 +25,6 @@ from core.training.job import Job, tuned_values
 from core.training.loop.curves import write_histories
 from core.training.options import TrainerOptions
 from core.training.summary import add_member_metrics, model_summary, training_summary
-from core.training.targets import class_targets
 from schema import storage
 
 if TYPE_CHECKING:

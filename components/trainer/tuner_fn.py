@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from core.embedding.store import read_embeddings
 from core.models.classifier import feature_moments
 from core.models.head import select_pooling
-from core.training.head_phase import fit_head
+from core.training.classifier.head_phase import fit_head
+from core.training.data.targets import labeled_rows
 from core.training.job import Job, tuned_values
 from core.training.options import TrainerOptions, TunerOptions
-from core.training.targets import labeled_rows
 
 if TYPE_CHECKING:
     import keras_tuner

@@ -12,20 +12,20 @@ from core.embedding.embed import SAMPLE_IMAGES_FILE
 from core.embedding.store import Embeddings, read_embeddings
 from core.models.classifier import EnsembleMember, feature_moments
 from core.models.head import select_pooling
-from core.training.fine_tuning import fine_tune
-from core.training.fingerprint import checkpoint_folder
-from core.training.head_phase import fit_head
-from core.training.image_training_data import (
+from core.training.classifier.fine_tuning import fine_tune
+from core.training.classifier.head_phase import fit_head
+from core.training.data.image_training_data import (
     RecordFile,
     copy_records,
     embed_images,
     image_training_data,
 )
+from core.training.data.targets import labeled_rows
+from core.training.fingerprint import checkpoint_folder
 from core.training.job import Job
 from core.training.loop.batches import TrainingData, data_from_rows
 from core.training.loop.compute_dtype import resolve_compute_dtype
 from core.training.loop.curves import OutputPaths, TrainingCurves
-from core.training.targets import labeled_rows
 
 if TYPE_CHECKING:
     import keras

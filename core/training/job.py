@@ -7,7 +7,7 @@ from typing import Any
 from core.metrics.options import EvaluationOptions
 from core.models.backbone_weights import BackboneWeights, resolve_deferred
 from core.models.options import ModelOptions
-from core.training.fine_tuning import BackboneConfig
+from core.training.classifier.fine_tuning import BackboneConfig
 from core.training.options import TrainerOptions, TrainingOptions
 from schema.labels import Task
 from schema.options import with_field

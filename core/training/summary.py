@@ -8,9 +8,9 @@ import numpy as np
 from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork
 from core.training.calibration import CalibrationResult
+from core.training.data.targets import class_weights
 from core.training.ensemble_predictions import EnsemblePredictions
 from core.training.job import Job
-from core.training.targets import class_weights
 from schema.labels import Task
 
 _EMBEDDING_KEYS = (

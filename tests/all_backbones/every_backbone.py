@@ -165,7 +165,7 @@ def embed_train_export_serve(name: str, site: Site, tmp_path: Path) -> None:
     from core.embedding.embed import embed_split
     from core.embedding.forward import build_forward
     from core.metrics.options import EvaluationOptions
-    from core.training.transformed_images import transformed_images
+    from core.training.data.transformed_images import transformed_images
     from serving.predict.local_model import load_model, predict_files
 
     layer = BACKBONES[name].default_layer

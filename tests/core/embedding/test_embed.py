@@ -17,7 +17,7 @@ from core.embedding.forward import (
 from core.embedding.store import read_embeddings
 from core.models.backbones import TOP, split_backbone
 from core.models.options import AugmentOptions
-from core.training.transformed_images import transformed_images
+from core.training.data.transformed_images import transformed_images
 from schema import features as f
 from schema.labels import PATHOGENS
 from tests.support.images.synthetic import gray

@@ -6,7 +6,7 @@ import pytest
 from core.metrics.operating_point import choose_operating_point
 from core.metrics.options import EvaluationOptions
 from core.training.calibration import calibrate, member_probabilities
-from core.training.targets import class_targets
+from core.training.data.targets import class_targets
 from schema.labels import THREE_CLASS
 
 

@@ -12,7 +12,7 @@ def write_records(folder: Path, size: int = SIZE) -> None:
     import numpy as np
     import tensorflow as tf
 
-    from core.training.transformed_images import transformed_images
+    from core.training.data.transformed_images import transformed_images
     from schema import features as f
 
     for split, count, files in (("train", COUNT, 17), ("val", VAL, 1)):

@@ -29,10 +29,10 @@ def small_network() -> keras.Model:
 
 def trained(strategy: Any, images: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
     """Trains a small network in batches of 8; returns its weights and curves."""
+    from core.training.classifier.losses import class_objective
     from core.training.loop.batches import data_from_rows
     from core.training.loop.fit import fit_model
     from core.training.loop.optimizer import OptimizerOptions
-    from core.training.losses import class_objective
     from core.training.options import TrainingOptions
 
     data = rows(np.random.default_rng(0).normal(size=(images, 4)).astype(np.float32))
@@ -56,7 +56,7 @@ def check_fine_tuning(folder: Path) -> None:
     """Fails unless the float32 network that is returned is the one that was validated."""
     from core.models.head import build_head, pool
     from core.models.options import ModelOptions
-    from core.training.fine_tuning import BackboneConfig, fine_tune
+    from core.training.classifier.fine_tuning import BackboneConfig, fine_tune
     from core.training.loop.batches import data_from_rows
     from core.training.loop.curves import OutputPaths
     from core.training.options import FineTuneOptions, TrainingOptions

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 
+from core.training.classifier.losses import partial_cross_entropy
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.checkpoint import Checkpoint
 from core.training.loop.curves import Objective, OutputPaths, TrainingCurves, write_histories
 from core.training.loop.fit import fit_model
 from core.training.loop.optimizer import DiscriminativeAdamW, OptimizerOptions, learning_rate
-from core.training.losses import partial_cross_entropy
 
 OPTIONS = OptimizerOptions(0.02, 0.01, "cosine", warmup=0.2)
 OBJECTIVE = Objective(partial_cross_entropy, partial_cross_entropy)

@@ -6,10 +6,10 @@ import pytest
 
 from core.images.decode_tf import resize_gray
 from core.models.options import AugmentOptions
-from core.training.image_training_data import copy_records, image_training_data
+from core.training.data.image_training_data import copy_records, image_training_data
+from core.training.data.targets import class_targets
+from core.training.data.transformed_images import transformed_images
 from core.training.loop.batches import LabeledRows, TrainingData
-from core.training.targets import class_targets
-from core.training.transformed_images import transformed_images
 from schema.labels import BINARY
 from tests.support.models.image_job import BATCH, COUNT, VAL, image_job, write_records
 

@@ -7,11 +7,11 @@ import pytest
 from core.models.classifier import feature_moments
 from core.models.head import select_pooling
 from core.models.options import ModelOptions
-from core.training.head_phase import fit_head
+from core.training.classifier.head_phase import fit_head
+from core.training.data.targets import class_targets
 from core.training.loop.batches import LabeledRows
 from core.training.loop.curves import OutputPaths
 from core.training.options import TrainingOptions
-from core.training.targets import class_targets
 from schema.labels import BINARY, TWO_STAGE, Task
 
 

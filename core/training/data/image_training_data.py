@@ -11,9 +11,9 @@ import numpy as np
 from core.embedding.embed import embed_split
 from core.embedding.forward import build_forward
 from core.embedding.store import Embeddings, read_embeddings
+from core.training.data.transformed_images import decode_records, transformed_images
 from core.training.job import Job
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_generators
-from core.training.transformed_images import decode_records, transformed_images
 
 if TYPE_CHECKING:
     import tensorflow as tf

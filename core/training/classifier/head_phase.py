@@ -7,10 +7,10 @@ import numpy as np
 
 from core.models.head import build_head, select_pooling
 from core.models.options import ModelOptions
+from core.training.classifier.losses import class_objective
 from core.training.loop.batches import LabeledRows, data_from_rows
 from core.training.loop.curves import OutputPaths, TrainingCurves
 from core.training.loop.fit import fit_model
-from core.training.losses import class_objective
 from core.training.options import TrainingOptions
 from schema.labels import Task
 

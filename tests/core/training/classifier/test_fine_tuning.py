@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from core.models.head import build_head, pool
 from core.models.options import ModelOptions
-from core.training.fine_tuning import BackboneConfig, fine_tune
+from core.training.classifier.fine_tuning import BackboneConfig, fine_tune
+from core.training.data.targets import class_targets
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.curves import OutputPaths
 from core.training.options import FineTuneOptions, TrainingOptions
-from core.training.targets import class_targets
 from schema.labels import BINARY
 
 BACKBONE = BackboneConfig("MobileNet", 32, None, "conv_pw_12_relu", seed=1)

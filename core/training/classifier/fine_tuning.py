@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from core.models.backbones import freeze_batch_norm, split_backbone
 from core.models.head import pool
+from core.training.classifier.losses import class_objective
 from core.training.loop.batches import TrainingData
 from core.training.loop.curves import OutputPaths, TrainingCurves
 from core.training.loop.distribution import device_strategy
 from core.training.loop.fit import fit_model
-from core.training.losses import class_objective
 from core.training.options import FineTuneOptions, TrainingOptions
 
 if TYPE_CHECKING:

@@ -4,25 +4,13 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.training.losses import partial_cross_entropy
-from core.training.targets import class_targets, example_weights
-from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS
+from core.training.classifier.losses import partial_cross_entropy
 
 
 def loss(targets: list[list[float]], logits: list[list[float]], **options: float) -> np.ndarray:
     return partial_cross_entropy(
         tf.constant(targets, tf.float32), tf.constant(logits, tf.float32), **options
     ).numpy()
-
-
-def test_targets() -> None:
-    names = np.array(["normal", "virus", "unknown", "bacteria"])
-    expected = [[1, 0, 0], [0, 0, 1], [0, 1, 1], [0, 1, 0]]
-    np.testing.assert_array_equal(class_targets(names, THREE_CLASS), expected)
-    np.testing.assert_array_equal(
-        class_targets(names, BACTERIA_VIRUS), [[0, 0], [1, 0], [0, 0], [0, 1]]
-    )
-    assert class_targets(np.array([], str), BINARY).shape == (0, 2)
 
 
 @given(st.lists(st.floats(-20, 20), min_size=3, max_size=3), st.integers(0, 2))
@@ -60,27 +48,3 @@ def test_focal_loss_reduces_the_weight_of_easy_images() -> None:
     focal = loss([[1, 0]], hard, focal_gamma=2.0) / loss([[1, 0]], easy, focal_gamma=2.0)
     assert focal > 10 * ratio
     np.testing.assert_allclose(loss([[1, 0]], easy, focal_gamma=0.0), loss([[1, 0]], easy))
-
-
-def test_balanced_weights_make_classes_equal() -> None:
-    targets = class_targets(
-        np.array(["normal"] * 2 + ["virus"] * 3 + ["bacteria"] * 5), THREE_CLASS
-    )
-    weights = example_weights(targets, balanced=True)
-    sums = (targets * weights[:, None]).sum(axis=0)
-    np.testing.assert_allclose(sums, 10 / 3, rtol=1e-6)
-    assert example_weights(targets, balanced=False).tolist() == [1.0] * 10
-
-
-def test_a_partial_label_gets_the_mean_weight() -> None:
-    targets = class_targets(
-        np.array(["normal", "virus", "bacteria", "bacteria", "unknown"]), THREE_CLASS
-    )
-    weights = example_weights(targets, balanced=True)
-    assert weights[4] == pytest.approx((weights[1] + weights[2]) / 2)
-
-
-@pytest.mark.parametrize("names", [[], ["normal"], ["normal", "unknown"]])
-def test_a_class_without_images_is_an_error(names: list[str]) -> None:
-    with pytest.raises(ValueError, match="counts per class are"):
-        example_weights(class_targets(np.array(names, str), THREE_CLASS), balanced=True)

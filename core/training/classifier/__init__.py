@@ -1,0 +1,1 @@
+"""Classifier phases: trains the head and fine-tunes the backbone."""

@@ -1,0 +1,1 @@
+"""Training data: images, targets and example weights."""
