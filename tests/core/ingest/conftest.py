@@ -4,8 +4,8 @@ from tests.core.ingest.trees import official, run
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """Source, data set and summary of an untroubled run."""
-    root = tmp_path_factory.mktemp("job")
+def ingested(tmp_path_factory):
+    """Returns source, data set and summary of one run."""
+    root = tmp_path_factory.mktemp("ingested")
     official(root / "source")
     return root / "source", root / "dest", run(root / "source", root / "dest")

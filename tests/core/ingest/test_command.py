@@ -1,4 +1,4 @@
-"""`pneumo ingest` as a user calls it."""
+"""The command `pneumo ingest`."""
 
 import json
 import shlex
@@ -11,11 +11,11 @@ from tests.support.runs.processes import pneumo
 
 @pytest.fixture
 def call(tmp_path):
-    """Returns a function that runs `pneumo` in a folder of its own."""
-    plain = {"PATH": "/usr/bin:/bin", "COLUMNS": "120"}
+    """Returns a function that runs `pneumo` in an empty folder."""
+    environment = {"PATH": "/usr/bin:/bin", "COLUMNS": "120"}
 
     def run(*arguments, **more):
-        return pneumo(*arguments, check=False, cwd=tmp_path, environment=plain | more)
+        return pneumo(*arguments, check=False, cwd=tmp_path, environment=environment | more)
 
     return run
 
@@ -35,10 +35,10 @@ def test_the_example_of_the_help_works(call, tmp_path):
     assert "exists already, unchanged" in again.stdout
 
 
-def test_a_proxy_of_the_environment_is_for_the_world(call, tmp_path):
+def test_proxy_variables_do_not_affect_local_workers(call, tmp_path):
     official(tmp_path / "chest_xray")
-    nobody = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    done = call("ingest", "chest_xray", "records", **nobody)
+    proxies = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    done = call("ingest", "chest_xray", "records", **proxies)
     assert done.returncode == 0, done.stderr
 
 
@@ -59,19 +59,19 @@ def test_options_reach_the_data_set(call, tmp_path):
     assert "rejects.jsonl" in table
 
 
-def test_boxes_are_told(call, tmp_path):
+def test_boxes_are_reported(call, tmp_path):
     write(tmp_path / "s", [f"other/{n}.jpeg" for n in range(6)])
     put(tmp_path / "b.csv", b"filename,xmin,ymin,xmax,ymax\n1,1,2,9,9\n2,-1,2,9,9\n3,5,5,5,9")
     done = call("ingest", "s", "d", "--boxes", "b.csv", "--class-map", "other=other")
     assert done.returncode == 0, done.stderr
-    told = "3 boxes read = 2 written (in 2 images, 1 clipped) + 1 rejected: box_empty 1"
-    assert told in done.stdout
+    line = "3 boxes read = 2 written (in 2 images, 1 clipped) + 1 rejected: box_empty 1"
+    assert line in done.stdout
     wrong = call("ingest", "s", "e", "--boxes", "none.csv")
     assert (wrong.returncode, "none.csv does not exist" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "says"),
+    ("arguments", "status", "message"),
     [
         ("ingest none d", 2, "none does not exist"),
         ("ingest s d --class-map x", 2, "is not FOLDER=PATHOGEN"),
@@ -81,9 +81,9 @@ def test_boxes_are_told(call, tmp_path):
         ("ingest s", 2, "Missing argument"),
     ],
 )
-def test_exit_status(call, tmp_path, arguments, status, says):
+def test_exit_status(call, tmp_path, arguments, status, message):
     official(tmp_path / "s")
     done = call(*arguments.split())
     assert done.returncode == status
-    assert says in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -24,7 +24,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("path", "patient", "source", "pathogen"), CASES)
-def test_names(path, patient, source, pathogen):
+def test_parse_name(path, patient, source, pathogen):
     facts = parse_name(path)
     assert (facts.patient, facts.source, facts.pathogen) == (patient, source, pathogen)
 
@@ -39,5 +39,5 @@ def test_names(path, patient, source, pathogen):
         ("bacteria", "person1_virus_1.jpeg", "bacteria"),
     ],
 )
-def test_the_folder_decides_and_the_name_refines(folder, name, pathogen):
+def test_pathogen_of_folder_and_name(folder, name, pathogen):
     assert pathogen_of(folder, name) == pathogen

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from core.ingest.json_lines import read_lines
-from schema.example import decode
-from schema.tfrecord import read_records
-from tests.core.ingest.trees import put
+from tests.core.ingest.trees import put, records, rows, run
 from tests.support.images.bad_dicoms import BROKEN, REFUSED, broken
 from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
 from tests.support.images.identities import IDENTITIES, leaks, leaks_below
@@ -23,7 +21,7 @@ pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
 
 def tree(root: Path) -> Path:
-    """Good and bad files in class folders; some of their names tell the patient."""
+    """Writes usable and unusable files in class folders; some names identify the patient."""
     for n, syntax in enumerate(SYNTAXES):
         put(root / f"NORMAL/s{n:02d}.dcm", to_bytes(make_dataset(gray(40, 40, n)), syntax.uid))
     for n in range(12):
@@ -69,9 +67,9 @@ def done(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     return root, ran
 
 
-def test_the_inputs_do_hold_them(done: Any) -> None:
+def test_inputs_contain_identities(done: Any) -> None:
     root, _ = done
-    # Compression hides some; the others hold nearly all.
+    # Compression hides some of them.
     assert max(len(found) for found in leaks_below(root / "s").values()) > 40
 
 
@@ -85,18 +83,15 @@ def test_no_identity_in_any_output(done: Any) -> None:
 
 
 def test_no_identity_in_any_record(done: Any) -> None:
-    """The values themselves: framing could split a word."""
+    """Checks decoded values: framing could split an identity in the file."""
     root, _ = done
-    n = 0
-    for shard in (root / "d").glob("*.tfrecord"):
-        for record in read_records(shard):
-            n += 1
-            for values in decode(record).values():
-                assert not leaks(b" ".join(v for v in values if isinstance(v, bytes)))
-    assert n == len(list(read_lines(root / "d/manifest.jsonl"))) > 20
+    decoded = list(records(root / "d"))
+    for values in (values for record in decoded for values in record.values()):
+        assert not leaks(b" ".join(v for v in values if isinstance(v, bytes)))
+    assert len(decoded) == len(rows(root / "d")) > 20
 
 
-def test_good_files_are_in_and_bad_ones_told(done: Any) -> None:
+def test_usable_files_are_written_and_others_rejected(done: Any) -> None:
     root, _ = done
     names = {row["filename"]: row for row in read_lines(root / "d/manifest.jsonl")}
     rejects = {row["file"]: row for row in read_lines(root / "d/rejects.jsonl")}
@@ -115,20 +110,18 @@ def test_good_files_are_in_and_bad_ones_told(done: Any) -> None:
     assert {key for row in names.values() for key in row["dicom"]} <= {*allowed, "age", "sex"}
 
 
-def test_the_salt_is_nowhere_and_changes_the_keys(done: Any, request: Any) -> None:
+def test_salt_is_not_in_any_output_and_changes_the_keys(done: Any, request: Any) -> None:
     root, ran = done
     salt = b"salt-of-Tarnwick"
     assert salt not in ran.stdout + ran.stderr
     assert not [p for p in (root / "d").iterdir() if salt in p.read_bytes()]
-    from tests.core.ingest.trees import rows, run
-
     run(root / "s", root / "unsalted")
     other = {row["patient_id"] for row in rows(root / "unsalted")}
     assert not other & {row["patient_id"] for row in rows(root / "d")}
     assert not leaks_below(root / "unsalted")
 
 
-def test_a_run_without_a_usable_file_tells_none(tmp_path: Path, request: Any) -> None:
+def test_no_identity_in_the_error_without_a_usable_file(tmp_path: Path, request: Any) -> None:
     for n, (keyword, raw) in enumerate(BROKEN.items()):
         if keyword in ("WindowWidth", "RescaleIntercept", "NumberOfFrames"):
             put(tmp_path / f"s/NORMAL/{n}.dcm", broken(keyword, raw))

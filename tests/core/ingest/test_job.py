@@ -1,4 +1,4 @@
-"""The job as a whole, on small trees."""
+"""Complete runs on small trees."""
 
 import re
 import shutil
@@ -25,8 +25,8 @@ from tests.core.ingest.trees import (
 )
 
 
-def test_what_is_in_the_folder(made):
-    _, dest, summary = made
+def test_files_of_the_data_set(ingested):
+    _, dest, summary = ingested
     assert sorted(path.name for path in dest.iterdir()) == [
         "dataset.json",
         "leakage.json",
@@ -46,10 +46,10 @@ def test_what_is_in_the_folder(made):
     )
 
 
-def test_records_manifest_and_source_agree(made):
+def test_records_manifest_and_source_agree(ingested):
     import tensorflow as tf
 
-    source, dest, summary = made
+    source, dest, summary = ingested
     lines = {(row["shard"], row["index"]): row for row in rows(dest)}
     assert len(lines) == summary.written
     for shard in sorted(dest.glob("*.tfrecord")):
@@ -76,12 +76,12 @@ def test_records_manifest_and_source_agree(made):
     )
 
 
-def test_records_fit_the_schema(made):
+def test_records_fit_the_schema(ingested):
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     schema = text_format.Parse(Path("schema/schema.pbtxt").read_text(), schema_pb2.Schema())
-    features = decode(next(read_records(made[1] / "train-00000-of-00001.tfrecord")))
+    features = decode(next(read_records(ingested[1] / "train-00000-of-00001.tfrecord")))
     assert features.keys() == {feature.name for feature in schema.feature}
     kinds = {schema_pb2.BYTES: bytes, schema_pb2.INT: int, schema_pb2.FLOAT: float}
     for feature in schema.feature:
@@ -90,15 +90,15 @@ def test_records_fit_the_schema(made):
         assert len(values) == (0 if feature.name.startswith("box/") else 1)
 
 
-def test_official_test_is_kept_and_val_is_by_patient(made):
-    split = split_of(made[1])
+def test_official_test_is_kept_and_val_is_by_patient(ingested):
+    split = split_of(ingested[1])
     assert all(s == "test" for name, s in split.items() if name.startswith("test/"))
     assert all(s == "val" for name, s in split.items() if name.startswith("val/"))
-    # Who is in the official val has no image in train.
+    # Patients of the official val have no image in train.
     assert split["train/NORMAL/IM-0003-0001.jpeg"] == "val"
     assert split["train/PNEUMONIA/person5_bacteria_10.jpeg"] == "val"
     patients = defaultdict(set)
-    for row in rows(made[1]):
+    for row in rows(ingested[1]):
         patients[row["patient_id"]].add(row["split"])
     assert all(len(splits) == 1 for splits in patients.values())
     assert set(split.values()) == {"train", "val", "test"}
@@ -114,7 +114,7 @@ def test_official_test_is_kept_and_val_is_by_patient(made):
     ],
     ids=lambda args: "-".join(a.split("=")[1] for a in args) or "default",
 )
-def test_same_bytes_whatever_the_workers(tmp_path, args):
+def test_output_does_not_depend_on_the_workers(tmp_path, args):
     source = official(tmp_path / "source", patients=30)
     run(source, tmp_path / "one", images_per_shard=20)
     run(source, tmp_path / "two", images_per_shard=20, args=args)
@@ -123,15 +123,15 @@ def test_same_bytes_whatever_the_workers(tmp_path, args):
     assert len([name for name in one if name.startswith("train")]) > 2
 
 
-def test_where_the_source_lies_does_not_matter(made, tmp_path):
-    source, dest, _ = made
+def test_output_does_not_depend_on_the_path_of_the_source(ingested, tmp_path):
+    source, dest, _ = ingested
     shutil.copytree(source, tmp_path / "elsewhere")
     run(tmp_path / "elsewhere", tmp_path / "dest")
     assert files_below(tmp_path / "dest") == files_below(dest)
 
 
-def test_another_seed_is_another_order_and_split(made, tmp_path):
-    source, dest, summary = made
+def test_seed_changes_order_and_split(ingested, tmp_path):
+    source, dest, summary = ingested
     other = run(source, tmp_path / "dest", seed=1)
     assert other.content_sha256 != summary.content_sha256
     assert split_of(tmp_path / "dest") != split_of(dest)
@@ -139,7 +139,7 @@ def test_another_seed_is_another_order_and_split(made, tmp_path):
     assert names != sorted(names)
 
 
-def test_added_images_move_no_patient(tmp_path):
+def test_added_images_change_no_split(tmp_path):
     source = official(tmp_path / "source")
     run(source, tmp_path / "before", split="patient")
     write(source, [f"train/NORMAL/IM-{n}-0001.jpeg" for n in range(500, 540)], first_seed=500)
@@ -150,7 +150,7 @@ def test_added_images_move_no_patient(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "dest", "options", "says"),
+    ("files", "dest", "options", "message"),
     [
         (None, "d", {}, "does not exist"),
         ([], "d", {}, "no JPEG, PNG or DICOM file below it"),
@@ -165,23 +165,23 @@ def test_added_images_move_no_patient(tmp_path):
         (["NORMAL/x.jpeg"], "d", {"manifest": "none.csv"}, "none.csv does not exist"),
     ],
 )
-def test_wrong_input_is_one_line(tmp_path, files, dest, options, says):
+def test_invalid_input(tmp_path, files, dest, options, message):
     if files is not None:
         (tmp_path / "s").mkdir()
         write(tmp_path / "s", files)
     put(tmp_path / "file", b"")
-    with pytest.raises(PneumoError, match=says) as caught:
+    with pytest.raises(PneumoError, match=message) as caught:
         run(tmp_path / "s", tmp_path / dest, **options)
     assert "\n" not in str(caught.value)
 
 
-def test_a_source_that_is_a_file(tmp_path):
+def test_source_is_a_file(tmp_path):
     put(tmp_path / "a.zip", b"PK")
     with pytest.raises(PneumoError, match="unpack it"):
         run(tmp_path / "a.zip", tmp_path / "d")
 
 
-def test_nothing_usable_says_why(tmp_path):
+def test_no_usable_image(tmp_path):
     put(tmp_path / "s/NORMAL/a.jpeg", b"")
     with pytest.raises(PneumoError, match=re.escape("no usable image (empty 1); see")) as caught:
         run(tmp_path / "s", tmp_path / "d")
@@ -190,7 +190,7 @@ def test_nothing_usable_says_why(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"version": 1}'])
-def test_read_summary_of_no_data_set(tmp_path, content):
+def test_read_summary_of_an_invalid_data_set(tmp_path, content):
     if content is not None:
         (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(PneumoError, match=r"dataset\.json"):
@@ -205,14 +205,14 @@ def test_synthetic_sources_are_marked(tmp_path):
     assert summary.skipped == {"*.txt": 1}
 
 
-def test_one_phantom_by_name_marks_the_whole_set(tmp_path):
+def test_one_phantom_marks_the_data_set_as_synthetic(tmp_path):
     source = official(tmp_path / "s")
     assert not run(source, tmp_path / "before").synthetic
     put(source / "train" / "NORMAL" / "synthetic-IM-0007-0001.jpeg", jpeg(999))
     assert run(source, tmp_path / "after").synthetic
 
 
-def test_progress_tells_every_phase(tmp_path):
+def test_progress_reports_every_phase(tmp_path):
     calls = []
     ingest(
         official(tmp_path / "s"),

@@ -1,4 +1,4 @@
-"""The whole way through the real kagglehub, against a server on this machine in Kaggle's place."""
+"""Downloads with the real kagglehub from a local server in place of Kaggle."""
 
 import base64
 import hashlib
@@ -23,13 +23,13 @@ CONTENT = {
 
 @dataclass
 class Kaggle:
-    """What the stand-in answers, and what it was asked."""
+    """Response of the local server, and the requests it received."""
 
     body: bytes
     status: int = 200
     md5: str = ""
-    cut_at: int = 0  # the connection breaks after so many bytes, once; 0 is never
-    asked: list[str] = field(default_factory=list)
+    close_after: int = 0  # closes the connection once after so many bytes; 0: never
+    requests: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
 
 
@@ -44,33 +44,33 @@ def archive() -> bytes:
 @pytest.fixture
 def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
     kaggle_env = pytest.importorskip("kagglesdk.kaggle_env")
-    answer = Kaggle(archive())
+    response = Kaggle(archive())
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.answer()
+            self.respond()
 
         def do_GET(self) -> None:
-            self.answer()
+            self.respond()
 
-        def answer(self) -> None:
-            answer.asked.append(self.path)
-            answer.tokens.append(self.headers.get("Authorization", ""))
+        def respond(self) -> None:
+            response.requests.append(self.path)
+            response.tokens.append(self.headers.get("Authorization", ""))
             start = int(self.headers.get("Range", "bytes=0-")[6:-1])
-            self.send_response(206 if start else answer.status)
+            self.send_response(206 if start else response.status)
             self.send_header("Content-Type", "application/zip")
-            self.send_header("Content-Length", str(len(answer.body) - start))
+            self.send_header("Content-Length", str(len(response.body) - start))
             self.send_header("Accept-Ranges", "bytes")
-            if answer.md5:
-                self.send_header("x-goog-hash", f"md5={answer.md5}")
+            if response.md5:
+                self.send_header("x-goog-hash", f"md5={response.md5}")
             self.end_headers()
-            if answer.cut_at:
-                self.wfile.write(answer.body[start : answer.cut_at])
-                answer.cut_at = 0
+            if response.close_after:
+                self.wfile.write(response.body[start : response.close_after])
+                response.close_after = 0
                 self.close_connection = True
             else:
-                self.wfile.write(answer.body[start:])
+                self.wfile.write(response.body[start:])
 
         def log_message(self, *_: object) -> None:
             pass
@@ -88,7 +88,7 @@ def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
         monkeypatch.delenv(name, raising=False)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
-    yield answer
+    yield response
     server.shutdown()
     thread.join()
     server.server_close()
@@ -100,13 +100,13 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", ["kaggle", "rsna"])
-def test_an_archive_arrives_unpacked(name: str, kaggle: Kaggle, tmp_path: Path) -> None:
+def test_archive_is_unpacked(name: str, kaggle: Kaggle, tmp_path: Path) -> None:
     (tmp_path / "data" / ".set.partial").mkdir(parents=True)
-    (tmp_path / "data" / ".set.partial" / "half").write_text("of an earlier try")
+    (tmp_path / "data" / ".set.partial" / "half").write_text("of an earlier attempt")
     dest = download(name, tmp_path / "data" / "set")
     assert files(dest) == CONTENT
     assert [path.name for path in dest.parent.iterdir()] == ["set"]
-    assert len(kaggle.asked) == 1
+    assert len(kaggle.requests) == 1
     assert kaggle.tokens == ["Bearer token-of-nobody"]
 
 
@@ -126,25 +126,25 @@ def test_dest_must_be_new_and_writable(kaggle: Kaggle, tmp_path: Path) -> None:
         download("kaggle", tmp_path / "file" / "set")
 
 
-@pytest.mark.parametrize(("name", "says"), [("kaggle", "network"), ("rsna", "credentials")])
+@pytest.mark.parametrize(("name", "message"), [("kaggle", "network"), ("rsna", "credentials")])
 def test_without_network_or_credentials(
-    name: str, says: str, kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, message: str, kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in ("KAGGLE_API_TOKEN", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(variable)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    refused(name, tmp_path, says)
-    assert kaggle.asked == []
+    check_error(name, tmp_path, message)
+    assert kaggle.requests == []
 
 
-def test_the_second_copy_comes_from_the_cache(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_second_copy_comes_from_the_cache(kaggle: Kaggle, tmp_path: Path) -> None:
     download("kaggle", tmp_path / "one")
     assert files(download("kaggle", tmp_path / "two")) == CONTENT
-    assert len(kaggle.asked) == 1
+    assert len(kaggle.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "says"),
+    ("name", "status", "message"),
     [
         ("rsna", 401, "rejects the credentials"),
         ("rsna", 403, "accept the terms"),
@@ -152,51 +152,47 @@ def test_the_second_copy_comes_from_the_cache(kaggle: Kaggle, tmp_path: Path) ->
         ("kaggle", 503, "503"),
     ],
 )
-def test_refusals(name: str, status: int, says: str, kaggle: Kaggle, tmp_path: Path) -> None:
+def test_http_errors(name: str, status: int, message: str, kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.status = status
-    refused(name, tmp_path, says)
+    check_error(name, tmp_path, message)
 
 
-def refused(name: str, tmp_path: Path, says: str) -> None:
-    with pytest.raises(PneumoError, match=says) as caught:
+def check_error(name: str, tmp_path: Path, message: str) -> None:
+    with pytest.raises(PneumoError, match=message) as caught:
         download(name, tmp_path / "set")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "set").exists()
     assert not list(tmp_path.glob(".set*"))
 
 
-def test_a_broken_connection_is_told_and_the_next_try_goes_on(
-    kaggle: Kaggle, tmp_path: Path
-) -> None:
-    kaggle.cut_at = 20_000
-    refused("rsna", tmp_path, "interrupted")
+def test_interrupted_download_resumes(kaggle: Kaggle, tmp_path: Path) -> None:
+    kaggle.close_after = 20_000
+    check_error("rsna", tmp_path, "interrupted")
     assert files(download("rsna", tmp_path / "set")) == CONTENT
 
 
-def test_what_is_no_archive_is_told_and_not_kept(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_invalid_archive_is_removed(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.body = b"<html>log in to the network of this hotel</html>"
-    refused("kaggle", tmp_path, "damaged")
+    check_error("kaggle", tmp_path, "damaged")
     kaggle.body = archive()
     assert files(download("kaggle", tmp_path / "set")) == CONTENT
 
 
-def test_a_wrong_checksum_is_told(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_wrong_checksum(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.md5 = base64.b64encode(hashlib.md5(b"something else").digest()).decode()
-    refused("kaggle", tmp_path, "damaged")
+    check_error("kaggle", tmp_path, "damaged")
 
 
-def test_a_broken_credentials_file_is_told(
+def test_invalid_credentials_file(
     kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KAGGLE_API_TOKEN")
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "kaggle.json").write_text("{not json")
-    refused("rsna", tmp_path, "credentials")
+    check_error("rsna", tmp_path, "credentials")
 
 
-def test_a_cache_that_cannot_be_written_is_told(
-    kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unwritable_cache(kaggle: Kaggle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "file" / "cache"))
-    refused("kaggle", tmp_path, "KAGGLEHUB_CACHE")
+    check_error("kaggle", tmp_path, "KAGGLEHUB_CACHE")

@@ -5,7 +5,7 @@ from core.ingest.options import IngestOptions
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "message"),
     [
         ({"layout": "flat"}, "layout"),
         ({"class_map": {"A": "sick"}}, "use one of"),
@@ -21,8 +21,8 @@ from core.ingest.options import IngestOptions
         ({"dicom_secondary": "perhaps"}, "dicom_secondary"),
     ],
 )
-def test_wrong_options_are_named(values, says):
-    with pytest.raises(ValidationError, match=says):
+def test_invalid_options(values, message):
+    with pytest.raises(ValidationError, match=message):
         IngestOptions(**values)
 
 
@@ -31,7 +31,7 @@ def test_frozen():
         IngestOptions().seed = 3
 
 
-def test_class_map_adds_to_the_known_folders():
+def test_class_map_extends_the_known_folders():
     classes = IngestOptions(class_map={"Gesund": "normal", "PNEUMONIA": "bacteria"}).classes()
     assert classes == {
         "normal": "normal",
@@ -42,11 +42,11 @@ def test_class_map_adds_to_the_known_folders():
     }
 
 
-def test_numbers_as_yaml_writes_them():
+def test_yaml_number_in_scientific_notation():
     assert IngestOptions(max_pixels=100e6).max_pixels == 100_000_000
 
 
-def test_the_salt_is_in_no_dump():
+def test_salt_is_not_in_dumps():
     options = IngestOptions(patient_salt="tarnwick")
     assert "tarnwick" not in f"{options!r} {options.model_dump()} {options.model_dump_json()}"
     assert options.patient_salt.get_secret_value() == "tarnwick"

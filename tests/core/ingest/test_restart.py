@@ -1,4 +1,4 @@
-"""A second run, a changed source, a kill, a file that changes meanwhile."""
+"""Repeated, killed and concurrent runs; sources that change."""
 
 import os
 import signal
@@ -8,17 +8,26 @@ from collections import defaultdict
 
 import pytest
 
-from core.ingest import job as job_module
 from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
 from core.ingest.records.shards import write_shard
 from core.ingest.records.work_folder import WorkFolder
 from schema.errors import PneumoError
-from tests.core.ingest.trees import LOCAL, files_below, jpeg, official, put, rows, run
+from tests.core.ingest.trees import (
+    LOCAL,
+    change_before_write,
+    files_below,
+    jpeg,
+    official,
+    put,
+    replace_content,
+    rows,
+    run,
+)
 
 
-def test_a_second_call_reuses(made, monkeypatch):
-    source, dest, summary = made
+def test_second_run_reuses_the_data_set(ingested):
+    source, dest, summary = ingested
     before = {path: path.stat().st_mtime_ns for path in dest.iterdir()}
     again = run(source, dest)
     assert again.reused
@@ -35,16 +44,16 @@ def test_ingest_imports_no_tensorflow_and_reuse_neither_beam_nor_images(tmp_path
         f"ingest(Path({str(source)!r}), Path({str(tmp_path / 'd')!r}), IngestOptions());"
         "print([m for m in ('apache_beam', 'tensorflow', 'PIL', 'tfx') if m in sys.modules])"
     )
-    made, reused = (
+    first, reused = (
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         for _ in range(2)
     )
-    assert "tensorflow" not in made.stdout
+    assert "tensorflow" not in first.stdout
     assert reused.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("change", ["added", "touched", "removed", "options"])
-def test_a_change_is_no_reuse(tmp_path, change):
+def test_changes_prevent_reuse(tmp_path, change):
     source = official(tmp_path / "s")
     run(source, tmp_path / "d")
     image = source / "train/NORMAL/IM-0001-0001.jpeg"
@@ -61,7 +70,7 @@ def test_a_change_is_no_reuse(tmp_path, change):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d", "s"]
 
 
-def test_overwrite_never_removes_what_is_no_data_set(tmp_path):
+def test_overwrite_never_removes_other_files(tmp_path):
     source = official(tmp_path / "s")
     put(tmp_path / "home/thesis.tex", b"x")
     with pytest.raises(PneumoError, match="not empty and not a data set"):
@@ -69,7 +78,7 @@ def test_overwrite_never_removes_what_is_no_data_set(tmp_path):
     assert (tmp_path / "home/thesis.tex").read_bytes() == b"x"
 
 
-def test_an_empty_destination_is_taken(tmp_path):
+def test_empty_destination(tmp_path):
     (tmp_path / "d").mkdir()
     assert run(official(tmp_path / "s"), tmp_path / "d").written == 58
 
@@ -100,7 +109,7 @@ ingest(Path(source), Path(dest), IngestOptions(), beam_args=["--direct_running_m
 
 
 @pytest.mark.parametrize("step", ["check", "write", "publish"])
-def test_killed_and_started_again(tmp_path, step):
+def test_killed_run_resumes(tmp_path, step):
     source = official(tmp_path / "s", patients=30)
     arguments = [sys.executable, "-c", _SLOW, step, str(source), str(tmp_path / "d")]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
@@ -110,21 +119,21 @@ def test_killed_and_started_again(tmp_path, step):
     checks = WorkFolder(tmp_path / ".d.ingest").checks
     finished = {p: p.stat().st_mtime_ns for p in checks.glob("*.jsonl")}
     assert finished
-    seen = []
+    calls = []
 
     def progress(phase, done, total):
-        seen.append((phase, done, total))
+        calls.append((phase, done, total))
         if phase == "compare":  # after the checks: the finished ones are untouched
             assert all(p.stat().st_mtime_ns == then for p, then in finished.items())
 
     ingest(source, tmp_path / "d", IngestOptions(), beam_args=LOCAL, progress=progress)
-    assert next(done for phase, done, _ in seen if phase == "check") >= 60
+    assert next(done for phase, done, _ in calls if phase == "check") >= 60
     run(source, tmp_path / "whole")
     assert files_below(tmp_path / "d") == files_below(tmp_path / "whole")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["d", "s", "whole"]
 
 
-def test_two_runs_to_one_place(tmp_path):
+def test_two_runs_with_one_destination(tmp_path):
     import fcntl
 
     source = official(tmp_path / "s")
@@ -135,21 +144,17 @@ def test_two_runs_to_one_place(tmp_path):
             run(source, tmp_path / "d")
 
 
-def test_a_file_that_changes_in_between_is_a_reject(tmp_path, monkeypatch):
+def test_file_that_changes_during_the_run_is_rejected(tmp_path, monkeypatch):
     source = official(tmp_path / "s")
     victims = [source / "train/NORMAL/IM-0001-0001.jpeg", source / "test/NORMAL/IM-900-0001.jpeg"]
-    real = job_module.assign_splits
+    data = bytearray(victims[0].read_bytes())
+    data[-10] ^= 1
 
-    def meanwhile(*args):
-        info = victims[0].stat()
-        data = bytearray(victims[0].read_bytes())
-        data[-10] ^= 1
-        victims[0].write_bytes(data)  # same size, same time, other bytes
-        os.utime(victims[0], ns=(info.st_atime_ns, info.st_mtime_ns))
+    def change():
+        replace_content(victims[0], data)
         victims[1].unlink()
-        return real(*args)
 
-    monkeypatch.setattr(job_module, "assign_splits", meanwhile)
+    change_before_write(monkeypatch, change)
     summary = run(source, tmp_path / "d")
     assert summary.reasons == {"changed_during_run": 2}
     assert (summary.found, summary.written) == (58, 56)
@@ -159,7 +164,7 @@ def test_a_file_that_changes_in_between_is_a_reject(tmp_path, monkeypatch):
     assert all(i == list(range(len(i))) for i in indices.values())
 
 
-def test_writing_a_shard_twice_does_no_harm(tmp_path):
+def test_writing_a_shard_twice(tmp_path):
     work = WorkFolder(tmp_path / "w")
     for folder in (work.root, work.lists, work.rows, work.out):
         folder.mkdir()

@@ -31,7 +31,7 @@ def _listing(root):
         ("a.jpeg.zip", "skip", "*.zip"),
     ],
 )
-def test_kind_of_an_entry(tmp_path, path, kind, reason):
+def test_kind_of_entry(tmp_path, path, kind, reason):
     put(tmp_path / path, b"x")
     assert _listing(tmp_path) == {path: (kind, reason)}
 
@@ -64,16 +64,16 @@ def test_links(tmp_path):
     }
 
 
-def test_an_empty_folder(tmp_path):
+def test_empty_folder(tmp_path):
     assert list(scan(tmp_path)) == []
 
 
-def test_a_folder_named_like_a_file_is_a_folder(tmp_path):
+def test_folder_with_an_image_suffix(tmp_path):
     put(tmp_path / "a.jpeg/b.jpeg", b"x")
     assert _listing(tmp_path) == {"a.jpeg/b.jpeg": ("file", "")}
 
 
-def test_fingerprint_knows_the_listing_and_not_its_order():
+def test_fingerprint_does_not_depend_on_the_order():
     one, two, three = (SourceEntry(name, "file", size=1, mtime_ns=2) for name in "abc")
     assert fingerprint([one, two]) == fingerprint([two, one])
     changed = [

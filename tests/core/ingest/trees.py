@@ -1,12 +1,14 @@
-"""Small trees of images for the tests of ingest."""
+"""Writes small source trees, runs ingest, and reads data sets."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
+from core.ingest import job
 from core.ingest.file_record import FileRecord
 from core.ingest.job import IngestSummary, ingest
 from core.ingest.json_lines import read_lines
@@ -20,7 +22,7 @@ LOCAL = ("--direct_running_mode=in_memory",)  # the fastest for a handful of ima
 
 
 def jpeg(seed: int, side: int = 64) -> bytes:
-    """An image like no other."""
+    """Returns a different image for each seed."""
     return encode(Image.fromarray(gray(side, side, seed)), "JPEG", quality=92)
 
 
@@ -32,12 +34,13 @@ def write(root: Path, paths: Iterable[str], first_seed: int = 0) -> Path:
 
 
 def put(path: Path, data: bytes) -> None:
+    """Writes a file and its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 
 def official(root: Path, patients: int = 12) -> Path:
-    """train, val and test with two images of each patient."""
+    """Writes train, val and test folders with 58 images, most patients with two."""
     paths = []
     for n in range(patients):
         paths += [f"train/PNEUMONIA/person{n}_bacteria_{2 * n + i}.jpeg" for i in (0, 1)]
@@ -49,7 +52,7 @@ def official(root: Path, patients: int = 12) -> Path:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Path -> bytes of everything below a folder."""
+    """Returns path -> bytes of every file below a folder."""
     return {
         os.path.relpath(path, folder): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -70,27 +73,48 @@ def run(
 
 
 def rows(dest: Path) -> list[dict[str, Any]]:
-    """The manifest of a data set."""
+    """Returns the manifest of a data set."""
     return list(read_lines(dest / "manifest.jsonl"))
 
 
 def split_of(dest: Path) -> dict[str, str]:
-    """File name -> split."""
+    """Returns file name -> split."""
     return {row["filename"]: row["split"] for row in rows(dest)}
+
+
+def records(dest: Path) -> Iterator[dict[str, Any]]:
+    """Yields the decoded records of a data set, shard by shard."""
+    for shard in sorted(dest.glob("*.tfrecord")):
+        yield from map(decode, read_records(shard))
 
 
 BOX = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
 
 
 def boxes(dest: Path) -> dict[str, list[tuple[float, ...]]]:
-    """File name -> (ymin, xmin, ymax, xmax) of its boxes, from the records."""
-    found = {}
-    for shard in dest.glob("*.tfrecord"):
-        for record in read_records(shard):
-            values = decode(record)
-            name = values[f.IMAGE_FILENAME][0].decode()
-            found[name] = list(zip(*(values[key] for key in BOX), strict=True))
-    return found
+    """Returns file name -> (ymin, xmin, ymax, xmax) of its boxes, from the records."""
+    return {
+        record[f.IMAGE_FILENAME][0].decode(): list(zip(*(record[key] for key in BOX), strict=True))
+        for record in records(dest)
+    }
+
+
+def change_before_write(monkeypatch: pytest.MonkeyPatch, change: Callable[[], Any]) -> None:
+    """Calls `change` after the files were checked and before they are written."""
+    original = job.assign_splits
+
+    def assign_splits(*args: Any) -> None:
+        change()
+        original(*args)
+
+    monkeypatch.setattr(job, "assign_splits", assign_splits)
+
+
+def replace_content(path: Path, data: bytes) -> None:
+    """Writes other bytes and keeps the modification time."""
+    info = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
 def checked(path: str, **fields: Any) -> FileRecord:

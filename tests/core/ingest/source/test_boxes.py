@@ -1,4 +1,4 @@
-"""Boxes: each of a table ends in a record, relative to its image, or as rejected with a reason."""
+"""Every box of a table is written, relative to its image, or rejected with a reason."""
 
 import csv
 from collections import Counter
@@ -15,7 +15,16 @@ from core.ingest.json_lines import read_lines
 from core.ingest.scan import SourceEntry
 from core.ingest.source.boxes import add_box
 from schema.errors import PneumoError
-from tests.core.ingest.trees import boxes, checked, official, put, rows, run, write
+from tests.core.ingest.trees import (
+    boxes,
+    change_before_write,
+    checked,
+    official,
+    put,
+    rows,
+    run,
+    write,
+)
 from tests.support.images.synthetic import encode, exif, gray
 
 
@@ -56,20 +65,20 @@ def clip(path: Path, box: Any, height: int, width: int) -> tuple[list[Any], str]
         ((10, 20, float("inf"), 60), None, "box_no_number"),
     ],
 )
-def test_relative(tmp_path: Path, box: Any, expected: Any, reason: str) -> None:
-    found, why = clip(tmp_path / "catalog", box, 100, 100)
-    assert found == ([pytest.approx(expected)] if expected else [])
+def test_clip(tmp_path: Path, box: Any, expected: Any, reason: str) -> None:
+    clipped, why = clip(tmp_path / "catalog", box, 100, 100)
+    assert clipped == ([pytest.approx(expected)] if expected else [])
     assert why == reason
 
 
 @given(st.tuples(*[st.floats(allow_nan=True)] * 4), st.integers(1, 5000), st.integers(1, 5000))
-def test_relative_is_inside_or_none(
+def test_clipped_box_is_inside_or_rejected(
     tmp_path_factory: pytest.TempPathFactory, box: Any, height: int, width: int
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "catalog"
-    found, reason = clip(path, box, height, width)
-    assert bool(found) != bool(reason)
-    for top, left, bottom, right in found:
+    clipped, reason = clip(path, box, height, width)
+    assert bool(clipped) != bool(reason)
+    for top, left, bottom, right in clipped:
         assert 0 <= top < bottom <= 1
         assert 0 <= left < right <= 1
 
@@ -83,9 +92,7 @@ def test_relative_is_inside_or_none(
     ],
 )
 @pytest.mark.parametrize("name", ["train/NORMAL/a1.jpeg", "train/NORMAL/a1", "a1.jpeg", "a1"])
-def test_a_table_may_name_images_in_many_ways(
-    tmp_path: Path, header: str, line: str, name: str
-) -> None:
+def test_names_of_images_in_a_table(tmp_path: Path, header: str, line: str, name: str) -> None:
     source = write(tmp_path / "s", [f"train/NORMAL/a{n}.jpeg" for n in range(3)])
     csv_file = table(tmp_path / "b.csv", header, [line.format(name)])
     summary = run(source, tmp_path / "d", boxes=csv_file)
@@ -105,7 +112,7 @@ def test_every_box_is_accounted_for(tmp_path: Path) -> None:
     good = "train/NORMAL/IM-0001-0001.jpeg"
     lines = [
         f"{good},1,2,30,40",
-        f"{good},1,2,30,40",  # again
+        f"{good},1,2,30,40",  # duplicate
         f"{good},-9,2,30,900",  # clipped
         f"{good},30,2,30,40",  # empty
         f"{good},nan,2,30,40",
@@ -142,16 +149,16 @@ def test_every_box_is_accounted_for(tmp_path: Path) -> None:
         },
     }
     rejects = list(read_lines(tmp_path / "d/rejects.jsonl"))
-    told = [row for row in rejects if "box" in row]
-    assert Counter(row["reason"] for row in told) == summary.boxes["reasons"]
-    assert {row["box"] for row in told} == {3, 5, 6, 7, 8, 10, 12, 13, 14, 15}
-    assert len(rejects) - len(told) == summary.rejected == 1
+    box_rejects = [row for row in rejects if "box" in row]
+    assert Counter(row["reason"] for row in box_rejects) == summary.boxes["reasons"]
+    assert {row["box"] for row in box_rejects} == {3, 5, 6, 7, 8, 10, 12, 13, 14, 15}
+    assert len(rejects) - len(box_rejects) == summary.rejected == 1
     # The image of a rejected box stays.
     assert len(boxes(tmp_path / "d")[good]) == 2
 
 
 @pytest.mark.parametrize("turn", [1, 3, 6, 8])
-def test_boxes_are_told_in_pixels_of_the_displayed_image(tmp_path: Path, turn: int) -> None:
+def test_boxes_refer_to_the_displayed_image(tmp_path: Path, turn: int) -> None:
     picture = encode(Image.fromarray(gray(60, 80)), "JPEG", exif=exif(turn))
     put(tmp_path / "s/NORMAL/a.jpeg", picture)
     csv_file = table(tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", ["a.jpeg,30,15,60,30"])
@@ -161,8 +168,8 @@ def test_boxes_are_told_in_pixels_of_the_displayed_image(tmp_path: Path, turn: i
     assert boxes(tmp_path / "d")["NORMAL/a.jpeg"] == [pytest.approx(expected)]
 
 
-def test_of_a_dicom_file_in_its_rows_and_columns(tmp_path: Path) -> None:
-    """Its picture is enlarged to square pixels; the relative box is the same."""
+def test_boxes_of_a_dicom_file_refer_to_rows_and_columns(tmp_path: Path) -> None:
+    """The stored image has square pixels; the relative box is the same."""
     pytest.importorskip("pydicom")
     from tests.support.images.dicoms import make_dataset, to_bytes
 
@@ -175,40 +182,40 @@ def test_of_a_dicom_file_in_its_rows_and_columns(tmp_path: Path) -> None:
     assert (row["height"], row["width"], row["dicom"]["rows"]) == (80, 60, 40)
 
 
-def test_the_boxes_of_phantoms_are_found(tmp_path: Path) -> None:
+def test_boxes_of_phantoms_are_detected(tmp_path: Path) -> None:
     from core.phantom.dataset import write_phantoms
 
-    made = write_phantoms(tmp_path / "p", 40, 0, size=64)
-    assert made.boxes
+    phantoms = write_phantoms(tmp_path / "p", 40, 0, size=64)
+    assert phantoms.boxes
     with (tmp_path / "p/boxes.csv").open(newline="") as stream:
-        told = Counter(row["filename"] for row in csv.DictReader(stream))
+        expected = Counter(row["filename"] for row in csv.DictReader(stream))
     for n, source in enumerate((tmp_path / "p/chest_xray", tmp_path / "p")):
         summary = run(source, tmp_path / f"d{n}")
         assert summary.synthetic
-        assert summary.boxes["read"] == summary.boxes["written"] == made.boxes
-        found = boxes(tmp_path / f"d{n}")
+        assert summary.boxes["read"] == summary.boxes["written"] == phantoms.boxes
+        written = boxes(tmp_path / f"d{n}")
         prefix = "chest_xray/" * n
-        assert {name: len(b) for name, b in found.items() if b} == {
-            prefix + name: count for name, count in told.items()
+        assert {name: len(b) for name, b in written.items() if b} == {
+            prefix + name: count for name, count in expected.items()
         }
 
 
 @pytest.mark.parametrize(
-    ("header", "says"),
+    ("header", "message"),
     [
         ("filename,xmin,ymin,xmax", "needs the column filename"),
         ("x,y,width,height", "needs the column filename"),
         ("", "it has none"),
     ],
 )
-def test_a_table_without_its_columns(tmp_path: Path, header: str, says: str) -> None:
+def test_missing_columns(tmp_path: Path, header: str, message: str) -> None:
     source = write(tmp_path / "s", ["NORMAL/a.jpeg"])
     csv_file = table(tmp_path / "b.csv", header, [])
-    with pytest.raises(PneumoError, match=says):
+    with pytest.raises(PneumoError, match=message):
         run(source, tmp_path / "d", boxes=csv_file)
 
 
-def test_another_table_is_no_reuse(tmp_path: Path) -> None:
+def test_changed_table_prevents_reuse(tmp_path: Path) -> None:
     source = write(tmp_path / "s", ["NORMAL/a.jpeg"])
     header = "filename,xmin,ymin,xmax,ymax"
     csv_file = table(tmp_path / "b.csv", header, ["a,1,2,3,4"])
@@ -221,22 +228,14 @@ def test_another_table_is_no_reuse(tmp_path: Path) -> None:
         run(source, tmp_path / "d", boxes=tmp_path / "none.csv")
 
 
-def test_an_image_that_goes_late_takes_its_boxes_along(
+def test_boxes_of_an_image_that_disappears_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.ingest import job
-
     source = write(tmp_path / "s", [f"NORMAL/a{n}.jpeg" for n in range(4)])
     csv_file = table(
         tmp_path / "b.csv", "filename,xmin,ymin,xmax,ymax", ["a1,1,2,3,4", "a2,1,2,3,4"]
     )
-    real = job.assign_splits
-
-    def meanwhile(*args: Any) -> None:
-        (source / "NORMAL/a1.jpeg").unlink()
-        real(*args)
-
-    monkeypatch.setattr(job, "assign_splits", meanwhile)
+    change_before_write(monkeypatch, (source / "NORMAL/a1.jpeg").unlink)
     summary = run(source, tmp_path / "d", boxes=csv_file)
     assert summary.boxes["reasons"] == {"box_of_rejected_image": 1}
     assert summary.boxes["written"] == 1

@@ -13,9 +13,16 @@ from core.ingest.json_lines import read_lines
 from core.ingest.scan import scan
 from core.ingest.source.dicom import StoredImage, to_stored_image
 from schema.errors import PneumoError
-from schema.example import decode
-from schema.tfrecord import read_records
-from tests.core.ingest.trees import jpeg, put, rows, run, split_of
+from tests.core.ingest.trees import (
+    change_before_write,
+    jpeg,
+    put,
+    records,
+    replace_content,
+    rows,
+    run,
+    split_of,
+)
 from tests.support.images.dicoms import make_dataset, to_bytes
 from tests.support.images.synthetic import gray
 
@@ -29,17 +36,15 @@ def dicom(seed: int, syntax: str = "1.2.840.10008.1.2.1", **attributes: Any) -> 
 
 
 def stored(dest: Path) -> dict[str, np.ndarray]:
-    """File name -> pixels of its record."""
-    found = {}
-    for shard in dest.glob("*.tfrecord"):
-        for record in read_records(shard):
-            values = decode(record)
-            with Image.open(io.BytesIO(values["image/encoded"][0])) as opened:
-                found[values["image/filename"][0].decode()] = np.asarray(opened)
-    return found
+    """Returns file name -> pixels of its record."""
+    pixels = {}
+    for record in records(dest):
+        with Image.open(io.BytesIO(record["image/encoded"][0])) as opened:
+            pixels[record["image/filename"][0].decode()] = np.asarray(opened)
+    return pixels
 
 
-def test_a_tree_of_class_folders(tmp_path: Path) -> None:
+def test_class_folders(tmp_path: Path) -> None:
     source = tmp_path / "s"
     for n in range(16):
         put(source / f"{'NORMAL' if n % 4 < 2 else 'VIRUS'}/IM{n}.dcm", dicom(n))
@@ -72,7 +77,7 @@ def test_a_tree_of_class_folders(tmp_path: Path) -> None:
         assert splits[f"{name}/IM{n}.dcm"] == splits[f"{name}/IM{n + 1}.dcm"]
 
 
-def test_a_tree_with_a_manifest(tmp_path: Path) -> None:
+def test_manifest(tmp_path: Path) -> None:
     lines = ["path,label,patient,split"]
     for n in range(9):
         put(tmp_path / f"s/a/b{n}/I", dicom(n))
@@ -105,7 +110,7 @@ def test_secondary_captures(
     assert (summary.written, summary.reasons) == (written, reasons)
 
 
-def test_salts(tmp_path: Path) -> None:
+def test_salt_changes_patient_keys(tmp_path: Path) -> None:
     for n in range(4):
         put(tmp_path / f"s/NORMAL/{n}.dcm", dicom(n))
     keys = []
@@ -120,7 +125,7 @@ def test_salts(tmp_path: Path) -> None:
         run(tmp_path / "s", tmp_path / "d1", patient_salt="b")
 
 
-def test_names_that_tell_the_patient_may_be_kept(tmp_path: Path) -> None:
+def test_names_that_identify_the_patient_may_be_kept(tmp_path: Path) -> None:
     put(tmp_path / "s/NORMAL/P-0-of-many.dcm", dicom(0))
     put(tmp_path / "s/NORMAL/x.dcm", dicom(1))
     run(tmp_path / "s", tmp_path / "kept", dicom_names="keep")
@@ -131,7 +136,7 @@ def test_names_that_tell_the_patient_may_be_kept(tmp_path: Path) -> None:
     assert hidden.startswith("dicom-")
 
 
-def test_equal_pixels_in_both_splits_leak_whatever_the_syntax(tmp_path: Path) -> None:
+def test_equal_pixels_leak_in_any_transfer_syntax(tmp_path: Path) -> None:
     for n, (split, syntax) in enumerate(
         [("train", "1.2.840.10008.1.2"), ("test", "1.2.840.10008.1.2.5")]
     ):
@@ -141,9 +146,7 @@ def test_equal_pixels_in_both_splits_leak_whatever_the_syntax(tmp_path: Path) ->
     assert summary.leakage["exact_across_splits"] == 1
 
 
-def test_without_pydicom_one_line_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_pydicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
     real = importlib.util.find_spec
@@ -157,12 +160,12 @@ def test_without_pydicom_one_line_says_what_to_install(
         to_stored_image(dicom(0))
 
 
-def test_other_bytes_pass_as_they_are() -> None:
+def test_other_formats_are_unchanged() -> None:
     assert to_stored_image(jpeg(0)) == StoredImage(jpeg(0))
     assert to_stored_image(b"") == StoredImage(b"")
 
 
-def test_limits_are_those_of_the_options() -> None:
+def test_limits_of_the_options() -> None:
     with pytest.raises(ImageError, match="too_large"):
         to_stored_image(dicom(0), max_pixels=64 * 64 - 1)
     with pytest.raises(ImageError, match="secondary_capture"):
@@ -182,7 +185,7 @@ def test_limits_are_those_of_the_options() -> None:
         ("._IM0001", "skip"),
     ],
 )
-def test_files_without_suffix_are_known_by_their_first_bytes(
+def test_files_without_suffix_are_detected_by_signature(
     tmp_path: Path, name: str, kind: str
 ) -> None:
     put(tmp_path / name, dicom(0))
@@ -190,26 +193,14 @@ def test_files_without_suffix_are_known_by_their_first_bytes(
     assert entry.kind == kind
 
 
-def test_a_file_that_changes_in_between_is_a_reject(
+def test_file_that_changes_during_the_run_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.ingest import job
-
     for n in range(4):
         put(tmp_path / f"s/NORMAL/{n}.dcm", dicom(n))
-    real = job.assign_splits
-
-    def meanwhile(*args: Any) -> None:
-        import os
-
-        path = tmp_path / "s/NORMAL/0.dcm"
-        info = path.stat()
-        content = path.read_bytes()
-        put(path, content[:-40] + bytes(40))  # other pixels, same size and time
-        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
-        real(*args)
-
-    monkeypatch.setattr(job, "assign_splits", meanwhile)
+    path = tmp_path / "s/NORMAL/0.dcm"
+    content = path.read_bytes()[:-40] + bytes(40)  # other pixels, same size
+    change_before_write(monkeypatch, lambda: replace_content(path, content))
     summary = run(tmp_path / "s", tmp_path / "d")
     assert summary.reasons == {"changed_during_run": 1}
     (row,) = read_lines(tmp_path / "d/rejects.jsonl")

@@ -1,4 +1,4 @@
-"""Layouts and manifests, as the job reads them."""
+"""Labels from folders and manifests."""
 
 import csv
 import shutil
@@ -19,7 +19,7 @@ from tests.core.ingest.trees import (
 )
 
 
-def test_flat_tree_is_split_by_patient(tmp_path):
+def test_class_folders_are_split_by_patient(tmp_path):
     source = write(tmp_path / "s", [f"NORMAL/a{n}.jpeg" for n in range(12)])
     write(source, [f"Virus/b{n}.jpeg" for n in range(12)], first_seed=50)
     summary = run(source, tmp_path / "d")
@@ -39,7 +39,7 @@ def test_class_map(tmp_path):
     assert summary.written == 3
 
 
-def test_nested_archive_that_holds_everything_twice(tmp_path):
+def test_nested_copies_are_skipped(tmp_path):
     source = tmp_path / "s"
     official(source / "chest_xray")
     shutil.copytree(source / "chest_xray", tmp_path / "copy")
@@ -53,7 +53,7 @@ def test_nested_archive_that_holds_everything_twice(tmp_path):
     assert summary.leakage["exact_within_split"] == 0
 
 
-def test_what_is_outside_of_the_layout_is_rejected(tmp_path):
+def test_files_outside_the_layout_are_rejected(tmp_path):
     source = official(tmp_path / "s")
     write(source, ["train/OTHER/a.jpeg", "extra/NORMAL/b.jpeg", "c.jpeg"], first_seed=700)
     run(source, tmp_path / "d")
@@ -73,7 +73,7 @@ def _manifest(path: Path, lines: list[dict[str, str]]) -> Path:
     return path
 
 
-def test_manifest_with_everything(tmp_path):
+def test_manifest_with_patients_and_splits(tmp_path):
     source = write(tmp_path / "s", [f"img/{n}.jpeg" for n in range(6)])
     splits = ["train", "Training", "val", "test", "test", "val"]
     lines = [
@@ -107,7 +107,7 @@ def test_manifest_without_splits_is_split_by_patient(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "says"),
+    ("lines", "message"),
     [
         ([{"file": "a", "label": "normal"}], "needs the columns path and label"),
         ([{"path": "0.jpeg", "label": "normal"}] * 2, "line 3: 0.jpeg occurs twice"),
@@ -116,13 +116,13 @@ def test_manifest_without_splits_is_split_by_patient(tmp_path):
         ([{"path": "0.jpeg", "label": "normal", "split": "dev"}], "split 'dev'"),
     ],
 )
-def test_unusable_manifests(tmp_path, lines, says):
+def test_unusable_manifests(tmp_path, lines, message):
     source = write(tmp_path / "s", ["0.jpeg"])
-    with pytest.raises(PneumoError, match=says):
+    with pytest.raises(PneumoError, match=message):
         run(source, tmp_path / "d", manifest=_manifest(tmp_path / "m.csv", lines))
 
 
-def test_unknown_label_in_a_manifest_is_a_reject(tmp_path):
+def test_unknown_label_in_a_manifest_is_rejected(tmp_path):
     source = write(tmp_path / "s", ["0.jpeg", "1.jpeg"])
     lines = [{"path": "0.jpeg", "label": "covid"}, {"path": "1.jpeg", "label": "normal"}]
     summary = run(source, tmp_path / "d", manifest=_manifest(tmp_path / "m.csv", lines))

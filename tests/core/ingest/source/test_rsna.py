@@ -1,15 +1,17 @@
-"""The folder of the RSNA challenge, as it is downloaded and as others pass it on."""
+"""The folder of the RSNA challenge, as downloaded and in common variants."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.ingest.json_lines import read_lines
 from core.ingest.source.rsna import find_tables
 from schema.errors import PneumoError
-from tests.core.ingest.trees import boxes, files_below, jpeg, put, rows, run
+from tests.core.ingest.trees import boxes, files_below, jpeg, put, records, rows, run
 from tests.support.images.synthetic import gray
 
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
@@ -37,7 +39,7 @@ def picture(n: int) -> bytes:
 
 
 def tables(root: Path, stage: str = "stage_2_") -> None:
-    """A third with an opacity (every second of those with two boxes), normal, other."""
+    """Writes tables: a third with an opacity (half of them with two boxes), normal, other."""
     labels, classes = [LABELS], [CLASSES]
     for n in range(N):
         if n % 3 == 0:
@@ -61,14 +63,14 @@ def challenge(root: Path, folder: str = "stage_2_train_images", stage: str = "st
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
     root = tmp_path_factory.mktemp("rsna")
     source = challenge(root / "s")
     return source, root / "d", run(source, root / "d")
 
 
-def test_labels_boxes_and_patients(made: tuple[Path, Path, Any]) -> None:
-    _, dest, summary = made
+def test_labels_boxes_and_patients(ingested: tuple[Path, Path, Any]) -> None:
+    _, dest, summary = ingested
     found = {row["patient_id"]: row for row in rows(dest)}
     assert (summary.layout, summary.policy, summary.written) == ("rsna", "patient", N)
     assert set(found) == {patient(n) for n in range(N)}
@@ -88,26 +90,18 @@ def test_labels_boxes_and_patients(made: tuple[Path, Path, Any]) -> None:
     assert sum(split["images"] for split in summary.boxes["splits"].values()) == 8
 
 
-def test_pixels_are_the_stored_ones(made: tuple[Path, Path, Any]) -> None:
-    import io
-
-    from PIL import Image
-
-    from schema.example import decode
-    from schema.tfrecord import read_records
-
-    _, dest, _ = made
-    for shard in dest.glob("*.tfrecord"):
-        for record in read_records(shard):
-            values = decode(record)
-            n = int(values["patient_id"][0][:8], 16)
-            with Image.open(io.BytesIO(values["image/encoded"][0])) as opened:
-                np.testing.assert_array_equal(np.asarray(opened), gray(64, 64, n))
-            assert values["image/format"] == [b"png"]
+def test_pixels_are_unchanged(ingested: tuple[Path, Path, Any]) -> None:
+    for record in records(ingested[1]):
+        n = int(record["patient_id"][0][:8], 16)
+        with Image.open(io.BytesIO(record["image/encoded"][0])) as opened:
+            np.testing.assert_array_equal(np.asarray(opened), gray(64, 64, n))
+        assert record["image/format"] == [b"png"]
 
 
-def test_the_same_again_whatever_the_workers(made: tuple[Path, Path, Any], tmp_path: Path) -> None:
-    source, dest, _ = made
+def test_output_does_not_depend_on_the_workers(
+    ingested: tuple[Path, Path, Any], tmp_path: Path
+) -> None:
+    source, dest, _ = ingested
     args = ("--direct_running_mode=multi_threading", "--direct_num_workers=2")
     run(source, tmp_path / "d", args=args)
     assert files_below(tmp_path / "d") == files_below(dest)
@@ -124,7 +118,7 @@ def test_the_same_again_whatever_the_workers(made: tuple[Path, Path, Any], tmp_p
         ("", "somewhere/else", "stage_2_"),
     ],
 )
-def test_other_names_of_folders(tmp_path: Path, root: str, folder: str, stage: str) -> None:
+def test_folder_names(tmp_path: Path, root: str, folder: str, stage: str) -> None:
     challenge(tmp_path / "s" / root, folder, stage)
     summary = run(tmp_path / "s", tmp_path / "d")
     assert (summary.layout, summary.written, summary.boxes["written"]) == ("rsna", N, 12)
@@ -142,7 +136,7 @@ def test_one_table_with_all_columns_and_png_files(tmp_path: Path) -> None:
     assert {row["source"] for row in rows(tmp_path / "d")} == {"rsna"}
 
 
-def test_what_the_tables_say_wrongly(tmp_path: Path) -> None:
+def test_contradictory_and_incomplete_tables(tmp_path: Path) -> None:
     source = challenge(tmp_path / "s")
     labels, classes = (
         source / "stage_2_train_labels.csv",
@@ -166,7 +160,7 @@ def test_what_the_tables_say_wrongly(tmp_path: Path) -> None:
     assert files["nobody"] in ("missing", "box_no_image")
 
 
-def test_wrong_folders_are_one_line(tmp_path: Path) -> None:
+def test_missing_or_invalid_tables(tmp_path: Path) -> None:
     put(tmp_path / "s/NORMAL/a.jpeg", jpeg(0))
     with pytest.raises(PneumoError, match="layout rsna"):
         run(tmp_path / "s", tmp_path / "d", layout="rsna")
@@ -178,17 +172,17 @@ def test_wrong_folders_are_one_line(tmp_path: Path) -> None:
         run(tmp_path / "s", tmp_path / "d")
 
 
-def test_tables_of_another_kind_are_not_taken(tmp_path: Path) -> None:
+def test_other_tables_are_ignored(tmp_path: Path) -> None:
     put(tmp_path / "train_labels.csv", b"name,label\na,b")
     assert find_tables(tmp_path) is None
     assert find_tables(tmp_path / "nowhere") is None
 
 
-def test_phantoms_in_this_layout(tmp_path: Path) -> None:
+def test_phantoms_in_rsna_layout(tmp_path: Path) -> None:
     from core.phantom.dataset import write_phantoms
 
-    made = write_phantoms(tmp_path / "s", 24, 0, size=64, layout="rsna")
+    phantoms = write_phantoms(tmp_path / "s", 24, 0, size=64, layout="rsna")
     summary = run(tmp_path / "s", tmp_path / "d")
     assert (summary.layout, summary.synthetic, summary.written) == ("rsna", True, 24)
-    assert summary.boxes["written"] == made.boxes > 0
+    assert summary.boxes["written"] == phantoms.boxes > 0
     assert {row["source"] for row in rows(tmp_path / "d")} == {"synthetic"}

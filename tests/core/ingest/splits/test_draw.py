@@ -36,7 +36,7 @@ def test_fractions_hold_within_each_label():
         assert share["test"] / 4000 == pytest.approx(0.15, abs=0.02)
 
 
-def test_added_patients_move_nobody():
+def test_added_patients_change_no_split():
     few, many = _assign(_many(300)), _assign(_many(3000))
     assert all(many[key] == split for key, split in few.items())
 
@@ -79,5 +79,5 @@ def test_a_large_set_with_tiny_fractions_still_fills_each_split():
     assert Counter(split.values()) == {"train": 498, "val": 1, "test": 1}
 
 
-def test_nobody():
+def test_no_patients():
     assert _assign([]) == {}

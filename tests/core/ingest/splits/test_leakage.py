@@ -43,7 +43,7 @@ def test_a_key_in_official_train_and_test_is_reported_and_stays(tmp_path):
 
 
 def _leaky(source: Path) -> Path:
-    """train and test share bytes, pixels in other bytes, a near copy; labels at odds."""
+    """Writes equal bytes, equal pixels and a near-duplicate in train and test, and wrong labels."""
     import io
 
     from PIL import Image
@@ -136,7 +136,7 @@ def test_each_cause_alone_is_a_leak(tmp_path, train, test, cause):
     assert {name for name, count in report["counts"].items() if count} == {cause} - {None}
 
 
-def test_duplicates_within_a_split_are_told_and_no_leak(tmp_path):
+def test_duplicates_within_a_split_are_no_leak(tmp_path):
     source = official(tmp_path / "s")
     copy = source / "train/NORMAL/IM-0001-0001.jpeg"
     put(source / "train/NORMAL/IM-0001-0009.jpeg", copy.read_bytes())
@@ -163,7 +163,7 @@ def test_other_contradicts_all_but_itself(tmp_path, pathogen, contradictory):
     assert summary.leakage["contradictory"] == contradictory
 
 
-def test_on_leak_fail_writes_nothing_and_says_where(tmp_path):
+def test_on_leak_fail_writes_no_data_set(tmp_path):
     source = _leaky(tmp_path / "s")
     with pytest.raises(LeakageError, match=r"2 equal images, 1 near duplicates.*leakage\.json"):
         run(source, tmp_path / "d", split="given", on_leak="fail")
@@ -174,7 +174,7 @@ def test_on_leak_fail_writes_nothing_and_says_where(tmp_path):
         run(source, tmp_path / "d", split="given", on_leak="fail")
 
 
-def test_on_leak_fail_passes_what_does_not_leak(tmp_path):
+def test_on_leak_fail_without_leaks(tmp_path):
     assert run(official(tmp_path / "s"), tmp_path / "d", on_leak="fail").leakage_ok
 
 

@@ -21,7 +21,7 @@ def _all_pairs(hashes, distance):
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_few(n):
+def test_up_to_two_hashes(n):
     hashes = np.zeros((n, 32), np.uint8)
     assert _found(hashes, 24) == ({(0, 1): 0} if n == 2 else {})
     assert fullest_band(hashes) == n
@@ -51,7 +51,7 @@ def test_pairs_at_24_bits_are_rarely_missed():
     assert sum(found.get((i, i + 500)) == 24 for i in range(500)) >= 485
 
 
-def test_a_full_band_compares_neighbours_only():
+def test_full_band_compares_neighbors_only():
     hashes = np.zeros((400, 32), np.uint8)
     hashes[:, 16:18] = np.arange(400, dtype=np.uint16).view(np.uint8).reshape(400, 2)
     blocks = sum(len(i) for i, _, _ in near_pairs(hashes, 24, window=3))
