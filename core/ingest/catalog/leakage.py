@@ -38,7 +38,7 @@ _FIRST_PAIR = "ORDER BY a.filename, b.filename LIMIT 1"
 
 
 class LeakageQueries:
-    """Read-only questions about the usable files, after splits are assigned."""
+    """Queries over the usable files, after splits are assigned."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
