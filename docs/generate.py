@@ -57,7 +57,7 @@ def _row(parameter: click.Parameter, context: click.Context) -> str | None:
         return None
     names, text = record
     text = re.sub(r"([|<\[\]*_])", r"\\\1", " ".join(text.split()))
-    return f"| `{names.replace('|', chr(92) + '|')}` | {text} |"
+    return f"| `{names}` | {text} |"
 
 
 def main(folder: Path) -> None:

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Takes the pictures of the documentation from finished runs, for `make pictures`.
 
     python docs/pictures.py --run pneumo_runs/demo --compare pneumo_runs/compare
@@ -154,3 +155,65 @@ if __name__ == "__main__":
         main()
     except PneumoError as error:
         sys.exit(f"pictures: {error}")
+=======
+"""Draws the pictures of the documentation from a finished run of `pneumo demo`.
+
+    python docs/pictures.py pneumo_runs/demo
+
+Writes docs/images/report.png (top of the report) and docs/images/page.png (page of `pneumo serve`
+with the prediction of a synthetic radiograph). Needs chromium and the packages of the tests.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+IMAGES = Path(__file__).parent / "images"
+ADDRESS = "http://127.0.0.1:8599"
+
+
+def main(work: Path) -> None:
+    """Draws both pictures."""
+    run = json.loads((work / "run.json").read_text())
+    radiograph = next(work.glob("phantoms*/chest_xray/test/PNEUMONIA/*.jpeg"))
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--engine", "builtin", "--ui"]
+    command += ["--model-dir", str(work / "serving"), "--rest-port", "8599", "--grpc-port", "0"]
+    server = subprocess.Popen(command)
+    try:
+        with sync_playwright() as driver:
+            options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            chromium = driver.chromium.launch(
+                executable_path=shutil.which("chromium"), args=options
+            )
+            page = chromium.new_page(viewport={"width": 1000, "height": 860})
+            page.goto(Path(run["report"]).absolute().as_uri())
+            page.screenshot(path=IMAGES / "report.png")
+            _page_of_the_server(page, radiograph)
+            chromium.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _page_of_the_server(page: Page, radiograph: Path) -> None:
+    for _ in range(240):
+        try:
+            if page.request.get(f"{ADDRESS}/readyz").ok:
+                break
+        except Exception:  # not listening yet
+            page.wait_for_timeout(500)
+    page.goto(f"{ADDRESS}/ui/")
+    page.set_input_files("#files", radiograph)
+    page.wait_for_selector(".card")
+    page.wait_for_selector(".card.waiting", state="detached", timeout=120_000)
+    page.wait_for_timeout(1_000)  # transitions
+    page.screenshot(path=IMAGES / "page.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
+>>>>>>> a87c2f2 (Notebook with a form, the six tasks as headings and helpers in a module; pictures from a run)
