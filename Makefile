@@ -3,7 +3,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CHECKED := schema core components serving pipeline image tests benchmarks setup.py requirements
+CHECKED := schema core components serving pipeline image tests benchmarks docs setup.py requirements
 # Two processes, each with a whole file of tests: TensorFlow is heavy to start and to hold (5 GiB
 # each). The longest files first: tests/conftest.py puts them in front.
 PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import textwrap
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -57,6 +58,23 @@ def test_modules_and_names_exist(page: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_python_examples_import_what_exists(page: Path) -> None:
+    examples = [
+        code for _, language, code in FENCE.findall(page.read_text()) if language == "python"
+    ]
+    imported = [
+        [*(node.module or "").split("."), alias.name]
+        for code in examples
+        if "import " in code
+        for node in ast.walk(ast.parse(textwrap.dedent(code)))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    own = [parts for parts in imported if parts[0] in PACKAGES]
+    assert not [parts for parts in own if not _defined(parts)]
+
+
 def _defined(parts: list[str]) -> bool:
     """Whether a dotted name is a module, or a public name in one; imports nothing."""
     for length in range(len(parts), 0, -1):
@@ -70,7 +88,7 @@ def _defined(parts: list[str]) -> bool:
 
 def _names(file: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.parse(file.read_text()).body:
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign):
