@@ -1,9 +1,8 @@
-<<<<<<< HEAD
 """Takes the pictures of the documentation from finished runs, for `make pictures`.
 
     python docs/pictures.py --run pneumo_runs/demo --compare pneumo_runs/compare
 
-Writes `report.png`, `history.png` and `page.png` of the run, `boxes.png` of a run with a detector
+Writes `report.png` and `page.png` of the run, `boxes.png` of a run with a detector
 and `compare.png` of a comparison to docs/images. Needs chromium on the PATH.
 """
 
@@ -42,19 +41,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with _browser() as browser:
         if options.run:
-            _report(browser, _run(options.run), options.out)
+            _first_screen(browser, Path(_run(options.run)["report"]), options.out / "report.png")
             _server_page(browser, _run(options.run), options.out)
         if options.boxes:
             _boxes(browser, _run(options.boxes), options.out)
         if options.compare:
             _first_screen(browser, options.compare / "compare.html", options.out / "compare.png")
-
-
-def _report(browser: sync_api.Browser, run: dict[str, Any], out: Path) -> None:
-    page = _first_screen(browser, Path(run["report"]), out / "report.png")
-    curves = page.locator("#model .figs")
-    if curves.count():
-        curves.screenshot(path=out / "history.png")
 
 
 def _boxes(browser: sync_api.Browser, run: dict[str, Any], out: Path) -> None:
@@ -136,10 +128,9 @@ def _open(browser: sync_api.Browser, address: str, width: int, height: int) -> s
     return page
 
 
-def _first_screen(browser: sync_api.Browser, file: Path, picture: Path) -> sync_api.Page:
+def _first_screen(browser: sync_api.Browser, file: Path, picture: Path) -> None:
     page = _open(browser, file.resolve().as_uri(), width=900, height=1200)
     page.screenshot(path=picture)
-    return page
 
 
 def _run(folder: Path) -> dict[str, Any]:
@@ -155,65 +146,3 @@ if __name__ == "__main__":
         main()
     except PneumoError as error:
         sys.exit(f"pictures: {error}")
-=======
-"""Draws the pictures of the documentation from a finished run of `pneumo demo`.
-
-    python docs/pictures.py pneumo_runs/demo
-
-Writes docs/images/report.png (top of the report) and docs/images/page.png (page of `pneumo serve`
-with the prediction of a synthetic radiograph). Needs chromium and the packages of the tests.
-"""
-
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-from playwright.sync_api import Page, sync_playwright
-
-IMAGES = Path(__file__).parent / "images"
-ADDRESS = "http://127.0.0.1:8599"
-
-
-def main(work: Path) -> None:
-    """Draws both pictures."""
-    run = json.loads((work / "run.json").read_text())
-    radiograph = next(work.glob("phantoms*/chest_xray/test/PNEUMONIA/*.jpeg"))
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--engine", "builtin", "--ui"]
-    command += ["--model-dir", str(work / "serving"), "--rest-port", "8599", "--grpc-port", "0"]
-    server = subprocess.Popen(command)
-    try:
-        with sync_playwright() as driver:
-            options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-            chromium = driver.chromium.launch(
-                executable_path=shutil.which("chromium"), args=options
-            )
-            page = chromium.new_page(viewport={"width": 1000, "height": 860})
-            page.goto(Path(run["report"]).absolute().as_uri())
-            page.screenshot(path=IMAGES / "report.png")
-            _page_of_the_server(page, radiograph)
-            chromium.close()
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _page_of_the_server(page: Page, radiograph: Path) -> None:
-    for _ in range(240):
-        try:
-            if page.request.get(f"{ADDRESS}/readyz").ok:
-                break
-        except Exception:  # not listening yet
-            page.wait_for_timeout(500)
-    page.goto(f"{ADDRESS}/ui/")
-    page.set_input_files("#files", radiograph)
-    page.wait_for_selector(".card")
-    page.wait_for_selector(".card.waiting", state="detached", timeout=120_000)
-    page.wait_for_timeout(1_000)  # transitions
-    page.screenshot(path=IMAGES / "page.png")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
->>>>>>> a87c2f2 (Notebook with a form, the six tasks as headings and helpers in a module; pictures from a run)
