@@ -34,6 +34,7 @@ _RENAMED: Final = {
     "model.detector.train_trunk": "train_backbone",
     "training.fine_tune.from_cut": "trainable_from",
     "training.embedding.cut": "layer",
+    "evaluation.abstain": "refer",
 }
 
 

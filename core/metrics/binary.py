@@ -1,7 +1,8 @@
-"""Metrics of a binary classifier, by scikit-learn; NaN where a metric is undefined.
+"""Metrics of a binary classifier, computed by scikit-learn.
 
-Throughout: labels int [n] of 0 and 1, scores float [n], the probability of class 1. Undefined means
-no image, a missing class or an empty denominator; scikit-learn raises or returns 0 there.
+Throughout, labels are int [n] with values 0 and 1, and scores are float [n], the probability of
+class 1. A metric is NaN without images, with a missing class or with an empty denominator, where
+scikit-learn raises or returns 0.
 """
 
 import math
@@ -12,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ConfusionCounts:
-    """Counts at a threshold."""
+    """Counts of the confusion matrix at one threshold."""
 
     tp: int
     fp: int
@@ -25,23 +26,23 @@ def check_binary(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
 
     Raises:
       ValueError: lengths differ, a label is neither 0 nor 1, or a score is not finite; the message
-        holds the value and its index.
+        contains the value and its index.
     """
     y, s = np.asarray(labels), np.asarray(scores, np.float64)
     if y.ndim != 1 or y.shape != s.shape:
-        raise ValueError(f"labels {y.shape} and scores {s.shape} must be two equal rows")
-    for name, values, good, wanted in (
+        raise ValueError(f"labels {y.shape} and scores {s.shape} must be 1-D and of equal length")
+    for name, values, valid, problem in (
         ("label", y, np.isin(y, (0, 1)), "neither 0 nor 1"),
         ("score", s, np.isfinite(s), "not a number"),
     ):
-        if not good.all():
-            at = int(np.argmin(good))
-            raise ValueError(f"{name} {values[at]} at {at} is {wanted}")
+        if not valid.all():
+            at = int(np.argmin(valid))
+            raise ValueError(f"{name} {values[at]} at index {at} is {problem}")
     return y.astype(np.int64), s
 
 
 def confusion_counts(labels: np.ndarray, scores: np.ndarray, threshold: float) -> ConfusionCounts:
-    """Counts, where a score at or above the threshold is predicted positive."""
+    """Counts correct and wrong predictions; a score at or above the threshold is positive."""
     from sklearn.metrics import confusion_matrix
 
     y, s = check_binary(labels, scores)
@@ -50,7 +51,7 @@ def confusion_counts(labels: np.ndarray, scores: np.ndarray, threshold: float) -
 
 
 def ratio(part: float, whole: float) -> float:
-    """part / whole, NaN where whole is 0."""
+    """Returns part / whole; NaN if whole is 0."""
     return part / whole if whole else math.nan
 
 
@@ -63,7 +64,7 @@ def roc_auc_score(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def average_precision_score(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Average precision, a sum over steps of recall; NaN without a positive."""
+    """Average precision, the sum of precisions weighted by recall steps; NaN without positives."""
     from sklearn.metrics import average_precision_score
 
     y, s = check_binary(labels, scores)
@@ -73,11 +74,11 @@ def average_precision_score(labels: np.ndarray, scores: np.ndarray) -> float:
 def precision_recall_curve(
     labels: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of the precision-recall curve, one for each distinct score.
+    """Precision-recall curve with one point per distinct score.
 
     Returns:
-      recall [m], precision [m], threshold [m], from the highest threshold down; empty without a
-      positive.
+      recall [m], precision [m] and threshold [m] in descending order of threshold; empty without
+      positives.
     """
     from sklearn.metrics import precision_recall_curve
 
@@ -90,11 +91,11 @@ def precision_recall_curve(
 
 
 def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points of the ROC curve, one for each distinct score and (0, 0).
+    """ROC curve with one point per distinct score, and (0, 0).
 
     Returns:
       false positive rate [m], true positive rate [m], threshold [m], from (0, 0) to (1, 1); the
-      first threshold is infinite. Empty where a class is missing.
+      first threshold is infinite. Empty if a class is missing.
     """
     from sklearn import metrics
 
@@ -107,7 +108,7 @@ def roc_curve(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """One bin of a reliability diagram: edges, images, mean score, share of positives."""
+    """One bin of a reliability diagram: edges, number of images, mean score, share of positives."""
 
     low: float
     high: float
@@ -124,7 +125,7 @@ def bin_index(scores: np.ndarray, bins: int = 10) -> np.ndarray:
 def calibration_curve(
     labels: np.ndarray, scores: np.ndarray, bins: int = 10
 ) -> list[CalibrationBin]:
-    """Non-empty bins of equal width; scikit-learn's curve lacks the counts that ECE weighs by."""
+    """Returns the non-empty bins of equal width, with the counts that scikit-learn omits."""
     y, s = check_binary(labels, scores)
     at, edges = bin_index(s, bins), np.linspace(0, 1, bins + 1).tolist()
     return [
@@ -140,14 +141,14 @@ def calibration_curve(
 
 
 def expected_calibration_error(labels: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:
-    """Mean distance of score and share of positives, weighted by bin (Naeini et al. 2015)."""
+    """Mean gap between score and share of positives, weighted by bin size (Naeini et al., 2015)."""
     curve = calibration_curve(labels, scores, bins)
     distance = sum(b.n * abs(b.mean_score - b.share_positive) for b in curve)
     return ratio(distance, sum(b.n for b in curve))
 
 
 def brier_score_loss(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Mean squared distance of score and label (Brier 1950)."""
+    """Mean squared difference of score and label (Brier, 1950)."""
     from sklearn.metrics import brier_score_loss
 
     y, s = check_binary(labels, scores)
@@ -155,7 +156,7 @@ def brier_score_loss(labels: np.ndarray, scores: np.ndarray) -> float:
 
 
 def binary_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
-    """All metrics of the score that the report shows, by name.
+    """Computes all binary metrics of the registry.
 
     Raises:
       ValueError: see `check_binary`.
@@ -178,10 +179,10 @@ def binary_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> 
 def predictive_values(
     sensitivity: float, specificity: float, prevalence: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """PPV and NPV by Bayes' rule.
+    """Predictive values at another prevalence, by Bayes' rule.
 
-    Carrying sensitivity and specificity to another population holds only where the spectrum of
-    disease is alike (Ransohoff & Feinstein 1978).
+    Sensitivity and specificity transfer to another population only if the spectrum of disease is
+    similar (Ransohoff & Feinstein, 1978).
 
     Args:
       sensitivity: 0..1.
@@ -189,7 +190,7 @@ def predictive_values(
       prevalence: float [k] in 0..1.
 
     Returns:
-      PPV [k] and NPV [k]; NaN where no image would be predicted so, or an input is NaN.
+      PPV [k] and NPV [k]; NaN if no image has that prediction, or if an input is NaN.
     """
     p = np.asarray(prevalence, np.float64)
     tp, fn = sensitivity * p, (1 - sensitivity) * p

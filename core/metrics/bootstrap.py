@@ -1,4 +1,4 @@
-"""Confidence intervals by resampling patients: images of one patient are not independent."""
+"""Bootstrap confidence intervals, clustered by patient."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -8,9 +8,9 @@ import numpy as np
 
 from core.metrics.binary import bin_index, check_binary
 
-TAIL = 0.025  # on either side of a 95 % interval
-# Weights float [r, n], how often each image counts in each resample, -> name -> value [r]; NaN
-# where a metric is undefined.
+TAIL = 0.025  # probability on each side of a 95 % interval
+# Takes weights float [r, n], the count of each image in each resample; returns name -> value [r],
+# NaN where a metric is undefined.
 Statistics = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
 
@@ -19,11 +19,11 @@ class Interval:
     """An estimate with its percentile interval.
 
     Attributes:
-      estimate: on the data as they are.
-      low: lower end; NaN where no resample defines the metric.
+      estimate: value on the original data.
+      low: lower end; NaN if the metric is undefined in every resample.
       high: upper end.
-      resamples_used: resamples in which the metric is defined; the others are left out.
-      exact: the ends are exact bounds, see `exact_bounds`, not percentiles.
+      resamples_used: number of resamples in which the metric is defined.
+      exact: the ends come from `exact_bounds` instead of percentiles.
     """
 
     estimate: float
@@ -46,19 +46,19 @@ def clustered_bootstrap(
     The cluster bootstrap of Field & Welsh (2007, J. R. Stat. Soc. B 69).
 
     Args:
-      statistics: metrics as a function of weights; many resamples are computed at once, so it must
-        be vectorized (scikit-learn's metrics take one row of weights each).
-      groups: [n], equal values are one patient.
-      shares: name -> bool [n], the images that a proportion counts. Where the proportion is 0 or 1
-        every resample repeats it, and the percentiles would claim certainty; `exact_bounds` stand
-        there instead.
+      statistics: vectorized function that computes the metrics of many resamples at once.
+      groups: [n], patient of each image.
+      shares: name -> bool [n], the images in the denominator of a proportion. If the proportion is
+        0 or 1, it is the same in every resample, so `exact_bounds` replace the percentiles.
+      resamples: number of resamples.
+      seed: seed of the resampling.
 
     Raises:
       ValueError: no images.
     """
     _, patient = np.unique(np.asarray(groups), return_inverse=True)
     if not len(patient):
-        raise ValueError("no images: an interval needs at least one")
+        raise ValueError("no images: a confidence interval needs at least one")
     estimates = {name: float(v[0]) for name, v in statistics(np.ones((1, len(patient)))).items()}
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in estimates}
     for weights in patient_weights(patient, resamples, seed):
@@ -84,7 +84,7 @@ def bootstrap_binary_metrics(
     resamples: int = 2000,
     seed: int,
 ) -> dict[str, Interval]:
-    """`clustered_bootstrap` for all of `metrics.binary_metrics`.
+    """Confidence intervals of all metrics of `binary.binary_metrics`.
 
     Raises:
       ValueError: no images, lengths differ, or a bad label or score.
@@ -96,15 +96,17 @@ def bootstrap_binary_metrics(
 
 
 def exact_bounds(share: float, patients: int) -> tuple[float, float]:
-    """Bounds of a proportion that is 0 or 1, by Clopper & Pearson (1934, Biometrika 26).
+    """95 % bounds of a proportion that is 0 or 1 (Clopper & Pearson, 1934, Biometrika 26).
 
-    The patient is the unit: images of one patient count once, which errs on the wide side.
+    Images of one patient count once, which makes the bounds conservative.
 
     Raises:
-      ValueError: the proportion is neither 0 nor 1, or there is no patient.
+      ValueError: the proportion is neither 0 nor 1, or the number of patients is below 1.
     """
     if share not in {0.0, 1.0} or patients < 1:
-        raise ValueError(f"exact bounds need a share of 0 or 1 and patients: {share}, {patients}")
+        raise ValueError(
+            f"exact bounds need a share of 0 or 1 and a patient, not {share} of {patients} patients"
+        )
     reach = TAIL ** (1 / patients)
     return (reach, 1.0) if share == 1.0 else (0.0, 1 - reach)
 
@@ -118,7 +120,7 @@ def _percentiles(estimate: float, values: np.ndarray) -> Interval:
 
 
 def patient_weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Chunks of weights [r, n]: how often the patient of each image is drawn."""
+    """Yields chunks of weights [r, n]: how often the patient of each image is drawn."""
     rng = np.random.default_rng(seed)
     patients = int(patient.max()) + 1
     chunk = max(1, 4_000_000 // max(len(patient), patients))
@@ -129,7 +131,7 @@ def patient_weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[
 
 
 class WeightedAuc:
-    """Area under the ROC curve for many rows of weights; order and ties are found once."""
+    """Area under the ROC curve for many rows of weights; sorts the scores once."""
 
     def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
         s = np.asarray(scores, np.float64)
@@ -138,7 +140,7 @@ class WeightedAuc:
         self.last = np.append(np.flatnonzero(np.diff(s[self.order])), len(s) - 1)
 
     def steps(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positives and negatives at or above each distinct score, [r, k] each."""
+        """Returns the positives and negatives at or above each distinct score, [r, k] each."""
         if not len(self.order):
             return np.zeros((len(w), 1)), np.zeros((len(w), 1))
         ordered = w[:, self.order]
@@ -146,12 +148,12 @@ class WeightedAuc:
         return positive, np.cumsum(ordered, axis=1)[:, self.last] - positive
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
-        """Weights [r, n] -> area [r]; NaN where a class is missing."""
+        """Computes the area [r] for weights [r, n]; NaN if a class is missing."""
         return trapezoid_auc(*self.steps(w))
 
 
 def trapezoid_auc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Trapezoid rule over totals at or above each distinct score; ties count half."""
+    """Applies the trapezoid rule to totals at or above each distinct score; ties count half."""
     dp = np.diff(positive, axis=1, prepend=0)
     dn = np.diff(negative, axis=1, prepend=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -162,7 +164,7 @@ def trapezoid_auc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 def binary_statistics(
     labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[Statistics, dict[str, np.ndarray]]:
-    """`metrics.binary_metrics` as a function of weights, and the images its proportions count."""
+    """Returns `binary_metrics` as a function of weights, and the images that proportions count."""
     y, s = check_binary(labels, scores)
     predicted, ranked = s >= threshold, WeightedAuc(y == 1, s)
     cells = [(True, 1), (True, 0), (False, 0), (False, 1)]  # tp, fp, tn, fn

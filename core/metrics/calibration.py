@@ -1,7 +1,7 @@
 """Temperature scaling.
 
-Throughout: logits float [n, C]; targets 0/1 [n, C], the classes that a row may belong to (one for
-an ordinary label, several for a partial one, none for a row outside the task).
+Throughout, logits are float [n, C] and targets are 0/1 [n, C]: one class for an ordinary label,
+several for a partial label, none for an image outside the task.
 """
 
 import math
@@ -15,7 +15,7 @@ _LEAST = 1e-12
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Softmax of `logits / temperature` over the last axis, float64 [..., C].
 
-    Log-probabilities serve as logits: at temperature 1 they come back as the probabilities.
+    Log-probabilities can be used as logits: temperature 1 then returns the probabilities.
 
     Raises:
       ValueError: the temperature is not above 0.
@@ -23,17 +23,17 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     from scipy import special
 
     if not temperature > 0:
-        raise ValueError(f"a temperature must be above 0, not {temperature}")
+        raise ValueError(f"the temperature must be above 0, not {temperature}")
     return np.asarray(special.softmax(np.asarray(logits, np.float64) / temperature, axis=-1))
 
 
 def negative_log_likelihood(
     logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0
 ) -> float:
-    """Mean of -log of the summed probability of the compatible classes, in nats.
+    """Mean of -log of the summed probability of the target classes, in nats.
 
-    For one compatible class it is the cross-entropy. Rows without a target are left out; NaN where
-    no row has one.
+    With one target class per row this is the cross-entropy. Rows without a target are ignored; NaN
+    if no row has one.
 
     Raises:
       ValueError: shapes differ, or a logit is not finite.
@@ -49,13 +49,12 @@ def negative_log_likelihood(
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """Fits the temperature T that minimizes `negative_log_likelihood(logits, targets, T)`.
 
-    Guo et al. (2017, ICML), with partial labels by the summed probability of the compatible
-    classes. Predicted classes stay, and for two classes the order of the scores. Searched in
-    log T within `BOUNDS`.
+    Guo et al. (2017, ICML); a partial label uses the summed probability of its classes. Scaling
+    changes neither the predicted classes nor, with two classes, the order of the scores. The search
+    runs over log T within `BOUNDS`.
 
-    Three kinds of validation split do not determine it, and 1 (no change) is returned: no row has
-    a label; all rows agree on a class, so that any sharpening of it looks better; or every row is
-    predicted right, where the likelihood grows without end as T falls to 0.
+    Returns 1 (no change) if validation does not determine T: no row has a label, all rows share a
+    class, or every prediction is correct, where the likelihood increases as T approaches 0.
 
     Args:
       logits: float [n, C].
@@ -71,20 +70,20 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     z, t = z[informative], t[informative]
     if not len(z) or t.all(axis=0).any() or t[np.arange(len(z)), z.argmax(axis=1)].all():
         return 1.0
-    found = minimize_scalar(
+    result = minimize_scalar(
         lambda log_t: negative_log_likelihood(z, t, math.exp(log_t)),
         bounds=tuple(map(math.log, BOUNDS)),
         method="bounded",
         options={"xatol": 1e-6},
     )
-    return float(math.exp(found.x))
+    return float(math.exp(result.x))
 
 
 def _check(logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     z, t = np.asarray(logits, np.float64), np.asarray(targets)
     if z.ndim != 2 or z.shape != t.shape:
-        raise ValueError(f"logits {z.shape} and targets {t.shape} must be two equal tables")
+        raise ValueError(f"logits {z.shape} and targets {t.shape} must be 2-D and of equal shape")
     if not np.isfinite(z).all():
         at = int(np.argmin(np.isfinite(z).all(axis=1)))
-        raise ValueError(f"logits {z[at].tolist()} at {at} are not all numbers")
+        raise ValueError(f"logits {z[at].tolist()} at index {at} contain NaN or infinity")
     return z, t > 0

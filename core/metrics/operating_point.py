@@ -1,7 +1,7 @@
-"""Operating point: the threshold of the score, and the band around it that is referred.
+"""Operating point: the threshold of the score, and the referral band around it.
 
-Both are chosen on validation. A score at or above the threshold is positive. Rows whose label is -1
-(the task does not define it) are left out.
+Both are chosen on validation. A score at or above the threshold is positive. Images with label -1,
+for which the task defines no label, are ignored.
 """
 
 import math
@@ -21,17 +21,17 @@ DECISIONS = {POSITIVE: "POSITIVE", NEGATIVE: "NEGATIVE", REFER: "REFER"}
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold, and its performance on validation.
+    """A threshold and its performance on validation.
 
     Attributes:
-      rule: how it was chosen.
+      rule: rule that chose it.
       threshold: a score at or above it is positive.
       sensitivity: on validation; NaN without positives.
       specificity: on validation; NaN without negatives.
-      positives: images of validation.
-      negatives: images of validation.
-      asked: the number of the rule: `at_least`, `cost_of_miss` or `threshold`; NaN for youden.
-      note: why the rule could not be followed; empty where it was.
+      positives: number of positive validation images.
+      negatives: number of negative validation images.
+      asked: parameter of the rule: `at_least`, `cost_of_miss` or `threshold`; NaN for youden.
+      note: why the rule could not be applied; empty otherwise.
     """
 
     rule: str
@@ -44,7 +44,7 @@ class OperatingPoint:
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Values for JSON; None where undefined."""
+        """Returns JSON values; None for NaN."""
         values: dict[str, Any] = json_values(asdict(self))
         return values
 
@@ -52,30 +52,29 @@ class OperatingPoint:
 def choose_operating_point(
     labels: np.ndarray, scores: np.ndarray, options: OperatingPointOptions
 ) -> OperatingPoint:
-    """Chooses the threshold.
+    """Chooses the threshold by the rule of the configuration.
 
-    - fixed: the one of the configuration.
-    - sensitivity: the highest threshold whose sensitivity is at least `at_least`; of all that
-      reach it, the one of the best specificity.
-    - specificity: the lowest threshold whose specificity is at least `at_least`.
-    - youden: the largest sensitivity + specificity - 1 (Youden 1950, Cancer 3).
-    - cost: the least `cost_of_miss` x missed + false alarms, at the prevalence of validation.
+    - fixed: `threshold` of the configuration.
+    - sensitivity: the highest threshold with a sensitivity of at least `at_least`.
+    - specificity: the lowest threshold with a specificity of at least `at_least`.
+    - youden: maximizes sensitivity + specificity - 1 (Youden, 1950, Cancer 3).
+    - cost: minimizes `cost_of_miss` x false negatives + false positives, at the prevalence of
+      validation.
 
-    Of equal ones the lower threshold is taken, which misses less. A threshold lies midway between
-    two neighbouring scores (the ends are neighbours of 0 and 1), rounded to float32, in which the
-    model stores it.
+    Ties go to the lower threshold, which misses fewer positives. A threshold lies midway between
+    two neighboring scores (0 and 1 included), rounded to float32 as in the model.
 
     Args:
       labels: int [n] of 0, 1 and -1.
       scores: float [n] in 0..1.
-      options: rule and its number.
+      options: rule and its parameter.
 
     Raises:
-      ValueError: lengths differ, a bad label, or a score that is not in 0..1.
+      ValueError: lengths differ, invalid label, or a score outside 0..1.
     """
     y, s = _known(labels, scores)
     positives, negatives = int(y.sum()), int((1 - y).sum())
-    numbers = {"fixed": options.threshold, "youden": math.nan, "cost": options.cost_of_miss}
+    parameters = {"fixed": options.threshold, "youden": math.nan, "cost": options.cost_of_miss}
 
     def point(threshold: float, note: str = "") -> OperatingPoint:
         c = confusion_counts(y, s, threshold)
@@ -86,7 +85,7 @@ def choose_operating_point(
             specificity=ratio(c.tn, negatives),
             positives=positives,
             negatives=negatives,
-            asked=numbers.get(options.rule, options.at_least),
+            asked=parameters.get(options.rule, options.at_least),
             note=note,
         )
 
@@ -94,17 +93,17 @@ def choose_operating_point(
         return point(options.threshold)
     if not positives or not negatives:
         missing = "negative" if positives else "positive"
-        return point(0.5, f"validation has no {missing} image: threshold 0.5 instead")
+        return point(0.5, f"validation has no {missing} image: threshold 0.5 is used")
     thresholds = _thresholds(s)
     sensitivity = 1 - np.searchsorted(np.sort(s[y == 1]), thresholds) / positives
     specificity = np.searchsorted(np.sort(s[y == 0]), thresholds) / negatives
-    least = options.at_least - 1e-9  # 0.95 of 20 is 19, whatever the rounding
+    least = options.at_least - 1e-9  # tolerates rounding: 0.95 of 20 is 19
     if options.rule == "sensitivity":
         at = np.flatnonzero(sensitivity >= least)[-1]
     elif options.rule == "specificity":
         reached = np.flatnonzero(specificity >= least)
-        if not len(reached):  # a negative image has the score 1
-            return point(0.5, f"no threshold reaches specificity {options.at_least:g}: 0.5 instead")
+        if not len(reached):  # a negative image has score 1
+            return point(0.5, f"no threshold reaches specificity {options.at_least:g}: 0.5 is used")
         at = reached[0]
     elif options.rule == "youden":
         at = np.argmax(np.round(sensitivity + specificity, 12))
@@ -114,37 +113,37 @@ def choose_operating_point(
     return point(thresholds[int(at)])
 
 
-def abstention_band(
+def referral_band(
     labels: np.ndarray, scores: np.ndarray, threshold: float, share: float
 ) -> tuple[float, float] | None:
-    """The band around the threshold that is referred to a person.
+    """Chooses the band of scores around the threshold that is referred to a reader.
 
-    Of all bands that contain the threshold and refer at most `share` of validation, the one that
-    catches the most wrong decisions, and of these the one that refers the fewest images: the
-    rejection rule of Chow (1970, IEEE Trans. Inf. Theory 16) with a budget in place of a cost and
-    two ends that need not be equally far (Coste & Pouchot 2003, Int. J. Epidemiol. 32).
+    Among the bands that contain the threshold and refer at most `share` of validation, it contains
+    the most wrong decisions and, among ties, the fewest images. This is the rejection rule of Chow
+    (1970, IEEE Trans. Inf. Theory 16) with a budget instead of a cost, and an asymmetric band
+    (Coste & Pouchot, 2003, Int. J. Epidemiol. 32).
 
     Args:
       labels: int [n] of 0, 1 and -1.
       scores: float [n] in 0..1.
-      threshold: of the decision.
-      share: part of validation that may be referred, 0..1.
+      threshold: threshold of the decision.
+      share: largest share of validation images to refer, 0..1.
 
     Returns:
-      (low, high): a score with `low <= score < high` is referred. None where no decision within
-      reach is wrong.
+      (low, high): a score with `low <= score < high` is referred. None if no wrong decision can be
+      referred within the budget.
 
     Raises:
-      ValueError: see `choose_operating_point`; or a share outside 0..1.
+      ValueError: `share` is outside 0..1, or a label or score is invalid.
     """
     if not 0 <= share <= 1:
-        raise ValueError(f"the share that may be referred is in 0..1, not {share}")
+        raise ValueError(f"the share of referred images must be in 0..1, not {share}")
     y, s = _known(labels, scores)
     budget = math.floor(share * len(s) + 1e-9)
     wrong = (s >= threshold) != (y == 1)
 
     def outward(side: np.ndarray, sign: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Distinct scores away from the threshold; images and errors up to each, from 0 on."""
+        """Distinct scores away from the threshold, with cumulative images and errors."""
         values, at = np.unique(sign * s[side], return_inverse=True)
         totals = [
             np.append(0, np.cumsum(np.bincount(at, weights=weights, minlength=len(values))))
@@ -154,15 +153,15 @@ def abstention_band(
 
     below, images_below, errors_below = outward(s < threshold, -1)
     above, images_above, errors_above = outward(s >= threshold, 1)
-    bands = []  # errors caught, -images referred, distinct scores below and above
+    bands = []  # errors referred, -images referred, distinct scores below and above
     for i in np.flatnonzero(images_below <= budget).tolist():
         last = np.searchsorted(images_above, budget - images_below[i], side="right") - 1
-        # The shortest reach upwards that catches what the longest one catches.
+        # The smallest upper end that contains as many errors as the largest.
         j = int(np.searchsorted(errors_above, errors_above[last]))
-        caught = int(errors_below[i] + errors_above[j])
-        bands.append((caught, -int(images_below[i] + images_above[j]), i, j))
-    caught, _, i, j = max(bands, key=lambda band: band[:2])
-    if not caught:
+        referred_errors = int(errors_below[i] + errors_above[j])
+        bands.append((referred_errors, -int(images_below[i] + images_above[j]), i, j))
+    referred_errors, _, i, j = max(bands, key=lambda band: band[:2])
+    if not referred_errors:
         return None
     low = high = threshold
     if i:
@@ -177,53 +176,53 @@ def abstention_band(
 def decide(
     scores: np.ndarray, threshold: float, band: tuple[float, float] | None = None
 ) -> np.ndarray:
-    """Decisions, int64 [n]: 1 positive, 0 negative, -1 referred."""
+    """Returns decisions, int64 [n]: 1 positive, 0 negative, -1 referred."""
     s = np.asarray(scores, np.float64)
-    called = np.where(s >= threshold, POSITIVE, NEGATIVE)
+    decisions = np.where(s >= threshold, POSITIVE, NEGATIVE)
     if band is not None:
-        called = np.where((s >= band[0]) & (s < band[1]), REFER, called)
-    return called.astype(np.int64)
+        decisions = np.where((s >= band[0]) & (s < band[1]), REFER, decisions)
+    return decisions.astype(np.int64)
 
 
 def predicted_class(
     probabilities: np.ndarray, scores: np.ndarray, positive: Sequence[int], threshold: float
 ) -> np.ndarray:
-    """The most probable class among those that agree with the decision, int64 [n].
+    """Returns the most probable class that is consistent with the decision, int64 [n].
 
-    As in the served model: the class never contradicts the decision.
+    The exported model applies the same rule.
 
     Args:
       probabilities: float [n, C].
       scores: float [n].
       positive: indices of the positive classes.
-      threshold: of the score.
+      threshold: threshold of the score.
     """
     p = np.asarray(probabilities, np.float64)
-    side = np.isin(np.arange(p.shape[1]), list(positive))
-    allowed = side[None] == (np.asarray(scores) >= threshold)[:, None]
+    is_positive = np.isin(np.arange(p.shape[1]), list(positive))
+    allowed = is_positive[None] == (np.asarray(scores) >= threshold)[:, None]
     return np.where(allowed, p, -1.0).argmax(axis=1).astype(np.int64)
 
 
 def _known(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     y, s = np.asarray(labels), np.asarray(scores, np.float64)
     if y.shape != s.shape:
-        raise ValueError(f"labels {y.shape} and scores {s.shape} must be two equal rows")
+        raise ValueError(f"labels {y.shape} and scores {s.shape} must be of equal shape")
     y, s = check_binary(y[y != -1], s[y != -1])
     if len(s) and (s.min() < 0 or s.max() > 1):
-        raise ValueError(f"scores {s.min():g}..{s.max():g} are not all in 0..1")
+        raise ValueError(f"scores {s.min():g}..{s.max():g} are outside 0..1")
     return y, s
 
 
 def _thresholds(s: np.ndarray) -> np.ndarray:
-    """A threshold in each gap between distinct scores, rising; the ends lie before 0 and 1."""
+    """Returns an ascending threshold for each gap between distinct scores, 0 and 1 included."""
     values = np.unique(s)
     lower = np.append(0.0, values)
     upper = np.append(values, 1.0)
-    found = [_between(a, b) for a, b in zip(lower, upper, strict=True)]
-    return np.array(found if values[-1] < 1 else found[:-1])
+    thresholds = [_between(a, b) for a, b in zip(lower, upper, strict=True)]
+    return np.array(thresholds if values[-1] < 1 else thresholds[:-1])
 
 
 def _between(lower: float, upper: float) -> float:
-    """The middle in float32, above `lower`; `upper` itself where float32 has nothing between."""
+    """Returns the float32 midpoint, above `lower`; `upper` if no float32 lies between."""
     middle = float(np.float32((lower + upper) / 2))
     return middle if lower < middle <= upper else float(upper)

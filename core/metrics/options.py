@@ -1,4 +1,4 @@
-"""Options of evaluation: operating point, abstention, intervals and the gate."""
+"""Options of evaluation: operating point, referral, intervals and gate."""
 
 from typing import Literal, Self
 
@@ -13,12 +13,12 @@ class OperatingPointOptions(Options):
     """How the threshold of the score is chosen on validation."""
 
     rule: Literal["fixed", "sensitivity", "specificity", "youden", "cost"] = "fixed"
-    threshold: float = Field(0.5, gt=0, lt=1, description="of the rule fixed")
+    threshold: float = Field(0.5, gt=0, lt=1, description="threshold of rule fixed")
     at_least: float = Field(
-        0.95, gt=0, le=1, description="what the rules sensitivity and specificity must reach"
+        0.95, gt=0, le=1, description="value that rules sensitivity and specificity must reach"
     )
     cost_of_miss: float = Field(
-        5.0, gt=0, description="of the rule cost: a missed positive, in false alarms"
+        5.0, gt=0, description="of rule cost: a missed positive costs so many false positives"
     )
 
 
@@ -30,32 +30,32 @@ class AgainstBlessedOptions(Options):
     )
     tests: tuple[Literal["auc", "accuracy", "challenge"], ...] = Field(
         ("auc", "accuracy", "challenge"),
-        description="auc: DeLong on the score; accuracy: McNemar on decisions; challenge: "
-        "bootstrap of the challenge's metric, only for a task that locates",
+        description="auc: DeLong on scores; accuracy: McNemar on decisions; challenge: bootstrap "
+        "of the challenge score, only for tasks with boxes",
     )
 
     @field_validator("tests")
     @classmethod
     def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
-            raise ValueError(f"a test is named twice in {list(value)}")
+            raise ValueError(f"duplicate test in {list(value)}")
         return value
 
 
 class GateRule(Options):
-    """Bound of one metric on the whole test split."""
+    """Lower bound of one metric on the test split."""
 
-    min: float = Field(ge=0, le=1, description="a model below it is not blessed")
+    min: float = Field(ge=0, le=1, description="the model is not blessed below this value")
 
 
 class EvaluationOptions(Options):
-    """Operating point, abstention, bootstrap and gate."""
+    """Operating point, referral, bootstrap and gate."""
 
     operating_point: OperatingPointOptions = Field(default_factory=OperatingPointOptions)
-    abstain: float = Field(
-        0.0, ge=0, lt=1, description="part of validation that may be referred; 0: no band"
+    refer: float = Field(
+        0.0, ge=0, lt=1, description="largest share of validation to refer; 0: no referral band"
     )
-    resamples: int = Field(2000, ge=100, description="of the patient-clustered bootstrap")
+    resamples: int = Field(2000, ge=100, description="resamples of the patient-clustered bootstrap")
     seed: int = Field(0, ge=0)
     gate: dict[str, GateRule] = Field(default_factory=lambda: {"auc": GateRule(min=0.8)})
     against_blessed: AgainstBlessedOptions = Field(default_factory=AgainstBlessedOptions)
@@ -64,7 +64,7 @@ class EvaluationOptions(Options):
     @classmethod
     def _old_keys(cls, values: object) -> object:
         if isinstance(values, dict) and "threshold" in values:
-            raise ValueError("threshold has moved to operating_point.threshold")
+            raise ValueError("threshold was renamed to operating_point.threshold")
         return values
 
     @field_validator("gate", mode="before")
@@ -74,7 +74,7 @@ class EvaluationOptions(Options):
             for name, rule in value.items():
                 if isinstance(rule, dict) and "max_drop" in rule:
                     raise ValueError(
-                        f"{name}.max_drop is gone; against_blessed tests the drop instead"
+                        f"{name}.max_drop was removed; use against_blessed, which tests the drop"
                     )
         return value
 
@@ -83,17 +83,19 @@ class EvaluationOptions(Options):
         unknown = sorted(set(self.gate) - set(GATED))
         if unknown:
             raise ValueError(
-                f"gate names unknown metric {unknown[0]!r}; choose from {', '.join(GATED)}"
+                f"unknown metric {unknown[0]!r} in gate; choose from {', '.join(GATED)}"
             )
         if not self.gate:
-            raise ValueError("an empty gate would bless any first model; name at least one rule")
+            raise ValueError(
+                "the gate has no rule and would bless any first model; add at least one"
+            )
         return self
 
-    def check_task(self, of: Task) -> None:
-        """Raises ValueError where the gate bounds boxes and the task has none."""
+    def check_task(self, task: Task) -> None:
+        """Raises ValueError if the gate has a bound on boxes and the task has no boxes."""
         rules = [name for name in self.gate if GATED[name] == "boxes"]
-        if rules and not of.located:
+        if rules and not task.located:
             raise ValueError(
-                f"evaluation.gate.{rules[0]} bounds boxes, and task {of.name!r} predicts none; "
-                "take the rule out, or set data.task: locate"
+                f"evaluation.gate.{rules[0]} needs boxes, but task {task.name!r} has none; "
+                "remove the rule or set data.task: locate"
             )

@@ -1,4 +1,4 @@
-"""Tests of two models on the same images; the unit is the patient, whose images are dependent."""
+"""Paired tests of two models on the same images, clustered by patient."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,22 +8,25 @@ import numpy as np
 from core.metrics.binary import check_binary
 from core.metrics.bootstrap import patient_weights
 
-# Below so many patients who differ, all signs are enumerated instead of the normal approximation.
+# With fewer discordant patients, all signs are enumerated instead of a normal approximation.
 _FEW = 16
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Comparison of models a and b; a number that is undefined is NaN.
+    """Comparison of models a and b; undefined values are NaN.
 
     Attributes:
-      a: metric of the first model, `b` of the second.
-      n: number of images, `clusters` of patients.
+      a: metric of the first model.
+      b: metric of the second model.
+      n: number of images.
+      clusters: number of patients.
       se: standard error of the difference.
-      z: difference / se where p is from the normal distribution.
-      p: two-sided.
-      p_worse: one-sided, that a is worse than b.
-      only_a: number of images that a alone gets right, `only_b` b alone; of a test of decisions.
+      z: difference / se if p is from the normal distribution.
+      p: two-sided p-value.
+      p_worse: one-sided p-value of the hypothesis that a is worse than b.
+      only_a: number of images that only a classifies correctly, in a test of decisions.
+      only_b: number of images that only b classifies correctly.
     """
 
     method: str
@@ -47,21 +50,21 @@ class PairedTest:
 def delong_clustered(
     labels: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray
 ) -> PairedTest:
-    """DeLong's test of two areas under the ROC curve, clustered (Obuchowski 1997, Biometrics 53).
+    """DeLong's test of two AUCs for clustered data (Obuchowski, 1997, Biometrics 53).
 
-    The placements of each patient's images are summed; a patient may have images of both classes.
-    With one image of each patient it is the test of DeLong, DeLong & Clarke-Pearson (1988,
-    Biometrics 44). Placements come from midranks, O(n log n), as in Sun & Xu (2014, IEEE Signal
-    Process. Lett. 21). Undefined with fewer than two patients of a class.
+    Sums the placements of each patient's images; a patient may have images of both classes. With
+    one image per patient it equals the test of DeLong, DeLong & Clarke-Pearson (1988, Biometrics
+    44). Placements are computed from midranks in O(n log n) (Sun & Xu, 2014, IEEE Signal Process.
+    Lett. 21). Undefined with fewer than two patients of a class.
 
     Args:
       labels: int [n] of 0 and 1.
       a: scores of the first model, float [n].
-      b: likewise of the second model.
-      groups: [n], equal values are one patient.
+      b: scores of the second model, float [n].
+      groups: [n], patient of each image.
 
     Raises:
-      ValueError: lengths differ, or a bad label or score.
+      ValueError: lengths differ, or an invalid label or score.
     """
     y, a = check_binary(labels, a)
     _, b = check_binary(labels, b)
@@ -71,10 +74,10 @@ def delong_clustered(
     if not m or not n:
         return PairedTest(method, math.nan, math.nan, len(y), clusters)
     (auc_a, placed_a), (auc_b, placed_b) = placements(y, a), placements(y, b)
-    # Centred, so that a sum over a patient is V(X_i.) - m_i * theta of the paper.
-    centred = placed_a - placed_b - (auc_a - auc_b)
+    # Centered, so that a sum over a patient is V(X_i.) - m_i * theta of the paper.
+    centered = placed_a - placed_b - (auc_a - auc_b)
     positive, negative = (
-        np.bincount(cluster, weights=centred * (y == c), minlength=clusters) for c in (1, 0)
+        np.bincount(cluster, weights=centered * (y == c), minlength=clusters) for c in (1, 0)
     )
     with_p, with_n = (len(np.unique(cluster[y == c])) for c in (1, 0))
     if min(with_p, with_n) < 2:
@@ -89,11 +92,11 @@ def delong_clustered(
 
 
 def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
-    """The area under the ROC curve, and the part that each image has in it.
+    """Computes the AUC and the placement of each image; both classes must occur.
 
     Returns:
-      AUC; and float64 [n]: for a positive the share of negatives below it, for a negative the share
-      of positives above it, ties half. Both classes must occur.
+      AUC, and float64 [n]: for a positive image the share of negatives with a lower score, for a
+      negative image the share of positives with a higher score; ties count half.
     """
     from scipy.stats import rankdata
 
@@ -101,28 +104,28 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarra
     positive = y == 1
     m, n = int(positive.sum()), int((~positive).sum())
     overall = rankdata(s)
-    part = np.empty(len(y))
-    part[positive] = (overall[positive] - rankdata(s[positive])) / n
-    part[~positive] = 1 - (overall[~positive] - rankdata(s[~positive])) / m
-    return float(part[positive].mean()), part
+    placement = np.empty(len(y))
+    placement[positive] = (overall[positive] - rankdata(s[positive])) / n
+    placement[~positive] = 1 - (overall[~positive] - rankdata(s[~positive])) / m
+    return float(placement[positive].mean()), placement
 
 
 def mcnemar_clustered(
     correct_a: np.ndarray, correct_b: np.ndarray, groups: np.ndarray
 ) -> PairedTest:
-    """McNemar's test of two accuracies, clustered (Durkalski et al. 2003, Stat. Med. 22).
+    """McNemar's test of two accuracies for clustered data (Durkalski et al., 2003, Stat. Med. 22).
 
-    z = sum d_k / sqrt(sum d_k^2), d_k the mean over the images of patient k of (a right) - (b
-    right). Under "no difference" the sign of each d_k is as likely plus as minus; where fewer than
-    16 patients differ, all signs are enumerated and p is exact for the same sum, with mid-p
-    (Lancaster 1961). For one image of each patient that is McNemar's test with the binomial
-    (Fagerland et al. 2013). The standard error is from sums over patients (Obuchowski 1998, Stat.
-    Med. 17).
+    z = sum d_k / sqrt(sum d_k^2), where d_k is the mean of (a correct) - (b correct) over the
+    images of patient k. Under the null hypothesis both signs of d_k are equally likely. With fewer
+    than 16 discordant patients all signs are enumerated, which gives an exact mid-p value
+    (Lancaster, 1961); with one image per patient this is the binomial McNemar test (Fagerland et
+    al., 2013).
+    The standard error is computed from sums over patients (Obuchowski, 1998, Stat. Med. 17).
 
     Args:
-      correct_a: bool [n], which decisions of the first model are right.
-      correct_b: bool [n], of the second.
-      groups: [n], equal values are one patient.
+      correct_a: bool [n], whether the first model is correct.
+      correct_b: bool [n], whether the second model is correct.
+      groups: [n], patient of each image.
     """
     a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
     n = len(a)
@@ -158,20 +161,22 @@ def mcnemar_clustered(
 def bootstrap_difference(
     a: np.ndarray, b: np.ndarray, groups: np.ndarray, *, resamples: int = 2000, seed: int = 0
 ) -> PairedTest:
-    """Tests the difference of two means of a score per image by resampling whole patients.
+    """Tests the difference of two mean image scores by resampling patients.
 
-    Both models are read from the same resample, so what the images share cancels. p_worse is the
-    share of resamples in which a is not worse, (1 + count) / (1 + resamples): the percentile
-    interval inverted (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 15). A tie
-    counts as "not worse", so models that never differ get p 1.
+    Both models are evaluated on the same resamples. p_worse is the share of resamples in which a is
+    not worse, (1 + count) / (1 + resamples), which inverts the percentile interval (Efron &
+    Tibshirani, 1993, An Introduction to the Bootstrap, ch. 15). Ties count as not worse, so
+    identical models get p_worse = 1.
 
-    An image may count for one model only (without a true box, it counts for the model that predicts
-    one); each mean is over the images that count for its model, as in the challenge.
+    An image may count for one model only: without a true box, it counts for a model that predicts a
+    box. Each mean is over the images that count for its model, as in the RSNA challenge.
 
     Args:
-      a: score of each image by the first model, float [n]; NaN where it does not count.
-      b: by the second model, float [n].
-      groups: [n], equal values are one patient.
+      a: image scores of the first model, float [n]; NaN if the image does not count.
+      b: image scores of the second model, float [n].
+      groups: [n], patient of each image.
+      resamples: number of resamples.
+      seed: seed of the resampling.
     """
     pair, g = [np.asarray(a, np.float64), np.asarray(b, np.float64)], np.asarray(groups)
     counts = [np.isfinite(x) for x in pair]
@@ -180,9 +185,9 @@ def bootstrap_difference(
     mean_a, mean_b = (
         float(x[c].mean()) if c.any() else math.nan for x, c in zip(pair, counts, strict=True)
     )
-    none = PairedTest("bootstrap by patient", mean_a, mean_b, n, clusters)
-    if not math.isfinite(none.difference) or clusters < 2:
-        return none
+    undefined = PairedTest("bootstrap by patient", mean_a, mean_b, n, clusters)
+    if not math.isfinite(undefined.difference) or clusters < 2:
+        return undefined
     _, patient = np.unique(g, return_inverse=True)
     drawn = []
     for w in patient_weights(patient, resamples, seed):
@@ -192,27 +197,27 @@ def bootstrap_difference(
     differences = np.concatenate(drawn)
     differences = differences[np.isfinite(differences)]
     if len(differences) < 2:
-        return none
+        return undefined
     p_worse = (1 + int((differences >= -1e-12).sum())) / (1 + len(differences))
-    return replace(none, se=float(differences.std(ddof=1)), p_worse=p_worse)
+    return replace(undefined, se=float(differences.std(ddof=1)), p_worse=p_worse)
 
 
 def _signs(sizes: np.ndarray, total: float) -> tuple[float, float]:
-    """Two-sided and one-sided mid-p of a sum of sizes with random signs."""
+    """Returns the two-sided and the one-sided mid-p of a sum of sizes with random signs."""
     sums = np.zeros(1)
     for size in sizes:
         sums = np.concatenate([sums - size, sums + size])
     below = float((sums < total - 1e-9).mean())
-    here = float((np.abs(sums - total) <= 1e-9).mean())
-    above = 1 - below - here
-    return min(1.0, 2 * (min(below, above) + here / 2)), below + here / 2
+    equal = float((np.abs(sums - total) <= 1e-9).mean())
+    above = 1 - below - equal
+    return min(1.0, 2 * (min(below, above) + equal / 2)), below + equal / 2
 
 
 def _normal(difference: float, se: float) -> tuple[float, float, float]:
-    """z, two-sided p, p that the difference is below 0."""
+    """Returns z, the two-sided p and the one-sided p of a negative difference."""
     from scipy.stats import norm
 
-    if se <= 1e-12:  # every image agrees on the difference
+    if se <= 1e-12:  # the difference is the same for every image
         if abs(difference) <= 1e-12:
             return 0.0, 1.0, 1.0
         return math.copysign(math.inf, difference), 0.0, float(difference > 0)

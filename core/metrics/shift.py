@@ -1,7 +1,7 @@
-"""Comparison of the scores of two splits.
+"""Comparison of the score distributions of two splits.
 
-A threshold chosen on validation keeps its sensitivity and specificity on test only where the scores
-within each class are distributed alike.
+Sensitivity and specificity on validation hold on test only if the scores of each class have the
+same distribution.
 """
 
 import math
@@ -15,13 +15,13 @@ SplitScores = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class ScoreShift:
-    """The scores of one class on two splits; NaN where a split has no image.
+    """Comparison of the scores of one class on two splits; NaN if a split has no image.
 
     Attributes:
       of: "negative" or "positive".
       ks: Kolmogorov-Smirnov distance, 0..1.
       distance: Wasserstein-1 distance, in units of the score.
-      p: permutation p of ks, by patient; NaN where a split has fewer than two patients.
+      p: p-value of a permutation test of ks by patient; NaN if a split has fewer than two patients.
     """
 
     of: str
@@ -39,24 +39,23 @@ def score_shift(
 ) -> list[ScoreShift]:
     """Compares the scores of validation and test within each class.
 
-    The permutations deal whole patients anew to the two splits, as images of one patient are
-    dependent; p is (1 + permutations at least as far) / (1 + permutations) (Phipson & Smyth 2010).
+    Each permutation reassigns whole patients to the two splits. p is (1 + number of permutations
+    with at least the observed ks) / (1 + permutations) (Phipson & Smyth, 2010).
 
     Args:
-      val: scores float [n]; patients [n], equal values are one patient; labels int [n] of 0, 1 and
-        -1, which is left out.
-      test: the same; a patient of test is never one of validation, whatever the value.
+      val: scores float [n]; patients [n]; labels int [n] of 0, 1 and -1 (ignored).
+      test: the same. Equal patient values on validation and test mean different patients.
       permutations: number of permutations.
-      seed: of the permutations.
+      seed: seed of the permutations.
 
     Returns:
-      the negatives, then the positives.
+      One entry for the negative and one for the positive class.
     """
     from scipy.stats import wasserstein_distance
 
     splits = [(np.asarray(s, np.float64), np.asarray(g), np.asarray(y)) for s, g, y in (val, test)]
     rng = np.random.default_rng(seed)
-    found = []
+    shifts = []
     for name, label in (("negative", 0), ("positive", 1)):
         (a, a_groups), (b, b_groups) = ((s[y == label], g[y == label]) for s, g, y in splits)
         ks = distance = p = math.nan
@@ -64,20 +63,20 @@ def score_shift(
             ks, p = _permuted(a, b, a_groups, b_groups, permutations, rng)
             distance = float(wasserstein_distance(a, b))
         medians = [float(np.median(s)) if len(s) else math.nan for s in (a, b)]
-        found.append(ScoreShift(name, len(a), len(b), medians[0], medians[1], ks, distance, p))
-    return found
+        shifts.append(ScoreShift(name, len(a), len(b), medians[0], medians[1], ks, distance, p))
+    return shifts
 
 
 def shift_warnings(
     shifts: list[ScoreShift], names: tuple[str, str] = ("negative", "positive"), alpha: float = 0.05
 ) -> list[str]:
-    """Returns a line for each class whose scores differ, at level alpha over both (Bonferroni)."""
+    """Returns a line for each class whose scores differ, at level alpha (Bonferroni-corrected)."""
     shown = dict(zip(("negative", "positive"), names, strict=True))
     return [
         f"The scores of {shown[shift.of]} images differ between validation and test (median "
         f"{shift.val_median:.3f} and {shift.test_median:.3f}, KS {shift.ks:.2f}, p "
-        f"{f'{shift.p:.3f}' if shift.p > 0.001 else 'at most 0.001'}): what the threshold showed "
-        "on validation need not hold on test."
+        f"{f'{shift.p:.3f}' if shift.p > 0.001 else 'at most 0.001'}): sensitivity "
+        "and specificity on test may differ from validation."
         for shift in shifts
         if shift.p <= alpha / len(shifts)
     ]
@@ -91,7 +90,7 @@ def _permuted(
     permutations: int,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """KS distance and its permutation p; all permutations at once, which scipy.stats cannot."""
+    """Returns the KS distance and its permutation p; vectorized, unlike scipy.stats."""
     val_ids, val_patient = np.unique(val_groups, return_inverse=True)
     test_ids, test_patient = np.unique(test_groups, return_inverse=True)
     pooled = np.concatenate([val, test])
@@ -101,19 +100,19 @@ def _permuted(
     in_val = np.arange(len(val_ids) + len(test_ids)) < len(val_ids)
 
     def distances(in_val: np.ndarray) -> np.ndarray:
-        """Bool [r, patients] -> KS [r]."""
+        """Computes KS [r] for assignments bool [r, patients]."""
         below = np.cumsum(in_val[:, patient], axis=1, dtype=np.float64)[:, last]
         total = below[:, -1:]
         gap = below / total - (last + 1 - below) / (len(patient) - total)
         return np.asarray(np.abs(gap).max(axis=1))
 
-    seen = float(distances(in_val[None])[0])
+    observed = float(distances(in_val[None])[0])
     if min(len(val_ids), len(test_ids)) < 2:
-        return seen, math.nan
-    as_far = 0
+        return observed, math.nan
+    as_large = 0
     chunk = max(1, 4_000_000 // len(patient))
     for start in range(0, permutations, chunk):
         rows = min(chunk, permutations - start)
         drawn = rng.permuted(np.tile(in_val, (rows, 1)), axis=1)
-        as_far += int((distances(drawn) >= seen - 1e-12).sum())
-    return seen, (1 + as_far) / (1 + permutations)
+        as_large += int((distances(drawn) >= observed - 1e-12).sum())
+    return observed, (1 + as_large) / (1 + permutations)

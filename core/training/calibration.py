@@ -7,7 +7,7 @@ import numpy as np
 
 from core.metrics.binary import brier_score_loss, expected_calibration_error, roc_auc_score
 from core.metrics.calibration import fit_temperature, negative_log_likelihood, softmax
-from core.metrics.operating_point import abstention_band, choose_operating_point
+from core.metrics.operating_point import choose_operating_point, referral_band
 from core.metrics.options import EvaluationOptions
 from schema.labels import Task
 
@@ -66,8 +66,8 @@ def calibrate(
     known = positive >= 0
     point = choose_operating_point(positive[known], score[known], options.operating_point)
     band = None
-    if options.abstain > 0:
-        band = abstention_band(positive[known], score[known], point.threshold, options.abstain)
+    if options.refer > 0:
+        band = referral_band(positive[known], score[known], point.threshold, options.refer)
 
     def quality(predicted: np.ndarray) -> dict[str, float]:
         summed = np.clip(predicted[:, list(task.positive)].sum(axis=1), 0.0, 1.0)

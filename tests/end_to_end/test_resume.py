@@ -29,7 +29,7 @@ training:
 evaluation:
   resamples: 100
   operating_point: {rule: sensitivity, at_least: 0.9}
-  abstain: 0.1
+  refer: 0.1
   gate: {auc: {min: 0.0}}
 """
 PATIENCE = 300  # seconds until the state to be killed in must have come

@@ -136,12 +136,15 @@ def test_keys_of_the_previous_release_are_renamed_with_a_warning(
     file = tmp_path / "old.yaml"
     file.write_text(
         "name: old\nmodel: {trunk: VGG16}\ntraining: {fine_tune: {from_cut: block5_conv1}}\n"
+        "evaluation: {abstain: 0.1}\n"
     )
     config = load_config(str(file))
     assert config.model.backbone == "VGG16"
     assert config.training.fine_tune is not None
     assert config.training.fine_tune.trainable_from == "block5_conv1"
+    assert config.evaluation.refer == 0.1
     assert "key model.trunk is now named backbone" in caplog.text
+    assert "key evaluation.abstain is now named refer" in caplog.text
     assert "key training.fine_tune.from_cut is now named trainable_from" in caplog.text
     embedded = load_config(str(file), ["training={embedding: {cut: block4_pool}}"])
     assert embedded.training.embedding.layer == "block4_pool"

@@ -1,5 +1,5 @@
-"""Metrics of boxes, in numpy.
+"""Detection metrics in numpy.
 
-Boxes are float (ymin, xmin, ymax, xmax) in any unit that truth and prediction share; overlap does
-not change when an axis is scaled, so relative boxes and boxes in pixels give the same numbers.
+Boxes are float (ymin, xmin, ymax, xmax). True and predicted boxes share a unit; relative and pixel
+coordinates give the same values, because IoU does not change when an axis is scaled.
 """

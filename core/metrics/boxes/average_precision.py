@@ -1,4 +1,4 @@
-"""Average precision of boxes."""
+"""Average precision of predicted boxes."""
 
 import numpy as np
 
@@ -11,11 +11,11 @@ OVERLAP = 0.5
 def average_precision_of_totals(
     hits: np.ndarray, boxes: np.ndarray, true: np.ndarray
 ) -> np.ndarray:
-    """Average precision from the totals of `RankedBoxes`.
+    """Computes the average precision from the totals of `RankedBoxes`.
 
-    The area under the precision envelope over all steps of recall, as PASCAL VOC has it since 2010
-    (Everingham et al. 2015, IJCV 111): the precision at a recall is the largest at that recall or
-    beyond.
+    The area under the precision envelope over all steps of recall, as in PASCAL VOC since 2010
+    (Everingham et al., 2015, IJCV 111): the precision at a recall is the maximum at that recall or
+    above.
 
     Args:
       hits: [r, s].
@@ -23,7 +23,7 @@ def average_precision_of_totals(
       true: [r].
 
     Returns:
-      [r], 0 to 1; NaN where there is no true box.
+      [r], 0 to 1; NaN without true boxes.
     """
     precision = np.divide(hits, boxes, out=np.zeros_like(hits), where=boxes > 0)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
@@ -34,19 +34,19 @@ def average_precision_of_totals(
 def average_precision(
     truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float = OVERLAP
 ) -> float | None:
-    """Average precision of all boxes of a split, see `ranking.rank`; None without a true box.
+    """Computes the average precision of a split; None without true boxes.
 
-    Boxes of equal score count together: neither order among them is better.
+    Arguments as in `ranking.rank_boxes`. Boxes of equal score count together.
     """
     ranked = rank_boxes(truth, boxes, scores, overlap)
-    found = float(average_precision_of_totals(*ranked(np.ones((1, len(truth)))))[0])
-    return found if np.isfinite(found) else None
+    value = float(average_precision_of_totals(*ranked(np.ones((1, len(truth)))))[0])
+    return value if np.isfinite(value) else None
 
 
 def precision_recall_points(
     truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float = OVERLAP
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Recall, precision and score [s] after each score that adds a hit; empty without any."""
+    """Returns recall, precision and score [s] at each score that adds a hit; empty without hits."""
     ranked = rank_boxes(truth, boxes, scores, overlap)
-    (hits,), (every,), (true,) = ranked(np.ones((1, len(truth))))
-    return hits / max(true, 1), hits / every, ranked.score
+    (hits,), (boxes_above,), (true,) = ranked(np.ones((1, len(truth))))
+    return hits / max(true, 1), hits / boxes_above, ranked.score

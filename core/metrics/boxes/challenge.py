@@ -1,13 +1,12 @@
-"""The metric of the RSNA Pneumonia Detection Challenge (Kaggle 2018, page "Evaluation").
+"""Metric of the RSNA Pneumonia Detection Challenge (Kaggle, 2018, page "Evaluation").
 
-For an image, the mean over the overlaps .40, .45, ... .75 of TP / (TP + FP + FN). Boxes are matched
-in the order of their confidence; each true box can be hit once. The page calls a box a hit where
-its intersection over union with a true box "is greater than" the threshold: strictly, so an overlap
-of exactly .50 is no hit at .50 (the script that most entrants used has "at least"; it differs only
-there). Where a box overlaps several true boxes enough, the page does not say which it takes; here
-it is the one that it overlaps most.
+The score of an image is the mean of TP / (TP + FP + FN) over the IoU thresholds 0.40, 0.45, ...,
+0.75. Boxes are matched in descending order of confidence, and each true box can be hit once. As on
+the page, a hit needs an IoU strictly greater than the threshold; the script that most entrants used
+accepts equality. The page does not define which true box a prediction hits if several overlap
+enough; here it hits the one with the highest IoU.
 
-An image without a true box and with any prediction scores 0. One without both is left out.
+An image without true boxes scores 0 if the model predicts a box, and is ignored otherwise.
 """
 
 import numpy as np
@@ -18,15 +17,15 @@ OVERLAPS = (0.40, 0.45, 0.50, 0.55, 0.60, 0.65, 0.70, 0.75)
 
 
 def prefix_scores(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """The score of an image with only its j best boxes, for every j.
+    """Computes the score of each image from only its j best boxes, for every j.
 
     Args:
-      hits: bool [n, T, M] of `matching.match`.
-      true: int [n], true boxes.
+      hits: bool [n, T, M], output of `matching.match_boxes`.
+      true: int [n], number of true boxes.
 
     Returns:
-      float64 [n, M + 1]; column j is of j boxes. NaN where there is neither a true box nor one of
-      the j. Columns beyond the boxes that an image has are meaningless.
+      float64 [n, M + 1]; column j is the score with j boxes, NaN without true and predicted boxes.
+      Columns beyond the number of predicted boxes are meaningless.
     """
     n, _, most = hits.shape
     tp = np.zeros((n, hits.shape[1], most + 1))
@@ -37,15 +36,15 @@ def prefix_scores(hits: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def challenge_scores(truth: Boxes, boxes: Boxes, scores: Boxes) -> np.ndarray:
-    """The score of each image.
+    """Computes the score of each image.
 
     Args:
       truth: for each image the true boxes [k, 4].
       boxes: for each image the predicted boxes [m, 4], in any order.
-      scores: for each image their scores [m]; equal ones count in the order given.
+      scores: for each image their scores [m]; ties keep the order of the arguments.
 
     Returns:
-      float64 [n], 0 to 1; NaN for an image that is left out.
+      float64 [n], 0 to 1; NaN for an image that is ignored.
     """
     true, predicted = pad_boxes(truth, what="true box"), pad_boxes(boxes, scores)
     prefixes = prefix_scores(match_boxes(true, predicted, OVERLAPS), true.count)
@@ -53,7 +52,7 @@ def challenge_scores(truth: Boxes, boxes: Boxes, scores: Boxes) -> np.ndarray:
 
 
 def challenge_score(truth: Boxes, boxes: Boxes, scores: Boxes) -> float | None:
-    """The mean of `challenge_scores` over the images that count; None where none does."""
-    found = challenge_scores(truth, boxes, scores)
-    counted = found[np.isfinite(found)]
+    """Returns the mean of `challenge_scores` over the images that count; None if none does."""
+    image_scores = challenge_scores(truth, boxes, scores)
+    counted = image_scores[np.isfinite(image_scores)]
     return float(counted.mean()) if len(counted) else None

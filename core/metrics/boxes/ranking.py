@@ -1,4 +1,4 @@
-"""All predicted boxes of a split in one list, best first: the basis of AP and FROC."""
+"""Ranking of all predicted boxes of a split, the basis of average precision and FROC."""
 
 import numpy as np
 
@@ -8,28 +8,28 @@ _BLOCK = 4_000_000
 
 
 class RankedBoxes:
-    """Running totals of hits and boxes for many rows of weights; order and ties are found once.
+    """Cumulative hits and boxes for many rows of weights; sorts the boxes once.
 
-    Totals are taken only after scores at which some box hits: precision falls and sensitivity stays
-    the same in between, so neither AP nor FROC needs more.
+    Totals are computed only at scores with a hit: in between, precision falls and sensitivity is
+    constant, so AP and FROC do not need them.
 
     Attributes:
-      score: float64 [s], the scores after which a total is taken, descending.
+      score: float64 [s], scores at which totals are computed, descending.
     """
 
     def __init__(self, hits: np.ndarray, predicted: PaddedBoxes, true: np.ndarray) -> None:
-        """Orders the boxes.
+        """Sorts the boxes.
 
         Args:
-          hits: bool [n, M], one overlap of `matching.match`.
+          hits: bool [n, M], output of `matching.match_boxes` for one IoU threshold.
           predicted: boxes of n images.
-          true: int [n], true boxes.
+          true: int [n], number of true boxes.
         """
-        image, column = np.nonzero(predicted.there)
+        image, column = np.nonzero(predicted.is_box)
         score, hit = predicted.scores[image, column], hits[image, column]
         order = np.argsort(-score, kind="stable")
         image, score, hit = image[order], score[order], hit[order]
-        ends = np.flatnonzero(np.diff(score, append=-np.inf))  # the last of equal scores
+        ends = np.flatnonzero(np.diff(score, append=-np.inf))  # the last of each tie
         running = np.cumsum(hit)[ends]
         ends = ends[np.diff(running, prepend=0) > 0]
         self.score = score[ends]
@@ -40,7 +40,7 @@ class RankedBoxes:
         self.hit_starts = np.append(0, np.cumsum(hit)[ends])[:-1]
 
     def __call__(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights [r, n] -> hits [r, s], boxes [r, s], true boxes [r]."""
+        """Returns hits [r, s], boxes [r, s] and true boxes [r] for weights [r, n]."""
         hits, boxes = np.zeros((2, len(w), len(self.score)))
         if len(self.score):
             rows = max(1, _BLOCK // len(self.image))
@@ -55,13 +55,13 @@ class RankedBoxes:
 
 
 def rank_boxes(truth: Boxes, boxes: Boxes, scores: Boxes, overlap: float) -> RankedBoxes:
-    """Matches and orders the boxes of a split.
+    """Matches and sorts the boxes of a split.
 
     Args:
       truth: for each image the true boxes [k, 4].
-      boxes: for each image the predicted boxes [m, 4], not cut by a threshold.
+      boxes: for each image the predicted boxes [m, 4], before thresholding.
       scores: for each image their scores [m].
-      overlap: a hit has more intersection over union than this.
+      overlap: a hit has an IoU greater than this.
     """
     true, predicted = pad_boxes(truth, what="true box"), pad_boxes(boxes, scores)
     return RankedBoxes(match_boxes(true, predicted, [overlap])[:, 0], predicted, true.count)

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.metrics.operating_point import (
-    abstention_band,
     choose_operating_point,
     decide,
     predicted_class,
+    referral_band,
 )
 from core.metrics.options import OperatingPointOptions
 
@@ -126,9 +126,9 @@ def test_bad_input(labels: list[int], scores: list[float]) -> None:
     with pytest.raises(ValueError):
         choose_operating_point(np.array(labels), np.array(scores), options("youden"))
     with pytest.raises(ValueError):
-        abstention_band(np.array(labels), np.array(scores), 0.5, 0.1)
+        referral_band(np.array(labels), np.array(scores), 0.5, 0.1)
     with pytest.raises(ValueError, match="share"):
-        abstention_band(np.array([0, 1]), np.array([0.1, 0.9]), 0.5, 1.5)
+        referral_band(np.array([0, 1]), np.array([0.1, 0.9]), 0.5, 1.5)
 
 
 @settings(max_examples=80)
@@ -150,7 +150,7 @@ def test_no_other_band_catches_more(rows: list[tuple[int, int]], at: int, share:
             inside = (scores >= low) & (scores < high)
             if inside.sum() <= share * len(scores) + 1e-9:
                 best = max(best, (int(wrong[inside].sum()), -int(inside.sum())))
-    band = abstention_band(labels, scores, threshold, share)
+    band = referral_band(labels, scores, threshold, share)
     if band is None:
         assert best[0] == 0
         return

@@ -12,7 +12,7 @@ def test_the_defaults_are_valid_and_survive_json() -> None:
     options = EvaluationOptions()
     assert EvaluationOptions(**options.model_dump(mode="json")) == options
     assert options.operating_point.rule == "fixed"
-    assert options.abstain == 0
+    assert options.refer == 0
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_the_defaults_are_valid_and_survive_json() -> None:
         ({"operating_point": {"rule": "best"}}, "youden"),
         ({"operating_point": {"at_least": 0}}, "greater than 0"),
         ({"operating_point": {"cost_of_miss": 0}}, "greater than 0"),
-        ({"abstain": 1}, "less than 1"),
+        ({"refer": 1}, "less than 1"),
         ({"against_blessed": {"alpha": 0.5}}, "less than 0.5"),
         ({"against_blessed": {"tests": ["auc", "auc"]}}, "named twice"),
         ({"resample": 5}, "Extra inputs"),

@@ -22,7 +22,7 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     targets = class_targets(names, THREE_CLASS)
     positive = np.array([THREE_CLASS.binary_label(name, 0) for name in names])
     options = EvaluationOptions(
-        operating_point={"rule": "sensitivity", "at_least": 0.9}, abstain=0.1
+        operating_point={"rule": "sensitivity", "at_least": 0.9}, refer=0.1
     )
     result = calibrate(logits, targets, positive, THREE_CLASS, options)
     assert result.summary["temperature"] > 1.2
