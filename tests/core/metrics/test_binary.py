@@ -67,11 +67,11 @@ def test_by_hand(labels: list[int], scores: list[float], expected: dict[str, flo
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
     [
-        ([0, 1], [0.5, NAN], "score nan at 1 is"),
-        ([0, 1], [math.inf, 0.5], "score inf at 0 is"),
-        ([0, 2], [0.5, 0.5], "label 2 at 1 is"),
+        ([0, 1], [0.5, NAN], "score nan at index 1 is"),
+        ([0, 1], [math.inf, 0.5], "score inf at index 0 is"),
+        ([0, 2], [0.5, 0.5], "label 2 at index 1 is"),
         ([0, 1], [0.5], r"\(2,\)"),
-        ([[0, 1]], [[0.5, 0.5]], "rows"),
+        ([[0, 1]], [[0.5, 0.5]], "equal length"),
     ],
 )
 @pytest.mark.parametrize(

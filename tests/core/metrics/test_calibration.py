@@ -64,9 +64,9 @@ def test_a_split_that_does_not_determine_it_changes_nothing(
 @pytest.mark.parametrize(
     ("logits", "targets", "says"),
     [
-        (np.zeros((2, 3)), np.zeros((2, 2)), "two equal tables"),
-        (np.zeros(3), np.zeros(3), "two equal tables"),
-        (np.array([[0.0, 1.0], [math.nan, 0.0]]), np.eye(2), "at 1"),
+        (np.zeros((2, 3)), np.zeros((2, 2)), "2-D and of equal shape"),
+        (np.zeros(3), np.zeros(3), "2-D and of equal shape"),
+        (np.array([[0.0, 1.0], [math.nan, 0.0]]), np.eye(2), "at index 1"),
     ],
 )
 def test_bad_input(logits: np.ndarray, targets: np.ndarray, says: str) -> None:

@@ -116,10 +116,10 @@ def test_perfect_shares_have_exact_bounds() -> None:
 @pytest.mark.parametrize(
     ("labels", "p", "message"),
     [
-        ([0, 3], np.full((2, 3), 1 / 3), "label 3 at 1"),
-        ([0, -1], np.full((2, 3), 1 / 3), "label -1 at 1"),
-        ([0], np.full((2, 3), 1 / 3), "do not belong"),
-        ([0, 1], np.array([[1, 0, 0], [0, math.nan, 0]]), "at 1 are not all"),
+        ([0, 3], np.full((2, 3), 1 / 3), "label 3 at index 1"),
+        ([0, -1], np.full((2, 3), 1 / 3), "label -1 at index 1"),
+        ([0], np.full((2, 3), 1 / 3), "differ in length"),
+        ([0, 1], np.array([[1, 0, 0], [0, math.nan, 0]]), "at index 1 contain NaN"),
         ([0], np.ones((1, 2)), "3 class names"),
     ],
 )

@@ -20,7 +20,7 @@ def test_the_defaults_are_valid_and_survive_json() -> None:
     [
         ({"threshold": 0.5}, "operating_point.threshold"),
         ({"gate": {"auc": {"min": 0.8, "max_drop": 0.01}}}, "against_blessed"),
-        ({"gate": {}}, "empty gate"),
+        ({"gate": {}}, "the gate has no rule"),
         ({"gate": {"auk": {"min": 0.8}}}, "'auk'"),
         ({"gate": {"auc": {}}}, "Field required"),
         ({"gate": {"auc": {"min": 80}}}, "less than or equal to 1"),
@@ -29,7 +29,7 @@ def test_the_defaults_are_valid_and_survive_json() -> None:
         ({"operating_point": {"cost_of_miss": 0}}, "greater than 0"),
         ({"refer": 1}, "less than 1"),
         ({"against_blessed": {"alpha": 0.5}}, "less than 0.5"),
-        ({"against_blessed": {"tests": ["auc", "auc"]}}, "named twice"),
+        ({"against_blessed": {"tests": ["auc", "auc"]}}, "duplicate test"),
         ({"resample": 5}, "Extra inputs"),
     ],
 )
@@ -46,6 +46,6 @@ def test_a_gate_without_paired_tests_is_allowed() -> None:
 def test_rules_of_boxes_are_for_a_task_that_locates(rule: str) -> None:
     options = EvaluationOptions(gate={"auc": {"min": 0.8}, rule: {"min": 0.1}})
     options.check_task(LOCATE)
-    with pytest.raises(ValueError, match=f"gate.{rule} bounds boxes, and task 'binary'"):
+    with pytest.raises(ValueError, match=f"gate.{rule} needs boxes, but task 'binary'"):
         options.check_task(BINARY)
     EvaluationOptions().check_task(BINARY)

@@ -200,7 +200,7 @@ def test_degenerate_pairs() -> None:
 
 def test_bad_input() -> None:
     labels, a, b = two_models(9, 0)
-    with pytest.raises(ValueError, match="two equal rows"):
+    with pytest.raises(ValueError, match="1-D and of equal length"):
         delong(labels, a[:-1], b)
     with pytest.raises(ValueError, match="is not a number"):
         delong(labels, np.where(np.arange(9) == 4, np.nan, a), b)

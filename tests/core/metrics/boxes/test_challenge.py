@@ -71,10 +71,10 @@ def test_nothing_to_count_is_no_number(images):
 @pytest.mark.parametrize(
     ("image", "line"),
     [
-        (([A], [(0, 0, np.nan, 1)], [0.9]), "image 1: box .* not made of numbers"),
-        (([(0, 0, np.nan, 1)], [A], [0.9]), "image 1: true box .* not made of numbers"),
-        (([A], [A], [np.nan]), "image 1: the score nan is not a number"),
-        (([A], [A], [0.9, 0.8]), "one score for each box"),
+        (([A], [(0, 0, np.nan, 1)], [0.9]), "image 1: box .* contains NaN or infinity"),
+        (([(0, 0, np.nan, 1)], [A], [0.9]), "image 1: true box .* contains NaN or infinity"),
+        (([A], [A], [np.nan]), "image 1: invalid score nan"),
+        (([A], [A], [0.9, 0.8]), "scores for 1 boxes"),
         (([A], [(5, 5, 1, 9)], [0.9]), "ends before it starts"),
     ],
 )

@@ -50,8 +50,8 @@ def test_resize_keeps_the_centre():
 @pytest.mark.parametrize(
     ("bad", "line"),
     [
-        ([[0, 0, np.nan, 1]], "not made of numbers"),
-        ([[0, 0, 1, 1], [0, 0, np.inf, 1]], "at 1 is not made of numbers"),
+        ([[0, 0, np.nan, 1]], "contains NaN or infinity"),
+        ([[0, 0, 1, 1], [0, 0, np.inf, 1]], "at index 1 contains NaN or infinity"),
         ([[5, 0, 1, 1]], "ends before it starts"),
         ([[1, 2, 3]], r"must be \[k, 4\]"),
         ([1, 2, 3, 4], r"must be \[k, 4\]"),

@@ -101,9 +101,9 @@ def test_tied_scores_come_and_go_together():
 @pytest.mark.parametrize(
     ("given_rows", "line"),
     [
-        (([A], [A], [[np.nan]], np.ones(1)), "image 0: the score nan"),
-        (([A], [A], [[0.5]], np.array([np.nan])), "score of an image"),
-        (([A], [A * np.nan], [[0.5]], np.ones(1)), "not made of numbers"),
+        (([A], [A], [[np.nan]], np.ones(1)), "image 0: invalid score nan"),
+        (([A], [A], [[0.5]], np.array([np.nan])), "image_score contains"),
+        (([A], [A * np.nan], [[0.5]], np.ones(1)), "contains NaN or infinity"),
     ],
 )
 def test_bad_input(given_rows, line):
@@ -114,5 +114,5 @@ def test_bad_input(given_rows, line):
 def test_bad_parameters():
     with pytest.raises(ValueError, match="at least one shrink"):
         choose_box_operating_point([A], [A], [[0.5]], np.ones(1), shrinks=())
-    with pytest.raises(ValueError, match="unknown way 'sum'"):
+    with pytest.raises(ValueError, match="unknown combine 'sum'"):
         combined_scores("sum", np.ones(1), np.ones(1))
