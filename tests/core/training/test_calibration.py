@@ -21,9 +21,7 @@ def test_calibration_lowers_loss_and_error_and_keeps_the_order() -> None:
     logits, names = overconfident()
     targets = class_targets(names, THREE_CLASS)
     positive = np.array([THREE_CLASS.binary_label(name, 0) for name in names])
-    options = EvaluationOptions(
-        operating_point={"rule": "sensitivity", "at_least": 0.9}, refer=0.1
-    )
+    options = EvaluationOptions(operating_point={"rule": "sensitivity", "at_least": 0.9}, refer=0.1)
     result = calibrate(logits, targets, positive, THREE_CLASS, options)
     assert result.summary["temperature"] > 1.2
     assert result.summary["after"]["nll"] < result.summary["before"]["nll"]
