@@ -44,7 +44,7 @@ class CodeGraph:
     read: Callable[[Path], bytes] = field(default_factory=lambda: cache(Path.read_bytes))
 
     @classmethod
-    def of_project(cls) -> "CodeGraph":
+    def from_project(cls) -> "CodeGraph":
         """Builds the graph from the sources of this project; imports none of them."""
         import grimp
 
@@ -58,7 +58,7 @@ class CodeGraph:
             }
         )
 
-    def reached(self, modules: Iterable[str]) -> set[str]:
+    def reachable(self, modules: Iterable[str]) -> set[str]:
         """Returns the modules and everything that they need, directly or indirectly."""
         found: set[str] = set()
         left = list(modules)
@@ -72,8 +72,8 @@ class CodeGraph:
     def key(self, modules: Iterable[str], files: Iterable[Path] = ()) -> str:
         """Returns a short digest of modules, of everything that they need, and of files."""
         every = set(files)
-        for module in self.reached(modules):
-            every |= files_of(module)
+        for module in self.reachable(modules):
+            every |= module_files(module)
         digest = hashlib.sha256()
         for file in sorted(every):
             digest.update(str(file.relative_to(ROOT)).encode() + b"\0")
@@ -82,7 +82,7 @@ class CodeGraph:
 
 
 @cache
-def files_of(module: str) -> frozenset[Path]:
+def module_files(module: str) -> frozenset[Path]:
     """Returns the source of a module; of a package also its data files and templates."""
     path = ROOT.joinpath(*module.split("."))
     if not path.is_dir():
@@ -96,22 +96,22 @@ def with_code_keys(nodes: Sequence["BaseNode"]) -> list["BaseNode"]:
 
     A Resolver gets none: it is never answered from the cache.
     """
-    graph = CodeGraph.of_project()
+    graph = CodeGraph.from_project()
     for node in nodes:
-        modules, files = modules_of(node, graph), package_files(node)
+        modules, files = node_modules(node, graph), node_files(node)
         if modules or files:
             node.exec_properties[PROPERTY] = graph.key(modules, files)
     return list(nodes)
 
 
-def modules_of(node: "BaseNode", graph: CodeGraph) -> set[str]:
+def node_modules(node: "BaseNode", graph: CodeGraph) -> set[str]:
     """Returns the first-party modules of a node's executor and of the functions that it calls."""
     paths = [getattr(node.executor_spec, "class_path", None)]
     paths += [node.exec_properties.get(name) for name in _FUNCTIONS]
     return {str(path).rpartition(".")[0] for path in paths if path} & graph.imports.keys()
 
 
-def package_files(node: "BaseNode") -> set[Path]:
+def node_files(node: "BaseNode") -> set[Path]:
     """Returns the files of this project that a node reads, as the schema of ImportSchemaGen."""
     paths = (Path(value) for value in node.exec_properties.values() if isinstance(value, str))
     return {path for path in paths if path.is_relative_to(ROOT) and path.is_file()}

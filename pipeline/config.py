@@ -13,7 +13,7 @@ from core.models.options import DetectorOptions, ModelOptions
 from core.reporting.card.options import CardOptions
 from core.reporting.monitor.options import MonitorOptions
 from core.training.options import TrainingOptions, TunerOptions
-from pipeline.engines.arguments import known
+from pipeline.engines.arguments import parse_engine
 from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
 from schema.errors import PneumoError, unknown
@@ -113,7 +113,7 @@ class Config(Options):
     @classmethod
     def _known_engine(cls, value: object) -> object:
         try:
-            return known(str(value))
+            return parse_engine(str(value))
         except PneumoError as error:
             raise ValueError(str(error)) from None
 

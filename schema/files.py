@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import threading
@@ -78,3 +79,16 @@ def sha256_of_file(path: Path) -> str:
     """Returns the SHA-256 of a file as hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def json_values(value: Any) -> Any:
+    """Converts NumPy values and tuples to built-in types, recursively; NaN and infinity to None."""
+    if isinstance(value, dict):
+        return {str(key): json_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_values(item) for item in value]
+    if hasattr(value, "tolist"):  # an array or a scalar of NumPy
+        return json_values(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

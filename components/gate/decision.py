@@ -32,7 +32,7 @@ from core.metrics.registry import GATED
 from core.predictions.metrics import box_intervals, class_intervals, score_intervals
 from core.predictions.predictions import SplitPredictions
 from schema.errors import PneumoError
-from schema.json_values import json_values
+from schema.files import json_values
 
 
 @dataclass(frozen=True)

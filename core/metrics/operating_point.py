@@ -13,7 +13,7 @@ import numpy as np
 
 from core.metrics.binary import check_binary, confusion_counts, ratio
 from core.metrics.options import OperatingPointOptions
-from schema.json_values import json_values
+from schema.files import json_values
 
 POSITIVE, NEGATIVE, REFER = 1, 0, -1
 DECISIONS = {POSITIVE: "POSITIVE", NEGATIVE: "NEGATIVE", REFER: "REFER"}

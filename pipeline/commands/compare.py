@@ -72,7 +72,7 @@ def command(
     from core.reporting.compare.page import write_comparison
     from core.reporting.compare.runs import read_runs
     from pipeline.compare import launch
-    from pipeline.runners.workspace import need_data
+    from pipeline.runners.workspace import check_data_folder
     from schema.errors import PneumoError
 
     named = names(sources, overrides)
@@ -81,7 +81,7 @@ def command(
             raise PneumoError("name the configurations to compare, or give --only-page")
         if data is None:
             raise PneumoError("give the folder of images with --data or PNEUMO_DATA")
-        need_data(data)
+        check_data_folder(data)
         for number, (name, source) in enumerate(named.items(), 1):
             click.echo(f"--- {number}/{len(named)} {name}")
             child = launch(name, source, data, work, overrides, weights)

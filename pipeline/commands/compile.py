@@ -74,23 +74,23 @@ def command(
     in the part `deploy` of the configuration. Exit status: 0 done, 2 wrong input.
     """
     from pipeline.config_file import load_config
-    from pipeline.engines.arguments import known
+    from pipeline.engines.arguments import parse_engine
     from pipeline.kubeflow.validate import check, check_deploy, load_with_kfp
 
     given = {"data": data, "root": root, "image": image}
     extra = [f"deploy.{key}={value}" for key, value in given.items() if value is not None]
     if engine:
-        extra.append(f"engine={known(engine)}")
+        extra.append(f"engine={parse_engine(engine)}")
     config = load_config(source, [*overrides, *extra])
     image, root = check_deploy(config, target)
     if not output.parent.is_dir():
         raise PneumoError(f"-o {output}: folder {output.parent} does not exist; make it first")
 
-    from pipeline.kubeflow.compile import as_text, compile_spec, need_packages, platform_spec
-    from pipeline.runners.workspace import quiet
+    from pipeline.kubeflow.compile import as_text, compile_spec, platform_spec, require_packages
+    from pipeline.runners.workspace import redirect_output
 
-    need_packages()
-    with quiet(Path(os.devnull)):
+    require_packages()
+    with redirect_output(Path(os.devnull)):
         compiled = compile_spec(config, target, image=image, root=root)
         spec = compiled if target == "kubeflow" else compiled["pipelineSpec"]
         platform = platform_spec(config, spec) if target == "kubeflow" else None

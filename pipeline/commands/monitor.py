@@ -62,14 +62,14 @@ def command(
     from core.reporting.monitor.inputs import log_files, read_logs
     from core.reporting.monitor.page import write_monitor_page
     from core.reporting.monitor.reference import read_reference
-    from pipeline.runners.workspace import quiet
+    from pipeline.runners.workspace import redirect_output
     from schema.errors import PneumoError
 
     for path in (logged, reference, *([earlier] if earlier else [])):
         if not path.exists():
             raise PneumoError(f"{path} does not exist; check the path")
     out.mkdir(parents=True, exist_ok=True)
-    with quiet(out / "monitor.log"):
+    with redirect_output(out / "monitor.log"):
         options = _options(reference, config, overrides)
         inputs = read_logs(log_files(logged))
         before = read_logs(log_files(earlier)) if earlier else None

@@ -80,11 +80,11 @@ def command(
     Exit status: 0 done, 1 a node failed, 2 wrong input.
     """
     from pipeline.config_file import load_config
-    from pipeline.engines.arguments import known
+    from pipeline.engines.arguments import parse_engine
 
     extra = [f"model.weights={weights}"] if weights else []
     if engine:
-        extra.append(f"engine={known(engine)}")
+        extra.append(f"engine={parse_engine(engine)}")
     config = load_config(source, [*overrides, *extra])
     sys.exit(execute(config, data, workdir, beam_args, as_json))
 
@@ -100,21 +100,21 @@ def execute(
     from pipeline.engines.arguments import local_args
     from pipeline.runners.local import NodeFailed
     from pipeline.runners.progress import RunProgress
-    from pipeline.runners.workspace import locked, need_data, quiet
+    from pipeline.runners.workspace import check_data_folder, lock_workspace, redirect_output
     from schema.errors import PneumoError
 
-    need_data(data)
-    with locked(workdir or Path("pneumo_runs") / config.name) as work:
+    check_data_folder(data)
+    with lock_workspace(workdir or Path("pneumo_runs") / config.name) as work:
         try:
-            with quiet(work.log) as terminal, RunProgress(terminal) as show:
-                from pipeline.run import find_weights, prepare_records, run
+            with redirect_output(work.log) as terminal, RunProgress(terminal) as show:
+                from pipeline.runners.run import prepare_records, resolve_run_weights, run
 
-                show.say(f"run {config.name}   work folder {work.folder}")
-                weights = find_weights(config, show)
+                show.print_line(f"run {config.name}   work folder {work.folder}")
+                weights = resolve_run_weights(config, show)
                 args = local_args(config.engine, config.beam, beam_args)
-                with show.counting() as count:
+                with show.ingest_progress() as count:
                     records, summary = prepare_records(config, data, work, count, args)
-                show.say(summary_line(summary))
+                show.print_line(summary_line(summary))
                 result = run(config, work, records, weights, show, args)
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)

@@ -85,10 +85,10 @@ def command(
     credentials of Google Cloud from where its tools keep them. Exit status: 0 sent (with --wait:
     succeeded), 1 the run failed, 2 wrong input or refused.
     """
-    from pipeline.kubeflow.compile import need_packages
+    from pipeline.kubeflow.compile import require_packages
+    from pipeline.kubeflow.compiled_pipeline import parameter_values, read, summary
     from pipeline.kubeflow.options import DeployOptions
-    from pipeline.kubeflow.submit import parameter_values, read, summary
-    from pipeline.runners.workspace import quiet
+    from pipeline.runners.workspace import redirect_output
 
     deploy = DeployOptions()
     if source is not None:
@@ -105,23 +105,23 @@ def command(
         "experiment": experiment,
     }
     deploy = deploy.model_copy(update={key: value for key, value in given.items() if value})
-    need_packages()
+    require_packages()
     compiled = read(file, target)
     values = parameter_values(compiled.inputs, params)
     if dry_run:
         click.echo(summary(compiled, deploy, values))
         return
     if compiled.target == "kubeflow":
-        from pipeline.kubeflow.to_kubeflow import submit
+        from pipeline.kubeflow.kubeflow_client import submit
     else:
-        from pipeline.kubeflow.to_vertex import submit
-    with quiet(Path(os.devnull)):
+        from pipeline.kubeflow.vertex_client import submit
+    with redirect_output(Path(os.devnull)):
         run = submit(compiled, deploy, values)
     click.echo(f"sent     {compiled.name} to {compiled.target} as {run.id}")
     click.echo(f"page     {run.page}")
     if not wait:
         return
-    with quiet(Path(os.devnull)):
+    with redirect_output(Path(os.devnull)):
         state = run.wait()
     click.echo(f"ended    {state}")
     sys.exit(0 if state == "SUCCEEDED" else 1)

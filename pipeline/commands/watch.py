@@ -46,7 +46,7 @@ def command(
     Exit status with --once: 0 nothing to do or the run succeeded, 1 the run failed, 2 wrong input.
     """
     from pipeline.config_file import load_config
-    from pipeline.watch import Watch
+    from pipeline.runners.watch import Watch
 
     work = workdir or Path("pneumo_runs") / load_config(source).name
     run = [sys.executable, "-m", "pipeline.cli", "run", "--config", source, "--data", str(data)]

@@ -19,7 +19,7 @@ _INSTALLED: Final = "--sdk_container_image=installed"
 _TFX_FIRST: Final = "--beam_plugin=tfx"
 
 
-def known(engine: str) -> Engine:
+def parse_engine(engine: str) -> Engine:
     """Returns the engine of this name.
 
     Raises:

@@ -11,20 +11,20 @@ from core.models.backbone_weights import defer_weights
 from pipeline.config import Config
 from pipeline.engines.arguments import beam_args
 from pipeline.kubeflow.options import Target
-from pipeline.kubeflow.parameters import PACKAGE, PACKAGE_ROOT, PARAMETERS, PREFIX
 from pipeline.kubeflow.resources import (
     cached,
     check_nodes,
     container_resources,
-    platform_of,
-    resources_of,
+    node_resources,
+    platform_options,
     retry_policy,
 )
+from pipeline.kubeflow.runtime_parameters import PACKAGE, PACKAGE_ROOT, PARAMETERS, PREFIX
 from pipeline.run_context import RunContext
 from schema.errors import PneumoError
 from schema.storage import is_remote, join
 
-COMMAND: Final = ["python", "-m", "pipeline.kubeflow.entry"]
+COMMAND: Final = ["python", "-m", "pipeline.kubeflow.entrypoint"]
 _INPUTS_ARGUMENT: Final = "--json_serialized_inputs_spec_args"
 _TYPES: Final[dict[Any, str]] = {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}
 _MASTERS: Final = {"flink": "flink_master", "spark": "spark_master"}
@@ -53,7 +53,7 @@ def compile_spec(
     Raises:
       PneumoError: packages are missing, or the configuration needs what the target does not have.
     """
-    need_packages()
+    require_packages()
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as runner
 
@@ -83,7 +83,7 @@ def platform_spec(config: Config, spec: dict[str, Any]) -> dict[str, Any] | None
     executors = {
         label: platform
         for label in spec["deploymentSpec"]["executors"]
-        if (platform := platform_of(label.removesuffix("_executor"), config.deploy))
+        if (platform := platform_options(label.removesuffix("_executor"), config.deploy))
     }
     if not executors:
         return None
@@ -107,7 +107,7 @@ def as_text(
     return head + yaml.safe_dump_all(documents, sort_keys=True, width=100)
 
 
-def need_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
+def require_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
     """Checks that the packages that compile are installed.
 
     Args:
@@ -170,7 +170,9 @@ def _beam_args(config: Config) -> tuple[str, ...]:
             "beam.job_endpoint"
         )
     # As many workers as Transform, the largest of the nodes that use Beam, has processors.
-    return tuple(beam_args(engine, options, int(resources_of("Transform", config.deploy).cpu or 1)))
+    return tuple(
+        beam_args(engine, options, int(node_resources("Transform", config.deploy).cpu or 1))
+    )
 
 
 def _name_package_files(spec: dict[str, Any]) -> None:
@@ -219,7 +221,7 @@ def _configure_tasks(spec: dict[str, Any], config: Config, target: Target) -> No
     for node, task in spec["root"]["dag"]["tasks"].items():
         label = spec["components"][task["componentRef"]["name"]]["executorLabel"]
         container = spec["deploymentSpec"]["executors"][label]["container"]
-        container["resources"] = container_resources(node, resources_of(node, deploy), target)
+        container["resources"] = container_resources(node, node_resources(node, deploy), target)
         if env:
             container["env"] = env
         task["cachingOptions"] = {"enableCache": True} if cached(node, deploy, target) else {}

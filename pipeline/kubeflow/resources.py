@@ -37,7 +37,7 @@ _KUBERNETES_GPU: Final = "nvidia.com/gpu"
 GPU_LABEL: Final = "nvidia.com/gpu.product"
 
 
-def resources_of(node: str, options: DeployOptions) -> Resources:
+def node_resources(node: str, options: DeployOptions) -> Resources:
     """What a node gets: its own entry, then the entry `default`, then our defaults."""
     given = options.resources
     layers = [DEFAULTS[REST], DEFAULTS.get(node), given.get(REST), given.get(node)]
@@ -129,9 +129,9 @@ def check_nodes(options: DeployOptions, nodes: Iterable[str]) -> None:
             )
 
 
-def platform_of(node: str, options: DeployOptions) -> dict[str, Any]:
+def platform_options(node: str, options: DeployOptions) -> dict[str, Any]:
     """Returns what Kubernetes needs for a node beside the spec: GPU type and the store's secret."""
-    resources = resources_of(node, options)
+    resources = node_resources(node, options)
     platform: dict[str, Any] = {}
     if resources.gpu and resources.gpu_type:
         platform["nodeSelector"] = {"labels": {GPU_LABEL: resources.gpu_type}}

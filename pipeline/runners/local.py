@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.runners import store as stores
+from pipeline.runners import metadata_store
 from schema.errors import PneumoError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def run_nodes(
         spec, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now().isoformat()}
     )
     deployment = runner_utils.extract_local_deployment_config(spec)
-    store = stores.open_store(metadata_file)
+    store = metadata_store.open_store(metadata_file)
     on_engine = _on_engine(beam_args)
     results: list[NodeResult] = []
     for number, node in enumerate(spec.nodes, 1):
@@ -150,7 +150,7 @@ def _result(store: Any, name: str, info: Any, seconds: float) -> NodeResult:
     if execution.last_known_state not in (pb.Execution.COMPLETE, pb.Execution.CACHED):
         state = pb.Execution.State.Name(execution.last_known_state)
         raise RuntimeError(f"its execution {execution.id} ended as {state}")
-    outputs = stores.outputs_of(store, execution.id)
+    outputs = metadata_store.execution_outputs(store, execution.id)
     return NodeResult(
         name=name,
         seconds=seconds,

@@ -42,14 +42,14 @@ class RunProgress(logging.Handler):
         if self._status:
             self._status.stop()
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Prints a line above the status."""
         self._console.print(text, soft_wrap=True, markup=False)
 
     @contextlib.contextmanager
-    def counting(self) -> Iterator[Callable[[str, int, int], None]]:
+    def ingest_progress(self) -> Iterator[Callable[[str, int, int], None]]:
         """Shows a phase that counts, with its rate; yields what the phase calls."""
-        self.node_starts("Ingest", 0, 0)
+        self.start_node("Ingest", 0, 0)
         phases: dict[str, float] = {}
 
         def count(phase: str, done: int, total: int) -> None:
@@ -61,7 +61,7 @@ class RunProgress(logging.Handler):
         if self._status:
             self._status.stop()
 
-    def node_starts(self, name: str, number: int, total: int) -> None:
+    def start_node(self, name: str, number: int, total: int) -> None:
         """Shows which node runs now."""
         self._node = (name, number, total)
         self._started = self._printed = time.monotonic()
@@ -69,13 +69,13 @@ class RunProgress(logging.Handler):
             self._status.update(f"{number:>2}/{total} {name}")
             self._status.start()
 
-    def node_ended(self, result: NodeResult) -> None:
+    def finish_node(self, result: NodeResult) -> None:
         """Prints the line of a finished node."""
         _, number, total = self._node
         if self._status:
             self._status.stop()
         how = "cached" if result.cached else f"{result.seconds:7.1f} s"
-        self.say(
+        self.print_line(
             f"{number:>2}/{total} {result.name:<22} {how:>9}   peak {result.peak_rss_mib:,.0f} MiB"
         )
 
@@ -90,4 +90,4 @@ class RunProgress(logging.Handler):
             self._status.update(line)
         elif time.monotonic() - self._printed >= self._every:
             self._printed = time.monotonic()
-            self.say("   " + line)
+            self.print_line("   " + line)

@@ -56,7 +56,7 @@ class Workspace:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[Workspace]:
+def lock_workspace(folder: Path) -> Iterator[Workspace]:
     """Holds a work folder for one run; the kernel frees it when the process dies.
 
     Raises:
@@ -78,7 +78,7 @@ def locked(folder: Path) -> Iterator[Workspace]:
 
 
 @contextlib.contextmanager
-def quiet(log_file: Path) -> Iterator[TextIO]:
+def redirect_output(log_file: Path) -> Iterator[TextIO]:
     """Sends everything that libraries print, C++ included, to a file.
 
     Yields:
@@ -117,7 +117,7 @@ def quiet(log_file: Path) -> Iterator[TextIO]:
         handler.stream.close()
 
 
-def need_data(data: Path) -> None:
+def check_data_folder(data: Path) -> None:
     """Checks that a data folder exists, before anything else is looked for.
 
     Raises:

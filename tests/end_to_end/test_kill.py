@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runners.store import orphans
+from pipeline.runners.metadata_store import orphan_folders
 from tests.support.runs.processes import NODES, execution_states, metrics, pneumo, summary
 
 # Node -> where in it: when its outputs are written and not published, or in its middle.
@@ -58,7 +58,7 @@ def kill_and_finish(
     states = execution_states(work)
     assert all(found[-1] in ("COMPLETE", "CACHED") for found in states.values())
     assert "RUNNING" not in {state for found in states.values() for state in found}
-    assert orphans(work / "artifacts", _finished(work)) == []
+    assert orphan_folders(work / "artifacts", _finished(work)) == []
     assert len(list((work / "serving").iterdir())) == 1
     names = {p.name for p in work.iterdir()}
     assert names <= {
@@ -76,7 +76,7 @@ def kill_and_finish(
 def _finished(work: Path) -> list[int]:
     from ml_metadata.proto import metadata_store_pb2 as pb
 
-    from pipeline.runners.store import open_store
+    from pipeline.runners.metadata_store import open_store
 
     return [
         execution.id

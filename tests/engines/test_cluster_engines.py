@@ -10,7 +10,7 @@ import pytest
 from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
 from core.phantom.dataset import write_phantoms
-from pipeline.engines.arguments import known, local_args
+from pipeline.engines.arguments import local_args, parse_engine
 from pipeline.engines.options import BeamOptions
 from tests.support.runs.processes import metrics, pneumo
 
@@ -36,7 +36,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ingest_writes_the_same_bytes(engine: str, images: Path, tmp_path: Path) -> None:
     options = IngestOptions(images_per_shard=64)
     beam = BeamOptions(job_server_jar=ENGINES / f"{engine}.jar", parallelism=2)
-    for name, args in (("direct", []), (engine, local_args(known(engine), beam))):
+    for name, args in (("direct", []), (engine, local_args(parse_engine(engine), beam))):
         ingest(images, tmp_path / name, options, beam_args=args)
 
     expected = {path.name: path.read_bytes() for path in (tmp_path / "direct").iterdir()}

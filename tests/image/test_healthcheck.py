@@ -16,7 +16,7 @@ PNEUMO = ["/usr/bin/tini", "-g", "--", "pneumo"]
     [
         ([], None),
         ([*PNEUMO, "run", "--data", "x"], None),
-        (["python", "-m", "pipeline.kubeflow.entry"], None),
+        (["python", "-m", "pipeline.kubeflow.entrypoint"], None),
         ([*PNEUMO, "serve", "--model-dir", "/m"], DEFAULT_PORT),
         ([*PNEUMO, "serve", "--rest-port", "9000"], 9000),
         ([*PNEUMO, "serve", "--rest-port=9001", "--ui"], 9001),

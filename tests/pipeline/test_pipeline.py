@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.models.backbone_weights import BackboneWeights
-from pipeline.code_keys import PROCESSES, ROOT, CodeGraph, files_of, modules_of, package_files
+from pipeline.code_keys import PROCESSES, ROOT, CodeGraph, module_files, node_files, node_modules
 from pipeline.config_file import load_config
 from pipeline.run_context import RunContext
 
@@ -64,11 +64,11 @@ def nodes() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def code() -> CodeGraph:
-    return CodeGraph.of_project()
+    return CodeGraph.from_project()
 
 
 def test_the_whole_graph(nodes: dict[str, Any], code: CodeGraph) -> None:
-    assert {name: modules_of(node, code) for name, node in nodes.items()} == STARTS
+    assert {name: node_modules(node, code) for name, node in nodes.items()} == STARTS
 
 
 def test_training_reads_train_and_val_and_the_measures_are_taken_on_test(
@@ -137,7 +137,7 @@ def test_a_key_follows_the_modules_that_the_executor_reaches_and_no_other(
     assert CodeGraph(code.imports, read).key(STARTS[node]) == key
     changes = set()
     for module in code.imports:
-        edited = files_of(module) & {
+        edited = module_files(module) & {
             ROOT.joinpath(*module.split(".")).with_suffix(".py"),
             ROOT.joinpath(*module.split("."), "__init__.py"),
         }
@@ -166,13 +166,13 @@ def test_a_key_follows_the_modules_that_the_executor_reaches_and_no_other(
     ],
 )
 def test_what_a_node_depends_on(node: str, module: str, reaches: bool, code: CodeGraph) -> None:
-    assert (module in code.reached(STARTS[node])) is reaches
+    assert (module in code.reachable(STARTS[node])) is reaches
 
 
 @pytest.mark.parametrize("node", [name for name, modules in STARTS.items() if not modules])
 def test_a_node_without_code_of_this_project_has_no_key(node: str, nodes: dict[str, Any]) -> None:
     wanted = {ROOT / "schema" / "schema.pbtxt"} if node == "ImportSchemaGen" else set()
-    assert package_files(nodes[node]) == wanted
+    assert node_files(nodes[node]) == wanted
     assert ("code" in nodes[node].exec_properties) is bool(wanted)
 
 
@@ -187,7 +187,7 @@ def test_a_key_follows_the_files_of_the_package(
         again = CodeGraph(
             code.imports, lambda file, edited=edited: file.read_bytes() + b" " * (file == edited)
         )
-        key = again.key(STARTS[node], package_files(nodes[node]))
+        key = again.key(STARTS[node], node_files(nodes[node]))
         assert key != nodes[node].exec_properties["code"]
 
 
@@ -198,8 +198,8 @@ def test_the_key_follows_the_name_of_a_file(code: CodeGraph) -> None:
 
 def test_processes_that_a_node_starts_are_part_of_its_key(code: CodeGraph) -> None:
     dispatchers = {"pipeline.cli"}  # loads its commands by name; PROCESSES holds the command
-    for module in code.reached(set().union(*STARTS.values())):
-        for file in files_of(module):
+    for module in code.reachable(set().union(*STARTS.values())):
+        for file in module_files(module):
             if file.suffix == ".py":
                 text = {
                     n.value

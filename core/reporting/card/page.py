@@ -11,8 +11,7 @@ from core.reporting.card.run_files import RunFiles
 from core.reporting.format import number
 from core.reporting.notices import DISCLAIMER, notices
 from core.reporting.rendering import render, write_page
-from schema.files import read_json
-from schema.json_values import json_values
+from schema.files import json_values, read_json
 
 _OF_DATASET = (
     "found",

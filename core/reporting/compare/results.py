@@ -26,7 +26,7 @@ from core.reporting.compare.runs import (
 )
 from core.reporting.format import bootstrap_settings, intervals
 from core.reporting.notices import DISCLAIMER, notices
-from schema.json_values import json_values
+from schema.files import json_values
 
 MAX_DISPUTED = 12
 

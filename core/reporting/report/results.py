@@ -14,7 +14,7 @@ from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import mistakes
 from core.reporting.report.heat_maps import heat_map_section
 from core.reporting.report.slices import slices
-from schema.json_values import json_values
+from schema.files import json_values
 
 
 def report_results(data: ReportData) -> dict[str, Any]:

@@ -192,10 +192,10 @@ def _beam_args(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str
     import logging
 
     from pipeline.config_file import beam_options
-    from pipeline.engines.arguments import known, local_args
+    from pipeline.engines.arguments import local_args, parse_engine
     from schema.errors import PneumoError
 
-    engine = known(name)
+    engine = parse_engine(name)
     if engine == "dataflow":
         raise PneumoError(
             "ingest needs workers that share a file system, but those of Dataflow do not; use "

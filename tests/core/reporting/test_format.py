@@ -5,7 +5,7 @@ import pytest
 
 from core.reporting import format as f
 from core.reporting.notices import SYNTHETIC, notices
-from schema.json_values import json_values
+from schema.files import json_values
 
 
 def test_to_json() -> None:

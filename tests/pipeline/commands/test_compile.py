@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.kubeflow.compile import need_packages
+from pipeline.kubeflow.compile import require_packages
 from pipeline.kubeflow.validate import check
 from schema.errors import PneumoError
 from tests.support.runs.cli import pneumo
@@ -77,8 +77,8 @@ def test_what_is_missing_is_one_line(arguments: list[str], line: str, tmp_path: 
 def test_without_kfp_is_one_line(
     python: tuple[int, int], line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    need_packages(python)  # it is installed here
+    require_packages(python)  # it is installed here
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(PneumoError) as told:
-        need_packages(python)
+        require_packages(python)
     assert line in str(told.value)

@@ -8,7 +8,7 @@ from core.models.backbone_weights import BackboneWeights
 from pipeline.config_file import shipped
 from pipeline.kubeflow.compile import COMMAND, as_text, platform_spec, run_context
 from pipeline.kubeflow.options import Target
-from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters
+from pipeline.kubeflow.runtime_parameters import PARAMETERS, apply_parameters
 from pipeline.kubeflow.validate import check, load_with_kfp
 from schema.errors import PneumoError
 from tests.pipeline.kubeflow.compiled import (

@@ -6,7 +6,7 @@ from pipeline.kubeflow.resources import (
     cached,
     check_nodes,
     container_resources,
-    resources_of,
+    node_resources,
     retry_policy,
 )
 from schema.errors import PneumoError
@@ -106,7 +106,7 @@ def test_a_node_that_this_graph_leaves_out_may_be_named() -> None:
 def test_layers(layers: dict[str, object], wanted: Resources | dict[str, object]) -> None:
     options = DeployOptions.model_validate({"resources": layers})
     given = wanted if isinstance(wanted, Resources) else Resources.model_validate(wanted)
-    assert resources_of("Trainer", options) == given
+    assert node_resources("Trainer", options) == given
 
 
 def test_vertex_has_to_know_which_gpu() -> None:

@@ -9,15 +9,15 @@ from pipeline.runners.progress import RunProgress
 def test_plain_lines_where_there_is_no_terminal() -> None:
     out = io.StringIO()
     with RunProgress(out, every=0.0) as show:
-        show.say("a [bold]plain[/bold] line")
+        show.print_line("a [bold]plain[/bold] line")
         logging.getLogger("pneumo.progress").setLevel(logging.INFO)
-        show.node_starts("Trainer", 7, 12)
+        show.start_node("Trainer", 7, 12)
         step = ProgressReporter(every=0.0)
         step("embed train", 32, 100)
-        show.node_ended(NodeResult("Trainer", 3.25, False, 1234.5, {}))
-        show.node_starts("Pusher", 11, 12)
-        show.node_ended(NodeResult("Pusher", 0.0, True, 1234.5, {}))
-        with show.counting() as count:
+        show.finish_node(NodeResult("Trainer", 3.25, False, 1234.5, {}))
+        show.start_node("Pusher", 11, 12)
+        show.finish_node(NodeResult("Pusher", 0.0, True, 1234.5, {}))
+        with show.ingest_progress() as count:
             count("check", 5, 10)
     lines = out.getvalue().splitlines()
     assert lines[0] == "a [bold]plain[/bold] line"

@@ -5,43 +5,43 @@ from pathlib import Path
 import pytest
 
 from pipeline.runners.local import first_line
-from pipeline.runners.workspace import locked
+from pipeline.runners.workspace import lock_workspace
 from schema.errors import PneumoError
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     with (
-        locked(tmp_path / "work"),
+        lock_workspace(tmp_path / "work"),
         pytest.raises(PneumoError, match="another run is working"),
-        locked(tmp_path / "work"),
+        lock_workspace(tmp_path / "work"),
     ):
         pass
-    with locked(tmp_path / "work") as again:
+    with lock_workspace(tmp_path / "work") as again:
         assert again.folder == (tmp_path / "work").resolve()
 
 
 def test_a_killed_run_frees_the_folder(tmp_path: Path) -> None:
     code = (
         "import os, signal; from pathlib import Path\n"
-        "from pipeline.runners.workspace import locked\n"
-        f"with locked(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
+        "from pipeline.runners.workspace import lock_workspace\n"
+        f"with lock_workspace(Path({str(tmp_path)!r})): os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    with locked(tmp_path):
+    with lock_workspace(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(PneumoError, match="--workdir"), locked(tmp_path / "file" / "work"):
+    with pytest.raises(PneumoError, match="--workdir"), lock_workspace(tmp_path / "file" / "work"):
         pass
 
 
 NOISE = """
 import ctypes, logging, sys
 from pathlib import Path
-from pipeline.runners.workspace import quiet
-with quiet(Path(sys.argv[1])) as terminal:
+from pipeline.runners.workspace import redirect_output
+with redirect_output(Path(sys.argv[1])) as terminal:
     print("from print")
     print("from stderr", file=sys.stderr)
     logging.getLogger("some.library").info("from logging")

@@ -131,7 +131,7 @@ def execution_states(work: Path) -> dict[str, list[str]]:
     """Node -> states of its executions, as ML Metadata has them."""
     from ml_metadata.proto import metadata_store_pb2 as pb
 
-    from pipeline.runners.store import open_store
+    from pipeline.runners.metadata_store import open_store
 
     store = open_store(work / "metadata.sqlite")
     states: dict[str, list[str]] = {}

@@ -13,9 +13,9 @@ from core.models.backbone_weights import BackboneWeights, resolve_weights
 from pipeline.config import Config
 from pipeline.run_context import RunContext
 from pipeline.runners.local import NodeResult, run_nodes
+from pipeline.runners.metadata_store import open_store, remove_leftovers
 from pipeline.runners.progress import RunProgress
-from pipeline.runners.store import clean_leftovers, open_store
-from pipeline.runners.workspace import Workspace, need_data
+from pipeline.runners.workspace import Workspace, check_data_folder
 from schema.errors import PneumoError
 from schema.features import SPLITS
 from schema.files import read_json, write_atomically
@@ -72,7 +72,7 @@ def prepare_records(
     Raises:
       PneumoError: the folder does not exist or holds no images.
     """
-    need_data(data)
+    check_data_folder(data)
     if (data / "dataset.json").is_file():
         summary, records = read_summary(data), data.resolve()
         _need_all_splits(records)
@@ -147,7 +147,7 @@ def check_boxes(config: Config, records: Path) -> None:
             )
 
 
-def metrics_of(report: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+def report_metrics(report: dict[str, Any]) -> dict[str, dict[str, float | None]]:
     """Numbers of a report by name; those of boxes too, where the model predicts any."""
     return {**report.get("metrics", {}), **(report.get("boxes") or {}).get("metrics", {})}
 
@@ -169,7 +169,7 @@ def batch_records(config: Config) -> str:
     return str(folder)
 
 
-def find_weights(config: Config, show: RunProgress) -> BackboneWeights:
+def resolve_run_weights(config: Config, show: RunProgress) -> BackboneWeights:
     """Finds the weights before anything else is done, and says what is odd about them.
 
     Raises:
@@ -179,7 +179,7 @@ def find_weights(config: Config, show: RunProgress) -> BackboneWeights:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     weights = resolve_weights(config.model)
     if notice := weights.notice(config.model.backbone):
-        show.say(notice)
+        show.print_line(notice)
     return weights
 
 
@@ -206,12 +206,12 @@ def run(
     """
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
 
-    for leftover in clean_leftovers(open_store(work.metadata), work.artifacts):
-        show.say(f"removed what an earlier, killed run left: {leftover}")
+    for leftover in remove_leftovers(open_store(work.metadata), work.artifacts):
+        show.print_line(f"removed what an earlier, killed run left: {leftover}")
     from pipeline.pipeline import create_pipeline
 
     pipeline = create_pipeline(config, run_context(config, records, work, weights))
-    nodes = run_nodes(pipeline, work.metadata, show.node_starts, show.node_ended, beam_args)
+    nodes = run_nodes(pipeline, work.metadata, show.start_node, show.finish_node, beam_args)
     result = _summary(nodes, records)
     write_atomically(work.summary, result.to_json())
     return result
@@ -227,7 +227,7 @@ def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     return RunResult(
         nodes=nodes,
         report=str(page),
-        metrics=metrics_of(json.loads(page.with_suffix(".json").read_text())),
+        metrics=report_metrics(json.loads(page.with_suffix(".json").read_text())),
         blessed=blessed,
         pushed=str(pushed.get("pushed_destination", "")) if pushed.get("pushed") == 1 else "",
         records=str(records),

@@ -6,7 +6,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as kfp
 
 from pipeline.kubeflow.compile import run_context
-from pipeline.kubeflow.task import Task
+from pipeline.kubeflow.container_task import ContainerTask
 from pipeline.node_options import trainer_options
 from schema import storage
 from schema.errors import PneumoError
@@ -30,7 +30,7 @@ def task(
     outputs: dict[str, str] | None = None,
     local: bool = True,
     kind: dict[str, str] = MODEL,
-) -> Task:
+) -> ContainerTask:
     given = {
         "inputs": {
             "parameterValues": parameters or {},
@@ -47,7 +47,7 @@ def task(
         },
     }
     types = {"artifacts": {key: {"artifactType": kind} for key in inputs or {}}}
-    return Task(
+    return ContainerTask(
         json_format.ParseDict(given, kfp.ExecutorInput()),
         json_format.ParseDict(types, kfp.ComponentInputsSpec()),
         scratch,
@@ -55,7 +55,7 @@ def task(
     )
 
 
-def uri_of(found: Task, side: str, key: str) -> str:
+def uri_of(found: ContainerTask, side: str, key: str) -> str:
     return str(getattr(found.given, side).artifacts[key].artifacts[0].uri)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pipeline.kubeflow.parameters import apply_parameters
+from pipeline.kubeflow.runtime_parameters import apply_parameters
 from schema import storage
 from schema.storage import ORIGIN
 
@@ -30,7 +30,7 @@ log = logging.getLogger("pneumo.task")
 
 
 @dataclass
-class Task:
+class ContainerTask:
     """One task of a compiled graph.
 
     Attributes:

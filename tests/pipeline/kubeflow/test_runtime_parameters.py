@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from core.metrics.options import EvaluationOptions, GateRule
-from pipeline.kubeflow.parameters import PARAMETERS, apply_parameters, valid_value
+from pipeline.kubeflow.runtime_parameters import PARAMETERS, apply_parameters, valid_value
 from schema.errors import PneumoError
 
 

@@ -17,7 +17,7 @@ from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
 from pipeline.config import Config
 from pipeline.config_file import beam_options
-from pipeline.engines.arguments import beam_args, known, local_args
+from pipeline.engines.arguments import beam_args, local_args, parse_engine
 from pipeline.engines.options import ENGINES, BeamOptions
 from schema.errors import PneumoError
 from schema.ports import free_ports, is_listening
@@ -93,7 +93,7 @@ CLOUD = {"project": "p", "region": "r", "temp_location": "gs://b/t/", "image": "
     ],
 )
 def test_arguments(engine: str, options: dict[str, Any], expected: list[str], absent: str) -> None:
-    args = beam_args(known(engine), BeamOptions(**options), cores=2)
+    args = beam_args(parse_engine(engine), BeamOptions(**options), cores=2)
 
     assert all(any(part in arg for arg in args) for part in expected), args
     assert not any(absent in arg for arg in args)
@@ -120,7 +120,7 @@ def test_missing_prerequisites(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(PneumoError, match=message) as error:
-        local_args(known(engine), BeamOptions(**options))
+        local_args(parse_engine(engine), BeamOptions(**options))
     assert "\n" not in str(error.value)
 
 
@@ -161,7 +161,7 @@ def test_invalid_options(pairs: list[str], message: str) -> None:
 
 def test_unknown_engines() -> None:
     with pytest.raises(PneumoError, match=f"choose one of {', '.join(ENGINES)}"):
-        known("dask")
+        parse_engine("dask")
     with pytest.raises(ValueError, match="local was renamed to direct"):
         Config.model_validate({"name": "x", "engine": "local"})
 
@@ -190,7 +190,7 @@ def _ingested(images: Path, dest: Path, args: list[str]) -> dict[str, bytes]:
 def test_engine_writes_the_same_bytes(
     engine: str, images: Path, direct: dict[str, bytes], tmp_path: Path
 ) -> None:
-    args = local_args(known(engine), BeamOptions(parallelism=2))
+    args = local_args(parse_engine(engine), BeamOptions(parallelism=2))
     assert _ingested(images, tmp_path / "records", args) == direct
 
 

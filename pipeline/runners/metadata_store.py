@@ -19,7 +19,7 @@ def open_store(file: Path) -> "mlmd.MetadataStore":
     return metadata_store.MetadataStore(config)
 
 
-def outputs_of(
+def execution_outputs(
     store: "mlmd.MetadataStore", execution_id: int
 ) -> dict[str, list["metadata_store_pb2.Artifact"]]:
     """Output artifacts of one execution by key, also where the cache gave them."""
@@ -37,7 +37,7 @@ def outputs_of(
     return found
 
 
-def clean_leftovers(store: "mlmd.MetadataStore", root: Path) -> list[str]:
+def remove_leftovers(store: "mlmd.MetadataStore", root: Path) -> list[str]:
     """Removes what a run that was killed left in the store and on disk.
 
     An execution that is still RUNNING while nobody holds the lock of the work folder is dead: it is
@@ -67,13 +67,13 @@ def clean_leftovers(store: "mlmd.MetadataStore", root: Path) -> list[str]:
         for execution in executions
         if execution.last_known_state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
     }
-    for folder in orphans(root, live):
+    for folder in orphan_folders(root, live):
         shutil.rmtree(folder, ignore_errors=True)
         removed.append(str(folder))
     return removed
 
 
-def orphans(root: Path, live: Iterable[int]) -> list[Path]:
+def orphan_folders(root: Path, live: Iterable[int]) -> list[Path]:
     """Folders below the artifact root that no finished execution owns.
 
     Args:

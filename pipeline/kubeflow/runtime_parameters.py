@@ -49,7 +49,7 @@ class Destination:
 
 
 @dataclass(frozen=True)
-class GraphParameter:
+class RuntimeParameter:
     """One parameter of a compiled graph.
 
     Attributes:
@@ -94,8 +94,8 @@ def _default_of_rule(rule: str, field: str) -> "Callable[[Config], Any]":
 
 
 _POINT: Final = OperatingPointOptions.model_fields
-PARAMETERS: Final[dict[str, GraphParameter]] = {
-    "data": GraphParameter(
+PARAMETERS: Final[dict[str, RuntimeParameter]] = {
+    "data": RuntimeParameter(
         _URI,
         lambda c: c.deploy.data or "",
         (
@@ -106,7 +106,7 @@ PARAMETERS: Final[dict[str, GraphParameter]] = {
         ),
         "URI of the folder that `pneumo ingest` wrote",
     ),
-    "weights": GraphParameter(
+    "weights": RuntimeParameter(
         _URI,
         lambda c: c.model.weights,
         (
@@ -116,25 +116,25 @@ PARAMETERS: Final[dict[str, GraphParameter]] = {
         ),
         "imagenet, random, or the URI of a weight file or of a folder with one",
     ),
-    "epochs": GraphParameter(
+    "epochs": RuntimeParameter(
         TrainingOptions.model_fields["epochs"],
         lambda c: c.training.epochs,
         _everywhere("training.epochs"),
         "epochs of the head",
     ),
-    "fine_tune_epochs": GraphParameter(
+    "fine_tune_epochs": RuntimeParameter(
         FineTuneOptions.model_fields["epochs"],
         lambda c: c.training.fine_tune.epochs if c.training.fine_tune else None,
         _everywhere("training.fine_tune.epochs"),
         "epochs of the trainable blocks of the backbone",
     ),
-    "detector_epochs": GraphParameter(
+    "detector_epochs": RuntimeParameter(
         DetectorOptions.model_fields["epochs"],
         lambda c: c.model.detector.epochs if c.model.detector else None,
         _everywhere("model.detector.epochs"),
         "epochs of the detection head",
     ),
-    "threshold": GraphParameter(
+    "threshold": RuntimeParameter(
         _POINT["threshold"],
         _default_of_rule("fixed", "threshold"),
         (
@@ -144,7 +144,7 @@ PARAMETERS: Final[dict[str, GraphParameter]] = {
         "score from which an image counts as positive",
     ),
     **{
-        rule: GraphParameter(
+        rule: RuntimeParameter(
             _POINT["at_least"],
             _default_of_rule(rule, "at_least"),
             _in_evaluation("operating_point.at_least"),
@@ -152,7 +152,7 @@ PARAMETERS: Final[dict[str, GraphParameter]] = {
         )
         for rule in ("sensitivity", "specificity")
     },
-    "gate_auc": GraphParameter(
+    "gate_auc": RuntimeParameter(
         GateRule.model_fields["min"],
         lambda c: c.evaluation.gate["auc"].min if "auc" in c.evaluation.gate else None,
         (

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.kubeflow.compile import as_text
+from pipeline.kubeflow.compiled_pipeline import parameter_values, read, summary
 from pipeline.kubeflow.options import DeployOptions, Target
-from pipeline.kubeflow.submit import parameter_values, read, summary
 from pipeline.kubeflow.validate import check_deploy
 from schema.errors import PneumoError
 from tests.pipeline.kubeflow.compiled import config_of, job_of, spec_of

@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipeline.commands.run import headline
 from pipeline.config_file import load_config
-from pipeline.run import metrics_of, prepare_records
+from pipeline.runners.run import prepare_records, report_metrics
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError
 from tests.support.images.synthetic import encode, gray
@@ -34,9 +34,9 @@ def test_headline(metrics: dict[str, Any], says: str) -> None:
 
 def test_metrics_are_those_of_images_and_of_boxes() -> None:
     report = {"metrics": {"auc": value(0.9)}, "boxes": {"metrics": {"challenge": value(0.2)}}}
-    assert metrics_of(report) == {"auc": value(0.9), "challenge": value(0.2)}
-    assert metrics_of({"metrics": {"auc": value(0.9)}}) == {"auc": value(0.9)}
-    assert metrics_of({}) == {}
+    assert report_metrics(report) == {"auc": value(0.9), "challenge": value(0.2)}
+    assert report_metrics({"metrics": {"auc": value(0.9)}}) == {"auc": value(0.9)}
+    assert report_metrics({}) == {}
 
 
 def folder_of(tmp_path: Path, **classes: int) -> Path:

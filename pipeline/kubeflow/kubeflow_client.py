@@ -9,8 +9,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, Final
 
+from pipeline.kubeflow.compiled_pipeline import CompiledPipeline, SubmittedRun
 from pipeline.kubeflow.options import DeployOptions
-from pipeline.kubeflow.submit import Compiled, Submitted
 from schema.errors import PneumoError
 
 TOKEN: Final = "PNEUMO_KFP_TOKEN"
@@ -23,7 +23,9 @@ _HINTS: Final = {
 }
 
 
-def submit(compiled: Compiled, deploy: DeployOptions, values: dict[str, Any]) -> Submitted:
+def submit(
+    compiled: CompiledPipeline, deploy: DeployOptions, values: dict[str, Any]
+) -> SubmittedRun:
     """Creates a run.
 
     Raises:
@@ -59,7 +61,7 @@ def submit(compiled: Compiled, deploy: DeployOptions, values: dict[str, Any]) ->
             return str(client.get_run(run.run_id).state or "").upper()
 
     page = f"{host.rstrip('/')}/#/runs/details/{run.run_id}"
-    return Submitted(run.run_id, page, state, _FINAL)
+    return SubmittedRun(run.run_id, page, state, _FINAL)
 
 
 def _check_health(host: str, token: str) -> None:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from pipeline.kubeflow.compiled_pipeline import CompiledPipeline, SubmittedRun
 from pipeline.kubeflow.options import DeployOptions
-from pipeline.kubeflow.submit import Compiled, Submitted
 from schema.errors import PneumoError, one_line
 
 _TIMEOUT_S: Final = 60.0
@@ -22,7 +22,9 @@ _HINTS: Final = {
 }
 
 
-def submit(compiled: Compiled, deploy: DeployOptions, values: dict[str, Any]) -> Submitted:
+def submit(
+    compiled: CompiledPipeline, deploy: DeployOptions, values: dict[str, Any]
+) -> SubmittedRun:
     """Creates a PipelineJob.
 
     Raises:
@@ -61,7 +63,7 @@ def submit(compiled: Compiled, deploy: DeployOptions, values: dict[str, Any]) ->
         return str(name.removeprefix(_STATES))
 
     runs = f"https://console.cloud.google.com/vertex-ai/locations/{deploy.region}/pipelines/runs"
-    return Submitted(job.name, f"{runs}/{job_id}?project={project}", state, _FINAL)
+    return SubmittedRun(job.name, f"{runs}/{job_id}?project={project}", state, _FINAL)
 
 
 def _credentials(project: str | None) -> tuple[Any, str]:
@@ -84,7 +86,7 @@ def _credentials(project: str | None) -> tuple[Any, str]:
 
 
 def _job(
-    compiled: Compiled,
+    compiled: CompiledPipeline,
     deploy: DeployOptions,
     values: dict[str, Any],
     project: str,

@@ -2,7 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runners.store import clean_leftovers, open_store, orphans, outputs_of
+from pipeline.runners.metadata_store import (
+    execution_outputs,
+    open_store,
+    orphan_folders,
+    remove_leftovers,
+)
 
 
 def make(root: Path, *folders: str) -> None:
@@ -39,12 +44,12 @@ def make(root: Path, *folders: str) -> None:
 )
 def test_orphans(tmp_path: Path, folders: list[str], live: list[int], expected: list[str]) -> None:
     make(tmp_path, *folders)
-    found = [str(path.relative_to(tmp_path)) for path in orphans(tmp_path, live)]
+    found = [str(path.relative_to(tmp_path)) for path in orphan_folders(tmp_path, live)]
     assert found == sorted(expected)
 
 
 def test_a_missing_root_has_no_orphans(tmp_path: Path) -> None:
-    assert orphans(tmp_path / "nowhere", []) == []
+    assert orphan_folders(tmp_path / "nowhere", []) == []
 
 
 def test_what_a_killed_run_left_is_removed_and_the_rest_stays(tmp_path: Path) -> None:
@@ -59,7 +64,7 @@ def test_what_a_killed_run_left_is_removed_and_the_rest_stays(tmp_path: Path) ->
     root = tmp_path / "artifacts"
     make(root, *(f"Trainer/model/{i}" for i in (done, running, failed, cached)))
 
-    removed = clean_leftovers(store, root)
+    removed = remove_leftovers(store, root)
 
     assert {path.name for path in (root / "Trainer" / "model").iterdir()} == {
         str(done),
@@ -73,7 +78,7 @@ def test_what_a_killed_run_left_is_removed_and_the_rest_stays(tmp_path: Path) ->
         failed: pb.Execution.FAILED,
         cached: pb.Execution.CACHED,
     }
-    assert clean_leftovers(store, root) == []
+    assert remove_leftovers(store, root) == []
 
 
 def test_outputs_of_an_execution(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_outputs_of_an_execution(tmp_path: Path) -> None:
     kind = store.put_execution_type(pb.ExecutionType(name="Trainer"))
     model = store.put_artifact_type(pb.ArtifactType(name="Model"))
     (run,) = store.put_executions([pb.Execution(type_id=kind)])
-    assert outputs_of(store, run) == {}
+    assert execution_outputs(store, run) == {}
     inside, outside = store.put_artifacts(
         [pb.Artifact(type_id=model, uri=uri) for uri in ("out", "in")]
     )
@@ -92,5 +97,5 @@ def test_outputs_of_an_execution(tmp_path: Path) -> None:
         event.path.steps.add().key = "model"
         event.path.steps.add().index = 0
         store.put_events([event])
-    found = outputs_of(store, run)
+    found = execution_outputs(store, run)
     assert {key: [a.uri for a in value] for key, value in found.items()} == {"model": ["out"]}

@@ -158,7 +158,7 @@ def test_a_task_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
         [
             sys.executable,
             "-m",
-            "pipeline.kubeflow.entry",
+            "pipeline.kubeflow.entrypoint",
             "--executor_class_path",
             "tests.pipeline.kubeflow.sleeper.Executor",
             "--json_serialized_invocation_args",

@@ -1,12 +1,13 @@
 """Command of every container of a compiled graph: runs one task.
 
-`python -m pipeline.kubeflow.entry --executor_class_path CLASS --json_serialized_invocation_args
-'{{$}}' --json_serialized_inputs_spec_args TYPES [BEAM ARGUMENTS]`, as TFX's own entry point, which
-this one calls. Before and after, it applies the parameters of the graph, copies artifacts between
-the store and this machine, and runs the driver of an ExampleGen where the platform does not
-(Kubeflow Pipelines).
+    python -m pipeline.kubeflow.entrypoint --executor_class_path CLASS
+      --json_serialized_invocation_args '{{$}}' --json_serialized_inputs_spec_args TYPES [BEAM ARGS]
 
-Exit status: 0 done; 2 an error that the user can correct, in one line; 1 anything else.
+The arguments are those of TFX's own entry point, which this one calls. It also applies the
+parameters of the graph, copies artifacts between the store and this machine, and runs the driver
+of an ExampleGen on platforms that do not (Kubeflow Pipelines).
+
+Exit status: 0 done; 2 wrong input, with a one-line message; 1 any other error.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.kubeflow.task import Task
+from pipeline.kubeflow.container_task import ContainerTask
 from schema import storage
 from schema.errors import PneumoError, one_line
 from schema.ports import bypass_proxy_for_loopback
@@ -100,7 +101,7 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
     kind = import_utils.import_class_by_path(executor)
     local = works_here(issubclass(kind, base_beam_executor.BaseBeamExecutor), beam_args)
     with tempfile.TemporaryDirectory(prefix="pneumo-", ignore_cleanup_errors=True) as scratch:
-        task = Task(given, types, Path(scratch), local)
+        task = ContainerTask(given, types, Path(scratch), local)
         if not local:
             _check_reachable(task)
         task.fill_in(executor)
@@ -127,7 +128,7 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
         storage.write_bytes(output_uri, task.with_uris(output.read_text()).encode())
 
 
-def _check_reachable(task: Task) -> None:
+def _check_reachable(task: ContainerTask) -> None:
     """Checks that workers on other machines can read and write the artifacts.
 
     Raises:
@@ -151,7 +152,7 @@ def _stop(number: int, _: Any) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.kubeflow.entry",
+        prog="python -m pipeline.kubeflow.entrypoint",
         description="Run one task of a compiled graph; a container's command.",
         allow_abbrev=False,
     )

@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 
 from pipeline.kubeflow.options import DeployOptions, Target
-from pipeline.kubeflow.parameters import valid_value
+from pipeline.kubeflow.runtime_parameters import valid_value
 from schema.errors import PneumoError, one_line
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledPipeline:
     """A file that `pneumo compile` wrote.
 
     Attributes:
@@ -45,7 +45,7 @@ class Compiled:
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmittedRun:
     """A run that the platform accepted.
 
     Attributes:
@@ -69,7 +69,7 @@ class Submitted:
         return state
 
 
-def read(file: Path, target: Target | None = None) -> Compiled:
+def read(file: Path, target: Target | None = None) -> CompiledPipeline:
     """Reads a compiled file.
 
     Args:
@@ -98,7 +98,7 @@ def read(file: Path, target: Target | None = None) -> Compiled:
         check(document)
     except PneumoError as error:
         raise PneumoError(f"{file}: {error}") from None
-    return Compiled(file, kind, document)
+    return CompiledPipeline(file, kind, document)
 
 
 def parameter_values(inputs: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def parameter_values(inputs: dict[str, Any], given: Sequence[str]) -> dict[str, 
     return values
 
 
-def summary(compiled: Compiled, deploy: DeployOptions, values: dict[str, Any]) -> str:
+def summary(compiled: CompiledPipeline, deploy: DeployOptions, values: dict[str, Any]) -> str:
     """Returns in JSON what would be submitted: destination, parameters and resources."""
     spec = compiled.spec
     defaults = {n: of["defaultValue"] for n, of in compiled.inputs.items() if "defaultValue" in of}

@@ -12,10 +12,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from pipeline.watch import ATTEMPTS, Watch, decide, list_images, read_report
+from pipeline.runners.watch import ATTEMPTS, Watch, decide, list_images, read_report
 from schema.errors import PneumoError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CRONJOB = ROOT / "serving/deploy/retrain/cronjob.yaml"
 OLD = {"NORMAL/IM-0001-0001.jpeg": 1}
 NEW = {f"PNEUMONIA/person{n // 2}_virus_{n}.jpeg": 1 for n in range(6)}  # 3 patients
