@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.kubeflow import entry
+from pipeline.kubeflow import entrypoint
 from schema import storage
 
 SCHEMA_GEN = "tfx.components.schema_gen.import_schema_gen.executor.Executor"
@@ -52,7 +52,7 @@ def handed(told: str, parameters: dict[str, Any], **outputs: str) -> str:
 
 
 def run(executor: str, given: str, *more: str) -> int:
-    return entry.main(
+    return entrypoint.main(
         [
             "--executor_class_path",
             executor,
@@ -77,7 +77,7 @@ def run(executor: str, given: str, *more: str) -> int:
     ],
 )
 def test_which_components_work_on_copies(beam: bool, arguments: list[str], here: bool) -> None:
-    assert entry.works_here(beam, arguments) is here
+    assert entrypoint.works_here(beam, arguments) is here
 
 
 @pytest.mark.parametrize("told", ["memory://bucket/task/executor_output.json", "{tmp}/o/out.json"])
