@@ -13,6 +13,7 @@ from tests.support.runs.processes import pneumo
 # A block of commands, a comment that names the output, the block of the output.
 SHOWN = re.compile(r"```sh\n([^`]*?)```\n\n<!-- output: (\w+) -->\n```text\n(.*?)```", re.DOTALL)
 TUTORIAL = ROOT / "docs" / "tutorials" / "own-data.md"
+COMPARE = ROOT / "docs" / "how-to" / "compare.md"
 KUBEFLOW = ROOT / "docs" / "how-to" / "kubeflow.md"
 
 
@@ -32,6 +33,10 @@ def check(page: Path, expected: list[str], folder: Path) -> None:
 def test_the_tutorial_on_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     check(TUTORIAL, ["phantom", "ingest"], tmp_path.resolve())
+
+
+def test_the_list_of_configurations(tmp_path: Path) -> None:
+    check(COMPARE, ["list"], tmp_path)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="kfp's compiler needs Python 3.11")
