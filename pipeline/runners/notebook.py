@@ -4,6 +4,7 @@ Imports only what every notebook has, because Colab's Python has no packages of 
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,8 +23,11 @@ ENVIRONMENT = {
     "FORCE_COLOR": "",
     "MPLBACKEND": "agg",
     "PYTHONPATH": str(ROOT),
+    "TF_CPP_MIN_LOG_LEVEL": "3",
     "TQDM_MININTERVAL": "15",
 }
+# What TensorFlow logs before its log level applies.
+_TENSORFLOW_LOG = re.compile(r"I\d{4} |WARNING: All log messages before absl")
 _INSTALL = """
 pip install --quiet uv
 uv python install 3.11
@@ -96,7 +100,8 @@ def stream(*command: object) -> None:
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            print(line, end="", flush=True)
+            if not _TENSORFLOW_LOG.match(line):
+                print(line, end="", flush=True)
         status = process.wait()
     finally:
         process.terminate()  # if the cell is interrupted
