@@ -177,7 +177,7 @@ class _Run:
             max_pixels=self.options.max_pixels,
             min_side=self.options.min_side,
             secondary=self.options.dicom_secondary,
-            # The ids of the RSNA challenge, also its file names, identify nobody.
+            # The file names of the RSNA challenge are arbitrary ids.
             hide_names=self.options.dicom_names == "auto" and layout != "rsna",
             salt_digest=self.identity[-1],
         )

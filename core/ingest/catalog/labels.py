@@ -34,7 +34,7 @@ class ManifestTable:
         return ManifestLabel(*row) if row else None
 
     def unmatched(self) -> list[str]:
-        """Returns the paths without a file, rejected ones apart."""
+        """Returns the paths without a file, except rejected ones."""
         rows = self._db.execute(
             "SELECT path FROM manifest WHERE NOT matched"
             " AND path NOT IN (SELECT path FROM rejects) ORDER BY path"

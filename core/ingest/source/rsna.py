@@ -2,7 +2,7 @@
 
 Target 1 is an opacity (pathogen unknown, with boxes). The second table divides the images without
 an opacity into normal ones and other findings. The patientId is the file name, an arbitrary number
-of the challenge that identifies nobody.
+of the challenge that does not identify the patient.
 """
 
 import os
