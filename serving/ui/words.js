@@ -52,7 +52,7 @@ export function describeModel(about) {
   const band = about.band;
   const point = about.operating_point ?? {};
   const limits = about.limits ?? {};
-  const named = { published: 'published ImageNet weights', imagenet: 'ImageNet', random: 'random, without pretraining' };
+  const named = { published: 'ImageNet (published)', imagenet: 'ImageNet', random: 'random, without pretraining' };
   const weights = about.weights?.kind && (named[about.weights.kind] ?? `from a ${about.weights.kind}`);
   return [
     ['Name', [about.name, about.version && `version ${about.version}`].filter(Boolean).join(', ')],
