@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.images.dicom.read import needs_pydicom
+from core.images.dicom.read import require_pydicom
 from core.ingest.catalog.database import Catalog
 from core.ingest.existing import (
     box_table,
@@ -140,7 +140,7 @@ class _Run:
             catalog.boxes.match_files()
             policy = choose_policy(catalog, layout, self.options)
             if catalog.files.has_dicom():
-                needs_pydicom()
+                require_pydicom()
             self._check(catalog, layout)
             catalog.boxes.clip()
             if not catalog.files.count_usable():

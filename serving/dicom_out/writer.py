@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from core.images.dicom.read import quiet
+from core.images.dicom.read import silence_pydicom
 from schema.errors import PneumoError
 from schema.files import write_bytes_atomically
 from schema.processes import is_running
@@ -184,7 +184,7 @@ def _without_messages() -> Iterator[None]:
     """Suppresses warnings and log lines of the DICOM libraries, which quote values."""
     import pydicom
 
-    quiet()
+    silence_pydicom()
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         yield

@@ -1,1 +1,1 @@
-"""A radiograph as DICOM: opened, checked, shown; nothing but an allow-list of tags leaves it."""
+"""Reads, checks and renders DICOM radiographs; only allow-listed tags are kept."""

@@ -1,4 +1,4 @@
-"""From the bytes of a DICOM file to a lossless PNG and what else may leave it."""
+"""Converts a DICOM file to a lossless PNG and its allow-listed tags."""
 
 import io
 from collections.abc import Iterator
@@ -9,88 +9,88 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.images.dicom.aspect import make_square, ratio, squared
+from core.images.dicom.aspect import make_square, pixel_ratio, square_size
 from core.images.dicom.decode import stored_values
-from core.images.dicom.read import Rules, check, check_size, parse
+from core.images.dicom.read import DicomRules, check, check_size, parse
 from core.images.dicom.render import render
-from core.images.dicom.tags import Tags, allowed, named_by, patient_key
+from core.images.dicom.tags import DicomTags, allowed_tags, path_identifies_patient, patient_key
 from core.images.errors import ImageError, reject
 from schema.errors import PneumoError
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """All that leaves a DICOM file.
+class DicomImage:
+    """Everything that is kept of a DICOM file.
 
     Attributes:
-      png: gray, lossless; of 8 bits where the file stores 8 or fewer, else of 16.
-      tags: the allow-list.
+      png: gray PNG file, 8 bits if the file stores 8 or fewer, else 16.
+      tags: allow-listed tags.
       patient: see `tags.patient_key`.
       path_identifies_patient: whether the path contains identifying values of the tags.
     """
 
     png: bytes
-    tags: Tags
+    tags: DicomTags
     patient: str
     path_identifies_patient: bool
 
 
-def load(content: bytes, rules: Rules, salt: str = "", path: str = "") -> Loaded:
-    """Renders a DICOM file, and reads the allow-list of its tags.
+def load(content: bytes, rules: DicomRules, salt: str = "", path: str = "") -> DicomImage:
+    """Renders a DICOM file and reads its allow-listed tags.
 
     Args:
-      content: of the file.
-      rules: which files are taken.
-      salt: of the patient's key.
-      path: of the file, to see whether it names the patient.
+      content: bytes of the file.
+      rules: which files are accepted.
+      salt: for the patient key.
+      path: path of the file, to detect whether it identifies the patient.
 
     Raises:
-      ImageError: the file can't be used; no other error leaves this function, but
-      PneumoError: pydicom is missing.
+      ImageError: the file cannot be used.
+      PneumoError: pydicom is missing. No other exception is raised.
     """
-    with _guarded("read"):
+    with _only_image_errors("read"):
         dataset = parse(content)
-    named = named_by(path, dataset)
+    identifies = path_identifies_patient(path, dataset)
     try:
-        with _guarded("shown"):
-            png, tags = _picture(dataset, rules)
+        with _only_image_errors("rendered"):
+            png, tags = _render(dataset, rules)
     except ImageError as error:
-        raise ImageError(error.reason, error.detail, named) from None
-    return Loaded(png, tags, patient_key(dataset, salt), named)
+        raise ImageError(error.reason, error.detail, identifies) from None
+    return DicomImage(png, tags, patient_key(dataset, salt), identifies)
 
 
-def to_png(content: bytes, rules: Rules | None = None) -> bytes:
-    """The picture alone; see `load`."""
-    return load(content, rules or Rules()).png
+def to_png(content: bytes, rules: DicomRules | None = None) -> bytes:
+    """Renders a DICOM file to PNG; see `load`."""
+    return load(content, rules or DicomRules()).png
 
 
-def _picture(dataset: Any, rules: Rules) -> tuple[bytes, Tags]:
-    opened = check(dataset, rules)
-    high = ratio(dataset)
-    check_size(*squared(opened.rows, opened.columns, high), rules.max_pixels)
-    shown = render(stored_values(opened), dataset, opened.bits_stored)
-    tags = allowed(dataset, opened.rows, opened.columns, opened.bits_stored)
-    return _png(make_square(shown, high), 8 if opened.bits_stored <= 8 else 16), tags
+def _render(dataset: Any, rules: DicomRules) -> tuple[bytes, DicomTags]:
+    checked = check(dataset, rules)
+    ratio = pixel_ratio(dataset)
+    check_size(*square_size(checked.rows, checked.columns, ratio), rules.max_pixels)
+    image = render(stored_values(checked), dataset, checked.bits_stored)
+    tags = allowed_tags(dataset, checked.rows, checked.columns, checked.bits_stored)
+    return _png(make_square(image, ratio), 8 if checked.bits_stored <= 8 else 16), tags
 
 
 @contextmanager
-def _guarded(what: str) -> Iterator[None]:
-    """Whatever a damaged file makes raise becomes a line that holds none of its text."""
+def _only_image_errors(action: str) -> Iterator[None]:
+    """Converts every exception to an ImageError whose message quotes nothing from the file."""
     try:
         yield
     except PneumoError:
         raise
     except MemoryError:
-        reject("too_large", "no memory for it")
+        reject("too_large", "not enough memory for it")
     except Exception as error:
-        reject("corrupt", f"it can't be {what} ({type(error).__name__})")
+        reject("corrupt", f"it cannot be {action} ({type(error).__name__})")
 
 
-def _png(shown: NDArray[np.float64], bits: int) -> bytes:
+def _png(image: NDArray[np.float64], bits: int) -> bytes:
     from PIL import Image
 
     kind = np.uint8 if bits == 8 else np.uint16
-    pixels = np.rint(shown * (2**bits - 1)).astype(kind)
+    pixels = np.rint(image * (2**bits - 1)).astype(kind)
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG", compress_level=1)
     return out.getvalue()

@@ -1,7 +1,7 @@
-"""Stored values -> the picture that a viewer would show.
+"""Renders stored values to the image that a viewer shows.
 
-Values pass through the modality transform (rescale or table), the VOI transform (table or window)
-and the presentation (MONOCHROME1 is inverted), in the order of DICOM PS3.3 and PS3.4 N.2.
+Applies the modality transform (rescale or table), the VOI transform (table or window) and the
+presentation (MONOCHROME1 is inverted), in the order of DICOM PS3.3 and PS3.4 N.2.
 """
 
 from typing import Any, Final
@@ -16,48 +16,48 @@ _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 
 
 def render(values: NDArray[Any], dataset: Any, bits_stored: int) -> NDArray[np.float64]:
-    """The picture of stored values.
+    """Renders stored values.
 
-    Without a table or window, values of 8 bits or fewer that no modality transform changes are
-    shown as they are (0 is black, all bits set is white), others from the least to the greatest.
+    Without a table or window, values of 8 bits or fewer that no modality transform changes keep
+    their scale (0 is black, all bits set is white); others are stretched to their range.
 
     Args:
       values: integers [rows, columns].
-      dataset: the file's tags.
-      bits_stored: of a value.
+      dataset: tags of the file.
+      bits_stored: per value.
 
     Returns:
-      float64 [rows, columns] in 0 (black) .. 1 (white).
+      float64 [rows, columns] in 0 (black) to 1 (white).
 
     Raises:
-      ImageError: a table or window that can't be.
+      ImageError: an invalid table or window.
     """
     physical, changed = _modality(values, dataset)
     center, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
     if value(dataset, "VOILUTSequence"):
-        shown = _voi_table(physical, dataset)
+        image = _voi_table(physical, dataset)
     elif center is not None and width is not None:
         function = str(value(dataset, "VOILUTFunction") or "LINEAR").strip().upper()
-        shown = window(physical, center, width, function)
+        image = window(physical, center, width, function)
     elif bits_stored <= 8 and not changed and values.min() >= 0:
-        shown = values / (2.0**bits_stored - 1.0)
+        image = values / (2.0**bits_stored - 1.0)
     else:
-        shown = stretch(physical, values, _padding(dataset))
-    shown = np.clip(shown, 0.0, 1.0)
-    return 1.0 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown
+        image = stretch(physical, values, _padding(dataset))
+    image = np.clip(image, 0.0, 1.0)
+    return 1.0 - image if dataset.PhotometricInterpretation == "MONOCHROME1" else image
 
 
 def window(
     values: NDArray[Any], center: float, width: float, function: str = "LINEAR"
 ) -> NDArray[np.float64]:
-    """Values -> 0..1 by a window: PS3.3 C.11.2.1.2 (linear) and C.11.2.1.3 (sigmoid, exact).
+    """Maps values to 0 to 1 by a window: PS3.3 C.11.2.1.2 (linear), C.11.2.1.3 (sigmoid, exact).
 
     Raises:
-      ImageError: a width that the function does not allow, or an unknown function.
+      ImageError: an invalid width, or an unknown function.
     """
     x, c, w = values.astype(np.float64), float(center), float(width)
     if not np.isfinite(c + w) or (w < 1 if function == "LINEAR" else w <= 0):
-        reject("window", f"a window {w:g} wide about {c:g} is none")
+        reject("window", f"invalid window: width {w:g}, center {c:g}")
     if function == "LINEAR":
         if w == 1:
             return (x > c - 0.5).astype(np.float64)
@@ -65,7 +65,7 @@ def window(
     if function == "LINEAR_EXACT":
         return np.clip((x - c) / w + 0.5, 0.0, 1.0)
     if function != "SIGMOID":
-        reject("window", "its VOI LUT function is unknown")
+        reject("window", "unknown VOI LUT function")
     return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (x - c) / w, -700.0, 700.0)))
 
 
@@ -74,12 +74,12 @@ def stretch(
     stored: NDArray[Any] | None = None,
     padding: tuple[float, float] | None = None,
 ) -> NDArray[np.float64]:
-    """Values -> 0..1 from the least to the greatest; a flat image becomes 0.
+    """Maps the range of the values to 0 to 1; a constant image becomes 0.
 
     Args:
       values: after the modality transform, [rows, columns].
-      stored: before it, where there is padding.
-      padding: least and greatest stored value of padding, which counts for neither end.
+      stored: before the modality transform; needed with padding.
+      padding: smallest and largest stored value of padding, which is excluded from the range.
     """
     x = values.astype(np.float64)
     counted = x
@@ -92,7 +92,7 @@ def stretch(
 
 
 def _modality(values: NDArray[Any], dataset: Any) -> tuple[NDArray[Any], bool]:
-    """Values after the modality transform, and whether it changed any."""
+    """Returns the values after the modality transform, and whether there is one."""
     if value(dataset, "ModalityLUTSequence"):
         table, first, _ = _table(dataset, "ModalityLUTSequence", values)
         return table[_indices(values, first, len(table))], True
@@ -109,7 +109,7 @@ def _voi_table(values: NDArray[Any], dataset: Any) -> NDArray[np.float64]:
 
 
 def _indices(values: NDArray[Any], first: int, entries: int) -> NDArray[np.int64]:
-    """Places in a table: below its first value and beyond its last, the ends stand (C.11.1.1)."""
+    """Returns indices in a table, clipped to its ends (C.11.1.1)."""
     whole = np.rint(values).astype(np.int64)  # a rescale makes floats
     return np.clip(whole - first, 0, entries - 1)
 
@@ -117,15 +117,15 @@ def _indices(values: NDArray[Any], first: int, entries: int) -> NDArray[np.int64
 def _table(
     dataset: Any, keyword: str, values: NDArray[Any]
 ) -> tuple[NDArray[np.float64], int, int]:
-    """Entries, first value mapped and bits of an entry of the first table under a keyword."""
+    """Returns entries, first mapped value and bits per entry of the first table under a keyword."""
     try:
         item = value(dataset, keyword)[0]
         raw = item["LUTDescriptor"].value
-        entries, first, bits = (int(one) for one in raw)
+        entries, first, bits = (int(number) for number in raw)
         data = item["LUTData"].value
     except Exception:
-        reject("corrupt", f"the table of {keyword} can't be read")
-    # PS3.3 C.11.1.1: 0 stands for 65,536; the first value is signed where what it looks up is.
+        reject("corrupt", f"the table of {keyword} cannot be read")
+    # PS3.3 C.11.1.1: 0 means 65,536; the first value is signed if the mapped values are.
     entries = entries % 65536 or 65536
     signed = integer(dataset, "PixelRepresentation", 0) == 1 or bool((values < 0).any())
     if signed and first > 32767:
@@ -139,7 +139,7 @@ def _table(
         else:
             table = np.atleast_1d(np.asarray(data, np.float64))[:entries]
     except Exception:
-        reject("corrupt", f"the table of {keyword} can't be read")
+        reject("corrupt", f"the table of {keyword} cannot be read")
     if len(table) != entries:
         reject("corrupt", f"the table of {keyword} has {len(table)} of its {entries} entries")
     return table, first, bits
@@ -151,7 +151,7 @@ def _big_endian(dataset: Any) -> bool:
 
 
 def _padding(dataset: Any) -> tuple[float, float] | None:
-    """Least and greatest stored value of padding (PS3.3 C.7.5.1.1.2)."""
+    """Returns the smallest and largest stored value of padding (PS3.3 C.7.5.1.1.2)."""
     ends = [*numbers(dataset, "PixelPaddingValue")[:1]]
     if not ends:
         return None

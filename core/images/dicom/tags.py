@@ -1,7 +1,7 @@
-"""What may leave a DICOM file besides its pixels: the allow-list, and a key of the patient.
+"""Allow-listed tags of a DICOM file, and a hashed key of the patient.
 
-Texts leave only where they are one of a closed list of terms, numbers only within their bounds:
-a name that was typed into the wrong field stays inside.
+Texts are kept only if they are one of a closed list of terms, numbers only within bounds, so that a
+name in the wrong field is not copied.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from core.images.dicom.values import numbers, value, word
+from core.images.dicom.values import known_term, numbers, value
 
 VIEWS: Final = frozenset(
     {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "LAT", "OBLIQUE"}
@@ -26,10 +26,10 @@ MODALITIES: Final = frozenset(
     | {"RG", "RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD", "RTSTRUCT", "SC", "SEG", "SM", "SMR", "SR"}
     | {"SRF", "TG", "US", "VA", "XA", "XC"}
 )
-OLDEST: Final = 90  # years; a greater age is told as this one
+MAX_AGE: Final = 90  # years; greater ages are stored as this one
 _AGE: Final = re.compile(r"(\d{1,3})([DWMY])")
 _DAYS: Final = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
-# What stands for an id where somebody made the files anonymous.
+# Values that replace the patient ID in anonymized files.
 _NO_ID: Final = frozenset(
     {"", "0", "none", "null", "na", "n/a", "unknown", "anon", "anonymous", "anonymized"}
     | {"anonymised", "deidentified", "de-identified", "removed", "patient", "patientid", "xxx"}
@@ -38,19 +38,19 @@ _PARTS: Final = re.compile(r"[^\w]+|_+")
 
 
 @dataclass(frozen=True)
-class Tags:
-    """The allow-list.
+class DicomTags:
+    """Allow-listed tags.
 
     Attributes:
-      modality: CR, DX, ...; "" where it is no known term.
-      view: of ViewPosition, likewise.
-      photometric: interpretation of the pixels, likewise.
+      modality: CR, DX, ...; "" if it is not a known term.
+      view: ViewPosition, likewise.
+      photometric: PhotometricInterpretation, likewise.
       rows: as stored.
       columns: as stored.
-      bits_stored: of a pixel.
-      spacing: millimetres from row to row and from column to column, of PixelSpacing, otherwise of
-        ImagerPixelSpacing; None where neither tells.
-      age: whole years, 90 for everyone who is older; None where the file does not tell.
+      bits_stored: per pixel.
+      spacing: millimeters between rows and between columns, from PixelSpacing or, if missing, from
+        ImagerPixelSpacing; None if both are missing.
+      age: whole years, at most 90; None if unknown.
       sex: M, F, O or "".
     """
 
@@ -65,27 +65,27 @@ class Tags:
     sex: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without what is not known."""
+        """Returns the known values."""
         return {k: v for k, v in asdict(self).items() if v not in ("", None)}
 
 
-def allowed(dataset: Any, rows: int, columns: int, bits_stored: int) -> Tags:
-    """The allow-list of a data set; what can't be read is not known."""
-    return Tags(
-        modality=word(dataset, "Modality", MODALITIES),
-        view=word(dataset, "ViewPosition", VIEWS),
-        photometric=word(dataset, "PhotometricInterpretation", PHOTOMETRIC),
+def allowed_tags(dataset: Any, rows: int, columns: int, bits_stored: int) -> DicomTags:
+    """Reads the allow-listed tags; unreadable values count as unknown."""
+    return DicomTags(
+        modality=known_term(dataset, "Modality", MODALITIES),
+        view=known_term(dataset, "ViewPosition", VIEWS),
+        photometric=known_term(dataset, "PhotometricInterpretation", PHOTOMETRIC),
         rows=rows,
         columns=columns,
         bits_stored=bits_stored,
         spacing=spacing(dataset, ("PixelSpacing", "ImagerPixelSpacing")),
         age=years(_text(dataset, "PatientAge")),
-        sex=word(dataset, "PatientSex", SEXES),
+        sex=known_term(dataset, "PatientSex", SEXES),
     )
 
 
 def spacing(dataset: Any, keywords: tuple[str, ...]) -> tuple[float, float] | None:
-    """The first usable pair of lengths (rows, columns) under one of the keywords."""
+    """Returns the first valid pair of lengths (rows, columns) under one of the keywords."""
     for keyword in keywords:
         try:
             pair = numbers(dataset, keyword)
@@ -97,19 +97,19 @@ def spacing(dataset: Any, keywords: tuple[str, ...]) -> tuple[float, float] | No
 
 
 def years(text: str) -> int | None:
-    """Whole years of an age such as 087Y or 018M, at most 90; None for anything else."""
+    """Converts an age such as 087Y or 018M to whole years, at most 90; None if it is invalid."""
     match = _AGE.fullmatch(text.strip().upper())
     if not match:
         return None
     whole = int(match[1]) if match[2] == "Y" else int(int(match[1]) * _DAYS[match[2]] / 365.25)
-    return min(whole, OLDEST)
+    return min(whole, MAX_AGE)
 
 
 def patient_key(dataset: Any, salt: str) -> str:
-    """The key of a patient: SHA-256 of salt and PatientID, 32 digits; never the id itself.
+    """Returns a key of the patient: SHA-256 of salt and PatientID, 32 hex digits.
 
-    Where there is no id, or one that stands for none ("ANONYMOUS"), the study takes its place: all
-    images of a study are of one patient. "" where neither is there.
+    Without an ID, or with a placeholder such as "ANONYMOUS", StudyInstanceUID replaces it, because
+    all images of a study are of one patient. "" if both are missing.
     """
     patient = _text(dataset, "PatientID")
     kind = "patient"
@@ -121,8 +121,8 @@ def patient_key(dataset: Any, salt: str) -> str:
     return f"{kind}-{digest.hexdigest()[:32]}"
 
 
-def named_by(path: str, dataset: Any) -> bool:
-    """Whether a path holds the patient's name, id or date of birth, or the accession number."""
+def path_identifies_patient(path: str, dataset: Any) -> bool:
+    """Returns whether a path contains name, ID, birth date or accession number of the patient."""
     folded = path.casefold()
     for keyword in ("PatientID", "PatientBirthDate", "AccessionNumber"):
         text = _text(dataset, keyword).casefold()
@@ -135,7 +135,7 @@ def named_by(path: str, dataset: Any) -> bool:
 
 def _text(dataset: Any, keyword: str) -> str:
     try:
-        found = value(dataset, keyword)
-        return "" if found is None else str(found).strip()
+        content = value(dataset, keyword)
+        return "" if content is None else str(content).strip()
     except Exception:
         return ""

@@ -1,4 +1,4 @@
-"""Values of a data set, read with care: what can't be read is refused by its keyword alone."""
+"""Reads values of a data set; errors quote the keyword, never the value."""
 
 import math
 from typing import Any
@@ -7,63 +7,62 @@ from core.images.errors import reject
 
 
 def value(dataset: Any, keyword: str) -> Any:
-    """What a data set holds under a keyword; None where it is absent or empty.
+    """Returns the value under a keyword; None if it is missing or empty.
 
     Raises:
-      ImageError: the value can't be read.
+      ImageError: the value cannot be read.
     """
     try:
-        found = dataset.get(keyword)
-        empty = found is None or (hasattr(found, "__len__") and not len(found))
+        content = dataset.get(keyword)
+        empty = content is None or (hasattr(content, "__len__") and not len(content))
     except Exception:  # pydicom converts on access, and raises errors of every kind
-        reject("corrupt", f"the value of {keyword} can't be read")
-    return None if empty else found
+        reject("corrupt", f"the value of {keyword} cannot be read")
+    return None if empty else content
 
 
 def numbers(dataset: Any, keyword: str) -> list[float]:
-    """Finite numbers under a keyword, however many there are.
+    """Returns all numbers under a keyword, [] if there is none.
 
     Raises:
-      ImageError: there is something else.
+      ImageError: a value is not a finite number.
     """
-    found = value(dataset, keyword)
-    if found is None:
+    content = value(dataset, keyword)
+    if content is None:
         return []
-    several = hasattr(found, "__len__") and not isinstance(found, str | bytes)
+    several = hasattr(content, "__len__") and not isinstance(content, str | bytes)
     try:
-        out = [float(one) for one in (found if several else [found])]
+        out = [float(item) for item in (content if several else [content])]
     except Exception:
-        reject("corrupt", f"the value of {keyword} is no number")
+        reject("corrupt", f"the value of {keyword} is not a number")
     if not all(map(math.isfinite, out)):
         reject("corrupt", f"the value of {keyword} is not finite")
     return out
 
 
 def number(dataset: Any, keyword: str) -> float | None:
-    """The first number under a keyword: later windows, say, are alternatives."""
-    found = numbers(dataset, keyword)
-    return found[0] if found else None
+    """Returns the first number under a keyword; further ones are alternatives, as for windows."""
+    values = numbers(dataset, keyword)
+    return values[0] if values else None
 
 
 def integer(dataset: Any, keyword: str, default: int | None = None) -> int:
-    """One whole number.
+    """Returns the integer under a keyword, or the default if it is missing.
 
     Raises:
-      ImageError: there is something else, or nothing and no default.
+      ImageError: the value is not one integer, or missing without a default.
     """
-    found = numbers(dataset, keyword)
-    if not found and default is not None:
+    values = numbers(dataset, keyword)
+    if not values and default is not None:
         return default
-    if len(found) != 1 or found[0] != int(found[0]):
-        reject("corrupt", f"{keyword} is {'missing' if not found else 'no whole number'}")
-    return int(found[0])
+    if len(values) != 1 or values[0] != int(values[0]):
+        reject("corrupt", f"{keyword} is {'not an integer' if values else 'missing'}")
+    return int(values[0])
 
 
-def word(dataset: Any, keyword: str, known: frozenset[str]) -> str:
-    """A text where it is one of those that are known, otherwise "": free text stays inside."""
+def known_term(dataset: Any, keyword: str, known: frozenset[str]) -> str:
+    """Returns the text under a keyword if it is a known term, otherwise ""."""
     try:
-        found = value(dataset, keyword)
-        text = str(found).strip().upper()
+        text = str(value(dataset, keyword)).strip().upper()
     except Exception:
         return ""
     return text if text in known else ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.images.dicom.load import load
-from core.images.dicom.read import Rules, is_dicom
+from core.images.dicom.read import DicomRules, is_dicom
 from core.images.errors import ImageError
 from core.ingest.options import PILLOW_LIMIT, Secondary
 from schema.errors import PneumoError
@@ -52,7 +52,7 @@ def to_stored_image(
     if not is_dicom(data[:132]):
         return StoredImage(data)
     try:
-        loaded = load(data, Rules(secondary=secondary, max_pixels=max_pixels), salt, path)
+        loaded = load(data, DicomRules(secondary=secondary, max_pixels=max_pixels), salt, path)
     except ImageError:
         raise
     except PneumoError as error:  # pydicom is missing

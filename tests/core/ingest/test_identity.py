@@ -12,7 +12,7 @@ import pytest
 
 from core.ingest.json_lines import read_lines
 from tests.core.ingest.trees import put, records, rows, run
-from tests.support.images.bad_dicoms import BROKEN, REFUSED, broken
+from tests.support.images.bad_dicoms import BROKEN, REJECTED, broken
 from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
 from tests.support.images.identities import IDENTITIES, leaks, leaks_below
 from tests.support.images.synthetic import gray
@@ -29,7 +29,7 @@ def tree(root: Path) -> Path:
         put(root / f"PNEUMONIA/IM{n:04d}", content)
     for n, (keyword, raw) in enumerate(BROKEN.items()):
         put(root / f"PNEUMONIA/b{n:02d}_{keyword}.dcm", broken(keyword, raw))
-    for n, (build, _, _) in enumerate(REFUSED.values()):
+    for n, (build, _, _) in enumerate(REJECTED.values()):
         put(root / f"NORMAL/bad{n:02d}.dcm", build())
     name, patient = IDENTITIES["PatientName"].split("^")[0], IDENTITIES["PatientID"]
     put(root / f"NORMAL/{name}/1.dcm", to_bytes(make_dataset(gray(40, 40, 90))))
@@ -97,7 +97,7 @@ def test_usable_files_are_written_and_others_rejected(done: Any) -> None:
     rejects = {row["file"]: row for row in read_lines(root / "d/rejects.jsonl")}
     assert sum(name.startswith("NORMAL/s") for name in names) == len(SYNTAXES)
     assert sum(name.startswith("PNEUMONIA/IM") for name in names) == 12
-    assert sum(name.startswith("NORMAL/bad") for name in rejects) == len(REFUSED)
+    assert sum(name.startswith("NORMAL/bad") for name in rejects) == len(REJECTED)
     assert sum(name.startswith("dicom-") for name in names) == 2
     assert sum(name.startswith("dicom-") for name in rejects) == 1
     keys = {row["patient_id"] for name, row in names.items() if name.startswith("PNEUMONIA/IM")}

@@ -108,7 +108,7 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
             explain=explain,
         )
 
-    with pytest.raises(ValueError, match="locates"):
+    with pytest.raises(ValueError, match="computes boxes"):
         write(None)
     write(explain)
     assert calls

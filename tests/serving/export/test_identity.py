@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.images.bad_dicoms import BROKEN, REFUSED, broken
+from tests.support.images.bad_dicoms import BROKEN, REJECTED, broken
 from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
 from tests.support.images.identities import leaks, leaks_below
 from tests.support.images.synthetic import gray
@@ -20,7 +20,7 @@ def test_no_identity_in_answers_logs_or_errors(small_model: Path, tmp_path: Path
     folder.mkdir()
     good = [to_bytes(make_dataset(gray(64, 64, n)), s.uid) for n, s in enumerate(SYNTAXES)]
     bad = [broken(keyword, raw) for keyword, raw in BROKEN.items()]
-    bad += [build() for build, _, _ in REFUSED.values()]
+    bad += [build() for build, _, _ in REJECTED.values()]
     for n, content in enumerate([*good, *bad]):
         (folder / f"{n:03d}.dcm").write_bytes(content)
     out = tmp_path / "out"

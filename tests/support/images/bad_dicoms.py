@@ -1,4 +1,4 @@
-"""DICOM files that are no single gray radiograph."""
+"""DICOM files that are rejected: damaged, or not a single gray radiograph."""
 
 import io
 from collections.abc import Callable
@@ -14,14 +14,14 @@ pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 PIXELS = (np.add.outer(np.arange(40), np.arange(32)) * 3).astype(np.uint8)
 
 
-COLOUR = np.dstack([PIXELS] * 3)
+COLOR = np.dstack([PIXELS] * 3)
 
 
 UIDS = {syntax.name: syntax.uid for syntax in SYNTAXES}
 
 
 def with_syntax(uid: str) -> bytes:
-    """A file whose header names another transfer syntax."""
+    """Returns a file whose header has another transfer syntax."""
     content = to_bytes(make_dataset(PIXELS), UIDS["rle"])
     old = UIDS["rle"].encode()
     at = content.index(old)
@@ -34,7 +34,7 @@ def with_syntax(uid: str) -> bytes:
 
 
 def broken(keyword: str, raw: bytes) -> bytes:
-    """A file with bytes under a keyword that are no value of its kind."""
+    """Returns a file with an invalid value under a keyword."""
     from pydicom.tag import Tag
 
     dataset = make_dataset(PIXELS)
@@ -45,21 +45,19 @@ def broken(keyword: str, raw: bytes) -> bytes:
     tag = Tag(keyword)
     element = tag.group.to_bytes(2, "little") + tag.elem.to_bytes(2, "little") + vr.encode()
     element += len(raw).to_bytes(2, "little") + raw
-    at = place(content, tag)
+    at = element_offset(content, tag)
     return content[:at] + element + content[at:]
 
 
-def place(content: bytes, tag: int) -> int:
-    """Where an element of the data set belongs, explicit VR little endian."""
-    found = []
+def element_offset(content: bytes, tag: int) -> int:
+    """Returns the offset for a new element in a file of explicit VR little endian."""
 
     def stop(current: Any, vr: Any, length: int) -> bool:
         return int(current) > tag
 
     stream = io.BytesIO(content)
     pydicom.filereader.read_partial(stream, stop_when=stop)
-    found.append(stream.tell())
-    return found[0]
+    return stream.tell()
 
 
 def cut(content: bytes, n: int) -> bytes:
@@ -88,7 +86,7 @@ def to_bytes_as_is(dataset: Any) -> bytes:
 
 
 def bomb() -> bytes:
-    """A small deflated file that inflates to more than memory is taken for."""
+    """Returns a small deflated file that is too large when inflated."""
     import zlib
 
     content = to_bytes(make_dataset(PIXELS), UIDS["deflated"])
@@ -102,7 +100,7 @@ def bomb() -> bytes:
 Make = Callable[[], bytes]
 
 
-REFUSED: dict[str, tuple[Make, str, str]] = {
+REJECTED: dict[str, tuple[Make, str, str]] = {
     "not dicom": (lambda: b"Quillfeather" * 30, "not_dicom", "no DICM"),
     "empty": (lambda: b"", "not_dicom", "no DICM"),
     "header alone": (lambda: bytes(128) + b"DICM", "", ""),
@@ -114,7 +112,7 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
         "30 frames",
     ),
     "cine": (lambda: to_bytes(make_dataset(np.stack([PIXELS] * 2))), "multi_frame", "2 frames"),
-    "colour": (lambda: to_bytes(make_dataset(COLOUR)), "colour", "RGB"),
+    "colour": (lambda: to_bytes(make_dataset(COLOR)), "colour", "RGB"),
     "palette": (
         lambda: to_bytes(make_dataset(PIXELS, PhotometricInterpretation="PALETTE COLOR")),
         "colour",
@@ -123,7 +121,7 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "name as colour": (
         lambda: to_bytes(make_dataset(PIXELS, PhotometricInterpretation="QUILLFEATHER")),
         "colour",
-        "no known interpretation",
+        "unknown photometric",
     ),
     "ct": (lambda: to_bytes(make_dataset(PIXELS, modality="CT")), "wrong_modality", "CT"),
     "fluoroscopy": (lambda: to_bytes(make_dataset(PIXELS, modality="RF")), "wrong_modality", "RF"),
@@ -132,7 +130,7 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "name as modality": (
         lambda: to_bytes(make_dataset(PIXELS, modality="QUILLFEATHER")),
         "wrong_modality",
-        "no known modality",
+        "unknown modality",
     ),
     "screen shot": (
         lambda: to_bytes(make_dataset(PIXELS, modality="OT")),
@@ -142,12 +140,12 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "no modality": (
         lambda: to_bytes(make_dataset(PIXELS, Modality=None)),
         "secondary_capture",
-        "not told",
+        "modality missing",
     ),
     "no syntax": (
         lambda: with_syntax("1.2.826.0.1.3680043.8.498.77120011"),
         "transfer_syntax",
-        "not known",
+        "unknown transfer syntax",
     ),
     "video": (lambda: with_syntax("1.2.840.10008.1.2.4.102"), "transfer_syntax", "MPEG-4"),
     "huge": (
@@ -159,7 +157,7 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "zero rows": (lambda: to_bytes(make_dataset(PIXELS, Rows=0)), "corrupt", "32x0"),
     "one bit": (lambda: to_bytes(make_dataset(PIXELS, BitsAllocated=1)), "bits", "1 bits"),
     "32 bits": (lambda: to_bytes(make_dataset(PIXELS, BitsAllocated=32)), "bits", "32 bits"),
-    "too many bits": (lambda: to_bytes(make_dataset(PIXELS, BitsStored=12)), "corrupt", "12 bits"),
+    "too many bits": (lambda: to_bytes(make_dataset(PIXELS, BitsStored=12)), "corrupt", "12 of 8 bits"),
     "high bits": (
         lambda: to_bytes(make_dataset(PIXELS.astype(np.uint16), bits_stored=12, HighBit=15)),
         "bits",
@@ -174,16 +172,16 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
     "cut jpeg": (
         lambda: cut(to_bytes(make_dataset(PIXELS), UIDS["jpeg_baseline"]), 60),
         "no_pixels",
-        "cut",
+        "truncated",
     ),
-    "another size": (jpeg_of_another_size, "corrupt", "another size"),
+    "not that of its header": (jpeg_of_another_size, "corrupt", "not that of its header"),
     "no end": (jpeg_without_end, "truncated", "the end"),
     "rle as jpeg": (lambda: with_syntax(UIDS["jpeg2000"]), "", ""),
     "bomb": (bomb, "too_large", "when inflated"),
     "window of no width": (
         lambda: to_bytes(make_dataset(PIXELS, WindowCenter=1, WindowWidth=0)),
         "window",
-        "0 wide",
+        "width 0",
     ),
     "long pixels": (
         lambda: to_bytes(make_dataset(PIXELS, PixelSpacing=[9.0, 0.1])),
@@ -201,7 +199,7 @@ REFUSED: dict[str, tuple[Make, str, str]] = {
 }
 
 
-# Values that can't be read, in places whose texts pydicom puts into its errors and warnings.
+# Invalid values that pydicom quotes in its errors and warnings.
 BROKEN = {
     "PatientAge": b"Quillfeather",
     "PixelSpacing": b"Ottoline\\PID-77314-QX ",

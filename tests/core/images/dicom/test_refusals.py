@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 
 from core.images.dicom.decode import coded_size
 from core.images.dicom.load import load, to_png
-from core.images.dicom.read import Rules
+from core.images.dicom.read import DicomRules
 from core.images.errors import ImageError
-from tests.support.images.bad_dicoms import PIXELS, REFUSED
+from tests.support.images.bad_dicoms import PIXELS, REJECTED
 from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes
 from tests.support.images.identities import IDENTITIES, leaks
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
 
-def refusal(content: bytes, rules: Rules | None = None) -> ImageError:
+def refusal(content: bytes, rules: DicomRules | None = None) -> ImageError:
     with pytest.raises(ImageError) as caught:
-        load(content, rules or Rules(), "salt", "a/b.dcm")
+        load(content, rules or DicomRules(), "salt", "a/b.dcm")
     return caught.value
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REJECTED)
 def test_each_refusal_is_one_line_of_our_own(
     case: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    build, reason, says = REFUSED[case]
+    build, reason, says = REJECTED[case]
     content = build()
     capfd.readouterr()
     caplog.clear()
@@ -51,7 +51,7 @@ def test_each_refusal_is_one_line_of_our_own(
 @pytest.mark.parametrize("secondary", ["radiographs", "accept"])
 def test_radiographs_are_taken(modality: str, secondary: Any) -> None:
     rsna = make_dataset(PIXELS, modality=modality, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
-    assert to_png(to_bytes(rsna), Rules(secondary=secondary))
+    assert to_png(to_bytes(rsna), DicomRules(secondary=secondary))
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,17 @@ def test_radiographs_are_taken(modality: str, secondary: Any) -> None:
 def test_secondary_captures(attributes: dict[str, Any], secondary: Any, reason: str | None) -> None:
     content = to_bytes(make_dataset(PIXELS, **attributes))
     if reason is None:
-        assert to_png(content, Rules(secondary=secondary))
+        assert to_png(content, DicomRules(secondary=secondary))
     else:
-        assert refusal(content, Rules(secondary=secondary)).reason == reason
+        assert refusal(content, DicomRules(secondary=secondary)).reason == reason
 
 
 def test_the_limit_of_pixels_is_exact() -> None:
     content = to_bytes(make_dataset(PIXELS))
-    assert to_png(content, Rules(max_pixels=40 * 32))
-    assert refusal(content, Rules(max_pixels=40 * 32 - 1)).reason == "too_large"
+    assert to_png(content, DicomRules(max_pixels=40 * 32))
+    assert refusal(content, DicomRules(max_pixels=40 * 32 - 1)).reason == "too_large"
     longer = to_bytes(make_dataset(PIXELS, PixelSpacing=[0.2, 0.1]))
-    assert refusal(longer, Rules(max_pixels=40 * 32)).reason == "too_large"
+    assert refusal(longer, DicomRules(max_pixels=40 * 32)).reason == "too_large"
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)

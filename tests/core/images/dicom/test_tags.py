@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.images.dicom.aspect import make_square, ratio
+from core.images.dicom.aspect import make_square, pixel_ratio
 from core.images.dicom.load import load
-from core.images.dicom.read import Rules
-from core.images.dicom.tags import Tags, named_by, patient_key, years
+from core.images.dicom.read import DicomRules
+from core.images.dicom.tags import DicomTags, path_identifies_patient, patient_key, years
 from tests.support.images.dicoms import make_dataset, to_bytes
 from tests.support.images.identities import leaks
 
@@ -21,7 +21,7 @@ PIXELS = (np.add.outer(np.arange(40), np.arange(32)) * 3).astype(np.uint8)
 
 
 def loaded(salt: str = "s", path: str = "x.dcm", **attributes: Any) -> Any:
-    return load(to_bytes(make_dataset(PIXELS, **attributes)), Rules(), salt, path)
+    return load(to_bytes(make_dataset(PIXELS, **attributes)), DicomRules(), salt, path)
 
 
 def test_nothing_but_the_allow_list_leaves() -> None:
@@ -120,7 +120,7 @@ def test_any_text_may_stand_for_an_id(patient: str, salt: str) -> None:
     dataset.add_new("PatientID", "LO", patient)
     key = patient_key(dataset, salt)
     assert key == "" or re.fullmatch(r"patient-[0-9a-f]{32}", key)
-    assert named_by("", dataset) is False
+    assert path_identifies_patient("", dataset) is False
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_any_text_may_stand_for_an_id(patient: str, salt: str) -> None:
     ],
 )
 def test_ratio(attributes: dict[str, Any], expected: float) -> None:
-    assert ratio(make_dataset(PIXELS, **attributes)) == pytest.approx(expected)
+    assert pixel_ratio(make_dataset(PIXELS, **attributes)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_square_pixels_are_not_touched() -> None:
 
 
 def test_tags_without_facts_are_short() -> None:
-    assert Tags("", "", "", 1, 2, 8, None, None, "").to_dict() == {
+    assert DicomTags("", "", "", 1, 2, 8, None, None, "").to_dict() == {
         "rows": 1,
         "columns": 2,
         "bits_stored": 8,
