@@ -157,7 +157,11 @@ REJECTED: dict[str, tuple[Make, str, str]] = {
     "zero rows": (lambda: to_bytes(make_dataset(PIXELS, Rows=0)), "corrupt", "32x0"),
     "one bit": (lambda: to_bytes(make_dataset(PIXELS, BitsAllocated=1)), "bits", "1 bits"),
     "32 bits": (lambda: to_bytes(make_dataset(PIXELS, BitsAllocated=32)), "bits", "32 bits"),
-    "too many bits": (lambda: to_bytes(make_dataset(PIXELS, BitsStored=12)), "corrupt", "12 of 8 bits"),
+    "too many bits": (
+        lambda: to_bytes(make_dataset(PIXELS, BitsStored=12)),
+        "corrupt",
+        "12 of 8 bits",
+    ),
     "high bits": (
         lambda: to_bytes(make_dataset(PIXELS.astype(np.uint16), bits_stored=12, HighBit=15)),
         "bits",
