@@ -1,4 +1,4 @@
-"""Nodes of the graph: one folder for each that runs code of this project."""
+"""TFX nodes of this project, one folder each."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ ARTIFACTS = ("BatchPredictions", "CardPage", "DataVerdict", "Predictions", "Repo
 
 
 def __getattr__(name: str) -> Any:
-    """Returns an artifact type; loaded on demand, because the module imports TFX."""
+    """Imports an artifact type on demand, because its module imports TFX."""
     if name not in ARTIFACTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from components import artifacts

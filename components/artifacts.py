@@ -1,7 +1,7 @@
-"""Artifact types that the nodes of this project write.
+"""Artifact types of the nodes of this project.
 
-Kubeflow Pipelines knows an artifact type by a name with one dot, which TFX reads in the container
-as module and class: `components.Predictions`. The package `components` therefore exports them.
+On Kubeflow Pipelines the name of an artifact type has one dot, and TFX imports it in the container
+as module and class: `components.Predictions`. Therefore the package `components` exports the types.
 """
 
 from tfx import types
@@ -20,15 +20,15 @@ class CardPage(types.Artifact):
 
 
 class DataVerdict(types.Artifact):
-    """`verdict.json`: the splits that were checked and have no anomalies."""
+    """`verdict.json`: the splits that were checked; none has anomalies."""
 
     TYPE_NAME = "components.DataVerdict"
 
 
 class Predictions(types.Artifact):
-    """`predictions.parquet`: a row for each image; columns in core.predictions.table.
+    """`predictions.parquet`: one row per image; columns in core.predictions.table.
 
-    `baseline.parquet`: the same of the blessed model to beat, where there is one.
+    `baseline.parquet`: the same for the latest blessed model, if there is one.
     """
 
     TYPE_NAME = "components.Predictions"

@@ -1,4 +1,4 @@
-"""Marker file of an optional model to beat, which Gate and Scorer read."""
+"""Marker file of the optional baseline model, which Gate and Scorer read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -14,7 +14,7 @@ FOUND: Final = "found.json"
 
 
 def has_model(artifact: "types.Artifact | None") -> bool:
-    """Returns whether an optional input `baseline_model` holds a model; a Baseline may be empty."""
+    """Returns whether an optional input `baseline_model` contains a model."""
     if artifact is None:
         return False
     folder = Path(artifact.uri)

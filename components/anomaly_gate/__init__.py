@@ -1,1 +1,1 @@
-"""Stops a run whose data breaks the contract."""
+"""AnomalyGate: stops a run whose data violates the schema."""

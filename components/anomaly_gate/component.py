@@ -17,7 +17,7 @@ from schema.errors import PneumoError
 def AnomalyGate(
     anomalies: InputArtifact[ExampleAnomalies], verdict: OutputArtifact[DataVerdict]
 ) -> None:
-    """Stops the run where ExampleValidator, which only records anomalies, found one.
+    """Stops the run if ExampleValidator found an anomaly; ExampleValidator only records them.
 
     Usage:
       gate = AnomalyGate(anomalies=example_validator.outputs["anomalies"])

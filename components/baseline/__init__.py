@@ -1,1 +1,1 @@
-"""Finds the model to beat where no metadata store can be asked: among the pushed versions."""
+"""Baseline: the latest blessed model, which a candidate is compared with."""

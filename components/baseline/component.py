@@ -18,24 +18,24 @@ def Baseline(
 ) -> None:
     """Copies the newest pushed version of the candidate's configuration and task.
 
-    `components.resolver` asks ML Metadata for the latest blessed model. Kubeflow Pipelines and
-    Vertex AI run no resolver of this project; but only blessed models are pushed, so the folder of
-    the pushed versions holds the same model. Must never be cached: no cache key covers that folder.
+    Local runs resolve the latest blessed model from ML Metadata (`BlessedBeforeStrategy`). Kubeflow
+    Pipelines and Vertex AI cannot run that resolver. Only blessed models are pushed, so the newest
+    pushed version is the same model. Disable the cache of this node: no cache key covers `push_to`.
 
     Usage:
       baseline = Baseline(candidate=trainer.outputs["model"], push_to="gs://bucket/serving")
 
     Args:
-      candidate: output of Trainer; it is not compared with itself.
-      model: `Format-Serving/` of the version, if there is one, and always `found.json`.
+      candidate: output of Trainer; a pushed copy of it is skipped.
+      model: output; `Format-Serving/` of the version if there is one, and `found.json`.
       push_to: folder or URI of the pushed versions.
     """
     served = Path(path_utils.serving_model_path(candidate.uri))
     version = copy_blessed(push_to, served, Path(path_utils.serving_model_dir(model.uri)))
-    # An object store has no empty folders: without this file the artifact would not exist.
+    # Object stores have no empty folders: without this file the artifact would not exist.
     marker = Path(model.uri) / FOUND
     marker.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"found": bool(version), "version": version, "push_to": push_to}
-    marker.write_text(json.dumps(facts, indent=1) + "\n")
+    result = {"found": bool(version), "version": version, "push_to": push_to}
+    marker.write_text(json.dumps(result, indent=1) + "\n")
     model.set_int_custom_property("found", int(bool(version)))
     model.set_string_custom_property("version", version)

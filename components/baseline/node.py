@@ -1,4 +1,4 @@
-"""The node that finds the model to beat."""
+"""Builds the node that finds the baseline model."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def baseline_node(source: BaselineSource, *, candidate: "types.BaseChannel", push_to: str) -> Any:
-    """The node, whose output `model` is the model to beat: none, or one that may be empty.
+    """Builds the node whose output `model` is the baseline; it may be missing or empty.
 
     Args:
-      source: metadata where a resolver of ours can ask ML Metadata; pushed where none can.
+      source: "metadata": resolver that queries ML Metadata; "pushed": newest pushed version.
       candidate: output of Trainer.
       push_to: folder or URI of the pushed versions.
     """

@@ -1,4 +1,4 @@
-"""Which blessed model is the one to beat."""
+"""Resolver strategy: the latest blessed model that is older than the candidate."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def same_kind(model: types.Artifact) -> tuple[str, str] | None:
-    """`comparison_key` of a model; None too where it was removed from the disk."""
+    """Returns the `comparison_key` of a model; None if its files were deleted."""
     try:
         return comparison_key(
             (Path(path_utils.serving_model_path(model.uri)) / MODEL_INFO).read_bytes()
@@ -26,14 +26,13 @@ def same_kind(model: types.Artifact) -> tuple[str, str] | None:
 class BlessedBeforeStrategy(resolver.ResolverStrategy):
     """Resolves the latest blessed model of the same kind that is older than the candidate.
 
-    TFX's LatestBlessedModelStrategy would find, on a second run of an unchanged pipeline, the
-    candidate itself: it would be compared with itself, and all that follows would run again.
-    Looking only at models before the candidate gives the same answer on every run, so that an
-    unchanged run is answered from the cache.
+    On a second run of an unchanged pipeline, TFX's LatestBlessedModelStrategy would resolve the
+    candidate itself, compare it with itself and run all later nodes again. Models older than the
+    candidate are the same in every run, so an unchanged run uses the cache.
 
-    One store holds the models of several configurations and tasks; only those of the candidate's
-    own count. Only the Gate's word counts as a blessing (`gate` is 1), and of several on one model
-    the latest: the Evaluator's own blessing knows bounds alone.
+    The store holds models of several configurations and tasks; only those with the same
+    `comparison_key` as the candidate count. Only blessings of the Gate count (`gate` is 1), and the
+    latest one of each model; the Evaluator's blessings cover the bounds only.
 
     Inputs: `model` and `model_blessing` (all of this pipeline), `candidate` (of this run).
     """
@@ -43,7 +42,7 @@ class BlessedBeforeStrategy(resolver.ResolverStrategy):
         store: "ml_metadata.MetadataStore",  # noqa: ARG002
         input_dict: dict[str, list[types.Artifact]],
     ) -> dict[str, list[types.Artifact]] | None:
-        """Returns at most one model with its blessing; the candidate is handed through."""
+        """Returns at most one model with its blessing, and the candidate unchanged."""
         candidates = input_dict["candidate"]
         none: list[types.Artifact] = []
         found = {"model": none, "model_blessing": none, "candidate": candidates}

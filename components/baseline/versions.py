@@ -1,4 +1,4 @@
-"""The pushed versions: which of them a candidate has to beat."""
+"""Copies the newest pushed version that is comparable with a candidate."""
 
 import shutil
 from pathlib import Path
@@ -8,21 +8,21 @@ from schema.storage import exists, fetch, join, read_bytes
 
 
 def copy_blessed(push_to: str, candidate: Path, dest: Path) -> str:
-    """Copies the newest version that a candidate can be compared with, and that is not itself.
+    """Copies the newest version that is comparable with a candidate and is not the candidate.
 
-    Only blessed models are pushed. A candidate that was pushed by an earlier run is compared with
-    what was there before it, so that the same run finds the same baseline again.
+    Only blessed models are pushed. A candidate that an earlier run pushed is compared with the
+    version before it, so that a repeated run has the same baseline.
 
     Args:
       push_to: folder or URI of the versions.
-      candidate: folder of its SavedModel.
-      dest: where the copy goes; not there where none is found.
+      candidate: folder of the candidate's SavedModel.
+      dest: destination folder; not created if there is no such version.
 
     Returns:
-      Name of the version; empty where there is none.
+      Name of the version; empty if there is none.
 
     Raises:
-      PneumoError: the store cannot be asked.
+      PneumoError: the store is unreachable.
     """
     about = candidate / MODEL_INFO
     kind = comparison_key(about.read_bytes()) if about.is_file() else None
@@ -30,7 +30,7 @@ def copy_blessed(push_to: str, candidate: Path, dest: Path) -> str:
         return ""
     for version in versions_newest_first(push_to):
         uri = join(push_to, version)
-        # saved_model.pb is written last: without it a push is under way, or was killed.
+        # saved_model.pb is written last: without it a push is running or was killed.
         if not all(exists(join(uri, name)) for name in ("saved_model.pb", str(MODEL_INFO))):
             continue
         if comparison_key(read_bytes(join(uri, str(MODEL_INFO)))) != kind:

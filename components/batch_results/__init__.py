@@ -1,1 +1,1 @@
-"""The model's answers to unlabelled records, as a table that anyone can read."""
+"""BatchResults: table of predictions for unlabeled records."""

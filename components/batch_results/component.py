@@ -34,9 +34,9 @@ def BatchResults(
     inference_result: InputArtifact[InferenceResult],
     results: OutputArtifact[BatchPredictions],
 ) -> None:
-    """Writes a table with one row for each unlabelled record.
+    """Writes a table with one row for each unlabeled record.
 
-    TFX's BulkInferrer writes PredictionLogs: raw outputs beside the bytes of the image, without a
+    TFX's BulkInferrer writes PredictionLogs, which contain raw outputs and the image bytes, but no
     decision.
 
     Usage:
@@ -45,10 +45,10 @@ def BatchResults(
 
     Args:
       examples: the records that BulkInferrer read.
-      model: class names, threshold and abstention band come from it.
-      model_blessing: output of Gate; without a blessing BulkInferrer runs no model.
+      model: provides class names, threshold and referral band.
+      model_blessing: output of Gate; BulkInferrer runs blessed models only.
       inference_result: output of BulkInferrer.
-      results: `results.parquet` and `results.json`; without a blessing the latter alone.
+      results: output; `results.json`, and for a blessed model `results.parquet`.
 
     Raises:
       PneumoError: a record has no row, or more than one.
@@ -58,7 +58,7 @@ def BatchResults(
     if model_blessing.get_int_custom_property("blessed") == 1:
         about = _write_table(examples, model, Path(inference_result.uri), out / FILE)
     else:
-        about = {"rows": 0, "reason": "the model did not pass the gate"}
+        about = {"rows": 0, "reason": "the model is not blessed"}
     results.set_int_custom_property("rows", about["rows"])
     (out / FILE).with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""The three nodes that answer unlabelled records."""
+"""Builds the three nodes that predict unlabeled records."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 def batch_nodes(
     records: str, *, model: "types.BaseChannel", model_blessing: "types.BaseChannel"
 ) -> list[Any]:
-    """ImportExampleGen, BulkInferrer and BatchResults, in this order; none without records.
+    """Builds ImportExampleGen, BulkInferrer and BatchResults; no nodes without records.
 
     Args:
-      records: folder that `pneumo ingest` wrote; the splits in it mean nothing here.
-      model: asked through its signature `examples`.
-      model_blessing: output of Gate; a model that is not blessed is not asked.
+      records: output folder of `pneumo ingest`; its splits are ignored.
+      model: output of Trainer, run with the signature `examples`.
+      model_blessing: output of Gate; only a blessed model is run.
     """
     if not records:
         return []

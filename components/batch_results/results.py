@@ -1,4 +1,4 @@
-"""PredictionLogs of BulkInferrer -> rows of a table."""
+"""Converts PredictionLogs of BulkInferrer to a table."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FILE = "results.parquet"
-ROWS = 1024  # of a row group
+ROWS = 1024  # rows per row group
 _TEXTS = {
     "file": f.IMAGE_FILENAME,
     "patient": f.PATIENT_ID,
@@ -28,9 +28,9 @@ _TEXTS = {
 
 
 def schema() -> "pa.Schema":
-    """Columns.
+    """Returns the columns of the table.
 
-    file, patient, sha256, source: of the record.
+    file, patient, sha256, source: from the record.
     score: calibrated probability of the positive classes together; -1 for a rejected image.
     probabilities: calibrated, in the order of `classes` in the metadata of the file.
     predicted_class: at the operating point; empty for a rejected image.
@@ -51,43 +51,43 @@ def schema() -> "pa.Schema":
     )
 
 
-def result_row(log: Any, facts: Mapping[str, Any], of: Task) -> dict[str, Any]:
-    """One row.
+def result_row(log: Any, facts: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Converts a prediction log to a row.
 
     Args:
       log: a `tensorflow_serving.apis.PredictionLog` of the signature `examples`.
       facts: `threshold` and `band` of the model.
-      of: its task.
+      task: task of the model.
 
     Raises:
-      PneumoError: the log holds no record, or the answer does not fit the task.
+      PneumoError: the log contains no record, or the outputs do not match the task.
     """
     import tensorflow as tf
 
-    (sent,) = log.predict_log.request.inputs.values()
-    answer = {
+    (request,) = log.predict_log.request.inputs.values()
+    outputs = {
         name: tf.make_ndarray(value)[0] for name, value in log.predict_log.response.outputs.items()
     }
-    record = decode(sent.string_val[0])
+    record = decode(request.string_val[0])
     row: dict[str, Any] = {name: _text(record.get(key, [b""])) for name, key in _TEXTS.items()}
-    probabilities = np.asarray(answer["probabilities"], np.float64)
-    if probabilities.shape != (len(of.classes),):
+    probabilities = np.asarray(outputs["probabilities"], np.float64)
+    if probabilities.shape != (len(task.classes),):
         raise PneumoError(
-            f"{row['file']}: {probabilities.size} probabilities for {len(of.classes)} classes of "
-            f"task {of.name!r}; the answers belong to another model"
+            f"{row['file']}: {probabilities.size} probabilities for {len(task.classes)} classes of "
+            f"task {task.name!r}; the prediction logs belong to another model"
         )
-    status = answer["status"].decode() if "status" in answer else "OK"
+    status = outputs["status"].decode() if "status" in outputs else "OK"
     rejected = not status.startswith("OK")
-    score = np.array([answer["score"]], np.float64)
+    score = np.array([outputs["score"]], np.float64)
     band = facts.get("band")
-    called = int(decide(score, facts["threshold"], tuple(band) if band else None)[0])
-    chosen = predicted_class(probabilities[np.newaxis], score, of.positive, facts["threshold"])
+    decision = int(decide(score, facts["threshold"], tuple(band) if band else None)[0])
+    label = predicted_class(probabilities[np.newaxis], score, task.positive, facts["threshold"])
     return {
         **row,
         "score": float(score[0]),
-        "probabilities": answer["probabilities"].tolist(),
-        "predicted_class": "" if rejected else of.classes[int(chosen[0])],
-        "decision": "REJECTED" if rejected else DECISIONS[called],
+        "probabilities": outputs["probabilities"].tolist(),
+        "predicted_class": "" if rejected else task.classes[int(label[0])],
+        "decision": "REJECTED" if rejected else DECISIONS[decision],
         "status": status,
     }
 
@@ -106,50 +106,50 @@ def read_prediction_logs(files: Iterable[str]) -> Iterator[Any]:
 
 
 def read_ids(files: Iterable[str]) -> "Counter[str]":
-    """How often each id stands in gzip TFRecords of raw records."""
+    """Counts the ids in gzip TFRecords of raw records."""
     import tensorflow as tf
 
     spec = {f.IMAGE_SHA256: tf.io.FixedLenFeature([], tf.string)}
-    found: Counter[str] = Counter()
+    ids: Counter[str] = Counter()
     records = tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(64)
     for batch in records:
         parsed = tf.io.parse_example(batch, spec)[f.IMAGE_SHA256]
-        found.update(value.decode() for value in parsed.numpy())
-    return found
+        ids.update(value.decode() for value in parsed.numpy())
+    return ids
 
 
 def write(file: Path, rows: Iterable[dict[str, Any]], classes: tuple[str, ...]) -> "Counter[str]":
-    """Writes the table as a stream; returns how often each id stands in it."""
+    """Writes the table in chunks; returns the count of each id."""
     import json
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found: Counter[str] = Counter()
+    ids: Counter[str] = Counter()
     columns = schema().with_metadata({"classes": json.dumps(classes)})
     with atomic_file(file) as stream, pq.ParquetWriter(stream, columns) as out:
-        held: list[dict[str, Any]] = []
+        chunk: list[dict[str, Any]] = []
         for row in rows:
-            held.append(row)
-            found[row["sha256"]] += 1
-            if len(held) == ROWS:
-                out.write_table(pa.Table.from_pylist(held, schema=columns))
-                held = []
-        out.write_table(pa.Table.from_pylist(held, schema=columns))
-    return found
+            chunk.append(row)
+            ids[row["sha256"]] += 1
+            if len(chunk) == ROWS:
+                out.write_table(pa.Table.from_pylist(chunk, schema=columns))
+                chunk = []
+        out.write_table(pa.Table.from_pylist(chunk, schema=columns))
+    return ids
 
 
-def reconcile(given: "Counter[str]", answered: "Counter[str]") -> int:
-    """The number of rows, if each record has exactly one.
+def reconcile(records: "Counter[str]", predicted: "Counter[str]") -> int:
+    """Returns the number of rows after checking that each record has exactly one.
 
     Raises:
-      PneumoError: a record was lost, or answered twice.
+      PneumoError: a record has no row, or more than one.
     """
-    if given != answered:
-        lost, extra = given - answered, answered - given
+    if records != predicted:
+        missing, extra = records - predicted, predicted - records
         raise PneumoError(
-            f"batch: {lost.total()} of {given.total()} records have no answer and "
-            f"{extra.total()} answers no record (first: {next(iter([*lost, *extra]))}); "
-            "run it again, and tell if it stays"
+            f"batch: {missing.total()} of {records.total()} records have no prediction and "
+            f"{extra.total()} predictions no record (first: {next(iter([*missing, *extra]))}); "
+            "run it again, and report an issue if the error persists"
         )
-    return given.total()
+    return records.total()

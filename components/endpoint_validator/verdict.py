@@ -9,7 +9,7 @@ from core.metrics.operating_point import DECISIONS, decide
 from serving.predict.prediction import Prediction
 
 # Scorer predicts in batches of 32 and a server in other sizes. The sums inside a convolution are
-# then taken in another order; float32 keeps about 1e-7 of each, and 1e-6 was the most seen.
+# then computed in another order; the largest difference observed in float32 was 1e-6.
 TOLERANCE = 1e-5
 
 
@@ -33,46 +33,53 @@ def spread_over_scores(rows: Sequence[ScorerPrediction], count: int) -> list[Sco
 
 
 def mismatch(
-    expected: Sequence[ScorerPrediction | None], got: Sequence[Prediction], facts: Mapping[str, Any]
+    expected: Sequence[ScorerPrediction | None],
+    actual: Sequence[Prediction],
+    facts: Mapping[str, Any],
 ) -> str:
     """Describes the first prediction that differs from the Scorer's; "" if none does.
 
     Args:
       expected: for each image that was sent; None for one that must be rejected.
-      got: in the same order.
+      actual: predictions in the same order.
       facts: `threshold` and `band` of the model.
     """
-    if len(got) != len(expected):
-        return f"{len(expected)} images were sent, {len(got)} predictions returned"
-    pairs = zip(expected, got, strict=True)
-    return next(filter(None, (_difference(want, found, facts) for want, found in pairs)), "")
+    if len(actual) != len(expected):
+        return f"{len(expected)} images were sent, {len(actual)} predictions returned"
+    pairs = zip(expected, actual, strict=True)
+    return next(filter(None, (_difference(row, actual, facts) for row, actual in pairs)), "")
 
 
-def _difference(want: ScorerPrediction | None, found: Prediction, facts: Mapping[str, Any]) -> str:
-    if want is None:
-        return "" if found.error else f"a damaged image was not rejected (status {found.status})"
-    if found.error or found.score is None:
-        return f"{want.filename} was rejected: {found.error}"
-    wanted, values = [*want.probabilities, want.score], [*found.probabilities.values(), found.score]
-    if len(values) != len(wanted):
-        return f"{want.filename}: {len(values) - 1} probabilities, not {len(wanted) - 1}"
-    worst = np.abs(np.subtract(wanted, values)).max()
+def _difference(
+    expected: ScorerPrediction | None, actual: Prediction, facts: Mapping[str, Any]
+) -> str:
+    if expected is None:
+        return "" if actual.error else f"a damaged image was not rejected (status {actual.status})"
+    if actual.error or actual.score is None:
+        return f"{expected.filename} was rejected: {actual.error}"
+    values, actual_values = (
+        [*expected.probabilities, expected.score],
+        [*actual.probabilities.values(), actual.score],
+    )
+    if len(actual_values) != len(values):
+        return f"{expected.filename}: {len(actual_values) - 1} probabilities, not {len(values) - 1}"
+    worst = np.abs(np.subtract(values, actual_values)).max()
     if not worst <= TOLERANCE:  # or not a number
         return (
-            f"{want.filename}: score {found.score:.6f}, the Scorer had {want.score:.6f}; "
+            f"{expected.filename}: score {actual.score:.6f}, the Scorer had {expected.score:.6f}; "
             f"probabilities differ by {worst:.2g}, allowed {TOLERANCE:g}"
         )
-    accepted = accepted_decisions(want.score, facts["threshold"], facts.get("band"))
-    if found.decision in accepted:
+    accepted = accepted_decisions(expected.score, facts["threshold"], facts.get("band"))
+    if actual.decision in accepted:
         return ""
     return (
-        f"{want.filename}: decision {found.decision!r} at score {want.score:.6f}, "
+        f"{expected.filename}: decision {actual.decision!r} at score {expected.score:.6f}, "
         f"not {' or '.join(sorted(accepted))}"
     )
 
 
 def accepted_decisions(score: float, threshold: float, band: Sequence[float] | None) -> set[str]:
-    """Decisions that are right for a score known to within the tolerance."""
+    """Returns the decisions that are correct for a score known to within the tolerance."""
     scores = np.array([score - TOLERANCE, score, score + TOLERANCE])
-    found = decide(scores, threshold, (band[0], band[1]) if band is not None else None)
-    return {DECISIONS[value] for value in found.tolist()}
+    decisions = decide(scores, threshold, (band[0], band[1]) if band is not None else None)
+    return {DECISIONS[value] for value in decisions.tolist()}

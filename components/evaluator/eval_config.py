@@ -26,11 +26,11 @@ def eval_config(options: EvaluationOptions) -> "tfma.EvalConfig":
     """Builds the configuration of the Evaluator.
 
     TFMA compares the score with the positive label; images outside the task have weight 0. Metrics
-    at a threshold are requested only where the configuration fixes it: a threshold that is chosen
-    on validation is unknown before the model exists.
+    at a threshold are included only if the configuration fixes the threshold: a threshold chosen on
+    validation is unknown before training.
 
-    Bounds hold on the whole split only: on a slice of one class an AUC is undefined, and TFMA would
-    not bless any model. The Gate decides; TFMA's verdict on the same bounds is shown with it.
+    Bounds apply to the whole split only: the AUC is undefined on a slice of one class, and TFMA
+    would not bless any model. The Gate decides; TFMA's result for the same bounds is reported too.
 
     Args:
       options: operating point and gate.

@@ -1,1 +1,1 @@
-"""Decides whether a model is blessed: bounds, and paired tests against the blessed one."""
+"""Gate: decides whether a model is blessed."""

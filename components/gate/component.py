@@ -34,32 +34,39 @@ def Gate(
     evaluation: InputArtifact[ModelEvaluation] = None,
     evaluator_blessing: InputArtifact[ModelBlessing] = None,
 ) -> None:
-    """Blesses a model, or does not; components.gate.decision has the rules.
+    """Blesses a model by the rules of components.gate.decision.
 
-    TFX's Evaluator compares a model with its baseline by the difference alone, without patients or
-    chance. This node decides instead, in the artifact that TFX's Pusher reads.
+    TFX's Evaluator compares a model with its baseline without a statistical test. This node
+    replaces that decision and writes the artifact that TFX's Pusher reads.
+
+    Usage:
+      gate = Gate(model=trainer.outputs["model"], predictions=scorer.outputs["predictions"],
+                  options=json.dumps(options))
 
     Args:
       model: the candidate.
-      predictions: output of Scorer, of the blessed model too where there is one.
-      blessing: the marker file that Pusher looks for, and `decision.json`.
-      options: `EvaluationOptions` in JSON.
-      baseline_model: the blessed model to beat; its id goes into the blessing.
-      evaluation: output of Evaluator; TFMA's view of the bounds is kept as a second opinion.
-      evaluator_blessing: output of Evaluator; kept with it.
+      predictions: output of Scorer, for the candidate and the blessed model if there is one.
+      blessing: output; the marker file for Pusher, and `decision.json`.
+      options: `EvaluationOptions` as JSON.
+      baseline_model: latest blessed model; its id is stored in the blessing.
+      evaluation: output of Evaluator; its result for the same bounds is stored as a second opinion.
+      evaluator_blessing: output of Evaluator.
 
     Raises:
-      PneumoError: there are no predictions on test, or those of the two models do not match.
+      PneumoError: predictions on the test split are missing, or those of the two models differ in
+        task or images.
     """
     folder = Path(predictions.uri)
     candidate = read_scorer_output(folder)
     if candidate is None or not len(candidate):
-        raise PneumoError(f"{folder} has no predictions on test; run the Scorer again")
-    rules = EvaluationOptions.from_json(options)
-    decision = decide_blessing(candidate, read_scorer_output(folder, table.BASELINE), rules)
-    facts = decision.to_dict()
-    facts["tfma"] = second_opinion(evaluation, evaluator_blessing)
-    facts["notes"] += disagreements(facts)
+        raise PneumoError(f"{folder} has no predictions for the test split; run the Scorer again")
+    evaluation_options = EvaluationOptions.from_json(options)
+    decision = decide_blessing(
+        candidate, read_scorer_output(folder, table.BASELINE), evaluation_options
+    )
+    result = decision.to_dict()
+    result["tfma"] = second_opinion(evaluation, evaluator_blessing)
+    result["notes"] += disagreements(result)
 
     models = [("current_model", model)]
     if has_model(baseline_model):
@@ -71,15 +78,15 @@ def Gate(
     blessing.set_int_custom_property(GATE, 1)
     out = Path(blessing.uri)
     out.mkdir(parents=True, exist_ok=True)
-    (out / DECISION).write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n")
-    blessed, refused = constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME
-    (out / (blessed if decision.blessed else refused)).touch()
+    (out / DECISION).write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    blessed, not_blessed = constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME
+    (out / (blessed if decision.blessed else not_blessed)).touch()
     for line in decision.failures:
         log.warning("not blessed: %s", line)
 
 
 def second_opinion(evaluation: Any, blessing: Any) -> dict[str, Any] | None:
-    """Returns TFMA's view of the same bounds, `blessed` and `rules`; None without an Evaluator."""
+    """Returns TFMA's result for the same bounds, `blessed` and `rules`; None without Evaluator."""
     if evaluation is None:
         return None
     from core.predictions.tfma_results import tfma_rules
@@ -90,16 +97,18 @@ def second_opinion(evaluation: Any, blessing: Any) -> dict[str, Any] | None:
     return {"blessed": blessed, "rules": rules}
 
 
-def disagreements(facts: dict[str, Any]) -> list[str]:
-    """Returns a line for each bound on which TFMA, which sums over a grid of thresholds, differs.
+def disagreements(result: dict[str, Any]) -> list[str]:
+    """Returns a line for each bound on which TFMA disagrees with the Gate.
+
+    TFMA approximates metrics on a grid of thresholds.
 
     Args:
-      facts: a decision as a dict, with `tfma`.
+      result: a decision as a dict, with `tfma`.
     """
-    ours = {rule["metric"]: rule for rule in facts["rules"]}
+    exact = {rule["metric"]: rule for rule in result["rules"]}
     return [
-        f"{rule['metric']}: TFMA finds {rule['value']} and that the bound is "
-        f"{'kept' if rule['ok'] else 'not kept'}; the exact number decides"
-        for rule in (facts["tfma"] or {}).get("rules", [])
-        if rule["metric"] in ours and rule["ok"] != ours[rule["metric"]]["ok"]
+        f"{rule['metric']}: TFMA computes {rule['value']} and the bound "
+        f"{'holds' if rule['ok'] else 'does not hold'}; the Gate uses the exact value instead"
+        for rule in (result["tfma"] or {}).get("rules", [])
+        if rule["metric"] in exact and rule["ok"] != exact[rule["metric"]]["ok"]
     ]

@@ -1,17 +1,16 @@
-"""Rules of the blessing, applied to the predictions on the test split.
+"""Decides whether a model is blessed, from its predictions on the test split.
 
-A model is blessed when
+A model is blessed if
 
-1. each absolute bound holds for the estimate on the whole test split, and
-2. it is not significantly worse than the latest blessed model of the same configuration and task,
-   on the same images, by tests with the patient as the unit: DeLong on the AUC, McNemar on the
-   decisions (with more than two classes also on the classes), and the bootstrap on the challenge's
-   metric where both models predict boxes. Each model stands at its own thresholds; `alpha` is
-   one-sided and for all tests together (Bonferroni).
+1. every absolute bound holds for the estimate on the whole test split, and
+2. it is not significantly worse than the latest blessed model of the same configuration and task on
+   the same images. The tests are clustered by patient: DeLong on the AUC, McNemar on the decisions
+   (and on the classes, if there are more than two), and a bootstrap on the challenge score if both
+   models predict boxes. Each model uses its own thresholds. `alpha` is one-sided and divided among
+   the tests (Bonferroni).
 
-"Not significantly worse" is not "as good": a small test split shows only large drops. Each test
-therefore states the drop that it detects with 80 % power, and the absolute bounds are the floor
-under a decline in steps too small to be detected.
+A small test split detects only large drops, so each test reports the drop that it detects with 80 %
+power. The absolute bounds limit a decline over several models in steps too small to detect.
 """
 
 import math
@@ -37,12 +36,16 @@ from schema.files import json_values
 
 @dataclass(frozen=True)
 class BoundResult:
-    """One absolute bound.
+    """Result of one absolute bound.
 
     Attributes:
       metric: a key of `registry.GATED`.
-      value: on test; NaN where it is not defined, which does not keep a bound.
-      low: lower end of the 95 % interval by patient; `high` the upper end.
+      kind: "at least".
+      bound: lower bound.
+      value: estimate on the test split; NaN if undefined, in which case the bound does not hold.
+      low: lower end of the 95 % confidence interval.
+      high: upper end.
+      ok: whether the bound holds.
     """
 
     metric: str
@@ -56,17 +59,18 @@ class BoundResult:
 
 @dataclass(frozen=True)
 class PairedTestResult:
-    """One paired test; differences are candidate - blessed.
+    """Result of one paired test; the difference is candidate - blessed.
 
     Attributes:
       metric: "auc", "accuracy", "class_accuracy" or "challenge".
-      p_worse: one-sided p that the candidate is worse; NaN where the test is not defined.
+      p_worse: one-sided p-value that the candidate is worse; NaN if the test is undefined.
       alpha: level of this test.
-      detectable: the drop that this test detects with 80 % power; NaN where not known.
-      note: why the test is undefined; empty where it is defined.
+      detectable: drop that this test detects with 80 % power; NaN if unknown.
+      ok: whether the candidate is not significantly worse.
+      note: why the test is undefined; empty otherwise.
     """
 
-    __test__ = False  # for pytest
+    __test__ = False  # not a test class of pytest
 
     metric: str
     method: str
@@ -82,7 +86,7 @@ class PairedTestResult:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """Result of the gate; `failures` has a line for each rule or test that was not kept."""
+    """Result of the gate; `failures` has a line for each failed bound or test."""
 
     blessed: bool
     rules: list[BoundResult]
@@ -99,22 +103,22 @@ class GateDecision:
 def decide_blessing(
     candidate: SplitPredictions, blessed: SplitPredictions | None, options: EvaluationOptions
 ) -> GateDecision:
-    """Applies the bounds, and the paired tests where there is a blessed model.
+    """Checks the bounds, and compares with the blessed model if there is one.
 
     Raises:
-      PneumoError: the two models answered other images, or another task.
+      PneumoError: the two models differ in task or images.
     """
     rules = check_bounds(candidate, options)
     tests = [] if blessed is None else compare_with_blessed(candidate, blessed, options)
     failures = [
-        f"{rule.metric} is {_say(rule.value)} on test; the gate asks for at least {rule.bound:g}"
+        f"{rule.metric} is {_text(rule.value)} on test; the gate requires at least {rule.bound:g}"
         for rule in rules
         if not rule.ok
     ]
     failures += [
-        f"{test.metric} fell from {_say(test.blessed)} to {_say(test.candidate)} against the "
-        f"blessed model, more than chance ({test.method}: p {test.p_worse:.2g}, level "
-        f"{test.alpha:.2g})"
+        f"{test.metric} is significantly lower than that of the blessed model: "
+        f"{_text(test.candidate)} against {_text(test.blessed)} ({test.method}: p "
+        f"{test.p_worse:.2g}, level {test.alpha:.2g})"
         for test in tests
         if not test.ok
     ]
@@ -125,20 +129,20 @@ def decide_blessing(
 
 
 def check_bounds(candidate: SplitPredictions, options: EvaluationOptions) -> list[BoundResult]:
-    """The absolute bounds on the whole split."""
-    found = score_intervals(candidate, options.resamples, options.seed)
+    """Checks the absolute bounds on the whole split."""
+    intervals = score_intervals(candidate, options.resamples, options.seed)
     kinds = {GATED[name] for name in options.gate}
     if "classes" in kinds:
-        found |= class_intervals(candidate, options.resamples, options.seed)
+        intervals |= class_intervals(candidate, options.resamples, options.seed)
     if "boxes" in kinds:
-        found |= box_intervals(candidate, options.resamples, options.seed)
+        intervals |= box_intervals(candidate, options.resamples, options.seed)
     rules = []
     for metric, rule in options.gate.items():
-        interval = found.get(metric)
+        interval = intervals.get(metric)
         value, low, high = (
             (interval.estimate, interval.low, interval.high) if interval else (math.nan,) * 3
         )
-        # A number that is not defined keeps no bound, not even 0.
+        # An undefined value (NaN) fails every bound, even 0.
         rules.append(BoundResult(metric, "at least", rule.min, value, low, high, value >= rule.min))
     return rules
 
@@ -146,51 +150,56 @@ def check_bounds(candidate: SplitPredictions, options: EvaluationOptions) -> lis
 def compare_with_blessed(
     candidate: SplitPredictions, blessed: SplitPredictions, options: EvaluationOptions
 ) -> list[PairedTestResult]:
-    """The paired tests.
+    """Runs the paired tests.
 
     Raises:
-      PneumoError: the two models answered other images, or another task.
+      PneumoError: the two models differ in task or images.
     """
     if candidate.task != blessed.task:
         raise PneumoError(
-            f"the blessed model answers task {blessed.task.name!r} and the candidate "
+            f"the blessed model has task {blessed.task.name!r} and the candidate task "
             f"{candidate.task.name!r}; they cannot be compared"
         )
     if not np.array_equal(candidate.sha256, blessed.sha256):
         raise PneumoError(
-            "the candidate and the blessed model answered other images of test; score both again"
+            "the candidate and the blessed model were scored on different images; score both again"
         )
-    wanted = options.against_blessed.tests
-    told, told_b = candidate.with_binary_label(), blessed.with_binary_label()
-    found: list[tuple[str, PairedTest]] = []
-    if "auc" in wanted:
-        found.append(
-            ("auc", delong_clustered(told.positive, told.score, told_b.score, told.patient))
+    tests = options.against_blessed.tests
+    labeled, labeled_b = candidate.with_binary_label(), blessed.with_binary_label()
+    comparisons: list[tuple[str, PairedTest]] = []
+    if "auc" in tests:
+        comparisons.append(
+            (
+                "auc",
+                delong_clustered(labeled.positive, labeled.score, labeled_b.score, labeled.patient),
+            )
         )
-    if "accuracy" in wanted:
-        right, right_b = (a.predicted_positive == a.positive for a in (told, told_b))
-        found.append(("accuracy", mcnemar_clustered(right, right_b, told.patient)))
+    if "accuracy" in tests:
+        correct, correct_b = (a.predicted_positive == a.positive for a in (labeled, labeled_b))
+        comparisons.append(("accuracy", mcnemar_clustered(correct, correct_b, labeled.patient)))
         if len(candidate.task.classes) > 2:
             one, two = candidate.with_class_label(), blessed.with_class_label()
-            right, right_b = (a.predicted_label == a.label for a in (one, two))
-            found.append(("class_accuracy", mcnemar_clustered(right, right_b, one.patient)))
-    if "challenge" in wanted and candidate.predicts_boxes and blessed.predicts_boxes:
+            correct, correct_b = (a.predicted_label == a.label for a in (one, two))
+            comparisons.append(
+                ("class_accuracy", mcnemar_clustered(correct, correct_b, one.patient))
+            )
+    if "challenge" in tests and candidate.predicts_boxes and blessed.predicts_boxes:
         scores, scores_b = (
             challenge_scores(a.truth_boxes.tolist(), *(rows.tolist() for rows in a.shown_boxes()))
             for a in (candidate, blessed)
         )
-        drawn = {"resamples": options.resamples, "seed": options.seed}
-        pair = bootstrap_difference(scores, scores_b, candidate.patient, **drawn)
-        found.append(("challenge", pair))
-    level = options.against_blessed.alpha / max(1, len(found))
-    return [paired_test(metric, pair, level) for metric, pair in found]
+        settings = {"resamples": options.resamples, "seed": options.seed}
+        pair = bootstrap_difference(scores, scores_b, candidate.patient, **settings)
+        comparisons.append(("challenge", pair))
+    level = options.against_blessed.alpha / max(1, len(comparisons))
+    return [paired_test(metric, pair, level) for metric, pair in comparisons]
 
 
 def paired_test(metric: str, pair: PairedTest, level: float) -> PairedTestResult:
-    """Returns the test of one comparison; a drop counts where its p-value is below the level."""
+    """Converts a comparison to a test result; a drop is significant if p is below the level."""
     from scipy.stats import norm
 
-    reach = float(norm.isf(level) + norm.isf(0.2)) * pair.se
+    detectable = float(norm.isf(level) + norm.isf(0.2)) * pair.se
     defined = math.isfinite(pair.p_worse)
     return PairedTestResult(
         metric=metric,
@@ -200,11 +209,11 @@ def paired_test(metric: str, pair: PairedTest, level: float) -> PairedTestResult
         difference=pair.difference,
         p_worse=pair.p_worse,
         alpha=level,
-        detectable=reach if reach > 0 else math.nan,
+        detectable=detectable if detectable > 0 else math.nan,
         ok=not (defined and pair.p_worse < level),
-        note="" if defined else "too few patients for a test; the bounds alone decide",
+        note="" if defined else "too few patients for a test; only the bounds decide",
     )
 
 
-def _say(value: float) -> str:
+def _text(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else "not defined"

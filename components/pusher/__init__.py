@@ -1,1 +1,1 @@
-"""Puts a blessed model where a server finds it."""
+"""Pusher: publishes a blessed model as a new version."""

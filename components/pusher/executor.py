@@ -1,4 +1,4 @@
-"""A Pusher whose version folder appears whole or not at all."""
+"""Pusher executor that publishes a version atomically."""
 
 import json
 import shutil
@@ -13,16 +13,16 @@ from tfx.types import artifact_utils
 from schema import storage
 from schema.model_folder import next_version, same_files, versions_newest_first
 
-_LAST = "saved_model.pb"
+_WRITTEN_LAST = "saved_model.pb"
 
 
 class AtomicPusherExecutor(pusher_executor.Executor):
-    """TFX's Pusher copies into the watched folder file by file; this one renames.
+    """Publishes a version by renaming; TFX's Pusher copies file by file into the watched folder.
 
-    The copy is made in a hidden folder beside the versions (a server looks only at folders whose
-    name is a number) and renamed at the end. What a killed push left is removed first. A model that
-    is the newest version already is not pushed again: a run that was killed between the rename
-    and its record in ML Metadata pushes once.
+    The model is copied to a hidden folder next to the versions, which servers ignore because its
+    name is not a number, and renamed at the end. Remains of a killed push are removed first. A
+    model that is already the newest version is not pushed again, so a run that was killed after the
+    rename but before its record in ML Metadata pushes only once.
     """
 
     def Do(
@@ -31,7 +31,7 @@ class AtomicPusherExecutor(pusher_executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Pushes if blessed; see `tfx.components.pusher.executor.Executor.Do`."""
+        """Pushes the model if it is blessed; see `tfx.components.pusher.executor.Executor.Do`."""
         base = json.loads(exec_properties["push_destination"])["filesystem"]["base_directory"]
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
         remote = storage.is_remote(base)
@@ -63,27 +63,29 @@ def push_to_folder(staged: Path, base: str) -> str:
 
 
 def push_to_store(staged: Path, base: str) -> str:
-    """Puts a staged model into an object store, where nothing can be renamed.
+    """Uploads a staged model to an object store, which has no rename.
 
-    A version exists when its saved_model.pb does: that is written last, and removed first. A server
-    that looks earlier finds a folder without a model and keeps the version that it has. What a
-    killed push left is removed first: one pipeline at a time pushes to a folder.
+    saved_model.pb is written last and removed first; a version without it does not exist. A server
+    that polls earlier finds a folder without a model and keeps its current version. Remains of a
+    killed push are removed first, so only one pipeline may push to a folder at a time.
 
     Returns:
       Name of the version.
 
     Raises:
-      PneumoError: the store does not take it.
+      PneumoError: the upload failed.
     """
     versions = versions_newest_first(base)
-    whole = [name for name in versions if storage.exists(storage.join(base, name, _LAST))]
-    for name in set(versions) - set(whole):
+    complete = [
+        name for name in versions if storage.exists(storage.join(base, name, _WRITTEN_LAST))
+    ]
+    for name in set(versions) - set(complete):
         storage.remove(storage.join(base, name))
-    if whole:
+    if complete:
         with tempfile.TemporaryDirectory(prefix="pneumo-") as scratch:
-            newest = storage.fetch(storage.join(base, whole[0]), Path(scratch) / whole[0])
+            newest = storage.fetch(storage.join(base, complete[0]), Path(scratch) / complete[0])
             if same_files(newest, staged):
-                return whole[0]
+                return complete[0]
     version = next_version(versions, int(staged.name))
-    storage.put(staged, storage.join(base, version), last=[_LAST])
+    storage.put(staged, storage.join(base, version), last=[_WRITTEN_LAST])
     return version

@@ -1,1 +1,1 @@
-"""The model's answer to every image of a split, kept for intervals, comparison and the report."""
+"""Scorer: predictions of a model for every image of a split."""

@@ -30,10 +30,10 @@ def Scorer(
     split: Parameter[str] = "test",
     batch_size: Parameter[int] = 32,
 ) -> None:
-    """Runs the signature `examples` of a model over one split and keeps every prediction.
+    """Runs the signature `examples` of a model on one split and stores every prediction.
 
-    TFMA's Evaluator keeps totals only; intervals by patient, paired comparisons and the report need
-    one prediction per image.
+    TFMA's Evaluator stores totals only; confidence intervals by patient, paired tests and the report
+    need one prediction per image.
 
     Usage:
       scorer = Scorer(examples=example_gen.outputs["examples"], model=trainer.outputs["model"])
@@ -41,11 +41,11 @@ def Scorer(
     Args:
       examples: raw records.
       model: output of Trainer.
-      predictions: `predictions.parquet`, `baseline.parquet` of the baseline, and beside each a
-        `.json` with the facts that the model carries (threshold, task, weights).
-      baseline_model: the blessed model to beat, where there is one.
+      predictions: output; `predictions.parquet`, `baseline.parquet` of the baseline, and for each
+        a `.json` with the metadata of the model (threshold, task, weights).
+      baseline_model: latest blessed model, if there is one.
       split: name of the split.
-      batch_size: images in one call of the model.
+      batch_size: images per call of the model.
 
     Raises:
       ValueError: the split has no records.
@@ -57,19 +57,19 @@ def Scorer(
     models = [(model, table.FILE, "score")]
     if has_model(baseline_model):
         models.append((baseline_model, table.BASELINE, "score the blessed model"))
-    for artifact, name, what in models:
+    for artifact, name, step in models:
         folder = Path(path_utils.serving_model_path(artifact.uri))
         file = Path(predictions.uri) / name
         facts = (folder / MODEL_INFO).read_text()
         file.with_suffix(".json").write_text(facts)
         task = Task.from_dict(json.loads(facts)["task"])
         loaded = tf.saved_model.load(str(folder))
-        if not table.write(file, score(loaded, files, task, batch_size, what)):
+        if not table.write(file, score(loaded, files, task, batch_size, step)):
             raise ValueError(f"split {split!r} of {uri} has no records")
 
 
 def score(
-    model: Any, files: list[str], task: Task, batch_size: int, what: str = "score"
+    model: Any, files: list[str], task: Task, batch_size: int, step: str = "score"
 ) -> Iterator[dict[str, list[Any]]]:
     """Streams the predictions of gzip TFRecord files, a batch at a time.
 
@@ -77,8 +77,8 @@ def score(
       model: loaded SavedModel with the signature `examples`.
       files: paths of gzip TFRecords of raw records.
       task: of the model.
-      batch_size: images in one call.
-      what: name of the step in the progress line.
+      batch_size: images per call.
+      step: name of the step in the progress line.
 
     Yields:
       columns of core.predictions.table.
@@ -86,11 +86,11 @@ def score(
     import tensorflow as tf
 
     examples = model.signatures["examples"]
-    step, done = ProgressReporter(), 0
+    progress, done = ProgressReporter(), 0
     batches = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(batch_size)
     for batch in batches.prefetch(1):
         records = ImageRecords.from_batches([parse_records(batch)])
         outputs = {name: value.numpy() for name, value in examples(batch).items()}
         done += len(records)
-        step(what, done)
+        progress(step, done)
         yield prediction_columns(records, task, outputs)

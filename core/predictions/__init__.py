@@ -1,1 +1,1 @@
-"""Predictions of a model on a split: table, metrics, results of TFX's Evaluator."""
+"""Predictions of a model on a split: table, metrics and results of TFX's Evaluator."""

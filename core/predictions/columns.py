@@ -1,4 +1,4 @@
-"""Columns of the predictions table, from what a model returns."""
+"""Converts model outputs to columns of the predictions table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,24 +10,24 @@ from schema.labels import Task
 
 
 def prediction_columns(
-    records: ImageRecords, of: Task, answers: Mapping[str, Any]
+    records: ImageRecords, task: Task, outputs: Mapping[str, Any]
 ) -> dict[str, list[Any]]:
-    """Rows of the table, as columns.
+    """Builds the columns of the table.
 
     Args:
-      records: who the images are, n of them.
-      of: the task.
-      answers: `score` [n], `probabilities` [n, classes], `raw` [n, classes], `members`
-        [n, members * classes]; of a model that predicts boxes `boxes` and `box_scores`, see
+      records: metadata of the n images.
+      task: task of the model.
+      outputs: `score` [n], `probabilities` [n, classes], `raw` [n, classes], `members`
+        [n, members * classes]; for a detector also `boxes` and `box_scores`, see
         `predicted_boxes`.
     """
     known = list(zip(records.pathogen.tolist(), records.box_counts.tolist(), strict=True))
-    boxes, scores = predicted_boxes(len(records), answers)
+    boxes, scores = predicted_boxes(len(records), outputs)
     return {
         **{name: values.tolist() for name, values in records.columns().items()},
-        "label": [of.class_of(*record) for record in known],
-        "positive": [of.binary_label(*record) for record in known],
-        **{name: answers[name].tolist() for name in ("score", "probabilities", "raw", "members")},
+        "label": [task.class_of(*record) for record in known],
+        "positive": [task.binary_label(*record) for record in known],
+        **{name: outputs[name].tolist() for name in ("score", "probabilities", "raw", "members")},
         "truth_boxes": [rows.ravel().tolist() for rows in records.boxes],
         "boxes": [rows.ravel().tolist() for rows in boxes],
         "box_scores": [row.tolist() for row in scores],
@@ -37,31 +37,31 @@ def prediction_columns(
 def predicted_boxes(
     n: int, answers: Mapping[str, Any]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Predicted boxes of each image, best first.
+    """Returns the predicted boxes of each image, best first.
 
     Args:
-      n: images.
-      answers: `boxes`, for each image m boxes, as [m, 4] or in one row, relative; `box_scores`, for
-        each m scores, below 0 where there is no box. Without them no image has a box.
+      n: number of images.
+      outputs: `boxes`, for each image m boxes in relative coordinates, [m, 4] or flat; `box_scores`,
+        for each image m scores, below 0 for padding. If missing, no image has a box.
 
     Returns:
-      float32 [m, 4] and [m] of each image.
+      float32 [m, 4] and [m] for each image.
 
     Raises:
-      ValueError: there are not as many of them as images, or as boxes.
+      ValueError: the numbers of images, boxes and scores do not match.
     """
-    if "boxes" not in answers:
+    if "boxes" not in outputs:
         return [np.zeros((0, 4), np.float32)] * n, [np.zeros(0, np.float32)] * n
-    if not len(answers["boxes"]) == len(answers["box_scores"]) == n:
-        raise ValueError(f"{len(answers['boxes'])} sets of boxes for {n} images")
+    if not len(outputs["boxes"]) == len(outputs["box_scores"]) == n:
+        raise ValueError(f"{len(outputs['boxes'])} sets of boxes for {n} images")
     boxes, scores = [], []
-    for of_image, row in zip(answers["boxes"], answers["box_scores"], strict=True):
-        every = np.asarray(of_image, np.float32).reshape(-1, 4)
+    for image_boxes, row in zip(outputs["boxes"], outputs["box_scores"], strict=True):
+        flat = np.asarray(image_boxes, np.float32).reshape(-1, 4)
         score = np.asarray(row, np.float32).reshape(-1)
-        if len(every) != len(score):
-            raise ValueError(f"{len(every)} boxes and {len(score)} scores in one image")
+        if len(flat) != len(score):
+            raise ValueError(f"{len(flat)} boxes and {len(score)} scores in one image")
         order = np.argsort(-score, kind="stable")
         order = order[score[order] >= 0]
-        boxes.append(every[order])
+        boxes.append(flat[order])
         scores.append(score[order])
     return boxes, scores

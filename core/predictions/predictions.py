@@ -1,4 +1,4 @@
-"""A model's predictions for the images of a split, with the task and the operating point."""
+"""Predictions of a model on a split, with its task and operating point."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,20 +23,20 @@ def _none() -> np.ndarray:
 
 @dataclass(frozen=True)
 class SplitPredictions:
-    """One entry for each image of a split; columns [n] as in `core.predictions.table`.
+    """One entry per image; columns [n] as in `core.predictions.table`.
 
     Attributes:
       task: the task.
       threshold: a score at or above it is positive.
-      band: scores from the first to below the second are referred; None: no band.
-      temperature: log-probabilities of the ensemble are divided by it.
+      band: (low, high), scores with low <= score < high are referred; None: no band.
+      temperature: divides the log-probabilities of the ensemble.
       probabilities: float64 [n, C], calibrated.
-      raw: float64 [n, C], the ensemble before temperature.
-      members: float64 [n, M, C], each member before temperature.
-      truth_boxes: object [n], each float64 [k, 4]; left out: none.
-      boxes: object [n], each float64 [m, 4], best first, not cut; left out: none.
+      raw: float64 [n, C], probabilities of the ensemble before temperature scaling.
+      members: float64 [n, M, C], probabilities of each member before temperature scaling.
+      truth_boxes: object [n], each float64 [k, 4]; default: no boxes.
+      boxes: object [n], each float64 [m, 4], best first, before thresholding; default: no boxes.
       box_scores: object [n], each float64 [m].
-      box_threshold: a box whose score is at or above it is shown; None: the model predicts none.
+      box_threshold: a box is shown if its score is at or above it; None: no predicted boxes.
     """
 
     task: Task
@@ -68,25 +68,25 @@ class SplitPredictions:
             if not n:
                 object.__setattr__(self, name, _ragged([[]] * len(self), shape))
             elif n != len(self):
-                raise ValueError(f"{name} of {n} images, not {len(self)}")
+                raise ValueError(f"{name} has {n} images, not {len(self)}")
 
     def __len__(self) -> int:
         return len(self.score)
 
-    def where(self, chosen: np.ndarray) -> "SplitPredictions":
-        """The entries of a mask or of indices."""
-        columns = {one.name: getattr(self, one.name) for one in fields(self)}
+    def where(self, selected: np.ndarray) -> "SplitPredictions":
+        """Selects images by a mask or by indices."""
+        columns = {column.name: getattr(self, column.name) for column in fields(self)}
         return replace(
             self,
-            **{k: v[chosen] for k, v in columns.items() if isinstance(v, np.ndarray)},
+            **{k: v[selected] for k, v in columns.items() if isinstance(v, np.ndarray)},
         )
 
     def with_binary_label(self) -> "SplitPredictions":
-        """The images whose side the task defines; metrics of the score are of these."""
+        """Selects the images with a known binary label, for binary metrics."""
         return self.where(self.positive >= 0)
 
     def with_class_label(self) -> "SplitPredictions":
-        """The images of a known class; metrics of classes are of these."""
+        """Selects the images with a known class, for multiclass metrics."""
         return self.where(self.label >= 0)
 
     @property
@@ -96,7 +96,7 @@ class SplitPredictions:
 
     @property
     def predicted_positive(self) -> np.ndarray:
-        """1 positive, 0 negative, as if there were no band, int64 [n]."""
+        """1 positive, 0 negative, without the referral band, int64 [n]."""
         return decide(self.score, self.threshold)
 
     @property
@@ -106,11 +106,11 @@ class SplitPredictions:
 
     @property
     def predicts_boxes(self) -> bool:
-        """Whether the model predicts boxes that can be compared with the marked ones."""
+        """Whether the model predicts boxes that can be compared with true boxes."""
         return self.box_threshold is not None
 
     def shown_boxes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes and scores at or above the threshold of boxes; object [n] each."""
+        """Returns the boxes and scores at or above the box threshold, object [n] each."""
         least = -np.inf if self.box_threshold is None else self.box_threshold
         keep = [scores >= least for scores in self.box_scores]
         boxes, scores = (
@@ -122,7 +122,7 @@ class SplitPredictions:
 
     @property
     def pair(self) -> tuple[int, ...]:
-        """Classes whose pairs are of interest: the positive ones, all where there is only one."""
+        """Classes for the pairwise AUC: the positive ones; empty (all) if there is only one."""
         return self.task.positive if len(self.task.positive) > 1 else ()
 
 
@@ -139,11 +139,11 @@ def read_predictions(file: Path, facts: Mapping[str, Any]) -> SplitPredictions:
 
     Args:
       file: columns of core.predictions.table.
-      facts: of the model: `task` (of `Task.to_dict`), `threshold`, `band`, `temperature`; of a
-        model that predicts boxes, `boxes` with `threshold`.
+      facts: metadata of the model: `task` (from `Task.to_dict`), `threshold`, `band` and
+        `temperature`; for a detector also `boxes` with `threshold`.
 
     Raises:
-      PneumoError: the columns do not fit the task.
+      PneumoError: the columns do not match the task.
     """
     columns = table.read(file).to_pydict()
     task = Task.from_dict(facts["task"])
@@ -155,7 +155,7 @@ def read_predictions(file: Path, facts: Mapping[str, Any]) -> SplitPredictions:
         widths = {len(row) for row in columns[name]}
         if len(widths) != 1 or widths.pop() % classes:
             raise PneumoError(
-                f"{file}: column {name} does not hold the {classes} classes of task {task.name!r}; "
+                f"{file}: column {name} does not match the {classes} classes of task {task.name!r}; "
                 "score the split again"
             )
         return np.array(columns[name], np.float64).reshape(n, *shape)
@@ -177,13 +177,13 @@ def read_predictions(file: Path, facts: Mapping[str, Any]) -> SplitPredictions:
         raw=rows("raw", classes),
         members=rows("members", -1, classes),
         **{name: _ragged(columns[name], shape) for name, shape in _BOXES.items()},
-        # The weak boxes of a classifier's heat map are not its predictions.
+        # Boxes from a classifier's heat map are explanations, not predictions.
         box_threshold=float(boxes["threshold"]) if task.located and boxes else None,
     )
 
 
 def read_scorer_output(folder: Path, name: str = table.FILE) -> SplitPredictions | None:
-    """Predictions that the Scorer wrote, with the facts of the model beside them; None if none."""
+    """Reads predictions and model metadata that the Scorer wrote; None if there are none."""
     file = folder / name
     if not file.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Predictions on disk: one Parquet row for each image."""
+"""Predictions table: a Parquet file with one row per image."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +15,16 @@ BOXES = ("truth_boxes", "boxes", "box_scores")
 
 
 def schema() -> "pa.Schema":
-    """Columns, one row for each image.
+    """Returns the columns.
 
     sha256 ... brightness: id and origin of the image (brightness: mean gray level, 0..255).
-    label: class index in the task; -1 where it is unknown or ambiguous.
-    positive: 1, 0, or -1 where the task does not define it.
+    label: class index in the task; -1 if unknown or ambiguous.
+    positive: 1, 0, or -1 if the task does not define it.
     score: calibrated probability of the positive classes together.
-    probabilities: of each class, calibrated, of the ensemble; raw: before temperature.
-    members: each member's own probabilities, before temperature; members * classes values.
+    probabilities: calibrated class probabilities of the ensemble; raw: before temperature scaling.
+    members: class probabilities of each member before temperature scaling, flat.
     truth_boxes: ymin, xmin, ymax, xmax of each marked opacity, relative.
-    boxes, box_scores: of each box that the model predicts, best first.
+    boxes, box_scores: predicted boxes and their scores, best first.
     """
     import pyarrow as pa
 
@@ -53,7 +53,7 @@ def schema() -> "pa.Schema":
 
 
 def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
-    """Writes batches of columns as they come; returns the number of rows."""
+    """Streams batches of columns to a file; returns the number of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -6,30 +6,30 @@ from typing import Any
 
 
 def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
-    """Slice -> metric -> value, of an Evaluator's output.
+    """Reads slice -> metric -> value from an Evaluator's output.
 
-    The slice of everything is "overall", others are "feature=value". NaN, which TFMA writes as
-    text, becomes a float.
+    The whole split is named "overall", other slices "feature=value". NaN, which TFMA writes as text,
+    becomes a float.
     """
     import tensorflow_model_analysis as tfma
 
-    found: dict[str, dict[str, float]] = {}
+    metrics: dict[str, dict[str, float]] = {}
     for key, outputs in tfma.load_eval_result(folder).slicing_metrics:
         name = ", ".join(f"{feature}={value}" for feature, value in key) or "overall"
         values = outputs.get("", {}).get("", {})
-        found[name] = {
+        metrics[name] = {
             metric: float(value["doubleValue"])
             for metric, value in values.items()
             if "doubleValue" in value
         }
-    return found
+    return metrics
 
 
 def tfma_rules(folder: str) -> list[dict[str, Any]]:
-    """The absolute bounds as TFMA applied them; empty where TFMA was given none.
+    """Reads the results of the absolute bounds in TFMA; empty if there are none.
 
     Returns:
-      rows of `metric`, `kind`, `bound`, `value`, `ok`.
+      Rows of `metric`, `kind`, `bound`, `value`, `ok`.
     """
     import tensorflow_model_analysis as tfma
 
