@@ -32,7 +32,7 @@ def Scorer(
 ) -> None:
     """Runs the signature `examples` of a model on one split and stores every prediction.
 
-    TFMA's Evaluator stores totals only; confidence intervals by patient, paired tests and the report
+    TFMA's Evaluator stores totals only; confidence intervals, paired tests and the report
     need one prediction per image.
 
     Usage:

@@ -35,14 +35,14 @@ def prediction_columns(
 
 
 def predicted_boxes(
-    n: int, answers: Mapping[str, Any]
+    n: int, outputs: Mapping[str, Any]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Returns the predicted boxes of each image, best first.
 
     Args:
       n: number of images.
-      outputs: `boxes`, for each image m boxes in relative coordinates, [m, 4] or flat; `box_scores`,
-        for each image m scores, below 0 for padding. If missing, no image has a box.
+      outputs: `boxes`, for each image m boxes in relative coordinates, [m, 4] or flat;
+        `box_scores`, for each image m scores, below 0 for padding. If missing, no image has a box.
 
     Returns:
       float32 [m, 4] and [m] for each image.

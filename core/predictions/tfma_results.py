@@ -8,8 +8,8 @@ from typing import Any
 def tfma_metrics(folder: str) -> dict[str, dict[str, float]]:
     """Reads slice -> metric -> value from an Evaluator's output.
 
-    The whole split is named "overall", other slices "feature=value". NaN, which TFMA writes as text,
-    becomes a float.
+    The whole split is named "overall", other slices "feature=value". NaN, which TFMA writes as
+    text, becomes a float.
     """
     import tensorflow_model_analysis as tfma
 

@@ -57,9 +57,9 @@ def test_equal_to_the_last_bit(
         got = tf.make_ndarray(proto)
         assert got.dtype == expected[output].dtype
         np.testing.assert_array_equal(got, expected[output], err_msg=output)
-    told = web.post(f"{server.model}:predict", json={"signature_name": name, **rows(batch)})
-    assert told.status_code == 200, told.text
-    by_rest = told.json()["predictions"]
+    response = web.post(f"{server.model}:predict", json={"signature_name": name, **rows(batch)})
+    assert response.status_code == 200, response.text
+    by_rest = response.json()["predictions"]
     for output in OUTPUTS[name]:
         parsed = np.array([row[output] for row in by_rest]).astype(expected[output].dtype)
         np.testing.assert_array_equal(parsed, expected[output], err_msg=output)

@@ -92,8 +92,8 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     file = Path(nodes["Scorer"]["outputs"]["predictions"][0]) / table.FILE
     rows = pq.read_table(file)
     place = rows.schema.get_field_index("score")
-    told = pa.array([score * 0.9 for score in rows["score"].to_pylist()], pa.float32())
-    pq.write_table(rows.set_column(place, "score", told), file)
+    scores = pa.array([score * 0.9 for score in rows["score"].to_pylist()], pa.float32())
+    pq.write_table(rows.set_column(place, "score", scores), file)
     # Another way of validation: that node runs again, by `pneumo serve`, and the Scorer does not.
     done = pneumo(
         "run",
@@ -116,8 +116,8 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     assert [reason.split(":")[0] for reason in after["refused"]] == ["REST", "gRPC"]
     assert all("the Scorer had" in reason for reason in after["refused"])
     assert "not pushed: it passed the gate, but not the server that tried it" in done.stdout
-    told = json.loads(Path(after["report"]).with_suffix(".json").read_text())["infra"]
-    assert told == {"blessed": False, "reasons": after["refused"], "how": "builtin"}
+    infra = json.loads(Path(after["report"]).with_suffix(".json").read_text())["infra"]
+    assert infra == {"blessed": False, "reasons": after["refused"], "how": "builtin"}
     for reason in after["refused"]:
         assert reason in done.stdout
         assert reason in html.unescape(Path(after["report"]).read_text())

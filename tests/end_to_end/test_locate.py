@@ -66,7 +66,7 @@ def test_predictions_of_val_and_test_hold_boxes(work: Path) -> None:
             assert found.size == 0 or (found.min() >= 0 and found.max() <= 1)
 
 
-def test_what_training_tells(work: Path) -> None:
+def test_training_log(work: Path) -> None:
     run = outputs(work, "Trainer", "model_run")
     facts = json.loads((run / "training.json").read_text())
     detector = facts["detector"]
@@ -112,8 +112,8 @@ def test_the_model_answers_with_boxes_in_pixels(work: Path, phantoms: Path) -> N
 
 def test_the_report_has_numbers_of_boxes(work: Path) -> None:
     page = outputs(work, "Report", "report")
-    told = json.loads((page / "report.json").read_text())
-    assert "challenge" in json.dumps(told)
+    report = json.loads((page / "report.json").read_text())
+    assert "challenge" in json.dumps(report)
     decision = outputs(work, "Gate", "blessing") / "decision.json"
     assert "challenge" in decision.read_text()
 

@@ -48,7 +48,7 @@ def test_clean_data_pass(tmp_path: Path) -> None:
     assert gate(tmp_path, train=anomaly(), test=anomaly()).is_file()
 
 
-def test_any_split_stops_the_run_and_every_anomaly_is_told(tmp_path: Path) -> None:
+def test_any_split_stops_the_run_and_every_anomaly_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PneumoError) as caught:
         gate(tmp_path, train=anomaly(), val=anomaly(pathogen="fungus"), test=anomaly(a="x", b="y"))
     for part in ("val: pathogen", "fungus", "test: a", "test: b"):

@@ -77,5 +77,5 @@ def test_who_looks(source: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x"}', "no json", b"\xff"])
-def test_what_does_not_tell_its_kind(text: str | bytes) -> None:
+def test_invalid_facts_have_no_comparison_key(text: str | bytes) -> None:
     assert comparison_key(text) is None

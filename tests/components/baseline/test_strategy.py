@@ -104,7 +104,7 @@ def test_only_models_of_the_same_configuration_and_task(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"name": "a"}'])
-def test_a_model_that_does_not_tell_is_no_baseline(text: str | None, tmp_path: Path) -> None:
+def test_a_model_without_valid_facts_is_no_baseline(text: str | None, tmp_path: Path) -> None:
     models = [model(tmp_path, 3), model(tmp_path, 5)]
     file = Path(models[1].uri) / "Format-Serving" / "assets.extra" / "pneumo.json"
     file.unlink() if text is None else file.write_text(text)

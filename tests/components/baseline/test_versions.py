@@ -68,7 +68,7 @@ def test_half_a_push_and_strangers_are_passed_over(push_to: str, tmp_path: Path)
     assert copy_blessed(push_to, candidate, tmp_path / "out") == "3"
 
 
-def test_a_candidate_that_does_not_tell_has_no_baseline(push_to: str, tmp_path: Path) -> None:
+def test_a_candidate_without_valid_facts_has_no_baseline(push_to: str, tmp_path: Path) -> None:
     pushed(push_to, "1", saved_model(tmp_path / "one"))
     (tmp_path / "candidate").mkdir()
     assert copy_blessed(push_to, tmp_path / "candidate", tmp_path / "out") == ""

@@ -97,9 +97,9 @@ def test_logs_and_ids_are_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "answered", "words"),
     [
-        ("aab", "ab", "1 of 3 records have no answer and 0"),
-        ("ab", "abb", "0 of 2 records have no answer and 1"),
-        ("a", "b", "1 of 1 records have no answer and 1"),
+        ("aab", "ab", "1 of 3 records have no prediction and 0"),
+        ("ab", "abb", "0 of 2 records have no prediction and 1"),
+        ("a", "b", "1 of 1 records have no prediction and 1"),
     ],
 )
 def test_a_lost_record_is_noticed(given: str, answered: str, words: str) -> None:

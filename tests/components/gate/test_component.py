@@ -66,9 +66,9 @@ def test_the_blessing_is_what_pusher_reads(least: float, blessed: bool, tmp_path
     assert blessing.get_string_custom_property("current_model") == str(tmp_path / "model")
     assert not blessing.has_custom_property("baseline_model_id")
     assert pusher_accepts(blessing) is blessed
-    told = json.loads((Path(blessing.uri) / "decision.json").read_text())
-    assert told["blessed"] is blessed
-    assert told["tfma"] is None
+    decision = json.loads((Path(blessing.uri) / "decision.json").read_text())
+    assert decision["blessed"] is blessed
+    assert decision["tfma"] is None
 
 
 def test_against_the_blessed_model(tmp_path: Path) -> None:
@@ -83,19 +83,19 @@ def test_against_the_blessed_model(tmp_path: Path) -> None:
         least=0.1,
     )
     assert not pusher_accepts(worse)
-    told = json.loads((Path(worse.uri) / "decision.json").read_text())
-    assert [test["metric"] for test in told["tests"] if not test["ok"]] == ["auc", "accuracy"]
-    assert len(told["failures"]) == 2
+    decision = json.loads((Path(worse.uri) / "decision.json").read_text())
+    assert [test["metric"] for test in decision["tests"] if not test["ok"]] == ["auc", "accuracy"]
+    assert len(decision["failures"]) == 2
 
 
 @pytest.mark.parametrize("given", [None, synthetic_predictions(0)], ids=["no file", "no rows"])
 def test_no_answers_no_verdict(given: SplitPredictions | None, tmp_path: Path) -> None:
-    with pytest.raises(PneumoError, match="no predictions on test"):
+    with pytest.raises(PneumoError, match="no predictions for the test split"):
         run(tmp_path, given)
     assert not (tmp_path / "blessing").exists()
 
 
-def test_a_bound_that_tfma_sees_otherwise_is_told() -> None:
+def test_a_disagreement_with_tfma_is_reported() -> None:
     rules = [{"metric": "auc", "ok": True}, {"metric": "f1", "ok": False}]
     tfma = [
         {"metric": "auc", "value": 0.799, "ok": False},

@@ -86,8 +86,8 @@ def test_an_empty_baseline_is_not_asked(exported: Exported, tmp_path: Path) -> N
         (Path(model.uri) / "Format-Serving").symlink_to(exported.folder)
         if name == "found":
             (Path(baseline.uri) / "Format-Serving").symlink_to(exported.folder)
-        told = f'{{"found": {str(name == "found").lower()}}}'
-        (Path(baseline.uri) / "found.json").write_text(told)
+        marker = f'{{"found": {str(name == "found").lower()}}}'
+        (Path(baseline.uri) / "found.json").write_text(marker)
         Scorer.test_call(
             examples=examples,
             model=model,

@@ -32,7 +32,7 @@ def test_finds_the_factor_that_made_the_logits_too_sure(factor: float, classes: 
 def test_partial_labels_count_by_their_sum_and_rows_without_one_not_at_all() -> None:
     logits, labels = honest(8000, 3)
     targets = np.eye(3)[labels]
-    targets[:4000, 1:] = targets[:4000, 1:].max(axis=1, keepdims=True)  # 1 or 2, not told which
+    targets[:4000, 1:] = targets[:4000, 1:].max(axis=1, keepdims=True)  # 1 or 2, unknown which
     assert fit_temperature(2.0 * logits, targets) == pytest.approx(2.0, rel=0.06)
     p = softmax(logits[:1])[0]
     partial = np.array([[0, 1, 1]])

@@ -62,7 +62,7 @@ def test_by_hand(
 def test_no_other_threshold_is_better(
     rows: list[tuple[int, int]], rule: str, number: float
 ) -> None:
-    """Against a search over all thresholds that the scores can tell apart."""
+    """Against a search over all thresholds that separate the scores differently."""
     labels = np.array([y for y, _ in rows], int)
     scores = np.array([s / 12 for _, s in rows], np.float32)
     found = choose_operating_point(

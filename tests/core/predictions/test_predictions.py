@@ -92,5 +92,5 @@ def test_weak_boxes_of_a_classifier_are_not_its_answer(tmp_path: Path) -> None:
 
 
 def test_boxes_of_another_number_of_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="boxes of 3 images, not 6"):
+    with pytest.raises(ValueError, match="boxes has 3 images, not 6"):
         replace(synthetic_predictions(6), boxes=np.empty(3, object))

@@ -40,7 +40,7 @@ def vertex_api(api: VertexApi, folder: Path) -> Iterator[VertexApi]:
 
     job = types.PipelineJob()
 
-    def told() -> Any:
+    def next_state() -> Any:
         state = api.states.pop(0) if len(api.states) > 1 else api.states[0]
         job.state = types.PipelineState[f"PIPELINE_STATE_{state}"]
         return job
@@ -52,7 +52,7 @@ def vertex_api(api: VertexApi, folder: Path) -> Iterator[VertexApi]:
             context.abort(grpc.StatusCode[status], f"refused with {status}")
         types.PipelineJob.copy_from(job, request.pipeline_job)
         job.name = f"{request.parent}/pipelineJobs/{request.pipeline_job_id}"
-        return told()
+        return next_state()
 
     methods = {
         "CreatePipelineJob": grpc.unary_unary_rpc_method_handler(
@@ -61,7 +61,7 @@ def vertex_api(api: VertexApi, folder: Path) -> Iterator[VertexApi]:
             types.PipelineJob.serialize,
         ),
         "GetPipelineJob": grpc.unary_unary_rpc_method_handler(
-            lambda *_: told(),
+            lambda *_: next_state(),
             types.GetPipelineJobRequest.deserialize,
             types.PipelineJob.serialize,
         ),

@@ -57,7 +57,7 @@ def test_no_grid_point_is_better_by_more_than_the_plateau():
 
 
 def test_a_quiet_image_loses_its_boxes():
-    # The same heat on ill and healthy images: only the image's probability tells them apart.
+    # The same heat on ill and healthy images: only the image's probability separates them.
     truth, boxes = [A, NONE] * 10, [A, A] * 10
     choice = choose_box_operating_point(
         truth, boxes, [np.array([0.8])] * 20, np.array([0.9, 0.1] * 10)
