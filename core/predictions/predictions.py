@@ -155,7 +155,8 @@ def read_predictions(file: Path, facts: Mapping[str, Any]) -> SplitPredictions:
         widths = {len(row) for row in columns[name]}
         if len(widths) != 1 or widths.pop() % classes:
             raise PneumoError(
-                f"{file}: column {name} does not match the {classes} classes of {task.name!r}; "
+                f"{file}: column {name} does not match the "
+                f"{classes} classes of task {task.name!r}; "
                 "score the split again"
             )
         return np.array(columns[name], np.float64).reshape(n, *shape)
