@@ -1,1 +1,1 @@
-"""Synthetic radiographs: a data set for first runs, tests and load tests, and nothing else."""
+"""Synthetic chest radiographs (phantoms): a data set for demos, tests and load tests only."""

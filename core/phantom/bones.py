@@ -12,13 +12,13 @@ RIBS = 12
 def ribs(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
     """Attenuation of the rib cage, nepers, [rows, columns].
 
-    A rib is taken as a loop in a tilted plane around a round thorax. Its projection is an ellipse:
+    A rib is a loop in a tilted plane around a round thorax. Its projection is an ellipse:
     with a = s / half width and c = sqrt(1 - a^2) the back half runs at v0 + tilt (1 - c) and the
     front half at v0 + tilt (1 + c). All ribs of one half are drawn at once, as the fractional part
     of the height measured in rib spacings.
     """
     v = canvas.v
-    closed = np.clip(1 + (chest.t + 0.02) / 0.11, 0, 1)  # the cage closes above the lungs
+    closed = np.clip(1 + (chest.t + 0.02) / 0.11, 0, 1)  # the rib cage closes above the lungs
     cage = (chest.lateral + np.float32(0.035)) * np.sqrt(1 - (1 - closed) ** 2)
     cage = np.maximum(cage, 1e-3).astype(np.float32)
     a = np.minimum(chest.s / cage, 1)
@@ -26,10 +26,10 @@ def ribs(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
     tilt = np.float32(anatomy.rib_tilt) * (0.60 + 0.50 * np.clip(chest.t, 0, 1.1))
     slope = (tilt / cage) * a / np.maximum(c, 0.12)
     flat = 1 / np.sqrt(1 + np.minimum(slope * slope, 3.9))
-    # Bone that runs along the beam at the side of the chest is seen through its length.
+    # At the side of the chest the beam passes along the rib, which increases the attenuation.
     grazing = np.float32(anatomy.bone) / np.maximum(c, 0.42) * ramp(1 - a, 0.03)
     grazing *= np.float32(0.55) + np.float32(0.45) * ramp(a - 0.12, 0.25)
-    # Below the diaphragm the abdomen is thick and soft rays are gone: ribs are faint there.
+    # Ribs are faint below the diaphragm, where the abdomen absorbs low-energy photons.
     grazing *= 1 - np.float32(0.55) * ramp(v - chest.diaphragm, 0.12)
     first = np.float32(anatomy.apex - 0.12)
     spacing = np.float32(anatomy.rib_spacing)
@@ -41,7 +41,7 @@ def ribs(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
         number = np.round(height)
         height -= number
         height *= flat
-        if front:  # the front ends are wider and flatter, then cartilage, which does not show
+        if front:  # anterior ends are wider and flatter; the cartilage is invisible
             profile = tube(height * np.float32(0.8), hollow=0.35)
             profile *= np.float32(0.24) * ramp(a - 0.45, 0.25) * (number <= 6)
         else:
@@ -111,7 +111,7 @@ def shoulder_girdle(anatomy: Anatomy, canvas: Canvas) -> Field:
 def _left_of(
     canvas: Canvas, start: tuple[float, float], end: tuple[float, float], sign: int
 ) -> Field:
-    """Signed distance from the line through two points, positive on one side by `sign`."""
+    """Returns the signed distance from the line through two points; `sign` selects the side."""
     du, dv = end[0] - start[0], end[1] - start[1]
     distance = (canvas.u - start[0]) * dv - (canvas.v - start[1]) * du
     return distance * np.float32(-sign / np.hypot(du, dv))

@@ -1,4 +1,4 @@
-"""A canvas in anatomical coordinates, and the small numerical tools of the renderer."""
+"""Pixel grid in anatomical coordinates, and numerical helpers of the renderer."""
 
 import math
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
 
-U_HALF: Final = 2.0  # random fields are laid out over |u| <= U_HALF ...
-V_HALF: Final = 1.8  # ... and |v| <= V_HALF, whatever part of them a canvas shows
+U_HALF: Final = 2.0  # random fields cover |u| <= U_HALF ...
+V_HALF: Final = 1.8  # ... and |v| <= V_HALF, independently of the canvas
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pixel grid of the anatomy before it is projected on the detector.
+    """Pixel grid of the anatomy, before projection to the detector.
 
     Attributes:
-      scale: pixels for one unit.
-      u: float32 [1, columns], centres of the columns.
-      v: float32 [rows, 1], centres of the rows.
+      scale: pixels per unit.
+      u: float32 [1, columns], centers of the columns.
+      v: float32 [rows, 1], centers of the rows.
       u0, v0: left and upper edge.
     """
 
@@ -36,19 +36,19 @@ class Canvas:
         return self.v.shape[0], self.u.shape[1]
 
     def column(self, u: float) -> float:
-        """Column (fractional, 0 is the centre of the first one) at `u`."""
+        """Column (fractional, 0 is the center of the first one) at `u`."""
         return (u - self.u0) * self.scale - 0.5
 
     def row(self, v: float) -> float:
-        """Row (fractional, 0 is the centre of the first one) at `v`."""
+        """Row (fractional, 0 is the center of the first one) at `v`."""
         return (v - self.v0) * self.scale - 0.5
 
     def window(
         self, u0: float, v0: float, u1: float, v1: float
     ) -> tuple[tuple[slice, slice], "Canvas"]:
-        """The part between two corners: its slices, and a canvas of it, which may be empty.
+        """Returns slices and canvas of the part between two corners; it may be empty.
 
-        Small organs are drawn on their window only; that is most of the speed of the renderer.
+        Drawing small organs in their window only makes the renderer fast.
         """
         rows, columns = self.shape
         left = min(max(0, math.floor(self.column(u0))), columns)
@@ -66,7 +66,7 @@ class Canvas:
 
 
 def make_canvas(scale: float, u0: float, v0: float, u1: float, v1: float) -> Canvas:
-    """Returns a canvas from corner to corner with `scale` pixels for one unit of anatomy."""
+    """Returns a canvas from corner to corner with `scale` pixels per unit."""
     columns, rows = math.ceil((u1 - u0) * scale), math.ceil((v1 - v0) * scale)
     u = ((np.arange(columns) + 0.5) / scale + u0)[None, :]
     v = ((np.arange(rows) + 0.5) / scale + v0)[:, None]
@@ -74,46 +74,46 @@ def make_canvas(scale: float, u0: float, v0: float, u1: float, v1: float) -> Can
 
 
 def ramp(x: Field, width: float) -> Field:
-    """0 where x <= 0, 1 where x >= width, a smooth step between. float32, shape of `x`."""
+    """Smooth step: 0 for x <= 0, 1 for x >= width. float32, shape of `x`."""
     t = np.clip(x * np.float32(1.0 / width), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def dome(q: Field) -> Field:
-    """Chord through a round body: sqrt(1 - q) where q < 1, else 0. float32, shape of `q`."""
+    """Chord length through a round body: sqrt(1 - q) for q < 1, else 0. float32, shape of `q`."""
     return np.sqrt(np.maximum(1 - q, 0))
 
 
 def tube(x: Field, hollow: float = 0.55, core: float = 0.70) -> Field:
-    """Chord through a tube of bone at the relative distance `x` (1 is its edge).
+    """Chord length through a tubular bone at the relative distance `x` (1 is the edge).
 
-    The marrow attenuates less than the cortex: `hollow` of the chord inside of `core` is taken off.
+    Marrow attenuates less than cortex: `hollow` of the chord within `core` is subtracted.
     """
     q = x * x
     return dome(q) - np.float32(hollow) * dome(q * np.float32(1 / core**2)) * np.float32(core)
 
 
 def blur(field: Field, sigma: float) -> Field:
-    """Gaussian blur; a wide one is done on a coarse copy. float32 [rows, columns], same shape."""
+    """Gaussian blur, computed at reduced resolution for large sigma. float32, same shape."""
     from scipy import ndimage
 
     step = int(sigma // 2)
     if step < 2:
         return ndimage.gaussian_filter(field, sigma, mode="nearest", truncate=3.0)
-    coarse = shrink(field, step)
+    coarse = downsample(field, step)
     coarse = ndimage.gaussian_filter(coarse, sigma / step, mode="nearest", truncate=3.0)
-    return stretch(coarse, field.shape)
+    return resize(coarse, field.shape)
 
 
-def shrink(field: Field, step: int) -> Field:
-    """Means of blocks of `step` pixels; the last block repeats the edge."""
+def downsample(field: Field, step: int) -> Field:
+    """Averages blocks of `step` pixels; pads the last block with the edge values."""
     rows, columns = field.shape
     padded = np.pad(field, ((0, -rows % step), (0, -columns % step)), mode="edge")
     blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step)
     return blocks.mean(axis=(1, 3))
 
 
-def stretch(field: Field, shape: tuple[int, ...]) -> Field:
+def resize(field: Field, shape: tuple[int, ...]) -> Field:
     """Resizes to `shape` with bicubic interpolation. float32."""
     from PIL import Image
 
@@ -125,9 +125,9 @@ def smooth_noise(rng: np.random.Generator, canvas: Canvas, wavelength: float) ->
     """Smooth random field with mean 0 and standard deviation about 1.
 
     Args:
-      rng: source of the noise.
+      rng: random generator.
       canvas: the grid.
-      wavelength: distance of the knots, in units of anatomy.
+      wavelength: distance of the knots, in anatomical units.
 
     Returns:
       float32, the shape of the canvas.

@@ -1,4 +1,4 @@
-"""Soft tissue and air: outline of the body, lungs, heart, mediastinum, diaphragm, vessels."""
+"""Soft tissue and air: body outline, lungs, heart, mediastinum, diaphragm, vessels."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Chest:
-    """Geometry that the organs, the bones and the findings share. Fields are float32.
+    """Geometry shared by organs, bones and findings. Arrays are float32.
 
     Attributes:
       side: -1 on the patient's right, +1 on the left, [1, columns].
@@ -44,8 +44,8 @@ def chest_geometry(anatomy: Anatomy, canvas: Canvas, yaw: float, breath: float) 
     Args:
       anatomy: the patient.
       canvas: the grid.
-      yaw: relative difference of the widths of both halves.
-      breath: how far the diaphragm is lowered, in units.
+      yaw: relative difference of the widths of the two halves.
+      breath: lowering of the diaphragm, in units.
     """
     u, v = canvas.u, canvas.v
     side = np.where(u < 0, np.float32(RIGHT), np.float32(LEFT))
@@ -85,9 +85,9 @@ def heart_chord(anatomy: Anatomy, canvas: Canvas, breath: float) -> Field:
     across = (dv * c - du * s) * np.float32(1 / anatomy.heart_b)
     squares = np.maximum(1 - along * along - across * across, 0)
     atrium = ((du + 0.24) / 0.23) ** 2 + ((dv - 0.03) / 0.36) ** 2
-    backbone = ((du - 0.06) / 0.19) ** 2 + ((dv + 0.30) / 0.34) ** 2
+    pulmonary = ((du - 0.06) / 0.19) ** 2 + ((dv + 0.30) / 0.34) ** 2
     arch = ((du - 0.02) / 0.16) ** 2 + ((dv + 0.55) / 0.20) ** 2
-    for other, weight in ((atrium, 0.8), (backbone, 0.7), (arch, 0.6)):
+    for other, weight in ((atrium, 0.8), (pulmonary, 0.7), (arch, 0.6)):
         squares += np.float32(weight) * np.maximum(1 - other, 0)
     thickness[at] = np.sqrt(np.minimum(squares, 1))
     return thickness
@@ -124,9 +124,9 @@ def arm_line(anatomy: Anatomy, side: int) -> tuple[Point, Point]:
 
 
 def soft_tissue(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
-    """Attenuation of the body as if the chest had no air, nepers, [rows, columns]."""
+    """Attenuation of the body without air in the chest, nepers, [rows, columns]."""
     v = canvas.v
-    # Backbone: neck, the slope of the shoulders, the chest wall, the flanks.
+    # Torso: neck, the slope of the shoulders, the chest wall, the flanks.
     neck = 0.34 + 0.08 * ramp(v - anatomy.apex + 0.55, 0.3)
     slope = ramp(v - anatomy.apex + 0.30, 0.36)
     flank = chest.lateral + anatomy.wall + 0.08 * ramp(v - 0.5, 0.8)
@@ -136,18 +136,18 @@ def soft_tissue(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
     q = chest.s / outline
     q *= q
     depth = 0.62 + 0.38 * ramp(v - anatomy.apex + 0.30, 0.65) + 0.10 * ramp(v - 0.3, 0.7)
-    backbone = depth.astype(np.float32) * dome(q * q)
+    torso = depth.astype(np.float32) * dome(q * q)
 
-    parts = backbone * backbone
+    parts = torso * torso
     for side in (RIGHT, LEFT):
         line = arm_line(anatomy, side)
-        # The upper arm comes out of the shoulder, so that no seam shows.
+        # The upper arm starts inside the shoulder, to avoid a visible seam.
         line = ((line[0][0] * 0.72, line[0][1] + 0.06), line[1])
         at, part = near(canvas, line, 0.28)
         arm = np.float32(0.55**2) * np.maximum(
             1 - (capsule(part, *line) * np.float32(1 / 0.26)) ** 2, 0
         )
-        # Power mean: where backbone and arm overlap they blend as muscles do.
+        # Power mean: torso and arm blend smoothly where they overlap.
         parts[at] = np.sqrt(parts[at] ** 2 + arm * arm)
     at, part = near(canvas, ((anatomy.head_u, anatomy.head_v),), 0.66)
     skull = ((part.u - anatomy.head_u) / 0.58) ** 2 + ((part.v - anatomy.head_v) / 0.64) ** 2
@@ -156,9 +156,9 @@ def soft_tissue(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
 
 
 def air_depth(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
-    """Attenuation that the air in the lungs takes away from the backbone, nepers, [rows, columns].
+    """Reduction of attenuation by the air in the lungs, nepers, [rows, columns].
 
-    Behind the heart some lung remains; near the diaphragm the lung gets thin.
+    Some lung is behind the heart; near the diaphragm the lung is thin.
     """
     behind = 1 - np.float32(0.86) * np.sqrt(chest.heart)
     thin = 1 - np.float32(0.20) * ramp(0.30 - (chest.diaphragm - canvas.v), 0.35)
@@ -167,7 +167,7 @@ def air_depth(anatomy: Anatomy, canvas: Canvas, chest: Chest) -> Field:
 
 
 def other_gas(anatomy: Anatomy, canvas: Canvas) -> Field:
-    """Attenuation that trachea, main bronchi and the gas of the stomach take away, nepers."""
+    """Reduction of attenuation by trachea, main bronchi and stomach gas, nepers."""
     carina = (0.01, anatomy.apex + 0.44)
     gas = np.zeros(canvas.shape, np.float32)
     lines = [((0.0, -1.6), carina, 0.062, 0.34)]
@@ -180,10 +180,10 @@ def other_gas(anatomy: Anatomy, canvas: Canvas) -> Field:
         bore = dome((capsule(part, start, end) * np.float32(1 / radius)) ** 2)
         gas[at] = np.maximum(gas[at], np.float32(depth) * bore)
     if anatomy.stomach > 0.05:
-        centre = (0.50, anatomy.dome + anatomy.dome_drop + 0.10 + anatomy.stomach)
-        at, part = near(canvas, (centre,), 1.7 * anatomy.stomach)
-        du = (part.u - centre[0]) / (1.7 * anatomy.stomach)
-        dv = (part.v - centre[1]) / anatomy.stomach
+        center = (0.50, anatomy.dome + anatomy.dome_drop + 0.10 + anatomy.stomach)
+        at, part = near(canvas, (center,), 1.7 * anatomy.stomach)
+        du = (part.u - center[0]) / (1.7 * anatomy.stomach)
+        dv = (part.v - center[1]) / anatomy.stomach
         gas[at] = np.maximum(gas[at], np.float32(0.40) * np.sqrt(dome(du**2 + dv**2)))
     return gas
 
@@ -191,14 +191,14 @@ def other_gas(anatomy: Anatomy, canvas: Canvas) -> Field:
 def vessel_tree(anatomy: Anatomy, canvas: Canvas, generations: int = 6) -> Field:
     """Branching vessels of both lungs, 0 to 1, [rows, columns].
 
-    The branches are drawn as lines that get thinner with each generation; the same tree serves as
-    the course of the bronchi, which run with the arteries.
+    Branches are lines that get thinner with each generation. The bronchi use the same tree, because
+    they run along the arteries.
     """
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(anatomy.vessel_seed)
     rows, columns = canvas.shape
-    # Drawn twice as large: Pillow's lines have whole widths and hard edges.
+    # Drawn at twice the size: Pillow's lines have integer widths and hard edges.
     image = Image.new("L", (2 * columns, 2 * rows))
     draw = ImageDraw.Draw(image)
     unit = 2 * canvas.scale

@@ -1,4 +1,4 @@
-"""Which image belongs to which patient, and which patient to which split."""
+"""Assigns images to patients and patients to splits."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import numpy as np
 from schema.features import SPLITS
 from schema.labels import BACTERIA, NORMAL, VIRUS
 
-# Shares of images, about those of the well-known set.
+# Shares of images, similar to the public data set.
 MIX: Final = {NORMAL: 0.27, BACTERIA: 0.46, VIRUS: 0.27}
 TEST_SHARE: Final = 0.15
 VAL_IMAGES: Final = 16
@@ -26,7 +26,7 @@ class SyntheticPatient:
       index: running number, from 0.
       pathogen: the class.
       first: index of the first image.
-      images: how many images, 1 to 3.
+      images: number of images, 1 to 3.
     """
 
     index: int
@@ -36,36 +36,36 @@ class SyntheticPatient:
 
 
 def patients(seed: int) -> Iterator[SyntheticPatient]:
-    """All patients of a seed, without end; each depends on those before it only."""
+    """Yields the patients of a seed, without end."""
     counts = dict.fromkeys(MIX, 0)  # images
-    seen = dict.fromkeys(MIX, 0)  # patients
+    patient_counts = dict.fromkeys(MIX, 0)  # patients
     total, index = 0, 0
     while True:
         rng = np.random.default_rng([seed, 0, index])
-        # The class that lacks most images comes next; chance decides between equals.
+        # The class that lacks most images is next, with random jitter.
         lack = {name: share * (total + 1) - counts[name] for name, share in MIX.items()}
         jitter = dict(zip(MIX, rng.uniform(0, 0.5, len(MIX)), strict=True))
         pathogen = max(MIX, key=lambda name: lack[name] + jitter[name])
         sizes, shares = zip(*_IMAGES_OF_A_PATIENT, strict=True)
         images = int(rng.choice(sizes, p=shares))
-        if seen[pathogen] < len(SPLITS):
-            images = 1  # so that 24 images suffice for each class in each split
+        if patient_counts[pathogen] < len(SPLITS):
+            images = 1  # so that 24 images are enough for all classes in all splits
         yield SyntheticPatient(index, pathogen, total, images)
         counts[pathogen] += images
-        seen[pathogen] += 1
+        patient_counts[pathogen] += 1
         total += images
         index += 1
 
 
 def cohort(seed: int, n: int) -> list[tuple[SyntheticPatient, str]]:
-    """The patients of the first `n` images with their splits; the last one may be cut short.
+    """Returns the patients of the first `n` images with their splits.
 
-    The first patient of each class goes to train, the second to test, the third to val; then each
-    class fills test to its share and val to its few images.
+    The first patient of each class goes to train, the second to test, the third to val. Later ones
+    fill test up to its share and val up to its number of images. The last patient may be truncated.
 
     Args:
-      seed: of the data set.
-      n: images, at least 1.
+      seed: seed of the data set.
+      n: number of images, at least 1.
 
     Returns:
       (patient, split) in the order of the images.
@@ -95,22 +95,22 @@ def cohort(seed: int, n: int) -> list[tuple[SyntheticPatient, str]]:
             split = "train"
         have[split] += kept
         chosen.append((patient, split))
-    raise AssertionError("patients() has no end")
+    raise AssertionError("patients() is endless")
 
 
 def file_name(patient: SyntheticPatient, k: int) -> str:
-    """Name of the k-th image (from 0) of a patient, in the style of the well-known set."""
+    """Returns the file name of the k-th image (from 0), in the style of the public data set."""
     if patient.pathogen == NORMAL:
         return f"synthetic-IM-{patient.index + 1:04d}-{k + 1:04d}.jpeg"
     return f"synthetic-person{patient.index + 1}_{patient.pathogen}_{patient.first + k + 1}.jpeg"
 
 
 def relative_path(patient: SyntheticPatient, k: int, split: str) -> str:
-    """Path of an image below `chest_xray`, "/" between the parts."""
+    """Returns the path of an image below `chest_xray`, with "/"."""
     return f"{split}/{FOLDERS[patient.pathogen]}/{file_name(patient, k)}"
 
 
 def synthetic_id(seed: int, patient: SyntheticPatient) -> str:
-    """An id of a patient in which neither the order of drawing nor the class can be seen."""
+    """Returns a patient id that reveals neither order nor class."""
     digest = hashlib.sha256(f"{seed}/{patient.index}".encode()).hexdigest()
     return f"synthetic-{digest[:8]}-{digest[8:20]}"

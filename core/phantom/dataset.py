@@ -1,4 +1,4 @@
-"""Writes a data set of synthetic radiographs in the layout of a public one."""
+"""Writes a data set of synthetic radiographs in the layout of a public data set."""
 
 import csv
 import sys
@@ -20,7 +20,7 @@ from core.phantom.render import SyntheticRadiograph, render
 from schema.errors import PneumoError
 from schema.files import atomic_folder
 
-VERSION: Final = 1  # of the renderer: raised whenever the same seed gives other pixels
+VERSION: Final = 1  # of the renderer; increase it when the pixels for a seed change
 NOTICE: Final = "SYNTHETIC.txt"
 SMALLEST, LARGEST = 64, 4096
 
@@ -29,16 +29,16 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class PhantomSummary:
-    """What a data set of phantoms has.
+    """Summary of a synthetic data set.
 
     Attributes:
       dest: its folder.
-      source: what `pneumo ingest` reads: `dest` or a folder in it.
+      source: folder to pass to `pneumo ingest`: `dest` or a subfolder.
       images: number of images.
       patients: number of patients.
       boxes: number of boxes.
       splits: split -> pathogen -> images; the RSNA layout has the one split "all".
-      reused: the folder was there already, with the same parameters; nothing was written.
+      reused: the data set already existed with the same parameters; nothing was written.
     """
 
     dest: Path
@@ -53,18 +53,18 @@ class PhantomSummary:
 def draw_image(
     seed: int, patient: SyntheticPatient, k: int, size: int, **options: bool
 ) -> SyntheticRadiograph:
-    """Draws the k-th image of a patient; depends on its arguments only.
+    """Renders the k-th image of a patient; deterministic.
 
     Args:
-      seed: of the data set.
-      patient: from core.phantom.cohort.
+      seed: seed of the data set.
+      patient: see core.phantom.cohort.
       k: 0 to patient.images - 1.
       size: width in pixels.
-      options: handed to `render`.
+      options: passed to `render`.
     """
-    child = np.random.default_rng([seed, 1, patient.index])
-    anatomy = sample_anatomy(child)
-    findings = sample_findings(child, patient.pathogen)
+    patient_rng = np.random.default_rng([seed, 1, patient.index])
+    anatomy = sample_anatomy(patient_rng)
+    findings = sample_findings(patient_rng, patient.pathogen)
     rng = np.random.default_rng([seed, 2, patient.first + k])
     return render(anatomy, findings, sample_exposure(rng), rng, size=size, **options)
 
@@ -83,26 +83,26 @@ def write_phantoms(
 ) -> PhantomSummary:
     """Writes `n` synthetic radiographs below `dest`, and a table of their boxes.
 
-    Image i depends on (seed, i) alone, whatever `n` and `workers`; only its split depends on `n`.
-    The folder appears when it is complete: a run that is killed leaves no `dest`.
+    Image i depends only on (seed, i); its split also depends on `n`. `dest` appears once the data
+    set is complete.
 
     Args:
-      dest: folder to make; may exist if it is empty.
-      n: images, at least 1. From 24 on each class is in each split.
+      dest: new or empty folder.
+      n: number of images, at least 1. With 24 or more, every split has every class.
       seed: 0 or more.
-      layout: name in LAYOUTS, "folders" or "rsna".
-      size: width in pixels, 64 to 4096; the height varies below it. Default 320, of "rsna" 1024.
+      layout: "folders" or "rsna".
+      size: width in pixels, 64 to 4096; heights are smaller. Default 320, or 1024 for "rsna".
       jpeg_quality: 1 to 95.
-      workers: processes.
-      overwrite: replace a data set of phantoms that is there; nothing else is ever replaced.
+      workers: number of processes.
+      overwrite: replace an existing synthetic data set; other folders are never replaced.
       progress: called with (images done, n).
 
     Returns:
-      Counts, and whether an equal data set was already there.
+      Counts, and whether an equal data set already existed.
 
     Raises:
-      PneumoError: a parameter is out of range, `dest` holds something else, or the layout needs
-        what is not installed.
+      PneumoError: a parameter is out of range, `dest` has other content, or the layout needs a
+        package that is not installed.
     """
     form = LAYOUTS[layout]
     size = form.size if size is None else size
@@ -130,7 +130,7 @@ def write_phantoms(
 
 
 def notice_text(n: int, seed: int, size: int, jpeg_quality: int, layout: str = "folders") -> str:
-    """Returns the text of SYNTHETIC.txt: a warning, and the parameters of the data set."""
+    """Returns the text of SYNTHETIC.txt: a warning and the parameters of the data set."""
     boxes = next(iter(LAYOUTS[layout].tables))
     named = "" if layout == "folders" else f"layout: {layout}\n"
     return (
@@ -160,25 +160,25 @@ def _check(n: int, seed: int, size: int, jpeg_quality: int, workers: int) -> Non
 
 
 def _is_complete(dest: Path, notice: str, n: int, form: FolderLayout, overwrite: bool) -> bool:
-    """Whether `dest` is this data set; raises PneumoError if it holds something else."""
+    """Whether `dest` is this data set. Raises PneumoError for other content."""
     if not dest.exists() and not dest.is_symlink():
         return False
     if not dest.is_dir():
-        raise PneumoError(f"{dest} is a file; give a folder that does not exist yet")
+        raise PneumoError(f"{dest} is a file; give a new folder")
     if dest == Path.cwd():
-        raise PneumoError(f"{dest} is the current folder; give a folder below it")
+        raise PneumoError(f"{dest} is the current folder; give a subfolder")
     if not any(dest.iterdir()):
         return False
     if not (dest / NOTICE).is_file():
-        raise PneumoError(f"{dest} exists and is no data set of phantoms; give another folder")
+        raise PneumoError(f"{dest} exists and is not a synthetic data set; give another folder")
     if overwrite:
         return False
     same = (dest / NOTICE).read_text(errors="replace") == notice
     if not same or not all((dest / table).is_file() for table in form.tables):
-        raise PneumoError(f"{dest} holds phantoms of other parameters; add --overwrite to replace")
-    found = sum(1 for _ in (dest / form.source).rglob(form.pattern))
-    if found != n:
-        raise PneumoError(f"{dest} has {found} of its {n} images; add --overwrite to redo them")
+        raise PneumoError(f"{dest} has other parameters; use --overwrite to replace it")
+    images = sum(1 for _ in (dest / form.source).rglob(form.pattern))
+    if images != n:
+        raise PneumoError(f"{dest} has {images} of {n} images; use --overwrite to write it again")
     return True
 
 
@@ -188,7 +188,7 @@ Job = tuple[str, str, int, int, int, SyntheticPatient, str]
 def _write_images(
     work: Path, form: FolderLayout, jobs: list[Job], n: int, workers: int, progress: Progress | None
 ) -> int:
-    """Draws all images and writes the tables in the order of the images; returns the boxes."""
+    """Writes images and tables, in the order of the images; returns the number of boxes."""
     done = boxes = 0
     with ExitStack() as stack:
         tables = {}
@@ -198,15 +198,15 @@ def _write_images(
             tables[name].writerow(columns)
         results: Iterable[list[tuple[int, dict[str, Rows]]]] = map(_write_patient, jobs)
         if workers > 1:
-            # "spawn": a fork of a process with threads (TensorFlow, Beam) may hang.
+            # "spawn", because forking a process with threads (TensorFlow, Beam) may deadlock.
             pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
             chunk = max(1, min(16, len(jobs) // workers))
             results = stack.enter_context(pool).map(_write_patient, jobs, chunksize=chunk)
         for images in results:
-            for found, rows in images:
-                for name, some in rows.items():
-                    tables[name].writerows(some)
-                boxes += found
+            for count, rows in images:
+                for name, lines in rows.items():
+                    tables[name].writerows(lines)
+                boxes += count
             done += len(images)
             if progress is not None:
                 progress(done, n)

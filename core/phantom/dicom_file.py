@@ -1,7 +1,7 @@
-"""A phantom as a DICOM file, with the attributes that the files of the RSNA challenge have.
+"""Writes a synthetic radiograph as a DICOM file with the attributes of the RSNA challenge.
 
-Those are secondary captures of modality CR: 8 bits, MONOCHROME2, JPEG baseline, the patient's id as
-the name, dates of 1901.
+Those files are secondary captures of modality CR: 8 bits, MONOCHROME2, JPEG baseline, with the
+patient id as the patient name and dates of 1901.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from core.phantom.cohort import SyntheticPatient, synthetic_id
 from schema.errors import PneumoError
 
 SYNTHETIC: Final = "SYNTHETIC: drawn by a program, not a patient"
-_UNIT_MM: Final = 100.0  # what a unit of the anatomy is in a small child
+_UNIT_MM: Final = 100.0  # an anatomical unit in a small child
 
 
 def needs_pydicom() -> None:
@@ -28,26 +28,25 @@ def needs_pydicom() -> None:
         import pydicom  # noqa: F401
     except ImportError as error:
         raise PneumoError(
-            "phantoms as DICOM need pydicom: install the extra with `pip install "
-            "'pneumo-tfx[dicom]'`"
+            "writing DICOM files needs pydicom: install it with `pip install 'pneumo-tfx[dicom]'`"
         ) from error
 
 
 def to_dicom(
     content: bytes, rows: int, columns: int, seed: int, patient: SyntheticPatient, k: int
 ) -> bytes:
-    """A DICOM file around a gray JPEG; depends on its arguments only.
+    """Returns a DICOM file with a gray JPEG; deterministic.
 
-    It is marked as synthetic by Quality Control Subject (0010,0200), which says that the subject is
-    a phantom, by the manufacturer, and in words in Image Comments.
+    Marked as synthetic by Quality Control Subject (0010,0200), by the manufacturer and by Image
+    Comments.
 
     Args:
       content: the JPEG, 8 bits.
       rows: its height in pixels.
       columns: its width.
-      seed: of the data set.
-      patient: whose image it is.
-      k: which of the patient's images.
+      seed: seed of the data set.
+      patient: patient of the image.
+      k: index of the image among those of the patient.
     """
     import pydicom
     from pydicom import uid
@@ -94,6 +93,6 @@ def to_dicom(
 
 
 def _uid(*parts: str) -> str:
-    """A UID below 2.25 (DICOM PS3.5 B.2) that depends on the parts only."""
+    """A UID below 2.25 (DICOM PS3.5 B.2) that depends only on the parts."""
     digest = hashlib.sha256("/".join(("pneumo phantom", *parts)).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"

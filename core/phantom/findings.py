@@ -1,8 +1,8 @@
 """Findings: lobar consolidation (bacterial) and diffuse interstitial pattern (viral).
 
-Both act on the air of the lung, as the disease does: a consolidated part of the lung holds fluid in
-place of air, thickened bronchi and septa take air away along lines. So an opacity can never be
-denser than the tissue around, and ribs stay visible through it.
+Both reduce the air in the lung, as the diseases do: consolidation replaces air by fluid, thickened
+bronchi and septa displace air along lines. So an opacity is never denser than the tissue around
+it, and ribs stay visible through it.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from schema.labels import BACTERIA, VIRUS
 
 @dataclass(frozen=True)
 class Lobe:
-    """Where consolidations of one lobe sit.
+    """Positions of consolidations in a lobe.
 
     Attributes:
       name: the lobe.
       side: RIGHT or LEFT.
-      t: range of the centre in height of the lung (0 apex, 1 costophrenic angle).
-      a: range of the centre as a fraction of the way from the mediastinum to the chest wall.
+      t: range of the center in height of the lung (0 apex, 1 costophrenic angle).
+      a: range of the center as a fraction of the way from the mediastinum to the chest wall.
       tall, wide: half axes, as fractions of the height and of the width of the lung.
-      floor: height (t) of a fissure that bounds the lobe below; above 1 is none.
-      roof: height (t) of a fissure that bounds the lobe above; below 0 is none.
+      floor: height (t) of a fissure that bounds the lobe below; above 1 for none.
+      roof: height (t) of a fissure that bounds the lobe above; below 0 for none.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Consolidation:
 
     Attributes:
       lobe: index into LOBES.
-      t, a: centre in coordinates of the lung.
+      t, a: center in coordinates of the lung.
       tall, wide: half axes, fractions of the lung.
-      density: greatest fraction of air that is replaced, 0 to 1.
-      raggedness: how irregular the border is.
+      density: maximum fraction of air that is replaced, 0 to 1.
+      raggedness: irregularity of the border.
       bronchogram: strength of air-filled bronchi inside, 0 to 1.
       seed: seed of the irregularity.
     """
@@ -80,11 +80,11 @@ class InterstitialPattern:
     """A diffuse pattern in both lungs.
 
     Attributes:
-      strength: fraction of air that septa and bronchial walls take away, 0 to 1.
+      strength: fraction of air displaced by septa and bronchial walls, 0 to 1.
       streaks: extra weight of the thickened bronchi and vessels.
-      haze: ground-glass part, fraction of air.
-      hyperinflation: how far the diaphragm is pushed down, in units.
-      patchiness: how unevenly it is spread.
+      haze: ground-glass opacity, fraction of air.
+      hyperinflation: lowering of the diaphragm, in units.
+      patchiness: unevenness of the distribution.
       seed: seed of the texture.
     """
 
@@ -98,19 +98,19 @@ class InterstitialPattern:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a patient has; empty for a normal chest."""
+    """Findings of a patient; empty for a normal chest."""
 
     foci: tuple[Consolidation, ...] = ()
     interstitial: InterstitialPattern | None = None
 
 
 def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
-    """Draws the findings of one patient.
+    """Samples the findings of one patient.
 
-    The severity is graded from hardly visible to severe, so that no classifier can be perfect.
+    Severity ranges from barely visible to severe, so that no classifier is perfect.
 
     Args:
-      rng: source of chance.
+      rng: random generator.
       pathogen: one of schema.labels.PATHOGENS.
     """
     if pathogen == BACTERIA:
@@ -160,7 +160,7 @@ def consolidation(focus: Consolidation, canvas: Canvas, chest: Chest) -> Field:
     ragged = smooth_noise(rng, canvas, 0.28) * 0.7 + smooth_noise(rng, canvas, 0.12) * 0.3
     edge = 1 - distance + np.float32(focus.raggedness) * ragged
     mask = ramp(edge, 0.55) * (chest.side == lobe.side)
-    # Consolidation stops at a fissure: there its border is sharp and nearly straight.
+    # Consolidation ends at a fissure, with a sharp, nearly straight border.
     if lobe.floor <= 1:
         mask = mask * ramp(lobe.floor - chest.t + 0.05 * (a - 0.5), 0.035)
     if lobe.roof >= 0:
@@ -172,19 +172,19 @@ def consolidation(focus: Consolidation, canvas: Canvas, chest: Chest) -> Field:
 def interstitial_pattern(
     pattern: InterstitialPattern, canvas: Canvas, chest: Chest, tree: Field
 ) -> tuple[Field, Field]:
-    """Fraction of air lost to septa and bronchial walls, and the weight of extra streaks.
+    """Returns the fraction of air lost to septa and bronchial walls, and the weight of streaks.
 
     Args:
-      pattern: the pattern.
-      canvas: the grid.
-      chest: its geometry.
-      tree: course of vessels and bronchi, 0 to 1.
+      pattern: parameters of the pattern.
+      canvas: pixel grid.
+      chest: geometry of the chest.
+      tree: vessels and bronchi, 0 to 1.
 
     Returns:
       (loss, streaks): float32 [rows, columns] each; loss 0 to 0.8; streaks multiply the vessels.
     """
     rng = np.random.default_rng(pattern.seed)
-    # Ridges of band-limited noise form a net, as thickened septa do.
+    # Ridges of band-limited noise resemble thickened septa.
     net = np.zeros(canvas.shape, np.float32)
     for wavelength, weight in ((0.045, 0.55), (0.085, 0.45)):
         noise = smooth_noise(rng, canvas, wavelength)

@@ -1,4 +1,4 @@
-"""Folder layouts of a data set of phantoms: paths, image files and tables."""
+"""Folder layouts of a synthetic data set: paths, image files and tables."""
 
 import io
 from collections.abc import Mapping
@@ -42,16 +42,16 @@ class ImageRequest(NamedTuple):
 
 
 class FolderLayout:
-    """The layout of the paediatric set: chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}.
+    """The layout of the pediatric set: chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}.
 
     Attributes:
-      name: of the layout on the command line.
+      name: name on the command line.
       size: default width of an image in pixels.
-      source: folder below the data set that `pneumo ingest` reads.
-      pattern: of the image files.
+      source: folder of the data set that `pneumo ingest` reads.
+      pattern: glob pattern of the image files.
       tables: file name -> columns; the first table holds the boxes.
       splits: names of the splits.
-      folders: of the images, below the data set.
+      folders: image folders of the data set.
     """
 
     name = "folders"
@@ -92,7 +92,7 @@ class FolderLayout:
 class RsnaLayout(FolderLayout):
     """The layout of the RSNA Pneumonia Detection Challenge, stage 2: DICOM files and two tables.
 
-    A patient has one image: the first that the other layout gives to the same patient.
+    Each patient has one image: the first one of the patient in the other layout.
     """
 
     name = "rsna"
@@ -118,11 +118,11 @@ class RsnaLayout(FolderLayout):
         return [(SyntheticPatient(p.index, p.pathogen, p.first, 1), "all") for p in first]
 
     def path(self, request: ImageRequest) -> str:
-        """Returns the path of an image, which is named by the id of its patient."""
+        """Returns the path of an image, named after the patient id."""
         return f"{RSNA_IMAGES}/{synthetic_id(request.seed, request.patient)}.dcm"
 
     def save(self, path: Path, request: ImageRequest, pixels: NDArray[np.uint8]) -> None:
-        """Writes an image as DICOM with JPEG inside."""
+        """Writes an image as DICOM with JPEG compression."""
         from core.phantom.dicom_file import to_dicom
 
         content = jpeg(pixels, request.jpeg_quality)

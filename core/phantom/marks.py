@@ -1,4 +1,4 @@
-"""What is burnt into the pixels: the side marker and the word SYNTHETIC."""
+"""Text in the pixels: the side marker and the word SYNTHETIC."""
 
 from functools import cache
 from typing import Final
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MARK: Final = "SYNTHETIC"
-_INK, _PAPER = 150, 24  # gray levels of the mark; not the brightest of the image
+_INK, _PAPER = 150, 24  # gray levels; not the brightest of the image
 
 
 @cache
@@ -24,10 +24,10 @@ def _glyphs(text: str, height: int) -> NDArray[np.uint8]:
 
 
 def mark_box(shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Place of the mark: (xmin, ymin, xmax, ymax), the lower right corner.
+    """Returns the box of the mark in the lower right corner: (xmin, ymin, xmax, ymax).
 
     Args:
-      shape: height and width of the image. The place depends on nothing else.
+      shape: height and width of the image.
     """
     height, width = shape
     rows, columns = _mark(width).shape
@@ -35,7 +35,7 @@ def mark_box(shape: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def burn_synthetic_mark(pixels: NDArray[np.uint8]) -> None:
-    """Writes SYNTHETIC over the lower right corner, in place; the same pixels in every image."""
+    """Writes SYNTHETIC into the lower right corner, in place."""
     x0, y0, x1, y1 = mark_box((pixels.shape[0], pixels.shape[1]))
     pixels[y0:y1, x0:x1] = _mark(pixels.shape[1])[: y1 - y0, : x1 - x0]
 
@@ -50,12 +50,12 @@ def _mark(width: int) -> NDArray[np.uint8]:
 def burn_side_marker(
     pixels: NDArray[np.uint8], text: str, at: tuple[float, float], size: float
 ) -> None:
-    """Burns a side marker of lead, nearly white, in place.
+    """Draws a nearly white side marker, in place.
 
     Args:
       pixels: uint8 [height, width].
       text: "L" or "R".
-      at: its centre as fractions of width and height; kept inside of the image.
+      at: its center as fractions of width and height; moved into the image.
       size: height of the letter as a fraction of the height of the image.
     """
     height, width = pixels.shape

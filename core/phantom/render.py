@@ -1,8 +1,8 @@
-"""From a patient and an exposure to an 8-bit radiograph.
+"""Renders an 8-bit radiograph from anatomy, findings and exposure.
 
-The image is formed as on a detector: Beer-Lambert attenuation along parallel rays, scatter, quantum
-and electronic noise, then the logarithm, a window on the quantiles and a tone curve, as a scanner
-does (see e.g. Seibert, Boone, "X-ray imaging physics for nuclear medicine technologists, part 2",
+Simulates a detector: Beer-Lambert attenuation along parallel rays, scatter, quantum and electronic
+noise; then logarithm, a window on the quantiles and a tone curve (see e.g. Seibert, Boone,
+"X-ray imaging physics for nuclear medicine technologists, part 2",
 J Nucl Med Technol 33, 2005).
 """
 
@@ -26,9 +26,9 @@ from core.phantom.chest import (
 from core.phantom.findings import Findings, consolidation, interstitial_pattern
 from core.phantom.marks import burn_side_marker, burn_synthetic_mark
 
-# An opacity reaches as far as it takes away a third of what it takes away at its densest point.
+# The box of an opacity covers the pixels with at least this fraction of its peak.
 BOX_LEVEL: Final = 0.33
-# Pixels of the canvas for one of the image, along a line. Anatomy is smoother than noise.
+# Pixels of the canvas per pixel of the image, linear. Anatomy is smoother than noise.
 RESOLUTION: Final = 0.85
 
 
@@ -39,7 +39,7 @@ class SyntheticRadiograph:
     Attributes:
       pixels: uint8 [height, width].
       boxes: one (xmin, ymin, xmax, ymax) in pixels for each focal opacity; max is exclusive.
-      lungs: bool [height, width], where there is air in a healthy chest; None unless asked for.
+      lungs: bool [height, width], mask of the healthy lungs; None if not requested.
     """
 
     pixels: NDArray[np.uint8]
@@ -48,7 +48,7 @@ class SyntheticRadiograph:
 
 
 def image_shape(exposure: Exposure, size: int) -> tuple[int, int]:
-    """Height and width in pixels; the width is the longer side and is `size`."""
+    """Returns height and width in pixels; the width is `size`."""
     return max(1, round(size / exposure.aspect)), size
 
 
@@ -64,15 +64,15 @@ def render(
     """Renders one radiograph.
 
     Args:
-      anatomy: the patient.
-      findings: what the patient has.
-      exposure: the exposure.
-      rng: source of the noise of the detector.
+      anatomy: anatomy of the patient.
+      findings: findings of the patient.
+      exposure: parameters of the exposure.
+      rng: random generator of the detector noise.
       size: width of the image in pixels.
       with_lungs: also return the mask of the lungs.
 
     Returns:
-      The image with its boxes. Same arguments, same pixels.
+      The image with its boxes; deterministic.
     """
     shape = image_shape(exposure, size)
     canvas = _canvas_of(exposure, shape, size * RESOLUTION / exposure.field)
@@ -97,8 +97,8 @@ def attenuation_map(
     """Line integrals of the attenuation of the patient.
 
     Returns:
-      (attenuation in nepers, one field of air lost for each focus, air of the healthy lungs in
-      nepers); float32 [rows, columns] of the canvas each.
+      (attenuation in nepers, air lost for each consolidation, air of the healthy lungs in nepers);
+      each float32 [rows, columns].
     """
     pattern = findings.interstitial
     breath = exposure.breath + (pattern.hyperinflation if pattern else 0.0)
@@ -119,16 +119,16 @@ def attenuation_map(
         opacities.append(lost * air)
         if focus.bronchogram:
             bronchi += np.float32(0.28 * focus.bronchogram) * lost * tree
-    # Vessels show by the air around them, air-filled bronchi by the fluid around them.
-    held_air = air * np.clip(left * (1 - markings) + bronchi, 0, 1)
+    # Vessels are visible against air, air-filled bronchi against fluid.
+    remaining_air = air * np.clip(left * (1 - markings) + bronchi, 0, 1)
     body = soft_tissue(anatomy, canvas, chest)
     muscles = np.random.default_rng(anatomy.vessel_seed + 1)
     body *= 1 + np.float32(0.022) * smooth_noise(muscles, canvas, 0.30)
     bone = ribs(anatomy, canvas, chest) + spine(anatomy, canvas)
     bone += shoulder_girdle(anatomy, canvas)
-    # Great vessels, thymus and heart are denser than the fat and muscle that `body` stands for.
+    # Great vessels, thymus and heart are denser than the fat and muscle in `body`.
     heart = np.float32(0.16) * chest.heart
-    total = body - held_air - other_gas(anatomy, canvas) * (body > 0.5) + heart
+    total = body - remaining_air - other_gas(anatomy, canvas) * (body > 0.5) + heart
     total += bone * np.minimum(body, 1)
     return np.maximum(total, 0), opacities, air
 
@@ -136,19 +136,19 @@ def attenuation_map(
 def develop(
     attenuation: Field, exposure: Exposure, rng: np.random.Generator, size: int
 ) -> NDArray[np.uint8]:
-    """Detector and scanner: line integrals in nepers to uint8, both [height, width]."""
+    """Simulates detector and scanner: line integrals in nepers to uint8, both [height, width]."""
     from scipy import ndimage
 
     signal = np.exp(-attenuation)
     signal += np.float32(exposure.scatter) * blur(signal, 0.07 * size)
-    # Fewer quanta fall on a smaller pixel; the light of the detector spreads over neighbours.
+    # Smaller pixels receive fewer quanta; the light of the detector spreads to neighboring pixels.
     photons = np.float32(exposure.photons * (320 / size) ** 2)
     noise = rng.standard_normal(signal.shape, dtype=np.float32)
     noise *= np.sqrt(signal / photons + np.float32((8.0 / photons) ** 2))
     signal += ndimage.gaussian_filter(noise, 0.55, truncate=2.5) * np.float32(1.6)
     shown = -np.log(np.maximum(signal, 1e-4))
     shown += np.float32(exposure.sharpness) * (shown - blur(shown, max(0.6, size / 130)))
-    # The scanner sets its window on the quantiles of the exposed body; air is nearly black.
+    # The window is set by the quantiles of the exposed body; air is nearly black.
     body = shown[::4, ::4]
     body = body[body > 0.5]
     if body.size < 16:
@@ -165,11 +165,11 @@ def develop(
 
 
 def _canvas_of(exposure: Exposure, shape: tuple[int, int], scale: float) -> Canvas:
-    """The canvas that holds the field of an exposure."""
+    """Returns a canvas that covers the field of an exposure."""
     half_u = exposure.field / 2
     half_v = half_u * shape[0] / shape[1]
     cos, sin = abs(math.cos(exposure.roll)), abs(math.sin(exposure.roll))
-    # Two pixels more for the interpolation.
+    # Two extra pixels for the interpolation.
     reach_u = half_u * cos + half_v * sin + 2 / scale
     reach_v = half_v * cos + half_u * sin + 2 / scale
     return make_canvas(
@@ -203,11 +203,11 @@ def _detector_to_canvas(
 def _warp(
     field: Field, affine: tuple[float, float, float, float, float, float], shape: tuple[int, int]
 ) -> Field:
-    """Samples the canvas at the pixels of the image, bilinear."""
+    """Samples the canvas at the pixels of the image."""
     from PIL import Image
 
     a, b, c, d, e, f = affine
-    # Pillow maps centres of pixels: it adds 0.5 before and takes 0.5 off after the map.
+    # Pillow maps pixel centers: it adds 0.5 before and subtracts 0.5 after the map.
     data = (a, b, c + 0.5 - 0.5 * (a + b), d, e, f + 0.5 - 0.5 * (d + e))
     image = Image.fromarray(np.ascontiguousarray(field, dtype=np.float32))
     return np.array(
@@ -220,7 +220,7 @@ def _warp(
 def _box(
     opacity: Field, affine: tuple[float, float, float, float, float, float], shape: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
-    """Extent of an opacity in the image, or None where none of it lies in the field."""
+    """Returns the box of an opacity in the image, or None if it is outside."""
     peak = float(opacity.max())
     if peak <= 0:
         return None
@@ -229,7 +229,7 @@ def _box(
     inverse = np.linalg.inv(np.array([[a, b], [d, e]]))
     x, y = inverse @ np.stack([columns - c, rows - f])
     height, width = shape
-    # Half a pixel to each side: the extent of the pixels, not of their centres.
+    # Half a pixel on each side: the extent of the pixels, not of their centers.
     x0, x1 = max(0, math.floor(x.min() + 0.5)), min(width, math.ceil(x.max() + 0.5))
     y0, y1 = max(0, math.floor(y.min() + 0.5)), min(height, math.ceil(y.max() + 0.5))
     if x1 - x0 < 2 or y1 - y0 < 2:
@@ -238,7 +238,7 @@ def _box(
 
 
 def _collimate(pixels: NDArray[np.uint8], exposure: Exposure) -> None:
-    """Blackens what the shutter covers, in place."""
+    """Blackens the collimated borders, in place."""
     height, width = pixels.shape
     left, top, right, bottom = exposure.collimation
     pixels[: round(top * height)] = 0

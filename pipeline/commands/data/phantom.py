@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: pneumo phantom phantoms --n 200 --seed 7")
-@click.option("--n", default=400, show_default=True, help="How many images.")
-@click.option("--seed", default=0, show_default=True, help="The same seed draws the same images.")
+@click.option("--n", default=400, show_default=True, help="Number of images.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same images.")
 @click.option(
     "--layout",
     type=click.Choice(["folders", "rsna"]),
     default="folders",
     show_default=True,
-    help="Of which well-known set; rsna is DICOM.",
+    help="Layout of the public data set to imitate; rsna writes DICOM.",
 )
 @click.option(
     "--size", type=int, show_default="320, rsna 1024", help="Width of an image in pixels."
 )
 @click.option("--jpeg-quality", default=92, show_default=True, help="1 to 95.")
-@click.option("--workers", default=0, help="Processes; 0 (the default) takes one for each core.")
-@click.option("--overwrite", is_flag=True, help="Replace a data set of phantoms in DEST.")
+@click.option("--workers", default=0, help="Number of processes; 0: one per core.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing synthetic data set in DEST.")
 @click.argument("dest", type=click.Path(path_type=Path))
 def command(
     n: int,
@@ -39,11 +39,10 @@ def command(
 ) -> None:
     """Write a data set of synthetic radiographs to DEST.
 
-    The layout is that of the well-known chest X-ray set: DEST/chest_xray/{train,val,test}/
-    {NORMAL,PNEUMONIA}; DEST/boxes.csv has the true boxes of the opacities. Or, with --layout rsna,
-    that of the RSNA Pneumonia Detection Challenge: DICOM files, one a patient, and both tables.
-    Everything is marked as SYNTHETIC: it shows that the pipeline works, never how well it reads
-    real radiographs.
+    Default layout: that of the Kaggle chest X-ray data set, DEST/chest_xray/{train,val,test}/
+    {NORMAL,PNEUMONIA}, and DEST/boxes.csv with the true boxes. With --layout rsna: DICOM files and
+    tables as in the RSNA Pneumonia Detection Challenge, one image per patient. All images are
+    marked SYNTHETIC: results on them say nothing about real radiographs.
     """
     from rich.console import Console
     from rich.progress import (
@@ -57,7 +56,7 @@ def command(
     from core.phantom.dataset import write_phantoms
 
     if workers == 0:
-        # A process takes a second to start: not worth it for a few images.
+        # Starting a process takes a second, so use few processes for few images.
         workers = max(1, min(len(os.sched_getaffinity(0)), n // 100))
     bar = Progress(
         TextColumn("synthetic radiographs"),
@@ -90,7 +89,7 @@ def command(
 
 
 def print_summary(summary: "PhantomSummary", dest: Path) -> None:
-    """Prints what is in the folder, and the next command."""
+    """Prints the contents of the data set and the next command."""
     if summary.reused:
         click.echo(f"{dest} already holds these {summary.images} images; nothing to do")
     else:

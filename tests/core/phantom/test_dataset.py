@@ -118,7 +118,7 @@ def test_same_parameters_are_reused_and_others_need_overwrite(tmp_path: Path) ->
     before = digests(write_phantoms(tmp_path / "0", 4, 0, size=64).dest)
     assert not set(digests(other.dest).values()) & set(before.values())
     next(other.dest.rglob("*.jpeg")).unlink()
-    with pytest.raises(PneumoError, match="3 of its 4 images"):
+    with pytest.raises(PneumoError, match="3 of 4 images"):
         write_phantoms(tmp_path / "set", 4, 1, size=64)
     assert {p.name for p in tmp_path.iterdir()} == {"set", "0"}
 
@@ -128,7 +128,7 @@ def test_other_files_are_never_touched(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     (tmp_path / "file").write_text("x")
-    for name, message in (("mine", "no data set of phantoms"), ("file", "is a file")):
+    for name, message in (("mine", "not a synthetic data set"), ("file", "is a file")):
         with pytest.raises(PneumoError, match=message):
             write_phantoms(tmp_path / name, 2, 0, size=64, overwrite=overwrite)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
