@@ -7,7 +7,7 @@ import click
 
 
 @click.command(epilog="Example: pneumo demo --n 400 --workdir pneumo_runs/demo")
-@click.option("--n", default=400, show_default=True, help="How many synthetic radiographs.")
+@click.option("--n", default=400, show_default=True, help="Number of synthetic radiographs.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the radiographs.")
 @click.option("--config", "source", default="demo", show_default=True, metavar="NAME|FILE")
 @click.option(
@@ -22,16 +22,16 @@ import click
     type=click.Path(path_type=Path),
     default=Path("pneumo_runs/demo"),
     show_default=True,
-    help="Where everything goes.",
+    help="Folder for all outputs.",
 )
 @click.pass_context
 def command(
     ctx: click.Context, n: int, seed: int, source: str, overrides: tuple[str, ...], workdir: Path
 ) -> None:
-    """The whole pipeline on synthetic radiographs: data, run, report, prediction.
+    """Run the whole pipeline on synthetic radiographs: data, training, report, prediction.
 
-    Everything it writes is marked as synthetic. It shows that the pipeline works on this machine;
-    it says nothing about real radiographs.
+    All outputs are marked as synthetic. Use it to check that the pipeline works on this machine;
+    the results say nothing about real radiographs.
     """
     from pipeline.commands.data import phantom
     from pipeline.commands.run import execute

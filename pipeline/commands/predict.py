@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from serving.predict.prediction import Prediction
     from serving.predict.result_file import ResultFile
 
-_SCREEN = Path("-")
+_TERMINAL = Path("-")
 
 
 @click.command(
@@ -31,64 +31,68 @@ _SCREEN = Path("-")
     "--model",
     "folder",
     type=click.Path(path_type=Path),
-    help="A SavedModel, or a folder of versions (the newest is taken).",
+    help="SavedModel, or folder of versions (uses the newest).",
 )
 @click.option(
-    "--endpoint", metavar="URL", help="A server: http[s]://host:8501 for REST, grpc[s]://host:8500."
+    "--endpoint",
+    metavar="URL",
+    help="Server: http[s]://host:8501 for REST, grpc[s]://host:8500 for gRPC.",
 )
-@click.option("--name", default="pneumo", show_default=True, help="The model's name there.")
+@click.option("--name", default="pneumo", show_default=True, help="Model name on the server.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["table", "json", "csv"]),
-    help="Default: by the suffix of --output, else a table.",
+    help="Default: by the suffix of --output, otherwise table.",
 )
-@click.option("--json", "as_json", is_flag=True, help="--format json: one object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json: one object per line.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write predictions (.csv, .json or .jsonl) here as they come.",
+    help="File for the predictions (.csv, .json or .jsonl), written continuously.",
 )
-@click.option("--resume", is_flag=True, help="Append to --output; skip the files that are in it.")
+@click.option(
+    "--resume", is_flag=True, help="Append to --output and skip files that are already in it."
+)
 @click.option(
     "--worklist",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    help="Write .csv or .json: abstained, then by falling score, then rejected; - shows it.",
+    help="Write .csv or .json: referred, then by descending score, then rejected; - prints it.",
 )
 @click.option(
     "--dicom-out",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write a report about each DICOM file, which names its patient.",
+    help="Write a DICOM report for each DICOM file; it contains the patient's identity.",
 )
 @click.option(
     "--explain",
     "pictures",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write a PNG of each image with heat map and boxes over it.",
+    help="Write a PNG of each image with heat map and boxes.",
 )
 @click.option(
     "--batch-size",
     default=16,
     show_default=True,
     type=click.IntRange(1),
-    help="Images in one call.",
+    help="Images per request.",
 )
 @click.option(
     "--concurrency",
     default=2,
     show_default=True,
     type=click.IntRange(1, 256),
-    help="Calls to the server under way at once.",
+    help="Concurrent requests to the server.",
 )
 @click.option(
     "--timeout",
     default=60.0,
     show_default=True,
     type=click.FloatRange(0.1),
-    help="Seconds for one call to the server.",
+    help="Seconds per request to the server.",
 )
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 def command(
@@ -107,14 +111,14 @@ def command(
     timeout: float,
     images: tuple[Path, ...],
 ) -> None:
-    """Predict images with a pushed model, or a server of it.
+    """Predict images with a SavedModel or a model server.
 
-    IMAGES are JPEG, PNG or DICOM files, folders of such, or - for file names from standard input. A
-    file that cannot be read or used is rejected with a reason and does not affect the others. Exit
-    status 1 if there was one.
+    IMAGES are JPEG, PNG or DICOM files, folders of them, or - to read file names from standard
+    input. An unreadable or unsupported file is rejected with a reason and does not affect the
+    others; the exit status is then 1.
 
-    With --dicom-out, DICOM files get a structured report (TID 1500) that belongs to the patient and
-    the study of the image. It is the one output with identities; keep DIR as you keep the images.
+    With --dicom-out, each DICOM file gets a structured report (TID 1500) in the study of the image.
+    Unlike all other outputs, reports contain the identity of the patient: protect DIR accordingly.
     """
     from serving.predict.input_files import check_paths
     from serving.predict.printing import print_predictions
@@ -122,13 +126,13 @@ def command(
     from serving.predict.worklist import check_worklist, write_worklist
 
     if (folder is None) == (endpoint is None):
-        raise click.UsageError("Missing option: give either '--model' or '--endpoint'.")
+        raise click.UsageError("Give either '--model' or '--endpoint'.")
     if resume and output is None:
-        raise click.UsageError("--resume appends to a file: give --output too.")
-    to_file = worklist if worklist != _SCREEN else None
+        raise click.UsageError("--resume needs --output.")
+    to_file = worklist if worklist != _TERMINAL else None
     shown = output is None and (form is not None or as_json or to_file is None)
     form = _format(form, as_json, output)
-    check_paths(path for path in images if path != _SCREEN)
+    check_paths(path for path in images if path != _TERMINAL)
     if to_file is not None:
         check_worklist(to_file, replace=resume)
     counts: Counter[str] = Counter()
@@ -139,7 +143,7 @@ def command(
             form,
             source.classes,
             boxes=source.located,
-            worklist=worklist == _SCREEN,
+            worklist=worklist == _TERMINAL,
         )
 
     with ExitStack() as stack:
@@ -157,7 +161,7 @@ def command(
             assert folder is not None
             source = SavedModelSource(folder, batch_size, name)
         if pictures is not None and not source.explains:
-            raise PneumoError("this model has no heat maps; `pneumo run` exports one that has")
+            raise PneumoError("the model has no heat maps; export it again with `pneumo run`")
         reports = _reports(dicom_out, source) if dicom_out is not None else None
         if output is None and to_file is None:
             predictions = _predict(source, _files(images), reports, pictures)
@@ -169,14 +173,15 @@ def command(
             _append(results, source, images, reports, pictures, counts)
             if to_file is not None:
                 write_worklist(results, to_file, NOTICE)
-            if shown or worklist == _SCREEN:
+            if shown or worklist == _TERMINAL:
                 show(results.predictions(), "table" if output else form)
     for line in reports.summary() if reports else ():
         click.echo(line, err=True)
     rejected = counts["REJECTED"]
+    predicted = counts.total() - rejected
     click.echo(
-        f"{counts.total()} images: {counts.total() - rejected} answered ({counts['REFER']} of them "
-        f"abstained), {rejected} rejected. {NOTICE}",
+        f"{counts.total()} images: {predicted} predicted ({counts['REFER']} of them "
+        f"referred), {rejected} rejected. {NOTICE}",
         err=True,
     )
     sys.exit(1 if rejected or (reports and reports.unreported) else 0)
@@ -187,7 +192,9 @@ def _format(form: str | None, as_json: bool, output: Path | None) -> str:
     by_suffix = {".csv": "csv", ".json": "json", ".jsonl": "json"}.get(suffix)
     form = form or ("json" if as_json else None) or by_suffix
     if output is not None and form not in ("csv", "json"):
-        raise click.UsageError("--output is CSV or JSON: name it .csv or .json, or give --format.")
+        raise click.UsageError(
+            "--output needs the suffix .csv, .json or .jsonl, or --format csv or json."
+        )
     return form or "table"
 
 
@@ -195,7 +202,7 @@ def _files(images: Iterable[Path]) -> Iterator[Path]:
     from serving.predict.input_files import read_paths, stream_files
 
     for path in images:
-        if path == _SCREEN:
+        if path == _TERMINAL:
             yield from read_paths(sys.stdin.buffer)
         else:
             yield from stream_files([path])
@@ -205,7 +212,7 @@ def _reports(folder: Path, source: "PredictionSource") -> "ReportWriter":
     from serving.dicom_out import ReportWriter
 
     if not source.explains:
-        click.echo("this model locates nothing: its reports have no regions", err=True)
+        click.echo("the model has no signature `explain`: the reports have no regions", err=True)
     return ReportWriter(folder, source.algorithm(), source.classes)
 
 
@@ -215,7 +222,7 @@ def _predict(
     reports: "ReportWriter | None",
     pictures: Path | None,
 ) -> "Iterator[Prediction]":
-    """Yields each prediction when its report and its picture are written."""
+    """Yields predictions after writing their report and picture."""
     if reports is None and pictures is None:
         yield from source.predict(files)
         return
@@ -231,7 +238,7 @@ def _predict(
 
 
 def _counted(predictions: "Iterable[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
-    """Counts predictions by decision as they pass."""
+    """Passes predictions through and counts them by decision."""
     for prediction in predictions:
         counts["REJECTED" if prediction.error else prediction.decision] += 1
         yield prediction
@@ -245,7 +252,7 @@ def _append(
     pictures: Path | None,
     counts: Counter[str],
 ) -> None:
-    """Appends a prediction for each file that has none, and counts the whole file."""
+    """Appends predictions for files that are not in the result file, and counts all predictions."""
     from serving.predict.progress import with_progress
 
     done = results.done.copy()
@@ -260,7 +267,7 @@ def _append(
                 yield path
 
     total = None
-    if sys.stderr.isatty() and _SCREEN not in images:
+    if sys.stderr.isatty() and _TERMINAL not in images:
         total = sum(1 for _ in _files(images)) - done.total()
     predictions = _predict(source, remaining(), reports, pictures)
     try:
@@ -268,5 +275,5 @@ def _append(
             results.write(prediction)
     except PneumoError as error:
         raise PneumoError(
-            f"{error} ({counts.total()} answers are in {results.path}; --resume continues there)"
+            f"{error} ({counts.total()} predictions are in {results.path}; continue with --resume)"
         ) from error

@@ -15,58 +15,60 @@ FOLDER = click.Path(path_type=Path)
 
 
 class EngineChoice(click.Choice):
-    """An engine; names of earlier versions are accepted with a warning."""
+    """Engine names; old names are accepted with a warning."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Replaces an old name."""
+        """Replaces old names."""
         renamed = {"ray": "builtin", "tensorflow_model_server": "tf-serving"}
         if value in renamed:
             click.echo(f"pneumo serve: --engine {value} is now {renamed[value]}", err=True)
         return super().convert(renamed.get(value, value), param, ctx)
 
 
-def option(name: str, default: Any, kind: Any, text: str, **more: Any) -> Any:
-    """An option that shows its default."""
-    return click.option(name, default=default, show_default=True, type=kind, help=text, **more)
+def option(name: str, default: Any, kind: Any, text: str, **options: Any) -> Any:
+    """Returns a click option that shows its default."""
+    return click.option(name, default=default, show_default=True, type=kind, help=text, **options)
 
 
 @click.command(epilog="Example: pneumo serve --model-dir pneumo_runs/demo/serving --ui")
-@click.option("--model-dir", type=FOLDER, required=True, help="Folder of versions; it is watched.")
-@option("--name", "pneumo", str, "Model name in addresses.")
-@option("--host", "127.0.0.1", str, "Address to listen on.")
-@option("--rest-port", 8501, int, "REST; 0 takes a free one.")
-@option("--grpc-port", 8500, int, "gRPC; 0 takes a free one.")
-@click.option("--ui", is_flag=True, help="Serve the page at /ui/ as well.")
-@option("--engine", "auto", EngineChoice(ENGINES), "The server.")
-@option("--image", IMAGE, str, "Of --engine container; pin it as NAME@sha256:DIGEST.")
-@option(
-    "--version-policy", "latest", str, "Versions served.", metavar="latest[:N]|all|specific:N,N"
+@click.option(
+    "--model-dir", type=FOLDER, required=True, help="Folder of versions; watched for changes."
 )
-@option("--poll-seconds", 1.0, SECONDS, "Between two looks at the folder.")
-@option("--threads", 0, click.IntRange(0), "Of one TensorFlow operation; 0: all cores.")
-@option("--max-batch", 32, POSITIVE, "Images computed together.")
-@option("--max-body-mib", 64, POSITIVE, "Largest request.")
-@option("--max-images", 128, POSITIVE, "Images in one request.")
-@option("--max-requests", 256, POSITIVE, "Requests under way; further ones must retry.")
-@option("--deadline", 120.0, SECONDS, "Seconds for an answer.")
-@option("--slow-seconds", 30.0, SECONDS, "Seconds a client may take to send a request.")
-@option("--drain-seconds", 30.0, click.FloatRange(0), "Seconds for requests under way at the end.")
+@option("--name", "pneumo", str, "Model name.")
+@option("--host", "127.0.0.1", str, "Address to listen on.")
+@option("--rest-port", 8501, int, "REST port; 0: any free port.")
+@option("--grpc-port", 8500, int, "gRPC port; 0: any free port.")
+@click.option("--ui", is_flag=True, help="Also serve the web page at /ui/.")
+@option("--engine", "auto", EngineChoice(ENGINES), "Server to start.")
+@option("--image", IMAGE, str, "Image for --engine container; pin it as NAME@sha256:DIGEST.")
+@option(
+    "--version-policy", "latest", str, "Versions to serve.", metavar="latest[:N]|all|specific:N,N"
+)
+@option("--poll-seconds", 1.0, SECONDS, "Interval between checks of the folder.")
+@option("--threads", 0, click.IntRange(0), "Threads per TensorFlow operation; 0: all cores.")
+@option("--max-batch", 32, POSITIVE, "Maximum images per batch.")
+@option("--max-body-mib", 64, POSITIVE, "Maximum size of a request.")
+@option("--max-images", 128, POSITIVE, "Maximum images per request.")
+@option("--max-requests", 256, POSITIVE, "Maximum concurrent requests; further ones must retry.")
+@option("--deadline", 120.0, SECONDS, "Seconds until a request times out.")
+@option("--slow-seconds", 30.0, SECONDS, "Seconds for a client to send a request.")
+@option("--drain-seconds", 30.0, click.FloatRange(0), "Seconds for active requests at shutdown.")
 @option(
     "--log-inputs",
     None,
     FOLDER,
-    "Append measurements of inputs, for pneumo monitor.",
+    "Append input statistics for pneumo monitor to FILE.",
     metavar="FILE",
 )
-@option("--log-sample", 1.0, SHARE, "Share of images that are logged.")
-@option("--log-embeddings", 0.0, SHARE, "Share of those logged with their embedding.")
+@option("--log-sample", 1.0, SHARE, "Fraction of images to log.")
+@option("--log-embeddings", 0.0, SHARE, "Fraction of logged images with an embedding.")
 def command(engine: str, image: str, version_policy: str, **settings: Any) -> None:
-    """Serve a pushed model over REST and gRPC, by TensorFlow Serving's contract.
+    """Serve a pushed model with TensorFlow Serving's REST and gRPC APIs.
 
-    The engine is tensorflow_model_server if it is on the PATH, else its container if docker or
-    podman can run it, else the built-in server, for a laptop, a demo or a test. New versions in the
-    folder are loaded without a failed request; one that cannot be served is left out. Listens on
-    this machine alone unless --host says otherwise. Research software, not a medical device.
+    Uses tensorflow_model_server if it is on the PATH, else its container if docker or podman can
+    run it, else the built-in server (for laptops, demos and tests). New versions in the folder are
+    loaded without downtime; broken ones are skipped. Only reachable from this machine unless
+    --host is set. Research software, not a medical device.
     """
     from serving.server import engines
     from serving.server.options import ServerOptions
@@ -86,10 +88,10 @@ def command(engine: str, image: str, version_policy: str, **settings: Any) -> No
 
 
 def note(engine: str, host: str, ui: bool) -> str:
-    """What the user must know before TensorFlow Serving takes over."""
-    lines = [f"starts TensorFlow Serving ({engine}). Research software, not a medical device."]
+    """Returns the message before TensorFlow Serving is started."""
+    lines = [f"starting TensorFlow Serving ({engine}). Research software, not a medical device."]
     if engine == "tf-serving" and host in ("127.0.0.1", "localhost", "::1"):
-        lines.append("It listens on every address; --engine builtin keeps to --host.")
+        lines.append("It listens on all addresses; only --engine builtin respects --host.")
     if ui:
-        lines.append("It has no page: --ui needs --engine builtin.")
+        lines.append("It has no web page: --ui needs --engine builtin.")
     return " ".join(lines)

@@ -1,4 +1,4 @@
-"""Where predictions come from: a server, or a SavedModel in this process."""
+"""Sources of predictions: a model server, or a SavedModel in this process."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,12 +13,12 @@ DEFAULT = "serving_default"
 
 
 class PredictionSource(Protocol):
-    """Predictions for files.
+    """Predicts files.
 
     Attributes:
-      classes: names, in the order of the probabilities.
+      classes: class names in the order of the probabilities.
       explains: whether the model has the signature `explain`, with boxes and heat maps.
-      located: whether every prediction has boxes.
+      located: whether predictions have boxes.
     """
 
     classes: list[str]
@@ -29,11 +29,11 @@ class PredictionSource(Protocol):
         """Yields predictions in the order of the files."""
 
     def algorithm(self) -> "Algorithm":
-        """Identifies the model."""
+        """Returns the identification of the model."""
 
 
 class EndpointSource:
-    """Predictions of an endpoint."""
+    """Predicts with a model server."""
 
     def __init__(self, client: "Client", name: str) -> None:
         self._client, self._name = client, name
@@ -49,15 +49,17 @@ class EndpointSource:
         return self._client.predict(map(Image.of_file, files), signature)
 
     def algorithm(self) -> "Algorithm":
-        """Name and version; a server has neither digest nor thresholds."""
+        """Returns name and version; a server provides neither digest nor thresholds."""
         from serving.dicom_out import Algorithm
 
-        ready = [number for number, state in self._client.status().items() if state == "AVAILABLE"]
-        return Algorithm(self._name, str(max(ready, default=0)))
+        available = [
+            number for number, state in self._client.status().items() if state == "AVAILABLE"
+        ]
+        return Algorithm(self._name, str(max(available, default=0)))
 
 
 class SavedModelSource:
-    """Predictions of a SavedModel in this process."""
+    """Predicts with a SavedModel in this process."""
 
     def __init__(self, folder: Path, batch_size: int, name: str) -> None:
         from serving.predict.local_model import load_model

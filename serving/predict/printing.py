@@ -75,6 +75,6 @@ def print_table(predictions: Iterable[Prediction], title: str | None = None) -> 
             numbers = (f"{p:.4f}" for p in row.probabilities.values())
             cells = [row.predicted, row.decision, f"{row.score:.4f}", *numbers]
         table.add_row(Text(row.file), *map(Text, cells))
-    # In a file or a pipe a line is as long as it has to be.
-    wide = None if sys.stdout.isatty() else 240
-    Console(highlight=False, width=wide).print(table)
+    # Fixed width in files and pipes, so that lines do not wrap.
+    width = None if sys.stdout.isatty() else 240
+    Console(highlight=False, width=width).print(table)

@@ -157,7 +157,7 @@ def test_a_server_that_goes_away(standin: StandInServer, folder: Path, tmp_path:
     arguments = ["--endpoint", standin.grpc, "--output", out, "--batch-size", 4]
     done = pneumo(*arguments, "--concurrency", 1, folder)
     assert done.returncode == 2
-    assert b"8 answers are in" in done.stderr
+    assert b"8 predictions are in" in done.stderr
     assert b"--resume" in done.stderr
     assert len(rows(out.read_bytes())) == 8
     standin.faults.clear()
