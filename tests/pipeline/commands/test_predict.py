@@ -49,7 +49,7 @@ def rows(content: bytes) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
-def test_what_goes_in_comes_out(standin: StandInServer, folder: Path, protocol: str) -> None:
+def test_one_row_per_file(standin: StandInServer, folder: Path, protocol: str) -> None:
     done = pneumo("--endpoint", getattr(standin, protocol), "--format", "csv", folder)
     assert done.returncode == 1  # two were rejected
     found = rows(done.stdout)
@@ -59,11 +59,11 @@ def test_what_goes_in_comes_out(standin: StandInServer, folder: Path, protocol: 
         if not row["error"]:
             assert float(row["score"]) == row_of(Path(row["file"]).read_bytes())["score"]
     summary = done.stderr.decode()
-    for part in ("32 images: 30 answered", "2 rejected", "not a medical device"):
+    for part in ("32 images: 30 predicted", "2 rejected", "not a medical device"):
         assert part in summary
 
 
-def test_names_from_a_pipe(standin: StandInServer, folder: Path) -> None:
+def test_file_names_from_standard_input(standin: StandInServer, folder: Path) -> None:
     names = [folder / "001.png", folder / "gone.png", folder / "002.png"]
     given = "\n".join(map(str, names)).encode()
     done = pneumo("--endpoint", standin.rest, "--json", "-", stdin=given)
@@ -94,11 +94,11 @@ def test_worklist(standin: StandInServer, folder: Path, tmp_path: Path, output: 
     if output is None:  # the same list as text
         text = pneumo("--endpoint", standin.grpc, "--worklist", "-", folder).stdout.decode()
         shown = [Path(row["file"]).name for row in found]
-        for parts in (["Abstained", "By descending score", "Rejected"], shown):
+        for parts in (["Referred", "By descending score", "Rejected"], shown):
             assert [text.index(part) for part in parts] == sorted(map(text.index, parts))
 
 
-def test_resume_asks_only_about_new_files(
+def test_resume_predicts_only_new_files(
     standin: StandInServer, folder: Path, tmp_path: Path
 ) -> None:
     out, answers = tmp_path / "list.json", tmp_path / "answers.csv"
@@ -111,7 +111,7 @@ def test_resume_asks_only_about_new_files(
     (folder / "new.png").write_bytes(PNG + b"new".ljust(100))
     again = pneumo(*arguments, "--worklist", out, "--resume", folder)
     assert again.returncode == first.returncode == 1
-    assert b"33 images: 31 answered" in again.stderr
+    assert b"33 images: 31 predicted" in again.stderr
     assert answers.read_bytes().startswith(before)
     # The new image, and before it the names of the classes, each time.
     assert sum(standin.calls) == asked + 1 + 2
@@ -121,7 +121,7 @@ def test_resume_asks_only_about_new_files(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
-def test_killed_again_and_again(standin: StandInServer, tmp_path: Path, suffix: str) -> None:
+def test_resume_after_repeated_kills(standin: StandInServer, tmp_path: Path, suffix: str) -> None:
     """Each kill leaves a valid file; the last run leaves one answer for each image."""
     folder = tmp_path / "many"
     folder.mkdir()
@@ -150,7 +150,7 @@ def test_killed_again_and_again(standin: StandInServer, tmp_path: Path, suffix: 
     assert [row["file"] for row in found] == [str(path) for path in sorted(folder.iterdir())]
 
 
-def test_a_server_that_goes_away(standin: StandInServer, folder: Path, tmp_path: Path) -> None:
+def test_server_failure_keeps_predictions(standin: StandInServer, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "answers.csv"
     # The first call asks for the classes.
     standin.faults.extend([200, 200, 200, 500, 500, 500])
@@ -172,12 +172,12 @@ def test_a_server_that_goes_away(standin: StandInServer, folder: Path, tmp_path:
         (["--model", ".", "--endpoint", "http://127.0.0.1:9", "README.md"], "either"),
         (["--endpoint", "http://127.0.0.1:9", "nowhere.png"], "does not exist"),
         (["--endpoint", "http://127.0.0.1:9", "--resume", "README.md"], "--output"),
-        (["--endpoint", "http://127.0.0.1:9", "--output", "x.txt", "README.md"], ".csv or .json"),
+        (["--endpoint", "http://127.0.0.1:9", "--output", "x.txt", "README.md"], ".csv, .json or .jsonl"),
         (["--endpoint", "127.0.0.1:8501", "README.md"], "give http://host:8501"),
         (["--endpoint", "grpc://127.0.0.1:9", "README.md"], "check the address"),
     ],
 )
-def test_wrong_use_is_one_line(
+def test_invalid_arguments(
     arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

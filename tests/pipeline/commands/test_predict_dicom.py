@@ -112,7 +112,7 @@ def test_reports_over_a_server(
     assert not done.stdout
 
 
-def test_killed_and_gone_on_with(standin: StandInServer, folder: Path, tmp_path: Path) -> None:
+def test_resume_after_a_kill(standin: StandInServer, folder: Path, tmp_path: Path) -> None:
     """Every answer in the file has its report, and no report is torn."""
     out, answers = tmp_path / "reports", tmp_path / "answers.json"
     arguments = ["--endpoint", standin.rest, "--dicom-out", out, "--output", answers, "--resume"]
@@ -149,7 +149,7 @@ def test_reports_are_the_same_again_and_without_regions(
     standin.extra.clear()
     out = tmp_path / "no regions"
     done = pneumo("--endpoint", standin.grpc, "--dicom-out", out, folder)
-    assert done.stderr.decode().count("its reports have no regions") == 1
+    assert done.stderr.decode().count("the reports have no regions") == 1
     for path in out.iterdir():
         assert not hd.sr.srread(path).content.get_planar_roi_measurement_groups()
     assert len(list(out.iterdir())) == N
