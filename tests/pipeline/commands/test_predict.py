@@ -150,7 +150,9 @@ def test_resume_after_repeated_kills(standin: StandInServer, tmp_path: Path, suf
     assert [row["file"] for row in found] == [str(path) for path in sorted(folder.iterdir())]
 
 
-def test_server_failure_keeps_predictions(standin: StandInServer, folder: Path, tmp_path: Path) -> None:
+def test_server_failure_keeps_predictions(
+    standin: StandInServer, folder: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "answers.csv"
     # The first call asks for the classes.
     standin.faults.extend([200, 200, 200, 500, 500, 500])
@@ -172,7 +174,10 @@ def test_server_failure_keeps_predictions(standin: StandInServer, folder: Path, 
         (["--model", ".", "--endpoint", "http://127.0.0.1:9", "README.md"], "either"),
         (["--endpoint", "http://127.0.0.1:9", "nowhere.png"], "does not exist"),
         (["--endpoint", "http://127.0.0.1:9", "--resume", "README.md"], "--output"),
-        (["--endpoint", "http://127.0.0.1:9", "--output", "x.txt", "README.md"], ".csv, .json or .jsonl"),
+        (
+            ["--endpoint", "http://127.0.0.1:9", "--output", "x.txt", "README.md"],
+            ".csv, .json or .jsonl",
+        ),
         (["--endpoint", "127.0.0.1:8501", "README.md"], "give http://host:8501"),
         (["--endpoint", "grpc://127.0.0.1:9", "README.md"], "check the address"),
     ],
