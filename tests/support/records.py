@@ -1,4 +1,4 @@
-"""Records of the data contract, made on the spot."""
+"""Builds records of the data contract."""
 
 import hashlib
 from collections.abc import Iterable
@@ -43,8 +43,8 @@ def values(content: bytes, pathogen: str, name: str, **changes: Any) -> dict[str
     }
 
 
-def example(of: dict[str, Any]) -> bytes:
-    features = {name: feature(value) for name, value in of.items()}
+def example(row: dict[str, Any]) -> bytes:
+    features = {name: feature(value) for name, value in row.items()}
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 

@@ -9,22 +9,22 @@ from schema.labels import BINARY, THREE_CLASS, Task
 
 
 def model(
-    folder: Path, number: int, name: str = "a", of: Task = BINARY
+    folder: Path, number: int, name: str = "a", task: Task = BINARY
 ) -> standard_artifacts.Model:
     artifact = standard_artifacts.Model()
     artifact.id, artifact.uri = number, str(folder / str(number))
     extra = Path(artifact.uri) / "Format-Serving" / "assets.extra"
     extra.mkdir(parents=True, exist_ok=True)
-    (extra / "pneumo.json").write_text(json.dumps({"name": name, "task": of.to_dict()}))
+    (extra / "pneumo.json").write_text(json.dumps({"name": name, "task": task.to_dict()}))
     return artifact
 
 
 def blessing(
-    of: int, blessed: int, gate: int = 1, number: int = 0
+    model_id: int, blessed: int, gate: int = 1, number: int = 0
 ) -> standard_artifacts.ModelBlessing:
     artifact = standard_artifacts.ModelBlessing()
     artifact.id = number
-    artifact.set_int_custom_property("current_model_id", of)
+    artifact.set_int_custom_property("current_model_id", model_id)
     artifact.set_int_custom_property("blessed", blessed)
     if gate:
         artifact.set_int_custom_property("gate", gate)
@@ -92,14 +92,14 @@ def test_the_latest_verdict_counts(
 def test_only_models_of_the_same_configuration_and_task(tmp_path: Path) -> None:
     models = [
         model(tmp_path, 2),
-        model(tmp_path, 3, of=THREE_CLASS),
+        model(tmp_path, 3, task=THREE_CLASS),
         model(tmp_path, 4, name="b"),
-        model(tmp_path, 5, name="b", of=THREE_CLASS),
+        model(tmp_path, 5, name="b", task=THREE_CLASS),
     ]
     blessings = [blessing(artifact.id, 1) for artifact in models]
     assert resolve(models, blessings, model(tmp_path, 9)) == 2
     assert resolve(models, blessings, model(tmp_path, 10, name="b")) == 4
-    assert resolve(models, blessings, model(tmp_path, 11, of=THREE_CLASS)) == 3
+    assert resolve(models, blessings, model(tmp_path, 11, task=THREE_CLASS)) == 3
     assert resolve(models, blessings, model(tmp_path, 12, name="c")) is None
 
 

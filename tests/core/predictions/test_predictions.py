@@ -8,24 +8,24 @@ from core.predictions import table
 from core.predictions.metrics import class_intervals, score_intervals
 from core.predictions.predictions import read_predictions, read_scorer_output
 from schema.errors import PneumoError
-from schema.labels import BINARY, THREE_CLASS
+from schema.labels import BINARY, THREE_CLASS, Task
 from tests.support.boxes import synthetic_box_predictions
 from tests.support.predictions import synthetic_predictions, write_scorer_output
 
 
-@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
-def test_what_is_stored_is_read(of: object, tmp_path: Path) -> None:
-    given = synthetic_predictions(40, task=of, members=3, band=(0.4, 0.6))
-    write_scorer_output(given, tmp_path)
+@pytest.mark.parametrize("task", [BINARY, THREE_CLASS], ids=lambda task: task.name)
+def test_stored_predictions_are_read_back(task: Task, tmp_path: Path) -> None:
+    predictions = synthetic_predictions(40, task=task, members=3, band=(0.4, 0.6))
+    write_scorer_output(predictions, tmp_path)
     found = read_scorer_output(tmp_path)
     assert found is not None
-    order = np.argsort(given.filename)  # rows come back by file name
+    order = np.argsort(predictions.filename)  # rows come back by file name
     for name in ("sha256", "patient", "label", "positive", "height"):
-        assert (getattr(found, name) == getattr(given, name)[order]).all()
+        assert (getattr(found, name) == getattr(predictions, name)[order]).all()
     for name in ("score", "probabilities", "raw", "members", "brightness"):
-        assert getattr(found, name) == pytest.approx(getattr(given, name)[order], rel=1e-6)
-    assert found.members.shape == (40, 3, len(of.classes))
-    assert (found.task, found.threshold, found.band) == (of, given.threshold, (0.4, 0.6))
+        assert getattr(found, name) == pytest.approx(getattr(predictions, name)[order], rel=1e-6)
+    assert found.members.shape == (40, 3, len(task.classes))
+    assert (found.task, found.threshold, found.band) == (task, predictions.threshold, (0.4, 0.6))
     assert read_scorer_output(tmp_path, table.BASELINE) is None
 
 
@@ -45,33 +45,33 @@ def test_answers_of_another_task_are_refused(tmp_path: Path) -> None:
 
 
 def test_decisions_and_subsets() -> None:
-    given = synthetic_predictions(60, task=THREE_CLASS, band=(0.3, 0.7), unknown=True)
-    assert set(given.decision.tolist()) <= {-1, 0, 1}
-    assert set(given.predicted_positive.tolist()) == {0, 1}
-    referred = given.decision == -1
-    assert ((given.score[referred] >= 0.3) & (given.score[referred] < 0.7)).all()
-    assert ((given.predicted_label > 0) == (given.predicted_positive == 1)).all()
-    partial = given.pathogen == "unknown"
+    predictions = synthetic_predictions(60, task=THREE_CLASS, band=(0.3, 0.7), unknown=True)
+    assert set(predictions.decision.tolist()) <= {-1, 0, 1}
+    assert set(predictions.predicted_positive.tolist()) == {0, 1}
+    referred = predictions.decision == -1
+    assert ((predictions.score[referred] >= 0.3) & (predictions.score[referred] < 0.7)).all()
+    assert ((predictions.predicted_label > 0) == (predictions.predicted_positive == 1)).all()
+    partial = predictions.pathogen == "unknown"
     assert partial.any()
-    assert len(given.with_binary_label()) == 60  # pneumonia it is, whatever the pathogen
-    assert len(given.with_class_label()) == 60 - partial.sum()
-    assert given.pair == (1, 2)
-    found = class_intervals(given, 100, 0)
-    right = (given.predicted_label == given.label)[~partial].mean()
+    assert len(predictions.with_binary_label()) == 60  # pneumonia it is, whatever the pathogen
+    assert len(predictions.with_class_label()) == 60 - partial.sum()
+    assert predictions.pair == (1, 2)
+    found = class_intervals(predictions, 100, 0)
+    right = (predictions.predicted_label == predictions.label)[~partial].mean()
     assert found["class_accuracy"].estimate == pytest.approx(right)
     assert found["pairwise_auc"] == found["auc/BACTERIA|VIRUS"]
-    right = (given.predicted_positive == given.positive).mean()
-    assert score_intervals(given, 100, 0)["accuracy"].estimate == pytest.approx(right)
+    right = (predictions.predicted_positive == predictions.positive).mean()
+    assert score_intervals(predictions, 100, 0)["accuracy"].estimate == pytest.approx(right)
 
 
 def test_boxes_come_back_and_go_with_their_image(tmp_path: Path) -> None:
-    given = synthetic_box_predictions(20)
-    write_scorer_output(given, tmp_path)
+    predictions = synthetic_box_predictions(20)
+    write_scorer_output(predictions, tmp_path)
     found = read_scorer_output(tmp_path)
-    assert found.box_threshold == given.box_threshold
+    assert found.box_threshold == predictions.box_threshold
     assert found.predicts_boxes
     for name in table.BOXES:
-        for one, two in zip(getattr(found, name), getattr(given, name), strict=True):
+        for one, two in zip(getattr(found, name), getattr(predictions, name), strict=True):
             assert one == pytest.approx(two, abs=1e-6)
             assert one.shape == two.shape
     some = found.where(found.positive == 1)
@@ -80,8 +80,8 @@ def test_boxes_come_back_and_go_with_their_image(tmp_path: Path) -> None:
     ]
     boxes, scores = found.shown_boxes()
     for i in range(len(found)):
-        assert (scores[i] >= given.box_threshold).all()
-        assert len(boxes[i]) == (found.box_scores[i] >= given.box_threshold).sum()
+        assert (scores[i] >= predictions.box_threshold).all()
+        assert len(boxes[i]) == (found.box_scores[i] >= predictions.box_threshold).sum()
 
 
 def test_weak_boxes_of_a_classifier_are_not_its_answer(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_page_is_standalone_with_notices_first(report: Any) -> None:
         "1.21.0",
         "a note",
         "kind to come",
-        "the gate asks for at least 0.999",
+        "the gate requires at least 0.999",
         "mixed7",
         "4.8e-04",
         "A note of it",
