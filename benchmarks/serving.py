@@ -22,7 +22,7 @@ import grpc
 import httpx
 
 from tests.support.models.small_model import phantoms
-from tests.support.serving.server import ROOT, Server, ask, call, request, running
+from tests.support.serving.server import ROOT, Server, predict_over_rest, predict_over_grpc, request, running
 
 IMAGES, SIZE = 32, 320
 BLOCKS, CALLS, SECONDS = 5, 32, 6.0
@@ -65,8 +65,8 @@ def _latency(server: Server, in_process: "_InProcess", images: list[bytes]) -> d
     web, channel = httpx.Client(timeout=120), grpc.insecure_channel(server.rpc)
     sides: dict[str, Callable[[int], Any]] = {
         "in_process": in_process.predict,
-        "rest": lambda i: ask(server, [images[i]], web),
-        "grpc": lambda i: call(channel, request(server.name, [images[i]])),
+        "rest": lambda i: predict_over_rest(server, [images[i]], web),
+        "grpc": lambda i: predict_over_grpc(channel, request(server.name, [images[i]])),
     }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     medians: dict[str, list[float]] = {name: [] for name in sides}
@@ -114,9 +114,9 @@ def _rate(server: Server, images: list[bytes], rest: bool) -> float:
             start.wait()
             while not stop.is_set():
                 if rest:
-                    ask(server, [image], web)
+                    predict_over_rest(server, [image], web)
                 else:
-                    call(channel, message)
+                    predict_over_grpc(channel, message)
                 counts[number] += 1
 
     threads = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]

@@ -9,7 +9,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from schema.ports import bypass_proxy_for_loopback
-from tests.support.runs.processes import SMALL, clone, fresh, pneumo
+from tests.support.runs.processes import SMALL, clone, pneumo, pneumo_in_new_process
 
 # Before any import of TensorFlow: quiet, and no search for a GPU that tests do not use.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -19,13 +19,13 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 bypass_proxy_for_loopback()  # the servers of the tests
 
-# No deadline, because the machine is shared; the same examples in each run.
+# No deadline, because the machine is shared; the same examples in every run.
 settings.register_profile("tests", deadline=None, derandomize=True)
 settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs first: one of them alone at the end would leave a processor without work."""
+    """Runs end-to-end tests first, so that none is left to run alone at the end."""
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
 
 
@@ -34,7 +34,7 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Once:
-    """Returns a function that makes a folder once for all workers of a run."""
+    """Returns a function that creates a folder once for all workers of a test run."""
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
 
@@ -66,7 +66,7 @@ def exported(once: Once) -> Any:
 
 @pytest.fixture(scope="session")
 def small_server(small_model: Path) -> Iterator[Any]:
-    """The built-in server of the small model, with small limits; nothing may change its folder."""
+    """Built-in server of the small model with low limits; tests must not change its folder."""
     from tests.support.serving.server import LIMITS, running
 
     with running(small_model, *LIMITS) as server:
@@ -75,7 +75,7 @@ def small_server(small_model: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="session", params=["stretch", "pad"])
 def fitted(request: pytest.FixtureRequest, once: Once) -> Any:
-    """`exported` in either fit, for tests of pixels and boxes."""
+    """`exported` with both values of `fit`, for tests of pixels and boxes."""
     return _exported(once, request.param)
 
 
@@ -96,17 +96,19 @@ def phantoms(once: Once) -> Path:
 
 @pytest.fixture(scope="session")
 def config(once: Once) -> Path:
-    """A configuration whose run takes about a minute of a processor."""
+    """A configuration that runs in about one CPU minute."""
     return once("small.yaml", lambda to: to.write_text(SMALL))
 
 
 @pytest.fixture(scope="session")
 def small_run(once: Once, phantoms: Path, config: Path) -> Path:
-    """Work folder of a finished run of `config` on `phantoms`, only to be read."""
+    """Read-only work folder of a finished run of `config` on `phantoms`."""
 
     def run(folder: Path) -> None:
         work = folder.with_name("small_work")
-        done = fresh("run", "--config", config, "--data", phantoms, "--workdir", work)
+        done = pneumo_in_new_process(
+            "run", "--config", config, "--data", phantoms, "--workdir", work
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         clone(work, folder)
 
@@ -115,7 +117,7 @@ def small_run(once: Once, phantoms: Path, config: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def small_work(small_run: Path) -> Iterator[Path]:
-    """The folder that was copied to `small_run`, to be run again; one module has it at a time."""
+    """Original folder of `small_run`, which can be run again; locked by one module at a time."""
     work = small_run.with_name("small_work")
     with FileLock(f"{work}.lock"):
         shutil.rmtree(work)
@@ -124,7 +126,7 @@ def small_work(small_run: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A real chromium. Of one module: its driver keeps an event loop running in this thread."""
+    """A Chromium browser; per module, because its driver runs an event loop in this thread."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     found = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests.support.serving.server import Server, call, error_of, request
+from tests.support.serving.server import Server, grpc_error_code, predict_over_grpc, request
 
 
 def test_status_and_metadata(channel: grpc.Channel, server: Server) -> None:
@@ -33,7 +33,7 @@ def test_status_and_metadata(channel: grpc.Channel, server: Server) -> None:
 
 
 def test_predict(channel: grpc.Channel, server: Server, images: list[bytes]) -> None:
-    answer = call(channel, request(server.name, images))
+    answer = predict_over_grpc(channel, request(server.name, images))
     assert answer.model_spec.name == server.name
     assert answer.model_spec.signature_name == "serving_default"
     version = answer.model_spec.version.value
@@ -44,13 +44,13 @@ def test_predict(channel: grpc.Channel, server: Server, images: list[bytes]) -> 
     assert outputs["abstained"].dtype == "bool"
     assert set(outputs["status"].tolist()) == {b"OK"}
     assert outputs["probabilities"].shape == outputs["classes"].shape
-    again = call(channel, request(server.name, images, version=version))
+    again = predict_over_grpc(channel, request(server.name, images, version=version))
     assert again.model_spec.version.value == version
     message = request(server.name, images)
     message.output_filter.append("score")
-    assert list(call(channel, message).outputs) == ["score"]
+    assert list(predict_over_grpc(channel, message).outputs) == ["score"]
     message.output_filter.append("nope")
-    assert error_of(channel, message) is grpc.StatusCode.INVALID_ARGUMENT
+    assert grpc_error_code(channel, message) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_unknown(
     code: grpc.StatusCode,
 ) -> None:
     message = request(**{"name": server.name, "images": images[:1], **spec})
-    assert error_of(channel, message) is code
+    assert grpc_error_code(channel, message) is code
 
 
 @pytest.mark.parametrize("case", ["dtype", "shape", "name", "no input", "label"])
@@ -88,12 +88,12 @@ def test_wrong_requests(
         if case == "name":
             message.inputs["pixels"].CopyFrom(image)
         del message.inputs["image_bytes"]
-    assert error_of(channel, message) is grpc.StatusCode.INVALID_ARGUMENT
+    assert grpc_error_code(channel, message) is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_deadline_that_is_over(
     channel: grpc.Channel, server: Server, images: list[bytes]
 ) -> None:
     message = request(server.name, images)
-    assert error_of(channel, message, timeout=0.0005) is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert call(channel, message)
+    assert grpc_error_code(channel, message, timeout=0.0005) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert predict_over_grpc(channel, message)

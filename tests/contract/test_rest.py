@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.serving.server import Server, ask, rows
+from tests.support.serving.server import Server, predict_over_rest, rows
 
 OUTPUTS = {
     *("probabilities", "score", "decision", "abstained", "predicted_class", "classes", "status")
@@ -63,7 +63,7 @@ def test_metadata(web: httpx.Client, server: Server, version: int) -> None:
 def test_rows_and_columns_are_the_same_answers(
     web: httpx.Client, server: Server, images: list[bytes]
 ) -> None:
-    by_row = ask(server, images, web)
+    by_row = predict_over_rest(server, images, web)
     assert len(by_row) == len(images)
     for row in by_row:
         assert set(row) >= OUTPUTS
@@ -83,7 +83,7 @@ def test_every_form_of_a_request(
     web: httpx.Client, server: Server, images: list[bytes], version: int
 ) -> None:
     one = b64(images[0])
-    expected = ask(server, images[:1], web)
+    expected = predict_over_rest(server, images[:1], web)
     for body in (
         {"instances": [{"image_bytes": one}]},
         {"instances": [one]},
@@ -177,8 +177,8 @@ def test_bad_images_are_rejected_in_their_rows_and_change_no_other(
     web: httpx.Client, server: Server, images: list[bytes]
 ) -> None:
     bad = [b"", b"<!DOCTYPE html>", b"\xff\xd8\xff\xe0", images[0][: len(images[0]) // 2]]
-    good = ask(server, [images[0]] * 4 + images[1:3], web)
-    mixed = ask(server, [images[1], *bad, images[2]], web)
+    good = predict_over_rest(server, [images[0]] * 4 + images[1:3], web)
+    mixed = predict_over_rest(server, [images[1], *bad, images[2]], web)
     assert [mixed[0], mixed[-1]] == good[-2:]
     assert mixed[-2]["status"].split(":")[0] in ("TRUNCATED", "DAMAGED")
     for row in mixed[1:-1]:

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.serving.server import Server, call, request, rows
+from tests.support.serving.server import Server, predict_over_grpc, request, rows
 
 
 @pytest.fixture(scope="package")
@@ -51,7 +51,7 @@ def test_equal_to_the_last_bit(
     batch = images[:n]
     found = signatures[1][name](image_bytes=tf.constant(batch))
     expected = {output: values.numpy() for output, values in found.items()}
-    answer = call(channel, request(server.name, batch, name))
+    answer = predict_over_grpc(channel, request(server.name, batch, name))
     assert set(answer.outputs) == set(expected) >= set(OUTPUTS[name])
     for output, proto in answer.outputs.items():
         got = tf.make_ndarray(proto)

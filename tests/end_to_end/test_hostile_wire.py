@@ -18,7 +18,14 @@ from tensorflow_serving.apis import predict_pb2
 
 from tests.support.images.synthetic import png_file
 from tests.support.models.small_model import phantoms
-from tests.support.serving.server import Server, ask, call, error_of, request, rows
+from tests.support.serving.server import (
+    Server,
+    grpc_error_code,
+    predict_over_grpc,
+    predict_over_rest,
+    request,
+    rows,
+)
 
 MIB = 1 << 20
 HEAD = b"POST /v1/models/pneumo:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -36,13 +43,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def expected(server: Server, image: bytes) -> list[dict]:
-    return ask(server, [image])
+    return predict_over_rest(server, [image])
 
 
 @pytest.fixture(autouse=True)
 def still_well(server: Server, image: bytes, expected: list[dict]) -> Iterator[None]:
     yield
-    assert ask(server, [image]) == expected
+    assert predict_over_rest(server, [image]) == expected
 
 
 def post(server: Server, body: Any) -> httpx.Response:
@@ -79,7 +86,9 @@ def test_bombs(server: Server, image: bytes, expected: list[dict]) -> None:
     assert len(large) < MIB
     before = server.rss()
     for _ in range(3):
-        good, refused, lied = ask(server, [image, large, png_file(60_000, 60_000, b"")])
+        good, refused, lied = predict_over_rest(
+            server, [image, large, png_file(60_000, 60_000, b"")]
+        )
         assert good["score"] == pytest.approx(expected[0]["score"], abs=1e-6)
         assert refused["status"].startswith("TOO_MANY_PIXELS")
         assert lied["status"].startswith("TOO_MANY_PIXELS")
@@ -98,7 +107,7 @@ def test_bodies_of_100_mb(server: Server, image: bytes) -> None:
     for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
         options = [("grpc.max_send_message_length", -1)]
         with grpc.insecure_channel(server.rpc, options, compression) as channel:
-            assert error_of(channel, request(server.name, [body])) is exhausted
+            assert grpc_error_code(channel, request(server.name, [body])) is exhausted
     packed = gzip.compress(json.dumps(rows([image])).encode())
     headers = {"Content-Encoding": "gzip"}  # never unpacked
     answer = httpx.post(f"{server.model}:predict", content=packed, headers=headers)
@@ -230,9 +239,9 @@ def test_grpc_rubbish(server: Server, image: bytes) -> None:
             assert caught.value.code() is code
         liar = request(server.name, [image])
         liar.inputs["image_bytes"].tensor_shape.dim[0].size = 2**40
-        assert error_of(channel, liar) is codes.INVALID_ARGUMENT
-        assert error_of(channel, predict_pb2.PredictRequest()) is codes.NOT_FOUND
-        assert call(channel, request(server.name, [image]))
+        assert grpc_error_code(channel, liar) is codes.INVALID_ARGUMENT
+        assert grpc_error_code(channel, predict_pb2.PredictRequest()) is codes.NOT_FOUND
+        assert predict_over_grpc(channel, request(server.name, [image]))
 
 
 def test_base64_of_a_large_image(server: Server) -> None:

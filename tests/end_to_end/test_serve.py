@@ -17,7 +17,7 @@ from PIL import Image
 from tests.support.models.small_model import phantoms
 from tests.support.runs.processes import pneumo
 from tests.support.serving.load import load, push
-from tests.support.serving.server import Server, ask, running, state, wait_for
+from tests.support.serving.server import Server, predict_over_rest, running, state, wait_for
 
 
 def test_from_start_to_end(small_model: Path, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_from_start_to_end(small_model: Path, tmp_path: Path) -> None:
     log = tmp_path / "inputs.jsonl"
     answers: list[Any] = []
     with running(served, "--log-inputs", log, "--log-embeddings", "1") as server:
-        expected = ask(server, [image])
+        expected = predict_over_rest(server, [image])
         _listens_on_loopback_alone(server)
         _health_and_metrics(server)
 
@@ -55,12 +55,12 @@ def test_from_start_to_end(small_model: Path, tmp_path: Path) -> None:
         assert found.failures == []
         assert found.requests.keys() == {"rest", "grpc"}
         assert found.versions == {1, 3}
-        assert ask(server, [image]) == expected
+        assert predict_over_rest(server, [image]) == expected
 
         # The end waits for requests under way.
         many = [image] * 100
         asking = [
-            threading.Thread(target=lambda: answers.append(len(ask(server, many))))
+            threading.Thread(target=lambda: answers.append(len(predict_over_rest(server, many))))
             for _ in range(3)
         ]
         for thread in asking:

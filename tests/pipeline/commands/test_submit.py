@@ -141,7 +141,7 @@ def test_what_kubeflow_refuses_is_one_line(kubeflow_graph: Path) -> None:
         ("/runs", 404, "gone", ""),
         ("/runs", 500, "bad spec", "the run was not accepted"),
     ]
-    cases = [(KubeflowApi(token="x"), "401 (who are you): authentication required: set PNEUMO_")]
+    cases = [(KubeflowApi(token="x"), "401 (missing token): authentication required: set PNEUMO_")]
     for path, status, message, line in refusals:
         refusing = KubeflowApi(refuse={path: (status, message)})
         cases.append((refusing, f"{status} ({message}): {line}"))

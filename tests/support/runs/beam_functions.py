@@ -1,4 +1,4 @@
-"""Functions that Beam workers in processes of their own import."""
+"""Functions that Beam workers import in separate processes."""
 
 
 def imports_tfdv(value: int) -> int:

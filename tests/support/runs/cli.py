@@ -1,4 +1,4 @@
-"""Runs `pneumo` inside the test process: a process of its own takes a second to start."""
+"""Runs `pneumo` inside the test process, which saves the start of a new one."""
 
 import contextlib
 import io

@@ -1,7 +1,7 @@
 """Runs `pneumo` and kills it with SIGKILL inside a chosen node: python -m ... NODE WHEN ARGS...
 
-WHEN is "start" (its folders are made, it has done nothing), "end" (its outputs are written and not
-yet published) or a number of seconds after its start.
+WHEN is "start" (its folders exist), "end" (its outputs are written but not published) or a number
+of seconds after its start.
 """
 
 import os
@@ -15,9 +15,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(given: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """Runs `pneumo` and kills this process inside a node."""
-    node, when, *arguments = given
+    node, when, *arguments = argv
     from tfx.orchestration.portable import launcher
 
     real = launcher.Launcher._run_executor
@@ -30,9 +30,9 @@ def main(given: list[str]) -> None:
             die()
         if when != "end":
             threading.Timer(float(when), die).start()
-        answer = real(self, info)
+        result = real(self, info)
         die()
-        return answer
+        return result
 
     launcher.Launcher._run_executor = run_executor
     if node == "latest_blessed_model":  # a resolver has no executor: die while it resolves

@@ -1,4 +1,4 @@
-"""Runs the command line as a user does and reads what a run left."""
+"""Runs `pneumo` in processes and reads the outputs of runs."""
 
 import importlib
 import json
@@ -42,12 +42,12 @@ NODES = (
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.support.runs.preloaded"])
-TIMEOUT = 900  # seconds of one command
+TIMEOUT = 900  # seconds per command
 
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended; `returncode` is -9 after SIGKILL, None where it never ended."""
+    """A finished command; `returncode` is -9 after SIGKILL, None after a timeout."""
 
     returncode: int | None
     stdout: str
@@ -61,15 +61,22 @@ def pneumo(
     cwd: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Done:
-    """Runs `main` of a module in a process that is forked from one that has imported TFX already.
+    """Runs `main` of a module in a process forked from one that has imported TFX.
 
-    The import takes more than ten seconds of a processor. No thread of the forked process is
-    needed after the fork: TensorFlow starts its pools when a graph is first run.
+    The import takes more than ten CPU seconds. Forking is safe: TensorFlow starts its threads when
+    the first graph runs.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = (Path(folder) / name for name in ("out", "err"))
-        given = (module, [str(x) for x in arguments], out, err, cwd or Path.cwd(), {**environment})
-        process = _FORKS.Process(target=_run, args=given)
+        process_args = (
+            module,
+            [str(x) for x in arguments],
+            out,
+            err,
+            cwd or Path.cwd(),
+            {**environment},
+        )
+        process = _FORKS.Process(target=_run, args=process_args)
         process.start()
         process.join(TIMEOUT)
         if process.exitcode is None:
@@ -99,8 +106,8 @@ def _text(file: Path) -> str:
     return file.read_text("utf-8", "surrogateescape") if file.exists() else ""
 
 
-def fresh(*arguments: str | Path) -> Done:
-    """Runs the command as a user does, imports included."""
+def pneumo_in_new_process(*arguments: str | Path) -> Done:
+    """Runs `pneumo` in a new interpreter, as a user does."""
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *map(str, arguments)],
         capture_output=True,
@@ -112,7 +119,7 @@ def fresh(*arguments: str | Path) -> Done:
 
 
 def clone(work: Path, to: Path) -> Path:
-    """Copies a work folder; `run.json` names the copy's files, ML Metadata those of the first."""
+    """Copies a work folder; paths in `run.json` are updated, those in ML Metadata are not."""
     shutil.copytree(work, to)
     result = (work / "run.json").read_text()
     (to / "run.json").write_text(result.replace(f"{work}/", f"{to}/"))
@@ -128,7 +135,7 @@ def cached(work: Path) -> dict[str, bool]:
 
 
 def execution_states(work: Path) -> dict[str, list[str]]:
-    """Node -> states of its executions, as ML Metadata has them."""
+    """Returns the states of the executions of each node in ML Metadata."""
     from ml_metadata.proto import metadata_store_pb2 as pb
 
     from pipeline.runners.metadata_store import open_store
@@ -145,7 +152,7 @@ def execution_states(work: Path) -> dict[str, list[str]]:
 
 
 def metrics(work: Path) -> dict[str, Any]:
-    """What the report says of the test split."""
+    """Returns the content of `report.json`."""
     nodes = {node["name"]: node for node in summary(work)["nodes"]}
     page = Path(nodes["Report"]["outputs"]["report"][0]) / "report.json"
     return json.loads(page.read_text())

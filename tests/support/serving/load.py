@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import httpx
 
-from tests.support.serving.server import Server, ask, call, request
+from tests.support.serving.server import Server, predict_over_grpc, predict_over_rest, request
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Load:
 def load(server: Server, images: Sequence[bytes], clients: int = 2) -> Iterator[Load]:
     """Clients that send one image after another, half of them over REST, half over gRPC."""
     found, stop = Load(), threading.Event()
-    expected = [(image, ask(server, [image])[0]["score"]) for image in images]
+    expected = [(image, predict_over_rest(server, [image])[0]["score"]) for image in images]
 
     def client(rest: bool) -> None:
         with httpx.Client(timeout=120) as web, grpc.insecure_channel(server.rpc) as channel:
@@ -55,9 +55,9 @@ def _one(server: Server, found: Load, way: Any, image: bytes, expected: float) -
     rest = isinstance(way, httpx.Client)
     try:
         if rest:
-            score = ask(server, [image], way)[0]["score"]
+            score = predict_over_rest(server, [image], way)[0]["score"]
         else:
-            answer = call(way, request(server.name, [image]))
+            answer = predict_over_grpc(way, request(server.name, [image]))
             versions.add(answer.model_spec.version.value)
             score = answer.outputs["score"].float_val[0]
         # Neighbours in a batch change the last bits of a float32, and no more.

@@ -101,7 +101,9 @@ def rows(images: Sequence[bytes]) -> dict[str, Any]:
     return {"instances": [{"b64": base64.b64encode(image).decode()} for image in images]}
 
 
-def ask(server: Server, images: Sequence[bytes], client: Any = httpx) -> list[dict[str, Any]]:
+def predict_over_rest(
+    server: Server, images: Sequence[bytes], client: Any = httpx
+) -> list[dict[str, Any]]:
     """Predictions over REST."""
     answer = client.post(f"{server.model}:predict", json=rows(images), timeout=120)
     assert answer.status_code == 200, answer.text
@@ -134,7 +136,7 @@ def request(
     return message
 
 
-def call(channel: grpc.Channel, message: Any, timeout: float = 120) -> Any:
+def predict_over_grpc(channel: grpc.Channel, message: Any, timeout: float = 120) -> Any:
     """PredictionService.Predict."""
     from tensorflow_serving.apis import prediction_service_pb2_grpc
 
@@ -142,10 +144,10 @@ def call(channel: grpc.Channel, message: Any, timeout: float = 120) -> Any:
     return stub.Predict(message, timeout=timeout)
 
 
-def error_of(channel: grpc.Channel, message: Any, timeout: float = 60) -> grpc.StatusCode:
+def grpc_error_code(channel: grpc.Channel, message: Any, timeout: float = 60) -> grpc.StatusCode:
     """The status code of a Predict call that fails."""
     try:
-        call(channel, message, timeout)
+        predict_over_grpc(channel, message, timeout)
     except grpc.RpcError as error:
         code: grpc.StatusCode = error.code()
         return code

@@ -1,4 +1,4 @@
-"""The part of Kubeflow Pipelines' API that its client calls, over real HTTP on loopback."""
+"""Kubeflow Pipelines API for its client, over HTTP on loopback."""
 
 import contextlib
 import json
@@ -13,14 +13,14 @@ API = "/apis/v2beta1"
 
 @dataclass
 class KubeflowApi:
-    """What the server answers and what it was sent.
+    """Responses of the server and requests that it received.
 
     Attributes:
-      token: bearer token that it wants; empty: none.
-      refuse: path below the API -> status and message.
-      states: of the run, one for each time it is asked for.
-      runs: bodies of the runs that were made.
-      experiments: names of the experiments that there are.
+      token: required bearer token; empty: none.
+      refuse: path below the API -> error status and message.
+      states: states of the run, one per request.
+      runs: bodies of the created runs.
+      experiments: names of the existing experiments.
       url: address.
     """
 
@@ -40,7 +40,7 @@ def kubeflow_api(api: KubeflowApi) -> Iterator[KubeflowApi]:
         def log_message(self, *_: Any) -> None:
             pass
 
-        def answer(self, status: int, body: dict[str, Any]) -> None:
+        def respond(self, status: int, body: dict[str, Any]) -> None:
             data = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -51,11 +51,11 @@ def kubeflow_api(api: KubeflowApi) -> Iterator[KubeflowApi]:
         def refused(self) -> bool:
             path = self.path.partition("?")[0].removeprefix(API)
             if api.token and self.headers.get("Authorization") != f"Bearer {api.token}":
-                self.answer(401, {"error": "who are you"})
+                self.respond(401, {"error": "missing token"})
                 return True
             if path in api.refuse:
                 status, message = api.refuse[path]
-                self.answer(status, {"error_message": message})
+                self.respond(status, {"error_message": message})
                 return True
             return False
 
@@ -64,15 +64,15 @@ def kubeflow_api(api: KubeflowApi) -> Iterator[KubeflowApi]:
             if self.refused():
                 return
             if path == "/healthz":
-                self.answer(200, {"multi_user": False})
+                self.respond(200, {"multi_user": False})
             elif path == "/experiments":
                 known = [_experiment(name) for name in api.experiments]
-                self.answer(200, {"experiments": known} if known else {})
+                self.respond(200, {"experiments": known} if known else {})
             elif path == "/runs/run-1":
                 state = api.states.pop(0) if len(api.states) > 1 else api.states[0]
-                self.answer(200, {"run_id": "run-1", "state": state})
+                self.respond(200, {"run_id": "run-1", "state": state})
             else:
-                self.answer(404, {"error": f"no {path}"})
+                self.respond(404, {"error": f"no {path}"})
 
         def do_POST(self) -> None:
             path = self.path.partition("?")[0].removeprefix(API)
@@ -81,12 +81,12 @@ def kubeflow_api(api: KubeflowApi) -> Iterator[KubeflowApi]:
                 return
             if path == "/experiments":
                 api.experiments.append(body["display_name"])
-                self.answer(200, _experiment(body["display_name"]))
+                self.respond(200, _experiment(body["display_name"]))
             elif path == "/runs":
                 api.runs.append(body)
-                self.answer(200, {"run_id": "run-1", "state": "PENDING"})
+                self.respond(200, {"run_id": "run-1", "state": "PENDING"})
             else:
-                self.answer(404, {"error": f"no {path}"})
+                self.respond(404, {"error": f"no {path}"})
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     api.url = f"http://127.0.0.1:{server.server_address[1]}"

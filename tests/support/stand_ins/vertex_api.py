@@ -1,4 +1,4 @@
-"""The part of Vertex AI's PipelineService that its client calls: gRPC with TLS on loopback."""
+"""PipelineService of Vertex AI for its client, over gRPC with TLS on loopback."""
 
 import contextlib
 import json
@@ -15,14 +15,14 @@ SERVICE = "google.cloud.aiplatform.v1.PipelineService"
 
 @dataclass
 class VertexApi:
-    """What the service answers and what it was sent.
+    """Responses of the service and requests that it received.
 
     Attributes:
-      refuse: names of gRPC statuses that new jobs are refused with, one after the other.
-      states: of the job, one for each time it is asked for.
+      refuse: names of the gRPC error statuses of the next requests for new jobs.
+      states: states of the job, one per request.
       requests: CreatePipelineJobRequest, as dicts.
       endpoint: HOST:PORT.
-      environment: variables that make the client trust it, and know who it is.
+      environment: variables with the certificate and the credentials for the client.
     """
 
     refuse: list[str] = field(default_factory=list)
@@ -122,9 +122,9 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def _account(folder: Path, key: Path, token_uri: str) -> Path:
-    """A service account's file, whose tokens come from `token_uri`."""
+    """Writes the file of a service account whose tokens come from `token_uri`."""
     file = folder / "account.json"
-    facts = {
+    account = {
         "type": "service_account",
         "project_id": "project-of-the-account",
         "private_key_id": "1",
@@ -132,7 +132,7 @@ def _account(folder: Path, key: Path, token_uri: str) -> Path:
         "client_email": "submit@example.com",
         "token_uri": token_uri,
     }
-    file.write_text(json.dumps(facts))
+    file.write_text(json.dumps(account))
     return file
 
 
