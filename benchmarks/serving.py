@@ -22,7 +22,14 @@ import grpc
 import httpx
 
 from tests.support.models.small_model import phantoms
-from tests.support.serving.server import ROOT, Server, predict_over_rest, predict_over_grpc, request, running
+from tests.support.serving.server import (
+    ROOT,
+    Server,
+    predict_over_rest,
+    predict_over_grpc,
+    request,
+    running,
+)
 
 IMAGES, SIZE = 32, 320
 BLOCKS, CALLS, SECONDS = 5, 32, 6.0
