@@ -25,8 +25,8 @@ from tests.support.models.small_model import phantoms
 from tests.support.serving.server import (
     ROOT,
     Server,
-    predict_over_rest,
     predict_over_grpc,
+    predict_over_rest,
     request,
     running,
 )
