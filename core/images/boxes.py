@@ -1,7 +1,7 @@
-"""Boxes and the resizing of their image: the one place that takes one along with the other.
+"""Converts boxes between the displayed image and the model's square.
 
-A box is (ymin, xmin, ymax, xmax). "Relative": 0..1 of the displayed image, as records hold it.
-"Model": 0..1 of the square that the model sees. They differ where the fit is "pad" alone.
+A box is (ymin, xmin, ymax, xmax). Relative boxes are fractions of the displayed image, as in
+records; model boxes are fractions of the model's square. They differ only for the fit "pad".
 """
 
 from typing import Any, Final
@@ -14,21 +14,21 @@ EDGES: Final = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
 
 
 def fit_boxes(boxes: Any, height: Any, width: Any, fit: str, size: int | None = None) -> Any:
-    """Relative boxes -> model boxes: what `resize_gray` does to the pixels in them.
+    """Converts relative boxes to model boxes, as `resize_gray` resizes their image.
 
     Args:
       boxes: float32 [..., 4], array or tensor.
-      height: pixels of the displayed image, [] or one for each entry of the first axis.
+      height: of the displayed image, pixels; scalar, or one per entry of the first axis.
       width: likewise.
       fit: "stretch" or "pad", see `core.images.decode_tf.resize_gray`.
-      size: side of the square, pixels; "pad" rounds the picture in it to whole pixels. None: as a
-        square of any size would have it, at most half a pixel away.
+      size: side of the square, pixels; "pad" rounds the image in it to whole pixels. None: without
+        rounding, at most half a pixel away.
 
     Returns:
-      float32 [..., 4], an array for an array and a tensor for a tensor.
+      float32 [..., 4], of the type of `boxes`.
 
     Raises:
-      ValueError: another fit.
+      ValueError: unknown fit.
     """
     frame = _frame(boxes, height, width, fit, size)
     if frame is None:
@@ -38,9 +38,9 @@ def fit_boxes(boxes: Any, height: Any, width: Any, fit: str, size: int | None = 
 
 
 def unfit_boxes(boxes: Any, height: Any, width: Any, fit: str, size: int | None = None) -> Any:
-    """Model boxes -> relative boxes, the inverse of `fit_boxes`; what lies in a border leaves 0..1.
+    """Converts model boxes to relative boxes; boxes in a border get coordinates outside 0 to 1.
 
-    Args and Returns: as `fit_boxes`.
+    Inverse of `fit_boxes`, with the same arguments and return value.
     """
     frame = _frame(boxes, height, width, fit, size)
     if frame is None:
@@ -52,7 +52,7 @@ def unfit_boxes(boxes: Any, height: Any, width: Any, fit: str, size: int | None 
 def _frame(
     boxes: Any, height: Any, width: Any, fit: str, size: int | None
 ) -> tuple[Any, Any] | None:
-    """Scale and offset of (y, x, y, x), each [..., 4]; None where nothing changes."""
+    """Returns scale and offset of (y, x, y, x), each [..., 4]; None if nothing changes."""
     if fit == "stretch":
         return None
     if fit != "pad":
@@ -76,7 +76,7 @@ def _frame(
     between = (1,) * (len(boxes.shape) - len(sides.shape))
     shape = (-1, *between, 4) if len(sides.shape) > 1 else (4,)
 
-    def edges(of: Any) -> Any:
-        return xp.reshape(xp.stack([of[..., 0], of[..., 1]] * 2, axis=-1), shape)
+    def edges(pair: Any) -> Any:
+        return xp.reshape(xp.stack([pair[..., 0], pair[..., 1]] * 2, axis=-1), shape)
 
     return edges(scale), edges(offset)

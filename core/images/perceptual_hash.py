@@ -1,9 +1,9 @@
-"""A perceptual hash of 256 bits, fine enough for chest X-rays, which all look alike.
+"""A perceptual hash of 256 bits, which distinguishes chest X-rays.
 
 DCT hash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions"): the
 gray image is shrunk to 64 x 64 by area, transformed, and each of the 16 x 16 lowest frequencies,
-without those of frequency 0 in one direction, gives one bit: above the median or not. 64 bits, as
-is common for photographs, see little more than that there is a thorax.
+without those of frequency 0 in one direction, gives one bit: above the median or not. The 64 bits
+that are common for photographs hardly distinguish one thorax from another.
 """
 
 from functools import cache
@@ -17,11 +17,11 @@ _SIDE = 16
 
 
 def perceptual_hash(gray: Image.Image) -> bytes:
-    """Hash of an 8-bit gray image (mode L, any size): 32 bytes."""
+    """Computes the hash of an 8-bit gray image (mode L, any size), 32 bytes."""
     small = gray.resize((_SIZE, _SIZE), Image.Resampling.BOX)
     basis = _basis()
     coefficients = basis @ np.asarray(small, np.float64) @ basis.T
-    # Rounding keeps the bits of flat regions, where all is 0 but for the last digits, stable.
+    # Rounding keeps the bits of flat regions stable, where only the last digits differ from 0.
     coefficients = coefficients.round(6).ravel()
     # The median of an even number of values, without the checks of np.median, which cost more
     # than the transform.

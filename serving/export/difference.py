@@ -1,4 +1,4 @@
-"""Difference between the probabilities of two networks."""
+"""Largest difference between the probabilities of two networks."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
     import tensorflow as tf
 
-BOUND: Final = 1e-5  # a probability may change so much, and no more
+BOUND: Final = 1e-5  # accepted change of a probability
 
 
 def difference(
@@ -15,21 +15,23 @@ def difference(
     other: "Callable[[tf.Tensor], tf.Tensor]",
     size: int,
 ) -> float:
-    """The largest difference between probabilities of two networks on a few pictures.
+    """Returns the largest difference between probabilities of two networks on a few images.
 
     Args:
-      one: float32 [n, size, size, 1] in 0..255 -> logits float32 [n, members, classes].
+      one: float32 [n, size, size, 1] in 0 to 255 -> logits float32 [n, members, classes].
       other: the same.
       size: side of the images, pixels.
     """
     import numpy as np
     import tensorflow as tf
 
-    from serving.export.warmup import picture_files
+    from serving.export.warmup import example_images
 
-    drawn = tf.io.decode_png(picture_files(size)[-1], channels=1).numpy()
-    noise = np.random.default_rng(0).integers(0, 256, drawn.shape)
-    pictures = np.stack([drawn, drawn[:, ::-1] // 2, 255 - drawn, noise, (drawn + noise) / 2])
+    drawing = tf.io.decode_png(example_images(size)[-1], channels=1).numpy()
+    noise = np.random.default_rng(0).integers(0, 256, drawing.shape)
+    pictures = np.stack(
+        [drawing, drawing[:, ::-1] // 2, 255 - drawing, noise, (drawing + noise) / 2]
+    )
     pixels = tf.constant(np.round(pictures), tf.float32)
-    apart = tf.abs(tf.nn.softmax(one(pixels)) - tf.nn.softmax(other(pixels)))
-    return float(tf.reduce_max(apart))
+    differences = tf.abs(tf.nn.softmax(one(pixels)) - tf.nn.softmax(other(pixels)))
+    return float(tf.reduce_max(differences))

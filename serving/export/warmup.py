@@ -1,7 +1,7 @@
-"""Warm-up requests, which TF Serving replays before a new version answers anyone.
+"""Warm-up requests, which TF Serving replays before a new version receives traffic.
 
-The first call of a graph plans and optimises it, and the first of a batch size prepares its
-kernels: without these requests the first clients would wait for that.
+The first call of a graph optimizes it, and the first call of a batch size prepares its kernels;
+without these requests the first clients would wait for that.
 """
 
 from pathlib import Path
@@ -21,18 +21,18 @@ def write_warmup(
     Args:
       folder: of the SavedModel.
       batches: number of images of each request for `serving_default`.
-      others: signatures that are asked about the least of these numbers.
+      others: further signatures, called once with the smallest batch.
     """
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    images = picture_files(SIDE)
-    asked = [("serving_default", count) for count in batches]
-    asked += [(signature, min(batches)) for signature in others]
+    images = example_images(SIDE)
+    calls = [("serving_default", count) for count in batches]
+    calls += [(signature, min(batches)) for signature in others]
     file = folder / WARMUP
     file.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(file)) as writer:
-        for signature, count in asked:
+        for signature, count in calls:
             request = predict_pb2.PredictRequest()
             request.model_spec.name = "pneumo"
             request.model_spec.signature_name = signature
@@ -44,10 +44,10 @@ def write_warmup(
             writer.write(log.SerializeToString())
 
 
-def picture_files(side: int) -> list[bytes]:
-    """A drawn picture in the forms that clients send: gray JPEG, colour JPEG, gray PNG.
+def example_images(side: int) -> list[bytes]:
+    """Encodes a synthetic image as gray JPEG, color JPEG and gray PNG.
 
-    No patient's image travels with a model: two light discs on dark ground stand for a chest.
+    The image, two dark ellipses on a light ground, replaces that of a patient.
 
     Args:
       side: of the square, pixels.
@@ -57,7 +57,7 @@ def picture_files(side: int) -> list[bytes]:
 
     y, x = np.mgrid[0:side, 0:side] / side
     chest = 200.0 - 120.0 * sum(
-        np.exp(-(((x - centre) / 0.15) ** 2 + ((y - 0.5) / 0.3) ** 2)) for centre in (0.3, 0.7)
+        np.exp(-(((x - center) / 0.15) ** 2 + ((y - 0.5) / 0.3) ** 2)) for center in (0.3, 0.7)
     )
     gray = chest.astype(np.uint8)[..., np.newaxis]
     return [

@@ -86,7 +86,7 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
         return fitted.explain(pixels)._replace(logits=network(pixels))
 
     def wrong(pixels: tf.Tensor) -> tf.Tensor:
-        """The explainer gives the logits; nothing else may be asked for them."""
+        """The explain function returns the logits; the network must not be called."""
         return network(pixels) + tf.constant([0.0, 100.0])
 
     class Held:  # as Keras holds its variables
@@ -122,7 +122,7 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
     assert (np.delete(served["score"].numpy(), 3) < 0.9).all()
     assert (served["boxes"].numpy()[3] == 0).all()
     assert (served["box_scores"].numpy()[3] == -1).all()
-    # Records: the same boxes in parts of the displayed image, whose sides the records tell.
+    # Records: the same boxes in fractions of the displayed image.
     scored = loaded.signatures["examples"](tf.constant(fitted.examples))
     count, most = served["box_scores"].shape
     assert scored["boxes"].shape == (count, 4 * most)
@@ -130,8 +130,8 @@ def test_a_task_that_locates_says_where_at_every_door(fitted: Exported, tmp_path
         np.delete(scored["box_scores"], 3, 0), np.delete(served["box_scores"], 3, 0)
     )
     found = fitted.explain(tf.cast(eager(fitted), tf.float32))
-    told = np.full(count, 61), np.full(count, 83)  # of tests.support.records
-    boxes = unfit_boxes(found.boxes.numpy(), *told, fitted.fit, SIZE)
+    sides = np.full(count, 61), np.full(count, 83)  # of tests.support.records
+    boxes = unfit_boxes(found.boxes.numpy(), *sides, fitted.fit, SIZE)
     expected = np.clip(boxes, 0, 1) * (found.box_scores.numpy() >= 0)[..., None]
     np.testing.assert_allclose(scored["boxes"].numpy().reshape(expected.shape), expected, atol=1e-5)
 

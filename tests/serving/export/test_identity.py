@@ -14,7 +14,7 @@ from tests.support.runs.processes import pneumo
 pytest.importorskip("pydicom", reason="needs the extra `dicom`")
 
 
-def test_no_identity_in_answers_logs_or_errors(small_model: Path, tmp_path: Path) -> None:
+def test_no_identity_in_predictions_logs_or_errors(small_model: Path, tmp_path: Path) -> None:
     warnings.simplefilter("always")
     folder = tmp_path / "images"
     folder.mkdir()
@@ -30,8 +30,8 @@ def test_no_identity_in_answers_logs_or_errors(small_model: Path, tmp_path: Path
             "predict", "--model", small_model, "--output", out / f"a.{form}", folder, check=False
         )
         assert done.returncode == 1, done.stderr
-        answers = (out / f"a.{form}").read_bytes()
-        assert answers.count(b"multi_frame") >= 1
+        predictions = (out / f"a.{form}").read_bytes()
+        assert predictions.count(b"multi_frame") >= 1
         assert "Traceback" not in done.stderr
         assert not leaks((done.stdout + done.stderr).encode("utf-8", "surrogateescape"))
     assert not leaks_below(out)

@@ -108,9 +108,9 @@ def test_a_rejected_image_changes_no_bit_of_its_neighbours(exported: Exported) -
 def test_embedding_is_what_the_heads_see(exported: Exported) -> None:
     expected = exported.backbone(tf.cast(eager(exported), tf.float32), training=False)
     loaded = tf.saved_model.load(str(exported.folder))
-    answer = loaded.signatures["embed"](image_bytes=tf.constant(exported.contents))
-    np.testing.assert_allclose(answer["embedding"], expected, atol=1e-6)
-    assert answer["embedding"].shape == (len(exported.contents), 4)
+    outputs = loaded.signatures["embed"](image_bytes=tf.constant(exported.contents))
+    np.testing.assert_allclose(outputs["embedding"], expected, atol=1e-6)
+    assert outputs["embedding"].shape == (len(exported.contents), 4)
 
 
 # Whatever a model server is built of, it has these: no Python, no custom op, nothing of tf.text.
@@ -142,12 +142,12 @@ def test_decision_at_its_edges() -> None:
 
 def test_labels(exported: Exported) -> None:
     loaded = tf.saved_model.load(str(exported.folder))
-    answer = loaded.signatures["labels"](tf.constant(exported.examples))
-    labels = answer[f.LABEL].numpy()
+    outputs = loaded.signatures["labels"](tf.constant(exported.examples))
+    labels = outputs[f.LABEL].numpy()
     names = [PATHOGENS[i % len(PATHOGENS)] for i in range(len(labels))]
     np.testing.assert_array_equal(labels, [int(name not in ("normal", "other")) for name in names])
     # Neither bacteria nor virus nor normal: no place in three classes.
-    np.testing.assert_array_equal(answer[f.WEIGHT].numpy(), [name != "other" for name in names])
+    np.testing.assert_array_equal(outputs[f.WEIGHT].numpy(), [name != "other" for name in names])
 
 
 def test_images_without_a_place_in_the_task_weigh_nothing() -> None:

@@ -7,7 +7,7 @@ from serving.predict.prediction import Prediction, rejected
 CLASSES = ["NORMAL", "PNEUMONIA"]
 
 
-def answer(name: str, score: float, decision: str = "") -> Prediction:
+def make_prediction(name: str, score: float, decision: str = "") -> Prediction:
     decision = decision or ("POSITIVE" if score >= 0.5 else "NEGATIVE")
     return Prediction(
         name,
@@ -32,9 +32,9 @@ NAMES = st.text(
 )
 
 
-ANSWERS = st.one_of(
+PREDICTIONS = st.one_of(
     st.builds(
-        answer,
+        make_prediction,
         NAMES,
         st.floats(0, 1, width=32),
         st.sampled_from(["", "REFER"]),

@@ -26,7 +26,7 @@ def folder(exported: Exported, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_answers_in_order_whatever_the_batch(exported: Exported, folder: Path) -> None:
+def test_predictions_in_order_whatever_the_batch(exported: Exported, folder: Path) -> None:
     model = load_model(exported.folder)
     files = list(stream_files([folder]))
     one = list(predict_files(model, files, 1))
@@ -37,7 +37,7 @@ def test_answers_in_order_whatever_the_batch(exported: Exported, folder: Path) -
         assert sum(a.probabilities.values()) == pytest.approx(1, abs=1e-6)
 
 
-def test_broken_files_fail_alone_at_no_second_call(exported: Exported, folder: Path) -> None:
+def test_broken_files_fail_alone_without_a_second_call(exported: Exported, folder: Path) -> None:
     expected = {
         "05a.jpeg": (b"", "empty"),
         "05b.jpeg": (b"<html></html>", "not a JPEG or PNG"),
@@ -55,15 +55,19 @@ def test_broken_files_fail_alone_at_no_second_call(exported: Exported, folder: P
 
     counted = SimpleNamespace(signatures={"serving_default": counting})
     files = list(stream_files([folder]))
-    answers = list(predict_files(replace(model, loaded=counted), files, 8))
-    assert len(answers) == len(files) == sum(calls)
+    predictions = list(predict_files(replace(model, loaded=counted), files, 8))
+    assert len(predictions) == len(files) == sum(calls)
     assert len(calls) == -(-len(files) // 8)
-    failed = [answer for answer in answers if answer.error]
-    assert [Path(answer.file).name for answer in failed] == list(expected)
-    for answer, (_, reason) in zip(failed, expected.values(), strict=True):
-        assert reason in answer.error
-        assert (answer.decision, answer.abstained, answer.score) == ("REJECTED", True, None)
-        assert answer.probabilities == {}
+    failed = [prediction for prediction in predictions if prediction.error]
+    assert [Path(prediction.file).name for prediction in failed] == list(expected)
+    for prediction, (_, reason) in zip(failed, expected.values(), strict=True):
+        assert reason in prediction.error
+        assert (prediction.decision, prediction.abstained, prediction.score) == (
+            "REJECTED",
+            True,
+            None,
+        )
+        assert prediction.probabilities == {}
     assert failed[0].to_dict() == {
         "file": failed[0].file,
         "decision": "REJECTED",
@@ -74,7 +78,7 @@ def test_broken_files_fail_alone_at_no_second_call(exported: Exported, folder: P
 
 
 @pytest.mark.parametrize("status", STATUS_MESSAGES)
-def test_every_status_has_words(status: str) -> None:
+def test_every_status_has_a_message(status: str) -> None:
     assert (status_message(status) == "") == (status == "OK")
     assert status not in status_message(status)
     if status != "OK":
@@ -135,9 +139,9 @@ def test_files_of_all_kinds_in_order(small_model: Path, tmp_path: Path) -> None:
     (tmp_path / "d.dcm").write_bytes(dicom(pixels, bits=8, NumberOfFrames=9))
     (tmp_path / "e.png").write_bytes(b"")
     files = [*sorted(tmp_path.iterdir()), tmp_path / "gone.png"]
-    answers = list(predict_files(load_model(small_model), iter(files), 2))
-    assert [answer.file for answer in answers] == list(map(str, files))
-    png, by_dicom, negative, frames, empty, gone = answers
+    predictions = list(predict_files(load_model(small_model), iter(files), 2))
+    assert [prediction.file for prediction in predictions] == list(map(str, files))
+    png, by_dicom, negative, frames, empty, gone = predictions
     # The same pixels, whatever they were wrapped in.
     assert by_dicom.probabilities == pytest.approx(png.probabilities, abs=1e-6)
     assert negative.probabilities == pytest.approx(png.probabilities, abs=1e-6)

@@ -21,9 +21,9 @@ def test_a_row_of_explain_is_parsed() -> None:
     found = to_prediction("a", ROW)
     assert (found.boxes, found.box_scores) == ([[0.0, 1.0, 2.0, 3.0]], [0.6])
     assert (found.heatmap, found.height, found.width) == ([[0.5]], 6, 8)
-    told = found.to_dict()
-    assert told["boxes"] == [[0.0, 1.0, 2.0, 3.0]]
-    assert "heatmap" not in told  # a picture, and no part of a table
+    fields = found.to_dict()
+    assert fields["boxes"] == [[0.0, 1.0, 2.0, 3.0]]
+    assert "heatmap" not in fields  # an image, not part of a table
     none = to_prediction("a", {**ROW, "box_scores": [-1.0, -1.0]})
     assert none.to_dict()["boxes"] == []  # looked for, and not found
     plain = to_prediction("a", {key: ROW[key] for key in list(ROW)[:6]})

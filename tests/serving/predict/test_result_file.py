@@ -15,7 +15,7 @@ from serving.predict.result_file import (
     boxes_to_string,
     record_format,
 )
-from tests.serving.predict.predictions import ANSWERS, CLASSES, answer
+from tests.serving.predict.predictions import CLASSES, PREDICTIONS, make_prediction
 
 FORMS = ["csv", "json"]
 
@@ -25,42 +25,44 @@ def form(request: pytest.FixtureRequest) -> RecordFormat:
     return record_format(request.param, CLASSES)
 
 
-def write(path: Path, form: RecordFormat, answers: list[Prediction], resume: bool = False) -> None:
+def write(
+    path: Path, form: RecordFormat, predictions: list[Prediction], resume: bool = False
+) -> None:
     with ResultFile(path, form, resume) as file:
-        for one in answers:
+        for one in predictions:
             file.write(one)
 
 
 @pytest.mark.parametrize("name", FORMS)
-@given(answers=st.lists(ANSWERS, max_size=8), cut=st.integers(0, 400))
+@given(predictions=st.lists(PREDICTIONS, max_size=8), cut=st.integers(0, 400))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_cut_anywhere_and_gone_on_with(
-    tmp_path: Path, name: str, answers: list[Prediction], cut: int
+def test_resume_after_a_cut_at_any_byte(
+    tmp_path: Path, name: str, predictions: list[Prediction], cut: int
 ) -> None:
-    """Whatever a run that was stopped left: whole records stay, a torn one is dropped."""
-    path = tmp_path / f"answers.{name}"
+    """Complete records are kept, an incomplete one is dropped."""
+    path = tmp_path / f"predictions.{name}"
     path.unlink(missing_ok=True)
     form = record_format(name, CLASSES)
-    write(path, form, answers)
+    write(path, form, predictions)
     whole = path.read_bytes()
     ends = [len(form.header())]
-    for one in answers:
+    for one in predictions:
         ends.append(ends[-1] + len(form.encode(one)))
     left = whole[: max(0, len(whole) - cut)]
     path.write_bytes(left)
     kept = max((i for i, end in enumerate(ends) if end <= len(left)), default=0)
     with ResultFile(path, form, resume=True) as file:
-        assert list(file.predictions()) == answers[:kept]
+        assert list(file.predictions()) == predictions[:kept]
         assert file.done.total() == kept
-        for one in answers[kept:]:
+        for one in predictions[kept:]:
             file.write(one)
     assert path.read_bytes() == whole
 
 
 def test_columns_of_csv(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    answers = [answer('a, "b".png', 0.25), rejected("b", "why", "EMPTY")]
-    write(path, record_format("csv", CLASSES), answers)
+    predictions = [make_prediction('a, "b".png', 0.25), rejected("b", "why", "EMPTY")]
+    write(path, record_format("csv", CLASSES), predictions)
     assert path.read_bytes().splitlines() == [
         b"file,decision,predicted,score,p_NORMAL,p_PNEUMONIA,status,error",
         b'"a, ""b"".png",NEGATIVE,NORMAL,0.25,0.75,0.25,OK,',
@@ -70,7 +72,9 @@ def test_columns_of_csv(tmp_path: Path) -> None:
 
 def test_lines_of_json(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    write(path, record_format("json", CLASSES), [answer("a.png", 0.0), rejected("b", "why")])
+    write(
+        path, record_format("json", CLASSES), [make_prediction("a.png", 0.0), rejected("b", "why")]
+    )
     first, second = map(json.loads, path.read_text().splitlines())
     assert first["score"] == 0.0
     assert first["probabilities"] == {"NORMAL": 1.0, "PNEUMONIA": 0.0}
@@ -78,15 +82,19 @@ def test_lines_of_json(tmp_path: Path) -> None:
 
 
 def test_a_file_is_resumed_or_left_alone(tmp_path: Path, form: RecordFormat) -> None:
-    path = tmp_path / "answers"
-    write(path, form, [answer("a", 0.5), answer("b", 0.5), answer("a", 0.5)])
+    path = tmp_path / "predictions"
+    write(
+        path,
+        form,
+        [make_prediction("a", 0.5), make_prediction("b", 0.5), make_prediction("a", 0.5)],
+    )
     before = path.read_bytes()
     with pytest.raises(PneumoError, match="--resume"):
         ResultFile(path, form, resume=False)
     with ResultFile(path, form, resume=True) as file:
         assert file.done == {"a": 2, "b": 1}
     assert path.read_bytes() == before
-    for wrong in ("nowhere/answers.csv", "."):
+    for wrong in ("nowhere/predictions.csv", "."):
         with pytest.raises(PneumoError, match="cannot be written"):
             ResultFile(tmp_path / wrong, form, resume=True)
 
@@ -99,9 +107,9 @@ def test_another_models_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, form: RecordFormat) -> None:
-    path = tmp_path / "answers"
-    write(path, form, [answer("a", 0.5), answer("b", 0.5)])
-    first = len(form.header() + form.encode(answer("a", 0.5)))
+    path = tmp_path / "predictions"
+    write(path, form, [make_prediction("a", 0.5), make_prediction("b", 0.5)])
+    first = len(form.header() + form.encode(make_prediction("a", 0.5)))
     content = path.read_bytes()
     path.write_bytes(content[:first] + b"not, a record\n" + content[first:])
     with pytest.raises(PneumoError, match=f"damaged from byte {first}"):
@@ -109,7 +117,7 @@ def test_damage_in_the_middle_is_not_cut_away(tmp_path: Path, form: RecordFormat
 
 
 def test_one_process_at_a_time(tmp_path: Path, form: RecordFormat) -> None:
-    path = tmp_path / "answers"
+    path = tmp_path / "predictions"
     with (
         ResultFile(path, form, resume=False),
         pytest.raises(PneumoError, match="another run"),
@@ -118,15 +126,19 @@ def test_one_process_at_a_time(tmp_path: Path, form: RecordFormat) -> None:
     ResultFile(path, form, resume=True)
 
 
-def test_answers_by_their_place(tmp_path: Path, form: RecordFormat) -> None:
-    path = tmp_path / "answers"
-    answers = [answer('a "line\nfeed", and so on', 0.25), rejected("b", "why"), answer("c", 0.5)]
+def test_predictions_by_their_place(tmp_path: Path, form: RecordFormat) -> None:
+    path = tmp_path / "predictions"
+    predictions = [
+        make_prediction('a "line\nfeed", and so on', 0.25),
+        rejected("b", "why"),
+        make_prediction("c", 0.5),
+    ]
     with ResultFile(path, form, resume=False) as file:
-        for one in answers:
+        for one in predictions:
             file.write(one)
         located = list(file.with_offsets())
-        assert [one for _, one in located] == answers
-        assert [file.read_at(start) for start, _ in reversed(located)] == answers[::-1]
+        assert [one for _, one in located] == predictions
+        assert [file.read_at(start) for start, _ in reversed(located)] == predictions[::-1]
 
 
 BOXES = st.lists(
@@ -148,12 +160,16 @@ def test_boxes_as_a_string_of_the_challenge(found: list[tuple[float, ...]]) -> N
 
 def test_csv_of_a_model_that_locates(tmp_path: Path) -> None:
     path, form = tmp_path / "a.csv", record_format("csv", CLASSES, boxes=True)
-    found = replace(answer("a", 0.75), boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.5])
-    answers = [found, replace(answer("b", 0.25), boxes=[], box_scores=[]), rejected("c", "why")]
-    write(path, form, answers)
+    found = replace(make_prediction("a", 0.75), boxes=[[20.0, 10.0, 50.0, 110.5]], box_scores=[0.5])
+    predictions = [
+        found,
+        replace(make_prediction("b", 0.25), boxes=[], box_scores=[]),
+        rejected("c", "why"),
+    ]
+    write(path, form, predictions)
     lines = path.read_text().splitlines()
     assert lines[0].endswith(",status,error,boxes")
     # The challenge: confidence x-min y-min width height.
     assert lines[1].endswith(",0.5 10 20 100.5 30")
     with ResultFile(path, form, resume=True) as file:
-        assert list(file.predictions()) == answers
+        assert list(file.predictions()) == predictions

@@ -1,4 +1,4 @@
-"""The worklist: three lists, in order, of any number of answers."""
+"""The worklist: three lists, in order, of any number of predictions."""
 
 import csv
 import json
@@ -15,18 +15,18 @@ from schema.errors import PneumoError
 from serving.predict.prediction import Prediction, rejected
 from serving.predict.result_file import JsonLinesFormat, ResultFile, record_format
 from serving.predict.worklist import LISTS, check_worklist, urgency, write_worklist
-from tests.serving.predict.predictions import ANSWERS, CLASSES, answer
+from tests.serving.predict.predictions import CLASSES, PREDICTIONS, make_prediction
 
 NOTICE = "Research software, not a medical device."
 GIVEN = [
-    answer("low", 0.01),
+    make_prediction("low", 0.01),
     rejected("broken", "the file is empty", "EMPTY"),
-    answer("unsure", 0.52, "REFER"),
-    answer("high", 0.99),
-    answer("less sure", 0.51, "REFER"),
+    make_prediction("unsure", 0.52, "REFER"),
+    make_prediction("high", 0.99),
+    make_prediction("less sure", 0.51, "REFER"),
     rejected("gone", "cannot be read"),
-    answer("mid", 0.7),
-    answer("a mid of the same score", 0.7),
+    make_prediction("mid", 0.7),
+    make_prediction("a mid of the same score", 0.7),
 ]
 ORDER = [
     ("read_first", 1, "unsure"),
@@ -40,12 +40,12 @@ ORDER = [
 ]
 
 
-def listed(tmp_path: Path, answers: list[Prediction], form: str, suffix: str) -> Path:
-    kept, path = tmp_path / f"answers.{form}", tmp_path / f"list{suffix}"
+def listed(tmp_path: Path, predictions: list[Prediction], form: str, suffix: str) -> Path:
+    kept, path = tmp_path / f"predictions.{form}", tmp_path / f"list{suffix}"
     for old in (kept, path):
         old.unlink(missing_ok=True)
     with ResultFile(kept, record_format(form, CLASSES), resume=False) as file:
-        for one in answers:
+        for one in predictions:
             file.write(one)
         write_worklist(file, path, NOTICE)
     return path
@@ -66,7 +66,10 @@ def rows(path: Path) -> list[dict[str, Any]]:
 def test_order(tmp_path: Path, form: str, suffix: str) -> None:
     found = rows(listed(tmp_path, GIVEN, form, suffix))
     assert [(row["list"], int(row["place"]), row["file"]) for row in found] == ORDER
-    assert sorted(one.name for one in tmp_path.iterdir()) == [f"answers.{form}", f"list{suffix}"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        f"predictions.{form}",
+        f"list{suffix}",
+    ]
 
 
 def test_rows(tmp_path: Path) -> None:
@@ -85,26 +88,26 @@ def test_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "json"])
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
-@given(answers=st.lists(ANSWERS, max_size=12))
+@given(predictions=st.lists(PREDICTIONS, max_size=12))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_answer_is_listed_once_and_none_out_of_order(
-    tmp_path: Path, form: str, suffix: str, answers: list[Prediction]
+def test_every_prediction_is_listed_once_and_none_out_of_order(
+    tmp_path: Path, form: str, suffix: str, predictions: list[Prediction]
 ) -> None:
-    found = rows(listed(tmp_path, answers, form, suffix))
-    assert sorted(row["file"] for row in found) == sorted(one.file for one in answers)
+    found = rows(listed(tmp_path, predictions, form, suffix))
+    assert sorted(row["file"] for row in found) == sorted(one.file for one in predictions)
     keys = [
         (LISTS.index(row["list"]), -float(row.get("score") or 0), int(row["place"]))
         for row in found
     ]
     assert keys == sorted(keys)
-    assert sorted(key[:2] for key in keys) == sorted(urgency(one)[:2] for one in answers)
+    assert sorted(key[:2] for key in keys) == sorted(urgency(one)[:2] for one in predictions)
 
 
 def test_a_list_that_is_there_is_replaced_whole(tmp_path: Path) -> None:
     path = listed(tmp_path, GIVEN, "json", ".csv")
     before = path.read_bytes()
-    with ResultFile(tmp_path / "answers.json", JsonLinesFormat(), resume=True) as file:
-        file.write(answer("new", 1.0))
+    with ResultFile(tmp_path / "predictions.json", JsonLinesFormat(), resume=True) as file:
+        file.write(make_prediction("new", 1.0))
         write_worklist(file, path, NOTICE)
     found = rows(path)
     assert len(found) == len(GIVEN) + 1
@@ -114,7 +117,7 @@ def test_a_list_that_is_there_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_answers(tmp_path: Path) -> None:
     """A key of three numbers for each; a prediction takes a kilobyte."""
-    kept, path = tmp_path / "answers.json", tmp_path / "list.json"
+    kept, path = tmp_path / "predictions.json", tmp_path / "list.json"
     peaks = []
     for count in (500, 4_000):
         rng = random.Random(count)
@@ -122,7 +125,7 @@ def test_memory_does_not_grow_with_the_answers(tmp_path: Path) -> None:
         with ResultFile(kept, JsonLinesFormat(), resume=False) as file:
             for i in range(count):
                 name = f"/some/folder/of/radiographs/{i:06}.dcm"
-                file.write(answer(name, rng.random(), rng.choice(["", "", "REFER"])))
+                file.write(make_prediction(name, rng.random(), rng.choice(["", "", "REFER"])))
             tracemalloc.start()
             write_worklist(file, path, NOTICE)
             peaks.append(tracemalloc.get_traced_memory()[1])
@@ -133,18 +136,16 @@ def test_memory_does_not_grow_with_the_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("list.txt", "name it .csv or .json"),
         ("there.csv", "exists"),
         ("no/x.csv", "does not exist"),
     ],
 )
-def test_a_wrong_name_is_found_before_anything_is_asked(
-    tmp_path: Path, name: str, says: str
-) -> None:
+def test_a_wrong_name_is_found_before_prediction(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "there.csv").write_text("x")
-    with pytest.raises(PneumoError, match=says) as caught:
+    with pytest.raises(PneumoError, match=message) as caught:
         check_worklist(tmp_path / name, replace=False)
     assert "\n" not in str(caught.value)
     check_worklist(tmp_path / "there.csv", replace=True)

@@ -57,7 +57,7 @@ def element_offset(content: bytes, tag: int) -> int:
 
     stream = io.BytesIO(content)
     pydicom.filereader.read_partial(stream, stop_when=stop)
-    return stream.tell()
+    return len(content) - len(stream.read())
 
 
 def cut(content: bytes, n: int) -> bytes:
@@ -118,7 +118,7 @@ REJECTED: dict[str, tuple[Make, str, str]] = {
         "colour",
         "PALETTE COLOR",
     ),
-    "name as colour": (
+    "name as photometric": (
         lambda: to_bytes(make_dataset(PIXELS, PhotometricInterpretation="QUILLFEATHER")),
         "colour",
         "unknown photometric",

@@ -1,4 +1,4 @@
-"""Damaged copies of image files, for the tests of the guard."""
+"""Damaged copies of image files."""
 
 import random
 import struct
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tests.support.images.synthetic import FORMS
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-LIES = (0, 1, 15, 61, 64, 900, 2500, 30_000, 65_535)
+WRONG_SIDES = (0, 1, 15, 61, 64, 900, 2500, 30_000, 65_535)
 
 
 def originals() -> list[bytes]:
@@ -39,13 +39,13 @@ def chunks(content: bytes) -> list[tuple[int, int]]:
 
 
 def with_png_sides(content: bytes, width: int, height: int) -> bytes:
-    """A PNG whose header says so; its checksum is right."""
+    """Returns a PNG with another size in its header and a correct checksum."""
     header = b"IHDR" + struct.pack(">II", width, height) + content[24:29]
     return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
 
 
 def with_jpeg_sides(content: bytes, width: int, height: int) -> bytes:
-    """A JPEG whose frame header says so."""
+    """Returns a JPEG with another size in its frame header."""
     for at, _ in chunks(content):
         if content[at + 1] in (0xC0, 0xC1, 0xC2):
             return content[: at + 5] + struct.pack(">HH", height, width) + content[at + 9 :]
@@ -81,15 +81,15 @@ def _append(content: bytes, rng: random.Random) -> bytes:
     return content + rng.choice((rng.randbytes(700), b"\0" * 9000, content, b"<html>", b"PK\3\4"))
 
 
-def _lie(content: bytes, rng: random.Random) -> bytes:
-    width, height = rng.choice(LIES), rng.choice(LIES)
+def _change_sides(content: bytes, rng: random.Random) -> bytes:
+    width, height = rng.choice(WRONG_SIDES), rng.choice(WRONG_SIDES)
     if content.startswith(PNG) and len(content) > 33:
         return with_png_sides(content, width * rng.choice((1, 1, 60000)), height)
     return with_jpeg_sides(content, width, height) if content.startswith(JPEG) else content
 
 
 def _chunk(content: bytes, rng: random.Random) -> bytes:
-    """A chunk or segment is lost, doubled, swapped with another, or says another length."""
+    """Removes, repeats or swaps a chunk or segment, or changes its length."""
     found = chunks(content)
     if not found:
         return content
@@ -126,7 +126,7 @@ _WAYS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
     _cut_and_close,
     _insert,
     _append,
-    _lie,
+    _change_sides,
     _chunk,
     _other_bytes,
 )

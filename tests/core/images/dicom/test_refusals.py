@@ -29,7 +29,7 @@ def refusal(content: bytes, rules: DicomRules | None = None) -> ImageError:
 def test_each_refusal_is_one_line_of_our_own(
     case: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    build, reason, says = REJECTED[case]
+    build, reason, detail = REJECTED[case]
     content = build()
     capfd.readouterr()
     caplog.clear()
@@ -42,7 +42,7 @@ def test_each_refusal_is_one_line_of_our_own(
     assert "\n" not in str(error)
     assert error.__suppress_context__
     assert str(error).startswith(f"{reason}: " if reason else error.reason)
-    assert says in error.detail
+    assert detail in error.detail
     assert not warned
     assert out == err == caplog.text == ""
 

@@ -41,7 +41,7 @@ def test_eight_bits_stay_eight() -> None:
 
 
 def test_a_window_by_hand() -> None:
-    """PS3.3 C.11.2.1.2: centre 200.5, width 201 shows 100 as black and 300 as white."""
+    """PS3.3 C.11.2.1.2: center 200.5, width 201 shows 100 as black and 300 as white."""
     shown = pixels(to_png(dicom(WindowCenter=200.5, WindowWidth=201)))
     assert shown.tolist() == [[0, 0, 32768], [65535, 65535, 65535]]
 

@@ -88,7 +88,7 @@ def test_the_key_of_a_patient_depends_on_salt_and_id_alone() -> None:
 
 
 @pytest.mark.parametrize("patient", [None, "", "ANONYMOUS", "0", "Unknown"])
-def test_where_no_id_is_told_the_study_is_the_patient(patient: str | None) -> None:
+def test_without_an_id_the_study_identifies_the_patient(patient: str | None) -> None:
     one = loaded(PatientID=patient).patient
     assert re.fullmatch(r"study-[0-9a-f]{32}", one)
     assert loaded(PatientID=patient, StudyInstanceUID="1.2.3").patient != one
