@@ -3,7 +3,7 @@
 import json
 import re
 
-from tests.image.tools import ROOT, output, tool
+from tests.image.programs import ROOT, output, tool
 
 TEXT = (ROOT / "image/Dockerfile").read_text()
 LINES = [line for line in TEXT.replace("\\\n", " ").splitlines() if line and line[0] != "#"]

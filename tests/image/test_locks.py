@@ -9,7 +9,7 @@ import setuptools
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.image.tools import ROOT
+from tests.image.programs import ROOT
 
 wheels = runpy.run_path(str(ROOT / "requirements/wheels.py"))
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.cli import pneumo
-from tests.image.tools import ROOT, output, tool
+from tests.image.programs import ROOT, output, tool
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yaml"))
 LOADED = {path.name: yaml.safe_load(path.read_text()) for path in FILES}

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from core.phantom.dataset import PhantomSummary, write_phantoms
-from tests.core.phantom.made import SEED, SIZE, N
+from tests.core.phantom.parameters import SEED, SIZE, N
 
 
 @pytest.fixture(scope="session")

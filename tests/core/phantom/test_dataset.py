@@ -10,7 +10,7 @@ from core.phantom.dataset import PhantomSummary, write_phantoms
 from core.phantom.layouts import COMMENT
 from schema.errors import PneumoError
 from schema.features import SPLITS
-from tests.core.phantom.made import SEED, SIZE, N
+from tests.core.phantom.parameters import SEED, SIZE, N
 
 
 def digests(dest: Path) -> dict[str, str]:
@@ -26,8 +26,8 @@ def test_layout(phantoms: PhantomSummary) -> None:
     root = phantoms.dest / "chest_xray"
     for split in SPLITS:
         assert {p.name for p in (root / split).iterdir()} == {"NORMAL", "PNEUMONIA"}
-        found = {label_of(p) for p in (root / split).rglob("*.jpeg")}
-        assert found == {"NORMAL", "bacteria", "virus"}
+        labels = {label_of(p) for p in (root / split).rglob("*.jpeg")}
+        assert labels == {"NORMAL", "bacteria", "virus"}
     assert len(list(root.rglob("*.jpeg"))) == N == phantoms.images
     for folder in (phantoms.dest, root):
         text = (folder / "SYNTHETIC.txt").read_text()
@@ -46,7 +46,7 @@ def test_splits_share_no_patient(phantoms: PhantomSummary) -> None:
     assert sum(map(len, seen.values())) == phantoms.patients < N
 
 
-def test_files_are_gray_jpegs_that_say_synthetic(phantoms: PhantomSummary) -> None:
+def test_files_are_gray_jpegs_marked_synthetic(phantoms: PhantomSummary) -> None:
     for path in phantoms.dest.rglob("*.jpeg"):
         with Image.open(path) as image:
             assert image.format == "JPEG"
@@ -79,16 +79,16 @@ def test_image_depends_on_seed_and_index_only(
 ) -> None:
     other = write_phantoms(tmp_path / "again", n, SEED, size=SIZE, workers=workers)
     expected = digests(phantoms.dest)
-    found = digests(other.dest)
-    assert len(found) == n
-    assert {name: expected[name] for name in found} == found
+    actual = digests(other.dest)
+    assert len(actual) == n
+    assert {name: expected[name] for name in actual} == actual
     if n == N:
         text = (phantoms.dest / "boxes.csv").read_bytes()
         assert text == (other.dest / "boxes.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"n": 0}, "n is 0"),
         ({"seed": -1}, "seed is -1"),
@@ -98,8 +98,8 @@ def test_image_depends_on_seed_and_index_only(
         ({"workers": 0}, "workers is 0"),
     ],
 )
-def test_bad_parameters_are_one_clear_line(tmp_path: Path, options: dict, words: str) -> None:
-    with pytest.raises(PneumoError, match=words) as caught:
+def test_invalid_parameters(tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(PneumoError, match=message) as caught:
         write_phantoms(tmp_path / "x", **{"n": 2, "seed": 0, "size": 64, **options})
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())

@@ -78,7 +78,7 @@ def test_tables_agree_with_each_other_and_with_the_files(rsna: PhantomSummary) -
     assert Counter(patients.values()) == expected
 
 
-def test_files_say_what_those_of_the_challenge_say(rsna: PhantomSummary) -> None:
+def test_attributes_equal_those_of_the_challenge(rsna: PhantomSummary) -> None:
     seen: dict[str, set[str]] = {"SOPInstanceUID": set(), "StudyInstanceUID": set()}
     for path in (rsna.dest / "stage_2_train_images").iterdir():
         read = pydicom.dcmread(path)
@@ -106,7 +106,7 @@ def frame(dataset: Any) -> bytes:
     return next(generate_frames(dataset.PixelData, number_of_frames=1))
 
 
-def test_images_are_those_of_the_other_layout(rsna: PhantomSummary, tmp_path: Path) -> None:
+def test_images_equal_those_of_the_other_layout(rsna: PhantomSummary, tmp_path: Path) -> None:
     """The first of each patient, to the byte of its JPEG."""
     other = write_phantoms(tmp_path / "set", 30, SEED, size=SIZE)
     shown = {path.read_bytes() for path in other.dest.rglob("*.jpeg")}
@@ -117,7 +117,7 @@ def test_images_are_those_of_the_other_layout(rsna: PhantomSummary, tmp_path: Pa
     assert len(shown & set(inside)) == other.patients
 
 
-def test_an_opacity_outside_of_the_field_is_no_lung_opacity() -> None:
+def test_opacity_outside_the_image_has_no_box() -> None:
     request = ImageRequest(0, SyntheticPatient(0, "bacteria", 0, 1), 0, "all", 92)
     rows = RsnaLayout().rows(request, ())
     assert rows["stage_2_train_labels.csv"][0][-1] == 0
@@ -132,7 +132,7 @@ def test_command(tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("*.dcm"))) == 3
 
 
-def test_without_pydicom_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pydicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(PneumoError, match=r"pneumo-tfx\[dicom\]") as caught:
         write_phantoms(tmp_path / "set", 3, 0, layout="rsna", size=64)

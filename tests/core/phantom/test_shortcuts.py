@@ -50,7 +50,7 @@ PAIRS = [(NORMAL, BACTERIA), (NORMAL, VIRUS), (BACTERIA, VIRUS)]
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_local_features_tell_far_more_than_mean_and_deviation(
+def test_local_features_predict_better_than_mean_and_deviation(
     sample: tuple[np.ndarray, np.ndarray], first: str, second: str
 ) -> None:
     images, names = sample

@@ -81,12 +81,12 @@ def test_reports_over_a_server(
     arguments = ["--endpoint", getattr(standin, protocol), "--dicom-out", out / "reports"]
     arguments += ["--output", out / "answers.json", "--worklist", out / "list.csv"]
     done = pneumo(*arguments, folder)
-    told = done.stderr.decode()
+    stderr = done.stderr.decode()
     assert done.returncode == 1
-    assert f"{N} structured reports in {out / 'reports'}" in told
-    assert f"not DICOM: {folder / 'picture.png'}" in told
-    assert "no report for 1 rejected images" in told
-    assert f"no report about {folder / 'lost.dcm'}: it has no StudyInstanceUID" in told
+    assert f"{N} structured reports in {out / 'reports'}" in stderr
+    assert f"not DICOM: {folder / 'picture.png'}" in stderr
+    assert "no report for 1 rejected images" in stderr
+    assert f"no report about {folder / 'lost.dcm'}: it has no StudyInstanceUID" in stderr
     found = {}
     for path in (out / "reports").iterdir():
         report = hd.sr.srread(path)
@@ -108,7 +108,7 @@ def test_reports_over_a_server(
     # Identities are in the reports, and in nothing else.
     reported = {name.rpartition("/")[2] for name in identities.leaks_below(out)}
     assert reported == {path.name for path in (out / "reports").iterdir()}
-    assert not identities.leaks(told)
+    assert not identities.leaks(stderr)
     assert not done.stdout
 
 
@@ -187,7 +187,7 @@ def test_reports_of_a_model_in_this_process(
     }
     assert len(answers) == 7
     assert (answers["tall"].height, answers["tall"].width) != (50, 160)  # shown with square pixels
-    told = 0
+    count = 0
     for path in (tmp_path / "reports").iterdir():
         report = hd.sr.srread(path)
         answer = answers.pop(str(report.PatientID))
@@ -207,6 +207,6 @@ def test_reports_of_a_model_in_this_process(
             corners = one.roi.value[[0, 2]].ravel().tolist()
             expected = [x0 * across, y0 * down, x1 * across, y1 * down]
             assert corners == pytest.approx(expected, abs=1e-3)
-            told += 1
+            count += 1
     assert not answers
-    assert told
+    assert count

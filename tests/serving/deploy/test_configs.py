@@ -48,10 +48,10 @@ def test_batching() -> None:
 
 def test_monitoring() -> None:
     text = (DEPLOY / "monitoring.config").read_text()
-    found = re.search(r'prometheus_config \{\s*enable: true,?\s*path: "([^"]+)"\s*\}', text)
-    assert found is not None
+    match = re.search(r'prometheus_config \{\s*enable: true,?\s*path: "([^"]+)"\s*\}', text)
+    assert match is not None
     manifest = (DEPLOY / "kubernetes" / "deployment.yaml").read_text()
-    assert f"prometheus.io/path: {found[1]}" in manifest
+    assert f"prometheus.io/path: {match[1]}" in manifest
 
 
 def compose() -> dict[str, Any]:
@@ -66,7 +66,7 @@ def compose_schema() -> dict[str, Any]:
     return json.loads((folder / "compose-spec.json").read_text())
 
 
-def test_compose_is_what_compose_accepts() -> None:
+def test_compose_file_is_valid() -> None:
     jsonschema.validate(compose(), compose_schema())
 
 
@@ -74,14 +74,14 @@ def test_compose_is_what_compose_accepts() -> None:
     ("key", "value"),
     [("port", ["8501"]), ("read_only", {"yes": 1}), ("volumes", [{"source": "."}])],
 )
-def test_the_check_of_compose_can_fail(key: str, value: Any) -> None:
+def test_invalid_compose_files_are_detected(key: str, value: Any) -> None:
     broken = compose()
     broken["services"]["pneumo"][key] = value
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, compose_schema())
 
 
-def test_compose_is_for_this_machine_and_reads_only() -> None:
+def test_compose_is_local_and_read_only() -> None:
     service = compose()["services"]["pneumo"]
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert service["read_only"] is True
@@ -123,7 +123,7 @@ _KEYWORDS = {
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_a_rule_is_whole(name: str) -> None:
+def test_rules_are_complete(name: str) -> None:
     rule = ALERTS[name]
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
@@ -134,7 +134,7 @@ def test_a_rule_is_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_a_rule_asks_for_numbers_that_exist(name: str) -> None:
+def test_rules_use_existing_metrics(name: str) -> None:
     from serving.server.metrics import ServerMetrics
 
     known = set(re.findall(r"pneumo_\w+|process_\w+", ServerMetrics.__doc__ or ""))
@@ -148,7 +148,7 @@ def test_a_rule_asks_for_numbers_that_exist(name: str) -> None:
         assert word in written
 
 
-def test_each_rule_says_why() -> None:
+def test_rules_have_a_comment() -> None:
     text = (DEPLOY / "prometheus-alerts.yaml").read_text()
     for name in ALERTS:
         before = text.split(f"- alert: {name}\n")[0].rstrip().splitlines()[-1]

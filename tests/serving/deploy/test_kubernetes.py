@@ -17,14 +17,14 @@ VERSIONS = ("1.33", kubernetes_validate.latest_version())
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
-    return [found for found in yaml.safe_load_all(file.read_text()) if found]
+    return [manifest for manifest in yaml.safe_load_all(file.read_text()) if manifest]
 
 
 MANIFESTS = {
-    f"{file.name}:{found['kind']}/{found['metadata']['name']}": found
+    f"{file.name}:{manifest['kind']}/{manifest['metadata']['name']}": manifest
     for file in sorted(FOLDER.glob("*.yaml"))
     if file.name != "kustomization.yaml"
-    for found in documents(file)
+    for manifest in documents(file)
 }
 ISVC = documents(DEPLOY / "kserve" / "inferenceservice.yaml")[0]
 KINDS = {
@@ -40,7 +40,7 @@ KINDS = {
 
 
 def one(kind: str) -> dict[str, Any]:
-    return next(found for found in MANIFESTS.values() if found["kind"] == kind)
+    return next(manifest for manifest in MANIFESTS.values() if manifest["kind"] == kind)
 
 
 def pod() -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_strictly_valid(name: str, version: str) -> None:
         (("spec", "template", "spec", "securityContext", "runAsNonRoot"), "yes"),
     ],
 )
-def test_the_check_can_fail(path: tuple[Any, ...], value: Any) -> None:
+def test_invalid_manifests_are_detected(path: tuple[Any, ...], value: Any) -> None:
     broken = copy.deepcopy(one("Deployment"))
     at: Any = broken
     for key in path[:-1]:
@@ -71,16 +71,16 @@ def test_the_check_can_fail(path: tuple[Any, ...], value: Any) -> None:
         kubernetes_validate.validate(broken, VERSIONS[-1], strict=True)
 
 
-def test_everything_is_there_and_listed() -> None:
-    assert {found["kind"] for found in MANIFESTS.values()} == KINDS
+def test_all_manifests_are_listed() -> None:
+    assert {manifest["kind"] for manifest in MANIFESTS.values()} == KINDS
     listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
     assert sorted(listed) == sorted({name.split(":")[0] for name in MANIFESTS})
-    assert {found["metadata"].get("namespace", "pneumo") for found in MANIFESTS.values()} == {
+    assert {manifest["metadata"].get("namespace", "pneumo") for manifest in MANIFESTS.values()} == {
         "pneumo"
     }
 
 
-def test_selectors_find_the_pods() -> None:
+def test_selectors_match_the_pods() -> None:
     labels = pod()["metadata"]["labels"].items()
     selectors = [
         one("Deployment")["spec"]["selector"]["matchLabels"],
@@ -99,14 +99,14 @@ def test_selectors_find_the_pods() -> None:
     assert "replicas" not in one("Deployment")["spec"]  # the autoscaler's
 
 
-def test_ports_and_volumes_fit() -> None:
+def test_ports_and_volumes_match() -> None:
     (container,) = pod()["spec"]["containers"]
     named = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert named == {"grpc": 8500, "rest": 8501}
     assert {f"--port={named['grpc']}", f"--rest_api_port={named['rest']}"} <= set(container["args"])
-    for found in MANIFESTS.values():
-        if found["kind"] == "Service":
-            assert {p["targetPort"] for p in found["spec"]["ports"]} <= set(named)
+    for manifest in MANIFESTS.values():
+        if manifest["kind"] == "Service":
+            assert {p["targetPort"] for p in manifest["spec"]["ports"]} <= set(named)
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         (how,) = [
             container[probe][key] for key in ("httpGet", "tcpSocket") if key in container[probe]
@@ -122,7 +122,7 @@ def test_ports_and_volumes_fit() -> None:
     assert volumes["config"]["configMap"]["name"] == one("ConfigMap")["metadata"]["name"]
 
 
-def test_the_config_map_holds_the_files_word_for_word() -> None:
+def test_config_map_equals_the_files() -> None:
     data = one("ConfigMap")["data"]
     assert set(data) == {file.name for file in DEPLOY.glob("*.config")}
     for name, text in data.items():
@@ -140,7 +140,7 @@ PREDICTOR = ISVC["spec"]["predictor"]
     [pod()["spec"], {**PREDICTOR, "containers": [PREDICTOR["model"]]}],
     ids=["deployment", "kserve"],
 )
-def test_no_more_rights_than_needed(spec: dict[str, Any]) -> None:
+def test_least_privileges(spec: dict[str, Any]) -> None:
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] > 0

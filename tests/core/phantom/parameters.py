@@ -1,3 +1,3 @@
-"""What the phantoms of these tests are drawn with."""
+"""Parameters of the synthetic data set of these tests."""
 
 N, SEED, SIZE = 60, 5, 128  # images, seed, pixels of a side
