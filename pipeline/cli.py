@@ -1,4 +1,4 @@
-"""The command `pneumo`. Each subcommand is a module of pipeline.commands, loaded when asked for."""
+"""The command `pneumo`. Each subcommand is a module of pipeline.commands, loaded on first use."""
 
 import importlib
 import os
@@ -10,19 +10,19 @@ import click
 
 # Name -> the line that `pneumo --help` shows. The modules import nothing heavy at their top.
 COMMANDS = {
-    "demo": "The whole pipeline on synthetic radiographs: data, run, report, prediction.",
+    "demo": "Run the whole pipeline on synthetic radiographs: data, run, report, prediction.",
     "run": "Run the pipeline on a folder of chest X-rays.",
     "compare": "Run several configurations on the same data and compare them on one page.",
-    "predict": "Ask a pushed model about images.",
+    "predict": "Predict images with a pushed model.",
     "serve": "Serve a pushed model over REST and gRPC; research software, not a medical device.",
-    "monitor": "Compare what a server saw with what its model learned from.",
+    "monitor": "Compare the inputs of a server with the training data of its model.",
     "watch": "Start a run when new images land or the monitor reports drift.",
     "compile": "Compile the pipeline for Kubeflow Pipelines or Vertex AI.",
-    "submit": "Send a compiled pipeline to Kubeflow Pipelines or Vertex AI.",
+    "submit": "Submit a compiled pipeline to Kubeflow Pipelines or Vertex AI.",
     "config": "List and show configurations, and describe every key.",
     "ingest": "Check images, split them by patient and write TFRecord shards.",
     "phantom": "Write a data set of synthetic radiographs.",
-    "download": "Fetch a public data set (needs network and credentials).",
+    "download": "Download a public data set (needs network and credentials).",
 }
 _DATA = ("ingest", "phantom", "download")  # in pipeline.commands.data
 
@@ -53,7 +53,7 @@ def pneumo() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: runs a command and turns errors that a user can mend into one line."""
+    """Runs a command; prints errors that the user can fix as one line."""
     from schema.errors import PneumoError
     from schema.ports import bypass_proxy_for_loopback
 
@@ -68,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _stop("pneumo: interrupted; the same command goes on where it stopped", 130)
+        _stop("pneumo: interrupted; run the same command again to resume", 130)
     except BrokenPipeError:
-        # The reader of a pipe went away, as in `pneumo predict ... | head`.
+        # The reader of the pipe has exited, such as `head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
 

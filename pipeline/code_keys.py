@@ -1,9 +1,9 @@
 """Cache keys: a digest of the first-party code and package files that each node depends on.
 
-TFX answers a node from its cache while inputs and execution properties are unchanged, and an edit
-of the code behind the node changes neither. `with_code_keys` therefore gives every node that runs
-code of this project one more execution property: a digest of the modules that its executor
-imports, directly or indirectly, at the top of a module or inside a function. Kubeflow Pipelines and
+TFX reuses the cached outputs of a node while its inputs and execution properties are unchanged, and
+an edit of the node's code changes neither. `with_code_keys` therefore adds an execution property to
+every node that runs code of this project: a digest of the modules that its executor imports,
+directly or indirectly, at the top of a module or inside a function. Kubeflow Pipelines and
 Vertex AI read the keys from the compiled graph; containers never compute them.
 """
 
@@ -22,7 +22,7 @@ PACKAGES: Final = ("pipeline", "components", "serving", "core", "schema")
 ROOT: Final = Path(__file__).resolve().parent.parent
 # Execution properties of TFX's own nodes that name a function of this project.
 _FUNCTIONS: Final = ("preprocessing_fn", "run_fn", "tuner_fn")
-# Modules that the module on the left starts as a process or imports by name.
+# Module -> modules that it starts as a process or imports by name.
 PROCESSES: Final[Mapping[str, frozenset[str]]] = {
     "components.endpoint_validator.servers": frozenset(
         {"pipeline.commands.predict", "pipeline.commands.serve"}
@@ -33,7 +33,7 @@ PROCESSES: Final[Mapping[str, frozenset[str]]] = {
 
 @dataclass(frozen=True)
 class CodeGraph:
-    """First-party modules and what each of them needs.
+    """Imports among the modules of this project.
 
     Attributes:
       imports: module -> modules that it imports or starts, and the package that contains it.
@@ -45,7 +45,7 @@ class CodeGraph:
 
     @classmethod
     def from_project(cls) -> "CodeGraph":
-        """Builds the graph from the sources of this project; imports none of them."""
+        """Builds the graph from the source files, without importing them."""
         import grimp
 
         graph = grimp.build_graph(*PACKAGES, cache_dir=None, exclude_type_checking_imports=True)
@@ -59,18 +59,18 @@ class CodeGraph:
         )
 
     def reachable(self, modules: Iterable[str]) -> set[str]:
-        """Returns the modules and everything that they need, directly or indirectly."""
-        found: set[str] = set()
+        """Returns the modules and all their direct and indirect imports."""
+        reachable: set[str] = set()
         left = list(modules)
         while left:
             module = left.pop()
-            if module not in found:
-                found.add(module)
+            if module not in reachable:
+                reachable.add(module)
                 left += self.imports[module]
-        return found
+        return reachable
 
     def key(self, modules: Iterable[str], files: Iterable[Path] = ()) -> str:
-        """Returns a short digest of modules, of everything that they need, and of files."""
+        """Returns a short digest of modules, of their imports, and of files."""
         every = set(files)
         for module in self.reachable(modules):
             every |= module_files(module)
@@ -83,7 +83,7 @@ class CodeGraph:
 
 @cache
 def module_files(module: str) -> frozenset[Path]:
-    """Returns the source of a module; of a package also its data files and templates."""
+    """Returns the source file of a module; for a package also its data files and templates."""
     path = ROOT.joinpath(*module.split("."))
     if not path.is_dir():
         return frozenset({path.with_suffix(".py")})
@@ -94,7 +94,7 @@ def module_files(module: str) -> frozenset[Path]:
 def with_code_keys(nodes: Sequence["BaseNode"]) -> list["BaseNode"]:
     """Gives each node that depends on code or files of this project a digest of them.
 
-    A Resolver gets none: it is never answered from the cache.
+    A Resolver gets none: it is never cached.
     """
     graph = CodeGraph.from_project()
     for node in nodes:
@@ -112,6 +112,6 @@ def node_modules(node: "BaseNode", graph: CodeGraph) -> set[str]:
 
 
 def node_files(node: "BaseNode") -> set[Path]:
-    """Returns the files of this project that a node reads, as the schema of ImportSchemaGen."""
+    """Returns the files of this project that a node reads, such as the schema."""
     paths = (Path(value) for value in node.exec_properties.values() if isinstance(value, str))
     return {path for path in paths if path.is_relative_to(ROOT) and path.is_file()}

@@ -23,13 +23,15 @@ from serving.server.engines import IMAGE
 
 
 class DataOptions(Options):
-    """Which task, and how a folder of images becomes records."""
+    """The task, and how images become records."""
 
-    task: str = Field("binary", description="a name of schema.labels.TASKS, or custom")
-    classes: dict[str, tuple[str, ...]] | None = Field(
-        None, description="of a custom task: class name -> pathogens"
+    task: str = Field(
+        "binary", description="binary, three_class, two_stage, bacteria_virus, locate, or custom"
     )
-    positive: tuple[str, ...] = Field((), description="of a custom task: positive classes")
+    classes: dict[str, tuple[str, ...]] | None = Field(
+        None, description="classes of a custom task: class name -> pathogens"
+    )
+    positive: tuple[str, ...] = Field((), description="positive classes of a custom task")
     ingest: IngestOptions = Field(default_factory=IngestOptions)
 
     @field_validator("task")
@@ -55,53 +57,55 @@ class DataOptions(Options):
         if self.task != CUSTOM:
             return get_task(self.task)
         if not self.classes:
-            raise ValueError("a custom task needs classes, as in {NORMAL: [normal], ...}")
+            raise ValueError("a custom task needs classes, such as {NORMAL: [normal], ...}")
         return custom_task(self.classes, self.positive)
 
 
 class ServingOptions(Options):
-    """What happens to a blessed model."""
+    """Push target and infrastructure validation."""
 
     push_to: str | None = Field(
-        None, description="folder that a model server watches; none: serving/ of the work folder"
+        None, description="folder that model servers watch; none: serving/ in the work folder"
     )
     infra_validation: Validation = Field(
         "auto",
-        description="serves the candidate before it is pushed: a container of TF Serving (docker), "
-        "a pod of it (kubernetes), the first engine of `pneumo serve` that starts (endpoint), a "
-        "new process (savedmodel), or none; auto: endpoint, or savedmodel if no engine starts",
+        description="serves the candidate before it is pushed, in a TF Serving container (docker) "
+        "or pod (kubernetes), the first engine of `pneumo serve` that starts (endpoint), or a new "
+        "process (savedmodel); auto: endpoint, or savedmodel if no engine starts",
     )
     image: str = Field(
         IMAGE,
-        description="container image of TF Serving; pin it as NAME@sha256:DIGEST",
+        description="TF Serving image; pin it with NAME@sha256:DIGEST",
     )
 
 
 class BatchOptions(Options):
-    """Unlabelled images that a blessed model answers in the same run."""
+    """Unlabeled images that a blessed model predicts in the same run."""
 
-    records: str = Field(description="folder that `pneumo ingest` wrote; labels are not looked at")
+    records: str = Field(description="folder that `pneumo ingest` wrote; its labels are ignored")
 
 
 class Config(Options):
-    """Everything that a run depends on."""
+    """Configuration of a run."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="name of work folder, model and pipeline"
+    )
     data: DataOptions = Field(default_factory=DataOptions)
     model: ModelOptions = Field(default_factory=ModelOptions)
     training: TrainingOptions = Field(default_factory=TrainingOptions)
     tuner: TunerOptions | None = Field(
-        None, description="search for head and optimiser before training; none: as configured"
+        None, description="search for head and optimizer options before training; none: no search"
     )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
     serving: ServingOptions = Field(default_factory=ServingOptions)
     batch: BatchOptions | None = Field(
-        None, description="unlabelled records to answer; none: no such nodes"
+        None, description="unlabeled records to predict; none: no batch prediction"
     )
     monitor: MonitorOptions = Field(default_factory=MonitorOptions)
     card: CardOptions = Field(default_factory=CardOptions)
     deploy: DeployOptions = Field(default_factory=DeployOptions)
-    engine: Engine = Field("direct", description="what Beam runs on, for ingest and components")
+    engine: Engine = Field("direct", description="Beam engine for ingest and components")
     beam: BeamOptions = Field(default_factory=BeamOptions)
 
     @property
@@ -137,28 +141,28 @@ class Config(Options):
         located = self.task.located
         if self.model.detector is not None and not located:
             raise ValueError(
-                f"model.detector is of task locate, and data.task is {self.data.task!r}; "
-                "remove the one or change the other"
+                f"model.detector needs data.task: locate, and data.task is {self.data.task!r}; "
+                "change the task or remove the detector"
             )
         if not located:
             return self
         if self.training.fine_tune is not None:
-            # One backbone serves image heads and dense heads: blocks trained on classes would
-            # not be those that the dense heads read.
+            # Image heads and detection heads share one backbone, so blocks trained on classes
+            # would not match the features that the detection heads read.
             raise ValueError(
-                "training.fine_tune is of classifiers; for task locate set "
+                "training.fine_tune is for classification tasks; for task locate set "
                 "model.detector.train_backbone: true"
             )
         if self.training.embedding.layer is not None:
             raise ValueError(
-                "training.embedding.layer: task locate embeds at the first of "
-                "model.detector.levels; remove it"
+                "remove training.embedding.layer: task locate embeds at the first of "
+                "model.detector.levels"
             )
         if self.model.detector is None:
             filled = self.model.model_copy(update={"detector": DetectorOptions()})
-            object.__setattr__(self, "model", filled)  # frozen, and this is its making
+            object.__setattr__(self, "model", filled)  # the model is frozen
         return self
 
     def to_yaml(self) -> str:
-        """The configuration as a user would write it, defaults filled in."""
+        """Returns the configuration as YAML, with all defaults."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

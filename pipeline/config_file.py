@@ -39,7 +39,7 @@ _RENAMED: Final = {
 
 
 def shipped() -> dict[str, Path]:
-    """Name -> file of the configurations that come with the package."""
+    """Returns name -> file of the shipped configurations."""
     folder = Path(str(importlib.resources.files("pipeline") / "configs"))
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
@@ -81,7 +81,7 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
       overrides: `key.key=value` each, the value in YAML; later ones win.
 
     Raises:
-      PneumoError: no such file, not YAML, or a wrong key or value; one line that names it.
+      PneumoError: no such file, not YAML, or a wrong key or value.
     """
     path = find(source)
     try:
@@ -89,7 +89,7 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PneumoError(f"{path} is not YAML: {one_line(error)}") from None
     if not isinstance(values, dict):
-        raise PneumoError(f"{path} must hold a mapping with name, data, model, ...; it is empty")
+        raise PneumoError(f"{path} must contain a mapping with name, data, model, ...; it is empty")
     for override in overrides:
         _override(values, override)
     _rename_old_keys(values, path)
@@ -101,24 +101,24 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
 
 
 def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> MonitorOptions:
-    """Loads the part `monitor` of a configuration alone, with overrides as in `load_config`.
+    """Loads only the section `monitor`, with overrides as in `load_config`.
 
     Raises:
-      PneumoError: a wrong key or value; one line that names it.
+      PneumoError: a wrong key or value.
     """
     whole: dict[str, Any] = {"monitor": dict(values)}
     for override in overrides:
         _override(whole, override)
     if other := whole.keys() - {"monitor"}:
-        raise PneumoError(f"--set {other.pop()}...: only keys of monitor count here")
+        raise PneumoError(f"--set {other.pop()}...: only keys of the section monitor are allowed")
     return _validate(MonitorOptions, whole["monitor"], "monitor.")
 
 
 def beam_options(pairs: Sequence[str]) -> BeamOptions:
-    """Loads the part `beam` of a configuration alone, from `key=value` each.
+    """Loads only the section `beam`, from `key=value` pairs.
 
     Raises:
-      PneumoError: a wrong key or value; one line that names it.
+      PneumoError: a wrong key or value.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -148,7 +148,7 @@ def _rename_old_keys(values: dict[str, Any], path: Path) -> None:
 def _override(values: dict[str, Any], text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise PneumoError(f"--set takes key=value, as in training.epochs=5; not {text!r}")
+        raise PneumoError(f"--set takes key=value, such as training.epochs=5; not {text!r}")
     *parents, last = key.strip().split(".")
     at = values
     for parent in parents:

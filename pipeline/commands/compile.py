@@ -39,16 +39,16 @@ from schema.files import write_atomically
     "--data",
     default=None,
     metavar="URI",
-    help="Records; without it they are named when it is submitted.",
+    help="Folder of records; if omitted, it must be set at submission.",
 )
-@click.option("--root", default=None, metavar="URI", help="Where the artifacts go.")
+@click.option("--root", default=None, metavar="URI", help="Root folder of the artifacts.")
 @click.option("--image", default=None, help="Container image of every node.")
 @click.option(
     "--engine",
     default=None,
     metavar="NAME",
-    help="What Beam runs on: direct (in the container), processes, or portable, flink, "
-    "spark, dataflow that run already; more with --set beam.KEY=VALUE.",
+    help="Beam engine: direct (in the container), processes, or a running portable, flink, spark "
+    "or dataflow; options with --set beam.KEY=VALUE.",
 )
 @click.option(
     "--set",
@@ -69,9 +69,9 @@ def command(
 ) -> None:
     """Compile the pipeline for a cluster.
 
-    Data, weights, epochs, threshold and the bound of the gate stay parameters of the file: `pneumo
-    submit` takes their values. What a node gets, how often it is tried and what is cached is said
-    in the part `deploy` of the configuration. Exit status: 0 done, 2 wrong input.
+    Data, weights, epochs, threshold and the bound of the gate are parameters that `pneumo submit`
+    can set. The section `deploy` of the configuration sets resources, retries and caching of the
+    nodes. Exit status: 0 done, 2 wrong input.
     """
     from pipeline.config_file import load_config
     from pipeline.engines.arguments import parse_engine

@@ -47,21 +47,21 @@ if TYPE_CHECKING:
     "--workdir",
     type=click.Path(path_type=Path),
     default=None,
-    help="Where everything goes. [default: pneumo_runs/NAME]",
+    help="Work folder of the run. [default: pneumo_runs/NAME]",
 )
 @click.option(
     "--engine",
     default=None,
     metavar="NAME",
-    help="What Beam runs on: direct (here), processes, portable, flink, spark or "
-    "dataflow; more with --set beam.KEY=VALUE. [default: configuration]",
+    help="Beam engine: direct (this machine), processes, portable, flink, spark or dataflow; "
+    "options with --set beam.KEY=VALUE. [default: from the configuration]",
 )
 @click.option(
     "--beam-arg",
     "beam_args",
     multiple=True,
     metavar="ARG",
-    help="Passed to Beam after the engine's own; may be repeated.",
+    help="Additional Beam argument; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON at the end.")
 def command(
@@ -76,8 +76,8 @@ def command(
 ) -> None:
     """Run the pipeline on a folder of chest X-rays.
 
-    Finished nodes are answered from the cache; a run that was killed goes on with the same command.
-    Exit status: 0 done, 1 a node failed, 2 wrong input.
+    Outputs of finished nodes are reused from the cache. Run the same command again to resume a
+    killed run. Exit status: 0 done, 1 a node failed, 2 wrong input.
     """
     from pipeline.config_file import load_config
     from pipeline.engines.arguments import parse_engine
@@ -96,7 +96,7 @@ def execute(
     beam_args: tuple[str, ...] = (),
     as_json: bool = False,
 ) -> int:
-    """Runs a configuration with everything that a terminal should see; returns the exit status."""
+    """Runs a configuration and prints progress and results; returns the exit status."""
     from pipeline.engines.arguments import local_args
     from pipeline.runners.local import NodeFailed
     from pipeline.runners.progress import RunProgress
@@ -124,11 +124,15 @@ def execute(
         if result.pushed:
             click.echo(f"model    {result.pushed}")
         elif result.refused:
-            click.echo("model    not pushed: it passed the gate, but not the server that tried it")
+            click.echo(
+                "model    not pushed: blessed by the gate, but infrastructure validation failed:"
+            )
             for reason in result.refused:
                 click.echo(f"         {reason}")
         else:
-            click.echo("model    not pushed: it did not pass the gate; the report says why")
+            click.echo(
+                "model    not pushed: not blessed by the gate; see the report for the reasons"
+            )
         if result.batch:
             click.echo(f"batch    {result.batch_rows} images: {result.batch}")
         if as_json:
@@ -137,7 +141,7 @@ def execute(
 
 
 def headline(metrics: "dict[str, dict[str, float | None]]") -> str:
-    """AUC and accuracy with their intervals; before them the challenge's metric of boxes."""
+    """Returns AUC and accuracy with intervals; for detectors the challenge metric first."""
     shown = []
     named = [("auc", "AUC"), ("accuracy", "accuracy")]
     if "challenge" in metrics:
@@ -155,7 +159,7 @@ def headline(metrics: "dict[str, dict[str, float | None]]") -> str:
 
 
 def summary_line(summary: "IngestSummary") -> str:
-    """One line about the records."""
+    """Returns one line with the number of records in each split."""
     counts = "  ".join(
         f"{split} {sum(classes.values())}" for split, classes in summary.splits.items()
     )

@@ -17,7 +17,7 @@ import click
     "--target",
     type=click.Choice(["kubeflow", "vertex"]),
     default=None,
-    help="Whom the file must be for. [default: as it says]",
+    help="Platform that the file must be compiled for. [default: any]",
 )
 @click.option(
     "--param",
@@ -31,7 +31,7 @@ import click
     "source",
     default=None,
     metavar="NAME|FILE",
-    help="Takes host, project, region, ... from its part deploy.",
+    help="Configuration whose section deploy sets host, project, region, ...",
 )
 @click.option(
     "--host",
@@ -39,7 +39,7 @@ import click
     default=None,
     help="Kubeflow: address of the API. [env: KF_PIPELINES_ENDPOINT]",
 )
-@click.option("--namespace", default=None, help="Kubeflow: namespace, where it has several users.")
+@click.option("--namespace", default=None, help="Kubeflow: namespace, in multi-user installations.")
 @click.option(
     "--project",
     envvar="GOOGLE_CLOUD_PROJECT",
@@ -56,14 +56,14 @@ import click
     "--api-endpoint",
     default=None,
     metavar="HOST:PORT",
-    help="Vertex AI: another address of the API, as a private one.",
+    help="Vertex AI: address of a private API endpoint.",
 )
-@click.option("--service-account", default=None, help="The account that the nodes run as.")
+@click.option("--service-account", default=None, help="Service account of the nodes.")
 @click.option(
     "--experiment", default=None, help="Group of runs; on Vertex AI the label pneumo-experiment."
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be sent; ask nobody.")
-@click.option("--wait", is_flag=True, help="Wait for the end; exit status 1 if it failed.")
+@click.option("--dry-run", is_flag=True, help="Print the submission as JSON and exit.")
+@click.option("--wait", is_flag=True, help="Wait until the run ends; exit status 1 if it fails.")
 def command(
     file: Path,
     target: Literal["kubeflow", "vertex"] | None,
@@ -79,11 +79,11 @@ def command(
     dry_run: bool,
     wait: bool,
 ) -> None:
-    """Send a compiled pipeline to Kubeflow Pipelines or Vertex AI.
+    """Submit a compiled pipeline to Kubeflow Pipelines or Vertex AI.
 
-    FILE is what `pneumo compile` wrote. A bearer token for Kubeflow is read from PNEUMO_KFP_TOKEN,
-    credentials of Google Cloud from where its tools keep them. Exit status: 0 sent (with --wait:
-    succeeded), 1 the run failed, 2 wrong input or refused.
+    FILE is the output of `pneumo compile`. For Kubeflow, PNEUMO_KFP_TOKEN may contain a bearer
+    token; for Vertex AI, the application default credentials of Google Cloud are used. Exit status:
+    0 submitted (with --wait: succeeded), 1 the run failed, 2 wrong input or rejected.
     """
     from pipeline.kubeflow.compile import require_packages
     from pipeline.kubeflow.compiled_pipeline import parameter_values, read, summary

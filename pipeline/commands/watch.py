@@ -16,14 +16,18 @@ _Seconds = click.FloatRange(min=0)
 )
 @click.option("--config", "source", default="inceptionv3", metavar="NAME|FILE", show_default=True)
 @click.option("--data", type=_Path, required=True, help="Folder of images that runs read.")
-@click.option("--inbox", metavar="FOLDER|URI", help="Where images land.  [default: DATA]")
-@click.option("--drift", type=_Path, help="monitor.json; a report of drift starts one run.")
-@click.option("--workdir", type=_Path, help="Of the runs.  [default: pneumo_runs/NAME]")
-@click.option("--min-new", type=int, default=1, help="New images that start a run.")
-@click.option("--min-patients", type=int, default=0, help="Patients that they come from.")
+@click.option(
+    "--inbox", metavar="FOLDER|URI", help="Folder where new images arrive.  [default: DATA]"
+)
+@click.option("--drift", type=_Path, help="monitor.json; drift in it starts one run.")
+@click.option("--workdir", type=_Path, help="Work folder of the runs.  [default: pneumo_runs/NAME]")
+@click.option("--min-new", type=int, default=1, help="Number of new images that starts a run.")
+@click.option(
+    "--min-patients", type=int, default=0, help="Minimum number of patients of the new images."
+)
 @click.option("--settle", type=_Seconds, default=60, help="Seconds before a changed file counts.")
 @click.option("--interval", type=_Seconds, default=300, help="Seconds between two checks.")
-@click.option("--once", is_flag=True, help="Check once, run if due, and exit: for cron.")
+@click.option("--once", is_flag=True, help="Check once, run if due, and exit; for cron.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[-- PROGRAM ...]")
 def command(
     source: str,
@@ -38,10 +42,11 @@ def command(
     once: bool,
     program: tuple[str, ...],
 ) -> None:
-    """Start `pneumo run` when new images land or the monitor reports drift.
+    """Start `pneumo run` when new images arrive or the monitor reports drift.
 
-    New images of the inbox are copied to DATA. PROGRAM replaces `pneumo run`, for example to submit
-    a compiled pipeline. The state is WORKDIR/watch.json. A run that fails is tried three times.
+    New images in the inbox are copied to DATA. PROGRAM replaces `pneumo run`, for example to submit
+    a compiled pipeline. The state is stored in WORKDIR/watch.json. A failed run is tried three
+    times.
 
     Exit status with --once: 0 nothing to do or the run succeeded, 1 the run failed, 2 wrong input.
     """

@@ -11,8 +11,8 @@ from schema.errors import PneumoError, one_line, unknown
 _THREADS: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _PROCESSES: Final = "pipeline.engines.worker.ProcessesDirectRunner"
 
-# Without an image TFX packs itself and has every worker of every node install the package. The
-# workers here run in an environment, or an image, that has everything.
+# Without an image TFX builds a package of itself that every worker installs. The workers of this
+# project run in an environment or image that has everything.
 _INSTALLED: Final = "--sdk_container_image=installed"
 
 # Workers that start in a container import TFX first (`pipeline.engines.worker` says why).
@@ -33,12 +33,12 @@ def parse_engine(engine: str) -> Engine:
 
 
 def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -> list[str]:
-    """Returns Beam's arguments for a command on this machine, after a check of its prerequisites.
+    """Checks the prerequisites of an engine on this machine and returns Beam's arguments.
 
     Args:
-      engine: which.
-      options: of the engine.
-      more: further arguments of Beam, which take precedence.
+      engine: name of the engine.
+      options: options of the engine.
+      more: additional Beam arguments, which take precedence.
 
     Raises:
       PneumoError: Java, a file or a server is missing.
@@ -66,7 +66,7 @@ def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -
 
 
 def _download_job_server(engine: Engine, options: BeamOptions, args: Sequence[str]) -> None:
-    """Lets Beam download its job server, which it would do in the middle of a run."""
+    """Downloads Beam's job server now, instead of in the middle of a run."""
     from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
     from apache_beam.runners.portability import flink_runner, spark_runner
 
@@ -89,12 +89,12 @@ def beam_args(engine: Engine, options: BeamOptions, cores: int = 1) -> list[str]
     """Returns Beam's arguments for an engine.
 
     Args:
-      engine: which.
-      options: of the engine.
-      cores: number of workers if `options.parallelism` is not given.
+      engine: name of the engine.
+      options: options of the engine.
+      cores: number of workers if `options.parallelism` is not set.
 
     Raises:
-      PneumoError: an option that the engine needs is missing.
+      PneumoError: a required option is missing.
     """
     workers = options.parallelism or cores
     number = f"--direct_num_workers={workers}"
@@ -114,8 +114,8 @@ def beam_args(engine: Engine, options: BeamOptions, cores: int = 1) -> list[str]
             runner = _job_server(options.job_endpoint) or [
                 "--runner=FlinkRunner",
                 f"--flink_master={options.flink_master or '[local]'}",
-                *_given(flink_job_server_jar=options.job_server_jar),
-                *_given(flink_version=options.flink_version),
+                *_flags(flink_job_server_jar=options.job_server_jar),
+                *_flags(flink_version=options.flink_version),
             ]
             local = not (options.job_endpoint or options.flink_master)
             return [*runner, f"--parallelism={workers}", *_workers(options, local)]
@@ -124,13 +124,13 @@ def beam_args(engine: Engine, options: BeamOptions, cores: int = 1) -> list[str]
             runner = _job_server(options.job_endpoint) or [
                 "--runner=SparkRunner",
                 f"--spark_master_url={master}",
-                *_given(spark_job_server_jar=options.job_server_jar),
+                *_flags(spark_job_server_jar=options.job_server_jar),
             ]
             local = not options.job_endpoint and master.startswith("local")
             return [*runner, *_workers(options, local)]
 
 
-def _given(**values: object) -> list[str]:
+def _flags(**values: object) -> list[str]:
     return [f"--{name}={value}" for name, value in values.items() if value is not None]
 
 
@@ -141,7 +141,7 @@ def _job_server(endpoint: str | None) -> list[str]:
 
 
 def _workers(options: BeamOptions, local: bool) -> list[str]:
-    """Where the Python workers run: containers, a pool, or threads of this process."""
+    """Returns the arguments of the Python workers: containers, a pool, or threads."""
     if options.image:
         docker = ["--environment_type=DOCKER", f"--environment_config={options.image}"]
         return [*docker, f"--sdk_container_image={options.image}", _TFX_FIRST]
@@ -168,7 +168,7 @@ def _dataflow(options: BeamOptions) -> list[str]:
         f"--sdk_container_image={options.image}",
         "--experiments=use_runner_v2",
         _TFX_FIRST,
-        *_given(max_num_workers=options.parallelism),
-        *_given(template_location=options.template_location),
-        *_given(service_account_email=options.service_account),
+        *_flags(max_num_workers=options.parallelism),
+        *_flags(template_location=options.template_location),
+        *_flags(service_account_email=options.service_account),
     ]

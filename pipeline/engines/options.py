@@ -15,56 +15,61 @@ _ADDRESS = re.compile(r"(?:[^\s:/]+|\[[0-9a-fA-F:]+\]):(\d{1,5})")
 
 
 class BeamOptions(Options):
-    """Part `beam` of a configuration; an engine ignores the options of the others."""
+    """Options of the Beam engine; each engine ignores the options of the others."""
 
     parallelism: int | None = Field(
-        None, ge=1, le=10_000, description="workers at a time; default: cores of this machine"
+        None, ge=1, le=10_000, description="number of workers; none: cores of this machine"
     )
     job_endpoint: str | None = Field(
         None, description="HOST:PORT of a running job server (portable, flink, spark)"
     )
     worker_pool: str | None = Field(
         None,
-        description="HOST:PORT of a python -m pipeline.engines.pool, as the engine sees it",
+        description="HOST:PORT of `python -m pipeline.engines.pool`, reachable from the engine",
     )
     image: str | None = Field(None, description="container image of the Python workers")
     job_server_jar: Path | None = Field(
-        None, description="Beam's job server for flink or spark; default: Beam downloads it"
+        None, description="job server of Beam for flink or spark; none: Beam downloads it"
     )
     flink_master: str | None = Field(
-        None, description="HOST:PORT of Flink's REST interface; default: Flink in the job server"
+        None, description="HOST:PORT of the Flink REST API; none: Flink in the job server"
     )
     flink_version: str | None = Field(
-        None, pattern=r"^\d+\.\d+$", description="of the job server that Beam downloads"
+        None,
+        pattern=r"^\d+\.\d+$",
+        description="Flink version of the job server that Beam downloads",
     )
     spark_master: str | None = Field(
-        None, description="spark://HOST:PORT; default: Spark in the job server"
+        None, description="spark://HOST:PORT; none: Spark in the job server"
     )
-    project: str | None = Field(None, description="of dataflow: the cloud project")
-    region: str | None = Field(None, description="of dataflow, as europe-west4")
-    temp_location: str | None = Field(None, description="of dataflow: gs:// folder")
+    project: str | None = Field(None, description="dataflow: cloud project")
+    region: str | None = Field(None, description="dataflow: region, such as europe-west4")
+    temp_location: str | None = Field(None, description="dataflow: gs:// folder of temporary files")
     staging_location: str | None = Field(
-        None, description="of dataflow: gs:// folder; default: staging/ below temp_location"
+        None,
+        description="dataflow: gs:// folder of staged files; none: staging/ below temp_location",
     )
     template_location: str | None = Field(
-        None, description="of dataflow: gs:// file; the job is written there and not run"
+        None, description="dataflow: gs:// file to which the job is written instead of being run"
     )
-    service_account: str | None = Field(None, description="of dataflow: account of the workers")
+    service_account: str | None = Field(
+        None, description="dataflow: service account of the workers"
+    )
 
     @field_validator("flink_version", mode="before")
     @classmethod
     def _quoted(cls, value: object) -> object:
         if isinstance(value, float):
-            raise ValueError("write it in quotes, '1.20'; without them 1.20 is the number 1.2")
+            raise ValueError("write it in quotes, '1.20'; without quotes 1.20 is the number 1.2")
         return value
 
     @field_validator("job_endpoint", "worker_pool", "flink_master")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
         if value is not None:
-            found = _ADDRESS.fullmatch(value)
-            if not found or not 0 < int(found[1]) < 65536:
-                raise ValueError(f"an address is HOST:PORT, as 10.0.0.5:8099; not {value!r}")
+            match = _ADDRESS.fullmatch(value)
+            if not match or not 0 < int(match[1]) < 65536:
+                raise ValueError(f"an address is HOST:PORT, such as 10.0.0.5:8099; not {value!r}")
         return value
 
     @field_validator("spark_master")
@@ -78,5 +83,5 @@ class BeamOptions(Options):
     @classmethod
     def _stored(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith("gs://"):
-            raise ValueError(f"dataflow reads and writes gs:// there; not {value!r}")
+            raise ValueError(f"this must be a gs:// URI; not {value!r}")
         return value

@@ -3,7 +3,7 @@
     python -m pipeline.engines.pool --port 50000 [--host ADDRESS]
 
 The workers are threads of this process, which has imported TFX first (`pipeline.engines.worker`).
-Whoever reaches the port can run any code: open it to the machines of the engine only.
+Anyone who can reach the port can run any code: open it only to the machines of the engine.
 """
 
 import argparse
@@ -20,7 +20,8 @@ class _Pool(BeamFnExternalWorkerPoolServicer):
     def StopWorker(self, *_: Any) -> beam_fn_api_pb2.StopWorkerResponse:  # noqa: N802
         """Does nothing: a worker ends when its engine disconnects.
 
-        Engine machines that share a pool use the same worker names, and would stop each other's.
+        Engine machines that share a pool use the same worker names and would stop the workers of
+        other machines.
         """
         return beam_fn_api_pb2.StopWorkerResponse()
 
@@ -30,14 +31,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     server = grpc.server(
         thread_pool_executor.shared_unbounded_instance(), options=[("grpc.so_reuseport", 0)]
     )
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(_Pool(), server)
-    server.add_insecure_port(f"{given.host}:{given.port}")
+    server.add_insecure_port(f"{arguments.host}:{arguments.port}")
     server.start()
-    print(f"workers start at {given.host}:{given.port}", flush=True)
+    print(f"workers start at {arguments.host}:{arguments.port}", flush=True)
     server.wait_for_termination()
 
 

@@ -1,1 +1,1 @@
-"""The graph on Kubeflow Pipelines and on Vertex AI: compiled, checked, submitted."""
+"""Compiles, validates and submits the graph for Kubeflow Pipelines and Vertex AI."""

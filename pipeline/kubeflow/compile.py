@@ -41,17 +41,17 @@ def compile_spec(
     """Compiles the graph of a configuration.
 
     Args:
-      config: its part `deploy` has data, resources, retries and cache.
+      config: its section `deploy` sets data, resources, retries and caching.
       target: the platform.
-      image: of every container.
-      root: URI below which the platform keeps the artifacts; a plain folder is for tests.
-      pipeline_name: None: pneumo-NAME of the configuration.
+      image: container image of every node.
+      root: URI below which the platform stores the artifacts; tests use a local folder.
+      pipeline_name: None: pneumo-NAME, with the name of the configuration.
 
     Returns:
       kubeflow: a PipelineSpec; vertex: a PipelineJob. Schema 2.1.0.
 
     Raises:
-      PneumoError: packages are missing, or the configuration needs what the target does not have.
+      PneumoError: packages are missing, or the configuration does not fit the target.
     """
     require_packages()
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
@@ -79,7 +79,7 @@ def compile_spec(
 
 
 def platform_spec(config: Config, spec: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the second document of Kubeflow, GPU types and secrets; None where there are none."""
+    """Returns the platform document of Kubeflow with GPU types and secrets, if needed."""
     executors = {
         label: platform
         for label in spec["deploymentSpec"]["executors"]
@@ -96,9 +96,9 @@ def as_text(
     """Returns the content of the file: YAML for Kubeflow, one or two documents; JSON for Vertex AI.
 
     Args:
-      compiled: of `compile_spec`.
+      compiled: output of `compile_spec`.
       target: the platform.
-      platform: of `platform_spec`.
+      platform: output of `platform_spec`.
     """
     if target == "vertex":
         return json.dumps(compiled, indent=1, sort_keys=True) + "\n"
@@ -108,20 +108,20 @@ def as_text(
 
 
 def require_packages(python: tuple[int, int] = sys.version_info[:2]) -> None:
-    """Checks that the packages that compile are installed.
+    """Checks that the packages for compilation are installed.
 
     Args:
       python: version of the interpreter.
 
     Raises:
-      PneumoError: they are not.
+      PneumoError: a package is missing.
     """
     if importlib.util.find_spec("kfp") is not None:
         return
     if python >= (3, 12):
         raise PneumoError(
-            f"TFX takes kfp only below Python 3.12, and this is {python[0]}.{python[1]}; compile "
-            "with Python 3.11"
+            f"TFX supports kfp only below Python 3.12, and this is {python[0]}.{python[1]}; "
+            "compile with Python 3.11"
         )
     raise PneumoError("package kfp is not installed; pip install 'pneumo-tfx[cloud]'")
 
@@ -130,7 +130,7 @@ def run_context(config: Config, root: str) -> RunContext:
     """Returns what the graph needs to know about a run on a cluster.
 
     Args:
-      config: of the run.
+      config: configuration of the run.
       root: URI of the artifacts.
 
     Raises:
@@ -140,8 +140,8 @@ def run_context(config: Config, root: str) -> RunContext:
     batch = config.batch.records if config.batch else ""
     if batch and is_remote(root) and not is_remote(batch):
         raise PneumoError(
-            f"batch.records: {batch} is a folder of this machine, which the cluster does not see; "
-            "give a gs://, s3:// or minio:// URI"
+            f"batch.records: {batch} is a local folder, which the cluster cannot read; "
+            "use a gs://, s3:// or minio:// URI"
         )
     pushed = config.serving.push_to if is_remote(config.serving.push_to or "") else None
     validation = config.serving.infra_validation
@@ -153,7 +153,7 @@ def run_context(config: Config, root: str) -> RunContext:
         push_to=deploy.push_to or pushed or join(root, "serving"),
         checkpoints=deploy.checkpoints or join(root, "checkpoints"),
         weights=defer_weights(config.model),
-        # TFX's InfraValidator cannot be compiled.
+        # The InfraValidator of TFX cannot be compiled.
         infra_validation=validation if validation in ("endpoint", "none") else "savedmodel",
         batch_records=batch,
         baseline="pushed",
@@ -166,10 +166,9 @@ def _beam_args(config: Config) -> tuple[str, ...]:
     master = _MASTERS.get(engine)
     if master and not getattr(options, master) and not options.job_endpoint:
         raise PneumoError(
-            f"engine {engine} of a compiled graph must be running already: set beam.{master} or "
-            "beam.job_endpoint"
+            f"engine {engine} needs a running cluster: set beam.{master} or beam.job_endpoint"
         )
-    # As many workers as Transform, the largest of the nodes that use Beam, has processors.
+    # Transform has the most cores of the nodes that use Beam.
     return tuple(
         beam_args(engine, options, int(node_resources("Transform", config.deploy).cpu or 1))
     )
@@ -179,14 +178,14 @@ def _name_package_files(spec: dict[str, Any]) -> None:
     """Replaces paths of package files by names that are valid in the image too."""
     here = f"{PACKAGE_ROOT}/"
     for task in spec["root"]["dag"]["tasks"].values():
-        for given in task.get("inputs", {}).get("parameters", {}).values():
-            value = given.get("runtimeValue", {}).get("constant")
+        for parameter in task.get("inputs", {}).get("parameters", {}).values():
+            value = parameter.get("runtimeValue", {}).get("constant")
             if isinstance(value, str) and value.startswith(here):
-                given["runtimeValue"]["constant"] = PACKAGE + value.removeprefix(here)
+                parameter["runtimeValue"]["constant"] = PACKAGE + value.removeprefix(here)
 
 
 def _add_parameters(spec: dict[str, Any], config: Config) -> None:
-    """Makes the parameters inputs of the graph and connects each to the tasks that need it."""
+    """Adds the parameters as inputs of the graph and connects them to their tasks."""
     inputs: dict[str, Any] = {}
     tasks = spec["root"]["dag"]["tasks"]
     for name, parameter in PARAMETERS.items():
@@ -230,7 +229,7 @@ def _configure_tasks(spec: dict[str, Any], config: Config, target: Target) -> No
 
 
 def _rename(spec: dict[str, Any]) -> None:
-    """Replaces underscores in names of tasks and components: Argo, below Kubeflow, refuses them."""
+    """Replaces underscores in names of tasks and components, which Argo does not accept."""
     dag = spec["root"]["dag"]
     dag["tasks"] = {_valid(name): task for name, task in dag["tasks"].items()}
     for task in dag["tasks"].values():
@@ -238,10 +237,10 @@ def _rename(spec: dict[str, Any]) -> None:
         task["componentRef"]["name"] = _valid(task["componentRef"]["name"])
         if "dependentTasks" in task:
             task["dependentTasks"] = [_valid(name) for name in task["dependentTasks"]]
-        for given in task.get("inputs", {}).get("artifacts", {}).values():
-            output = given["taskOutputArtifact"]
+        for artifact in task.get("inputs", {}).get("artifacts", {}).values():
+            output = artifact["taskOutputArtifact"]
             output["producerTask"] = _valid(output["producerTask"])
-    spec["components"] = {_valid(name): of for name, of in spec["components"].items()}
+    spec["components"] = {_valid(name): component for name, component in spec["components"].items()}
 
 
 def _valid(node: str) -> str:

@@ -1,4 +1,4 @@
-"""A compiled graph on its way to a cluster: reads the file and the values of its parameters."""
+"""Compiled pipeline files: reading, parameter values, summary, and submitted runs."""
 
 import json
 import time
@@ -16,11 +16,11 @@ from schema.errors import PneumoError, one_line
 
 @dataclass(frozen=True)
 class CompiledPipeline:
-    """A file that `pneumo compile` wrote.
+    """A file written by `pneumo compile`.
 
     Attributes:
       file: its path.
-      target: the platform it was compiled for.
+      target: platform of the file.
       spec: the PipelineSpec.
     """
 
@@ -40,7 +40,7 @@ class CompiledPipeline:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """Parameters of the graph: name -> type and default value."""
+        """Parameters of the graph: name -> type and default."""
         return dict(self.spec["root"].get("inputDefinitions", {}).get("parameters", {}))
 
 
@@ -61,7 +61,7 @@ class SubmittedRun:
     final: Collection[str]
 
     def wait(self) -> str:
-        """Polls, less and less often, until the run has ended; returns its state."""
+        """Polls with growing intervals until the run has ended; returns its final state."""
         pause = 1.0
         while (state := self.state()) not in self.final:
             time.sleep(pause)
@@ -73,11 +73,11 @@ def read(file: Path, target: Target | None = None) -> CompiledPipeline:
     """Reads a compiled file.
 
     Args:
-      file: as `pneumo compile` wrote it.
-      target: the platform that is expected; None: any.
+      file: output of `pneumo compile`.
+      target: expected platform; None: any.
 
     Raises:
-      PneumoError: the file cannot be read, is no compiled graph, or one for another target.
+      PneumoError: the file is unreadable, not a compiled graph, or for another target.
     """
     from pipeline.kubeflow.validate import check
 
@@ -91,7 +91,7 @@ def read(file: Path, target: Target | None = None) -> CompiledPipeline:
     if isinstance(document, dict) and "pipelineSpec" in document:
         kind, document = "vertex", document["pipelineSpec"]
     if not isinstance(document, dict) or not {"pipelineInfo", "root"} <= document.keys():
-        raise PneumoError(f"{file} is no compiled pipeline; make one with `pneumo compile`")
+        raise PneumoError(f"{file} is not a compiled pipeline; create one with `pneumo compile`")
     if target is not None and target != kind:
         raise PneumoError(f"{file} was compiled for {kind}, not for {target}; compile it again")
     try:
@@ -101,36 +101,40 @@ def read(file: Path, target: Target | None = None) -> CompiledPipeline:
     return CompiledPipeline(file, kind, document)
 
 
-def parameter_values(inputs: dict[str, Any], given: Sequence[str]) -> dict[str, Any]:
+def parameter_values(inputs: dict[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
     """Parses `name=value` pairs against the parameters of a graph.
 
     Returns:
-      name -> value in its type, of those that were given.
+      name -> value in its type, for each pair.
 
     Raises:
       PneumoError: no such parameter, an invalid value, or a parameter without any value.
     """
     values: dict[str, Any] = {}
-    for text in given:
+    for text in pairs:
         name, equals, value = text.partition("=")
         if not equals:
-            raise PneumoError(f"--param takes name=value, as in epochs=5; not {text!r}")
+            raise PneumoError(f"--param takes name=value, such as epochs=5; not {text!r}")
         if name not in inputs:
             known = ", ".join(sorted(inputs)) or "none"
             raise PneumoError(
-                f"--param {text}: the compiled graph has no such input; it has {known}"
+                f"--param {text}: the compiled graph has no such parameter; it has {known}"
             )
         values[name] = valid_value(name, value)
     for name, defined in sorted(inputs.items()):
         if name not in values and "defaultValue" not in defined:
-            raise PneumoError(f"input {name} has no value: give --param {name}=...")
+            raise PneumoError(f"parameter {name} has no value: set it with --param {name}=...")
     return values
 
 
 def summary(compiled: CompiledPipeline, deploy: DeployOptions, values: dict[str, Any]) -> str:
-    """Returns in JSON what would be submitted: destination, parameters and resources."""
+    """Returns the submission as JSON: destination, parameters and resources."""
     spec = compiled.spec
-    defaults = {n: of["defaultValue"] for n, of in compiled.inputs.items() if "defaultValue" in of}
+    defaults = {
+        name: parameter["defaultValue"]
+        for name, parameter in compiled.inputs.items()
+        if "defaultValue" in parameter
+    }
     nodes = {}
     for name, task in sorted(spec["root"]["dag"]["tasks"].items()):
         label = spec["components"][task["componentRef"]["name"]]["executorLabel"]

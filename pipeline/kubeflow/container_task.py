@@ -1,8 +1,8 @@
 """One task of a compiled graph: its ExecutorInput, copied to this machine and back.
 
-Components read and write files. Artifacts in an object store get local copies: each input below one
-scratch folder, and a folder there for each output, which is uploaded at the end. What is in this
-machine's file system already is used where it is.
+Components read and write local files. Inputs in an object store are copied to a scratch folder;
+outputs are written to a scratch folder and uploaded at the end. Artifacts on the local file system
+are used in place.
 """
 
 import json
@@ -34,16 +34,16 @@ class ContainerTask:
     """One task of a compiled graph.
 
     Attributes:
-      given: the platform's message.
-      types: the types of its inputs, as they were compiled.
+      message: input of the platform.
+      types: compiled types of the inputs.
       scratch: an empty folder for copies.
-      local: whether the component works on copies; False where workers of its engine are on other
-        machines and must read the artifacts themselves.
+      local: whether the component works on copies; False: remote workers of the engine read and
+        write the artifacts themselves.
       copies: URI -> path of its copy.
-      outputs: local folder -> URI, of what is to be uploaded.
+      outputs: local folder -> URI of each upload.
     """
 
-    given: "kfp.ExecutorInput"
+    message: "kfp.ExecutorInput"
     types: "kfp.ComponentInputsSpec"
     scratch: Path
     local: bool = True
@@ -52,8 +52,8 @@ class ContainerTask:
 
     @property
     def input_base(self) -> str:
-        """Folder or URI that an ExampleGen reads; empty: the component is none."""
-        values = self.given.inputs.parameter_values
+        """Folder or URI that an ExampleGen reads; empty for other components."""
+        values = self.message.inputs.parameter_values
         return values[INPUT_BASE].string_value if INPUT_BASE in values else ""
 
     def fill_in(self, executor: str) -> None:
@@ -67,11 +67,11 @@ class ContainerTask:
         """
         from google.protobuf import json_format
 
-        for key, artifacts in self.given.inputs.artifacts.items():
+        for key, artifacts in self.message.inputs.artifacts.items():
             for artifact in artifacts.artifacts:
                 if not artifact.HasField("type") and key in self.types.artifacts:
                     artifact.type.CopyFrom(self.types.artifacts[key].artifact_type)
-        values = self.given.inputs.parameter_values
+        values = self.message.inputs.parameter_values
         before = {name: json_format.MessageToDict(value) for name, value in values.items()}
         after = apply_parameters(executor, before)
         for name in before.keys() - after.keys():
@@ -81,18 +81,18 @@ class ContainerTask:
                 json_format.ParseDict(value, values[name])
 
     def fetch(self) -> None:
-        """Downloads inputs, and makes a folder for each output.
+        """Downloads the inputs and creates a folder for each output.
 
         Raises:
-          PneumoError: the store does not answer, or the records do not exist.
+          PneumoError: the store does not respond, or the records do not exist.
         """
-        for key, artifacts in self.given.inputs.artifacts.items():
+        for key, artifacts in self.message.inputs.artifacts.items():
             for number, artifact in enumerate(artifacts.artifacts):
                 uri = artifact.uri
                 if self.local and storage.is_remote(uri):
                     if uri not in self.copies:
                         here = self.scratch / "in" / f"{key}-{number}"
-                        # A store has no empty folders, and some outputs are empty.
+                        # Object stores have no empty folders, and some outputs are empty.
                         self._download(key, uri, here, may_be_empty=True)
                         self.copies[uri] = str(here)
                     artifact.uri = self.copies[uri]
@@ -100,16 +100,16 @@ class ContainerTask:
         if self.local and storage.is_remote(self.input_base):
             here = self.scratch / "in" / INPUT_BASE
             self._download(INPUT_BASE, self.input_base, here)
-            self.given.inputs.parameter_values[INPUT_BASE].string_value = str(here)
-        for key, artifacts in self.given.outputs.artifacts.items():
+            self.message.inputs.parameter_values[INPUT_BASE].string_value = str(here)
+        for key, artifacts in self.message.outputs.artifacts.items():
             for number, artifact in enumerate(artifacts.artifacts):
                 self._prepare_output(artifact, self.scratch / "out" / f"{key}-{number}")
 
     def upload(self) -> None:
-        """Uploads outputs; replaces what a killed attempt left.
+        """Uploads the outputs; replaces those of a killed attempt.
 
         Raises:
-          PneumoError: the store does not accept them.
+          PneumoError: the store rejects the upload.
         """
         for here, uri in self.outputs.items():
             began = time.monotonic()
@@ -118,9 +118,9 @@ class ContainerTask:
             _log_transfer("uploaded", "output", uri, Path(here), began)
 
     def with_uris(self, text: str) -> str:
-        """Replaces paths of copies in the executor's output by the URIs that the platform knows.
+        """Replaces paths of copies in the executor's output by their URIs.
 
-        Evaluator and Gate also record which model they read.
+        Evaluator and Gate, for example, record the model that they read.
         """
         copies = {here: uri for uri, here in self.copies.items()}
         for here, uri in {**copies, **self.outputs}.items():
@@ -150,8 +150,8 @@ class ContainerTask:
         (here.parent if title in _FILES else here).mkdir(parents=True, exist_ok=True)
 
 
-def _log_transfer(what: str, name: str, uri: str, here: Path, began: float) -> None:
+def _log_transfer(action: str, name: str, uri: str, here: Path, began: float) -> None:
     files = [path for path in (here, *here.rglob("*")) if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
     seconds = time.monotonic() - began
-    log.info("%s %s: %s, %d files, %.1f MB, %.1f s", what, name, uri, len(files), size, seconds)
+    log.info("%s %s: %s, %d files, %.1f MB, %.1f s", action, name, uri, len(files), size, seconds)

@@ -26,8 +26,8 @@ from schema import storage
 from schema.errors import PneumoError, one_line
 from schema.ports import bypass_proxy_for_loopback
 
-# Runners whose workers see the file system of this process.
-_HERE: Final = ("direct", "fnapirunner", "prism", "switching")
+# Runners whose workers use the file system of this process.
+_LOCAL_RUNNERS: Final = ("direct", "fnapirunner", "prism", "switching")
 _FINGERPRINT: Final = "input_fingerprint"
 
 log = logging.getLogger("pneumo.task")
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one task; returns the exit status.
 
     Args:
-      arguments: command line; None: that of the process.
+      arguments: command line; None: arguments of the process.
     """
     args, beam_args = _parser().parse_known_args(arguments)
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # TFT asks for it when it is imported
@@ -62,17 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def works_here(beam: bool, beam_args: Sequence[str]) -> bool:
-    """Whether a component may work on copies on this machine.
+def uses_local_files(beam: bool, beam_args: Sequence[str]) -> bool:
+    """Returns whether a component can work on copies on this machine.
 
     Args:
       beam: whether its executor uses Beam.
-      beam_args: arguments of the engine.
+      beam_args: Beam arguments.
     """
     runner = next(
         (arg.partition("=")[2] for arg in beam_args if arg.startswith("--runner=")), "direct"
     )
-    return not beam or any(name in runner.lower() for name in _HERE)
+    return not beam or any(name in runner.lower() for name in _LOCAL_RUNNERS)
 
 
 def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
@@ -85,43 +85,43 @@ def _run(args: argparse.Namespace, beam_args: list[str]) -> None:
     from tfx.orchestration.kubeflow.v2.file_based_example_gen import driver
     from tfx.utils import import_utils
 
-    given, types = kfp.ExecutorInput(), kfp.ComponentInputsSpec()
-    for text, message in (
-        (args.json_serialized_invocation_args, given),
+    message, types = kfp.ExecutorInput(), kfp.ComponentInputsSpec()
+    for text, target in (
+        (args.json_serialized_invocation_args, message),
         (args.json_serialized_inputs_spec_args, types),
     ):
         try:
-            json_format.Parse(text, message, ignore_unknown_fields=True)
+            json_format.Parse(text, target, ignore_unknown_fields=True)
         except json_format.ParseError as error:
             raise PneumoError(
-                f"an argument is not a {message.DESCRIPTOR.name} ({one_line(error)}); this command "
-                "is for the containers of a compiled graph"
+                f"an argument is not a {target.DESCRIPTOR.name} ({one_line(error)}); this command "
+                "runs in the containers of a compiled graph"
             ) from None
     executor = args.executor_class_path
     kind = import_utils.import_class_by_path(executor)
-    local = works_here(issubclass(kind, base_beam_executor.BaseBeamExecutor), beam_args)
+    local = uses_local_files(issubclass(kind, base_beam_executor.BaseBeamExecutor), beam_args)
     with tempfile.TemporaryDirectory(prefix="pneumo-", ignore_cleanup_errors=True) as scratch:
-        task = ContainerTask(given, types, Path(scratch), local)
+        task = ContainerTask(message, types, Path(scratch), local)
         if not local:
             _check_reachable(task)
         task.fill_in(executor)
         task.fetch()
-        output_uri = given.outputs.output_file
+        output_uri = message.outputs.output_file
         output = Path(scratch) / Path(output_uri).parent.name / "executor_output.json"
         output.parent.mkdir(parents=True, exist_ok=True)
         if storage.exists(output_uri):  # of a driver that the platform ran
             storage.fetch(output_uri, output)
-        given.outputs.output_file = str(output)
+        message.outputs.output_file = str(output)
         reads_files = issubclass(kind, base_example_gen_executor.BaseExampleGenExecutor)
-        driven = output.exists() or _FINGERPRINT in given.inputs.parameter_values
+        driven = output.exists() or _FINGERPRINT in message.inputs.parameter_values
         if reads_files and task.input_base and not driven:
             if not Path(task.input_base).is_dir() and not storage.is_remote(task.input_base):
                 raise PneumoError(
-                    f"records {task.input_base} do not exist; give the folder that `pneumo ingest` "
-                    "made"
+                    f"records {task.input_base} do not exist; use a folder that `pneumo ingest` "
+                    "wrote"
                 )
-            driver._run_driver(given, types)
-        args.json_serialized_invocation_args = json_format.MessageToJson(given)
+            driver._run_driver(message, types)
+        args.json_serialized_invocation_args = json_format.MessageToJson(message)
         log.info("%s: starts", executor)
         tfx_entry._run_executor(args, beam_args)
         task.upload()
@@ -134,18 +134,20 @@ def _check_reachable(task: ContainerTask) -> None:
     Raises:
       PneumoError: TFX itself does not read such a store.
     """
-    sides = (task.given.inputs.artifacts, task.given.outputs.artifacts)
-    artifacts = [artifact for side in sides for of in side.values() for artifact in of.artifacts]
+    sides = (task.message.inputs.artifacts, task.message.outputs.artifacts)
+    artifacts = [
+        artifact for side in sides for values in side.values() for artifact in values.artifacts
+    ]
     for uri in (*(artifact.uri for artifact in artifacts), task.input_base):
         if storage.is_remote(uri) and not uri.startswith("gs://"):
             raise PneumoError(
-                f"{uri}: workers on other machines read gs:// or a shared folder alone; set "
-                "engine: direct, or another root"
+                f"{uri}: workers on other machines read only gs:// or a shared folder; set "
+                "engine: direct, or use another root"
             )
 
 
 def _stop(number: int, _: Any) -> None:
-    """Ends as an exception, so that children are stopped and the scratch folder is removed."""
+    """Raises SystemExit, so that children are stopped and the scratch folder is removed."""
     log.error("stopped by signal %d", number)
     raise SystemExit(128 + number)
 
@@ -153,7 +155,7 @@ def _stop(number: int, _: Any) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.kubeflow.entrypoint",
-        description="Run one task of a compiled graph; a container's command.",
+        description="Run one task of a compiled graph in its container.",
         allow_abbrev=False,
     )
     parser.add_argument("--executor_class_path", required=True, help="module.Class")

@@ -18,7 +18,7 @@ _FINAL: Final = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED", "ERROR")
 _TIMEOUT_S: Final = 20.0
 _HINTS: Final = {
     401: f"authentication required: set {TOKEN} to a bearer token",
-    403: "permission denied: ask for access, or give another --namespace",
+    403: "permission denied: request access, or use another --namespace",
     404: "not the API of Kubeflow Pipelines 2: check --host and --namespace",
 }
 
@@ -29,16 +29,16 @@ def submit(
     """Creates a run.
 
     Raises:
-      PneumoError: no host, no answer, or the run is not accepted.
+      PneumoError: no host, no response, or the run is rejected.
     """
     host, token = deploy.host or "", os.environ.get(TOKEN, "")
     if not host:
         raise PneumoError(
-            "no host: give --host http://ADDRESS of Kubeflow Pipelines, KF_PIPELINES_ENDPOINT, or "
-            "deploy.host in the configuration given with --config"
+            "no host: set --host http://ADDRESS of Kubeflow Pipelines, KF_PIPELINES_ENDPOINT, or "
+            "deploy.host in the configuration of --config"
         )
     if not host.startswith(("http://", "https://")):
-        raise PneumoError(f"--host {host}: give it with http:// or https://")
+        raise PneumoError(f"--host {host}: the address must start with http:// or https://")
     _check_health(host, token)
     import kfp
 
@@ -65,7 +65,7 @@ def submit(
 
 
 def _check_health(host: str, token: str) -> None:
-    """Asks once; the client would try five times and raise a bare TimeoutError."""
+    """Checks the server once; the client would retry five times and raise a bare TimeoutError."""
     request = urllib.request.Request(f"{host.rstrip('/')}/apis/v2beta1/healthz")
     if token:
         request.add_header("Authorization", f"Bearer {token}")
@@ -75,7 +75,7 @@ def _check_health(host: str, token: str) -> None:
         raise PneumoError(_message(host, error.code, error.read())) from None
     except (OSError, ValueError) as error:
         raise PneumoError(
-            f"--host {host} does not answer ({getattr(error, 'reason', error)}); check the "
+            f"--host {host} does not respond ({getattr(error, 'reason', error)}); check the "
             "address, the port-forward and the network"
         ) from None
 
@@ -93,8 +93,8 @@ def _api_errors(host: str) -> Iterator[None]:
 def _message(host: str, status: int, body: Any) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     with contextlib.suppress(ValueError, AttributeError):
-        answer = json.loads(text)
-        text = str(answer.get("error_message") or answer.get("message") or answer.get("error"))
+        details = json.loads(text)
+        text = str(details.get("error_message") or details.get("message") or details.get("error"))
     detail = "" if text.lstrip().startswith("<") else " ".join(text.split())[:200]
-    hint = _HINTS.get(status, "the run was not accepted")
+    hint = _HINTS.get(status, "the run was rejected")
     return f"{host}: {status}" + (f" ({detail})" if detail else "") + f": {hint}"

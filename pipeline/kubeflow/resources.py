@@ -1,4 +1,4 @@
-"""What each node gets on a cluster: processors, memory, GPUs, retries, cache."""
+"""Resources of the nodes on a cluster: CPU, memory, GPUs, retries, caching."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -8,7 +8,7 @@ from pipeline.kubeflow.options import DeployOptions, Resources, Target
 from schema.errors import PneumoError
 
 REST: Final = "default"
-# A node that only reads numbers still imports TensorFlow and TFX: about 1 GiB.
+# Even a small node imports TensorFlow and TFX: about 1 GiB.
 DEFAULTS: Final[dict[str, Resources]] = {
     REST: Resources(cpu=1, memory_gib=4),
     "ImportExampleGen": Resources(cpu=2, memory_gib=8),
@@ -24,13 +24,13 @@ DEFAULTS: Final[dict[str, Resources]] = {
     "EndpointValidator": Resources(cpu=2, memory_gib=8),
     "Report": Resources(cpu=2, memory_gib=8),
 }
-# Their answer depends on a folder that the cache does not know of.
+# Their outputs depend on a folder that is not part of the cache key.
 NEVER_CACHED: Final = frozenset({BASELINE, "Pusher"})
-# Read a URI whose content may change under the same name. Vertex AI runs TFX's driver, which looks
-# at the files, before it asks the cache; Kubeflow Pipelines does not.
+# Read a URI whose content may change. Vertex AI runs TFX's driver, which fingerprints the files,
+# before it looks in the cache; Kubeflow Pipelines does not.
 READERS: Final = frozenset({"ImportExampleGen", "BatchExampleGen"})
-# The same anomaly is there the next time.
-NEVER_AGAIN: Final = frozenset({"AnomalyGate"})
+# A retry would find the same anomaly.
+NEVER_RETRIED: Final = frozenset({"AnomalyGate"})
 
 _GIB_IN_GB: Final = 1.073741824  # the spec counts in 1e9 bytes
 _KUBERNETES_GPU: Final = "nvidia.com/gpu"
@@ -38,53 +38,53 @@ GPU_LABEL: Final = "nvidia.com/gpu.product"
 
 
 def node_resources(node: str, options: DeployOptions) -> Resources:
-    """What a node gets: its own entry, then the entry `default`, then our defaults."""
-    given = options.resources
-    layers = [DEFAULTS[REST], DEFAULTS.get(node), given.get(REST), given.get(node)]
+    """Returns the resources of a node: its entry, then the entry `default`, then DEFAULTS."""
+    configured = options.resources
+    layers = [DEFAULTS[REST], DEFAULTS.get(node), configured.get(REST), configured.get(node)]
     merged: dict[str, Any] = {}
     for layer in layers:
-        told = layer.model_dump(exclude_none=True) if layer else {}
-        if told.get("gpu") == 0:
+        values = layer.model_dump(exclude_none=True) if layer else {}
+        if values.get("gpu") == 0:
             merged.pop("gpu_type", None)
-        merged |= told
+        merged |= values
     return Resources(**merged)
 
 
-def container_resources(node: str, given: Resources, target: Target) -> dict[str, Any]:
-    """`resources` of a container, in the words of the target; a limit is the request too.
+def container_resources(node: str, resources: Resources, target: Target) -> dict[str, Any]:
+    """Returns `resources` of a container in the format of the target; limits are also requests.
 
-    Kubeflow Pipelines reads `resourceCpuLimit` and its like since 2.4 and the numbers before that;
-    Vertex AI reads the numbers.
+    Kubeflow Pipelines 2.4 and later read `resourceCpuLimit` and `resourceMemoryLimit`; older
+    versions and Vertex AI read the numbers.
 
     Raises:
-      PneumoError: Vertex AI has to know which GPU.
+      PneumoError: Vertex AI needs the type of the GPU.
     """
-    cpu, memory = given.cpu or 0.0, given.memory_gib or 0.0
+    cpu, memory = resources.cpu or 0.0, resources.memory_gib or 0.0
     spec: dict[str, Any] = {"cpuLimit": cpu, "memoryLimit": round(memory * _GIB_IN_GB, 6)}
     if target == "kubeflow":
         spec |= {"resourceCpuLimit": f"{cpu:g}", "resourceMemoryLimit": f"{memory:g}Gi"}
-    if not given.gpu:
+    if not resources.gpu:
         return spec
     if target == "vertex":
-        if not given.gpu_type:
+        if not resources.gpu_type:
             raise PneumoError(
-                f"deploy.resources.{node}: Vertex AI has to know which GPU; set gpu_type, as "
-                "NVIDIA_TESLA_T4"
+                f"deploy.resources.{node}: Vertex AI needs the type of the GPU; set gpu_type, such "
+                "as NVIDIA_TESLA_T4"
             )
-        spec["accelerator"] = {"type": given.gpu_type, "count": str(given.gpu)}
+        spec["accelerator"] = {"type": resources.gpu_type, "count": str(resources.gpu)}
         return spec
     spec["accelerator"] = {
         "type": _KUBERNETES_GPU,
-        "count": str(given.gpu),
+        "count": str(resources.gpu),
         "resourceType": _KUBERNETES_GPU,
-        "resourceCount": str(given.gpu),
+        "resourceCount": str(resources.gpu),
     }
     return spec
 
 
 def retry_policy(node: str, options: DeployOptions) -> dict[str, Any] | None:
-    """`retryPolicy` of a task; None: it is not run again."""
-    times = options.retries_of.get(node, 0 if node in NEVER_AGAIN else options.retries)
+    """Returns `retryPolicy` of a task; None: no retries."""
+    times = options.retries_of.get(node, 0 if node in NEVER_RETRIED else options.retries)
     if not times:
         return None
     return {
@@ -96,26 +96,26 @@ def retry_policy(node: str, options: DeployOptions) -> dict[str, Any] | None:
 
 
 def cached(node: str, options: DeployOptions, target: Target) -> bool:
-    """Whether a task may be answered from the cache."""
+    """Returns whether cached outputs of a task may be reused."""
     if node in NEVER_CACHED:
         return False
-    alone = not (target == "kubeflow" and node in READERS)
-    return options.caching_of.get(node, options.caching and alone)
+    cacheable = not (target == "kubeflow" and node in READERS)
+    return options.caching_of.get(node, options.caching and cacheable)
 
 
 def check_nodes(options: DeployOptions, nodes: Iterable[str]) -> None:
-    """Stops at a name that no node has.
+    """Checks the node names in the options.
 
     Raises:
-      PneumoError: such a name, or a cache asked for where it would be wrong.
+      PneumoError: unknown node, or caching of a node whose outputs must not be cached.
     """
     known = set(nodes)
-    asked: dict[str, Iterable[str]] = {
+    named: dict[str, Iterable[str]] = {
         "resources": options.resources.keys() - {REST},
         "retries_of": options.retries_of,
         "caching_of": options.caching_of,
     }
-    for key, names in asked.items():
+    for key, names in named.items():
         for name in sorted(set(names) - known - DEFAULTS.keys()):
             raise PneumoError(
                 f"deploy.{key}.{name}: the graph has no such node; there are "
@@ -124,13 +124,13 @@ def check_nodes(options: DeployOptions, nodes: Iterable[str]) -> None:
     for name in sorted(NEVER_CACHED):
         if options.caching_of.get(name):
             raise PneumoError(
-                f"deploy.caching_of.{name}: it looks at what was pushed, so a cache would answer "
-                "with what was there before; take it out"
+                f"deploy.caching_of.{name}: its output depends on the pushed models and must not "
+                "be cached; remove the key"
             )
 
 
 def platform_options(node: str, options: DeployOptions) -> dict[str, Any]:
-    """Returns what Kubernetes needs for a node beside the spec: GPU type and the store's secret."""
+    """Returns the Kubernetes options of a node: GPU type and secret of the object store."""
     resources = node_resources(node, options)
     platform: dict[str, Any] = {}
     if resources.gpu and resources.gpu_type:

@@ -1,4 +1,4 @@
-"""Checks before compilation, and of a compiled graph by its schema and Kubeflow's client."""
+"""Validates options before compilation, and compiled graphs."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from pipeline.kubeflow.options import Target
 from schema.errors import PneumoError, one_line
 from schema.storage import SCHEMES, is_remote
 
-_ON_CLUSTERS = tuple(f"{scheme}://" for scheme in SCHEMES)
+_CLUSTER_SCHEMES = tuple(f"{scheme}://" for scheme in SCHEMES)
 
 
 def check_deploy(config: Config, target: Target) -> tuple[str, str]:
-    """Checks the part `deploy` of a configuration; returns the image and the root.
+    """Checks the section `deploy` of a configuration; returns image and root.
 
     Raises:
-      PneumoError: something is missing, or is where the cluster cannot read it.
+      PneumoError: an option is missing, or the cluster cannot read a path.
     """
     deploy = config.deploy
     if not deploy.image:
@@ -31,17 +31,17 @@ def check_deploy(config: Config, target: Target) -> tuple[str, str]:
     if config.model.weights not in ("imagenet", "random"):
         uris["model.weights"] = config.model.weights
     for key, uri in uris.items():
-        if uri is not None and not uri.startswith(_ON_CLUSTERS):
-            what = "is of another kind" if is_remote(uri) else "is a place on this machine"
+        if uri is not None and not uri.startswith(_CLUSTER_SCHEMES):
+            problem = "has an unsupported scheme" if is_remote(uri) else "is a local path"
             raise PneumoError(
-                f"{key}: {uri} {what}, which the cluster does not see; give a gs://, s3:// or "
+                f"{key}: {uri} {problem}, which the cluster cannot read; use a gs://, s3:// or "
                 "minio:// URI"
             )
     if target == "vertex" and not deploy.root.startswith("gs://"):
-        raise PneumoError(f"deploy.root: {deploy.root}: Vertex AI keeps artifacts on gs:// alone")
+        raise PneumoError(f"deploy.root: {deploy.root}: Vertex AI supports only gs://")
     if target == "vertex" and deploy.secret:
         raise PneumoError(
-            "deploy.secret is of kubeflow; on Vertex AI give deploy.service_account access instead"
+            "deploy.secret is for kubeflow only; on Vertex AI grant deploy.service_account access"
         )
     return deploy.image, deploy.root
 

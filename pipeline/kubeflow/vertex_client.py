@@ -15,10 +15,10 @@ _STATES: Final = "PIPELINE_STATE_"
 _FINAL: Final = ("SUCCEEDED", "FAILED", "CANCELLED", "PAUSED")
 _HINTS: Final = {
     401: "log in again with `gcloud auth application-default login`",
-    403: "the account needs the role Vertex AI User there, and the API enabled",
+    403: "the account needs the role Vertex AI User, and the API must be enabled",
     404: "check --project and --region",
-    503: "no answer: check --region and the network",
-    504: "no answer: check --region and the network",
+    503: "no response: check --region and the network",
+    504: "no response: check --region and the network",
 }
 
 
@@ -28,7 +28,7 @@ def submit(
     """Creates a PipelineJob.
 
     Raises:
-      PneumoError: no credentials, project, region or bucket, or the job is not accepted.
+      PneumoError: no credentials, project, region or bucket, or the job is rejected.
     """
     if importlib.util.find_spec("google.cloud.aiplatform") is None:
         raise PneumoError(
@@ -36,8 +36,8 @@ def submit(
         )
     if not deploy.region:
         raise PneumoError(
-            "no region: give --region, as europe-west4, GOOGLE_CLOUD_REGION, or deploy.region in "
-            "the configuration given with --config"
+            "no region: set --region, such as europe-west4, GOOGLE_CLOUD_REGION, or deploy.region "
+            "in the configuration of --config"
         )
     credentials, project = _credentials(deploy.project)
     from google.cloud import aiplatform_v1
@@ -74,13 +74,13 @@ def _credentials(project: str | None) -> tuple[Any, str]:
         credentials, own = google.auth.default(["https://www.googleapis.com/auth/cloud-platform"])
     except exceptions.GoogleAuthError as error:
         raise PneumoError(
-            f"no credentials of Google Cloud ({one_line(error)}); run `gcloud auth "
+            f"no Google Cloud credentials ({one_line(error)}); run `gcloud auth "
             "application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
         ) from None
     if not (project or own):
         raise PneumoError(
-            "no project: give --project, GOOGLE_CLOUD_PROJECT, or deploy.project in the "
-            "configuration given with --config"
+            "no project: set --project, GOOGLE_CLOUD_PROJECT, or deploy.project in the "
+            "configuration of --config"
         )
     return credentials, str(project or own)
 
@@ -94,8 +94,8 @@ def _job(
 ) -> tuple[Any, str]:
     """Builds the message with Vertex AI's client; returns it and the id of the job.
 
-    The client's `submit` is not used: it first looks up the owner of the bucket, and waits minutes
-    where a network only reaches Vertex AI.
+    The client's `submit` is not used: it first looks up the owner of the bucket, which takes
+    minutes on networks that reach only Vertex AI.
     """
     from google.cloud import aiplatform, aiplatform_v1
 
@@ -118,7 +118,7 @@ def _job(
 
 
 def _check_bucket(root: str, project: str, region: str, credentials: Any) -> None:
-    """Vertex AI's client would look for the bucket for two minutes and then ignore the failure."""
+    """Checks the bucket; Vertex AI's client retries for two minutes and ignores the failure."""
     from google.api_core import exceptions
     from google.cloud import storage  # type: ignore[attr-defined]
 
@@ -130,11 +130,11 @@ def _check_bucket(root: str, project: str, region: str, credentials: Any) -> Non
         return  # only the service account needs access
     except OSError as error:
         raise PneumoError(
-            f"gs://{name}: no answer ({one_line(error)}); check the network"
+            f"gs://{name}: no response ({one_line(error)}); check the network"
         ) from None
     if not exists:
         raise PneumoError(
-            f"bucket gs://{name} does not exist; make it with `gcloud storage buckets create "
+            f"bucket gs://{name} does not exist; create it with `gcloud storage buckets create "
             f"gs://{name} --project {project} --location {region}`"
         )
 
@@ -148,7 +148,7 @@ def _api_errors(place: str) -> Iterator[None]:
         yield
     except exceptions.GoogleAPICallError as error:
         code = int(error.code or 0)
-        hint = _HINTS.get(code, "the run was not accepted")
+        hint = _HINTS.get(code, "the run was rejected")
         raise PneumoError(f"{place}: {code} ({one_line(error)}): {hint}") from None
     except auth.GoogleAuthError as error:
         raise PneumoError(f"{place}: {one_line(error)}: {_HINTS[401]}") from None

@@ -1,1 +1,1 @@
-"""Where the graph runs: a runner owns paths and engines."""
+"""Runs the graph on this machine: work folder, nodes, progress, metadata."""

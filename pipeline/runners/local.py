@@ -1,4 +1,4 @@
-"""Runs the graph on this machine, node by node, and says how it goes."""
+"""Runs the graph on this machine, node by node, and reports progress."""
 
 import datetime
 import logging
@@ -20,12 +20,12 @@ log = logging.getLogger("pneumo.run")
 
 @dataclass(frozen=True)
 class NodeResult:
-    """How one node went.
+    """Result of one node.
 
     Attributes:
       name: id of the node.
       seconds: wall time.
-      cached: answered from the cache.
+      cached: whether the outputs came from the cache.
       peak_rss_mib: highest resident memory of the process so far, MiB.
       outputs: key -> folders of its artifacts.
       properties: key -> custom properties of its first artifact.
@@ -40,7 +40,7 @@ class NodeResult:
 
 
 class NodeFailed(Exception):
-    """A node raised; `cause` is what it raised."""
+    """A node failed with the exception `cause`."""
 
     def __init__(self, name: str, seconds: float, cause: BaseException) -> None:
         super().__init__(f"{name} failed after {seconds:.1f} s: {first_line(cause)}")
@@ -48,7 +48,7 @@ class NodeFailed(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that says something, with its type unless it is ours."""
+    """Returns the first line of the root cause, with its type unless it is a PneumoError."""
     inner = error
     while not isinstance(inner, PneumoError) and inner.__cause__ is not None:
         inner = inner.__cause__
@@ -68,19 +68,19 @@ def run_nodes(
 ) -> list[NodeResult]:
     """Runs every node in topological order, as TFX's LocalDagRunner does.
 
-    LocalDagRunner itself offers no hook between nodes, and passes over a node whose inputs cannot
-    be resolved; this loop reports each node and stops there.
+    LocalDagRunner has no hook between nodes and skips a node whose inputs cannot be resolved; this
+    loop reports each node and stops at such a node.
 
     Args:
-      pipeline: the graph, without metadata connection.
+      pipeline: the graph; its metadata connection is set here.
       metadata_file: SQLite file of ML Metadata.
       on_start: called with node, its number from 1, and the number of nodes.
       on_finish: called with each result.
-      beam_args: of every component that works with Beam. They are no part of the graph, so that
-        another engine, or another port of the same, finds what ran before in the cache.
+      beam_args: arguments for the components that use Beam. They are not part of the graph, so a
+        change of the engine or of a port does not change cache keys.
 
     Raises:
-      NodeFailed: a node raised, or could not be run.
+      NodeFailed: a node failed or its inputs are missing.
     """
     import tfx.v1 as tfx
     from tfx.dsl.compiler import constants
@@ -97,7 +97,7 @@ def run_nodes(
     )
     deployment = runner_utils.extract_local_deployment_config(spec)
     store = metadata_store.open_store(metadata_file)
-    on_engine = _on_engine(beam_args)
+    beam_operators = _beam_operators(beam_args)
     results: list[NodeResult] = []
     for number, node in enumerate(spec.nodes, 1):
         name = node.pipeline_node.node_info.id
@@ -111,7 +111,7 @@ def run_nodes(
                 pipeline_runtime_spec=spec.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(deployment, name),
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
-                custom_executor_operators=on_engine,
+                custom_executor_operators=beam_operators,
             ).launch()
             result = _result(store, name, info, time.monotonic() - started)
         except Exception as error:
@@ -122,8 +122,8 @@ def run_nodes(
     return results
 
 
-def _on_engine(beam_args: Sequence[str]) -> dict[Any, Any]:
-    """Who runs the executors that work with Beam: TFX's operator, with more arguments."""
+def _beam_operators(beam_args: Sequence[str]) -> dict[Any, Any]:
+    """Returns TFX's operator for Beam executors, with more arguments."""
     from tfx.orchestration.portable import beam_executor_operator
     from tfx.proto.orchestration import executable_spec_pb2, placeholder_pb2
 
@@ -145,7 +145,7 @@ def _result(store: Any, name: str, info: Any, seconds: float) -> NodeResult:
     from ml_metadata.proto import metadata_store_pb2 as pb
 
     if info is None or not info.execution_id:
-        raise RuntimeError("its inputs are missing; an earlier node gave none")
+        raise RuntimeError("its inputs are missing; an earlier node wrote no output")
     (execution,) = store.get_executions_by_id([info.execution_id])
     if execution.last_known_state not in (pb.Execution.COMPLETE, pb.Execution.CACHED):
         state = pb.Execution.State.Name(execution.last_known_state)
@@ -156,14 +156,16 @@ def _result(store: Any, name: str, info: Any, seconds: float) -> NodeResult:
         seconds=seconds,
         cached=execution.last_known_state == pb.Execution.CACHED,
         peak_rss_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        outputs={key: [artifact.uri for artifact in found] for key, found in outputs.items()},
+        outputs={
+            key: [artifact.uri for artifact in artifacts] for key, artifacts in outputs.items()
+        },
         properties={
             key: {
                 name: getattr(value, value.WhichOneof("value"))
-                for name, value in found[0].custom_properties.items()
+                for name, value in artifacts[0].custom_properties.items()
                 if value.WhichOneof("value") in ("int_value", "string_value", "double_value")
             }
-            for key, found in outputs.items()
-            if found
+            for key, artifacts in outputs.items()
+            if artifacts
         },
     )

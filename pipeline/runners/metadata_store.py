@@ -1,4 +1,4 @@
-"""Questions to ML Metadata, and what a killed run left behind."""
+"""Queries of ML Metadata, and removal of what a killed run left."""
 
 import shutil
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def open_store(file: Path) -> "mlmd.MetadataStore":
 def execution_outputs(
     store: "mlmd.MetadataStore", execution_id: int
 ) -> dict[str, list["metadata_store_pb2.Artifact"]]:
-    """Output artifacts of one execution by key, also where the cache gave them."""
+    """Returns the output artifacts of an execution by key, cached ones included."""
     from ml_metadata.proto import metadata_store_pb2 as pb
 
     events = store.get_events_by_execution_ids([execution_id])
@@ -31,18 +31,17 @@ def execution_outputs(
         for event in events
         if event.type in (pb.Event.OUTPUT, pb.Event.INTERNAL_OUTPUT)
     }
-    found: dict[str, list[pb.Artifact]] = {}
+    artifacts: dict[str, list[pb.Artifact]] = {}
     for artifact in store.get_artifacts_by_id(list(keys)) if keys else []:
-        found.setdefault(keys[artifact.id], []).append(artifact)
-    return found
+        artifacts.setdefault(keys[artifact.id], []).append(artifact)
+    return artifacts
 
 
 def remove_leftovers(store: "mlmd.MetadataStore", root: Path) -> list[str]:
     """Removes what a run that was killed left in the store and on disk.
 
-    An execution that is still RUNNING while nobody holds the lock of the work folder is dead: it is
-    marked CANCELED, and so are FAILED ones left alone. Output folders that belong to no finished
-    execution are deleted.
+    The caller holds the lock of the work folder, so an execution that is still RUNNING is dead and
+    is marked CANCELED. Output folders of unfinished executions are deleted.
 
     Args:
       store: the metadata of the work folder.
@@ -74,24 +73,24 @@ def remove_leftovers(store: "mlmd.MetadataStore", root: Path) -> list[str]:
 
 
 def orphan_folders(root: Path, live: Iterable[int]) -> list[Path]:
-    """Folders below the artifact root that no finished execution owns.
+    """Returns the folders below the artifact root that belong to no finished execution.
 
     Args:
       root: the artifact root.
-      live: ids of executions that finished.
+      live: ids of finished executions.
     """
     keep = {str(number) for number in live}
-    found = [
+    folders = [
         folder
         for pattern in ("*/*/[0-9]*", "*/.system/executor_execution/[0-9]*")
         for folder in root.glob(pattern)
         if folder.is_dir() and folder.name.isdigit() and folder.name not in keep
     ]
-    # Scratch space of nodes; empty after a node that finished.
-    found += [
+    # Scratch folders of nodes; a finished node leaves them empty.
+    folders += [
         folder
         for pattern in ("*/.system/stateful_working_dir/*", "*/.system/executor_execution/*/.temp")
         for folder in root.glob(pattern)
-        if folder not in found
+        if folder not in folders
     ]
-    return sorted(found)
+    return sorted(folders)

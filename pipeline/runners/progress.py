@@ -1,4 +1,4 @@
-"""Shows a run: a line for each node that ended, and what the present one is doing."""
+"""Progress display of a run: one line per finished node, and the status of the current node."""
 
 import contextlib
 import logging
@@ -10,10 +10,9 @@ from pipeline.runners.local import NodeResult
 
 
 class RunProgress(logging.Handler):
-    """Listens to the nodes and draws on a terminal; in a pipe it prints plain lines.
+    """Draws a live status on a terminal; prints plain lines otherwise.
 
-    It is a logging handler because nodes report through the logger `pneumo.progress`; they need not
-    know who runs them.
+    It is a logging handler because nodes report progress through the logger `pneumo.progress`.
     """
 
     def __init__(self, out: TextIO, every: float = 15.0) -> None:
@@ -21,7 +20,7 @@ class RunProgress(logging.Handler):
 
         Args:
           out: where to draw.
-          every: seconds between progress lines where `out` is no terminal.
+          every: seconds between progress lines if `out` is not a terminal.
         """
         from rich.console import Console
 
@@ -48,7 +47,7 @@ class RunProgress(logging.Handler):
 
     @contextlib.contextmanager
     def ingest_progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Shows a phase that counts, with its rate; yields what the phase calls."""
+        """Shows the progress of ingest; yields a function of phase, done and total."""
         self.start_node("Ingest", 0, 0)
         phases: dict[str, float] = {}
 
@@ -62,7 +61,7 @@ class RunProgress(logging.Handler):
             self._status.stop()
 
     def start_node(self, name: str, number: int, total: int) -> None:
-        """Shows which node runs now."""
+        """Shows the node that starts."""
         self._node = (name, number, total)
         self._started = self._printed = time.monotonic()
         if self._status:
@@ -80,7 +79,7 @@ class RunProgress(logging.Handler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Shows a progress record of the present node."""
+        """Shows a progress record of the current node."""
         name, number, total = self._node
         elapsed = time.monotonic() - self._started
         self._progress(f"{number:>2}/{total} {name}: {record.getMessage()} ({elapsed:.0f} s)")

@@ -24,18 +24,18 @@ from schema.model_folder import INFRA_RESULT
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left.
+    """Result of a run.
 
     Attributes:
-      nodes: how each node went.
-      report: the HTML page.
-      metrics: name -> estimate, low, high on test; from the report.
-      blessed: whether the gate let the model through.
-      pushed: folder of the pushed version; empty when it was not blessed.
+      nodes: result of each node.
+      report: path of the HTML page.
+      metrics: name -> estimate, low, high on the test split; from the report.
+      blessed: whether the gate blessed the model.
+      pushed: folder of the pushed version; empty if the model was not pushed.
       records: folder of the records.
-      refused: why a model that passed the gate was not let through by the infrastructure.
-      batch: table of the answers to the unlabelled records; empty where there is none.
-      batch_rows: its rows.
+      refused: why the infrastructure validation did not bless a model that the gate blessed.
+      batch: table of predictions for the unlabeled records; empty if there is none.
+      batch_rows: number of its rows.
     """
 
     nodes: list[NodeResult]
@@ -49,7 +49,7 @@ class RunResult:
     batch_rows: int = 0
 
     def to_json(self) -> str:
-        """The result as JSON, for machines."""
+        """Returns the result as JSON."""
         return json.dumps(asdict(self), indent=1)
 
 
@@ -60,14 +60,14 @@ def prepare_records(
     progress: Callable[[str, int, int], None] | None,
     beam_args: Sequence[str] = (),
 ) -> tuple[Path, IngestSummary]:
-    """Returns the records of a data folder, ingesting it if that has not been done.
+    """Returns the records of a data folder; ingests the folder if it contains images.
 
     Args:
-      config: how to ingest.
+      config: its section data.ingest is used.
       data: a folder that `pneumo ingest` wrote, or a folder of images.
-      work: where records are kept.
+      work: work folder; new records are written to its `records`.
       progress: called with phase, done, total.
-      beam_args: for Beam.
+      beam_args: Beam arguments.
 
     Raises:
       PneumoError: the folder does not exist or holds no images.
@@ -75,7 +75,7 @@ def prepare_records(
     check_data_folder(data)
     if (data / "dataset.json").is_file():
         summary, records = read_summary(data), data.resolve()
-        _need_all_splits(records)
+        _check_splits(records)
         return records, summary
     summary = ingest(
         data,
@@ -85,16 +85,16 @@ def prepare_records(
         progress=progress,
         overwrite=work.records.exists(),
     )
-    _need_all_splits(work.records)
+    _check_splits(work.records)
     return work.records, summary
 
 
-def _need_all_splits(records: Path) -> None:
+def _check_splits(records: Path) -> None:
     for split in SPLITS:
         if not any(records.glob(f"{split}-*.tfrecord")):
             raise PneumoError(
-                f"{records} has no image in split {split!r}; a run needs train, val and test. "
-                "Give more patients, or another data.ingest.split or val_fraction"
+                f"{records} has no image in split {split!r}; a run needs train, val and test; "
+                "add patients, or change data.ingest.split or data.ingest.val_fraction"
             )
 
 
@@ -123,7 +123,7 @@ def run_context(
 
 
 def check_boxes(config: Config, records: Path) -> None:
-    """Stops a located task over records without boxes.
+    """Checks that records of a located task contain boxes.
 
     Raises:
       PneumoError: train or val has no image with a box, or no image without one.
@@ -148,12 +148,12 @@ def check_boxes(config: Config, records: Path) -> None:
 
 
 def report_metrics(report: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Numbers of a report by name; those of boxes too, where the model predicts any."""
+    """Returns the metrics of a report, with those of boxes if the model predicts boxes."""
     return {**report.get("metrics", {}), **(report.get("boxes") or {}).get("metrics", {})}
 
 
 def batch_records(config: Config) -> str:
-    """Folder of the unlabelled records; empty where the configuration names none.
+    """Returns the folder of the unlabeled records; empty if none are configured.
 
     Raises:
       PneumoError: it holds no records.
@@ -170,10 +170,10 @@ def batch_records(config: Config) -> str:
 
 
 def resolve_run_weights(config: Config, show: RunProgress) -> BackboneWeights:
-    """Finds the weights before anything else is done, and says what is odd about them.
+    """Resolves the weights of the backbone and prints a notice if they are random.
 
     Raises:
-      PneumoError: weights cannot be had.
+      PneumoError: the weights are missing or invalid.
     """
     # TFT asks for it at import; set here so that the order of imports does not matter.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -194,12 +194,12 @@ def run(
     """Runs the graph over records and writes `run.json`.
 
     Args:
-      config: of the run.
-      work: its folder.
-      records: what `pneumo ingest` wrote.
-      weights: of the backbone.
-      show: told of each node.
-      beam_args: of every component that works with Beam.
+      config: configuration of the run.
+      work: work folder.
+      records: folder that `pneumo ingest` wrote.
+      weights: weights of the backbone.
+      show: progress display.
+      beam_args: arguments for the components that use Beam.
 
     Raises:
       NodeFailed: a node raised.
@@ -207,7 +207,7 @@ def run(
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
 
     for leftover in remove_leftovers(open_store(work.metadata), work.artifacts):
-        show.print_line(f"removed what an earlier, killed run left: {leftover}")
+        show.print_line(f"removed leftovers of a killed run: {leftover}")
     from pipeline.pipeline import create_pipeline
 
     pipeline = create_pipeline(config, run_context(config, records, work, weights))
@@ -231,25 +231,25 @@ def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
         blessed=blessed,
         pushed=str(pushed.get("pushed_destination", "")) if pushed.get("pushed") == 1 else "",
         records=str(records),
-        refused=_refused(by_name) if blessed else [],
+        refused=_infra_failures(by_name) if blessed else [],
         batch=batch,
         batch_rows=rows,
     )
 
 
-def _refused(by_name: dict[str, NodeResult]) -> list[str]:
-    """Why the infrastructure refused a model; empty where it did not, or was not asked."""
+def _infra_failures(by_name: dict[str, NodeResult]) -> list[str]:
+    """Returns why the infrastructure validation failed; empty if it passed or did not run."""
     for name in ("EndpointValidator", "InfraValidator"):
         node = by_name.get(name)
         if node is None or node.properties.get("blessing", {}).get("blessed") == 1:
             continue
-        told = read_json(Path(node.outputs["blessing"][0]) / INFRA_RESULT)
-        return told["reasons"] if told else [f"{name} did not bless it; the log says why"]
+        verdict = read_json(Path(node.outputs["blessing"][0]) / INFRA_RESULT)
+        return verdict["reasons"] if verdict else [f"{name} failed; see the log for the reason"]
     return []
 
 
 def _batch(by_name: dict[str, NodeResult]) -> tuple[str, int]:
-    """Table of the answers to unlabelled records, and its rows."""
+    """Returns the table of predictions for unlabeled records and its number of rows."""
     node = by_name.get("BatchResults")
     if node is None:
         return "", 0

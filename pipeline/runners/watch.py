@@ -21,8 +21,8 @@ from schema.files import atomic_file, try_lock, write_atomically
 ATTEMPTS = 3  # runs over the same images and report, at most
 
 
-class State(BaseModel):
-    """What a watch remembers.
+class WatchState(BaseModel):
+    """State of a watch between checks.
 
     Attributes:
       images: path below the inbox -> size in bytes, of the last successful run.
@@ -41,15 +41,16 @@ class State(BaseModel):
 
 @dataclass(frozen=True)
 class Watch:
-    """What is watched.
+    """Starts a run when enough new images or a drift report are present.
 
     Attributes:
       inbox: local folder or fsspec URI (s3://bucket/folder) where images land.
       data: folder that runs read; new images are copied there unless it is the inbox.
       work: work folder of the runs.
-      program: command that a run is.
-      report: monitor.json of `pneumo monitor`, if any.
-      min_new, min_patients: new images, and patients that they come from, that start a run.
+      program: command of a run.
+      report: path of a monitor.json that `pneumo monitor` writes, if any.
+      min_new: number of new images that starts a run.
+      min_patients: number of patients from which the new images must come.
       settle: seconds since the last change before a local file counts.
     """
 
@@ -98,7 +99,7 @@ class Watch:
         if status:
             click.echo(f"failed: attempt {attempt} of {ATTEMPTS}, exit status {status}")
             return 1
-        write_atomically(file, State(images=images, report=digest).model_dump_json())
+        write_atomically(file, WatchState(images=images, report=digest).model_dump_json())
         return 0
 
 
@@ -109,7 +110,7 @@ def decide(
     min_new: int,
     min_patients: int,
 ) -> tuple[bool, str]:
-    """Returns whether a run is due, and the reason; drift starts one whatever the images."""
+    """Returns whether a run is due, and the reason; drift always starts one."""
     from core.ingest.file_names import parse_name
 
     new = [name for name, size in images.items() if known.get(name) != size]
@@ -125,16 +126,16 @@ def decide(
     )
 
 
-def read_state(file: Path) -> State:
+def read_state(file: Path) -> WatchState:
     """Reads the state of a watch; a new one has none."""
     try:
-        return State.model_validate_json(file.read_text()) if file.exists() else State()
+        return WatchState.model_validate_json(file.read_text()) if file.exists() else WatchState()
     except ValidationError:
-        raise PneumoError(f"unreadable state {file}; remove it to count all images anew") from None
+        raise PneumoError(f"unreadable state {file}; remove it to count all images again") from None
 
 
 def list_images(inbox: str, settle: float) -> dict[str, int]:
-    """Returns path below the inbox -> size of its images; those that still change are left out."""
+    """Returns path below the inbox -> size of its images, without files that changed recently."""
     import fsspec
 
     from core.ingest.scan import IMAGE_SUFFIXES
@@ -143,12 +144,12 @@ def list_images(inbox: str, settle: float) -> dict[str, int]:
         fs, root = fsspec.core.url_to_fs(inbox)
         if isinstance(fs, fsspec.get_filesystem_class("file")) and not fs.isdir(root):
             raise FileNotFoundError("no such folder")
-        found = fs.find(root, detail=True)
+        files = fs.find(root, detail=True)
     except (OSError, ValueError, ImportError) as error:
         raise PneumoError(f"cannot list the inbox {inbox}: {error}; check the mount") from None
     return {
         name.removeprefix(root).lstrip("/"): int(info["size"])
-        for name, info in found.items()
+        for name, info in files.items()
         if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
         and not PurePosixPath(name).name.startswith(".")
         # Objects of a store have no `mtime` and appear complete.
@@ -177,4 +178,4 @@ def read_report(file: Path | None) -> tuple[str, list[str]]:
     try:
         return hashlib.sha256(text.encode()).hexdigest(), list(json.loads(text)["alarms"])
     except (ValueError, KeyError, TypeError):
-        raise PneumoError(f"{file} is no monitor.json as `pneumo monitor` writes it") from None
+        raise PneumoError(f"{file} is not a monitor.json written by `pneumo monitor`") from None

@@ -1,4 +1,4 @@
-"""The work folder of a run: one run at a time, logs in a file, a quiet terminal."""
+"""Work folder of a run: its paths, its lock, and redirection of output to the log file."""
 
 import contextlib
 import logging
@@ -31,7 +31,7 @@ class Workspace:
 
     @property
     def records(self) -> Path:
-        """Records that were ingested for this work folder."""
+        """Records ingested for this work folder."""
         return self.folder / "records"
 
     @property
@@ -41,7 +41,7 @@ class Workspace:
 
     @property
     def checkpoints(self) -> Path:
-        """States that a killed training goes on from."""
+        """Checkpoints from which a killed training resumes."""
         return self.folder / "checkpoints"
 
     @property
@@ -51,16 +51,16 @@ class Workspace:
 
     @property
     def summary(self) -> Path:
-        """Nodes, seconds and results of the last run, as JSON."""
+        """JSON file with nodes, durations and results of the last run."""
         return self.folder / "run.json"
 
 
 @contextlib.contextmanager
 def lock_workspace(folder: Path) -> Iterator[Workspace]:
-    """Holds a work folder for one run; the kernel frees it when the process dies.
+    """Locks a work folder for one run; the kernel releases the lock when the process ends.
 
     Raises:
-      PneumoError: another run holds it, or it cannot be written.
+      PneumoError: another run holds the lock, or the folder is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,16 +79,16 @@ def lock_workspace(folder: Path) -> Iterator[Workspace]:
 
 @contextlib.contextmanager
 def redirect_output(log_file: Path) -> Iterator[TextIO]:
-    """Sends everything that libraries print, C++ included, to a file.
+    """Redirects standard output and error, including those of C++ libraries, to a file.
 
     Yields:
-      a text stream on the real standard output, for what the user should see.
+      A text stream to the real standard output.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     sys.stdout.flush()
     sys.stderr.flush()
     real_out, real_err = os.dup(1), os.dup(2)
-    # One descriptor for the file, so that lines of Python and C++ stand in order.
+    # One descriptor for the file keeps lines of Python and C++ in order.
     target = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     handler = logging.StreamHandler(os.fdopen(os.dup(target), "w", buffering=1))
     handler.setFormatter(
@@ -118,10 +118,10 @@ def redirect_output(log_file: Path) -> Iterator[TextIO]:
 
 
 def check_data_folder(data: Path) -> None:
-    """Checks that a data folder exists, before anything else is looked for.
+    """Checks that a data folder exists.
 
     Raises:
-      PneumoError: it does not.
+      PneumoError: it does not exist.
     """
     if not data.exists():
         raise PneumoError(f"data folder {data} does not exist; give it with --data or PNEUMO_DATA")

@@ -115,7 +115,7 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     assert [str(path) for path in (work / "serving").iterdir()] == [before["pushed"]]
     assert [reason.split(":")[0] for reason in after["refused"]] == ["REST", "gRPC"]
     assert all("the Scorer had" in reason for reason in after["refused"])
-    assert "not pushed: it passed the gate, but not the server that tried it" in done.stdout
+    assert "not pushed: blessed by the gate, but infrastructure validation failed" in done.stdout
     infra = json.loads(Path(after["report"]).with_suffix(".json").read_text())["infra"]
     assert infra == {"blessed": False, "reasons": after["refused"], "how": "builtin"}
     for reason in after["refused"]:

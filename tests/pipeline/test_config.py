@@ -35,7 +35,7 @@ def test_overrides_win_and_are_typed() -> None:
         ("evaluation.gate.auc={}", "gate.auc"),
         ("evaluation.gate.auc={max_drop: 0.1}", "max_drop"),
         ("evaluation.gate.challenge={min: 0.2}", "set data.task: locate"),
-        ("model.detector={}", "model.detector is of task locate, and data.task is 'binary'"),
+        ("model.detector={}", "model.detector needs data.task: locate, and data.task is 'binary'"),
         (
             "model={backbone: VGG16, detector: {levels: [top]}}",
             "be a layer within the backbone",

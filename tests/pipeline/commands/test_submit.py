@@ -139,7 +139,7 @@ def test_what_kubeflow_refuses_is_one_line(kubeflow_graph: Path) -> None:
         ("/experiments", 403, "not you", "permission denied"),
         ("/runs", 403, "not here", "permission denied"),
         ("/runs", 404, "gone", ""),
-        ("/runs", 500, "bad spec", "the run was not accepted"),
+        ("/runs", 500, "bad spec", "the run was rejected"),
     ]
     cases = [(KubeflowApi(token="x"), "401 (missing token): authentication required: set PNEUMO_")]
     for path, status, message, line in refusals:
@@ -160,7 +160,7 @@ def test_what_kubeflow_refuses_is_one_line(kubeflow_graph: Path) -> None:
     wanted += [
         "no host: give --host",
         "give it with http:// or https://",
-        f"{down} does not answer",
+        f"{down} does not respond",
     ]
     for line, part in zip(lines, wanted, strict=True):
         assert part in line
@@ -212,7 +212,7 @@ def test_what_vertex_refuses_is_one_line(vertex_graph: Path, store: Store, tmp_p
         "UNAUTHENTICATED": "401 (refused with UNAUTHENTICATED): log in again",
         "PERMISSION_DENIED": "403 (refused with PERMISSION_DENIED): the account needs the role",
         "NOT_FOUND": "404 (refused with NOT_FOUND): check --project and --region",
-        "INVALID_ARGUMENT": "400 (refused with INVALID_ARGUMENT): the run was not accepted",
+        "INVALID_ARGUMENT": "400 (refused with INVALID_ARGUMENT): the run was rejected",
     }
     other = tmp_path / "other.json"
     other.write_text(vertex_graph.read_text().replace("gs://pneumo/", "gs://nowhere/"))
@@ -230,8 +230,8 @@ def test_what_vertex_refuses_is_one_line(vertex_graph: Path, store: Store, tmp_p
     where = "project project-of-the-account, region europe-west4: "
     wanted = [
         *(where + line for line in refuse.values()),
-        "no answer: check --region and the network",
-        "bucket gs://nowhere does not exist; make it with",
+        "no response: check --region and the network",
+        "bucket gs://nowhere does not exist; create it with",
         "no region: give --region",
     ]
     for ran, part in zip(runs, wanted, strict=True):
@@ -244,7 +244,7 @@ def test_no_credentials_and_wrong_arguments_are_one_line(
 ) -> None:
     dry: list[str | Path] = [vertex_graph, "--dry-run"]
     cases: list[tuple[list[str | Path], str]] = [
-        ([vertex_graph, "--region", "r", "--project", "p"], "no credentials of Google Cloud"),
+        ([vertex_graph, "--region", "r", "--project", "p"], "no Google Cloud credentials"),
         ([vertex_graph], "no region"),
         ([*dry, "--target", "kubeflow"], "was compiled for vertex, not for kubeflow"),
         ([*dry, "--param", "epochs=0"], "parameter epochs='0'"),

@@ -33,12 +33,12 @@ def test_what_was_written_is_read(target: Target, tmp_path: Path) -> None:
     ("content", "line"),
     [
         (None, "cannot be read"),
-        ("", "is no compiled pipeline"),
+        ("", "is not a compiled pipeline"),
         ("a: [", "is not YAML"),
-        ("name: demo\n", "is no compiled pipeline"),
-        ("[1, 2]", "is no compiled pipeline"),
+        ("name: demo\n", "is not a compiled pipeline"),
+        ("[1, 2]", "is not a compiled pipeline"),
         ("pipelineInfo: {name: x}\nroot: {}\n", "not a PipelineSpec"),
-        ('{"pipelineSpec": 3}', "is no compiled pipeline"),
+        ('{"pipelineSpec": 3}', "is not a compiled pipeline"),
     ],
 )
 def test_what_is_no_graph_is_one_line(content: str | None, line: str, tmp_path: Path) -> None:
@@ -69,11 +69,11 @@ def test_values_have_their_types() -> None:
     ("given", "line"),
     [
         ("epochs", "--param takes name=value"),
-        ("epoch=5", "no such input; it has data, epochs"),
+        ("epoch=5", "no such parameter; it has data, epochs"),
         ("epochs=0", "parameter epochs='0'"),
         ("epochs=x", "parameter epochs='x'"),
         ("threshold=2", "parameter threshold='2'"),
-        ("fine_tune_epochs=2", "no such input"),
+        ("fine_tune_epochs=2", "no such parameter"),
     ],
 )
 def test_wrong_values_are_one_line(given: str, line: str) -> None:
@@ -85,7 +85,7 @@ def test_wrong_values_are_one_line(given: str, line: str) -> None:
 
 def test_data_must_be_given_where_the_graph_names_none() -> None:
     inputs = {**INPUTS, "data": {"parameterType": "STRING"}}
-    with pytest.raises(PneumoError, match="input data has no value: give --param data="):
+    with pytest.raises(PneumoError, match="parameter data has no value: set it with --param data="):
         parameter_values(inputs, [])
     assert parameter_values(inputs, ["data=gs://b/r"]) == {"data": "gs://b/r"}
 
@@ -111,14 +111,19 @@ READY = {"image": "i", "root": "gs://b/r"}
     [
         ("kubeflow", {"root": "gs://b/r"}, "random", "no image: give --image"),
         ("kubeflow", {"image": "i"}, "random", "no root for the artifacts: give --root"),
-        ("kubeflow", {"image": "i", "root": "/here"}, "random", "deploy.root: /here is a place"),
-        ("kubeflow", {"image": "i", "root": "hdfs://x"}, "random", "is of another kind"),
+        (
+            "kubeflow",
+            {"image": "i", "root": "/here"},
+            "random",
+            "deploy.root: /here is a local path",
+        ),
+        ("kubeflow", {"image": "i", "root": "hdfs://x"}, "random", "has an unsupported scheme"),
         ("kubeflow", {**READY, "data": "records"}, "random", "deploy.data: records"),
         ("kubeflow", {**READY, "push_to": "/srv"}, "random", "deploy.push_to: /srv"),
         ("kubeflow", {**READY, "checkpoints": "c"}, "random", "deploy.checkpoints: c"),
         ("kubeflow", READY, "/w.h5", "model.weights: /w.h5"),
         ("vertex", {"image": "i", "root": "s3://b/r"}, "random", "gs:// alone"),
-        ("vertex", {**READY, "secret": "s"}, "random", "deploy.secret is of kubeflow"),
+        ("vertex", {**READY, "secret": "s"}, "random", "deploy.secret is for kubeflow only"),
     ],
 )
 def test_what_is_missing_is_one_line(

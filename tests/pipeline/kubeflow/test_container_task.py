@@ -56,7 +56,7 @@ def task(
 
 
 def uri_of(found: ContainerTask, side: str, key: str) -> str:
-    return str(getattr(found.given, side).artifacts[key].artifacts[0].uri)
+    return str(getattr(found.message, side).artifacts[key].artifacts[0].uri)
 
 
 def test_types_and_parameters_are_filled_in(tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_types_and_parameters_are_filled_in(tmp_path: Path) -> None:
         inputs={"model": "/m"},
     )
     found.fill_in(TRAINER)
-    values = found.given.inputs.parameter_values
+    values = found.message.inputs.parameter_values
     assert set(values) == {"custom_config", "size"}
     assert json.loads(values["custom_config"].string_value)["training"]["epochs"] == 3
     assert values["size"].number_value == 2
     assert (
-        found.given.inputs.artifacts["model"]
+        found.message.inputs.artifacts["model"]
         .artifacts[0]
         .type.instance_schema.startswith("title: tfx.Model")
     )
@@ -96,15 +96,15 @@ def test_inputs_are_copied_once_and_remembered(tmp_path: Path, store: str) -> No
     assert (here / "deep" / "file").read_bytes() == b"x"
     assert uri_of(found, "inputs", "b") == str(here)
     assert uri_of(found, "inputs", "c") == str(tmp_path)
-    assert found.given.inputs.artifacts["a"].artifacts[0].metadata[storage.ORIGIN] == f"{store}/m"
-    assert storage.ORIGIN not in found.given.inputs.artifacts["c"].artifacts[0].metadata
+    assert found.message.inputs.artifacts["a"].artifacts[0].metadata[storage.ORIGIN] == f"{store}/m"
+    assert storage.ORIGIN not in found.message.inputs.artifacts["c"].artifacts[0].metadata
 
 
 def test_records_are_copied_and_must_be_there(tmp_path: Path, store: str) -> None:
     storage.write_bytes(f"{store}/train-0.tfrecord", b"r")
     found = task(tmp_path, parameters={"input_base": store})
     found.fetch()
-    here = Path(found.given.inputs.parameter_values["input_base"].string_value)
+    here = Path(found.message.inputs.parameter_values["input_base"].string_value)
     assert [path.name for path in here.iterdir()] == ["train-0.tfrecord"]
     with pytest.raises(PneumoError, match="does not exist"):
         task(tmp_path, parameters={"input_base": f"{store}/none"}).fetch()
@@ -163,4 +163,4 @@ def test_workers_elsewhere_get_the_uris_themselves(tmp_path: Path) -> None:
     found.upload()
     assert uri_of(found, "inputs", "model") == "gs://b/m"
     assert uri_of(found, "outputs", "out") == "gs://b/o"
-    assert found.given.inputs.parameter_values["input_base"].string_value == "gs://b/r"
+    assert found.message.inputs.parameter_values["input_base"].string_value == "gs://b/r"

@@ -77,7 +77,7 @@ def run(executor: str, given: str, *more: str) -> int:
     ],
 )
 def test_which_components_work_on_copies(beam: bool, arguments: list[str], here: bool) -> None:
-    assert entrypoint.works_here(beam, arguments) is here
+    assert entrypoint.uses_local_files(beam, arguments) is here
 
 
 @pytest.mark.parametrize("told", ["memory://bucket/task/executor_output.json", "{tmp}/o/out.json"])
