@@ -149,7 +149,7 @@ def test_report_of_drift_starts_one_run(watch: Runs, tmp_path: Path) -> None:
     watch.check(report=report)
     assert watch.runs == [1, 1]
     report.write_text("[]")
-    with pytest.raises(PneumoError, match=r"monitor\.json as"):
+    with pytest.raises(PneumoError, match=r"not a monitor\.json"):
         read_report(report)
 
 
