@@ -187,7 +187,7 @@ def test_slow_clients(server: Server) -> None:
     assert time.monotonic() - started < 15
     answer = exchange(server, HEAD % 100_000 + b"x" * 10)
     assert b" 408 " in answer.split(b"\r\n")[0]
-    assert b"was not sent within" in answer
+    assert b"was not received within" in answer
     # Declared too large: refused at once.
     assert b" 413 " in exchange(server, HEAD % 100_000_000 + b"x").split(b"\r\n")[0]
 
