@@ -186,7 +186,11 @@ def test_images_outside_the_task_are_left_out(render: Any) -> None:
 def test_empty_test_split(tmp_path: Path) -> None:
     none = predicted().where(np.zeros(40, bool))
     page, numbers = write_report(replace(DATA, answers=none), tmp_path / "new" / "report")
-    assert sorted(file.name for file in page.parent.iterdir()) == ["report.html", "report.json"]
+    assert sorted(file.name for file in page.parent.iterdir()) == [
+        "figures",
+        "report.html",
+        "report.json",
+    ]
     assert "metrics" not in json.loads(numbers.read_text())
     assert "no result to show" in read(page).text
 
