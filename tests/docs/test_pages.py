@@ -151,3 +151,9 @@ def test_the_architecture_lists_every_folder() -> None:
 def test_no_page_names_a_registry() -> None:
     hosts = re.compile(r"pypi\.org|docker\.io|gcr\.io|ghcr\.io|quay\.io|registry\.k8s\.io|npmjs")
     assert not [name(page) for page in PAGES if hosts.search(page.read_text())]
+
+
+def test_the_citation_has_what_the_format_requires() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert f'version="{citation["version"]}"' in (ROOT / "setup.py").read_text()
