@@ -67,8 +67,8 @@ def test_order(tmp_path: Path, form: str, suffix: str) -> None:
     found = rows(listed(tmp_path, GIVEN, form, suffix))
     assert [(row["list"], int(row["place"]), row["file"]) for row in found] == ORDER
     assert sorted(one.name for one in tmp_path.iterdir()) == [
-        f"predictions.{form}",
         f"list{suffix}",
+        f"predictions.{form}",
     ]
 
 
