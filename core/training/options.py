@@ -118,7 +118,7 @@ class TrainingOptions(Options):
             )
         if tune and self.embedding.layer is not None:
             raise ValueError(
-                "embedding.layer is for a frozen backbone; with fine_tune, set trainable_from"
+                "embedding.layer is for a frozen backbone; set fine_tune.trainable_from instead"
             )
         if tune and tune.view_size is not None and tune.source == "cache":
             raise ValueError(
