@@ -50,7 +50,7 @@ class Executor(base_executor.BaseExecutor):
             about=read_model_info(model),
             report=read_json(folders["report"] / "report.json"),
             decision=read_json(folders["blessing"] / "decision.json"),
-            lineage=lineage.rows(input_dict),
+            lineage=lineage.lineage_rows(input_dict),
             run=run,
         )
         write_card(files, Path(artifact_utils.get_single_uri(output_dict["card"])))

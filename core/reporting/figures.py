@@ -53,71 +53,71 @@ def figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), dpi=140, layout="constrained", facecolor="white")
-    FigureCanvasAgg(made)
-    axis = made.subplots()
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_color(GREY)
-    axis.tick_params(colors=INK, labelsize=9)
-    axis.set_xlabel(x, color=INK)
+    fig = Figure(figsize=(width, height), dpi=140, layout="constrained", facecolor="white")
+    FigureCanvasAgg(fig)
+    ax = fig.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(GREY)
+    ax.tick_params(colors=INK, labelsize=9)
+    ax.set_xlabel(x, color=INK)
     if y:
-        axis.set_ylabel(y, color=INK)
+        ax.set_ylabel(y, color=INK)
     else:
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
-    axis.set(**axes)
-    return made, axis
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+    ax.set(**axes)
+    return fig, ax
 
 
-def png(made: "Figure", legend: str = "") -> bytes:
+def png(fig: "Figure", legend: str = "") -> bytes:
     """Renders a figure; equal figures give equal bytes.
 
     Args:
       made: the figure.
       legend: location within the axes, or "below" them; empty: no legend.
     """
-    (axis,) = made.axes[:1]
-    handles, labels = axis.get_legend_handles_labels()
+    (ax,) = fig.axes[:1]
+    handles, labels = ax.get_legend_handles_labels()
     if handles and legend == "below":
-        made.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8.5)
+        fig.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8.5)
     elif handles and legend:
-        axis.legend(frameon=False, fontsize=8, loc=legend)
+        ax.legend(frameon=False, fontsize=8, loc=legend)
     out = io.BytesIO()
-    made.savefig(out, format="png", metadata={"Software": None})
+    fig.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 
-def empty(axis: Any, text: str) -> None:
+def empty(ax: Any, text: str) -> None:
     """Writes a remark in the middle of axes without data."""
-    axis.text(0.5, 0.5, text, ha="center", color=INK, transform=axis.transAxes)
+    ax.text(0.5, 0.5, text, ha="center", color=INK, transform=ax.transAxes)
 
 
-def mark(axis: Any, x: float, y: float, threshold: float | None = None, **line: Any) -> None:
+def mark(ax: Any, x: float, y: float, threshold: float | None = None, **line: Any) -> None:
     """Marks an operating point, with its threshold if given."""
-    axis.plot(x, y, "o", **{"color": ORANGE, "ms": 7, "zorder": 5, **line})
+    ax.plot(x, y, "o", **{"color": ORANGE, "ms": 7, "zorder": 5, **line})
     if threshold is not None:
-        _note(axis, f"threshold {threshold:.3g}", (x, y), (10, -14), fontsize=9, color=ORANGE)
+        _note(ax, f"threshold {threshold:.3g}", (x, y), (10, -14), fontsize=9, color=ORANGE)
 
 
 def _note(
-    axis: Any, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
+    ax: Any, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any
 ) -> None:
-    axis.annotate(text, at, xytext=offset, textcoords="offset points", **style)
+    ax.annotate(text, at, xytext=offset, textcoords="offset points", **style)
 
 
 def roc(lines: Sequence[Line]) -> bytes:
     """Draws ROC curves; a single one carries its threshold, several a legend with their AUC."""
     below = 0.26 * len(lines) if len(lines) > 1 else 0
-    made, axis = figure(
+    fig, ax = figure(
         "1 - specificity", "sensitivity", height=4.0 + below, xlim=_UNIT, ylim=_UNIT, aspect="equal"
     )
-    axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
     areas = [roc_auc_score(line.labels, line.scores) for line in lines]
-    shown = [axis]
+    shown = [ax]
     if len(lines) > 1 and min(areas) > _CROWDED:
-        corner = axis.inset_axes((0.36, 0.12, 0.6, 0.6), xlim=(-0.005, 0.2), ylim=(0.8, 1.005))
+        corner = ax.inset_axes((0.36, 0.12, 0.6, 0.6), xlim=(-0.005, 0.2), ylim=(0.8, 1.005))
         corner.tick_params(labelsize=7)
-        axis.indicate_inset_zoom(corner, edgecolor=GREY)
+        ax.indicate_inset_zoom(corner, edgecolor=GREY)
         shown.append(corner)
     for line, area in zip(lines, areas, strict=True):
         if not np.isfinite(area):
@@ -140,13 +140,13 @@ def roc(lines: Sequence[Line]) -> bytes:
                 else:
                     mark(at, *point, color=line.color, ms=6)
     if not np.isfinite(areas).any():
-        empty(axis, "only one class")
-    return png(made, "below" if len(lines) > 1 else "")
+        empty(ax, "only one class")
+    return png(fig, "below" if len(lines) > 1 else "")
 
 
 def calibration(lines: Sequence[Line], counts: bool = False) -> bytes:
     """Draws the share of positives by score; marks grow with the number of images."""
-    made, axis = figure(
+    fig, ax = figure(
         "mean score of the bin",
         "share of positives",
         height=4.0 + 0.26 * len(lines),
@@ -154,15 +154,15 @@ def calibration(lines: Sequence[Line], counts: bool = False) -> bytes:
         ylim=(-0.05, 1.05),
         aspect="equal",
     )
-    axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
     for i, line in enumerate(lines):
         bins = calibration_curve(line.labels, line.scores)
         x, y = [b.mean_score for b in bins], [b.share_positive for b in bins]
-        axis.plot(x, y, color=line.color, ls=line.dash, lw=1.2, label=line.name)
+        ax.plot(x, y, color=line.color, ls=line.dash, lw=1.2, label=line.name)
         sizes = [10 + 200 * b.n / max(len(line.labels), 1) for b in bins]
-        axis.scatter(x, y, s=sizes, color=line.color, linewidths=0, alpha=0.8)
+        ax.scatter(x, y, s=sizes, color=line.color, linewidths=0, alpha=0.8)
         for b in bins if counts and i + 1 == len(lines) else ():
             at, low = (b.mean_score, b.share_positive), b.share_positive > 0.5
             style = {"ha": "center", "va": "top" if low else "bottom", "fontsize": 8}
-            _note(axis, str(b.n), at, (0, -9 if low else 9), color=INK, **style)
-    return png(made, "below")
+            _note(ax, str(b.n), at, (0, -9 if low else 9), color=INK, **style)
+    return png(fig, "below")

@@ -58,7 +58,7 @@ def command(
     Size, intensity, scores and decisions by TFDV's comparators; embeddings by a two-sample test.
     Exit status: 0 no drift, 1 drift, 2 wrong input.
     """
-    from core.reporting.monitor.drift_report import monitor
+    from core.reporting.monitor.drift_report import check_drift
     from core.reporting.monitor.inputs import log_files, read_logs
     from core.reporting.monitor.page import write_monitor_page
     from core.reporting.monitor.reference import read_reference
@@ -74,18 +74,18 @@ def command(
         inputs = read_logs(log_files(logged))
         before = read_logs(log_files(earlier)) if earlier else None
         width = inputs.embedding.shape[1] if len(inputs.embedding) else 0
-        known = read_reference(reference, width, 2 * options.most)
-        verdict = monitor(inputs, known, options, before)
-        page, _ = write_monitor_page(verdict, out)
+        baseline = read_reference(reference, width, 2 * options.most)
+        report = check_drift(inputs, baseline, options, before)
+        page, _ = write_monitor_page(report, out)
     if as_json:
-        click.echo(json.dumps(verdict.to_dict(), indent=1))
+        click.echo(json.dumps(report.to_dict(), indent=1))
     else:
-        for line in verdict.alarms or ["no drift"]:
-            click.echo(f"{'drift' if verdict.drift else 'inputs':8s} {line}")
-        for note in verdict.notes:
+        for line in report.alarms or ["no drift"]:
+            click.echo(f"{'drift' if report.drift else 'inputs':8s} {line}")
+        for note in report.notes:
             click.echo(f"note     {note}")
         click.echo(f"page     {page}")
-    sys.exit(1 if verdict.drift else 0)
+    sys.exit(1 if report.drift else 0)
 
 
 def _options(reference: Path, config: str | None, overrides: tuple[str, ...]) -> "MonitorOptions":

@@ -39,8 +39,8 @@ class RunFiles:
     @property
     def texts(self) -> dict[str, str]:
         """Entries of `card` in the configuration that are not empty."""
-        given = self.config.get("card") or {}
-        return {name: text.strip() for name, text in given.items() if text and text.strip()}
+        options = self.config.get("card") or {}
+        return {name: text.strip() for name, text in options.items() if text and text.strip()}
 
     @property
     def calibration(self) -> dict[str, Any]:
@@ -59,8 +59,8 @@ class RunFiles:
     @property
     def slices(self) -> list[dict[str, Any]]:
         """Rows of the report: `feature`, `value`, `images`, `patients`, `metrics`."""
-        found = (self.report or {}).get("slices")
-        return [row for row in found if "metrics" in row] if isinstance(found, list) else []
+        rows = (self.report or {}).get("slices")
+        return [row for row in rows if "metrics" in row] if isinstance(rows, list) else []
 
     @property
     def splits(self) -> dict[str, dict[str, int]]:
@@ -68,9 +68,9 @@ class RunFiles:
         return (self.dataset or {}).get("splits") or {}
 
     @property
-    def partly_labelled(self) -> dict[str, int]:
+    def partly_labeled(self) -> dict[str, int]:
         """Images of each pathogen that may belong to more than one class of the task."""
-        names = sorted(name for name, of in self.task.compatible.items() if len(of) > 1)
+        names = sorted(name for name, classes in self.task.compatible.items() if len(classes) > 1)
         counts = {name: sum(n.get(name, 0) for n in self.splits.values()) for name in names}
         return {name: count for name, count in counts.items() if count}
 

@@ -1,7 +1,7 @@
 """Reads the finished runs of a shared work folder.
 
-`compare/NAME/run.json` (as `pneumo run` wrote it) and `compare/NAME/process.json` belong to each
-configuration.
+Each configuration has `compare/NAME/run.json`, a copy of the file of `pneumo run`, and
+`compare/NAME/process.json`, the measurements of its process.
 """
 
 import json
@@ -56,9 +56,9 @@ def output(run: dict[str, Any], node: str, key: str) -> Path:
     Raises:
       PneumoError: the run has no such node or output.
     """
-    for found in run.get("nodes", []):
-        if found["name"] == node and found["outputs"].get(key):
-            return Path(found["outputs"][key][0])
+    for row in run.get("nodes", []):
+        if row["name"] == node and row["outputs"].get(key):
+            return Path(row["outputs"][key][0])
     raise PneumoError(f"the run has no {key} of node {node}: run the configuration again")
 
 
@@ -80,33 +80,33 @@ def read_runs(
     """Reads the configurations of a work folder; all of them without `names`.
 
     Returns:
-      those that have finished, and of the others `name` and `error`.
+      the finished configurations, and `name` and `error` of each other one.
 
     Raises:
-      PneumoError: none has finished, or they have different test images.
+      PneumoError: no configuration has finished, or the test images differ.
     """
     known = {file.parent.name for name in (RUN, PROCESS) for file in work.glob(f"compare/*/{name}")}
-    done: list[FinishedRun] = []
+    finished: list[FinishedRun] = []
     failed: list[dict[str, str]] = []
     for name in names or sorted(known):
         process = read_json_object(configuration_folder(work, name) / PROCESS)
         run = read_json_object(configuration_folder(work, name) / RUN)
         if run:
-            done.append(_read_run(name, run, process))
+            finished.append(_read_run(name, run, process))
         else:
             error = process.get("error") or "it was not run in this work folder"
-            # The page does not need to know where the log is.
+            # Without the path of the log.
             failed.append({"name": name, "error": re.sub(r"\s+log: \S+$", "", error)})
-    if not done:
-        why = f": {failed[0]['name']}: {failed[0]['error']}" if failed else ""
-        raise PneumoError(f"nothing to compare: no configuration has finished in {work}{why}")
-    for other in done[1:]:
-        if not np.array_equal(done[0].test.sha256, other.test.sha256):
+    if not finished:
+        reason = f": {failed[0]['name']}: {failed[0]['error']}" if failed else ""
+        raise PneumoError(f"nothing to compare: no configuration has finished in {work}{reason}")
+    for other in finished[1:]:
+        if not np.array_equal(finished[0].test.sha256, other.test.sha256):
             raise PneumoError(
-                f"{done[0].name} and {other.name} have different test images: use a separate work "
+                f"{finished[0].name} and {other.name} have different test images: use a separate work "
                 "folder for each data.ingest"
             )
-    return done, failed
+    return finished, failed
 
 
 def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> FinishedRun:
@@ -117,9 +117,9 @@ def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finish
             raise PneumoError(f"{name}: {file} is missing: run the configuration again")
     test = read_scorer_output(scored)
     assert test is not None
-    facts = read_json_object(scored / "predictions.json")
+    model_info = read_json_object(scored / "predictions.json")
     return FinishedRun(
-        name, run, process, read_json_object(training), test, read_predictions(val, facts)
+        name, run, process, read_json_object(training), test, read_predictions(val, model_info)
     )
 
 
@@ -136,12 +136,12 @@ def cost(run: FinishedRun, took: dict[int, float]) -> dict[str, Any]:
     nodes = []
     for node in run.run["nodes"]:
         seconds = float(node["seconds"])
-        made = [took[number] for number in _executions(node) if number in took]
+        original = [took[number] for number in _executions(node) if number in took]
         nodes.append(
             {
                 "name": node["name"],
                 "cached": bool(node["cached"]),
-                "seconds": (made[0] if made else None) if node["cached"] else seconds,
+                "seconds": (original[0] if original else None) if node["cached"] else seconds,
                 "spent": seconds,
             }
         )
@@ -178,13 +178,13 @@ def _peak(run: FinishedRun) -> float | None:
 
 
 def _executions(node: dict[str, Any]) -> list[int]:
-    """Executions that made the outputs of a node, from their folders NODE/KEY/EXECUTION."""
-    found = []
+    """Executions that created the outputs of a node, from their folders NODE/KEY/EXECUTION."""
+    executions = []
     for uri in (uri for uris in node["outputs"].values() for uri in uris):
-        *_, made_by, _, number = ("", "", "", *Path(uri).parts)
-        if made_by == node["name"] and number.isdigit():  # a resolver passes on those of others
-            found.append(int(number))
-    return found
+        *_, creator, _, number = ("", "", "", *Path(uri).parts)
+        if creator == node["name"] and number.isdigit():  # a resolver outputs those of other nodes
+            executions.append(int(number))
+    return executions
 
 
 def cached_executions(runs: Iterable[FinishedRun]) -> list[int]:
@@ -204,7 +204,7 @@ def durations(metadata: Path, executions: Sequence[int]) -> dict[int, float]:
     config.sqlite.filename_uri = str(metadata)
     config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
     return {
-        found.id: (found.last_update_time_since_epoch - found.create_time_since_epoch) / 1000
-        for found in metadata_store.MetadataStore(config).get_executions_by_id(executions)
-        if found.last_known_state == pb.Execution.COMPLETE
+        node.id: (node.last_update_time_since_epoch - node.create_time_since_epoch) / 1000
+        for node in metadata_store.MetadataStore(config).get_executions_by_id(executions)
+        if node.last_known_state == pb.Execution.COMPLETE
     }

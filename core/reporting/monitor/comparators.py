@@ -20,10 +20,10 @@ class MeasureComparison:
     """A measure compared with a reference.
 
     Attributes:
-      name: of `options.MEASURES`.
+      name: one of `options.MEASURES`.
       against: "training", "validation" or "earlier log".
       measure: "Jensen-Shannon" or "L-infinity".
-      value: of the divergence.
+      value: divergence, 0 to 1.
       threshold: largest value without an alarm.
       n: logged images with this measure.
     """
@@ -57,10 +57,10 @@ def compute_statistics(table: "pd.DataFrame") -> Any:
     )
 
 
-def compare(
+def compare_measures(
     reference: Any, logged: Any, thresholds: Mapping[str, float], against: str, least: int = 1
 ) -> list[MeasureComparison]:
-    """Compares the measures that both sides have of at least `least` images.
+    """Compares the measures that at least `least` images have on both sides.
 
     An earlier log is compared by TFDV's drift comparator, training and validation by its skew
     comparator.
@@ -68,7 +68,9 @@ def compare(
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     skew = against != EARLIER
-    counts = {name: min(known(logged, name), known(reference, name)) for name in MEASURES}
+    counts = {
+        name: min(count_present(logged, name), count_present(reference, name)) for name in MEASURES
+    }
     schema = schema_pb2.Schema()
     for name in (name for name in MEASURES if counts[name] >= least):
         number = name in NUMBERS
@@ -78,15 +80,15 @@ def compare(
         comparator = feature.skew_comparator if skew else feature.drift_comparator
         norm = comparator.jensen_shannon_divergence if number else comparator.infinity_norm
         norm.threshold = thresholds[name]
-    given = (
+    statistics = (
         {"statistics": reference, "serving_statistics": logged}
         if skew
         else {"statistics": logged, "previous_statistics": reference}
     )
     values = {}
-    for info in tfdv().validate_statistics(schema=schema, **given).drift_skew_info:
-        for found in info.skew_measurements if skew else info.drift_measurements:
-            values[info.path.step[0]] = float(found.value)
+    for info in tfdv().validate_statistics(schema=schema, **statistics).drift_skew_info:
+        for measurement in info.skew_measurements if skew else info.drift_measurements:
+            values[info.path.step[0]] = float(measurement.value)
     return [
         MeasureComparison(
             name,
@@ -94,7 +96,7 @@ def compare(
             "Jensen-Shannon" if name in NUMBERS else "L-infinity",
             values[_FEATURES.get(name, name)],
             thresholds[name],
-            known(logged, name),
+            count_present(logged, name),
         )
         for name in MEASURES
         if _FEATURES.get(name, name) in values
@@ -110,7 +112,7 @@ def find_feature(statistics: Any, name: str) -> Any:
     return None
 
 
-def known(statistics: Any, name: str) -> int:
+def count_present(statistics: Any, name: str) -> int:
     """Returns the number of images that have a measure."""
     feature = find_feature(statistics, name)
     if feature is None:

@@ -1,26 +1,26 @@
-"""Compares logged inputs with a reference and gives a verdict."""
+"""Compares logged inputs with a reference."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from core.reporting.monitor.comparators import (
+from core.reporting.check_drift.comparators import (
     EARLIER,
     MeasureComparison,
-    compare,
+    compare_measures,
     compute_statistics,
 )
-from core.reporting.monitor.inputs import LoggedInputs
-from core.reporting.monitor.options import MEASURES, MonitorOptions
-from core.reporting.monitor.reference import Reference
-from core.reporting.monitor.two_sample import TwoSample, mmd, one_per_patient
+from core.reporting.check_drift.inputs import LoggedInputs
+from core.reporting.check_drift.options import MEASURES, MonitorOptions
+from core.reporting.check_drift.reference import Reference
+from core.reporting.check_drift.two_sample import TwoSample, mmd, one_per_patient
 from schema.errors import PneumoError
 
 
 @dataclass
 class DriftReport:
-    """Result of monitoring.
+    """Result of the comparison.
 
     Attributes:
       reference: name.
@@ -72,7 +72,7 @@ class DriftReport:
         return {
             **{name: getattr(self, name) for name in names},
             "times": list(self.times) if self.times else None,
-            "measures": [{**asdict(found), "ok": found.ok} for found in self.findings],
+            "measures": [{**asdict(finding), "ok": finding.ok} for finding in self.findings],
             "embeddings": test
             and {
                 "mmd2": test.statistic,
@@ -87,7 +87,7 @@ class DriftReport:
         }
 
 
-def monitor(
+def check_drift(
     logged: LoggedInputs,
     reference: Reference,
     options: MonitorOptions,
@@ -99,28 +99,28 @@ def monitor(
       PneumoError: too few usable images for a verdict.
     """
     least = options.least
-    for what, inputs in (("logged", logged), ("earlier", earlier)):
+    for name, inputs in (("new", logged), ("earlier", earlier)):
         if inputs is not None and inputs.usable < least:
             raise PneumoError(
-                f"{what}: {inputs.usable} usable images of {len(inputs)}, at least {least} are "
-                "needed (monitor.least)"
+                f"{name} log: {inputs.usable} usable images of {len(inputs)}, at least {least} are "
+                "needed; use a longer log or lower monitor.least"
             )
     statistics = {"training": reference.inputs, "log": compute_statistics(logged.table)}
-    if reference.answers is not None:
-        statistics["validation"] = reference.answers
+    if reference.predictions is not None:
+        statistics["validation"] = reference.predictions
     if earlier is not None:
         statistics[EARLIER] = compute_statistics(earlier.table)
     findings = [
         finding
         for against in ("training", "validation", EARLIER)
         if against in statistics
-        for finding in compare(
+        for finding in compare_measures(
             statistics[against], statistics["log"], options.thresholds, against, least
         )
     ]
-    compared = {found.name for found in findings if found.against != EARLIER}
+    compared = {finding.name for finding in findings if finding.against != EARLIER}
     notes = [*logged.notes, *reference.notes] + [
-        f"{name} not compared: the log or the reference has it of fewer than {least} images"
+        f"{name} not compared: fewer than {least} images of the log or the reference have it"
         for name in MEASURES
         if name not in compared
     ]
@@ -147,18 +147,18 @@ def _two_sample(
     if not len(reference.embedding):
         return None
     rng = np.random.default_rng(options.seed)
-    ours = one_per_patient(logged.patients, options.most, rng)
-    theirs = one_per_patient(reference.patient, options.most, rng)
-    if min(len(ours), len(theirs)) < options.least:
+    logged_rows = one_per_patient(logged.patients, options.most, rng)
+    reference_rows = one_per_patient(reference.patient, options.most, rng)
+    if min(len(logged_rows), len(reference_rows)) < options.least:
         notes.append(
-            f"embeddings not compared: {len(ours)} in the log and {len(theirs)} in the reference, "
-            f"of different patients; the test needs {options.least} on each side"
+            f"embeddings not compared: {len(logged_rows)} patients in the log and "
+            f"{len(reference_rows)} in the reference; the test needs {options.least} on each side"
         )
         return None
     # Sorted, so that a memory map is read sequentially.
     return mmd(
-        logged.embedding[ours],
-        np.asarray(reference.embedding[np.sort(theirs)]),
+        logged.embedding[logged_rows],
+        np.asarray(reference.embedding[np.sort(reference_rows)]),
         options.permutations,
         rng,
     )

@@ -58,35 +58,35 @@ def period(times: tuple[float, float] | None) -> str:
 
 def draw(verdict: DriftReport) -> dict[str, bytes]:
     """Draws the distribution of each measure beside its reference, as PNG."""
-    found = {}
+    pictures = {}
     for name in MEASURES:
         now = find_feature(verdict.statistics["log"], name)
         for side in ("training", "validation"):
             before = find_feature(verdict.statistics.get(side), name)
             if before is not None and now is not None:
                 pair = {side: before, "log": now}
-                found[name] = (
+                pictures[name] = (
                     _histograms(_UNITS[name], pair) if name in NUMBERS else _shares(name, pair)
                 )
     if verdict.embeddings is not None:
-        found["embeddings"] = _null_distribution(verdict.embeddings)
-    return found
+        pictures["embeddings"] = _null_distribution(verdict.embeddings)
+    return pictures
 
 
 def _histograms(unit: str, features: dict[str, Any]) -> bytes:
-    made, axis = figure(unit, width=4.6, height=2.9)
+    fig, ax = figure(unit, width=4.6, height=2.9)
     for (label, feature), color in zip(features.items(), (BLUE, ORANGE), strict=True):
         (bins,) = (list(h.buckets) for h in feature.num_stats.histograms if h.type == h.STANDARD)
         edges = np.array([bins[0].low_value, *(b.high_value for b in bins)])
         counts = np.array([b.sample_count for b in bins])
         if edges[-1] <= edges[0]:
-            axis.axvline(edges[0], color=color, lw=2, label=f"{label}: all {edges[0]:g}")
+            ax.axvline(edges[0], color=color, lw=2, label=f"{label}: all {edges[0]:g}")
             continue
         density = counts / max(counts.sum(), 1e-12) / np.maximum(np.diff(edges), 1e-12)
-        axis.stairs(density, edges, color=color, lw=1.8, label=label)
-        axis.stairs(density, edges, color=color, alpha=0.15, fill=True)
-    axis.margins(y=0.12)
-    return png(made, "best")
+        ax.stairs(density, edges, color=color, lw=1.8, label=label)
+        ax.stairs(density, edges, color=color, alpha=0.15, fill=True)
+    ax.margins(y=0.12)
+    return png(fig, "best")
 
 
 def _shares(name: str, features: dict[str, Any]) -> bytes:
@@ -94,25 +94,23 @@ def _shares(name: str, features: dict[str, Any]) -> bytes:
         {b.label: b.sample_count for b in feature.string_stats.rank_histogram.buckets}
         for feature in features.values()
     ]
-    words = sorted(set().union(*counts))
-    made, axis = figure(
-        "share of images", name, width=4.6, height=max(1.6, 0.62 * len(words) + 1.0)
-    )
-    places = np.arange(len(words))
+    labels = sorted(set().union(*counts))
+    fig, ax = figure("share of images", name, width=4.6, height=max(1.6, 0.62 * len(labels) + 1.0))
+    positions = np.arange(len(labels))
     for label, count, color, shift in zip(
         features, counts, (BLUE, ORANGE), (-0.19, 0.19), strict=True
     ):
-        shares = [count.get(word, 0.0) / (sum(count.values()) or 1.0) for word in words]
-        axis.barh(places + shift, shares, 0.36, color=color, label=label)
-    axis.set_yticks(places, words)
-    axis.invert_yaxis()
-    axis.set_xlim(0, 1)
-    return png(made, "best")
+        shares = [count.get(word, 0.0) / (sum(count.values()) or 1.0) for word in labels]
+        ax.barh(positions + shift, shares, 0.36, color=color, label=label)
+    ax.set_yticks(positions, labels)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1)
+    return png(fig, "best")
 
 
 def _null_distribution(test: TwoSample) -> bytes:
-    made, axis = figure("squared maximum mean discrepancy", width=4.6, height=2.9)
-    axis.hist(test.null, 40, color=GREY, alpha=0.7, label="relabelled at random")
-    axis.axvline(test.statistic, color=ORANGE, lw=2, label="log against training")
-    axis.margins(y=0.25)
-    return png(made, "upper right")
+    fig, ax = figure("squared maximum mean discrepancy", width=4.6, height=2.9)
+    ax.hist(test.null, 40, color=GREY, alpha=0.7, label="relabelled at random")
+    ax.axvline(test.statistic, color=ORANGE, lw=2, label="log against training")
+    ax.margins(y=0.25)
+    return png(fig, "upper right")

@@ -1,4 +1,4 @@
-"""The reference that logged inputs are compared with: a run."""
+"""Reference for logged inputs: the training and validation data of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,13 +25,13 @@ _BATCH = 16
 
 @dataclass
 class Reference:
-    """The training side.
+    """Statistics and embeddings of a run.
 
     Attributes:
       name: of the run.
       inputs: TFDV's statistics of brightness, height and width on the training split.
-      answers: of score, decision and status on validation, which the model was not trained on; None
-        if they are missing.
+      predictions: TFDV's statistics of score, decision and status on validation, which the model
+        was not trained on; None if they are missing.
       embedding: float32 [k, d]; k is 0 if there are none to compare.
       patient: of these, str [k].
       notes: remarks about what is missing.
@@ -39,7 +39,7 @@ class Reference:
 
     name: str
     inputs: Any
-    answers: Any = None
+    predictions: Any = None
     embedding: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     patient: np.ndarray = field(default_factory=lambda: np.zeros(0, str))
     notes: list[str] = field(default_factory=list)
@@ -49,12 +49,12 @@ def read_reference(folder: Path, width: int, most: int) -> Reference:
     """Reads a work folder of `pneumo run`.
 
     Args:
-      folder: which.
+      folder: the work folder.
       width: length of the logged embeddings; 0: there are none, and none are read.
       most: training images to embed if the stored features are not those of the model.
 
     Raises:
-      PneumoError: it is no work folder, or files of the run are missing.
+      PneumoError: the folder is not a work folder, or files of the run are missing.
     """
     run = read_json(folder / "run.json")
     if run is None:
@@ -62,18 +62,18 @@ def read_reference(folder: Path, width: int, most: int) -> Reference:
     nodes = {node["name"]: node["outputs"] for node in run["nodes"]}
 
     def output(node: str, key: str) -> Path:
-        found = Path(nodes[node][key][0])
-        if not found.exists():
-            raise PneumoError(f"reference {folder}: {found} is missing: run the pipeline again")
-        return found
+        path = Path(nodes[node][key][0])
+        if not path.exists():
+            raise PneumoError(f"reference {folder}: {path} is missing: run the pipeline again")
+        return path
 
     statistics = output("StatisticsGen", "statistics") / "Split-train" / "FeatureStats.pb"
     model = output("Trainer", "model") / "Format-Serving"
-    facts = read_model_info(model)
+    model_info = read_model_info(model)
     reference = Reference(
-        str(facts.get("name", folder.name)),
+        str(model_info.get("name", folder.name)),
         tfdv().load_stats_binary(str(statistics)),
-        _validation(output("Trainer", "model_run") / "val_predictions.parquet", facts),
+        _validation(output("Trainer", "model_run") / "val_predictions.parquet", model_info),
     )
     if not width:
         return reference
@@ -121,13 +121,13 @@ def run_config(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((report or {}).get("config") or "") or {}
 
 
-def _validation(file: Path, facts: dict[str, Any]) -> Any:
+def _validation(file: Path, model_info: dict[str, Any]) -> Any:
     import pandas as pd
 
-    if not file.is_file() or "threshold" not in facts:
+    if not file.is_file() or "threshold" not in model_info:
         return None
     score = pd.read_parquet(file, columns=["score"])["score"].to_numpy(np.float64)
-    band = facts.get("band")
-    decision = decide(score, facts["threshold"], tuple(band) if band else None)
-    words = [DECISIONS[value] for value in decision.tolist()]
-    return compute_statistics(pd.DataFrame({"score": score, "decision": words, "status": OK}))
+    band = model_info.get("band")
+    decision = decide(score, model_info["threshold"], tuple(band) if band else None)
+    decisions = [DECISIONS[value] for value in decision.tolist()]
+    return compute_statistics(pd.DataFrame({"score": score, "decision": decisions, "status": OK}))

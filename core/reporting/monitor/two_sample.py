@@ -34,15 +34,15 @@ def one_per_patient(patients: np.ndarray, most: int, rng: np.random.Generator) -
     """Returns indices of one random vector for each patient, at most `most`; int64.
 
     Vectors of one patient are correlated and would cause false alarms. A vector of an unknown
-    patient (empty) counts as one of a patient of its own.
+    patient (empty) counts as a separate patient.
     """
-    seen: set[str] = set()
+    drawn: set[str] = set()
     chosen = []
     for i in rng.permutation(len(patients)).tolist():
         patient = str(patients[i])
-        if patient and patient in seen:
+        if patient and patient in drawn:
             continue
-        seen.add(patient)
+        drawn.add(patient)
         chosen.append(i)
     # Patients with many images tend to come first; they have pneumonia more often.
     return rng.permutation(np.array(chosen, np.int64))[:most]
@@ -76,15 +76,15 @@ def mmd(x: np.ndarray, y: np.ndarray, permutations: int, rng: np.random.Generato
     xx = (labels * of_first).sum(axis=0)
     xy = of_first.sum(axis=0) - xx
     yy = total - xx - 2 * xy
-    found = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
-    null = found[1:]
+    statistics = xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m)
+    null = statistics[1:]
     # Equal up to rounding counts as at least as large.
-    extreme = int((null >= found[0] - 1e-12).sum())
-    return TwoSample(float(found[0]), (extreme + 1) / (permutations + 1), null, n, m)
+    extreme = int((null >= statistics[0] - 1e-12).sum())
+    return TwoSample(float(statistics[0]), (extreme + 1) / (permutations + 1), null, n, m)
 
 
 def _kernel(z: np.ndarray) -> np.ndarray:
-    """Gaussian kernel of standardised vectors, [n, n]."""
+    """Gaussian kernel of standardized vectors, [n, n]."""
     deviation = z.std(axis=0)
     z = (z - z.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
     squares = (z**2).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Numbers of the boxes, and the images to show with them."""
+"""Metrics of the boxes, and the images to show with them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from core.metrics.registry import BOXES
 from core.predictions.metrics import box_intervals
 from core.predictions.predictions import SplitPredictions
 from core.reporting.format import intervals
-from core.reporting.report.example_images import rows
+from core.reporting.report.example_images import example_rows
 
 
 def box_section(
@@ -25,9 +25,9 @@ def box_section(
     """Computes the part `boxes` of the report; None if the model predicts no boxes.
 
     Returns:
-      `threshold`, `overlaps`, `chosen`, `counts` (see `counts`), `metrics` name -> interval, `flat`
-      (names whose interval has no width), `validation` as `metrics` or None, `rates` of FROC,
-      `cases` (see `cases`).
+      `threshold`, `overlaps`, `chosen`, `counts` (see `box_counts`), `metrics` name -> interval,
+      `flat` (metrics whose interval has zero width), `validation` (as `metrics`, or
+      None), `rates` of FROC, `cases` (see `box_cases`).
     """
     metrics = box_intervals(test, resamples, seed)
     if not metrics:
@@ -37,38 +37,38 @@ def box_section(
         "threshold": test.box_threshold,
         "overlaps": list(OVERLAPS),
         "chosen": chosen,
-        "counts": counts(test),
+        "counts": box_counts(test),
         "metrics": intervals(metrics),
         "flat": [name for name in BOXES if metrics[name].low == metrics[name].high],
         "validation": intervals(on_val, BOXES) if on_val else None,
         "rates": list(froc.RATES),
-        "cases": cases(test),
+        "cases": box_cases(test),
     }
 
 
-def counts(answers: SplitPredictions) -> dict[str, int]:
+def box_counts(predictions: SplitPredictions) -> dict[str, int]:
     """Counts images and boxes at the box threshold; a hit has an IoU above 0.40.
 
     Returns:
-      `images`, `with_opacity`, `opacities`, `found`, `shown` boxes, `false` ones, `without` opacity
-      (images), and `disturbed`: those of them with a box.
+      `images`, `with_opacity` (images), `opacities`, `found` (opacities), `shown` (boxes), `false`
+      (boxes), `without` (images without an opacity), `disturbed` (those of them with a box).
     """
-    truth, boxes, _, hits = _matched(answers)
-    true, shown = (np.array([len(of) for of in found]) for found in (truth, boxes))
-    found = int(hits.sum())
+    truth, boxes, _, hits = _matched(predictions)
+    true, shown = (np.array([len(image) for image in rows]) for rows in (truth, boxes))
+    n_hits = int(hits.sum())
     return {
-        "images": len(answers),
+        "images": len(predictions),
         "with_opacity": int((true > 0).sum()),
         "opacities": int(true.sum()),
-        "found": found,
+        "found": n_hits,
         "shown": int(shown.sum()),
-        "false": int(shown.sum()) - found,
+        "false": int(shown.sum()) - n_hits,
         "without": int((true == 0).sum()),
         "disturbed": int(((true == 0) & (shown > 0)).sum()),
     }
 
 
-def cases(answers: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
+def box_cases(predictions: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
     """Chooses images to show.
 
     Returns:
@@ -77,14 +77,14 @@ def cases(answers: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
       `sha256`, `filename`, `pathogen`, `score` of the image, `challenge`, `truth` (boxes), `boxes`
       and `box_scores` as shown, `hit` (of each box).
     """
-    truth, boxes, scores, hits = _matched(answers)
+    truth, boxes, scores, hits = _matched(predictions)
     challenge = challenge_scores(truth, boxes, scores)
-    true = np.array([len(of) for of in truth])
+    true = np.array([len(image) for image in truth])
     highest = np.array([row.max(initial=-1.0) for row in scores])
-    largest = np.array([box_area(of).max(initial=0.0) for of in truth])
-    any_hit = hits.any(axis=1) if hits.shape[1] else np.zeros(len(answers), bool)
+    largest = np.array([box_area(image).max(initial=0.0) for image in truth])
+    any_hit = hits.any(axis=1) if hits.shape[1] else np.zeros(len(predictions), bool)
 
-    def chosen(mask: np.ndarray, *keys: np.ndarray) -> list[dict[str, Any]]:
+    def select(mask: np.ndarray, *keys: np.ndarray) -> list[dict[str, Any]]:
         at = np.flatnonzero(mask)
         at = at[np.lexsort([-key[at] for key in reversed(keys)])]
         return [
@@ -96,21 +96,21 @@ def cases(answers: SplitPredictions) -> dict[str, list[dict[str, Any]]]:
                 "box_scores": scores[i].tolist(),
                 "hit": hits[i, : len(boxes[i])].tolist(),
             }
-            for row, i in zip(rows(answers, at), at, strict=False)
+            for row, i in zip(example_rows(predictions, at), at, strict=False)
         ]
 
     return {
-        "best": chosen((true > 0) & any_hit, challenge, highest),
-        "missed": chosen((true > 0) & ~any_hit, largest),
-        "false_alarms": chosen((true == 0) & (highest >= 0), highest),
+        "best": select((true > 0) & any_hit, challenge, highest),
+        "missed": select((true > 0) & ~any_hit, largest),
+        "false_alarms": select((true == 0) & (highest >= 0), highest),
     }
 
 
 def _matched(
-    answers: SplitPredictions,
+    predictions: SplitPredictions,
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Returns true boxes, shown boxes, their scores, and which of them hit, bool [n, M]."""
-    truth, shown = answers.truth_boxes.tolist(), answers.shown_boxes()
+    truth, shown = predictions.truth_boxes.tolist(), predictions.shown_boxes()
     boxes, scores = (rows.tolist() for rows in shown)
     hits = match_boxes(pad_boxes(truth, what="true box"), pad_boxes(boxes, scores), [froc.OVERLAP])
     return truth, boxes, scores, hits[:, 0]

@@ -1,4 +1,4 @@
-"""Collects the input of the report from the folders of a run."""
+"""Reads the input of the report from the outputs of a run."""
 
 import importlib.metadata
 import json
@@ -11,7 +11,7 @@ import yaml
 from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
 from core.predictions.tfma_results import tfma_metrics
 from core.reporting.records import content, read_fields, read_images, text
-from core.reporting.report.boxes import cases
+from core.reporting.report.boxes import box_cases
 from core.reporting.report.data import ReportData, SampleImage
 from core.reporting.report.example_images import correct, mistakes
 from core.reporting.report.heat_maps import HeatMaps, needs_localization, run_explainer
@@ -36,7 +36,7 @@ _PACKAGES = [
     "numpy",
 ]
 _SAMPLES = 5  # images of each pathogen
-_LOOKED_AT = 2000  # records searched for samples, so that an absent pathogen costs little
+_MAX_SEARCHED = 2000  # records; limits the search for a pathogen that the split lacks
 
 
 def collect(
@@ -53,33 +53,33 @@ def collect(
     pushed: str = "",
     infra: dict[str, Any] | None = None,
 ) -> ReportData:
-    """Reads everything that the report shows, from the outputs of the nodes of a run.
+    """Reads everything that the report shows.
 
     Args:
       train: gzip TFRecords of the training split.
       test: gzip TFRecords of the test split.
-      model_run: of the Trainer.
-      predictions: of the Scorer.
-      evaluation: of the Evaluator.
-      blessing: of the Gate.
+      model_run: output folder of the Trainer.
+      predictions: output folder of the Scorer.
+      evaluation: output folder of the Evaluator.
+      blessing: output folder of the Gate.
       records: folder or URI that ingest wrote.
-      config: YAML.
-      model: SavedModel, for heat maps; None: the page has none.
+      config: configuration of the run, YAML.
+      model: SavedModel, for heat maps; None: the report has no heat maps.
       pushed: folder of the pushed version; empty if the model was not pushed.
       infra: see `ReportData`.
 
     Raises:
       PneumoError: there are no predictions on the test split, or the store is unreachable.
     """
-    answers = read_scorer_output(predictions)
-    if answers is None:
+    test_predictions = read_scorer_output(predictions)
+    if test_predictions is None:
         raise PneumoError(f"no predictions in {predictions}: run the Scorer again")
     val = model_run / "val_predictions.parquet"
-    facts = read_json(predictions / "predictions.json") or {}
-    dataset, leakage = read_ingest(records, answers.task)
+    model_info = read_json(predictions / "predictions.json") or {}
+    dataset, leakage = read_ingest(records, test_predictions.task)
     shown = [
-        *mistakes(answers).values(),
-        *(cases(answers).values() if answers.predicts_boxes else ()),
+        *mistakes(test_predictions).values(),
+        *(box_cases(test_predictions).values() if test_predictions.predicts_boxes else ()),
     ]
     summary = model_run / "model_summary.txt"
     options = yaml.safe_load(config)
@@ -93,11 +93,11 @@ def collect(
         training=read_json(model_run / "training.json"),
         histories=histories(model_run / "history"),
         model_summary=summary.read_text() if summary.is_file() else None,
-        answers=answers,
-        val=read_predictions(val, facts) if val.is_file() else None,
+        predictions=test_predictions,
+        val=read_predictions(val, model_info) if val.is_file() else None,
         images=dict(read_images(test, {row["sha256"] for rows in shown for row in rows})),
-        boxes=facts.get("boxes") if answers.predicts_boxes else None,
-        heat=read_heat(model, answers, test),
+        boxes=model_info.get("boxes") if test_predictions.predicts_boxes else None,
+        heat_maps=read_heat_maps(model, test_predictions, test),
         tfma=tfma_metrics(str(evaluation)),
         blessing=read_json(blessing / "decision.json"),
         infra=infra,
@@ -116,7 +116,9 @@ def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[s
         return dataset, read_json(folder / "leakage.json")
 
 
-def read_heat(model: Path | None, test: SplitPredictions, files: Sequence[str]) -> HeatMaps | None:
+def read_heat_maps(
+    model: Path | None, test: SplitPredictions, files: Sequence[str]
+) -> HeatMaps | None:
     """Runs the model's `explain` signature on the shown images and on those to measure."""
     if model is None:
         return None
@@ -125,12 +127,12 @@ def read_heat(model: Path | None, test: SplitPredictions, files: Sequence[str]) 
     loaded = tf.saved_model.load(str(model))
     if "explain" not in loaded.signatures:
         return None
-    about = read_model_info(model)
+    model_info = read_model_info(model)
     rows = [*mistakes(test).values(), *correct(test).values()]
     shown = {row["sha256"] for kind in rows for row in kind}
     measured = set() if test.predicts_boxes else set(test.sha256[needs_localization(test)].tolist())
-    places = run_explainer(loaded.signatures["explain"], files, shown, measured)
-    return HeatMaps(about.get("boxes") or {}, places)
+    localizations = run_explainer(loaded.signatures["explain"], files, shown, measured)
+    return HeatMaps(model_info.get("boxes") or {}, localizations)
 
 
 def histories(folder: Path) -> dict[str, dict[str, Any]]:
@@ -141,24 +143,24 @@ def histories(folder: Path) -> dict[str, dict[str, Any]]:
 
 def versions() -> dict[str, str]:
     """Returns the versions of the packages that the numbers depend on."""
-    found = {}
+    installed = {}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def samples(files: Sequence[str]) -> list[SampleImage]:
-    """Returns the first images of each pathogen, a fair sample of the shuffled records."""
-    found: dict[str, list[SampleImage]] = {pathogen: [] for pathogen in PATHOGENS}
-    for _, fields in zip(range(_LOOKED_AT), read_fields(files), strict=False):
+    """Returns the first images of each pathogen; records are in random order."""
+    selected: dict[str, list[SampleImage]] = {pathogen: [] for pathogen in PATHOGENS}
+    for _, fields in zip(range(_MAX_SEARCHED), read_fields(files), strict=False):
         pathogen = text(fields, f.PATHOGEN)
-        if len(found[pathogen]) < _SAMPLES:
-            found[pathogen].append(
+        if len(selected[pathogen]) < _SAMPLES:
+            selected[pathogen].append(
                 SampleImage(text(fields, f.IMAGE_FILENAME), pathogen, content(fields))
             )
-        if all(len(found[name]) == _SAMPLES for name in PATHOGENS[:3]):
+        if all(len(selected[name]) == _SAMPLES for name in PATHOGENS[:3]):
             break
-    return [sample for rows in found.values() for sample in rows]
+    return [sample for rows in selected.values() for sample in rows]

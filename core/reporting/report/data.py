@@ -1,4 +1,4 @@
-"""Input of the report. Every part may be missing; the page then says so."""
+"""Input of the report. Every part may be missing."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,17 +24,17 @@ class ReportData:
       name: of the configuration.
       resamples: number of bootstrap resamples.
       seed: of the bootstrap.
-      dataset: `dataset.json` of ingest, with `shortcuts` (see `shortcuts.shortcut_check`).
+      dataset: `dataset.json` of ingest, with `shortcuts` (see `shortcut_baselines.shortcut_check`).
       leakage: `leakage.json` of ingest.
       samples: images of the training split.
       training: `training.json` of the Trainer.
       histories: seed -> training curves.
       model_summary: text of `Model.summary()`.
-      answers: predictions on the test split.
+      predictions: on the test split.
       val: predictions on the validation split.
       images: id -> file content, of the images to show.
-      boxes: how the box threshold and box scale of the model were chosen.
-      heat: heat maps and weak boxes of some test images.
+      boxes: box threshold and box scale of the model, and how they were chosen.
+      heat_maps: heat maps and predicted boxes of some test images.
       tfma: slice -> metric -> value, computed by the Evaluator.
       blessing: `decision.json` of the Gate.
       infra: `blessed` and `reasons` of infrastructure validation; None if it did not run.
@@ -52,11 +52,11 @@ class ReportData:
     training: dict[str, Any] | None = None
     histories: dict[str, dict[str, Any]] = field(default_factory=dict)
     model_summary: str | None = None
-    answers: SplitPredictions | None = None
+    predictions: SplitPredictions | None = None
     val: SplitPredictions | None = None
     images: dict[str, bytes] = field(default_factory=dict)
     boxes: dict[str, Any] | None = None
-    heat: HeatMaps | None = None
+    heat_maps: HeatMaps | None = None
     tfma: dict[str, dict[str, float]] | None = None
     blessing: dict[str, Any] | None = None
     infra: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""Heat maps of the exported model, and how well they locate opacities."""
+"""Heat maps of the exported model, and metrics of how well they locate opacities."""
 
 import itertools
 from collections.abc import Iterable
@@ -22,14 +22,15 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Localization:
-    """Locations that the model predicts in one image.
+    """Heat map and boxes that the model predicts for one image.
 
     Attributes:
-      peak: centre (y, x) of the hottest cell, 0..1 of the displayed image; NaN if there is no heat.
+      peak: center (y, x) of the cell with the highest value, relative to the displayed image; NaN
+        if the heat map is zero everywhere.
       boxes: float64 [k, 4], ymin, xmin, ymax, xmax, relative to the displayed image.
       scores: float64 [k].
-      heat: float32 [h, w], 0..1; only of images that are shown.
-      content: the image file; likewise.
+      heat: float32 [h, w], 0..1; only for images that are shown.
+      content: bytes of the image file; only for images that are shown.
     """
 
     peak: np.ndarray
@@ -41,25 +42,25 @@ class Localization:
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """Locations in test images.
+    """Heat maps and boxes of test images.
 
     Attributes:
-      facts: `boxes` of the model's facts: kind, threshold.
-      places: id of an image -> locations.
+      facts: entry `boxes` of the model's `pneumo.json`, such as kind and threshold.
+      localizations: image id -> heat map and boxes.
     """
 
     facts: dict[str, Any] = field(default_factory=dict)
-    places: dict[str, Localization] = field(default_factory=dict)
+    localizations: dict[str, Localization] = field(default_factory=dict)
 
 
-def needs_localization(answers: SplitPredictions) -> np.ndarray:
-    """Returns which images the numbers of weak boxes need, bool [n]; none without marked opacities.
+def needs_localization(predictions: SplitPredictions) -> np.ndarray:
+    """Returns the images that the metrics of weak boxes depend on, bool [n].
 
-    Those with a marked opacity and those predicted positive: all others have neither a marked nor a
-    predicted box.
+    These are the images with a marked opacity and those predicted positive; all others have neither
+    a marked nor a predicted box. No image is needed if the split has no marked opacity.
     """
-    marked = _marked(answers)
-    return (marked | (answers.predicted_positive == 1)) & marked.any()
+    marked = _marked(predictions)
+    return (marked | (predictions.predicted_positive == 1)) & marked.any()
 
 
 def run_explainer(
@@ -71,14 +72,14 @@ def run_explainer(
       explain: signature `explain` of the loaded SavedModel.
       files: gzip TFRecords of raw records.
       shown: ids of images whose heat is kept.
-      measured: ids of images of which only the boxes are kept.
+      measured: ids of images whose boxes are kept without the heat map.
 
     Returns:
-      id -> locations; images that the model rejects are missing.
+      image id -> heat map and boxes; without the images that the model rejects.
     """
     import tensorflow as tf
 
-    found: dict[str, Localization] = {}
+    localizations: dict[str, Localization] = {}
     source = read_images(files, shown | measured)
     while batch := list(itertools.islice(source, _BATCH)):
         output = explain(image_bytes=tf.constant([content for _, content in batch]))
@@ -89,80 +90,81 @@ def run_explainer(
                 continue
             valid = rows["box_scores"][i] >= 0
             size = np.array([rows["image_height"][i], rows["image_width"][i]] * 2, np.float64)
-            found[name] = Localization(
+            localizations[name] = Localization(
                 points[i],
                 rows["boxes"][i][valid].astype(np.float64) / size,
                 rows["box_scores"][i][valid].astype(np.float64),
                 *((rows["heatmap"][i], content) if name in shown else ()),
             )
-    return found
+    return localizations
 
 
 def heat_map_section(
-    answers: SplitPredictions, heat: HeatMaps | None, resamples: int, seed: int
+    predictions: SplitPredictions, heat: HeatMaps | None, resamples: int, seed: int
 ) -> dict[str, Any] | None:
     """Computes the part `explain` of the report; None without heat maps.
 
     Returns:
-      `kind`, `facts` (of the model's boxes), `shown` (number of images drawn), `right` (see
-      `selection.correct`); if boxes are weak and test has marked opacities also `counts` (`images`,
-      `opacities`, `called` of these images) and `metrics`, name -> interval.
+      `kind`, `facts` (see `HeatMaps`), `shown` (number of images drawn), `right` (see
+      `example_images.correct`). If the boxes are weak and the split has marked opacities, also
+      `metrics`, name -> interval, and `counts`: `images` with opacities, `opacities`, `called`
+      (those of the images that are predicted positive).
     """
     if heat is None:
         return None
-    found: dict[str, Any] = {
+    section: dict[str, Any] = {
         "kind": heat.facts.get("kind", ""),
         "facts": heat.facts,
-        "shown": sum(one.heat is not None for one in heat.places.values()),
-        "right": correct(answers),
+        "shown": sum(one.heat is not None for one in heat.localizations.values()),
+        "right": correct(predictions),
     }
-    marked = _marked(answers)
-    if answers.predicts_boxes or not marked.any():
-        return found
-    nowhere = Localization(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
-    places = [heat.places.get(name, nowhere) for name in answers.sha256.tolist()]
-    statistics, shares = localization_statistics(answers.truth_boxes.tolist(), places)
+    marked = _marked(predictions)
+    if predictions.predicts_boxes or not marked.any():
+        return section
+    empty = Localization(np.full(2, np.nan), np.zeros((0, 4)), np.zeros(0))
+    localizations = [heat.localizations.get(name, empty) for name in predictions.sha256.tolist()]
+    statistics, shares = localization_statistics(predictions.truth_boxes.tolist(), localizations)
     measured = clustered_bootstrap(
-        statistics, answers.patient, shares=shares, resamples=resamples, seed=seed
+        statistics, predictions.patient, shares=shares, resamples=resamples, seed=seed
     )
-    return found | {
+    return section | {
         "counts": {
             "images": int(marked.sum()),
-            "opacities": int(sum(map(len, answers.truth_boxes))),
-            "called": int((answers.predicted_positive[marked] == 1).sum()),
+            "opacities": int(sum(map(len, predictions.truth_boxes))),
+            "called": int((predictions.predicted_positive[marked] == 1).sum()),
         },
         "metrics": intervals(measured, HEAT),
     }
 
 
 def localization_statistics(
-    truth: list[np.ndarray], places: list[Localization]
+    truth: list[np.ndarray], localizations: list[Localization]
 ) -> tuple[Statistics, dict[str, np.ndarray]]:
-    """Returns the metrics of `heat_map_section` as a function of image weights, and their shares.
+    """Returns the metrics as a function of image weights, and which of them are shares.
 
-    pointing: share of images with an opacity whose hottest cell lies on one.
+    pointing: share of images with an opacity whose peak lies on one.
     iou: mean over opacities of the largest IoU with a box, 0 without one.
     challenge, box_sensitivity, false_boxes: see core.metrics.boxes.summary.
     """
-    boxes, scores = [one.boxes for one in places], [one.scores for one in places]
-    of_boxes, _ = box_statistics(truth, boxes, scores, 0.0)
-    hits = pointing_hits(truth, np.array([one.peak for one in places]).reshape(-1, 2))
+    boxes, scores = [one.boxes for one in localizations], [one.scores for one in localizations]
+    box_metrics, _ = box_statistics(truth, boxes, scores, 0.0)
+    hits = pointing_hits(truth, np.array([one.peak for one in localizations]).reshape(-1, 2))
     marked = np.isfinite(hits)
     opacities = np.array([len(rows) for rows in truth], np.float64)
     overlap = np.array(
         [box_iou(t, b).max(axis=1, initial=0.0).sum() for t, b in zip(truth, boxes, strict=True)]
     )
 
-    def numbers(w: np.ndarray) -> dict[str, np.ndarray]:
+    def metrics(w: np.ndarray) -> dict[str, np.ndarray]:
         with np.errstate(divide="ignore", invalid="ignore"):
             return {
-                **of_boxes(w),
+                **box_metrics(w),
                 "pointing": (w @ np.where(marked, hits, 0)) / (w @ marked),
                 "iou": (w @ overlap) / (w @ opacities),
             }
 
-    return numbers, {"pointing": marked}
+    return metrics, {"pointing": marked}
 
 
-def _marked(answers: SplitPredictions) -> np.ndarray:
-    return np.array([len(boxes) > 0 for boxes in answers.truth_boxes], bool)
+def _marked(predictions: SplitPredictions) -> np.ndarray:
+    return np.array([len(boxes) > 0 for boxes in predictions.truth_boxes], bool)

@@ -56,8 +56,8 @@ def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, bytes]:
     if any(history.get("epochs") for history in data.histories.values()):
         for name in ("loss", "accuracy"):
             drawn[name] = figures.training_curve(data.histories, name)
-    if data.answers is not None and "metrics" in numbers:
-        drawn |= figures.draw_all(data.answers, data.val, numbers)
+    if data.predictions is not None and "metrics" in numbers:
+        drawn |= figures.draw_all(data.predictions, data.val, numbers)
     return drawn
 
 
@@ -96,36 +96,40 @@ def _box_pictures(cases: Rows, images: dict[str, bytes]) -> Rows:
 
 
 def _heat_pictures(data: ReportData, numbers: dict[str, Any]) -> Rows:
-    """Pictures with heat and boxes; images without heat, or unreadable ones, are left out."""
-    if data.answers is None or data.heat is None or "explain" not in numbers:
+    """Returns pictures with heat map and boxes; skips images without either."""
+    if data.predictions is None or data.heat_maps is None or "explain" not in numbers:
         return {}
     from core.images.overlay import draw_overlay
 
-    pairs = zip(data.answers.sha256.tolist(), data.answers.truth_boxes, strict=True)
+    pairs = zip(data.predictions.sha256.tolist(), data.predictions.truth_boxes, strict=True)
     truth = {name: boxes.tolist() for name, boxes in pairs if len(boxes)}
     shown: Rows = {}
     for kind, rows in (numbers["mistakes"] | numbers["explain"]["right"]).items():
         shown[kind] = []
         for row in rows:
-            places = data.heat.places.get(row["sha256"])
-            image = None if places is None or places.heat is None else read_gray(places.content)
-            if places is None or image is None:
+            localization = data.heat_maps.localizations.get(row["sha256"])
+            image = (
+                None
+                if localization is None or localization.heat is None
+                else read_gray(localization.content)
+            )
+            if localization is None or image is None:
                 continue
             marked = truth.get(row["sha256"], [])
             counts = f"{len(marked)} marked, " if marked else ""
-            text = f"{counts}{len(places.boxes)} predicted; {_peak(places)}"
-            heat = draw_overlay(image, places.heat, side=SIDE)
-            drawn = picture(heat, marked, places.boxes.tolist(), places.scores.tolist())
+            text = f"{counts}{len(localization.boxes)} predicted; {_peak(localization)}"
+            heat = draw_overlay(image, localization.heat, side=SIDE)
+            drawn = picture(heat, marked, localization.boxes.tolist(), localization.scores.tolist())
             shown[kind].append({**row, "text": text, **drawn})
     return shown
 
 
-def _peak(places: Localization) -> str:
-    """Describes the position of the peak of a heat map."""
-    if not places.peak[0] >= 0:
+def _peak(localization: Localization) -> str:
+    """Describes where the peak of a heat map is."""
+    if not localization.peak[0] >= 0:
         return "no region above the heat-map threshold"
-    names = ("upper", "middle", "lower"), ("left", "centre", "right")
+    names = ("upper", "middle", "lower"), ("left", "center", "right")
     row, column = (
-        of[min(2, int(3 * at))] for of, at in zip(names, places.peak.tolist(), strict=True)
+        of[min(2, int(3 * at))] for of, at in zip(names, localization.peak.tolist(), strict=True)
     )
-    return f"hottest at the {row} {column} of the picture"
+    return f"highest value at the {row} {column} of the picture"

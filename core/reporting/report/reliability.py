@@ -24,12 +24,14 @@ COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 _BINS = 10
 
 
-def raw_score(answers: SplitPredictions) -> np.ndarray:
+def raw_score(predictions: SplitPredictions) -> np.ndarray:
     """Returns the score before temperature scaling, float64 [n]."""
-    return answers.raw[:, list(answers.task.positive)].sum(axis=1).clip(0, 1)
+    return predictions.raw[:, list(predictions.task.positive)].sum(axis=1).clip(0, 1)
 
 
-def calibrated(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, dict[str, Any]]:
+def calibration_metrics(
+    predictions: SplitPredictions, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
     """Computes calibration error and Brier score before and after temperature scaling.
 
     Returns:
@@ -37,23 +39,23 @@ def calibrated(answers: SplitPredictions, resamples: int, seed: int) -> dict[str
       also of `top_label_ece` (Guo et al. 2017, bins of equal width) and `class_brier`, the mean of
       sum_c (p_c - y_c)^2 (Brier 1950), 0 to 2.
     """
-    labelled = answers.with_class_label()
-    found: dict[str, dict[str, Any]] = {}
+    labeled = predictions.with_class_label()
+    result: dict[str, dict[str, Any]] = {}
     for name, score, p in (
-        ("before", raw_score(answers), labelled.raw),
-        ("after", answers.score, labelled.probabilities),
+        ("before", raw_score(predictions), labeled.raw),
+        ("after", predictions.score, labeled.probabilities),
     ):
-        values = score_intervals(replace(answers, score=score), resamples, seed)
-        found[name] = intervals(values, ("ece", "brier"))
-        if len(answers.task.classes) > 2 and len(labelled):
-            of_classes = clustered_bootstrap(
-                _class_calibration(p, labelled.label),
-                labelled.patient,
+        values = score_intervals(replace(predictions, score=score), resamples, seed)
+        result[name] = intervals(values, ("ece", "brier"))
+        if len(predictions.task.classes) > 2 and len(labeled):
+            class_calibration = clustered_bootstrap(
+                _class_calibration(p, labeled.label),
+                labeled.patient,
                 resamples=resamples,
                 seed=seed,
             )
-            found[name] |= intervals(of_classes)
-    return found
+            result[name] |= intervals(class_calibration)
+    return result
 
 
 def _class_calibration(p: np.ndarray, label: np.ndarray) -> Any:
@@ -70,11 +72,11 @@ def _class_calibration(p: np.ndarray, label: np.ndarray) -> Any:
     return statistics
 
 
-def values_over_prevalence(metrics: Mapping[str, Interval]) -> list[dict[str, Any]]:
+def predictive_values_by_prevalence(metrics: Mapping[str, Interval]) -> list[dict[str, Any]]:
     """Computes PPV and NPV at several prevalences.
 
-    Both rise with sensitivity and specificity, so their bounds follow from the bounds of both taken
-    together: at least as wide as a 95 % interval.
+    Both values increase with sensitivity and specificity, so their bounds are computed from the
+    bounds of both; the result is at least as wide as a 95 % interval.
 
     Returns:
       rows of `prevalence`, `ppv` and `npv`, each with estimate, low and high.
@@ -95,65 +97,65 @@ def values_over_prevalence(metrics: Mapping[str, Interval]) -> list[dict[str, An
     ]
 
 
-def correctness(answers: SplitPredictions) -> tuple[np.ndarray, np.ndarray]:
-    """Returns which predicted classes are correct, and their probability; labelled images only."""
-    labelled = answers.with_class_label()
-    predicted = labelled.predicted_label
-    confidence = np.take_along_axis(labelled.probabilities, predicted[:, None], axis=1)[:, 0]
-    return predicted == labelled.label, confidence
+def correctness(predictions: SplitPredictions) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which predicted classes are correct, and their probability; labeled images only."""
+    labeled = predictions.with_class_label()
+    predicted = labeled.predicted_label
+    confidence = np.take_along_axis(labeled.probabilities, predicted[:, None], axis=1)[:, 0]
+    return predicted == labeled.label, confidence
 
 
-def coverage(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
-    """Computes the error among the most confident images; None without a labelled image.
+def coverage(predictions: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
+    """Computes the error among the most confident images; None without a labeled image.
 
     Returns:
       `aurc`, and `points`: rows of `coverage` and `error`.
     """
-    right, confidence = correctness(answers)
-    if not len(right):
+    correct, confidence = correctness(predictions)
+    if not len(correct):
         return None
 
     def one(images: np.ndarray) -> list[float]:
-        covered, risk = risk_coverage(right[images], confidence[images])
+        covered, risk = risk_coverage(correct[images], confidence[images])
         at = np.minimum(np.searchsorted(covered, np.array(COVERAGES) - 1e-9), len(risk) - 1)
-        return [aurc(right[images], confidence[images]), *risk[at]]
+        return [aurc(correct[images], confidence[images]), *risk[at]]
 
     def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
-        images = np.arange(len(right))
+        images = np.arange(len(correct))
         drawn = np.array([one(np.repeat(images, row.astype(int))) for row in w])
         return dict(zip(("aurc", *map(str, COVERAGES)), drawn.T, strict=True))
 
-    found = clustered_bootstrap(
-        statistics, answers.with_class_label().patient, resamples=resamples, seed=seed
+    result = clustered_bootstrap(
+        statistics, predictions.with_class_label().patient, resamples=resamples, seed=seed
     )
     return {
-        "aurc": asdict(found["aurc"]),
-        "points": [{"coverage": share, "error": asdict(found[str(share)])} for share in COVERAGES],
+        "aurc": asdict(result["aurc"]),
+        "points": [{"coverage": share, "error": asdict(result[str(share)])} for share in COVERAGES],
     }
 
 
-def abstention(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
-    """Computes what the abstention band refers; None without a band.
+def abstention(predictions: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
+    """Computes the effect of the abstention band; None without a band.
 
     Returns:
       `band`, `referred` (images), `wrong_referred`, `wrong_left`, `coverage`, and of the images
       that are not referred `metrics`: `accuracy`, `sensitivity`, `specificity` (None without any).
     """
-    sided = answers.with_binary_label()
-    if answers.band is None or not len(sided):
+    labeled = predictions.with_binary_label()
+    if predictions.band is None or not len(labeled):
         return None
-    kept = sided.decision >= 0
-    wrong = sided.predicted_positive != sided.positive
+    kept = labeled.decision >= 0
+    wrong = labeled.predicted_positive != labeled.positive
     shares = clustered_bootstrap(
         lambda w: {"coverage": w @ kept / w.sum(axis=1)},
-        sided.patient,
-        shares={"coverage": np.ones(len(sided), bool)},
+        labeled.patient,
+        shares={"coverage": np.ones(len(labeled), bool)},
         resamples=resamples,
         seed=seed,
     )
-    metrics = score_intervals(sided.where(kept), resamples, seed)
+    metrics = score_intervals(labeled.where(kept), resamples, seed)
     return {
-        "band": list(answers.band),
+        "band": list(predictions.band),
         "referred": int((~kept).sum()),
         "wrong_referred": int((wrong & ~kept).sum()),
         "wrong_left": int((wrong & kept).sum()),
@@ -162,37 +164,41 @@ def abstention(answers: SplitPredictions, resamples: int, seed: int) -> dict[str
     }
 
 
-def member_spread(answers: SplitPredictions, seeds: list[int] | None) -> dict[str, Any]:
+def member_spread(predictions: SplitPredictions, seeds: list[int] | None) -> dict[str, Any]:
     """Evaluates each ensemble member with the temperature and the threshold of the ensemble.
 
     Returns:
       `seeds`, and `metrics`: name -> values, mean, low, high and sd over the members.
     """
-    sided, labelled, task = answers.with_binary_label(), answers.with_class_label(), answers.task
-    found = []
-    for m in range(answers.members.shape[1]):
+    labeled, labeled, task = (
+        predictions.with_binary_label(),
+        predictions.with_class_label(),
+        predictions.task,
+    )
+    result = []
+    for m in range(predictions.members.shape[1]):
 
         def member(part: SplitPredictions, m: int = m) -> tuple[np.ndarray, np.ndarray]:
             logits = np.log(np.maximum(part.members[:, m], 1e-12))
             p = calibration.softmax(logits, part.temperature)
             return p, p[:, list(task.positive)].sum(axis=1).clip(0, 1)
 
-        _, score = member(sided)
-        metrics = binary_metrics(sided.positive, score, sided.threshold)
+        _, score = member(labeled)
+        metrics = binary_metrics(labeled.positive, score, labeled.threshold)
         names = [*MEMBERS]
-        if len(task.classes) > 2 and len(labelled):
-            p, score = member(labelled)
-            predicted = predicted_class(p, score, task.positive, labelled.threshold)
-            metrics |= class_metrics(labelled.label, p, task.classes, labelled.pair, predicted)
+        if len(task.classes) > 2 and len(labeled):
+            p, score = member(labeled)
+            predicted = predicted_class(p, score, task.positive, labeled.threshold)
+            metrics |= class_metrics(labeled.label, p, task.classes, labeled.pair, predicted)
             names += MEMBER_CLASSES
-        found.append({name: metrics[name] for name in names})
+        result.append({name: metrics[name] for name in names})
     return {
-        "seeds": seeds or list(range(len(found))),
-        "metrics": {name: asdict(value) for name, value in spread_over_seeds(found).items()},
+        "seeds": seeds or list(range(len(result))),
+        "metrics": {name: asdict(value) for name, value in spread_over_seeds(result).items()},
     }
 
 
-def shift(
+def shift_section(
     val: SplitPredictions, test: SplitPredictions, names: tuple[str, str], seed: int
 ) -> dict[str, Any]:
     """Compares the scores of validation with those of test.
@@ -201,22 +207,22 @@ def shift(
       `classes`: rows as core.metrics.shift.ScoreShift; `warnings`: lines.
     """
     rows = [(split.score, split.patient, split.positive) for split in (val, test)]
-    found = score_shift(*rows, seed=seed)
-    return {"classes": [asdict(one) for one in found], "warnings": shift_warnings(found, names)}
+    result = score_shift(*rows, seed=seed)
+    return {"classes": [asdict(one) for one in result], "warnings": shift_warnings(result, names)}
 
 
-def on_validation(
+def operating_point_metrics(
     val: SplitPredictions, test: Mapping[str, Interval], resamples: int, seed: int
 ) -> dict[str, Any] | None:
-    """Puts the numbers at the threshold on validation beside those on test.
+    """Returns the metrics at the operating point on validation beside those on test.
 
     Returns:
-      name -> `validation` and `test` with intervals; None without an image of validation.
+      metric -> `validation` and `test` with intervals; None if validation has no labeled image.
     """
-    found = score_intervals(val, resamples, seed)
-    if not found:
+    result = score_intervals(val, resamples, seed)
+    if not result:
         return None
     return {
-        name: {"validation": asdict(found[name]), "test": asdict(test[name])}
+        name: {"validation": asdict(result[name]), "test": asdict(test[name])}
         for name in ON_VALIDATION
     }

@@ -1,4 +1,4 @@
-"""Computes the numbers of the report once, for the page and for the JSON file."""
+"""Results of the report, computed once for the page and for the JSON file."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from schema.files import json_values
 
 
 def report_results(data: ReportData) -> dict[str, Any]:
-    """Returns everything on the page that is not a picture, as JSON types without NaN."""
+    """Returns everything on the page except pictures, as JSON types without NaN."""
     numbers: dict[str, Any] = {
         "name": data.name,
         "notices": notices(data.dataset, data.training),
@@ -34,84 +34,92 @@ def report_results(data: ReportData) -> dict[str, Any]:
         "config": data.config,
         "versions": data.versions,
     }
-    if data.answers is not None and len(data.answers.with_binary_label()):
-        numbers |= _test(data.answers, data)
+    if data.predictions is not None and len(data.predictions.with_binary_label()):
+        numbers |= _test_results(data.predictions, data)
     return json_values(numbers)
 
 
-def sides(answers: SplitPredictions) -> tuple[str, str]:
+def sides(predictions: SplitPredictions) -> tuple[str, str]:
     """Returns the names of the negative and the positive side, as "BACTERIA or VIRUS"."""
-    names = answers.task.classes
+    names = predictions.task.classes
     negative, positive = (
         " or ".join(names[i] for i in side)
-        for side in (answers.task.negative, answers.task.positive)
+        for side in (predictions.task.negative, predictions.task.positive)
     )
     return negative, positive
 
 
-def _test(answers: SplitPredictions, data: ReportData) -> dict[str, Any]:
-    sided = answers.with_binary_label()
+def _test_results(predictions: SplitPredictions, data: ReportData) -> dict[str, Any]:
+    labeled = predictions.with_binary_label()
     bootstrap = data.resamples, data.seed
-    metrics = score_intervals(answers, *bootstrap)
-    found: dict[str, Any] = {
-        "task": answers.task.name,
-        "classes": list(answers.task.classes),
-        "sides": list(sides(answers)),
-        "threshold": answers.threshold,
-        "temperature": answers.temperature,
+    metrics = score_intervals(predictions, *bootstrap)
+    results: dict[str, Any] = {
+        "task": predictions.task.name,
+        "classes": list(predictions.task.classes),
+        "sides": list(sides(predictions)),
+        "threshold": predictions.threshold,
+        "temperature": predictions.temperature,
         "test": {
-            "images": len(sided),
-            "patients": len(set(sided.patient.tolist())),
-            "positives": int(sided.positive.sum()),
-            "left_out": len(answers) - len(sided),
+            "images": len(labeled),
+            "patients": len(set(labeled.patient.tolist())),
+            "positives": int(labeled.positive.sum()),
+            "left_out": len(predictions) - len(labeled),
         },
         "metrics": intervals(metrics),
-        "confusion": vars(confusion_counts(sided.positive, sided.score, sided.threshold)),
-        "slices": slices(answers, *bootstrap),
-        "calibration": reliability.calibrated(answers, *bootstrap),
-        "predictive_values": reliability.values_over_prevalence(metrics),
-        "coverage": reliability.coverage(answers, *bootstrap),
-        "abstention": reliability.abstention(answers, *bootstrap),
-        "members": reliability.member_spread(answers, (data.training or {}).get("seeds")),
-        "mistakes": mistakes(answers),
+        "confusion": vars(confusion_counts(labeled.positive, labeled.score, labeled.threshold)),
+        "slices": slices(predictions, *bootstrap),
+        "calibration": reliability.calibration_metrics(predictions, *bootstrap),
+        "predictive_values": reliability.predictive_values_by_prevalence(metrics),
+        "coverage": reliability.coverage(predictions, *bootstrap),
+        "abstention": reliability.abstention(predictions, *bootstrap),
+        "members": reliability.member_spread(predictions, (data.training or {}).get("seeds")),
+        "mistakes": mistakes(predictions),
     }
-    if len(answers.task.classes) > 2:
-        found["classes_on_test"] = classes_on_test(answers, *bootstrap)
-    if (boxes := box_section(answers, data.val, data.boxes, *bootstrap)) is not None:
-        found["boxes"] = boxes
-    if (explained := heat_map_section(answers, data.heat, *bootstrap)) is not None:
-        found["explain"] = explained
+    if len(predictions.task.classes) > 2:
+        results["classes_on_test"] = classes_on_test(predictions, *bootstrap)
+    if (boxes := box_section(predictions, data.val, data.boxes, *bootstrap)) is not None:
+        results["boxes"] = boxes
+    if (heat_maps := heat_map_section(predictions, data.heat_maps, *bootstrap)) is not None:
+        results["explain"] = heat_maps
     if data.val is not None:
-        found["operating_point"] = reliability.on_validation(data.val, metrics, *bootstrap)
-        found["shift"] = reliability.shift(data.val, answers, sides(answers), data.seed)
-    found["tfma"] = against_tfma(found["metrics"], (data.tfma or {}).get("overall"))
-    found["flawless"] = _any_exact(found)
-    return found
+        results["operating_point"] = reliability.operating_point_metrics(
+            data.val, metrics, *bootstrap
+        )
+        results["shift"] = reliability.shift_section(
+            data.val, predictions, sides(predictions), data.seed
+        )
+    results["tfma"] = compare_with_tfma(results["metrics"], (data.tfma or {}).get("overall"))
+    results["flawless"] = _any_exact(results)
+    return results
 
 
-def classes_on_test(answers: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
-    """Returns the numbers of more than two classes; None without a labelled image.
+def classes_on_test(
+    predictions: SplitPredictions, resamples: int, seed: int
+) -> dict[str, Any] | None:
+    """Returns the numbers of more than two classes; None without a labeled image.
 
     Returns:
       `images`, `metrics` (see core.metrics.multiclass), `matrix` [C][C] (rows are true
       classes), `pair` (classes of pairwise_auc).
     """
-    labelled = answers.with_class_label()
-    if not len(labelled):
+    labeled_images = predictions.with_class_label()
+    if not len(labeled_images):
         return None
-    classes = answers.task.classes
+    classes = predictions.task.classes
     return {
-        "images": len(labelled),
-        "metrics": intervals(class_intervals(answers, resamples, seed)),
-        "matrix": confusion_matrix(labelled.label, labelled.predicted_label, len(classes)),
-        "pair": [classes[i] for i in answers.pair or range(len(classes))],
+        "images": len(labeled_images),
+        "metrics": intervals(class_intervals(predictions, resamples, seed)),
+        "matrix": confusion_matrix(
+            labeled_images.label, labeled_images.predicted_label, len(classes)
+        ),
+        "pair": [classes[i] for i in predictions.pair or range(len(classes))],
     }
 
 
-def against_tfma(
+def compare_with_tfma(
     metrics: dict[str, dict[str, Any]], tfma: dict[str, float] | None
 ) -> list[dict[str, Any]] | None:
-    """Compares with TFMA, which approximates the AUC with 10,000 thresholds."""
+    """Compares with TFMA, which approximates areas with 10,000 thresholds."""
     if tfma is None:
         return None
     return [

@@ -14,19 +14,19 @@ from core.predictions.predictions import SplitPredictions
 _UNDEFINED = Interval(np.nan, np.nan, np.nan, 0)
 
 
-def slices(answers: SplitPredictions, resamples: int, seed: int) -> list[dict[str, Any]]:
+def slices(predictions: SplitPredictions, resamples: int, seed: int) -> list[dict[str, Any]]:
     """Computes the numbers of each slice with intervals by patient.
 
     Returns:
       rows of `feature`, `value`, `images`, `patients` and `metrics`: sensitivity, specificity and
-      accuracy of the decision, and class_accuracy with more than two classes. Images whose side the
-      task does not define are in no slice.
+      accuracy of the decision, and class_accuracy with more than two classes. Images without a
+      label in the task are in no slice.
     """
     rows = []
-    for feature, value, part in parts(answers.with_binary_label()):
+    for feature, value, part in parts(predictions.with_binary_label()):
         metrics = score_intervals(part, resamples, seed)
         names = [*IN_SLICES]
-        if len(answers.task.classes) > 2:
+        if len(predictions.task.classes) > 2:
             metrics = metrics | class_intervals(part, resamples, seed)
             names.append("class_accuracy")
         rows.append(
@@ -41,18 +41,18 @@ def slices(answers: SplitPredictions, resamples: int, seed: int) -> list[dict[st
     return rows
 
 
-def parts(answers: SplitPredictions) -> Iterator[tuple[str, str, SplitPredictions]]:
+def parts(predictions: SplitPredictions) -> Iterator[tuple[str, str, SplitPredictions]]:
     """Yields feature, value and predictions of each slice that is not empty."""
-    for feature, values in (("pathogen", answers.pathogen), ("source", answers.source)):
+    for feature, values in (("pathogen", predictions.pathogen), ("source", predictions.source)):
         for value in sorted(set(values.tolist())):
-            yield feature, str(value), answers.where(values == value)
-    megapixels = answers.height * answers.width / 1e6
+            yield feature, str(value), predictions.where(values == value)
+    megapixels = predictions.height * predictions.width / 1e6
     for feature, unit, numbers in (
         ("image size", "megapixels", megapixels),
-        ("brightness", "mean gray", answers.brightness),
+        ("brightness", "mean gray", predictions.brightness),
     ):
         for value, chosen in thirds(numbers, unit):
-            yield feature, value, answers.where(chosen)
+            yield feature, value, predictions.where(chosen)
 
 
 def thirds(values: np.ndarray, unit: str) -> list[tuple[str, np.ndarray]]:
@@ -66,8 +66,8 @@ def thirds(values: np.ndarray, unit: str) -> list[tuple[str, np.ndarray]]:
     digits = 3 if values.max() < 0.1 else 2 if values.max() < 10 else 0
     cuts = np.unique(np.quantile(values, (1 / 3, 2 / 3), method="higher"))
     third = np.searchsorted(cuts, values, side="right")
-    found = []
+    result = []
     for i in np.unique(third):
         low, high = (f"{end(values[third == i]):.{digits}f}" for end in (np.min, np.max))
-        found.append((f"{low} {unit}" if low == high else f"{low} to {high} {unit}", third == i))
-    return found
+        result.append((f"{low} {unit}" if low == high else f"{low} to {high} {unit}", third == i))
+    return result

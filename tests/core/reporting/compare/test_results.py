@@ -79,9 +79,9 @@ def test_leaderboard_is_sorted_by_validation(add_run: FinishedRuns) -> None:
     assert list(board) == ["sound", "middle", "lucky"]
     assert max(board, key=lambda name: board[name]["estimate"]) == "lucky"
     for run in runs:
-        told = run.test.with_binary_label()
+        labeled = run.test.with_binary_label()
         area = board[run.name]
-        assert area["estimate"] == pytest.approx(roc_auc_score(told.positive, told.score))
+        assert area["estimate"] == pytest.approx(roc_auc_score(labeled.positive, labeled.score))
         assert area["low"] <= area["estimate"] <= area["high"]
     assert len(question["paired"]) == 3
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from core.metrics.operating_point import decide
-from core.reporting.monitor.comparators import compare, compute_statistics
+from core.reporting.monitor.comparators import compare_measures, compute_statistics
 from core.reporting.monitor.options import MonitorOptions
 
 CHANGES = {  # factors of brightness and of both sides
@@ -59,7 +59,7 @@ def main() -> None:
                 height=log["height"] * scale,
                 width=log["width"] * scale,
             )
-            found = compare(
+            found = compare_measures(
                 compute_statistics(rest),
                 compute_statistics(log),
                 MonitorOptions().thresholds,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.reporting.monitor.comparators import compute_statistics
-from core.reporting.monitor.drift_report import monitor
+from core.reporting.monitor.drift_report import check_drift
 from core.reporting.monitor.inputs import LoggedInputs, from_rows
 from core.reporting.monitor.options import MEASURES, MonitorOptions
 from core.reporting.monitor.page import period, write_monitor_page
@@ -18,13 +18,13 @@ from tests.support.pages import check_standalone
 from tests.support.server_log import log_rows
 
 
-def seen(n: int, seed: int, **shift: float) -> LoggedInputs:
+def logged_inputs(n: int, seed: int, **shift: float) -> LoggedInputs:
     return from_rows(log_rows(n, seed, **shift))
 
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    found = seen(1500, 0)
+    found = logged_inputs(1500, 0)
     inputs = ["brightness", "height", "width"]
     return Reference(
         "it",
@@ -44,7 +44,7 @@ QUICK = MonitorOptions(permutations=199)
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_same_distribution_raises_no_alarm(reference: Reference, seed: int) -> None:
-    found = monitor(seen(200, seed), reference, QUICK)
+    found = check_drift(logged_inputs(200, seed), reference, QUICK)
     assert not found.drift
     assert sorted(one.name for one in found.findings) == sorted(MEASURES)
     assert found.to_dict()["embeddings"]["ok"] is True
@@ -62,27 +62,29 @@ def test_same_distribution_raises_no_alarm(reference: Reference, seed: int) -> N
 def test_shifted_measures_are_named(
     reference: Reference, shift: dict[str, float], moved: set[str]
 ) -> None:
-    found = monitor(seen(200, 9, **shift), reference, QUICK)
+    found = check_drift(logged_inputs(200, 9, **shift), reference, QUICK)
     assert found.drift
     assert alarmed(found) - {"embeddings"} == moved
 
 
 def test_embeddings_and_rejections_alone(reference: Reference) -> None:
     moved = [{**row, "embedding": [v + 0.6 for v in row["embedding"]]} for row in log_rows(200, 5)]
-    found = monitor(from_rows(moved), reference, QUICK)
+    found = check_drift(from_rows(moved), reference, QUICK)
     assert alarmed(found) == {"embeddings"}
     assert found.to_dict()["embeddings"]["ok"] is False
     mixed = (
         log_rows(160, 4) + [{"status": "TRUNCATED: 3", "decision": "REJECTED", "score": -1}] * 40
     )
-    found = monitor(from_rows(mixed), reference, QUICK)
+    found = check_drift(from_rows(mixed), reference, QUICK)
     assert alarmed(found) == {"status"}
     assert found.rejected == 40
 
 
 def test_drift_between_two_logs(reference: Reference) -> None:
     options = MonitorOptions(permutations=199, thresholds={"brightness": 1.0})
-    found = monitor(seen(200, 5), reference, options, earlier=seen(200, 6, side=0.5))
+    found = check_drift(
+        logged_inputs(200, 5), reference, options, earlier=logged_inputs(200, 6, side=0.5)
+    )
     assert {line.split(":")[0] for line in found.alarms} == {
         "height against earlier log",
         "width against earlier log",
@@ -92,28 +94,30 @@ def test_drift_between_two_logs(reference: Reference) -> None:
 @pytest.mark.parametrize("n", [0, 99])
 def test_too_few_images_are_rejected(reference: Reference, n: int) -> None:
     with pytest.raises(PneumoError, match=f"{n} usable images"):
-        monitor(seen(n, 1), reference, MonitorOptions())
+        check_drift(logged_inputs(n, 1), reference, MonitorOptions())
 
 
 def test_notes_on_measures_that_cannot_be_compared(reference: Reference) -> None:
     bare = [{key: row[key] for key in ("height", "width", "status")} for row in log_rows(150, 1)]
-    found = monitor(from_rows(bare), reference, MonitorOptions())
+    found = check_drift(from_rows(bare), reference, MonitorOptions())
     assert not found.drift
     assert found.embeddings is None
     for name in ("brightness", "score", "decision", "embeddings"):
         assert any(note.startswith(f"{name} not compared") for note in found.notes)
-    few = compute_statistics(seen(60, 3).table[["score", "decision", "status"]])
-    found = monitor(seen(200, 4), Reference("it", reference.inputs, few), MonitorOptions())
+    few = compute_statistics(logged_inputs(60, 3).table[["score", "decision", "status"]])
+    found = check_drift(
+        logged_inputs(200, 4), Reference("it", reference.inputs, few), MonitorOptions()
+    )
     assert {one.name for one in found.findings} == {"brightness", "height", "width"}
     assert any(note.startswith("score not compared") for note in found.notes)
 
 
 def test_page_and_numbers(reference: Reference, tmp_path: Path) -> None:
-    found = monitor(seen(200, 9, gain=1.3), reference, QUICK)
+    found = check_drift(logged_inputs(200, 9, gain=1.3), reference, QUICK)
     page, numbers = write_monitor_page(found, tmp_path / "out")
-    told = json.loads(numbers.read_text())
-    assert told["drift"] is True
-    assert told["embeddings"]["logged"] == 200
+    written = json.loads(numbers.read_text())
+    assert written["drift"] is True
+    assert written["embeddings"]["logged"] == 200
     shown = check_standalone(page)
     assert DISCLAIMER in shown.text
     assert len(shown.images) == 7

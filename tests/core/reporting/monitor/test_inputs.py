@@ -49,28 +49,28 @@ def test_reads_the_log_of_the_server(tmp_path: Path) -> None:
     model: Any = type("Model", (), {"signatures": {}})()
     log.add(3, model, [(image, 0.75, "POSITIVE", "OK"), (b"x", -1.0, "REJECTED", "EMPTY")])
     log.close()
-    seen = read_logs(log_files(tmp_path))
-    assert len(seen) == 2
-    assert seen.usable == 1
-    assert seen.versions == ["3"]
-    assert seen.table["height"][0] == 61
-    assert seen.table["width"][0] == 83
-    assert seen.table["brightness"][0] == pytest.approx(gray().mean(), abs=1)
-    assert seen.table["score"][0] == 0.75
-    assert math.isnan(seen.table["score"][1])
-    assert seen.table["status"].tolist() == ["OK", "EMPTY"]
+    inputs = read_logs(log_files(tmp_path))
+    assert len(inputs) == 2
+    assert inputs.usable == 1
+    assert inputs.versions == ["3"]
+    assert inputs.table["height"][0] == 61
+    assert inputs.table["width"][0] == 83
+    assert inputs.table["brightness"][0] == pytest.approx(gray().mean(), abs=1)
+    assert inputs.table["score"][0] == 0.75
+    assert math.isnan(inputs.table["score"][1])
+    assert inputs.table["status"].tolist() == ["OK", "EMPTY"]
 
 
 def test_columns(tmp_path: Path) -> None:
     lines = LINE, "", {**LINE, "time": 1.9e9, "embedding": [1, 2.5]}, REJECTED, '{"time": 18'
-    seen = read_logs([write(tmp_path / "a.jsonl", *lines, end="")])
-    assert (len(seen), seen.usable, seen.times) == (3, 2, (1.8e9, 1.9e9))
-    assert (seen.embedded.tolist(), seen.embedding.tolist()) == ([1], [[1, 2.5]])
-    assert seen.table["status"].tolist() == ["OK", "OK", "TRUNCATED"]
-    assert np.isnan(seen.table["score"][2])
-    assert seen.table["decision"].tolist() == ["NEGATIVE", "NEGATIVE", ""]
+    inputs = read_logs([write(tmp_path / "a.jsonl", *lines, end="")])
+    assert (len(inputs), inputs.usable, inputs.times) == (3, 2, (1.8e9, 1.9e9))
+    assert (inputs.embedded.tolist(), inputs.embedding.tolist()) == ([1], [[1, 2.5]])
+    assert inputs.table["status"].tolist() == ["OK", "OK", "TRUNCATED"]
+    assert np.isnan(inputs.table["score"][2])
+    assert inputs.table["decision"].tolist() == ["NEGATIVE", "NEGATIVE", ""]
     # The server may be writing it.
-    assert seen.notes == ["a.jsonl: the last line is incomplete; left out"]
+    assert inputs.notes == ["a.jsonl: the last line is incomplete; left out"]
     nothing = from_rows([])
     assert (len(nothing), nothing.usable, nothing.times) == (0, 0, None)
     with pytest.raises(PneumoError, match="different models"):

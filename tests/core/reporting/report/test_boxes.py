@@ -13,9 +13,9 @@ from core.metrics.boxes.challenge import challenge_score
 from core.metrics.registry import BOXES, explanations
 from core.predictions.predictions import SplitPredictions
 from core.reporting.radiographs import SIDE, label_positions, picture
-from core.reporting.report.boxes import box_section, cases, counts
+from core.reporting.report.boxes import box_cases, box_counts, box_section
 from core.reporting.report.data import ReportData
-from core.reporting.report.example_images import SHOWN
+from core.reporting.report.example_images import MAX_EXAMPLES
 from core.reporting.report.figures import box_precision_recall, froc_curve
 from core.reporting.report.page import write_report
 from tests.core.reporting.report.artificial_report import RESAMPLES
@@ -58,7 +58,7 @@ def data(test: SplitPredictions, **more: Any) -> ReportData:
     image = encode(Image.fromarray(gray()), "PNG")
     given: dict[str, Any] = {
         "resamples": RESAMPLES,
-        "answers": test,
+        "predictions": test,
         "val": synthetic_box_predictions(30, 5),
         "images": {str(name): image for name in test.sha256},
         "boxes": CHOSEN,
@@ -80,7 +80,7 @@ GIVEN = few(
 
 
 def test_counts_and_cases_by_hand() -> None:
-    assert counts(GIVEN) == {
+    assert box_counts(GIVEN) == {
         "images": 9,
         "with_opacity": 5,
         "opacities": 6,
@@ -90,7 +90,7 @@ def test_counts_and_cases_by_hand() -> None:
         "without": 4,
         "disturbed": 2,
     }
-    found = cases(GIVEN)
+    found = box_cases(GIVEN)
     names = {kind: [row["sha256"] for row in rows] for kind, rows in found.items()}
     assert names == {
         "best": ["id0", "id1"],
@@ -101,8 +101,8 @@ def test_counts_and_cases_by_hand() -> None:
     assert half["challenge"] == pytest.approx(0.5)
     assert (half["boxes"], half["box_scores"], half["hit"]) == (A, [0.8], [True])
     assert found["missed"][1]["boxes"] == []
-    assert {len(rows) for rows in cases(synthetic_box_predictions(200, 1)).values()} <= set(
-        range(SHOWN + 1)
+    assert {len(rows) for rows in box_cases(synthetic_box_predictions(200, 1)).values()} <= set(
+        range(MAX_EXAMPLES + 1)
     )
 
 
@@ -187,7 +187,7 @@ def test_names_notes_and_missing_images(render: Any) -> None:
 
 def test_box_coordinates() -> None:
     image = encode(Image.fromarray(np.zeros((50, 200), np.uint8)), "PNG")
-    (row,) = cases(few((A, A, [0.9])))["best"]
+    (row,) = box_cases(few((A, A, [0.9])))["best"]
     found = picture(Image.open(io.BytesIO(image)), row["truth"], row["boxes"], row["box_scores"])
     assert (found["width"], found["height"]) == (SIDE, SIDE / 4)
     assert found["truth"] == [{"x": 36.0, "y": 9.0, "width": 144.0, "height": 36.0}]

@@ -12,7 +12,7 @@ from PIL import Image
 from core.metrics.boxes.challenge import challenge_score
 from core.metrics.registry import HEAT
 from core.predictions.predictions import SplitPredictions
-from core.reporting.report.collect import read_heat
+from core.reporting.report.collect import read_heat_maps
 from core.reporting.report.data import ReportData
 from core.reporting.report.example_images import correct
 from core.reporting.report.heat_maps import (
@@ -41,7 +41,7 @@ def given(n: int = 40) -> SplitPredictions:
     return replace(found, truth_boxes=truth)
 
 
-def said(y: float = 0.3, x: float = 0.3, shown: bool = True) -> Localization:
+def localization(y: float = 0.3, x: float = 0.3, shown: bool = True) -> Localization:
     heat = np.zeros((4, 4), np.float32)
     heat[int(4 * y), int(4 * x)] = 0.8
     content = encode(Image.fromarray(gray()), "JPEG")
@@ -122,12 +122,14 @@ def test_localization_statistics_by_hand() -> None:
 
 
 def test_section() -> None:
-    told = given()
-    measured = needs_localization(told)
-    marked = np.array([len(boxes) > 0 for boxes in told.truth_boxes])
-    np.testing.assert_array_equal(measured, marked | (told.predicted_positive == 1))
-    heat = HeatMaps({"kind": "weak"}, {name: said() for name in told.sha256[measured].tolist()})
-    found = heat_map_section(told, heat, 50, 0)
+    predictions = given()
+    measured = needs_localization(predictions)
+    marked = np.array([len(boxes) > 0 for boxes in predictions.truth_boxes])
+    np.testing.assert_array_equal(measured, marked | (predictions.predicted_positive == 1))
+    heat = HeatMaps(
+        {"kind": "weak"}, {name: localization() for name in predictions.sha256[measured].tolist()}
+    )
+    found = heat_map_section(predictions, heat, 50, 0)
     assert found is not None
     assert found["counts"]["images"] == found["counts"]["opacities"] == marked.sum()
     assert found["metrics"]["pointing"]["estimate"] == 1.0
@@ -135,7 +137,7 @@ def test_section() -> None:
     assert found["metrics"]["iou"]["estimate"] == pytest.approx(1.0)
     low, high = (found["metrics"]["challenge"][end] for end in ("low", "high"))
     assert low <= found["metrics"]["challenge"]["estimate"] <= high
-    assert heat_map_section(told, None, 50, 0) is None
+    assert heat_map_section(predictions, None, 50, 0) is None
     # Nobody marked anything: pictures, and no number.
     assert not needs_localization(synthetic_predictions(40, 0)).any()
     without = heat_map_section(synthetic_predictions(40, 0), heat, 50, 0)
@@ -143,21 +145,23 @@ def test_section() -> None:
     assert "metrics" not in without
 
 
-def page(render: Any, told: SplitPredictions, heat: HeatMaps | None) -> tuple[str, dict[str, Any]]:
-    return render(ReportData(name="heat", resamples=20, answers=told, heat=heat))
+def page(
+    render: Any, predictions: SplitPredictions, heat: HeatMaps | None
+) -> tuple[str, dict[str, Any]]:
+    return render(ReportData(name="heat", resamples=20, predictions=predictions, heat_maps=heat))
 
 
 def test_page_shows_heat_maps_and_boxes(render: Any) -> None:
-    told = given()
+    predictions = given()
     heat = HeatMaps(
         {"kind": "weak", "threshold": 0.45, "chosen": {"images": 12, "note": ""}},
-        {name: said() for name in told.sha256.tolist()},
+        {name: localization() for name in predictions.sha256.tolist()},
     )
-    text, numbers = page(render, told, heat)
+    text, numbers = page(render, predictions, heat)
     shown = numbers["mistakes"] | numbers["explain"]["right"]
     section = text[text.index("Heat maps</h2>") :]
     assert section.count("Chest X-ray with heat map") == sum(map(len, shown.values()))
-    assert "hottest at the upper left of the picture" in section
+    assert "highest value at the upper left of the picture" in section
     assert section.count('class="truth"') > 1  # more than the legend's
     metrics = numbers["explain"]["metrics"]
     for part in ("12 validation images", "0.45", *(f"{metrics[n]['estimate']:.3f}" for n in HEAT)):
@@ -165,22 +169,22 @@ def test_page_shows_heat_maps_and_boxes(render: Any) -> None:
 
 
 def test_unreadable_image_is_left_out(render: Any) -> None:
-    told = given()
-    broken = replace(said(), content=b"no image")
+    predictions = given()
+    broken = replace(localization(), content=b"no image")
     nowhere = replace(
-        said(),
+        localization(),
         peak=np.full(2, np.nan),
         boxes=np.zeros((0, 4)),
         scores=np.zeros(0),
         content=FORMS["png_16bit"](),
     )
-    first, second = (row["sha256"] for row in correct(told)["found"][:2])
+    first, second = (row["sha256"] for row in correct(predictions)["found"][:2])
     for heat, pictures in (
         (HeatMaps({}, {first: broken, second: nowhere}), 1),
         (HeatMaps(), 0),
         (None, 0),
     ):
-        text, numbers = page(render, told, heat)
+        text, numbers = page(render, predictions, heat)
         assert ("explain" in numbers) == ("Heat maps</h2>" in text) == (heat is not None)
         assert text.count("Chest X-ray with heat map") == pictures
         assert ("no region above the heat-map threshold" in text) == bool(pictures)
@@ -191,9 +195,9 @@ def test_exported_model(small_model: Path, tmp_path: Path) -> None:
     content = encode(Image.fromarray(gray()), "JPEG")
     rows = [records.values(content, "virus", f"p-{i}") for i in range(6)]
     file = written(tmp_path, rows)
-    told = replace(given(6), sha256=np.array([row[f.IMAGE_SHA256] for row in rows]))
-    found = read_heat(small_model / "1", told, [file])
+    predictions = replace(given(6), sha256=np.array([row[f.IMAGE_SHA256] for row in rows]))
+    found = read_heat_maps(small_model / "1", predictions, [file])
     assert found is not None
     assert found.places
     assert all(one.heat is None or one.heat.max() <= 1 for one in found.places.values())
-    assert read_heat(None, told, [file]) is None
+    assert read_heat_maps(None, predictions, [file]) is None

@@ -9,7 +9,7 @@ import pytest
 
 from core.reporting.notices import DISCLAIMER, SYNTHETIC
 from core.reporting.report.data import ReportData
-from core.reporting.report.example_images import SHOWN, correct, mistakes
+from core.reporting.report.example_images import MAX_EXAMPLES, correct, mistakes
 from core.reporting.report.page import write_report
 from schema.labels import BACTERIA_VIRUS, BINARY, THREE_CLASS, Task
 from tests.core.reporting.report.artificial_report import CURVES, full_report, predicted
@@ -22,8 +22,8 @@ DATA = full_report()
 def empty_part(name: str) -> ReportData:
     empty: Any = {"samples": [], "images": {}, "versions": {}, "histories": {}, "pushed": ""}
     # Only these are used together with predictions, whose numbers take most of the time.
-    beside = ("answers", "val", "images", "training", "tfma")
-    data = DATA if name in beside else replace(DATA, answers=None)
+    beside = ("predictions", "val", "images", "training", "tfma")
+    data = DATA if name in beside else replace(DATA, predictions=None)
     return replace(data, **{name: empty.get(name)})
 
 
@@ -34,7 +34,7 @@ PARTS = (
     "training",
     "histories",
     "model_summary",
-    "answers",
+    "predictions",
     "val",
     "images",
     "tfma",
@@ -141,18 +141,20 @@ def test_perfect_slice_has_exact_bounds_and_a_note(render: Any) -> None:
     given = predicted()
     few = given.where((given.positive == 0) & (given.predicted_positive == 0))
     few = replace(few.where(np.arange(len(few)) < 3), patient=np.array(["a", "b", "c"]))
-    page, numbers = render(ReportData(name="few", resamples=10, answers=few))
+    page, numbers = render(ReportData(name="few", resamples=10, predictions=few))
     specificity = numbers["metrics"]["specificity"]
     assert specificity["low"] == pytest.approx(0.025 ** (1 / 3))
     assert "1.000 (0.292 to 1.000)\N{DAGGER}" in page
     assert "Clopper-Pearson" in page
 
 
-@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
+@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda task: task.name)
 @pytest.mark.parametrize("label", [0, 1])
-def test_one_class_test_split(label: int, of: Task, render: Any) -> None:
-    given = full_report(of).answers
-    page, numbers = render(replace(full_report(of), answers=given.where(given.positive == label)))
+def test_one_class_test_split(label: int, task: Task, render: Any) -> None:
+    given = full_report(task).predictions
+    page, numbers = render(
+        replace(full_report(task), predictions=given.where(given.positive == label))
+    )
     assert numbers["metrics"]["auc"]["estimate"] is None
     defined = "sensitivity" if label else "specificity"
     assert numbers["metrics"][defined]["estimate"] is not None
@@ -161,14 +163,14 @@ def test_one_class_test_split(label: int, of: Task, render: Any) -> None:
 
 def test_images_of_unknown_class(render: Any) -> None:
     given = synthetic_predictions(40, task=THREE_CLASS, unknown=True)
-    data = ReportData(name="unknown", resamples=10, answers=given)
+    data = ReportData(name="unknown", resamples=10, predictions=given)
     _, numbers = render(data)
     assert numbers["test"]["images"] == 40
     assert numbers["classes_on_test"]["images"] == 30
     assert sum(map(sum, numbers["classes_on_test"]["matrix"])) == 30
     rows = {row["value"]: row["metrics"] for row in numbers["slices"]}
     assert rows["unknown"]["class_accuracy"]["estimate"] is None
-    page, _ = render(replace(data, answers=given.where(given.pathogen == "unknown")))
+    page, _ = render(replace(data, predictions=given.where(given.pathogen == "unknown")))
     assert "No test image has a single class" in page
 
 
@@ -176,7 +178,7 @@ def test_images_outside_the_task_are_left_out(render: Any) -> None:
     given = predicted(task=BACTERIA_VIRUS)
     positive = np.where(np.arange(40) < 5, -1, given.positive)
     some = replace(given, positive=positive, label=positive)
-    page, numbers = render(ReportData(name="some", resamples=10, answers=some))
+    page, numbers = render(ReportData(name="some", resamples=10, predictions=some))
     assert numbers["test"]["left_out"] == 5
     assert "5 more images of the test split have no label" in page
     assert "One seed (0)" in page
@@ -185,7 +187,7 @@ def test_images_outside_the_task_are_left_out(render: Any) -> None:
 
 def test_empty_test_split(tmp_path: Path) -> None:
     none = predicted().where(np.zeros(40, bool))
-    page, numbers = write_report(replace(DATA, answers=none), tmp_path / "new" / "report")
+    page, numbers = write_report(replace(DATA, predictions=none), tmp_path / "new" / "report")
     assert sorted(file.name for file in page.parent.iterdir()) == [
         "figures",
         "report.html",
@@ -199,7 +201,7 @@ def test_nan_score_is_rejected(tmp_path: Path) -> None:
     given = predicted()
     given.score[3] = np.nan
     with pytest.raises(ValueError, match="nan"):
-        write_report(ReportData(name="x", answers=given), tmp_path)
+        write_report(ReportData(name="x", predictions=given), tmp_path)
     assert not (tmp_path / "report.html").exists()
 
 
@@ -215,15 +217,17 @@ def test_reason_of_failed_infrastructure_validation(render: Any) -> None:
 def test_most_confident_images_are_shown() -> None:
     given = predicted(120, task=THREE_CLASS)
     found = mistakes(given) | correct(given)
-    told = given.with_binary_label()
-    for name, side, called in (
+    labeled = given.with_binary_label()
+    for name, side, predicted_side in (
         ("missed", 1, 0),
         ("false_alarms", 0, 1),
         ("found", 1, 1),
         ("passed", 0, 0),
     ):
-        wanted = told.score[(told.positive == side) & (told.predicted_positive == called)]
-        expected = sorted(wanted.tolist(), reverse=bool(called))[:SHOWN]
+        scores = labeled.score[
+            (labeled.positive == side) & (labeled.predicted_positive == predicted_side)
+        ]
+        expected = sorted(scores.tolist(), reverse=bool(predicted_side))[:MAX_EXAMPLES]
         assert [row["score"] for row in found[name]] == expected
     probabilities = [row["probability"] for row in found["wrong_class"]]
     assert probabilities == sorted(probabilities, reverse=True)

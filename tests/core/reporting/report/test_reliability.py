@@ -25,7 +25,7 @@ def top_label_ece(p: np.ndarray, labels: np.ndarray) -> float:
 
 def test_calibration_before_and_after_scaling() -> None:
     given = synthetic_predictions(150, task=THREE_CLASS, members=2, unknown=True)
-    found = reliability.calibrated(given, 100, 0)
+    found = reliability.calibration_metrics(given, 100, 0)
     raw = given.raw[:, 1:].sum(axis=1)
     assert found["before"]["brier"]["estimate"] == pytest.approx(
         brier_score_loss(given.positive, raw)
@@ -41,7 +41,7 @@ def test_calibration_before_and_after_scaling() -> None:
         assert found[name]["class_brier"]["estimate"] == pytest.approx(expected)
         for value in found[name].values():
             assert value["low"] <= value["high"]
-    assert set(reliability.calibrated(synthetic_predictions(40), 100, 0)["after"]) == {
+    assert set(reliability.calibration_metrics(synthetic_predictions(40), 100, 0)["after"]) == {
         "ece",
         "brier",
     }
@@ -51,7 +51,7 @@ def test_bounds_of_predictive_values() -> None:
     def interval(*values: float) -> Interval:
         return Interval(*values, resamples_used=100)
 
-    found = reliability.values_over_prevalence(
+    found = reliability.predictive_values_by_prevalence(
         {"sensitivity": interval(0.9, 0.8, 1.0), "specificity": interval(0.8, 0.7, 0.9)}
     )
     row = next(row for row in found if row["prevalence"] == 0.5)
@@ -96,21 +96,21 @@ def test_abstention() -> None:
     assert every["coverage"]["exact"]
 
 
-@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda of: of.name)
-def test_members(of: object) -> None:
-    given = synthetic_predictions(150, task=of, members=3, threshold=0.4)
+@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda task: task.name)
+def test_members(task: object) -> None:
+    given = synthetic_predictions(150, task=task, members=3, threshold=0.4)
     found = reliability.member_spread(given, [7, 8, 9])
     assert found["seeds"] == [7, 8, 9]
     area = found["metrics"]["auc"]
     for m, value in enumerate(area["values"]):
         own = given.members[:, m] ** (1 / 1.25)
-        score = own[:, list(of.positive)].sum(axis=1) / own.sum(axis=1)
+        score = own[:, list(task.positive)].sum(axis=1) / own.sum(axis=1)
         assert value == pytest.approx(roc_auc_score(given.positive, score))
         expected = binary_metrics(given.positive, score, 0.4)["accuracy"]
         assert found["metrics"]["accuracy"]["values"][m] == pytest.approx(expected)
     assert area["low"] == min(area["values"])
-    assert ("macro_auc" in found["metrics"]) is (of is THREE_CLASS)
-    one = synthetic_predictions(100, task=of)  # a single member is the ensemble
+    assert ("macro_auc" in found["metrics"]) is (task is THREE_CLASS)
+    one = synthetic_predictions(100, task=task)  # a single member is the ensemble
     found = reliability.member_spread(one, None)
     assert found["seeds"] == [0]
     for name in ("auc", "accuracy", "sensitivity", "brier", "ece"):
@@ -120,7 +120,7 @@ def test_members(of: object) -> None:
 
 def test_validation_against_test() -> None:
     val, test = synthetic_predictions(100, 1), synthetic_predictions(100, 2)
-    found = reliability.on_validation(val, score_intervals(test, 100, 0), 100, 0)
+    found = reliability.operating_point_metrics(val, score_intervals(test, 100, 0), 100, 0)
     assert found["sensitivity"]["validation"]["estimate"] == pytest.approx(
         (val.predicted_positive[val.positive == 1] == 1).mean()
     )
@@ -128,13 +128,13 @@ def test_validation_against_test() -> None:
         roc_auc_score(test.positive, test.score)
     )
     none = val.where(np.zeros(100, bool))
-    assert reliability.on_validation(none, score_intervals(test, 100, 0), 100, 0) is None
+    assert reliability.operating_point_metrics(none, score_intervals(test, 100, 0), 100, 0) is None
 
 
 def test_shift_warning_names_the_class() -> None:
     val, test = synthetic_predictions(200, 3), synthetic_predictions(200, 4)
     moved = replace(test, score=np.where(test.positive == 0, test.score**0.3, test.score))
-    found = reliability.shift(val, moved, ("NORMAL", "PNEUMONIA"), 0)
+    found = reliability.shift_section(val, moved, ("NORMAL", "PNEUMONIA"), 0)
     assert len(found["warnings"]) == 1
     assert "NORMAL images differ" in found["warnings"][0]
-    assert reliability.shift(val, test, ("NORMAL", "PNEUMONIA"), 0)["warnings"] == []
+    assert reliability.shift_section(val, test, ("NORMAL", "PNEUMONIA"), 0)["warnings"] == []
