@@ -103,8 +103,8 @@ def read_runs(
     for other in finished[1:]:
         if not np.array_equal(finished[0].test.sha256, other.test.sha256):
             raise PneumoError(
-                f"{finished[0].name} and {other.name} have different test images: use a separate work "
-                "folder for each data.ingest"
+                f"{finished[0].name} and {other.name} have different test images: use a separate "
+                "work folder for each data.ingest"
             )
     return finished, failed
 

@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from core.reporting.check_drift.comparators import (
+from core.reporting.monitor.comparators import (
     EARLIER,
     MeasureComparison,
     compare_measures,
     compute_statistics,
 )
-from core.reporting.check_drift.inputs import LoggedInputs
-from core.reporting.check_drift.options import MEASURES, MonitorOptions
-from core.reporting.check_drift.reference import Reference
-from core.reporting.check_drift.two_sample import TwoSample, mmd, one_per_patient
+from core.reporting.monitor.inputs import LoggedInputs
+from core.reporting.monitor.options import MEASURES, MonitorOptions
+from core.reporting.monitor.reference import Reference
+from core.reporting.monitor.two_sample import TwoSample, mmd, one_per_patient
 from schema.errors import PneumoError
 
 

@@ -148,7 +148,7 @@ def test_perfect_slice_has_exact_bounds_and_a_note(render: Any) -> None:
     assert "Clopper-Pearson" in page
 
 
-@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [BINARY, THREE_CLASS], ids=lambda task: task.name)
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_test_split(label: int, task: Task, render: Any) -> None:
     given = full_report(task).predictions

@@ -96,7 +96,7 @@ def test_abstention() -> None:
     assert every["coverage"]["exact"]
 
 
-@pytest.mark.parametrize("of", [BINARY, THREE_CLASS], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [BINARY, THREE_CLASS], ids=lambda task: task.name)
 def test_members(task: object) -> None:
     given = synthetic_predictions(150, task=task, members=3, threshold=0.4)
     found = reliability.member_spread(given, [7, 8, 9])
