@@ -170,7 +170,7 @@ def member_spread(predictions: SplitPredictions, seeds: list[int] | None) -> dic
     Returns:
       `seeds`, and `metrics`: name -> values, mean, low, high and sd over the members.
     """
-    labeled, labeled, task = (
+    binary, labeled, task = (
         predictions.with_binary_label(),
         predictions.with_class_label(),
         predictions.task,
@@ -183,8 +183,8 @@ def member_spread(predictions: SplitPredictions, seeds: list[int] | None) -> dic
             p = calibration.softmax(logits, part.temperature)
             return p, p[:, list(task.positive)].sum(axis=1).clip(0, 1)
 
-        _, score = member(labeled)
-        metrics = binary_metrics(labeled.positive, score, labeled.threshold)
+        _, score = member(binary)
+        metrics = binary_metrics(binary.positive, score, binary.threshold)
         names = [*MEMBERS]
         if len(task.classes) > 2 and len(labeled):
             p, score = member(labeled)
