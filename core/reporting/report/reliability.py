@@ -201,7 +201,7 @@ def member_spread(predictions: SplitPredictions, seeds: list[int] | None) -> dic
 def shift_section(
     val: SplitPredictions, test: SplitPredictions, names: tuple[str, str], seed: int
 ) -> dict[str, Any]:
-    """Compares the scores of validation with those of test.
+    """Compares the scores on validation with those on test.
 
     Returns:
       `classes`: rows as core.metrics.shift.ScoreShift; `warnings`: lines.

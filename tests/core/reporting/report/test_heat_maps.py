@@ -198,6 +198,6 @@ def test_exported_model(small_model: Path, tmp_path: Path) -> None:
     predictions = replace(given(6), sha256=np.array([row[f.IMAGE_SHA256] for row in rows]))
     found = read_heat_maps(small_model / "1", predictions, [file])
     assert found is not None
-    assert found.places
-    assert all(one.heat is None or one.heat.max() <= 1 for one in found.places.values())
+    assert found.localizations
+    assert all(one.heat is None or one.heat.max() <= 1 for one in found.localizations.values())
     assert read_heat_maps(None, predictions, [file]) is None
