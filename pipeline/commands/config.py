@@ -44,7 +44,7 @@ def schema() -> None:
     click.echo(json.dumps(Config.model_json_schema(), indent=1))
 
 
-@command.command(epilog="Example: pneumo config reference > docs/reference/configuration.md")
+@command.command(epilog="Example: pneumo config reference > configuration.md")
 def reference() -> None:
     """Print the reference of all keys as Markdown."""
     from pipeline.config_reference import markdown
