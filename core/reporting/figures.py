@@ -16,7 +16,7 @@ INK, BLUE, ORANGE, GREY = "#1f2933", "#1f5fa8", "#c2571a", "#9aa5b1"
 SERIES = (BLUE, ORANGE, "#2a7d4f", "#7b4fa3", "#8a6d1a", "#a33b5c")
 _DASHES = ("-", "--", ":", "-.")  # distinguish more lines than colours, also in grey print
 _UNIT = (-0.01, 1.02)
-_CROWDED = 0.95  # AUC above which curves are hard to tell apart without an enlarged corner
+_CROWDED = 0.95  # AUC above which curves are hard to distinguish without an enlarged corner
 
 
 @dataclass(frozen=True)

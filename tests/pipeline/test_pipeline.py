@@ -74,18 +74,18 @@ def test_the_whole_graph(nodes: dict[str, Any], code: CodeGraph) -> None:
 def test_training_reads_train_and_val_and_the_measures_are_taken_on_test(
     nodes: dict[str, Any],
 ) -> None:
-    def told(node: str, key: str) -> Any:
+    def execution_property(node: str, key: str) -> Any:
         return json.loads(nodes[node].exec_properties[key])
 
-    assert told("ImportExampleGen", "input_config")["splits"] == [
+    assert execution_property("ImportExampleGen", "input_config")["splits"] == [
         {"name": split, "pattern": f"{split}-*.tfrecord"} for split in ("train", "val", "test")
     ]
-    splits = told("Transform", "splits_config")
+    splits = execution_property("Transform", "splits_config")
     assert (splits["analyze"], splits["transform"]) == (["train"], ["train", "val"])
     for node in ("Trainer", "Tuner"):
-        assert told(node, "train_args")["splits"] == ["train"]
-        assert told(node, "eval_args")["splits"] == ["val"]
-    assert told("Evaluator", "example_splits") == ["test"]
+        assert execution_property(node, "train_args")["splits"] == ["train"]
+        assert execution_property(node, "eval_args")["splits"] == ["val"]
+    assert execution_property("Evaluator", "example_splits") == ["test"]
     assert nodes["Scorer"].exec_properties["split"] == "test"
 
 

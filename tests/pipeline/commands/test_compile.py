@@ -65,8 +65,8 @@ def test_what_is_missing_is_one_line(arguments: list[str], line: str, tmp_path: 
     file = tmp_path / "out.yaml"
     ran = pneumo("compile", "--target", "kubeflow", "--config", "demo", "-o", file, *arguments)
     assert ran.returncode == 2
-    (told,) = ran.stderr.decode().splitlines()
-    assert line in told
+    (message,) = ran.stderr.decode().splitlines()
+    assert line in message
     assert not file.exists()
 
 
@@ -79,6 +79,6 @@ def test_without_kfp_is_one_line(
 ) -> None:
     require_packages(python)  # it is installed here
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
-    with pytest.raises(PneumoError) as told:
+    with pytest.raises(PneumoError) as raised:
         require_packages(python)
-    assert line in str(told.value)
+    assert line in str(raised.value)

@@ -52,7 +52,7 @@ def submit(*commands: list[str | Path], environment: dict[str, str] | None = Non
         timeout=900,
     )
     assert ran.returncode == 0, ran.stderr
-    return [Ran(*told) for told in json.loads(ran.stdout)]
+    return [Ran(*result) for result in json.loads(ran.stdout)]
 
 
 def graph(folder: Path, target: Target) -> Path:
@@ -271,7 +271,7 @@ def test_dry_run_asks_nobody(vertex_graph: Path, tmp_path: Path) -> None:
         ]
     )
     assert ran.status == 0, ran.error
-    told = json.loads(ran.out)
-    assert told["to"] == {"project": "p", "region": "europe-west4"}
-    assert told["experiment"] == "e"
-    assert told["parameters"]["epochs"] == 3
+    printed = json.loads(ran.out)
+    assert printed["to"] == {"project": "p", "region": "europe-west4"}
+    assert printed["experiment"] == "e"
+    assert printed["parameters"]["epochs"] == 3

@@ -42,9 +42,9 @@ def test_it_is_what_its_name_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_head_comment_has_purpose_command_time_and_result(name: str) -> None:
-    told = header(CONFIGS[name])
-    assert list(told) == ["for", "command", "time", "result"]
-    assert all(told.values())
+    fields = header(CONFIGS[name])
+    assert list(fields) == ["for", "command", "time", "result"]
+    assert all(fields.values())
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -100,11 +100,13 @@ def test_the_container_reads_the_types_that_the_spec_has() -> None:
     spec = spec_of("demo", *FULL)
     for name, component in spec["components"].items():
         arguments = container_of(spec, name)["args"]
-        told = json.loads(arguments[arguments.index("--json_serialized_inputs_spec_args") + 1])
-        assert told == component.get("inputDefinitions", {})
+        input_spec = json.loads(
+            arguments[arguments.index("--json_serialized_inputs_spec_args") + 1]
+        )
+        assert input_spec == component.get("inputDefinitions", {})
     driver = container_of(spec, "ImportExampleGen")["lifecycle"]["preCacheCheck"]["args"]
-    told = json.loads(driver[driver.index("--json_serialized_inputs_spec_args") + 1])
-    assert told["parameters"]["input_base"]["parameterType"] == "STRING"
+    input_spec = json.loads(driver[driver.index("--json_serialized_inputs_spec_args") + 1])
+    assert input_spec["parameters"]["input_base"]["parameterType"] == "STRING"
 
 
 def test_parameters_reach_the_components() -> None:

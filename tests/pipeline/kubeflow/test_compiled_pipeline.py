@@ -45,10 +45,10 @@ def test_what_is_no_graph_is_one_line(content: str | None, line: str, tmp_path: 
     file = tmp_path / "graph"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(PneumoError, match=line) as told:
+    with pytest.raises(PneumoError, match=line) as raised:
         read(file)
-    assert str(file) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(file) in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_graph_for_the_other_is_refused(tmp_path: Path) -> None:
@@ -77,10 +77,10 @@ def test_values_have_their_types() -> None:
     ],
 )
 def test_wrong_values_are_one_line(given: str, line: str) -> None:
-    with pytest.raises(PneumoError) as told:
+    with pytest.raises(PneumoError) as raised:
         parameter_values(INPUTS, [given])
-    assert line in str(told.value)
-    assert "\n" not in str(told.value)
+    assert line in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_data_must_be_given_where_the_graph_names_none() -> None:
@@ -93,14 +93,14 @@ def test_data_must_be_given_where_the_graph_names_none() -> None:
 def test_the_summary_is_all_that_is_sent(tmp_path: Path) -> None:
     compiled = read(written(tmp_path, "vertex", "deploy.retries=1"))
     deploy = DeployOptions(project="p", region="r", host="http://h", experiment="e")
-    told = json.loads(summary(compiled, deploy, {"epochs": 2}))
-    assert told["to"] == {"project": "p", "region": "r"}
-    assert told["given"] == {"epochs": 2}
-    assert told["parameters"]["epochs"] == 2
-    assert told["parameters"]["data"] == "gs://bucket/records"
-    assert told["nodes"]["Trainer"]["retries"] == 1
-    assert told["nodes"]["Trainer"]["resources"]["cpuLimit"] == 8
-    assert told["nodes"]["Pusher"]["cached"] is False
+    printed = json.loads(summary(compiled, deploy, {"epochs": 2}))
+    assert printed["to"] == {"project": "p", "region": "r"}
+    assert printed["given"] == {"epochs": 2}
+    assert printed["parameters"]["epochs"] == 2
+    assert printed["parameters"]["data"] == "gs://bucket/records"
+    assert printed["nodes"]["Trainer"]["retries"] == 1
+    assert printed["nodes"]["Trainer"]["resources"]["cpuLimit"] == 8
+    assert printed["nodes"]["Pusher"]["cached"] is False
 
 
 READY = {"image": "i", "root": "gs://b/r"}
@@ -132,10 +132,10 @@ def test_what_is_missing_is_one_line(
     config = Config.model_validate(
         {"name": "demo", "deploy": deploy, "model": {"weights": weights}}
     )
-    with pytest.raises(PneumoError) as told:
+    with pytest.raises(PneumoError) as raised:
         check_deploy(config, target)
-    assert line in str(told.value)
-    assert "\n" not in str(told.value)
+    assert line in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "random", "s3://b/w.h5"])

@@ -139,13 +139,13 @@ def test_a_value_is_a_file(tmp_path: Path, store: str) -> None:
     assert storage.read_bytes(f"{store}/number") == b"7"
 
 
-def test_paths_of_copies_are_told_as_uris(tmp_path: Path, store: str) -> None:
+def test_paths_of_local_copies_become_uris(tmp_path: Path, store: str) -> None:
     storage.write_bytes(f"{store}/m/file", b"x")
     found = task(tmp_path, inputs={"model": f"{store}/m"}, outputs={"out": f"{store}/o"})
     found.fetch()
     inside, out = uri_of(found, "inputs", "model"), uri_of(found, "outputs", "out")
-    told = json.dumps({"a": inside, "b": out, "c": f"{out}/deep", "d": f"{out}1", "e": "x"})
-    assert json.loads(found.with_uris(told)) == {
+    text = json.dumps({"a": inside, "b": out, "c": f"{out}/deep", "d": f"{out}1", "e": "x"})
+    assert json.loads(found.with_uris(text)) == {
         "a": f"{store}/m",
         "b": f"{store}/o",
         "c": f"{store}/o/deep",

@@ -28,12 +28,12 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def handed(told: str, parameters: dict[str, Any], **outputs: str) -> str:
+def executor_input(output_file: str, parameters: dict[str, Any], **outputs: str) -> str:
     return json.dumps(
         {
             "inputs": {"parameterValues": parameters},
             "outputs": {
-                "outputFile": told,
+                "outputFile": output_file,
                 "artifacts": {
                     key: {
                         "artifacts": [
@@ -80,14 +80,20 @@ def test_which_components_work_on_copies(beam: bool, arguments: list[str], here:
     assert entrypoint.uses_local_files(beam, arguments) is here
 
 
-@pytest.mark.parametrize("told", ["memory://bucket/task/executor_output.json", "{tmp}/o/out.json"])
-def test_a_task_writes_to_the_store_and_says_so(told: str, tmp_path: Path, scratch: Path) -> None:
-    told = told.replace("{tmp}", str(tmp_path))
+@pytest.mark.parametrize(
+    "output", ["memory://bucket/task/executor_output.json", "{tmp}/o/out.json"]
+)
+def test_a_task_writes_its_outputs_to_the_store(
+    output_file: str, tmp_path: Path, scratch: Path
+) -> None:
+    output_file = output_file.replace("{tmp}", str(tmp_path))
     uri = f"memory://bucket/{tmp_path.name}/schema"
-    given = handed(told, {"schema_file": "package://schema/schema.pbtxt"}, schema=uri)
+    given = executor_input(
+        output_file, {"schema_file": "package://schema/schema.pbtxt"}, schema=uri
+    )
     assert run(SCHEMA_GEN, given) == 0
     assert b"image/encoded" in storage.read_bytes(f"{uri}/schema.pbtxt")
-    (artifact,) = json.loads(storage.read_bytes(told))["artifacts"]["schema"]["artifacts"]
+    (artifact,) = json.loads(storage.read_bytes(output_file))["artifacts"]["schema"]["artifacts"]
     assert artifact["uri"] == uri
     assert artifact["name"] == "7"
     assert list(scratch.iterdir()) == []
@@ -100,12 +106,12 @@ def test_what_a_user_can_mend_is_one_line(
         (SCHEMA_GEN, "{", "not a ExecutorInput"),
         (
             EXAMPLE_GEN,
-            handed("x/out", {"input_base": "/none", "input_config": SPLITS}, examples="/x"),
+            executor_input("x/out", {"input_base": "/none", "input_config": SPLITS}, examples="/x"),
             "records /none do not exist",
         ),
         (
             EXAMPLE_GEN,
-            handed(
+            executor_input(
                 "x/out", {"input_base": "s3://b/r", "input_config": SPLITS}, examples="s3://b/e"
             ),
             "gs:// or a shared folder",
@@ -123,7 +129,9 @@ def test_what_a_user_can_mend_is_one_line(
 
 
 def test_a_function_component_returns_its_properties(tmp_path: Path, scratch: Path) -> None:
-    given = json.loads(handed(str(tmp_path / "out.json"), {}, model=str(tmp_path / "found")))
+    given = json.loads(
+        executor_input(str(tmp_path / "out.json"), {}, model=str(tmp_path / "found"))
+    )
     given["inputs"] = {
         "parameterValues": {"push_to": str(tmp_path), "code": "x"},  # no parameter of the function
         "artifacts": {
@@ -145,14 +153,16 @@ def test_a_function_component_returns_its_properties(tmp_path: Path, scratch: Pa
 
 
 def test_a_broken_component_ends_with_one(tmp_path: Path, scratch: Path) -> None:
-    given = handed("x/out", {"schema_file": str(tmp_path / "none")}, schema=str(tmp_path / "s"))
+    given = executor_input(
+        "x/out", {"schema_file": str(tmp_path / "none")}, schema=str(tmp_path / "s")
+    )
     assert run(SCHEMA_GEN, given) == 1
     assert list(scratch.iterdir()) == []
 
 
 def test_a_task_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    given = handed(str(tmp_path / "told" / "out.json"), {}, model="memory://bucket/model")
+    given = executor_input(str(tmp_path / "output" / "out.json"), {}, model="memory://bucket/model")
     (tmp_path / "tmp").mkdir()
     process = subprocess.Popen(
         [
@@ -177,4 +187,4 @@ def test_a_task_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert "stopped by signal 15" in out.read_text()
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert not (tmp_path / "told").exists()
+    assert not (tmp_path / "output").exists()

@@ -78,10 +78,10 @@ def test_what_may_be_cached(node: str, target: Target, wanted: bool) -> None:
 )
 def test_wrong_nodes_are_one_line(options: dict[str, object], line: str) -> None:
     given = DeployOptions.model_validate(options)
-    with pytest.raises(PneumoError) as told:
+    with pytest.raises(PneumoError) as raised:
         check_nodes(given, ["Trainer", "Pusher", "latest_blessed_model"])
-    assert line in str(told.value)
-    assert "\n" not in str(told.value)
+    assert line in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_node_that_this_graph_leaves_out_may_be_named() -> None:

@@ -51,9 +51,9 @@ def test_right_values(name: str, value: Any, wanted: Any) -> None:
     ],
 )
 def test_wrong_values_are_one_line(name: str, value: Any) -> None:
-    with pytest.raises(PneumoError, match=name) as told:
+    with pytest.raises(PneumoError, match=name) as raised:
         valid_value(name, value)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_nothing_given_changes_nothing() -> None:
@@ -92,6 +92,6 @@ def test_the_given_properties_stay() -> None:
     ],
 )
 def test_no_place(node: str, properties: dict[str, Any], given_: dict[str, Any], line: str) -> None:
-    with pytest.raises(PneumoError) as told:
+    with pytest.raises(PneumoError) as raised:
         apply_parameters(node, properties | {f"pneumo_{key}": of for key, of in given_.items()})
-    assert line in str(told.value)
+    assert line in str(raised.value)

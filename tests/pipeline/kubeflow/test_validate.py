@@ -33,9 +33,9 @@ def test_the_schema_refuses(what: str) -> None:
     spec = spec_of("demo")
     check(spec)
     WRONG[what](spec)
-    with pytest.raises(PneumoError) as told:
+    with pytest.raises(PneumoError) as raised:
         check(spec)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "components: {}\n"])

@@ -29,12 +29,12 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert len(out.getvalue().splitlines()) == len(lines)
 
 
-def test_steps_are_told_at_most_so_often_but_the_last_one_always() -> None:
-    told: list[tuple[str, int, int]] = []
+def test_progress_is_rate_limited_except_for_the_last_item() -> None:
+    reported: list[tuple[str, int, int]] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.pneumo)
+            reported.append(record.pneumo)
 
     listener = Listener()
     logger = logging.getLogger("pneumo.progress")
@@ -46,4 +46,4 @@ def test_steps_are_told_at_most_so_often_but_the_last_one_always() -> None:
             step("x", done, 5)
     finally:
         logger.removeHandler(listener)
-    assert told == [("x", 1, 5), ("x", 5, 5)]
+    assert reported == [("x", 1, 5), ("x", 5, 5)]

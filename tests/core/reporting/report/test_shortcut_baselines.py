@@ -10,7 +10,7 @@ from schema.labels import BINARY
 
 
 def manifest(folder: Path, gap: float, splits: tuple[str, ...] = ("train", "val", "test")) -> Path:
-    """Normal images have larger files by `gap` standard deviations; nothing else tells them."""
+    """Normal images have larger files by `gap` standard deviations; nothing else separates them."""
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
     for i in range(600):
