@@ -37,7 +37,7 @@ def test_a_folder_is_walked_in_order_of_name(tmp_path: Path) -> None:
 def test_wrong_paths_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match="does not exist"):
         check_paths([tmp_path / "x.png"])
-    with pytest.raises(PneumoError, match="holds no"):
+    with pytest.raises(PneumoError, match="contains no"):
         check_paths([tmp_path])
 
 
