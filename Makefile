@@ -1,4 +1,4 @@
-# PneumoTFX: every command of the house. `make` alone lists them.
+# Commands of the project; `make` lists them.
 
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -45,9 +45,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes UTF-8 text; see `atomic_file`.
+    r"""Writes UTF-8 text; see `atomic_file`.
 
-    A lone surrogate (from a file name that is not UTF-8) is escaped as \\udcNN.
+    A lone surrogate (from a file name that is not UTF-8) is escaped as \udcNN.
     """
     write_bytes_atomically(path, text.encode("utf-8", "backslashreplace"))
 

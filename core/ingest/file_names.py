@@ -72,5 +72,5 @@ def pathogen_of(folder: str, path: str) -> str:
 
 
 def printable(path: str) -> str:
-    """Returns a path that every JSON reader accepts: bytes that are not UTF-8 become `\\xNN`."""
+    r"""Returns a path that every JSON reader accepts: bytes that are not UTF-8 become `\xNN`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -12,7 +12,9 @@ from schema.options import Options
 class OperatingPointOptions(Options):
     """How the threshold of the score is chosen on validation."""
 
-    rule: Literal["fixed", "sensitivity", "specificity", "youden", "cost"] = "fixed"
+    rule: Literal["fixed", "sensitivity", "specificity", "youden", "cost"] = Field(
+        "fixed", description="rule that chooses the threshold on validation"
+    )
     threshold: float = Field(0.5, gt=0, lt=1, description="threshold of rule fixed")
     at_least: float = Field(
         0.95, gt=0, le=1, description="value that rules sensitivity and specificity must reach"
@@ -56,7 +58,7 @@ class EvaluationOptions(Options):
         0.0, ge=0, lt=1, description="largest share of validation to refer; 0: no referral band"
     )
     resamples: int = Field(2000, ge=100, description="resamples of the patient-clustered bootstrap")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
     gate: dict[str, GateRule] = Field(default_factory=lambda: {"auc": GateRule(min=0.8)})
     against_blessed: AgainstBlessedOptions = Field(default_factory=AgainstBlessedOptions)
 

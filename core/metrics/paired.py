@@ -43,7 +43,7 @@ class PairedTest:
 
     @property
     def difference(self) -> float:
-        """a - b."""
+        """Value of model a minus value of model b."""
         return self.a - self.b
 
 

@@ -16,16 +16,18 @@ class DetectorOptions(Options):
         description="backbone layers whose activations the head reads, from input to output; "
         "default: the default layer of the backbone. The Embedder embeds at the first",
     )
-    channels: int = Field(128, ge=8, le=1024)
+    channels: int = Field(128, ge=8, le=1024, description="channels of the detection head")
     upsample: Literal[1, 2] = Field(2, description="factor on the grid of the first level")
     dropout: float = Field(0.2, ge=0, lt=1, description="of whole channels of the levels")
-    epochs: int = Field(30, ge=1, le=10_000)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
+    epochs: int = Field(30, ge=1, le=10_000, description="maximum number of epochs")
+    batch_size: int = Field(32, ge=1, description="images in one training step")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of AdamW")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="learning rate after the warm-up"
+    )
     warmup: float = Field(0.05, ge=0, lt=1, description="warm-up, as a fraction of all steps")
     patience: int = Field(8, ge=1, description="epochs without a lower validation loss")
-    weight_decay: float = Field(1e-2, ge=0)
+    weight_decay: float = Field(1e-2, ge=0, description="weight decay of AdamW")
     min_overlap: float = Field(
         0.5,
         gt=0,
@@ -71,12 +73,16 @@ class ModelOptions(Options):
     image_size: int | None = Field(
         None, ge=32, le=2048, description="side in pixels; none: the default of the backbone"
     )
-    fit: Literal["stretch", "pad"] = "stretch"
-    pooling: Literal["avg", "max", "both"] = "avg"
+    fit: Literal["stretch", "pad"] = Field(
+        "stretch", description="how an image becomes a square: stretched, or padded with black"
+    )
+    pooling: Literal["avg", "max", "both"] = Field(
+        "avg", description="global pooling of the backbone's output; both: concatenated"
+    )
     dense: tuple[int, ...] = Field((), description="sizes of dense layers before the last one")
     activation: str = Field("relu", description="of the dense layers; a Keras name")
     batch_norm: bool = Field(False, description="batch normalization after each dense layer")
-    dropout: float = Field(0.2, ge=0.0, lt=1.0)
+    dropout: float = Field(0.2, ge=0.0, lt=1.0, description="dropout before each dense layer")
     l2: float = Field(0.0, ge=0.0, description="L2 penalty on the kernels of the head")
     detector: DetectorOptions | None = Field(
         None, description="for task locate; none: the defaults"

@@ -73,7 +73,7 @@ def png(fig: "Figure", legend: str = "") -> bytes:
     """Renders a figure; equal figures give equal bytes.
 
     Args:
-      made: the figure.
+      fig: the figure.
       legend: location within the axes, or "below" them; empty: no legend.
     """
     (ax,) = fig.axes[:1]

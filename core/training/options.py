@@ -50,16 +50,18 @@ class FineTuneOptions(Options):
         "size it is faster, and networks work best on objects somewhat larger than in training "
         "(Touvron et al., 2019); none: the model's image size",
     )
-    epochs: int = Field(3, ge=1, le=10_000)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-4, gt=0)
+    epochs: int = Field(3, ge=1, le=10_000, description="maximum number of epochs")
+    batch_size: int = Field(32, ge=1, description="images in one training step")
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate of the backbone")
     head_learning_rate: float | None = Field(
         None, gt=0, description="of the head in this phase; none: learning_rate"
     )
-    weight_decay: float = Field(1e-2, ge=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = Field(1e-2, ge=0, description="weight decay of AdamW")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="learning rate after the warm-up"
+    )
     warmup: float = Field(0.1, ge=0, lt=1, description="warm-up, as a fraction of all steps")
-    patience: int = Field(3, ge=1)
+    patience: int = Field(3, ge=1, description="epochs without a lower validation loss")
     clip_norm: float | None = Field(
         None, gt=0, description="maximum norm of the gradient of a batch; none: no clipping"
     )
@@ -70,7 +72,9 @@ class FineTuneOptions(Options):
         description="momentum of a moving average of the weights, which is validated and kept "
         "instead of them; none: no averaging",
     )
-    batch_norm: Literal["frozen", "trained"] = "frozen"
+    batch_norm: Literal["frozen", "trained"] = Field(
+        "frozen", description="whether batch normalization keeps its statistics and weights"
+    )
     compute: Literal["float32", "bfloat16", "auto"] = Field(
         "float32",
         description="auto: bfloat16 if the accelerator, or else the processor, has instructions "
@@ -81,21 +85,31 @@ class FineTuneOptions(Options):
 class TrainingOptions(Options):
     """Training of the head, and of the backbone if configured."""
 
-    epochs: int = Field(60, ge=1, le=10_000)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: float = Field(1e-2, ge=0)
+    epochs: int = Field(60, ge=1, le=10_000, description="maximum epochs of the head")
+    batch_size: int = Field(64, ge=1, description="images in one training step")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of AdamW")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="course of the learning rate"
+    )
+    weight_decay: float = Field(1e-2, ge=0, description="weight decay of AdamW")
     patience: int = Field(8, ge=1, description="epochs without a lower validation loss")
-    class_weight: Literal["balanced", "none"] = "balanced"
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
-    focal_gamma: float = Field(2.0, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    class_weight: Literal["balanced", "none"] = Field(
+        "balanced", description="balanced: each class has the same total weight in the loss"
+    )
+    loss: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy", description="training loss; focal: Lin et al., 2017"
+    )
+    focal_gamma: float = Field(2.0, ge=0, description="exponent of the focal loss")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="probability moved from the label to all classes"
+    )
     seeds: tuple[int, ...] = Field(
         (0,), description="one ensemble member for each; the model predicts their mean"
     )
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
-    fine_tune: FineTuneOptions | None = None
+    fine_tune: FineTuneOptions | None = Field(
+        None, description="second phase, with the upper backbone; none: the backbone stays frozen"
+    )
 
     @property
     def from_images(self) -> bool:
@@ -131,14 +145,22 @@ class TrainingOptions(Options):
 class TunerOptions(Options):
     """Hyperparameter search for the head and its optimizer on embedded features."""
 
-    trials: int = Field(50, ge=1, le=10_000)
-    algorithm: Literal["random", "bayesian"] = "random"
-    seed: int = Field(0, ge=0, lt=2**31)
-    epochs: int = Field(20, ge=1)
-    dense: tuple[tuple[int, ...], ...] = ((), (64,), (256,))
-    dropout: tuple[float, ...] = (0.0, 0.2, 0.5)
-    learning_rate: tuple[float, float] = (1e-4, 1e-2)
-    weight_decay: tuple[float, float] = (1e-4, 1e-1)
+    trials: int = Field(50, ge=1, le=10_000, description="number of combinations to train")
+    algorithm: Literal["random", "bayesian"] = Field(
+        "random", description="search algorithm of KerasTuner"
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of the search and of the heads")
+    epochs: int = Field(20, ge=1, description="maximum epochs of a trial")
+    dense: tuple[tuple[int, ...], ...] = Field(
+        ((), (64,), (256,)), description="choices of model.dense"
+    )
+    dropout: tuple[float, ...] = Field((0.0, 0.2, 0.5), description="choices of model.dropout")
+    learning_rate: tuple[float, float] = Field(
+        (1e-4, 1e-2), description="range of training.learning_rate, log scale"
+    )
+    weight_decay: tuple[float, float] = Field(
+        (1e-4, 1e-1), description="range of training.weight_decay, log scale"
+    )
 
 
 class TrainerOptions(Options):

@@ -31,9 +31,11 @@ class RecordFormat(Protocol):
 
 
 class CsvFormat:
-    """One row per prediction: file, decision, predicted, score, p_CLASS for each class, status,
-    error; for a localization model also boxes, each as "score x y width height" in pixels (the
-    prediction string of the RSNA challenge).
+    """CSV with one row per prediction.
+
+    Columns: file, decision, predicted, score, p_CLASS for each class, status, error; for a
+    localization model also boxes, each as "score x y width height" in pixels (the prediction string
+    of the RSNA challenge).
 
     Args:
       classes: class names in the order of the columns.

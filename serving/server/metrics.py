@@ -14,7 +14,7 @@ _BATCH = (1, 2, 4, 8, 16, 24, 32, 64, 128)
 
 
 class ServerMetrics(Collector):
-    """Metrics of one server:
+    """Prometheus metrics of one server.
 
     pneumo_requests_total{protocol, method, code}, pneumo_request_seconds{protocol, method},
     pneumo_images_total{decision, status}, pneumo_batch_images, pneumo_under_way,
