@@ -81,7 +81,7 @@ def test_which_components_work_on_copies(beam: bool, arguments: list[str], here:
 
 
 @pytest.mark.parametrize(
-    "output", ["memory://bucket/task/executor_output.json", "{tmp}/o/out.json"]
+    "output_file", ["memory://bucket/task/executor_output.json", "{tmp}/o/out.json"]
 )
 def test_a_task_writes_its_outputs_to_the_store(
     output_file: str, tmp_path: Path, scratch: Path
