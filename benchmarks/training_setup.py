@@ -17,7 +17,8 @@ def write_images(folder: Path) -> None:
     """Writes phantoms like Transform, and as one array for the notebook."""
     import tensorflow as tf
 
-    from core.images.decode_tf import decode_gray, resize_gray
+    from core.images.decode_tf import decode_gray
+    from core.images.resize_tf import resize_gray
     from core.phantom.dataset import write_phantoms
     from schema import features as f
     from tests.support.records import feature

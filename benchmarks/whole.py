@@ -63,7 +63,8 @@ def _bare(data: Path, records: Path) -> dict[str, float]:
     import tensorflow as tf
     from PIL import Image
 
-    from core.images.decode_tf import decode_gray, resize_gray
+    from core.images.decode_tf import decode_gray
+    from core.images.resize_tf import resize_gray
     from core.models.backbones import TOP, split_backbone
     from core.models.head import pool
     from pipeline.config_file import load_config

@@ -1,4 +1,4 @@
-"""Configuration of TFMA: metrics, slices, and absolute bounds as a second opinion."""
+"""Configuration of TFMA: metrics, slices, and the absolute bounds that the Gate checks too."""
 
 import json
 from typing import TYPE_CHECKING

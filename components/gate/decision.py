@@ -10,7 +10,8 @@ A model is blessed if
    the tests (Bonferroni).
 
 A small test split detects only large drops, so each test reports the drop that it detects with 80 %
-power. The absolute bounds limit a decline over several models in steps too small to detect.
+power. Successive models could each decline by less than that; the absolute bounds stop such a
+decline.
 """
 
 import math

@@ -179,7 +179,7 @@ def _export(
     """Writes the SavedModel."""
     import tensorflow_transform as tft
 
-    from core.images.decode_tf import from_png
+    from core.images.resize_tf import from_png
     from core.models.decision_rule import DecisionRule
     from core.models.detector.network import build_detector_explain_fn
     from serving.export.saved_model import export

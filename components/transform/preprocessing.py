@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from core.images.boxes import EDGES
-from core.images.decode_tf import to_png
+from core.images.resize_tf import to_png
 from schema import features as f
 
 

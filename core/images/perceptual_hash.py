@@ -1,8 +1,8 @@
 """A perceptual hash of 256 bits, which distinguishes chest X-rays.
 
 DCT hash (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions"): the
-gray image is shrunk to 64 x 64 by area, transformed, and each of the 16 x 16 lowest frequencies,
-without those of frequency 0 in one direction, gives one bit: above the median or not. The 64 bits
+gray image is shrunk to 64 x 64 by area and transformed. Each of 16 x 16 low frequencies (1 to 16 in
+both directions) gives one bit: whether its coefficient is above the median. The 64 bits
 that are common for photographs hardly distinguish one thorax from another.
 """
 

@@ -1,4 +1,4 @@
-"""Rules for image files: signatures, limits, statuses and EXIF orientations.
+"""Signatures, limits, statuses of served images and EXIF orientations.
 
 Shared by the two implementations, `validate_pillow` (ingest) and `validate_tf` (in the SavedModel).
 Standard library only, because clients of a server import this module.

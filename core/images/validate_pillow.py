@@ -1,6 +1,6 @@
 """Validates and decodes an image file with Pillow: the checks of ingest.
 
-`validate_tf` has the checks of the SavedModel; both follow `rules`.
+`validate_tf` has the checks of the SavedModel; both use the constants of `rules`.
 """
 
 import io

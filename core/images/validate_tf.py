@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 import tensorflow as tf
 
-from core.images.decode_tf import orient, resize_gray, stored_gray
+from core.images.decode_tf import orient, stored_gray
+from core.images.resize_tf import resize_gray
 from core.images.rules import (
     BLOCK,
     DAMAGED,

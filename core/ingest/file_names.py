@@ -1,7 +1,7 @@
 """What the file names of the public data sets encode: pathogen, patient, batch.
 
-The patient key is conservative: where two names may or may not belong to one child, they share a
-key. A merged key makes a split more honest, never less.
+If two names may belong to one child, they share a patient key: a key that is too coarse cannot
+leak a patient into two splits.
 
 - `person12_bacteria_30.jpeg`, `person12_virus_3.jpeg` -> `person-12`, whichever pathogen: it is not
   documented whether the two series number the same children.

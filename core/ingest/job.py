@@ -2,8 +2,9 @@
 
 1. Check: every file is read, decoded and measured (Beam, chunks of files).
 2. Plan: the driver assigns splits, searches for leaks and lists the shards (SQLite on disk).
-3. Write: every image is read again and written into its shard (Beam, one shard per task). The shard
-   depends on the checks of all files, and a copy of all images would take as much disk again.
+3. Write: every image is read again and written into its shard (Beam, one shard per task). Read
+   again, because the shard of an image is known only after all checks, and a copy of all images
+   would double the disk use.
 
 Pixels never leave the worker that decodes them, so memory does not grow with the number of images.
 Everything is written to a folder beside the destination that is renamed at the end. After a kill,

@@ -1,1 +1,1 @@
-"""Metrics, intervals, and the configuration of TFMA."""
+"""Metrics, intervals, operating points and paired tests; NumPy and scikit-learn only."""

@@ -1,4 +1,4 @@
-"""Augmentation: random changes such as another exposure of the same patient could show."""
+"""Augmentation: random changes of position, brightness and contrast, as between two exposures."""
 
 import math
 from typing import TYPE_CHECKING

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from core.images.decode_tf import decode_gray, from_png, resize_gray
+from core.images.decode_tf import decode_gray
+from core.images.resize_tf import from_png, resize_gray
 from schema import features as f
 
 

@@ -40,8 +40,8 @@ class SplitTable:
         """Collects the patients to draw, each with the rarest of its pathogens.
 
         Args:
-          keep_official: leave the official test split out, and fix the patients of the official
-            val split there.
+          keep_official: leave out the official test split, and keep the patients of the official
+            val split in val.
         """
         self._db.execute(
             f"""

@@ -1,1 +1,1 @@
-"""Reads a source folder: layout, file names, class labels, boxes, file checks."""
+"""Reads a source folder: layout, file names, class labels, boxes, image properties."""

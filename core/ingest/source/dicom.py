@@ -37,7 +37,7 @@ def to_stored_image(
 ) -> StoredImage:
     """Converts a DICOM file; leaves the bytes of any other file as they are.
 
-    The defaults accept every file that an earlier call with stricter limits accepted.
+    The default limits are the loosest: a file that passed the check also passes when it is written.
 
     Args:
       data: bytes of a file of any format.

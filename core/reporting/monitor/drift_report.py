@@ -23,14 +23,14 @@ class DriftReport:
     """Result of the comparison.
 
     Attributes:
-      reference: name.
-      images: logged.
-      rejected: of these.
-      versions: of the model.
-      times: first and last image.
-      findings: of TFDV's comparators.
+      reference: name of the reference.
+      images: number of logged images.
+      rejected: number of logged images that the server rejected.
+      versions: model versions in the log.
+      times: times of the first and the last image.
+      findings: results of TFDV's comparators.
       embeddings: the two-sample test; None if it was not made.
-      alpha: its level.
+      alpha: level of the two-sample test.
       notes: remarks about what was not compared.
       statistics: "training", "validation", "log" -> TFDV's statistics, for the figures.
     """

@@ -25,9 +25,9 @@ class MonitorOptions(Options):
         for numbers, the largest difference of a share (L-infinity) for words.
       least: usable images needed for a verdict.
       alpha: level of the two-sample test on embeddings.
-      permutations: of that test.
-      most: embeddings of either side in that test.
-      seed: of random draws.
+      permutations: permutations of the two-sample test.
+      most: maximum number of embeddings of either side in the two-sample test.
+      seed: seed of the permutations and of the sample.
     """
 
     thresholds: dict[str, float] = Field(default_factory=lambda: dict(_DEFAULT))

@@ -33,7 +33,7 @@ class Reference:
       predictions: TFDV's statistics of score, decision and status on validation, which the model
         was not trained on; None if they are missing.
       embedding: float32 [k, d]; k is 0 if there are none to compare.
-      patient: of these, str [k].
+      patient: patient key of each embedding, str [k].
       notes: remarks about what is missing.
     """
 

@@ -120,7 +120,7 @@ def image_training_data(
     """
     import tensorflow as tf
 
-    from core.images.decode_tf import resize_gray
+    from core.images.resize_tf import resize_gray
     from core.models.augment import augment
 
     options, tune = job.training.embedding.augment, job.training.fine_tune

@@ -37,7 +37,7 @@ def decode_records(records: "tf.Tensor", size: int) -> tuple["tf.Tensor", dict[s
     """Decodes serialized records, string [n], to (uint8 [n, size, size, 1], features)."""
     import tensorflow as tf
 
-    from core.images.decode_tf import from_png
+    from core.images.resize_tf import from_png
 
     png = {f.IMAGE_PNG: tf.io.FixedLenFeature([], tf.string)}
     parsed = parse_records(records, png)

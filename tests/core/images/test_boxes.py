@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.images.boxes import fit_boxes, unfit_boxes
-from core.images.decode_tf import resize_gray
+from core.images.resize_tf import resize_gray
 
 SIDE = st.integers(1, 3000)
 PART = st.floats(0, 1, width=32)

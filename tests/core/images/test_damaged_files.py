@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from core.images.decode_tf import orient, resize_gray, stored_gray
+from core.images.decode_tf import orient, stored_gray
 from core.images.errors import ImageError
+from core.images.resize_tf import resize_gray
 from core.images.rules import JPEG_SIGNATURE, PNG_SIGNATURE, STATUS_MESSAGES, ImageLimits
 from core.images.validate_pillow import decode_valid
 from core.images.validate_tf import decode_batch

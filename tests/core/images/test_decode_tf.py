@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.images.decode_pillow import decode_gray_pillow
-from core.images.decode_tf import decode_gray, from_png, resize_gray, to_png
+from core.images.decode_tf import decode_gray
+from core.images.resize_tf import from_png, resize_gray, to_png
 from tests.support.images.synthetic import FORMS, encode, exif, gray, sixteen_bit
 
 

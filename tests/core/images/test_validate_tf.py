@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from core.images.decode_tf import decode_gray, resize_gray
+from core.images.decode_tf import decode_gray
+from core.images.resize_tf import resize_gray
 from core.images.rules import STATUS_MESSAGES, ImageLimits
 from core.images.validate_tf import decode_batch
 from tests.support.images import mutations

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from core.images.boxes import fit_boxes, unfit_boxes
-from core.images.decode_tf import decode_gray, from_png
+from core.images.decode_tf import decode_gray
+from core.images.resize_tf import from_png
 from core.images.rules import ImageLimits
 from core.models.decision_rule import DecisionRule
 from core.models.explain.explanation import Explanation

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from core.images.decode_tf import decode_gray, from_png, resize_gray
+from core.images.decode_tf import decode_gray
+from core.images.resize_tf import from_png, resize_gray
 from schema import features as f
 from schema.labels import BACTERIA_VIRUS, LOCATE, PATHOGENS
 from tests.support import records

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from core.images.decode_tf import decode_gray, resize_gray
+from core.images.decode_tf import decode_gray
+from core.images.resize_tf import resize_gray
 from serving.export.transform_fit import detect_fit
 
 SIZE = 24
@@ -23,7 +24,7 @@ def test_other_pixels_raise() -> None:
 
 @pytest.mark.parametrize("fit", ["stretch", "pad"])
 def test_the_fit_is_detected(fit: str) -> None:
-    from core.images.decode_tf import to_png
+    from core.images.resize_tf import to_png
 
     flat = {"shape": [-1]}
     detected = detect_fit(

@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> None:
     from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
     from tfx_bsl.public import tfxio
 
-    from core.images.decode_tf import from_png
+    from core.images.resize_tf import from_png
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from serving.export.saved_model import export
@@ -194,7 +194,8 @@ def eager(exported: Exported) -> np.ndarray:
     """Returns the input pixels of the network."""
     import tensorflow as tf
 
-    from core.images.decode_tf import decode_gray, resize_gray
+    from core.images.decode_tf import decode_gray
+    from core.images.resize_tf import resize_gray
 
     return np.stack(
         [

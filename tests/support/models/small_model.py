@@ -25,7 +25,8 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
     from core.models.head import build_head
     from core.models.classifier import EnsembleMember, ClassifierNetwork, feature_moments
     from core.models.options import ModelOptions
-    from core.images.decode_tf import decode_gray, from_png, resize_gray
+    from core.images.decode_tf import decode_gray
+    from core.images.resize_tf import from_png, resize_gray
     from components.transform.preprocessing import preprocessing_fn
     from pipeline.pipeline import SCHEMA_FILE
     from schema import features as f

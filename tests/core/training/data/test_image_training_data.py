@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.images.decode_tf import resize_gray
+from core.images.resize_tf import resize_gray
 from core.models.options import AugmentOptions
 from core.training.data.image_training_data import copy_records, image_training_data
 from core.training.data.targets import class_targets

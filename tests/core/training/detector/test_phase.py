@@ -12,7 +12,7 @@ from core.embedding.forward import build_forward
 from core.embedding.records import BOXES
 from core.embedding.store import Embeddings, read_embeddings
 from core.images.boxes import fit_boxes
-from core.images.decode_tf import resize_gray
+from core.images.resize_tf import resize_gray
 from core.models.classifier import ClassifierNetwork, EnsembleMember, feature_moments
 from core.models.decision_rule import DecisionRule
 from core.models.detector.network import DetectorNetwork, build_detector_explain_fn
