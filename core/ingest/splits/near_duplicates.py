@@ -10,7 +10,8 @@ copies without false alarms. It does not find crops of 2 % (median 34) or rotati
 Candidates: the hash is cut into 16 bands of 16 bits; only pairs that agree in a whole band are
 compared. A pair at a distance up to 15 always shares a band. At distance 24, 1 pair in 130 shares
 none and is missed (measured, differing bits spread evenly). If more hashes than `window` share a
-band, each is compared only with the next `window` in sorted order: time stays linear and memory flat.
+band, each is compared only with the next `window` in sorted order: time stays linear and memory
+flat.
 """
 
 from collections.abc import Iterator
