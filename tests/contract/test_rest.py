@@ -54,7 +54,7 @@ def test_metadata(web: httpx.Client, server: Server, version: int) -> None:
         signatures = answer["metadata"]["signature_def"]["signature_def"]
         assert {"serving_default", "embed"} <= set(signatures)
         default = signatures["serving_default"]
-        assert default["method_name"] == "tensorflow/serving/predict/local"
+        assert default["method_name"] == "tensorflow/serving/predict"
         assert default["inputs"]["image_bytes"]["dtype"] == "DT_STRING"
         assert set(default["outputs"]) >= OUTPUTS
         assert default["outputs"]["score"]["tensor_shape"]["dim"][0]["size"] == "-1"

@@ -76,7 +76,7 @@ def test_the_page(
     page.set_input_files("#files", sorted(folder.iterdir()))
     page.wait_for_selector(".card")
     page.wait_for_selector(".card.waiting", state="detached")
-    headlines = {"POSITIVE": "Positive", "NEGATIVE": "Negative", "REJECTED": "Not read"}
+    headlines = {"POSITIVE": "Positive", "NEGATIVE": "Negative", "REJECTED": "Rejected"}
     with Client(server.rest, server.name) as client:
         answers = list(client.predict(map(Image.of_file, sorted(folder.iterdir()))))
     expected = [headlines.get(one.decision, "Abstained: a person must read it") for one in answers]

@@ -53,7 +53,7 @@ def kill_and_finish(
         assert not (work / "run.json").exists()
 
     done = pneumo(*command)
-    assert "removed what an earlier, killed run left" in done.stdout
+    assert "removed leftovers of a killed run" in done.stdout
     assert metrics(work)["metrics"] == metrics(whole)["metrics"]
     states = execution_states(work)
     assert all(found[-1] in ("COMPLETE", "CACHED") for found in states.values())

@@ -57,7 +57,7 @@ def test_overrides_win_and_are_typed() -> None:
         ("training.distribution=mirrored", "key training.distribution was removed; the Trainer"),
         ("training.processes=2", "key training.processes was removed"),
         ("deploy.vertex_training={workers: 2}", "key deploy.vertex_training was removed"),
-        ("training={fine_tune: {}, embedding: {layer: add_9}}", "set trainable_from"),
+        ("training={fine_tune: {}, embedding: {layer: add_9}}", "set fine_tune.trainable_from"),
         ("model.activation=step", "unknown activation"),
         ("tuner.trials=0", "tuner.trials"),
         ("evaluation.gate.roc.min=0.5", "'roc'"),

@@ -158,8 +158,8 @@ def test_what_kubeflow_refuses_is_one_line(kubeflow_graph: Path) -> None:
         lines = [ran.line for ran in submit(*commands, environment={"PNEUMO_KFP_TOKEN": "wrong"})]
     wanted = [line for _, line in cases]
     wanted += [
-        "no host: give --host",
-        "give it with http:// or https://",
+        "no host: set --host",
+        "must start with http:// or https://",
         f"{down} does not respond",
     ]
     for line, part in zip(lines, wanted, strict=True):
@@ -232,7 +232,7 @@ def test_what_vertex_refuses_is_one_line(vertex_graph: Path, store: Store, tmp_p
         *(where + line for line in refuse.values()),
         "no response: check --region and the network",
         "bucket gs://nowhere does not exist; create it with",
-        "no region: give --region",
+        "no region: set --region",
     ]
     for ran, part in zip(runs, wanted, strict=True):
         assert part in ran.line
@@ -248,7 +248,7 @@ def test_no_credentials_and_wrong_arguments_are_one_line(
         ([vertex_graph], "no region"),
         ([*dry, "--target", "kubeflow"], "was compiled for vertex, not for kubeflow"),
         ([*dry, "--param", "epochs=0"], "parameter epochs='0'"),
-        ([*dry, "--config", "no-such"], "no configuration 'no-such'"),
+        ([*dry, "--config", "no-such"], "unknown configuration 'no-such'"),
     ]
     home = {"HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path)}
     for ran, (_, part) in zip(submit(*(c for c, _ in cases), environment=home), cases, strict=True):

@@ -122,7 +122,7 @@ READY = {"image": "i", "root": "gs://b/r"}
         ("kubeflow", {**READY, "push_to": "/srv"}, "random", "deploy.push_to: /srv"),
         ("kubeflow", {**READY, "checkpoints": "c"}, "random", "deploy.checkpoints: c"),
         ("kubeflow", READY, "/w.h5", "model.weights: /w.h5"),
-        ("vertex", {"image": "i", "root": "s3://b/r"}, "random", "gs:// alone"),
+        ("vertex", {"image": "i", "root": "s3://b/r"}, "random", "supports only gs://"),
         ("vertex", {**READY, "secret": "s"}, "random", "deploy.secret is for kubeflow only"),
     ],
 )
