@@ -72,8 +72,14 @@ def test_what_may_be_cached(node: str, target: Target, wanted: bool) -> None:
         ({"resources": {"Trainr": {"cpu": 1}}}, "deploy.resources.Trainr: the graph has no such"),
         ({"retries_of": {"trainer": 1}}, "deploy.retries_of.trainer"),
         ({"caching_of": {"x": True}}, "deploy.caching_of.x"),
-        ({"caching_of": {"Pusher": True}}, "deploy.caching_of.Pusher: its output depends on the pushed models"),
-        ({"caching_of": {"latest_blessed_model": True}}, "latest_blessed_model: its output depends"),
+        (
+            {"caching_of": {"Pusher": True}},
+            "deploy.caching_of.Pusher: its output depends on the pushed models",
+        ),
+        (
+            {"caching_of": {"latest_blessed_model": True}},
+            "latest_blessed_model: its output depends",
+        ),
     ],
 )
 def test_wrong_nodes_are_one_line(options: dict[str, object], line: str) -> None:
