@@ -58,7 +58,7 @@ def identify_algorithm(folder: Path, info: Mapping[str, Any], name: str) -> Algo
 
 
 def describe_parameters(info: Mapping[str, Any]) -> tuple[str, ...]:
-    """Describes operating point, abstention band and regions in sentences, after the notice."""
+    """Describes operating point, referral band and regions in sentences, after the notice."""
     sentences = [NOTICE]
     if info.get("synthetic") in (True, "True", "true", "yes"):
         sentences.append(
@@ -71,7 +71,7 @@ def describe_parameters(info: Mapping[str, Any]) -> tuple[str, ...]:
     if info.get("band"):
         low, high = info["band"]
         sentences.append(
-            f"Abstains from {low:.6g} to below {high:.6g}: a person must read the image"
+            f"Refers scores from {low:.6g} to below {high:.6g}: a person must read the image"
         )
     boxes = info.get("boxes")
     regions = _REGIONS.get(str(boxes.get("kind"))) if isinstance(boxes, Mapping) else None

@@ -48,7 +48,7 @@ def export(
     Signatures for n images each:
       serving_default: `image_bytes` string [n], JPEG or PNG files -> `probabilities` float32
         [n, classes] (calibrated), `score` float32 [n] (sum over the positive classes), `decision`
-        string [n] (POSITIVE, NEGATIVE, REFER for a score in the abstention band, REJECTED for an
+        string [n] (POSITIVE, NEGATIVE, REFER for a score in the referral band, REJECTED for an
         invalid image), `abstained` bool [n] (REFER or REJECTED), `predicted_class` string [n],
         `classes` string [n, classes], `status` string [n] (see `validate_tf.DecodedBatch`). A
         rejected image has -1 for every number and "" for its class; it does not change the

@@ -15,7 +15,7 @@ class Prediction:
     Attributes:
       file: path as passed by the caller.
       predicted: class name at the model's operating point; empty if there is an error.
-      decision: POSITIVE, NEGATIVE, REFER if the score is in the abstention band, or REJECTED if the
+      decision: POSITIVE, NEGATIVE, REFER if the score is in the referral band, or REJECTED if the
         model could not use the image.
       score: calibrated probability, summed over the positive classes.
       probabilities: class name -> calibrated probability.

@@ -91,13 +91,13 @@ def protocol(files: RunFiles) -> list[dict[str, str]]:
     fixed = files.training.get("calibration") or {}
     band = fixed.get("band")
     epochs = ", ".join(str(member["best_epoch"]) for member in members)
-    rule = f"{answer(files, 'rule')}: {number(fixed.get('threshold'))}"
+    rule = f"threshold {number(fixed.get('threshold'))}: {answer(files, 'rule')}"
     chosen = [
         ("weights of the network", "training", "train"),
         ("epoch" if len(members) < 2 else "epoch of each member", f"lowest loss: {epochs}", "val"),
         ("temperature", f"lowest log loss: {number(fixed.get('temperature'))}", "val"),
         ("operating point", rule, "val"),
-        ("abstention band", f"{number(band[0])} to {number(band[1])}" if band else "none", "val"),
+        ("referral band", f"{number(band[0])} to {number(band[1])}" if band else "none", "val"),
         ("nothing", "evaluated after all of the above, once for this model", "test"),
     ]
     if boxes := ((files.report or {}).get("boxes") or {}).get("chosen"):

@@ -1,4 +1,4 @@
-"""Calibration, predictive values, abstention, ensemble members and shift."""
+"""Calibration, predictive values, referral, ensemble members and shift."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -135,7 +135,7 @@ def coverage(predictions: SplitPredictions, resamples: int, seed: int) -> dict[s
 
 
 def abstention(predictions: SplitPredictions, resamples: int, seed: int) -> dict[str, Any] | None:
-    """Computes the effect of the abstention band; None without a band.
+    """Computes the effect of the referral band; None without a band.
 
     Returns:
       `band`, `referred` (images), `wrong_referred`, `wrong_left`, `coverage`, and of the images

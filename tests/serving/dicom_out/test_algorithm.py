@@ -29,7 +29,7 @@ def test_parameters_describe_the_operating_point() -> None:
     assert [sentence.split(":")[0] for sentence in sentences[1:]] == [
         "Trained on synthetic images",
         "Operating point",
-        "Abstains from 0.2 to below 0.3",
+        "Refers scores from 0.2 to below 0.3",
         "Regions",
     ]
     assert describe_parameters({}) == sentences[:1]
