@@ -20,7 +20,8 @@ from serving.predict.prediction import Prediction, rejected, to_prediction
 
 _METADATA_RETRY = Retry(patience=3.0)  # short, so that a wrong address is reported soon
 _GRPC_PORT = 8500
-_GRAY_PNG = base64.b64decode(  # 64 x 64 pixels
+# Predicted to read the class names; 64 x 64 pixels. The input log of the server leaves it out.
+PROBE_IMAGE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAKUlEQVR42u3MQREAAAwCIKMb3RD77SAA6VEEAoFAIBAI"
     "BAKBQCAQfA8G320AeXC6efoAAAAASUVORK5CYII="
 )
@@ -119,7 +120,7 @@ class Client:
         Raises:
           ClientError: no response, or not a model of this project.
         """
-        predict = partial(self._transport.predict, "serving_default", [_GRAY_PNG])
+        predict = partial(self._transport.predict, "serving_default", [PROBE_IMAGE])
         rows = call(predict, self._metadata_retry, self._stop)
         if len(rows) != 1 or not isinstance(rows[0].get("classes"), list):
             raise ClientError(self.endpoint, "BAD_ANSWER", "not a model of this project")

@@ -19,6 +19,7 @@ import numpy as np
 import orjson
 
 from schema.errors import PneumoError
+from serving.client.client import PROBE_IMAGE
 from serving.server.options import ServerOptions
 from serving.server.saved_model import SavedModel
 
@@ -55,7 +56,7 @@ class InputsLog:
     def add(self, number: int, model: SavedModel, rows: Iterable[Row]) -> None:
         """Logs a sample of the rows (image, score, decision, status) of one request."""
         for image, *row in rows:
-            if random.random() >= self._options.log_sample:
+            if image == PROBE_IMAGE or random.random() >= self._options.log_sample:
                 continue
             if not self._slots.acquire(blocking=False):
                 self._on_skipped()

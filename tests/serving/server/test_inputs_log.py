@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from schema.errors import PneumoError
+from serving.client.client import PROBE_IMAGE
 from serving.server import inputs_log
 from serving.server.inputs_log import InputsLog, measure
 from serving.server.options import ServerOptions
@@ -38,6 +39,7 @@ def test_lines(tmp_path: Path) -> None:
     file = tmp_path / "new" / "log.jsonl"
     content = FORMS["jpeg_gray"]()
     rows = [(content, 0.25, "NEGATIVE", "OK"), (b"", -1.0, "REJECTED", "EMPTY")]
+    rows.append((PROBE_IMAGE, 0.5, "POSITIVE", "OK"))  # of a client, not of a patient: left out
     for _ in range(2):  # a second log appends
         log = InputsLog(ServerOptions(tmp_path, log_inputs=file, log_embeddings=1.0), lambda: None)
         log.add(7, NoEmbedding(), rows)  # type: ignore[arg-type]
