@@ -67,12 +67,14 @@ class Run:
 
     @cached_property
     def config(self) -> "Config":
-        """Configuration of the run, with all defaults."""
+        """Configuration of the run, with all defaults; without the patient salt, a secret."""
         import yaml
 
         from pipeline.config import Config
 
-        return Config.model_validate(yaml.safe_load(self.report["config"]))
+        values = yaml.safe_load(self.report["config"])
+        values["data"]["ingest"].pop("patient_salt", None)
+        return Config.model_validate(values)
 
     @property
     def model_folder(self) -> Path:

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import Run
 from schema.errors import PneumoError
@@ -16,6 +17,14 @@ def test_a_finished_run(small_run: Path) -> None:
     assert (run.model_folder / "saved_model.pb").is_file()
     assert run.figures.keys() >= {"roc", "loss", "accuracy"}
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in run.figures.values())
+
+
+def test_a_masked_salt_is_left_out(small_run: Path) -> None:
+    config = yaml.safe_load(Run.open(small_run).report["config"])
+    config["data"]["ingest"]["patient_salt"] = "**********"
+    run = Run.open(small_run)
+    run.report["config"] = yaml.safe_dump(config)
+    assert run.config.data.ingest.patient_salt.get_secret_value() == ""
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
