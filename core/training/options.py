@@ -1,6 +1,6 @@
 """Options of training, embedding and tuning."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -151,10 +151,12 @@ class TunerOptions(Options):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of the search and of the heads")
     epochs: int = Field(20, ge=1, description="maximum epochs of a trial")
-    dense: tuple[tuple[int, ...], ...] = Field(
+    dense: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] = Field(
         ((), (64,), (256,)), description="choices of model.dense"
     )
-    dropout: tuple[float, ...] = Field((0.0, 0.2, 0.5), description="choices of model.dropout")
+    dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (0.0, 0.2, 0.5), description="choices of model.dropout"
+    )
     learning_rate: tuple[float, float] = Field(
         (1e-4, 1e-2), description="range of training.learning_rate, log scale"
     )

@@ -57,6 +57,8 @@ def test_overrides_win_and_are_typed() -> None:
         ("training.distribution=mirrored", "key training.distribution was removed; the Trainer"),
         ("training.processes=2", "key training.processes was removed"),
         ("deploy.vertex_training={workers: 2}", "key deploy.vertex_training was removed"),
+        ("tuner={dropout: [1.0]}", "tuner.dropout.0: Input should be less than 1"),
+        ("tuner={dense: [[0]]}", "tuner.dense.0.0"),
         ("training={fine_tune: {}, embedding: {layer: add_9}}", "set fine_tune.trainable_from"),
         ("model.activation=step", "unknown activation"),
         ("tuner.trials=0", "tuner.trials"),
