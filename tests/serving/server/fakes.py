@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.server.models import ModelVersions
+from serving.server.models import ModelVersions, VersionState
 from serving.server.options import ServerOptions
 from serving.server.versions import VersionPolicy
 
@@ -54,10 +54,16 @@ def manager(
 
 
 async def settle(models: ModelVersions, polls: int = 4) -> None:
-    """Polls the folder several times, with time for unloading."""
+    """Polls the folder several times; waits until versions without requests are unloaded."""
     for _ in range(polls):
         await models.poll()
         await asyncio.sleep(0.03)
+    # Garbage collection of a large process can take longer than the polls.
+    while any(
+        version.state is VersionState.UNLOADING and version.model is None
+        for version in models.versions.values()
+    ):
+        await asyncio.sleep(0.01)
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
