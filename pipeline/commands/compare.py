@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli_options import data_option, set_option, weights_option
+
 if TYPE_CHECKING:
     from pipeline.config import Config
 
@@ -16,13 +18,7 @@ if TYPE_CHECKING:
     "--work pneumo_runs/compare"
 )
 @click.argument("sources", nargs=-1, metavar="CONFIG...")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="PNEUMO_DATA",
-    default=None,
-    help="Folder of images, or of records. [env: PNEUMO_DATA]",
-)
+@data_option(required=False)
 @click.option(
     "--work",
     "--workdir",
@@ -32,19 +28,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Shared work folder.",
 )
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]",
-)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a key of every configuration; may be repeated.",
-)
+@weights_option
+@set_option
 @click.option(
     "--resamples",
     default=2000,

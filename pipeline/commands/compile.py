@@ -6,6 +6,7 @@ from typing import Literal
 
 import click
 
+from pipeline.cli_options import config_option, set_option
 from schema.errors import PneumoError
 from schema.files import write_atomically
 
@@ -20,14 +21,7 @@ from schema.files import write_atomically
     required=True,
     help="Kubeflow Pipelines (YAML), or Vertex AI (JSON).",
 )
-@click.option(
-    "--config",
-    "source",
-    default="inceptionv3",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="A shipped configuration or a YAML file.",
-)
+@config_option
 @click.option(
     "-o",
     "--output",
@@ -50,13 +44,7 @@ from schema.files import write_atomically
     help="Beam engine: direct (in the container), processes, or a running portable, flink, spark "
     "or dataflow; options with --set beam.KEY=VALUE.",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a key of the configuration; may be repeated.",
-)
+@set_option
 def command(
     target: Literal["kubeflow", "vertex"],
     source: str,

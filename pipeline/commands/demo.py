@@ -5,18 +5,14 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli_options import set_option
+
 
 @click.command(epilog="Example: pneumo demo --n 400 --workdir pneumo_runs/demo")
 @click.option("--n", default=400, show_default=True, help="Number of synthetic radiographs.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the radiographs.")
 @click.option("--config", "source", default="demo", show_default=True, metavar="NAME|FILE")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a key of the configuration; may be repeated.",
-)
+@set_option
 @click.option(
     "--workdir",
     type=click.Path(path_type=Path),

@@ -6,6 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli_options import (
+    beam_arg_option,
+    config_option,
+    data_option,
+    set_option,
+    weights_option,
+)
+
 if TYPE_CHECKING:
     from core.ingest.job import IngestSummary
     from pipeline.config import Config
@@ -15,34 +23,10 @@ if TYPE_CHECKING:
     epilog="Example: pneumo run --config xception --data chest_xray --weights weights/ "
     "--set training.epochs=20"
 )
-@click.option(
-    "--config",
-    "source",
-    default="inceptionv3",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="A shipped configuration or a YAML file.",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="PNEUMO_DATA",
-    required=True,
-    help="Folder of images, or of records. [env: PNEUMO_DATA]",
-)
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Weight file, or folder of weight files. [env: PNEUMO_WEIGHTS]",
-)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a key of the configuration; may be repeated.",
-)
+@config_option
+@data_option(required=True)
+@weights_option
+@set_option
 @click.option(
     "--workdir",
     type=click.Path(path_type=Path),
@@ -56,13 +40,7 @@ if TYPE_CHECKING:
     help="Beam engine: direct (this machine), processes, portable, flink, spark or dataflow; "
     "options with --set beam.KEY=VALUE. [default: from the configuration]",
 )
-@click.option(
-    "--beam-arg",
-    "beam_args",
-    multiple=True,
-    metavar="ARG",
-    help="Additional Beam argument; may be repeated.",
-)
+@beam_arg_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON at the end.")
 def command(
     source: str,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli_options import config_option
+
 _Path = click.Path(path_type=Path)
 _Seconds = click.FloatRange(min=0)
 
@@ -14,7 +16,7 @@ _Seconds = click.FloatRange(min=0)
 @click.command(
     epilog="Example: pneumo watch --once --config xception --data chest_xray --inbox s3://b/new"
 )
-@click.option("--config", "source", default="inceptionv3", metavar="NAME|FILE", show_default=True)
+@config_option
 @click.option("--data", type=_Path, required=True, help="Folder of images that runs read.")
 @click.option(
     "--inbox", metavar="FOLDER|URI", help="Folder where new images arrive.  [default: DATA]"

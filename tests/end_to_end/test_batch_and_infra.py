@@ -11,7 +11,14 @@ import pytest
 
 from components.batch_results.results import schema
 from core.predictions import table
-from tests.support.runs.processes import NODES, cached, execution_states, pneumo, summary
+from tests.support.runs.processes import (
+    NODES,
+    cached,
+    execution_states,
+    pneumo,
+    run_pipeline,
+    summary,
+)
 
 IMAGES = 12
 
@@ -32,17 +39,7 @@ def batch(phantoms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def work(small_work: Path, phantoms: Path, config: Path, batch: Path) -> Path:
     folder = small_work
-    done = pneumo(
-        "run",
-        "--config",
-        config,
-        "--data",
-        phantoms,
-        "--workdir",
-        folder,
-        "--set",
-        f"batch.records={batch}",
-    )
+    done = run_pipeline(config, phantoms, folder, f"batch.records={batch}")
     (line,) = [x for x in done.stdout.splitlines() if x.startswith("batch ")]
     assert f"{IMAGES} images" in line
     return folder
@@ -95,17 +92,7 @@ def test_a_server_that_answers_otherwise_than_scored_refuses_the_candidate(
     scores = pa.array([score * 0.9 for score in rows["score"].to_pylist()], pa.float32())
     pq.write_table(rows.set_column(place, "score", scores), file)
     # Another way of validation: that node runs again, by `pneumo serve`, and the Scorer does not.
-    done = pneumo(
-        "run",
-        "--config",
-        config,
-        "--data",
-        phantoms,
-        "--workdir",
-        work,
-        "--set",
-        "serving.infra_validation=endpoint",
-    )
+    done = run_pipeline(config, phantoms, work, "serving.infra_validation=endpoint")
     after, was = summary(work), cached(work)
     assert was["Scorer"]
     assert was["Gate"]

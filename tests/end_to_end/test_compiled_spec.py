@@ -13,7 +13,7 @@ import yaml
 from pipeline.config_file import load_config
 from pipeline.kubeflow.compile import as_text, compile_spec
 from schema import storage
-from tests.support.runs.processes import NODES, metrics, pneumo, summary
+from tests.support.runs.processes import NODES, metrics, run_pipeline, summary
 from tests.support.stand_ins import stores
 from tests.support.stand_ins.pipeline_spec import TaskResult
 from tests.support.stand_ins.platform import Platform
@@ -50,17 +50,11 @@ def config(folder: Path) -> Path:
 def local(phantoms: Path, config: Path, folder: Path) -> Path:
     """Work folder of a local run with the same parameters; the other runs use its records."""
     work = folder / "local"
-    pneumo(
-        "run",
-        "--config",
+    run_pipeline(
         config,
-        "--data",
         phantoms,
-        "--workdir",
         work,
-        "--set",
         f"training.epochs={PARAMETERS['epochs']}",
-        "--set",
         f"evaluation.gate.auc.min={PARAMETERS['gate_auc']}",
     )
     return work

@@ -10,7 +10,7 @@ import pytest
 
 from core.models.explain.explanation import MAX_BOXES
 from core.predictions import table
-from tests.support.runs.processes import pneumo, summary
+from tests.support.runs.processes import run_pipeline, summary
 
 pytestmark = pytest.mark.slow  # a run that trains two detectors
 
@@ -34,7 +34,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, phantoms: Path) -> Path:
     folder = tmp_path_factory.mktemp("locate")
     file = folder / "locate.yaml"
     file.write_text(CONFIG)
-    pneumo("run", "--config", file, "--data", phantoms, "--workdir", folder / "work")
+    run_pipeline(file, phantoms, folder / "work")
     return folder / "work"
 
 
@@ -124,9 +124,7 @@ def test_records_without_boxes_are_refused_in_one_line(
     config = work.parent / "locate.yaml"
     images = tmp_path / "chest_xray"  # without the table of boxes beside it
     shutil.copytree(phantoms / "chest_xray", images)
-    done = pneumo(
-        "run", "--config", config, "--data", images, "--workdir", tmp_path / "work", check=False
-    )
+    done = run_pipeline(config, images, tmp_path / "work", check=False)
     assert done.returncode
     said = [line for line in done.stderr.splitlines() if "locate" in line]
     assert any("needs both" in line for line in said), done.stderr

@@ -12,7 +12,15 @@ from core.ingest.options import IngestOptions
 from core.predictions import table
 from tests.support import records
 from tests.support.images.synthetic import encode, gray
-from tests.support.runs.processes import NODES, cached, execution_states, metrics, pneumo, summary
+from tests.support.runs.processes import (
+    NODES,
+    cached,
+    execution_states,
+    metrics,
+    pneumo,
+    run_pipeline,
+    summary,
+)
 
 PREPARED = {
     "ImportExampleGen",
@@ -118,17 +126,7 @@ def test_a_changed_seed_trains_again_and_meets_the_blessed_model(
 ) -> None:
     before = summary(small_work)
     first = outputs(small_work)["Trainer"]["model"]
-    pneumo(
-        "run",
-        "--config",
-        config,
-        "--data",
-        phantoms,
-        "--workdir",
-        small_work,
-        "--set",
-        "training.seeds=[7]",
-    )
+    run_pipeline(config, phantoms, small_work, "training.seeds=[7]")
     assert {name for name, was in cached(small_work).items() if was} == PREPARED
     after = summary(small_work)
     assert outputs(small_work)["latest_blessed_model"]["model"] == first
@@ -144,17 +142,7 @@ def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
     small_work: Path, phantoms: Path, config: Path
 ) -> None:
     versions = sorted((small_work / "serving").iterdir())
-    done = pneumo(
-        "run",
-        "--config",
-        config,
-        "--data",
-        phantoms,
-        "--workdir",
-        small_work,
-        "--set",
-        "evaluation.gate.auc.min=1.0",
-    )
+    done = run_pipeline(config, phantoms, small_work, "evaluation.gate.auc.min=1.0")
     result = summary(small_work)
     assert result["blessed"] is False
     assert result["pushed"] == ""
@@ -171,9 +159,7 @@ def test_data_that_breaks_the_contract_stops_the_run_with_its_text(
     image = encode(Image.fromarray(gray()), "PNG")
     fungus = records.values(image, "fungus", "b-1")
     records.write(str(data / "train-00001-of-00002.tfrecord"), [fungus])
-    done = pneumo(
-        "run", "--config", config, "--data", data, "--workdir", tmp_path / "work", check=False
-    )
+    done = run_pipeline(config, data, tmp_path / "work", check=False)
     assert done.returncode == 2
     (line,) = [x for x in done.stderr.splitlines() if x.startswith("pneumo:")]
     for part in ("AnomalyGate", "pathogen", "fungus", "train", "run.log"):

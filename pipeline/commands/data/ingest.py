@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli_options import beam_arg_option
+
 if TYPE_CHECKING:
     from core.ingest.summary import IngestSummary
 
@@ -118,13 +120,7 @@ _PHASES = {"scan": "listing", "check": "checking", "compare": "comparing", "writ
     metavar="KEY=VALUE",
     help="A key of the configuration section beam; repeatable.",
 )
-@click.option(
-    "--beam-arg",
-    "beam_args",
-    multiple=True,
-    metavar="ARG",
-    help="Passed to Beam, e.g. --direct_num_workers=4; repeatable.",
-)
+@beam_arg_option
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set in DEST.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(

@@ -87,6 +87,16 @@ def pneumo(
     return done
 
 
+def run_pipeline(
+    config: str | Path, data: Path, workdir: Path, *settings: str, check: bool = True
+) -> Done:
+    """Runs `pneumo run` with settings KEY=VALUE."""
+    options = [word for setting in settings for word in ("--set", setting)]
+    return pneumo(
+        "run", "--config", config, "--data", data, "--workdir", workdir, *options, check=check
+    )
+
+
 def _run(
     module: str, arguments: list[str], out: Path, err: Path, cwd: Path, environment: dict[str, str]
 ) -> None:
