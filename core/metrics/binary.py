@@ -1,4 +1,4 @@
-"""Metrics of a binary classifier, computed by scikit-learn.
+"""Metrics of a binary classifier, by scikit-learn; `binary_statistics` computes many resamples.
 
 Throughout, labels are int [n] with values 0 and 1, and scores are float [n], the probability of
 class 1. A metric is NaN without images, with a missing class or with an empty denominator, where
@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from core.metrics.bootstrap import Interval, Statistics, clustered_bootstrap
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,6 @@ def roc_auc_score(labels: np.ndarray, scores: np.ndarray) -> float:
 
     y, s = check_binary(labels, scores)
     return float(roc_auc_score(y, s)) if len(np.unique(y)) == 2 else math.nan
-
-
-def average_precision_score(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Average precision, the sum of precisions weighted by recall steps; NaN without positives."""
-    from sklearn.metrics import average_precision_score
-
-    y, s = check_binary(labels, scores)
-    return float(average_precision_score(y, s)) if y.any() else math.nan
 
 
 def precision_recall_curve(
@@ -155,27 +149,6 @@ def brier_score_loss(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(brier_score_loss(y, s, pos_label=1)) if len(y) else math.nan
 
 
-def binary_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
-    """Computes all binary metrics of the registry.
-
-    Raises:
-      ValueError: see `check_binary`.
-    """
-    c = confusion_counts(labels, scores, threshold)
-    return {
-        "auc": roc_auc_score(labels, scores),
-        "auc_pr": average_precision_score(labels, scores),
-        "accuracy": ratio(c.tp + c.tn, c.tp + c.fp + c.tn + c.fn),
-        "sensitivity": ratio(c.tp, c.tp + c.fn),
-        "specificity": ratio(c.tn, c.tn + c.fp),
-        "precision": ratio(c.tp, c.tp + c.fp),
-        "npv": ratio(c.tn, c.tn + c.fn),
-        "f1": ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn),
-        "brier": brier_score_loss(labels, scores),
-        "ece": expected_calibration_error(labels, scores),
-    }
-
-
 def predictive_values(
     sensitivity: float, specificity: float, prevalence: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -197,3 +170,116 @@ def predictive_values(
     tn, fp = specificity * (1 - p), (1 - specificity) * (1 - p)
     with np.errstate(divide="ignore", invalid="ignore"):
         return tp / (tp + fp), tn / (tn + fn)
+
+
+class WeightedAuc:
+    """Area under the ROC curve for many rows of weights; sorts the scores once."""
+
+    def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
+        s = np.asarray(scores, np.float64)
+        self.order = np.argsort(-s, kind="stable")
+        self.positive = np.asarray(positive, np.float64)[self.order]
+        self.last = np.append(np.flatnonzero(np.diff(s[self.order])), len(s) - 1)
+
+    def steps(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the positives and negatives at or above each distinct score, [r, k] each."""
+        if not len(self.order):
+            return np.zeros((len(w), 1)), np.zeros((len(w), 1))
+        ordered = w[:, self.order]
+        positive = np.cumsum(ordered * self.positive, axis=1)[:, self.last]
+        return positive, np.cumsum(ordered, axis=1)[:, self.last] - positive
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        """Computes the area [r] for weights [r, n]; NaN if a class is missing."""
+        return trapezoid_auc(*self.steps(w))
+
+
+def trapezoid_auc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
+    """Applies the trapezoid rule to totals at or above each distinct score; ties count half."""
+    dp = np.diff(positive, axis=1, prepend=0)
+    dn = np.diff(negative, axis=1, prepend=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        whole = ((positive - dp / 2) * dn).sum(axis=1)
+        return np.asarray(whole / (positive[:, -1] * negative[:, -1]))
+
+
+def binary_statistics(
+    labels: np.ndarray, scores: np.ndarray, threshold: float
+) -> tuple[Statistics, dict[str, np.ndarray]]:
+    """Returns all binary metrics of the registry as a function of weights, for the bootstrap.
+
+    Args:
+      labels: int [n], 0 or 1.
+      scores: float [n].
+      threshold: a score at or above it is positive.
+
+    Returns:
+      The metrics of weights [r, n], and the images in the denominator of each proportion, bool [n].
+
+    Raises:
+      ValueError: see `check_binary`.
+    """
+    y, s = check_binary(labels, scores)
+    predicted, ranked = s >= threshold, WeightedAuc(y == 1, s)
+    cells = [(True, 1), (True, 0), (False, 0), (False, 1)]  # tp, fp, tn, fn
+    counts = np.stack([(predicted == p) & (y == label) for p, label in cells], axis=1) * 1.0
+    gaps = np.eye(10)[bin_index(s)] * (s - y)[:, None]
+
+    def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
+        tp, fp, tn, fn = (w @ counts).T
+        positive, negative = ranked.steps(w)
+        above = positive + negative
+        total = above[:, -1]
+        precision = np.divide(positive, above, out=np.zeros_like(above), where=above > 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gained = (precision * np.diff(positive, axis=1, prepend=0)).sum(axis=1)
+            return {
+                "auc": trapezoid_auc(positive, negative),
+                "auc_pr": gained / positive[:, -1],
+                "accuracy": (tp + tn) / total,
+                "sensitivity": tp / (tp + fn),
+                "specificity": tn / (tn + fp),
+                "precision": tp / (tp + fp),
+                "npv": tn / (tn + fn),
+                "f1": 2 * tp / (2 * tp + fp + fn),
+                "brier": (w @ (s - y) ** 2) / total,
+                "ece": np.abs(w @ gaps).sum(axis=1) / total,
+            }
+
+    return statistics, {
+        "accuracy": np.ones(len(y), bool),
+        "sensitivity": y == 1,
+        "specificity": y == 0,
+        "precision": predicted,
+        "npv": ~predicted,
+    }
+
+
+def binary_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """Computes the metrics of `binary_statistics`.
+
+    Raises:
+      ValueError: see `check_binary`.
+    """
+    statistics, _ = binary_statistics(labels, scores, threshold)
+    return {name: float(v[0]) for name, v in statistics(np.ones((1, len(labels)))).items()}
+
+
+def bootstrap_binary_metrics(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+    *,
+    resamples: int = 2000,
+    seed: int,
+) -> dict[str, Interval]:
+    """Confidence intervals of all metrics of `binary_statistics`.
+
+    Raises:
+      ValueError: no images, lengths differ, or a bad label or score.
+    """
+    statistics, shares = binary_statistics(labels, scores, threshold)
+    if np.shape(groups) != np.shape(labels):
+        raise ValueError(f"groups {np.shape(groups)} and labels {np.shape(labels)} differ")
+    return clustered_bootstrap(statistics, groups, shares=shares, resamples=resamples, seed=seed)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.metrics.binary import bin_index, check_binary
-
 TAIL = 0.025  # probability on each side of a 95 % interval
 # Takes weights float [r, n], the count of each image in each resample; returns name -> value [r],
 # NaN where a metric is undefined.
@@ -75,26 +73,6 @@ def clustered_bootstrap(
     return intervals
 
 
-def bootstrap_binary_metrics(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    groups: np.ndarray,
-    threshold: float,
-    *,
-    resamples: int = 2000,
-    seed: int,
-) -> dict[str, Interval]:
-    """Confidence intervals of all metrics of `binary.binary_metrics`.
-
-    Raises:
-      ValueError: no images, lengths differ, or a bad label or score.
-    """
-    statistics, shares = binary_statistics(labels, scores, threshold)
-    if np.shape(groups) != np.shape(labels):
-        raise ValueError(f"groups {np.shape(groups)} and labels {np.shape(labels)} differ")
-    return clustered_bootstrap(statistics, groups, shares=shares, resamples=resamples, seed=seed)
-
-
 def exact_bounds(share: float, patients: int) -> tuple[float, float]:
     """95 % bounds of a proportion that is 0 or 1 (Clopper & Pearson, 1934, Biometrika 26).
 
@@ -128,74 +106,3 @@ def patient_weights(patient: np.ndarray, resamples: int, seed: int) -> Iterator[
         rows = min(chunk, resamples - start)
         counts = rng.multinomial(patients, np.full(patients, 1 / patients), size=rows)
         yield counts[:, patient].astype(np.float64)
-
-
-class WeightedAuc:
-    """Area under the ROC curve for many rows of weights; sorts the scores once."""
-
-    def __init__(self, positive: np.ndarray, scores: np.ndarray) -> None:
-        s = np.asarray(scores, np.float64)
-        self.order = np.argsort(-s, kind="stable")
-        self.positive = np.asarray(positive, np.float64)[self.order]
-        self.last = np.append(np.flatnonzero(np.diff(s[self.order])), len(s) - 1)
-
-    def steps(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the positives and negatives at or above each distinct score, [r, k] each."""
-        if not len(self.order):
-            return np.zeros((len(w), 1)), np.zeros((len(w), 1))
-        ordered = w[:, self.order]
-        positive = np.cumsum(ordered * self.positive, axis=1)[:, self.last]
-        return positive, np.cumsum(ordered, axis=1)[:, self.last] - positive
-
-    def __call__(self, w: np.ndarray) -> np.ndarray:
-        """Computes the area [r] for weights [r, n]; NaN if a class is missing."""
-        return trapezoid_auc(*self.steps(w))
-
-
-def trapezoid_auc(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Applies the trapezoid rule to totals at or above each distinct score; ties count half."""
-    dp = np.diff(positive, axis=1, prepend=0)
-    dn = np.diff(negative, axis=1, prepend=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        whole = ((positive - dp / 2) * dn).sum(axis=1)
-        return np.asarray(whole / (positive[:, -1] * negative[:, -1]))
-
-
-def binary_statistics(
-    labels: np.ndarray, scores: np.ndarray, threshold: float
-) -> tuple[Statistics, dict[str, np.ndarray]]:
-    """Returns `binary_metrics` as a function of weights, and the images that proportions count."""
-    y, s = check_binary(labels, scores)
-    predicted, ranked = s >= threshold, WeightedAuc(y == 1, s)
-    cells = [(True, 1), (True, 0), (False, 0), (False, 1)]  # tp, fp, tn, fn
-    counts = np.stack([(predicted == p) & (y == label) for p, label in cells], axis=1) * 1.0
-    gaps = np.eye(10)[bin_index(s)] * (s - y)[:, None]
-
-    def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
-        tp, fp, tn, fn = (w @ counts).T
-        positive, negative = ranked.steps(w)
-        above = positive + negative
-        total = above[:, -1]
-        precision = np.divide(positive, above, out=np.zeros_like(above), where=above > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gained = (precision * np.diff(positive, axis=1, prepend=0)).sum(axis=1)
-            return {
-                "auc": trapezoid_auc(positive, negative),
-                "auc_pr": gained / positive[:, -1],
-                "accuracy": (tp + tn) / total,
-                "sensitivity": tp / (tp + fn),
-                "specificity": tn / (tn + fp),
-                "precision": tp / (tp + fp),
-                "npv": tn / (tn + fn),
-                "f1": 2 * tp / (2 * tp + fp + fn),
-                "brier": (w @ (s - y) ** 2) / total,
-                "ece": np.abs(w @ gaps).sum(axis=1) / total,
-            }
-
-    return statistics, {
-        "accuracy": np.ones(len(y), bool),
-        "sensitivity": y == 1,
-        "specificity": y == 0,
-        "precision": predicted,
-        "npv": ~predicted,
-    }

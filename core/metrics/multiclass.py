@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.metrics.bootstrap import Statistics, WeightedAuc
+from core.metrics.binary import WeightedAuc
+from core.metrics.bootstrap import Statistics
 
 
 def check_multiclass(

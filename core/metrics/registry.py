@@ -1,7 +1,7 @@
 """The metrics: display name, meaning, and the pages and checks that use them.
 
-To add a metric, compute it in `binary` and `bootstrap.binary_statistics` (or in `multiclass` or
-`boxes.summary`) and describe it here. The
+To add a metric, compute it in `binary.binary_statistics`, `multiclass.class_statistics` or
+`boxes.summary.box_statistics` and describe it here. The
 report, the model card, the comparison page, the gate and the configuration of TFMA read this table.
 """
 

@@ -1,6 +1,7 @@
 """All metrics of a model on a split, with confidence intervals by patient."""
 
-from core.metrics.bootstrap import Interval, bootstrap_binary_metrics, clustered_bootstrap
+from core.metrics.binary import bootstrap_binary_metrics
+from core.metrics.bootstrap import Interval, clustered_bootstrap
 from core.metrics.boxes.summary import box_statistics
 from core.metrics.multiclass import class_statistics
 from core.predictions.predictions import SplitPredictions

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.binary import roc_auc_score
-from core.metrics.bootstrap import bootstrap_binary_metrics
+from core.metrics.binary import bootstrap_binary_metrics, roc_auc_score
 from core.metrics.registry import BOX_HEADLINE, CLASSES, COMPARED
 from core.predictions.metrics import box_intervals, class_intervals
 from core.predictions.predictions import SplitPredictions

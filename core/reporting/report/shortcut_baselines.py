@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.metrics.bootstrap import bootstrap_binary_metrics
+from core.metrics.binary import bootstrap_binary_metrics
 from schema.labels import Task
 
 RESAMPLES = 500

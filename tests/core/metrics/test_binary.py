@@ -5,7 +5,6 @@ import pytest
 from sklearn import metrics as sk
 
 from core.metrics.binary import (
-    average_precision_score,
     binary_metrics,
     brier_score_loss,
     calibration_curve,
@@ -76,7 +75,13 @@ def test_by_hand(labels: list[int], scores: list[float], expected: dict[str, flo
 )
 @pytest.mark.parametrize(
     "metric",
-    [roc_auc_score, average_precision_score, brier_score_loss, roc_curve, precision_recall_curve],
+    [
+        roc_auc_score,
+        lambda labels, scores: binary_metrics(labels, scores, 0.5),
+        brier_score_loss,
+        roc_curve,
+        precision_recall_curve,
+    ],
 )
 def test_bad_input_raises_with_its_value(metric, labels: list, scores: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -6,13 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from core.metrics.binary import binary_metrics
-from core.metrics.bootstrap import (
-    binary_statistics,
-    bootstrap_binary_metrics,
-    clustered_bootstrap,
-    exact_bounds,
-)
+from core.metrics.binary import binary_statistics, bootstrap_binary_metrics
+from core.metrics.bootstrap import clustered_bootstrap, exact_bounds
+from tests.core.metrics.scikit_learn import expected_metrics
 
 
 def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +28,7 @@ def test_a_weighted_row_equals_scikit_learn_on_repeated_images(
     statistics, _ = binary_statistics(labels, scores, threshold)
     found = statistics(weights[None].astype(float))
     repeated = np.repeat(np.arange(n), weights)
-    expected = binary_metrics(labels[repeated], scores[repeated], threshold)
+    expected = expected_metrics(labels[repeated], scores[repeated], threshold)
     assert {name: v[0] for name, v in found.items()} == pytest.approx(expected, nan_ok=True)
 
 
@@ -42,7 +38,7 @@ def test_one_image_of_each_patient_is_the_ordinary_bootstrap() -> None:
     found = bootstrap_binary_metrics(labels, scores, np.arange(60), 0.5, resamples=60, seed=7)
     draws = np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60), size=60)
     rows = [np.repeat(np.arange(60), draw) for draw in draws]
-    plain = [binary_metrics(labels[row], scores[row], 0.5) for row in rows]
+    plain = [expected_metrics(labels[row], scores[row], 0.5) for row in rows]
     for name, interval in found.items():
         values = [one[name] for one in plain if math.isfinite(one[name])]
         assert interval.resamples_used == len(values)
