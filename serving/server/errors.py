@@ -5,7 +5,6 @@ from grpc import StatusCode
 _HTTP = {
     "INVALID_ARGUMENT": 400,
     "NOT_FOUND": 404,
-    "RESOURCE_EXHAUSTED": 429,
     "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,

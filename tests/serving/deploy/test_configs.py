@@ -148,6 +148,16 @@ def test_rules_use_existing_metrics(name: str) -> None:
         assert word in written
 
 
+def test_rules_use_status_codes_of_the_server() -> None:
+    sources = (DEPLOY.parent / "server").rglob("*.py")
+    used = {code for file in sources for code in re.findall(r"StatusCode\.(\w+)", file.read_text())}
+    codes = {
+        name: set(re.findall(r'code=~?"([^"]+)"', rule["expr"])) for name, rule in ALERTS.items()
+    }
+    assert {code for all_of in codes.values() for one in all_of for code in one.split("|")} <= used
+    assert codes["PneumoOverloaded"] == {"UNAVAILABLE"}  # of --max-requests, see test_endpoint.py
+
+
 def test_rules_have_a_comment() -> None:
     text = (DEPLOY / "prometheus-alerts.yaml").read_text()
     for name in ALERTS:
