@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-NOTICE: Final = "Research software, not a medical device. Not for diagnosis."
+from schema.files import sha256_of_file
+from serving import NOTICE
+
+_NOTICE: Final = f"{NOTICE} Not for diagnosis."
 _REGIONS: Final = {
     "detector": "Regions: boxes of a detector trained on boxes",
     "weak": "Regions: boxes around the heat map of a classifier trained without boxes",
@@ -27,7 +30,7 @@ class Algorithm:
     name: str
     version: str
     digest: str = ""
-    parameters: tuple[str, ...] = (NOTICE,)
+    parameters: tuple[str, ...] = (_NOTICE,)
 
     @property
     def version_and_digest(self) -> str:
@@ -59,7 +62,7 @@ def identify_algorithm(folder: Path, info: Mapping[str, Any], name: str) -> Algo
 
 def describe_parameters(info: Mapping[str, Any]) -> tuple[str, ...]:
     """Describes operating point, referral band and regions in sentences, after the notice."""
-    sentences = [NOTICE]
+    sentences = [_NOTICE]
     if info.get("synthetic") in (True, "True", "true", "yes"):
         sentences.append(
             "Trained on synthetic images: its predictions have no meaning for patients"
@@ -82,9 +85,8 @@ def folder_digest(folder: Path) -> str:
     """Returns the SHA-256 of names and contents of all files below a folder, by name."""
     whole = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            inner = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{path.relative_to(folder).as_posix()}\0{inner}\n".encode())
+        name = path.relative_to(folder).as_posix()
+        whole.update(f"{name}\0{sha256_of_file(path)}\n".encode())
     return whole.hexdigest()
 
 

@@ -16,6 +16,7 @@ from core.images.rules import ImageLimits
 from core.models.decision_rule import DecisionRule
 from schema.labels import Task
 from schema.model_folder import MODEL_INFO
+from serving import NOTICE
 from serving.export.signatures import GraphParts, Layer, ServingModule
 from serving.export.transform_fit import detect_fit
 from serving.export.warmup import write_warmup
@@ -132,7 +133,7 @@ def export(
         "image_size": size,
         "fit": fit,
         "limits": limits.to_dict(),
-        "notice": "Research software, not a medical device.",
+        "notice": NOTICE,
         **metadata,
     }
     file.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")

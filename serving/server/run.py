@@ -18,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from schema.errors import PneumoError
+from serving import NOTICE
 from serving.server.api.rest import HEADERS, build_app
 from serving.server.endpoint import Endpoint
 from serving.server.inputs_log import InputsLog
@@ -139,8 +140,7 @@ async def _announce(
     page = f", page http://{host}:{rest_port}/ui/" if ui else ""
     _report(
         f"model {models.name} version {models.available[0]} on http://{host}:{rest_port} and "
-        f"grpc://{host}:{grpc_port}{page} (built-in server). "
-        "Research software, not a medical device."
+        f"grpc://{host}:{grpc_port}{page} (built-in server). {NOTICE}"
     )
 
 

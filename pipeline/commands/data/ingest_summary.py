@@ -7,6 +7,7 @@ from rich.table import Table
 
 from core.ingest.summary import IngestSummary
 from schema.labels import PATHOGENS
+from serving import NOTICE
 
 
 def print_summary(summary: IngestSummary) -> None:
@@ -54,7 +55,7 @@ def print_summary(summary: IngestSummary) -> None:
     console.print(leaks)
     state = "nothing leaks between the splits" if summary.leakage_ok else "THE SPLITS LEAK"
     console.print(f"{state}; details: {summary.dest / 'leakage.json'}", soft_wrap=True)
-    console.print("Research software, not a medical device.")
+    console.print(NOTICE)
 
 
 def _dicom_line(counts: dict[str, Any]) -> str:
