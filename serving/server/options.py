@@ -8,7 +8,7 @@ from serving.server.versions import VersionPolicy
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Options of one server: names, units and defaults as in `pneumo serve --help`.
+    """Options of one server: names and units as in `pneumo serve --help`.
 
     Not on the command line: `max_bodies_mib`, memory for all REST request bodies, and
     `max_connections`, open REST connections and concurrent gRPC calls.

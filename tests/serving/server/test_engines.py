@@ -89,10 +89,45 @@ def test_tensorflow_serving_on_the_path_is_executed(tmp_path: Path) -> None:
         env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
     )
     first, *arguments = done.stdout.splitlines()
-    assert first == f"pneumo serve: {note('tf-serving', '127.0.0.1', ui=False)}"
+    assert first == f"pneumo serve: {note('tf-serving', '127.0.0.1')}"
     assert "not a medical device" in first
     expected = {"--port=8500", "--rest_api_port=8501", "--model_name=a"}
     assert expected | {f"--model_base_path={tmp_path}"} <= set(arguments)
+
+
+BUILTIN_ONLY = [
+    ["--ui"],
+    ["--log-inputs", "inputs.jsonl"],
+    ["--log-embeddings", "0.1"],
+    ["--version-policy", "all"],
+    ["--max-requests", "4"],
+]
+
+
+@pytest.mark.parametrize("option", BUILTIN_ONLY)
+def test_options_of_the_builtin_server_select_it(
+    tmp_path: Path, option: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[ServerOptions] = []
+    monkeypatch.setattr("serving.server.run.serve", served.append)
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("another engine was started"))
+    (tmp_path / BINARY).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = CliRunner().invoke(command, ["--model-dir", str(tmp_path), *option])
+    assert result.exit_code == 0, result.output
+    assert [one.model_dir for one in served] == [tmp_path]
+
+
+@pytest.mark.parametrize("option", BUILTIN_ONLY)
+@pytest.mark.parametrize("engine", ["tf-serving", "container"])
+def test_options_of_the_builtin_server_are_errors_with_another_engine(
+    tmp_path: Path, option: list[str], engine: str
+) -> None:
+    arguments = ["--model-dir", str(tmp_path), "--engine", engine, *option]
+    error = CliRunner().invoke(command, arguments).exception
+    assert isinstance(error, PneumoError)
+    remedy = f"use --engine builtin instead of {engine}"
+    assert str(error) == f"{option[0]} needs the built-in server; {remedy}"
 
 
 @pytest.mark.parametrize("old, new", [("ray", "builtin"), (BINARY, "tf-serving")])
