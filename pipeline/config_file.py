@@ -90,9 +90,10 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
         raise PneumoError(f"{path} is not YAML: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise PneumoError(f"{path} must contain a mapping with name, data, model, ...; it is empty")
+    _rename_old_keys(values, str(path))
     for override in overrides:
         _override(values, override)
-    _rename_old_keys(values, path)
+        _rename_old_keys(values, f"--set {override}", override=True)
     for key, hint in _REMOVED.items():
         group, _, name = key.partition(".")
         if isinstance(values.get(group), dict) and name in values[group]:
@@ -133,16 +134,29 @@ def _validate(options: type[_Options], values: Any, place: str) -> _Options:
         raise PneumoError(f"{place}{_first_of(options, error)}") from None
 
 
-def _rename_old_keys(values: dict[str, Any], path: Path) -> None:
-    """Replaces keys of the previous release, with a warning for each."""
+def _rename_old_keys(values: dict[str, Any], source: str, override: bool = False) -> None:
+    """Replaces keys of the previous release, with a warning for each.
+
+    Args:
+      values: of the whole configuration.
+      source: file or option, for the message.
+      override: the value of an old key replaces that of the new key, which the file has set.
+
+    Raises:
+      PneumoError: a file has both keys.
+    """
     for key, new in _RENAMED.items():
         *parents, old = key.split(".")
         group: Any = values
         for parent in parents:
             group = group.get(parent) if isinstance(group, dict) else None
         if isinstance(group, dict) and old in group:
-            log.warning("%s: key %s is now named %s; rename it", path, key, new)
-            group.setdefault(new, group.pop(old))
+            if new in group and not override:
+                raise PneumoError(
+                    f"{source}: {key} is now named {new}, and both are set; remove one"
+                )
+            log.warning("%s: key %s is now named %s; rename it", source, key, new)
+            group[new] = group.pop(old)
 
 
 def _override(values: dict[str, Any], text: str) -> None:

@@ -150,3 +150,7 @@ def test_keys_of_the_previous_release_are_renamed_with_a_warning(
     assert "key training.fine_tune.from_cut is now named trainable_from" in caplog.text
     embedded = load_config(str(file), ["training={embedding: {cut: block4_pool}}"])
     assert embedded.training.embedding.layer == "block4_pool"
+    assert load_config(str(file), ["evaluation.abstain=0.2"]).evaluation.refer == 0.2
+    file.write_text("name: old\nevaluation: {abstain: 0.1, refer: 0.2}\n")
+    with pytest.raises(PneumoError, match=r"evaluation\.abstain is now named refer, and both"):
+        load_config(str(file))
