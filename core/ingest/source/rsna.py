@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from core.ingest.catalog.database import Catalog
-from core.ingest.file_names import parse_name
+from core.ingest.file_names import parse_name, printable
 from core.ingest.source.boxes import add_box
 from core.ingest.source.csv_tables import read_header, read_rows
 from schema import labels
@@ -28,6 +28,7 @@ _PATHOGEN: Final = {
     "no lung opacity / not normal": labels.OTHER,
     "lung opacity": labels.UNKNOWN,
 }
+_BOX: Final = ("patientid", "x", "y", "width", "height")
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,15 @@ def label_rsna(catalog: Catalog, tables: RsnaTables) -> None:
       PneumoError: a table can't be read.
     """
     for line, cells in read_rows(tables.labels, "labels"):
-        patient, target = cells.get("patientid", ""), cells.get("target", "")
+        patient, target = printable(cells.get("patientid", "")), cells.get("target", "")
         if not patient or target not in ("0", "1"):
             raise PneumoError(f"labels {tables.labels}, line {line}: no patientId, Target 0 or 1")
         catalog.rsna.add_target(patient, target)
         if target == "1":
             add_box(catalog, line, {key: cells.get(key, "") for key in _BOX})
     for _, cells in read_rows(tables.classes, "classes"):
-        catalog.rsna.add_finding(cells.get("patientid", ""), cells.get("class", "").casefold())
+        patient, finding = (printable(cells.get(key, "")) for key in ("patientid", "class"))
+        catalog.rsna.add_finding(patient, finding.casefold())
     # Two files may have the same patientId: the one in the folder of training images is preferred.
     for path, _ in catalog.files.unlabeled():
         if any(_IMAGES.fullmatch(folder) for folder in posixpath.dirname(path).split("/")):
@@ -102,12 +104,9 @@ def label_rsna(catalog: Catalog, tables: RsnaTables) -> None:
         catalog.files.add_missing(patient, "named by the labels, no image of that name")
 
 
-_BOX: Final = ("patientid", "x", "y", "width", "height")
-
-
 def _label_file(catalog: Catalog, path: str) -> None:
-    patient = posixpath.splitext(posixpath.basename(path))[0]
-    label = catalog.rsna.match(patient.encode("utf-8", "backslashreplace").decode())
+    patient = printable(posixpath.splitext(posixpath.basename(path))[0])
+    label = catalog.rsna.match(patient)
     if label is None:
         catalog.files.skip(path, "not in the labels")
         return

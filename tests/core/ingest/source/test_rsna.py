@@ -1,6 +1,7 @@
 """The folder of the RSNA challenge, as downloaded and in common variants."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,21 @@ def test_contradictory_and_incomplete_tables(tmp_path: Path) -> None:
     assert f"stage_2_train_images/{patient(4)}.dcm" in names
     files = {row["file"]: row["reason"] for row in read_lines(tmp_path / "d/rejects.jsonl")}
     assert files["nobody"] in ("missing", "box_no_image")
+
+
+def test_tables_that_are_not_utf_8(tmp_path: Path) -> None:
+    source = challenge(tmp_path / "s")
+    put(source / "stage_2_train_images" / os.fsdecode(b"M\xfcller.dcm"), picture(90))
+    with (source / "stage_2_train_labels.csv").open("ab") as out:
+        out.write(b"\nM\xfcller,1,2,3,4,1\nJos\xe9,,,,,0\n%b,,,,,0" % patient(91).encode())
+    with (source / "stage_2_detailed_class_info.csv").open("ab") as out:
+        out.write(b"\nM\xfcller,Lung Opacity\nJos\xe9,Normal\n%b,\xe9" % patient(91).encode())
+    put(source / f"stage_2_train_images/{patient(91)}.dcm", picture(91))
+    summary = run(source, tmp_path / "d")
+    assert summary.reasons == {"missing": 1, "unknown_class": 1}
+    assert (summary.written, summary.boxes["written"]) == (N + 1, 13)
+    assert r"M\xfcller" in {row["patient_id"] for row in rows(tmp_path / "d")}
+    assert r"Jos\xe9" in {row["file"] for row in read_lines(tmp_path / "d/rejects.jsonl")}
 
 
 def test_missing_or_invalid_tables(tmp_path: Path) -> None:
