@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.reporting.compare.runs import PROCESS, RUN, configuration_folder, read_json_object
+from core.reporting.compare.runs import PROCESS, RUN, configuration_folder
+from core.reporting.run_outputs import read_json_object
 from schema.files import write_atomically
 from schema.processes import child_environment
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -61,7 +61,7 @@ def command(
     from core.reporting.monitor.drift_report import check_drift
     from core.reporting.monitor.inputs import log_files, read_logs
     from core.reporting.monitor.page import write_monitor_page
-    from core.reporting.monitor.reference import read_reference
+    from core.reporting.monitor.reference import read_reference, read_run
     from pipeline.runners.workspace import redirect_output
     from schema.errors import PneumoError
 
@@ -70,11 +70,12 @@ def command(
             raise PneumoError(f"{path} does not exist; check the path")
     out.mkdir(parents=True, exist_ok=True)
     with redirect_output(out / "monitor.log"):
-        options = _options(reference, config, overrides)
+        run = read_run(reference)
+        options = _options(run, config, overrides)
         inputs = read_logs(log_files(logged))
         before = read_logs(log_files(earlier)) if earlier else None
         width = inputs.embedding.shape[1] if len(inputs.embedding) else 0
-        baseline = read_reference(reference, width, 2 * options.most)
+        baseline = read_reference(reference, run, width, 2 * options.most)
         report = check_drift(inputs, baseline, options, before)
         page, _ = write_monitor_page(report, out)
     if as_json:
@@ -88,10 +89,12 @@ def command(
     sys.exit(1 if report.drift else 0)
 
 
-def _options(reference: Path, config: str | None, overrides: tuple[str, ...]) -> "MonitorOptions":
+def _options(
+    run: dict[str, Any], config: str | None, overrides: tuple[str, ...]
+) -> "MonitorOptions":
     from core.reporting.monitor.reference import run_config
     from pipeline.config_file import load_config, monitor_options
 
     if config is not None:
         return load_config(config, overrides).monitor
-    return monitor_options(run_config(reference).get("monitor") or {}, overrides)
+    return monitor_options(run_config(run).get("monitor") or {}, overrides)

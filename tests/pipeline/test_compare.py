@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.reporting.compare.runs import PROCESS, RUN, configuration_folder, read_json_object
+from core.reporting.compare.runs import PROCESS, RUN, configuration_folder
+from core.reporting.run_outputs import read_json_object
 from pipeline.compare import Child, keep, reason, spawn
 from schema.errors import PneumoError
 
@@ -105,5 +106,5 @@ def test_failure_removes_the_old_result(tmp_path: Path) -> None:
 
 def test_damaged_record_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
-    with pytest.raises(PneumoError, match=r"x\.json is damaged: delete it"):
+    with pytest.raises(PneumoError, match=r"x\.json is not valid JSON: delete it"):
         read_json_object(tmp_path / "x.json")

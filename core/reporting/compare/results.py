@@ -21,10 +21,10 @@ from core.reporting.compare.runs import (
     cached_executions,
     cost,
     durations,
-    read_json_object,
 )
 from core.reporting.format import bootstrap_settings, intervals
 from core.reporting.notices import DISCLAIMER, notices
+from core.reporting.run_outputs import read_json_object
 from schema.files import json_values
 
 MAX_DISPUTED = 12

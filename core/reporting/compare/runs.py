@@ -4,7 +4,6 @@ Each configuration has `compare/NAME/run.json`, a copy of the file of `pneumo ru
 `compare/NAME/process.json`, the measurements of its process.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
+from core.reporting.run_outputs import output, read_json_object
 from schema.errors import PneumoError
 
 RUN, PROCESS = "run.json", "process.json"
@@ -48,30 +48,6 @@ class FinishedRun:
 def configuration_folder(work: Path, name: str) -> Path:
     """Returns the folder with the files of a configuration."""
     return work / "compare" / name
-
-
-def output(run: dict[str, Any], node: str, key: str) -> Path:
-    """Returns the folder of an output of a node.
-
-    Raises:
-      PneumoError: the run has no such node or output.
-    """
-    for row in run.get("nodes", []):
-        if row["name"] == node and row["outputs"].get(key):
-            return Path(row["outputs"][key][0])
-    raise PneumoError(f"the run has no {key} of node {node}: run the configuration again")
-
-
-def read_json_object(file: Path) -> dict[str, Any]:
-    """Reads a JSON object; empty if there is no such file.
-
-    Raises:
-      PneumoError: it is not JSON.
-    """
-    try:
-        return dict(json.loads(file.read_text())) if file.is_file() else {}
-    except ValueError:
-        raise PneumoError(f"{file} is damaged: delete it and compare again") from None
 
 
 def read_runs(

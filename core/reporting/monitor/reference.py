@@ -1,6 +1,6 @@
 """Reference for logged inputs: the training and validation data of a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from core.models.head import select_pooling
 from core.reporting.monitor.comparators import compute_statistics, tfdv
 from core.reporting.monitor.inputs import OK
 from core.reporting.records import content, read_fields, text
+from core.reporting.run_outputs import output, read_json_object
 from schema import features as f
 from schema.errors import PneumoError
 from schema.files import read_json
@@ -45,45 +46,55 @@ class Reference:
     notes: list[str] = field(default_factory=list)
 
 
-def read_reference(folder: Path, width: int, most: int) -> Reference:
-    """Reads a work folder of `pneumo run`.
+def read_run(folder: Path) -> dict[str, Any]:
+    """Reads `run.json` of a work folder of `pneumo run`.
+
+    Raises:
+      PneumoError: the folder is not a work folder.
+    """
+    run = read_json_object(folder / "run.json")
+    if not run:
+        raise PneumoError(f"reference {folder} has no run.json: give a work folder of `pneumo run`")
+    return run
+
+
+def read_reference(folder: Path, run: Mapping[str, Any], width: int, most: int) -> Reference:
+    """Reads the outputs of a run.
 
     Args:
       folder: the work folder.
+      run: its `run.json`.
       width: length of the logged embeddings; 0: there are none, and none are read.
       most: training images to embed if the stored features are not those of the model.
 
     Raises:
-      PneumoError: the folder is not a work folder, or files of the run are missing.
+      PneumoError: nodes or files of the run are missing.
     """
-    run = read_json(folder / "run.json")
-    if run is None:
-        raise PneumoError(f"reference {folder} has no run.json: give a work folder of `pneumo run`")
-    nodes = {node["name"]: node["outputs"] for node in run["nodes"]}
 
-    def output(node: str, key: str) -> Path:
-        path = Path(nodes[node][key][0])
+    def existing(node: str, key: str) -> Path:
+        path = output(run, node, key)
         if not path.exists():
             raise PneumoError(f"reference {folder}: {path} is missing: run the pipeline again")
         return path
 
-    statistics = output("StatisticsGen", "statistics") / "Split-train" / "FeatureStats.pb"
-    model = output("Trainer", "model") / "Format-Serving"
+    statistics = existing("StatisticsGen", "statistics") / "Split-train" / "FeatureStats.pb"
+    model = existing("Trainer", "model") / "Format-Serving"
     model_info = read_model_info(model)
     reference = Reference(
         str(model_info.get("name", folder.name)),
         tfdv().load_stats_binary(str(statistics)),
-        _validation(output("Trainer", "model_run") / "val_predictions.parquet", model_info),
+        _validation(existing("Trainer", "model_run") / "val_predictions.parquet", model_info),
     )
     if not width:
         return reference
-    config = run_config(folder)
+    config = run_config(run)
+    nodes = {node["name"] for node in run["nodes"]}
     if config.get("training", {}).get("fine_tune") is None and "Embedder" in nodes:
-        stored = store.read_embeddings(output("Embedder", "embeddings") / "Split-train")
+        stored = store.read_embeddings(existing("Embedder", "embeddings") / "Split-train")
         vectors = select_pooling(stored.features[0], config.get("model", {}).get("pooling", "avg"))
         patients = stored.records.patient_id
     else:  # the stored features are those of the backbone before fine-tuning
-        files = sorted((output("ImportExampleGen", "examples") / "Split-train").glob("*.gz"))
+        files = sorted((existing("ImportExampleGen", "examples") / "Split-train").glob("*.gz"))
         vectors, patients = embed(model, files, most)
     if len(vectors) and vectors.shape[1] != width:
         reference.notes.append(
@@ -114,9 +125,8 @@ def embed(model: Path, files: Sequence[Path], most: int) -> tuple[np.ndarray, np
     return np.concatenate(vectors or [np.zeros((0, 0), np.float32)]), np.array(patients, str)
 
 
-def run_config(folder: Path) -> dict[str, Any]:
+def run_config(run: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the configuration of a run from its report; empty if there is none."""
-    run = read_json(folder / "run.json") or {}
     report = read_json(Path(run["report"]).with_suffix(".json")) if "report" in run else None
     return yaml.safe_load((report or {}).get("config") or "") or {}
 

@@ -79,3 +79,20 @@ def test_invalid_input_is_one_line(
     done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, PneumoError)
     assert message in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([], "no statistics of node StatisticsGen"),
+        ([{"name": "StatisticsGen", "outputs": {"statistics": []}}], "no statistics of node"),
+        ("{", "run.json is not valid JSON"),
+    ],
+)
+def test_incomplete_reference_is_one_line(tmp_path: Path, nodes: object, message: str) -> None:
+    text = nodes if isinstance(nodes, str) else json.dumps({"nodes": nodes})
+    (tmp_path / "run.json").write_text(text)
+    arguments = ["--logged", write_log(tmp_path, 50), "--reference", str(tmp_path)]
+    done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out")])
+    assert isinstance(done.exception, PneumoError)
+    assert message in str(done.exception)
