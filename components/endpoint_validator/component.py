@@ -62,7 +62,7 @@ def EndpointValidator(
       PneumoError: no server could be started, or the predictions do not belong to the records.
     """
     if model_blessing and model_blessing.get_int_custom_property("blessed") != 1:
-        result: dict[str, Any] = {"reasons": ["Gate: the candidate is not blessed by the Gate"]}
+        result: dict[str, Any] = {"reasons": ["the candidate is not blessed by the Gate"]}
     else:
         expected, facts = load_expected(Path(predictions.uri))
         files = Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz")

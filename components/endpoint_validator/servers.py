@@ -120,18 +120,11 @@ def _predict_in_new_process(
     files = [scratch / f"{number}.image" for number in range(len(contents))]
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
-    command = [
-        *_PNEUMO,
-        "predict",
-        "--model",
-        str(model),
-        "--json",
-        "--batch-size",
-        str(len(files)),
-    ]
+    command = [*_PNEUMO, "predict", "--model", str(model), "--json"]
+    command += ["--batch-size", str(len(files)), *map(str, files)]
     try:
         done = subprocess.run(
-            [*command, "--batch-size", str(len(files)), *map(str, files)],
+            command,
             capture_output=True,
             text=True,
             timeout=_START_SECONDS,

@@ -4,7 +4,7 @@ What no file of the run and no entry of the configuration contains is written as
 
 Usage:
   card = ModelCard(model=..., model_run=..., predictions=..., report=..., blessing=...,
-                   config=config.to_yaml(), records=folder, task=of.to_dict())
+                   config=config.to_yaml(), records=folder, task=task.to_dict())
 """
 
 import json

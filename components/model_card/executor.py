@@ -29,7 +29,10 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Reads every input, then writes once."""
-        folders = {key: Path(artifact_utils.get_single_uri(of)) for key, of in input_dict.items()}
+        folders = {
+            key: Path(artifact_utils.get_single_uri(artifacts))
+            for key, artifacts in input_dict.items()
+        }
         model = Path(path_utils.serving_model_path(str(folders["model"])))
         names = ("dataset.json", "leakage.json", "rejects.jsonl")
         with fetch_files(exec_properties["records"], names) as records:

@@ -20,7 +20,7 @@ def fit_boxes(boxes: Any, height: Any, width: Any, fit: str, size: int | None = 
       boxes: float32 [..., 4], array or tensor.
       height: of the displayed image, pixels; scalar, or one per entry of the first axis.
       width: likewise.
-      fit: "stretch" or "pad", see `core.images.decode_tf.resize_gray`.
+      fit: "stretch" or "pad", see `core.images.resize_tf.resize_gray`.
       size: side of the square, pixels; "pad" rounds the image in it to whole pixels. None: without
         rounding, at most half a pixel away.
 

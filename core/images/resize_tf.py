@@ -1,7 +1,7 @@
 """Resizes gray images to the square of the model, with TensorFlow ops.
 
 The functions give bit-equal results when run eagerly, in `tf.data`, in the Transform graph and in
-the SavedModel. `boxes` moves boxes along.
+the SavedModel. `core.images.boxes` converts boxes in the same way.
 """
 
 import tensorflow as tf

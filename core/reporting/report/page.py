@@ -130,6 +130,7 @@ def _peak(localization: Localization) -> str:
         return "no region above the heat-map threshold"
     names = ("upper", "middle", "lower"), ("left", "center", "right")
     row, column = (
-        of[min(2, int(3 * at))] for of, at in zip(names, localization.peak.tolist(), strict=True)
+        part[min(2, int(3 * at))]
+        for part, at in zip(names, localization.peak.tolist(), strict=True)
     )
     return f"highest value at the {row} {column} of the picture"

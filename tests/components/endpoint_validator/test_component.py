@@ -104,7 +104,7 @@ def test_a_model_that_cannot_be_loaded_is_not_blessed(tmp_path: Path, scored: Sc
 
 def test_a_candidate_that_the_gate_refused_is_not_loaded(tmp_path: Path, scored: Scored) -> None:
     blessing, reasons = run(tmp_path, tmp_path / "nothing", scored, gate=0)
-    assert reasons == ["Gate: the candidate is not blessed by the Gate"]
+    assert reasons == ["the candidate is not blessed by the Gate"]
     assert not is_pushed(blessing)
 
 
