@@ -119,10 +119,8 @@ def _calibrate(
     from core.models.detector.score_fusion import fit_score_fusion
     from core.training.detector.phase import calibrate_detector
 
-    records, counts = val.records, val.records.box_counts
-    targets = class_targets(records.pathogen, job.task, counts)
-    known = zip(records.pathogen.tolist(), counts.tolist(), strict=True)
-    positive = np.array([job.task.binary_label(*record) for record in known])
+    targets = class_targets(val.records.pathogen, job.task, val.records.box_counts)
+    positive = val.records.binary_labels(job.task)
     if detectors is None:
         calibrated = calibrate(predictions.logits, targets, positive, job.task, job.evaluation)
         return _Validation(predictions, targets, positive, calibrated, None)
@@ -258,13 +256,10 @@ def _build_explain_fn(
     records, threshold, reference, negatives = val.records, HeatThreshold(), None, 0
     if val.unboxed_sample is not None:
         pixels, rows = val.unboxed_sample
-        counts = records.box_counts
-        negative = [
-            job.task.binary_label(str(records.pathogen[i]), int(counts[i])) == 0 for i in rows
-        ]
-        negatives = sum(negative)
+        negative = records.binary_labels(job.task)[rows] == 0
+        negatives = int(negative.sum())
         if negatives >= MIN_IMAGES:
-            reference = reference_map(network, job.task, pixels[np.array(negative)])
+            reference = reference_map(network, job.task, pixels[negative])
     if val.boxed_sample is not None:
         pixels, rows = val.boxed_sample
         true_boxes = [

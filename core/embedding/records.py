@@ -1,6 +1,6 @@
 """Record features of the rows of an embedding: id, patient, pathogen, size, boxes."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -9,6 +9,7 @@ import numpy as np
 
 from core.images.boxes import EDGES
 from schema import features as f
+from schema.labels import Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -98,6 +99,18 @@ class ImageRecords:
     def box_counts(self) -> np.ndarray:
         """Number of boxes of each image, int64 [n]; the label of a detection task."""
         return np.array([len(boxes) for boxes in self.boxes], np.int64)
+
+    def class_labels(self, task: Task) -> np.ndarray:
+        """Class of each image, -1 if there is none or more than one, int64 [n]."""
+        return self._labels(task.class_of)
+
+    def binary_labels(self, task: Task) -> np.ndarray:
+        """1 positive, 0 negative, -1 if the task does not define it, int64 [n]."""
+        return self._labels(task.binary_label)
+
+    def _labels(self, label_of: Callable[[str, int], int]) -> np.ndarray:
+        known = zip(self.pathogen.tolist(), self.box_counts.tolist(), strict=True)
+        return np.array([label_of(*record) for record in known], np.int64)
 
     def columns(self) -> dict[str, Any]:
         """Returns column name -> values, without the boxes."""

@@ -21,12 +21,11 @@ def prediction_columns(
         [n, members * classes]; for a detector also `boxes` and `box_scores`, see
         `predicted_boxes`.
     """
-    known = list(zip(records.pathogen.tolist(), records.box_counts.tolist(), strict=True))
     boxes, scores = predicted_boxes(len(records), outputs)
     return {
         **{name: values.tolist() for name, values in records.columns().items()},
-        "label": [task.class_of(*record) for record in known],
-        "positive": [task.binary_label(*record) for record in known],
+        "label": records.class_labels(task).tolist(),
+        "positive": records.binary_labels(task).tolist(),
         **{name: outputs[name].tolist() for name in ("score", "probabilities", "raw", "members")},
         "truth_boxes": [rows.ravel().tolist() for rows in records.boxes],
         "boxes": [rows.ravel().tolist() for rows in boxes],

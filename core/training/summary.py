@@ -58,8 +58,7 @@ def training_summary(
     task, options = job.task, job.training
     counts: dict[str, list[int]] = {}
     for name, split in (("train", train), ("val", val)):
-        known = zip(split.records.pathogen.tolist(), split.records.box_counts.tolist(), strict=True)
-        labels = [task.class_of(*record) for record in known]
+        labels = split.records.class_labels(task).tolist()
         counts[name] = [labels.count(i) for i in range(len(task.classes))]
     weights: dict[str, float] = {}
     if options.class_weight == "balanced":
