@@ -5,6 +5,7 @@ several for a partial label, none for an image outside the task.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,6 +26,21 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     if not temperature > 0:
         raise ValueError(f"the temperature must be above 0, not {temperature}")
     return np.asarray(special.softmax(np.asarray(logits, np.float64) / temperature, axis=-1))
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Returns the logarithm of probabilities, finite where they are 0; see `softmax`."""
+    return np.log(np.maximum(probabilities, _LEAST))
+
+
+def scale_probabilities(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Returns probabilities [n, C] after temperature scaling, float64 [n, C]."""
+    return softmax(log_probabilities(probabilities), temperature)
+
+
+def positive_score(probabilities: np.ndarray, positive: Sequence[int]) -> np.ndarray:
+    """Returns the total probability of the positive classes, within 0..1, float64 [n]."""
+    return np.clip(probabilities[:, list(positive)].sum(axis=1), 0.0, 1.0)
 
 
 def negative_log_likelihood(

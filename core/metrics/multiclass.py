@@ -47,6 +47,11 @@ def pair_name(classes: Sequence[str], i: int, j: int) -> str:
     return f"auc/{classes[i]}|{classes[j]}"
 
 
+def pair_share(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Returns p / (p + q) of the probabilities [n] of two classes; 0.5 where both are 0."""
+    return np.divide(p, p + q, out=np.full(len(p), 0.5), where=p + q > 0)
+
+
 def class_statistics(
     labels: np.ndarray,
     probabilities: np.ndarray,
@@ -84,8 +89,7 @@ def class_statistics(
     pairs: dict[tuple[int, int], tuple[np.ndarray, WeightedAuc]] = {}
     for i, j in zip(*np.triu_indices(count, 1), strict=True):
         among = np.flatnonzero((y == i) | (y == j))
-        both = p[among, i] + p[among, j]
-        share = np.divide(p[among, i], both, out=np.full(len(among), 0.5), where=both > 0)
+        share = pair_share(p[among, i], p[among, j])
         pairs[int(i), int(j)] = (among, WeightedAuc(y[among] == i, share))
     averaged_pairs = [key for key in pairs if not pair or set(key) <= set(pair)] or list(pairs)
 

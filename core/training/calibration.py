@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 
 from core.metrics.binary import brier_score_loss, expected_calibration_error, roc_auc_score
-from core.metrics.calibration import fit_temperature, negative_log_likelihood, softmax
+from core.metrics.calibration import (
+    fit_temperature,
+    log_probabilities,
+    negative_log_likelihood,
+    positive_score,
+    scale_probabilities,
+    softmax,
+)
 from core.metrics.operating_point import choose_operating_point, referral_band
 from core.metrics.options import EvaluationOptions
 from schema.labels import Task
@@ -36,10 +43,6 @@ def member_probabilities(logits: np.ndarray) -> np.ndarray:
     return softmax(logits.reshape(n * members, classes), 1.0).reshape(n, members, classes)
 
 
-def _finite_log(probabilities: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(probabilities, 1e-12))
-
-
 def calibrate(
     logits: np.ndarray,
     targets: np.ndarray,
@@ -60,9 +63,9 @@ def calibrate(
       options: rule of the operating point and share of referred images.
     """
     raw = member_probabilities(logits).mean(axis=1)
-    temperature = fit_temperature(_finite_log(raw), targets)
-    probabilities = softmax(_finite_log(raw), temperature)
-    score = np.clip(probabilities[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
+    temperature = fit_temperature(log_probabilities(raw), targets)
+    probabilities = scale_probabilities(raw, temperature)
+    score = positive_score(probabilities, task.positive)
     known = positive >= 0
     point = choose_operating_point(positive[known], score[known], options.operating_point)
     band = None
@@ -70,11 +73,11 @@ def calibrate(
         band = referral_band(positive[known], score[known], point.threshold, options.refer)
 
     def quality(predicted: np.ndarray) -> dict[str, float]:
-        summed = np.clip(predicted[:, list(task.positive)].sum(axis=1), 0.0, 1.0)
+        summed = positive_score(predicted, task.positive)
         return {
             "ece": expected_calibration_error(positive[known], summed[known]),
             "brier": brier_score_loss(positive[known], summed[known]),
-            "nll": negative_log_likelihood(_finite_log(predicted), targets),
+            "nll": negative_log_likelihood(log_probabilities(predicted), targets),
         }
 
     return CalibrationResult(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from core.metrics.multiclass import pair_share
 from core.predictions.predictions import SplitPredictions
 from core.reporting.compare.runs import FinishedRun
 from schema.labels import NORMAL
@@ -154,8 +155,7 @@ def _own_score(split: SplitPredictions) -> BinaryPredictions:
 
 def _share_of_class(split: SplitPredictions, one: int, other: int) -> BinaryPredictions:
     split = split.where(np.isin(split.label, [one, other]))
-    p, q = split.probabilities[:, one], split.probabilities[:, other]
-    share = np.divide(p, p + q, out=np.full(len(split), 0.5), where=p + q > 0)
+    share = pair_share(split.probabilities[:, one], split.probabilities[:, other])
     label = (split.label == one).astype(np.int64)
     return _select(split, label, share, (share >= 0.5).astype(np.int64), 0.5)
 

@@ -8,6 +8,7 @@ import numpy as np
 from core.metrics.binary import confusion_counts, precision_recall_curve, predictive_values
 from core.metrics.boxes import average_precision, froc
 from core.metrics.boxes.summary import froc_name
+from core.metrics.multiclass import pair_share
 from core.metrics.risk_coverage import risk_coverage
 from core.predictions.predictions import SplitPredictions
 from core.reporting import figures
@@ -76,8 +77,7 @@ def class_lines(labeled: SplitPredictions) -> list[Line]:
     if len(labeled.pair) == 2:
         i, j = labeled.pair
         among = (y == i) | (y == j)
-        both = p[among, i] + p[among, j]
-        share = np.divide(p[among, i], both, out=np.full(among.sum(), 0.5), where=both > 0)
+        share = pair_share(p[among, i], p[among, j])
         name = f"{classes[i]} against {classes[j]}"
         lines.append(Line(name, (y[among] == i).astype(int), share, color=INK, dash="--"))
     return lines

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics import calibration
 from core.metrics.binary import binary_metrics, predictive_values
 from core.metrics.bootstrap import Interval, clustered_bootstrap
+from core.metrics.calibration import positive_score, scale_probabilities
 from core.metrics.multiclass import class_metrics
 from core.metrics.operating_point import predicted_class
 from core.metrics.registry import MEMBER_CLASSES, MEMBERS, NOT_REFERRED, ON_VALIDATION
@@ -26,7 +26,7 @@ _BINS = 10
 
 def raw_score(predictions: SplitPredictions) -> np.ndarray:
     """Returns the score before temperature scaling, float64 [n]."""
-    return predictions.raw[:, list(predictions.task.positive)].sum(axis=1).clip(0, 1)
+    return positive_score(predictions.raw, predictions.task.positive)
 
 
 def calibration_metrics(
@@ -179,9 +179,8 @@ def member_spread(predictions: SplitPredictions, seeds: list[int] | None) -> dic
     for m in range(predictions.members.shape[1]):
 
         def member(part: SplitPredictions, m: int = m) -> tuple[np.ndarray, np.ndarray]:
-            logits = np.log(np.maximum(part.members[:, m], 1e-12))
-            p = calibration.softmax(logits, part.temperature)
-            return p, p[:, list(task.positive)].sum(axis=1).clip(0, 1)
+            p = scale_probabilities(part.members[:, m], part.temperature)
+            return p, positive_score(p, task.positive)
 
         _, score = member(binary)
         metrics = binary_metrics(binary.positive, score, binary.threshold)
