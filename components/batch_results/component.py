@@ -21,6 +21,7 @@ from components.batch_results.results import (
     result_row,
     write,
 )
+from components.examples import split_files
 from core.progress import ProgressReporter
 from schema.labels import Task
 from schema.model_folder import MODEL_INFO
@@ -68,9 +69,9 @@ def _write_table(examples: Any, model: Any, inferred: Path, file: Path) -> dict[
     task = Task.from_dict(facts["task"])
     ids = read_ids(
         [
-            str(path)
+            path
             for split in artifact_utils.decode_split_names(examples.split_names)
-            for path in sorted(Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz"))
+            for path in split_files(examples, split)
         ]
     )
     step, decisions = ProgressReporter(), Counter[str]()

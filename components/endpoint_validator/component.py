@@ -17,13 +17,13 @@ from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing
 from tfx.utils import path_utils
 
 from components.artifacts import Predictions
 from components.endpoint_validator import servers
 from components.endpoint_validator.verdict import ScorerPrediction, mismatch, spread_over_scores
+from components.examples import split_files
 from core.predictions import table
 from core.reporting.records import read_images
 from schema.errors import PneumoError
@@ -65,8 +65,8 @@ def EndpointValidator(
         result: dict[str, Any] = {"reasons": ["the candidate is not blessed by the Gate"]}
     else:
         expected, facts = load_expected(Path(predictions.uri))
-        files = Path(artifact_utils.get_split_uri([examples], split)).glob("*.gz")
-        found = dict(read_images(sorted(files), {row.sha256 for row in expected}))
+        files = split_files(examples, split)
+        found = dict(read_images(files, {row.sha256 for row in expected}))
         if len(found) != len(expected):
             raise PneumoError(f"{examples.uri} lacks images that were scored; score again")
         contents = [found[row.sha256] for row in expected]

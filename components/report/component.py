@@ -13,10 +13,11 @@ from typing import Any
 from tfx import types
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from components.artifacts import Predictions, ReportPage
+from components.examples import split_files
 from core.reporting.report.collect import collect
 from core.reporting.report.page import write_report
 from schema.files import read_json
@@ -50,8 +51,8 @@ def Report(
     del records_sha256
     pushed = pushed_model.get_int_custom_property("pushed") == 1
     data = collect(
-        train=_files(examples, "train"),
-        test=_files(examples, "test"),
+        train=split_files(examples, "train"),
+        test=split_files(examples, "test"),
         model_run=Path(model_run.uri),
         predictions=Path(predictions.uri),
         evaluation=Path(evaluation.uri),
@@ -63,11 +64,6 @@ def Report(
         infra=_infra_verdict(infra_blessing),
     )
     write_report(data, Path(report.uri))
-
-
-def _files(examples: types.Artifact, split: str) -> list[str]:
-    folder = Path(artifact_utils.get_split_uri([examples], split))
-    return sorted(str(path) for path in folder.glob("*.gz"))
 
 
 def _infra_verdict(blessing: types.Artifact | None) -> dict[str, Any] | None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples, Model
 from tfx.utils import path_utils
 
 from components.artifacts import Predictions
+from components.examples import split_files
 from components.model_to_beat import has_model
 from core.embedding.records import ImageRecords, parse_records
 from core.predictions import table
@@ -52,8 +52,7 @@ def Scorer(
     """
     import tensorflow as tf
 
-    uri = artifact_utils.get_split_uri([examples], split)
-    files = sorted(str(path) for path in Path(uri).glob("*.gz"))
+    files = split_files(examples, split)
     models = [(model, table.FILE, "score")]
     if has_model(baseline_model):
         models.append((baseline_model, table.BASELINE, "score the blessed model"))
@@ -65,7 +64,7 @@ def Scorer(
         task = Task.from_dict(json.loads(facts)["task"])
         loaded = tf.saved_model.load(str(folder))
         if not table.write(file, score(loaded, files, task, batch_size, step)):
-            raise ValueError(f"split {split!r} of {uri} has no records")
+            raise ValueError(f"split {split!r} of {examples.uri} has no records")
 
 
 def score(

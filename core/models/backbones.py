@@ -1,7 +1,8 @@
 """Builds backbones: networks of keras.applications without top, whole or split at a layer."""
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from core.models.backbone_table import BACKBONES, BackboneInfo
@@ -21,6 +22,7 @@ __all__ = [
     "resolve_layer",
     "split_backbone",
     "split_points",
+    "unpack",
 ]
 
 INPUT: Final = "input"  # splits below all weights: the lower part only converts to RGB and scales
@@ -134,7 +136,8 @@ def split_backbone(
         return lower, keras.Model(crossing[0], network.output, name=f"{name}_upper")
     above = keras.Model(crossing, network.output, name=f"{network.name}_above")
     packed = keras.Input(at_layer.shape[1:], name="at_layer")
-    upper = keras.Model(packed, above(_unpack(packed, crossing)), name=f"{name}_upper")
+    parts = unpack(packed, [tensor.shape[1:] for tensor in crossing])
+    upper = keras.Model(packed, above(parts), name=f"{name}_upper")
     return lower, upper
 
 
@@ -145,16 +148,16 @@ def _pack(tensors: "list[keras.KerasTensor]") -> "keras.KerasTensor":
     return keras.layers.Concatenate(axis=-1, name="pack")(flat)
 
 
-def _unpack(
-    packed: "keras.KerasTensor", templates: "list[keras.KerasTensor]"
+def unpack(
+    packed: "keras.KerasTensor", shapes: "Iterable[tuple[int, ...]]"
 ) -> "list[keras.KerasTensor]":
+    """Splits rows of several flattened and concatenated arrays into the arrays."""
     import keras
-    import numpy as np
 
     out, start = [], 0
-    for tensor in templates:
-        end = start + int(np.prod(tensor.shape[1:]))
-        out.append(keras.layers.Reshape(tensor.shape[1:])(packed[..., start:end]))
+    for shape in shapes:
+        end = start + math.prod(shape)
+        out.append(keras.layers.Reshape(shape)(packed[..., start:end]))
         start = end
     return out
 

@@ -20,7 +20,7 @@ BATCH = 32
 class FlattenedLevels:
     """Several arrays with the same rows, presented as one: rows are flattened and concatenated.
 
-    The training loop handles one array, which the model splits again (`split_levels`). Rows are
+    The training loop handles one array, which the model splits again (`backbones.unpack`). Rows are
     read on access.
     """
 
@@ -36,18 +36,6 @@ class FlattenedLevels:
     def __getitem__(self, rows: Any) -> np.ndarray:
         parts = [np.asarray(array[rows]) for array in self.arrays]
         return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
-
-
-def split_levels(packed: "keras.KerasTensor", shapes: Sequence[tuple[int, ...]]) -> "list[Any]":
-    """Splits rows of `FlattenedLevels` into the arrays of the levels, in a Keras model."""
-    import keras
-
-    levels, start = [], 0
-    for shape in shapes:
-        end = start + int(np.prod(shape))
-        levels.append(keras.layers.Reshape(shape)(packed[:, start:end]))
-        start = end
-    return levels
 
 
 def store_levels(

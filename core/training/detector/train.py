@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.models.backbones import freeze_batch_norm
+from core.models.backbones import freeze_batch_norm, unpack
 from core.models.detector.decode import average_members, decode_boxes
 from core.models.detector.head import as_list, build_dense_head, grid_size
 from core.models.detector.losses import DetectorLoss
@@ -14,7 +14,7 @@ from core.models.detector.network import DetectorMember
 from core.models.detector.targets import CHANNELS, center_targets, pad_boxes
 from core.models.options import DetectorOptions
 from core.progress import ProgressReporter
-from core.training.detector.levels import FlattenedLevels, split_levels
+from core.training.detector.levels import FlattenedLevels
 from core.training.loop.batches import Batch, LabeledRows, TrainingData, data_from_generators
 from core.training.loop.curves import Objective, OutputPaths, TrainingCurves
 from core.training.loop.fit import fit_model
@@ -122,7 +122,7 @@ def fit_detector(
     factor = None
     stored = keras.Input(train.views[0].shape[1:], name="stored")
     if backbone is None:
-        levels = split_levels(stored, shapes)
+        levels = unpack(stored, shapes)
     else:
         backbone.trainable = True
         freeze_batch_norm(backbone)

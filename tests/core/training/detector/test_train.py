@@ -7,17 +7,12 @@ import tensorflow as tf
 
 from core.embedding.records import ragged_boxes
 from core.metrics.boxes.iou import box_iou
-from core.models.backbones import TOP, split_backbone
+from core.models.backbones import TOP, split_backbone, unpack
 from core.models.detector.feature_pyramid import build_feature_pyramid
 from core.models.detector.head import build_dense_head
 from core.models.detector.network import DetectorMember
 from core.models.options import DetectorOptions
-from core.training.detector.levels import (
-    FlattenedLevels,
-    channel_moments,
-    split_levels,
-    store_levels,
-)
+from core.training.detector.levels import FlattenedLevels, channel_moments, store_levels
 from core.training.detector.train import AnnotatedImages, fit_detector, predict_boxes
 from core.training.loop.checkpoint import Checkpoint
 from core.training.loop.curves import OutputPaths
@@ -158,7 +153,7 @@ def test_flattened_levels() -> None:
     inner = FlattenedLevels(arrays)
     assert inner.shape == (5, 24 + 28)
     rows = np.array([3, 0])
-    parts = split_levels(tf.constant(inner[rows]), inner.shapes)
+    parts = unpack(tf.constant(inner[rows]), inner.shapes)
     for part, array in zip(parts, arrays, strict=True):
         np.testing.assert_array_equal(part, array[rows])
     assert inner[1:3].shape == (2, 52)
