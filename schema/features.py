@@ -24,6 +24,7 @@ BOX_YMIN: Final = "box/ymin"
 BOX_XMIN: Final = "box/xmin"
 BOX_YMAX: Final = "box/ymax"
 BOX_XMAX: Final = "box/xmax"
+BOX_EDGES: Final = (BOX_YMIN, BOX_XMIN, BOX_YMAX, BOX_XMAX)
 
 # Statistics of the 8-bit gray image. float32; 0..255 unless a comment gives another range.
 STATS_MEAN: Final = "stats/mean"

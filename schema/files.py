@@ -1,4 +1,4 @@
-"""Atomic writes, file locks, JSON files and checksums."""
+"""Atomic writes, file locks, JSON and JSONL files, and checksums."""
 
 import contextlib
 import fcntl
@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,6 +73,17 @@ def try_lock(file: IO[Any] | int) -> bool:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Returns the JSON object in a file, or None if the file does not exist."""
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """Encodes one line; ASCII only, so that file names that are not UTF-8 survive."""
+    return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a JSONL file."""
+    with path.open("rb") as stream:
+        yield from map(json.loads, stream)
 
 
 def sha256_of_file(path: Path) -> str:

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from schema.model_folder import MODEL_INFO, comparison_key, same_files, versions_newest_first
+from schema.model_folder import GRAPH, MODEL_INFO, comparison_key, same_files, versions_newest_first
 from schema.storage import exists, fetch, join, read_bytes
 
 
@@ -31,7 +31,7 @@ def copy_blessed(push_to: str, candidate: Path, dest: Path) -> str:
     for version in versions_newest_first(push_to):
         uri = join(push_to, version)
         # saved_model.pb is written last: without it a push is running or was killed.
-        if not all(exists(join(uri, name)) for name in ("saved_model.pb", str(MODEL_INFO))):
+        if not all(exists(join(uri, name)) for name in (GRAPH, str(MODEL_INFO))):
             continue
         if comparison_key(read_bytes(join(uri, str(MODEL_INFO)))) != kind:
             continue

@@ -11,9 +11,7 @@ from tfx.components.pusher import executor as pusher_executor
 from tfx.types import artifact_utils
 
 from schema import storage
-from schema.model_folder import next_version, same_files, versions_newest_first
-
-_WRITTEN_LAST = "saved_model.pb"
+from schema.model_folder import GRAPH, next_version, same_files, versions_newest_first
 
 
 class AtomicPusherExecutor(pusher_executor.Executor):
@@ -76,9 +74,7 @@ def push_to_store(staged: Path, base: str) -> str:
       PneumoError: the upload failed.
     """
     versions = versions_newest_first(base)
-    complete = [
-        name for name in versions if storage.exists(storage.join(base, name, _WRITTEN_LAST))
-    ]
+    complete = [name for name in versions if storage.exists(storage.join(base, name, GRAPH))]
     for name in set(versions) - set(complete):
         storage.remove(storage.join(base, name))
     if complete:
@@ -87,5 +83,5 @@ def push_to_store(staged: Path, base: str) -> str:
             if same_files(newest, staged):
                 return complete[0]
     version = next_version(versions, int(staged.name))
-    storage.put(staged, storage.join(base, version), last=[_WRITTEN_LAST])
+    storage.put(staged, storage.join(base, version), last=[GRAPH])
     return version

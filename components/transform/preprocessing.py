@@ -4,7 +4,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from core.images.boxes import EDGES
 from core.images.resize_tf import to_png
 from schema import features as f
 
@@ -36,5 +35,5 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         **{name: flat(name) for name in f.RECORD_NUMBERS},
         # Relative coordinates do not change on resizing; `core.images.boxes` converts them to the
         # model's square.
-        **{name: inputs[name] for name in EDGES},
+        **{name: inputs[name] for name in f.BOX_EDGES},
     }

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from core.images.boxes import EDGES
 from schema import features as f
 from schema.labels import Task
 
@@ -27,8 +26,7 @@ BOXES = "boxes"
 FILE = "records.parquet"
 
 
-def record_spec() -> "dict[str, tf.io.FixedLenFeature]":
-    """Returns the parsing spec of the features that `ImageRecords` needs."""
+def _record_spec() -> "dict[str, tf.io.FixedLenFeature]":
     import tensorflow as tf
 
     types = {f.IMAGE_HEIGHT: tf.int64, f.IMAGE_WIDTH: tf.int64, f.STATS_MEAN: tf.float32}
@@ -53,9 +51,9 @@ def parse_records(
     """
     import tensorflow as tf
 
-    edges = {name: tf.io.RaggedFeature(tf.float32) for name in EDGES}
-    parsed = tf.io.parse_example(serialized, {**record_spec(), **edges, **(extra or {})})
-    boxes = tf.stack([parsed.pop(name).to_tensor(float("nan")) for name in EDGES], axis=-1)
+    edges = {name: tf.io.RaggedFeature(tf.float32) for name in f.BOX_EDGES}
+    parsed = tf.io.parse_example(serialized, {**_record_spec(), **edges, **(extra or {})})
+    boxes = tf.stack([parsed.pop(name).to_tensor(float("nan")) for name in f.BOX_EDGES], axis=-1)
     return {**parsed, BOXES: boxes}
 
 

@@ -4,13 +4,9 @@ A box is (ymin, xmin, ymax, xmax). Relative boxes are fractions of the displayed
 records; model boxes are fractions of the model's square. They differ only for the fit "pad".
 """
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-
-from schema import features as f
-
-EDGES: Final = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
 
 
 def fit_boxes(boxes: Any, height: Any, width: Any, fit: str, size: int | None = None) -> Any:

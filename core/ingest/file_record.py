@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from core.ingest.json_lines import json_line, read_lines
+from schema.files import json_line, read_lines
 
 Box = Sequence[float]  # ymin, xmin, ymax, xmax, relative to the image
 

@@ -32,7 +32,6 @@ from core.ingest.existing import (
     reusable,
 )
 from core.ingest.file_record import read_records
-from core.ingest.json_lines import json_line
 from core.ingest.options import IngestOptions
 from core.ingest.records.chunks import CheckSettings, read_chunk, write_chunks
 from core.ingest.records.manifest import write_manifest
@@ -45,7 +44,7 @@ from core.ingest.splits.leakage import LeakageError, leakage_report
 from core.ingest.splits.policy import assign_splits, choose_policy
 from core.ingest.summary import FILE, IngestSummary, read_summary
 from schema.errors import PneumoError
-from schema.files import atomic_file, try_lock
+from schema.files import atomic_file, json_line, try_lock
 
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 FILE = "predictions.parquet"
 BASELINE = "baseline.parquet"
-BOXES = ("truth_boxes", "boxes", "box_scores")
 
 
 def schema() -> "pa.Schema":

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from core.models.backbone_weights import BackboneWeights
+
 DISCLAIMER = "Research software, not a medical device. Do not use for decisions about patients."
 SYNTHETIC = (
     "SYNTHETIC DATA: these radiographs were drawn by a program. The numbers show that the pipeline "
@@ -24,10 +26,7 @@ def notices(
     if dataset and dataset.get("synthetic"):
         lines.append(SYNTHETIC)
     weights = (training or {}).get("weights") or {}
-    if training and weights.get("kind") == "random":
-        reason = f" ({weights['reason']})" if weights.get("reason") else ""
-        lines.append(
-            f"RANDOM WEIGHTS: {model or training.get('backbone')} was not pretrained{reason}; "
-            "these numbers do not show what transfer learning achieves."
-        )
+    backbone = BackboneWeights(weights.get("kind", ""), reason=weights.get("reason", ""))
+    if training and (line := backbone.notice(model or training.get("backbone", ""))):
+        lines.append(line)
     return lines

@@ -9,6 +9,8 @@ from core.predictions import table
 from core.predictions.predictions import SplitPredictions
 from schema.labels import BINARY, Task
 
+BOXES = ("truth_boxes", "boxes", "box_scores")
+
 
 def synthetic_predictions(
     n: int,
@@ -67,14 +69,14 @@ def write_scorer_output(
 ) -> None:
     """Writes predictions as the Scorer does."""
     own = {"patient_id": "patient"}  # columns whose attribute has another name
-    names = [name for name in table.schema().names if name not in table.BOXES]
+    names = [name for name in table.schema().names if name not in BOXES]
     rows = {name: getattr(predictions, own.get(name, name)) for name in names}
     rows["members"] = (
         predictions.members.reshape(len(predictions), -1) if len(predictions) else predictions.raw
     )
     folder.mkdir(parents=True, exist_ok=True)
     columns = {key: value.tolist() for key, value in rows.items()}
-    for key in table.BOXES:
+    for key in BOXES:
         columns[key] = [row.ravel().tolist() for row in getattr(predictions, key)]
     table.write(folder / name, iter([columns]))
     facts = {

@@ -10,12 +10,11 @@ from typing import Any
 
 from core.ingest.catalog.database import Catalog
 from core.ingest.file_record import read_records
-from core.ingest.json_lines import json_line
 from core.ingest.options import IngestOptions
 from core.ingest.records.work_folder import FORMAT_VERSION, WorkFolder
 from core.ingest.summary import SYNTHETIC_MARK, IngestSummary
 from schema import features as f
-from schema.files import atomic_file
+from schema.files import atomic_file, json_line
 from schema.labels import PATHOGENS
 
 

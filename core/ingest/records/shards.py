@@ -16,8 +16,6 @@ from schema.example import encode
 from schema.files import atomic_file
 from schema.tfrecord import frame
 
-_BOX = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
-
 
 def sort_key(record: FileRecord, seed: int) -> str:
     """Returns the key that orders records: it depends on seed and content only."""
@@ -88,7 +86,7 @@ def _encode_example(record: FileRecord, data: bytes) -> bytes:
             f.IMAGE_SOURCE: record.source,
             f.PATIENT_ID: record.patient_id,
             f.PATHOGEN: record.pathogen,
-            **{name: [box[i] for box in record.boxes] for i, name in enumerate(_BOX)},
+            **{name: [box[i] for box in record.boxes] for i, name in enumerate(f.BOX_EDGES)},
             **record.stats,
         }
     )

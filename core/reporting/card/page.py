@@ -1,7 +1,6 @@
 """The model card as one HTML file without external resources, and as JSON."""
 
-import json
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from core.reporting.card.run_files import RunFiles
 from core.reporting.format import number
 from core.reporting.notices import DISCLAIMER, notices
 from core.reporting.rendering import render, write_page
-from schema.files import json_values, read_json
+from schema.files import json_values, read_json, read_lines
 
 _OF_DATASET = (
     "found",
@@ -133,7 +132,6 @@ def read_ingest(folder: Path) -> dict[str, Any]:
     """Returns `dataset`, `leakage` and the first `rejects` that ingest left in a folder."""
     rejects: list[dict[str, Any]] = []
     if (folder / "rejects.jsonl").is_file():
-        with (folder / "rejects.jsonl").open() as lines:
-            rejects = [json.loads(line) for _, line in zip(range(_REJECTS), lines, strict=False)]
+        rejects = list(islice(read_lines(folder / "rejects.jsonl"), _REJECTS))
     dataset, leakage = (read_json(folder / f"{name}.json") for name in ("dataset", "leakage"))
     return {"dataset": dataset, "leakage": leakage, "rejects": rejects}

@@ -76,7 +76,7 @@ def collect(
         raise PneumoError(f"no predictions in {predictions}: run the Scorer again")
     val = model_run / "val_predictions.parquet"
     model_info = read_json(predictions / "predictions.json") or {}
-    dataset, leakage = read_ingest(records, test_predictions.task)
+    dataset, leakage = read_dataset(records, test_predictions.task)
     shown = [
         *mistakes(test_predictions).values(),
         *(box_cases(test_predictions).values() if test_predictions.predicts_boxes else ()),
@@ -107,7 +107,7 @@ def collect(
     )
 
 
-def read_ingest(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def read_dataset(records: str, task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Returns `dataset.json` with the shortcut check, and `leakage.json`; None if missing."""
     with fetch_files(records, ("dataset.json", "leakage.json", "manifest.jsonl")) as folder:
         dataset = read_json(folder / "dataset.json")

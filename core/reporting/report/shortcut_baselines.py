@@ -4,11 +4,11 @@ Some data sets can be classified by how their images were made: file size, brigh
 high score on such data is weaker evidence. The check fits logistic regressions on such features.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from core.metrics.binary import bootstrap_binary_metrics
+from schema.files import read_lines
 from schema.labels import Task
 
 RESAMPLES = 500
@@ -35,8 +35,7 @@ def shortcut_check(manifest: Path, task: Task, seed: int = 0) -> list[dict[str, 
 
     if not manifest.is_file():
         return None
-    with manifest.open() as lines:
-        rows = [json.loads(line) for line in lines]
+    rows = list(read_lines(manifest))
     table = pd.DataFrame([{**row, **row["stats"]} for row in rows])
     if table.empty:
         return None

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.images.boxes import EDGES
 from schema import features as f
 from tests.support import records
 from tests.support.images.synthetic import FORMS
@@ -38,7 +37,7 @@ def test_boxes_pass_through_and_are_optional(
     rows = []
     for i, image_boxes in enumerate(boxes):
         row = records.values(content, "normal", f"name-{i}")
-        for edge, name in enumerate(EDGES):
+        for edge, name in enumerate(f.BOX_EDGES):
             del row[name]
             if image_boxes is not None:
                 row[name] = [box[edge] for box in image_boxes]

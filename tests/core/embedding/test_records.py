@@ -20,13 +20,14 @@ ROW: dict[str, Any] = {
     f.IMAGE_WIDTH: 4,
     f.STATS_MEAN: 1.5,
 }
-EDGES = (f.BOX_YMIN, f.BOX_XMIN, f.BOX_YMAX, f.BOX_XMAX)
 
 
 def row(boxes: list[list[float]] | None) -> bytes:
     if boxes is None:
         return encode(ROW)
-    return encode({**ROW, **{name: [box[i] for box in boxes] for i, name in enumerate(EDGES)}})
+    return encode(
+        {**ROW, **{name: [box[i] for box in boxes] for i, name in enumerate(f.BOX_EDGES)}}
+    )
 
 
 CASES = {

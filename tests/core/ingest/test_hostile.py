@@ -8,9 +8,9 @@ import pytest
 from core.images.errors import ImageError
 from core.ingest.file_record import FileRecord
 from core.ingest.job import ingest
-from core.ingest.json_lines import read_lines
 from core.ingest.options import IngestOptions
 from core.ingest.records.chunks import read_unchanged
+from schema.files import read_lines
 from tests.core.ingest.trees import LOCAL, official, records
 from tests.support.images.hostile import LINKS, make_hostile, unexpected_results
 from tests.support.images.hostile_files import KINDS

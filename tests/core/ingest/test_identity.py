@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.ingest.json_lines import read_lines
+from schema.files import read_lines
 from tests.core.ingest.trees import put, records, rows, run
 from tests.support.images.bad_dicoms import BROKEN, REJECTED, broken
 from tests.support.images.dicoms import SYNTAXES, make_dataset, to_bytes

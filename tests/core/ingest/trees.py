@@ -11,10 +11,10 @@ from PIL import Image
 from core.ingest import job
 from core.ingest.file_record import FileRecord
 from core.ingest.job import IngestSummary, ingest
-from core.ingest.json_lines import read_lines
 from core.ingest.options import IngestOptions
 from schema import features as f
 from schema.example import decode
+from schema.files import read_lines
 from schema.tfrecord import read_records
 from tests.support.images.synthetic import encode, gray
 

@@ -10,7 +10,7 @@ from core.predictions.predictions import read_predictions, read_scorer_output
 from schema.errors import PneumoError
 from schema.labels import BINARY, THREE_CLASS, Task
 from tests.support.boxes import synthetic_box_predictions
-from tests.support.predictions import synthetic_predictions, write_scorer_output
+from tests.support.predictions import BOXES, synthetic_predictions, write_scorer_output
 
 
 @pytest.mark.parametrize("task", [BINARY, THREE_CLASS], ids=lambda task: task.name)
@@ -70,7 +70,7 @@ def test_boxes_come_back_and_go_with_their_image(tmp_path: Path) -> None:
     found = read_scorer_output(tmp_path)
     assert found.box_threshold == predictions.box_threshold
     assert found.predicts_boxes
-    for name in table.BOXES:
+    for name in BOXES:
         for one, two in zip(getattr(found, name), getattr(predictions, name), strict=True):
             assert one == pytest.approx(two, abs=1e-6)
             assert one.shape == two.shape

@@ -53,4 +53,4 @@ def test_notices() -> None:
     assert notices({"synthetic": False}, {"weights": {"kind": "file"}}) == []
     first, second = notices({"synthetic": True}, random)
     assert first == SYNTHETIC
-    assert second.startswith("RANDOM WEIGHTS: VGG16 was not pretrained (offline)")
+    assert second.startswith("RANDOM WEIGHTS: VGG16 is not pretrained (offline)")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.ingest.catalog.database import Catalog
-from core.ingest.json_lines import read_lines
 from core.ingest.scan import SourceEntry
 from core.ingest.source.boxes import add_box
 from schema.errors import PneumoError
+from schema.files import read_lines
 from tests.core.ingest.trees import (
     boxes,
     change_before_write,

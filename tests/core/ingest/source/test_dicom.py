@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from core.images.errors import ImageError
-from core.ingest.json_lines import read_lines
 from core.ingest.scan import scan
 from core.ingest.source.dicom import StoredImage, to_stored_image
 from schema.errors import PneumoError
+from schema.files import read_lines
 from tests.core.ingest.trees import (
     change_before_write,
     jpeg,

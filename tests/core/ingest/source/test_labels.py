@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.ingest.json_lines import read_lines
 from schema.errors import PneumoError
+from schema.files import read_lines
 from tests.core.ingest.trees import (
     jpeg,
     official,

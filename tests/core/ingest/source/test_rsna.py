@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.ingest.json_lines import read_lines
 from core.ingest.source.rsna import find_tables
 from schema.errors import PneumoError
+from schema.files import read_lines
 from tests.core.ingest.trees import boxes, files_below, jpeg, put, records, rows, run
 from tests.support.images.synthetic import gray
 
