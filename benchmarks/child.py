@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from schema.processes import child_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -34,7 +36,7 @@ def measure(*arguments: str | Path) -> Cost:
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)},
+            env=child_environment(TF_CPP_MIN_LOG_LEVEL="2"),
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.monotonic() - started

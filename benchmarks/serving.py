@@ -21,6 +21,7 @@ from typing import Any
 import grpc
 import httpx
 
+from schema.processes import child_environment
 from tests.support.models.small_model import phantoms
 from tests.support.serving.server import (
     ROOT,
@@ -143,7 +144,7 @@ class _InProcess:
 
     def __init__(self, model: Path, folder: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.serving", str(model), str(folder / "phantoms")]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT)}
+        environment = child_environment(TF_CPP_MIN_LOG_LEVEL="2")
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.child = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes)
 
@@ -201,8 +202,7 @@ def _model(folder: Path) -> Path:
     )
     command = [sys.executable, "-m", "pipeline.cli", "run", "--config", str(config)]
     command += ["--data", str(folder / "training"), "--workdir", str(folder / "work")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=environment)
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=child_environment())
     return folder / "work" / "serving"
 
 

@@ -7,7 +7,6 @@ and `compare.png` of a comparison to docs/images. Needs chromium on the PATH.
 """
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -16,11 +15,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from playwright import sync_api
 
 from core.reporting.records import Fields, content, read_fields, text
+from pipeline import Run
 from schema import features as f
 from schema.errors import PneumoError
 
@@ -41,27 +40,29 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with _browser() as browser:
         if options.run:
-            _first_screen(browser, Path(_run(options.run)["report"]), options.out / "report.png")
-            _server_page(browser, _run(options.run), options.out)
+            run = Run.open(options.run)
+            _first_screen(browser, Path(run.summary["report"]), options.out / "report.png")
+            _server_page(browser, run, options.out)
         if options.boxes:
-            _boxes(browser, _run(options.boxes), options.out)
+            _boxes(browser, Run.open(options.boxes), options.out)
         if options.compare:
             _first_screen(browser, options.compare / "compare.html", options.out / "compare.png")
 
 
-def _boxes(browser: sync_api.Browser, run: dict[str, Any], out: Path) -> None:
-    page = _open(browser, Path(run["report"]).as_uri(), width=1060, height=800)
+def _boxes(browser: sync_api.Browser, run: Run, out: Path) -> None:
+    report = Path(run.summary["report"])
+    page = _open(browser, report.as_uri(), width=1060, height=800)
     boxes = page.locator("#boxes .boxed")
     if not boxes.count():
-        raise PneumoError(f"{run['report']} has no section of boxes; give a run with a detector")
+        raise PneumoError(f"{report} has no section of boxes; give a run with a detector")
     # One row of figures: the best predictions.
     page.add_style_tag(content="#boxes .boxed figure:nth-child(n+4) { display:none; }")
     boxes.first.screenshot(path=out / "boxes.png")
 
 
-def _server_page(browser: sync_api.Browser, run: dict[str, Any], out: Path) -> None:
+def _server_page(browser: sync_api.Browser, run: Run, out: Path) -> None:
     """Serves the model of the run and takes the page with the prediction for two test images."""
-    files = sorted(Path(run["records"]).glob("test-*.tfrecord"))
+    files = sorted(Path(run.summary["records"]).glob("test-*.tfrecord"))
     images: dict[str, Fields] = {}
     for fields in read_fields(files):
         # One image of each pathogen, up to two.
@@ -86,10 +87,9 @@ def _server_page(browser: sync_api.Browser, run: dict[str, Any], out: Path) -> N
 
 
 @contextmanager
-def _served(run: dict[str, Any]) -> Iterator[str]:
+def _served(run: Run) -> Iterator[str]:
     """Starts `pneumo serve` with the model of the run; yields its address."""
-    trainer = next(node for node in run["nodes"] if node["name"] == "Trainer")
-    model = Path(run["pushed"] or Path(trainer["outputs"]["model"][0]) / "Format-Serving")
+    model = Path(run.summary["pushed"] or run.model_folder)
     with tempfile.TemporaryDirectory() as folder:
         version = model.name if model.name.isdigit() else "1"
         shutil.copytree(model, Path(folder) / version)
@@ -131,14 +131,6 @@ def _open(browser: sync_api.Browser, address: str, width: int, height: int) -> s
 def _first_screen(browser: sync_api.Browser, file: Path, picture: Path) -> None:
     page = _open(browser, file.resolve().as_uri(), width=900, height=1200)
     page.screenshot(path=picture)
-
-
-def _run(folder: Path) -> dict[str, Any]:
-    file = folder / "run.json"
-    if not file.is_file():
-        raise PneumoError(f"{folder} has no run.json; give the --workdir of a finished run")
-    run: dict[str, Any] = json.loads(file.read_text())
-    return run
 
 
 if __name__ == "__main__":
