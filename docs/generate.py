@@ -8,7 +8,6 @@
 
 import inspect
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli import pneumo
+from pipeline.config_reference import markdown
 
 
 def command_line() -> Iterator[str]:
@@ -64,13 +64,7 @@ def main(folder: Path) -> None:
     """Writes both files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cli.md").write_text("\n".join(command_line()) + "\n")
-    configuration = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "config", "reference"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    _, _, tables = configuration.stdout.partition("\n\n")  # the page has a heading of its own
+    _, _, tables = markdown().partition("\n\n")  # the page has a heading of its own
     (folder / "configuration.md").write_text(tables)
 
 
