@@ -98,7 +98,7 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
         group, _, name = key.partition(".")
         if isinstance(values.get(group), dict) and name in values[group]:
             raise PneumoError(f"{path}: key {key} was removed; {hint}")
-    return _validate(Config, values, f"{path}: ")
+    return validate(Config, values, source=f"{path}: ")
 
 
 def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> MonitorOptions:
@@ -112,26 +112,37 @@ def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> Monitor
         _override(whole, override)
     if other := whole.keys() - {"monitor"}:
         raise PneumoError(f"--set {other.pop()}...: only keys of the section monitor are allowed")
-    return _validate(MonitorOptions, whole["monitor"], "monitor.")
+    return validate(MonitorOptions, whole["monitor"], "monitor")
 
 
 def beam_options(pairs: Sequence[str]) -> BeamOptions:
-    """Loads only the section `beam`, from `key=value` pairs.
+    """Loads only the section `beam`, from the `key=value` pairs of `--beam-set`.
 
     Raises:
       PneumoError: a wrong key or value.
     """
     values: dict[str, Any] = {}
     for pair in pairs:
-        _override(values, pair)
-    return _validate(BeamOptions, values, "beam.")
+        _override(values, pair, "--beam-set", "parallelism=4")
+    return validate(BeamOptions, values, "beam")
 
 
-def _validate(options: type[_Options], values: Any, place: str) -> _Options:
+def validate(options: type[_Options], values: Any, section: str = "", source: str = "") -> _Options:
+    """Returns validated options.
+
+    Args:
+      options: their class.
+      values: mapping of keys to values.
+      section: of the configuration, whose name is put before the keys in a message.
+      source: start of a message.
+
+    Raises:
+      PneumoError: a wrong key or value.
+    """
     try:
         return options.model_validate(values)
     except ValidationError as error:
-        raise PneumoError(f"{place}{_first_of(options, error)}") from None
+        raise PneumoError(f"{source}{_first_of(options, error, section)}") from None
 
 
 def _rename_old_keys(values: dict[str, Any], source: str, override: bool = False) -> None:
@@ -159,26 +170,31 @@ def _rename_old_keys(values: dict[str, Any], source: str, override: bool = False
             group[new] = group.pop(old)
 
 
-def _override(values: dict[str, Any], text: str) -> None:
+def _override(
+    values: dict[str, Any],
+    text: str,
+    option: str = "--set",
+    example: str = "training.epochs=5",
+) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise PneumoError(f"--set takes key=value, such as training.epochs=5; not {text!r}")
+        raise PneumoError(f"{option} takes key=value, such as {example}; not {text!r}")
     *parents, last = key.strip().split(".")
     at = values
     for parent in parents:
         child = at.setdefault(parent, {})
         if not isinstance(child, dict):
-            raise PneumoError(f"--set {text}: {parent!r} holds a value, not a group of keys")
+            raise PneumoError(f"{option} {text}: {parent!r} holds a value, not a group of keys")
         at = child
     try:
         at[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise PneumoError(f"--set {text}: {one_line(error)}") from None
+        raise PneumoError(f"{option} {text}: {one_line(error)}") from None
 
 
-def _first_of(options: type[BaseModel], error: ValidationError) -> str:
+def _first_of(options: type[BaseModel], error: ValidationError, section: str) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "configuration"
+    where = ".".join(filter(None, [section, *map(str, first["loc"])]))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         *parents, key = map(str, first["loc"])
@@ -190,7 +206,7 @@ def _first_of(options: type[BaseModel], error: ValidationError) -> str:
         return f"{where}: {unknown('value', first['input'], choices)}{more}"
     message = first["msg"].removeprefix("Value error, ")
     value = "" if first["type"] == "value_error" else f", not {first['input']!r}"
-    return f"{where}: {message}{value}{more}"
+    return f"{where}: {message}{value}{more}" if where else f"{message}{value}{more}"
 
 
 def _keys(options: type[BaseModel], parents: Sequence[str]) -> list[str]:

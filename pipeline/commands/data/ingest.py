@@ -10,6 +10,7 @@ import click
 from pipeline.cli_options import beam_arg_option
 
 if TYPE_CHECKING:
+    from core.ingest.options import IngestOptions
     from core.ingest.summary import IngestSummary
 
 EXIT_LEAK = 3
@@ -197,23 +198,15 @@ def _beam_args(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str
             "ingest needs workers that share a file system, but those of Dataflow do not; use "
             "another --engine"
         )
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # errors are reported in one line
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
     return local_args(engine, beam_options(pairs), more)
 
 
-def _options(**values: Any) -> Any:
-    from pydantic import ValidationError
-
+def _options(**values: Any) -> "IngestOptions":
     from core.ingest.options import IngestOptions
-    from schema.errors import PneumoError
+    from pipeline.config_file import validate
 
-    try:
-        return IngestOptions(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise PneumoError(f"{option}: {message}" if option else message) from None
+    return validate(IngestOptions, values)
 
 
 def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -229,14 +222,11 @@ def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
 def _run(
     source: Path, dest: Path, options: Any, beam_args: Sequence[str], overwrite: bool
 ) -> "IngestSummary":
-    import logging
-
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from core.ingest.job import ingest
 
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(),

@@ -145,13 +145,16 @@ def test_job_server_that_is_not_available(
     ("pairs", "message"),
     [
         (["parallelism=0"], "beam.parallelism: .*greater"),
-        (["flink_home=/x"], "unknown key flink_home"),
+        (["flink_home=/x"], "^unknown key beam.flink_home; "),
         (["job_endpoint=localhost"], "HOST:PORT"),
         (["worker_pool=h:99999"], "HOST:PORT"),
         (["flink_version=2"], "flink_version"),
         (["flink_version=1.20"], "write it in quotes"),
         (["spark_master=yarn"], "spark://HOST:PORT"),
         (["temp_location=/tmp/x"], "gs://"),
+        (["parallelism"], r"^--beam-set takes key=value, such as parallelism=4; not 'parallelism'"),
+        (["image=["], r"^--beam-set image=\[: "),
+        (["image=i", "image.tag=1"], "^--beam-set image.tag=1: 'image' holds a value"),
     ],
 )
 def test_invalid_options(pairs: list[str], message: str) -> None:
