@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from schema.errors import PneumoError, one_line
 from schema.files import write_bytes_atomically
@@ -90,6 +90,30 @@ def list_names(uri: str) -> list[str]:
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted({PurePosixPath(path).name for path in paths if path != key.strip("/")})
+
+
+class FileInfo(NamedTuple):
+    """Size in bytes of a file, and when it was changed, seconds since 1970.
+
+    0 for an object of a store: it appears complete.
+    """
+
+    size: int
+    changed: float
+
+
+def list_files(uri: str) -> dict[str, FileInfo]:
+    """Returns path below a folder -> size and time of change, of all its files."""
+    with _store(uri) as (store, key):
+        if not is_remote(uri) and not Path(key).is_dir():
+            raise NotADirectoryError(key)
+        return {
+            path.removeprefix(key).lstrip("/"): FileInfo(
+                int(info["size"]), 0.0 if is_remote(uri) else float(info["mtime"])
+            )
+            for path, info in store.find(key, detail=True).items()
+            if info["type"] != "directory"
+        }
 
 
 def read_bytes(uri: str) -> bytes:

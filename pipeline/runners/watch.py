@@ -5,7 +5,6 @@ The state of a watch is one JSON file, replaced atomically; a watch that is kill
 
 import hashlib
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ import click
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schema.errors import PneumoError
-from schema.files import atomic_file, try_lock, write_atomically
+from schema.files import try_lock, write_atomically
+from schema.storage import fetch, join, list_files
 
 ATTEMPTS = 3  # runs over the same images and report, at most
 
@@ -44,7 +44,7 @@ class Watch:
     """Starts a run when enough new images or a drift report are present.
 
     Attributes:
-      inbox: local folder or fsspec URI (s3://bucket/folder) where images land.
+      inbox: local folder or URI (gs://, s3://, minio://) where images land.
       data: folder that runs read; new images are copied there unless it is the inbox.
       work: work folder of the runs.
       program: command of a run.
@@ -136,38 +136,26 @@ def read_state(file: Path) -> WatchState:
 
 def list_images(inbox: str, settle: float) -> dict[str, int]:
     """Returns path below the inbox -> size of its images, without files that changed recently."""
-    import fsspec
-
     from core.ingest.scan import IMAGE_SUFFIXES
 
     try:
-        fs, root = fsspec.core.url_to_fs(inbox)
-        if isinstance(fs, fsspec.get_filesystem_class("file")) and not fs.isdir(root):
-            raise FileNotFoundError("no such folder")
-        files = fs.find(root, detail=True)
-    except (OSError, ValueError, ImportError) as error:
-        raise PneumoError(f"cannot list the inbox {inbox}: {error}; check the mount") from None
+        files = list_files(inbox)
+    except PneumoError as error:
+        raise PneumoError(f"cannot list the inbox: {error}") from None
     return {
-        name.removeprefix(root).lstrip("/"): int(info["size"])
+        name: info.size
         for name, info in files.items()
         if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
         and not PurePosixPath(name).name.startswith(".")
-        # Objects of a store have no `mtime` and appear complete.
-        and time.time() - float(info.get("mtime", 0.0)) >= settle
+        and time.time() - info.changed >= settle
     }
 
 
 def copy_new(inbox: str, names: Mapping[str, int], data: Path) -> None:
     """Copies images to the data folder, each atomically; files that exist are left as they are."""
-    import fsspec
-
-    fs, root = fsspec.core.url_to_fs(inbox)
     for name in names:
-        target = data / name
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with fs.open(f"{root}/{name}", "rb") as image, atomic_file(target) as copy:
-                shutil.copyfileobj(image, copy)
+        if not (data / name).exists():
+            fetch(join(inbox, name), data / name)
 
 
 def read_report(file: Path | None) -> tuple[str, list[str]]:

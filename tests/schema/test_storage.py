@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,19 @@ def test_exists_and_remove(root: str) -> None:
     storage.remove(f"{root}/a/b")  # nothing happens
     assert storage.list_names(f"{root}/nowhere") == []
     assert not storage.exists(f"{root}/a/b")
+
+
+def test_list_files(root: str, store: Store) -> None:
+    storage.write_bytes(f"{root}/a/b.png", b"four")
+    storage.write_bytes(f"{root}/c", b"")
+    files = storage.list_files(root)
+    assert {name: info.size for name, info in files.items()} == {"a/b.png": 4, "c": 0}
+    for info in files.values():
+        age = time.time() - info.changed
+        assert info.changed == 0 if storage.is_remote(root) else -5 < age < 60
+    if not storage.is_remote(root):
+        with pytest.raises(PneumoError, match=r"none does not exist"):
+            storage.list_files(f"{root}/none")
 
 
 def test_missing_files_are_errors(root: str, tmp_path: Path) -> None:

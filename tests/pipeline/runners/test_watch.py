@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from pipeline.runners.watch import ATTEMPTS, Watch, decide, list_images, read_report
+from schema import storage
 from schema.errors import PneumoError
+from tests.support.stand_ins import stores
 
 ROOT = Path(__file__).parents[3]
 CRONJOB = ROOT / "serving/deploy/retrain/cronjob.yaml"
@@ -166,6 +168,24 @@ def test_inbox_in_an_object_store(watch: Runs) -> None:
     given = Watch("memory://watch-inbox", watch.data, watch.work, watch.program)
     assert given.check() == 0
     assert (watch.data / "NORMAL/a.jpeg").read_bytes() == b"image"
+    assert watch.runs == [1]
+
+
+def test_inbox_in_minio(watch: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = "minio://pneumo/in box"
+    given = Watch(inbox, watch.data, watch.work, watch.program)
+    for name in ("PNEUMO_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(PneumoError, match=r"cannot list the inbox: .*PNEUMO_S3_ENDPOINT.*\Z"):
+        given.check()
+    with stores.s3(tmp_path, "minio") as store:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        assert given.check() == 0
+        storage.write_bytes(f"{inbox}/NORMAL/a[1].jpeg", b"image")
+        storage.write_bytes(f"{inbox}/b.txt", b"text")
+        assert given.check() == 0
+    assert (watch.data / "NORMAL/a[1].jpeg").read_bytes() == b"image"
     assert watch.runs == [1]
 
 
