@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from schema.errors import PneumoError
 from serving.client.errors import CONTENT_ERRORS, ClientError
 from serving.client.grpc_transport import GrpcTransport
 from serving.client.images import Image
 from serving.client.rest_transport import RestTransport
 from serving.client.retry import Retry, call
+from serving.predict.input_files import read_or_reason
 from serving.predict.prediction import Prediction, rejected, to_prediction
 
 _METADATA_RETRY = Retry(patience=3.0)  # short, so that a wrong address is reported soon
@@ -190,14 +190,9 @@ class Client:
         part: list[tuple[int, str, bytes]] = []
         size = 0
         for i, image in enumerate(batch):
-            try:
-                content = image.read()
-            except OSError as error:
-                reason = f"cannot be read: {error.strerror or error}"
+            content, reason = read_or_reason(image.read)
+            if reason:
                 predictions[i] = rejected(image.name, reason)
-                continue
-            except PneumoError as error:
-                predictions[i] = rejected(image.name, str(error))
                 continue
             if part and size + len(content) > self._batch_bytes:
                 predictions |= self._send(part, signature)

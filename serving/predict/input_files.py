@@ -1,7 +1,7 @@
 """Finds the image files to predict, and reads them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,6 +80,16 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     if len(content) > limit:
         raise PneumoError(f"TOO_MANY_BYTES: more than {limit >> 20} MiB")
     return to_png(content) if dicom else content
+
+
+def read_or_reason(read: Callable[[], bytes]) -> tuple[bytes, str]:
+    """Returns the content of an image and "", or nothing and why it cannot be predicted."""
+    try:
+        return read(), ""
+    except OSError as error:
+        return b"", f"cannot be read: {error.strerror or error}"
+    except PneumoError as error:
+        return b"", str(error)
 
 
 def _is_dicom_without_suffix(path: Path) -> bool:

@@ -4,12 +4,13 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from schema.errors import PneumoError
 from schema.model_folder import GRAPH, newest_version, read_model_info
-from serving.predict.input_files import read_file
+from serving.predict.input_files import read_file, read_or_reason
 from serving.predict.prediction import Prediction, rejected, to_prediction
 
 
@@ -85,12 +86,11 @@ def predict_files(
         contents: list[bytes] = []
         errors: dict[int, str] = {}
         for i, file in enumerate(batch):
-            try:
-                contents.append(read_file(file))
-            except OSError as error:
-                errors[i] = f"cannot be read: {error.strerror or error}"
-            except PneumoError as error:
-                errors[i] = str(error)
+            content, reason = read_or_reason(partial(read_file, file))
+            if reason:
+                errors[i] = reason
+            else:
+                contents.append(content)
         rows = _call(model, contents, signature)
         for i, file in enumerate(batch):
             name = str(file)
