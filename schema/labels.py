@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
+from schema.errors import unknown
+
 NORMAL: Final = "normal"
 BACTERIA: Final = "bacteria"
 VIRUS: Final = "virus"
@@ -141,9 +143,9 @@ def custom_task(classes: Mapping[str, Sequence[str]], positive: Sequence[str]) -
     for i, name in enumerate(names):
         if i not in labelled:
             raise ValueError(f"class {name!r} has no pathogen that belongs to it alone")
-    unknown = [name for name in positive if name not in names]
-    if unknown:
-        raise ValueError(f"positive class {unknown[0]!r} is not one of {', '.join(names)}")
+    others = [name for name in positive if name not in names]
+    if others:
+        raise ValueError(f"positive class {others[0]!r} is not one of {', '.join(names)}")
     chosen = tuple(i for i, name in enumerate(names) if name in set(positive))
     if not chosen or len(chosen) == len(names):
         raise ValueError(
@@ -158,9 +160,6 @@ def get_task(name: str) -> Task:
     Raises:
       ValueError: unknown name; the message lists the known ones.
     """
-    try:
-        return TASKS[name]
-    except KeyError:
-        raise ValueError(
-            f"unknown task {name!r}; choose one of {', '.join(sorted(TASKS))}"
-        ) from None
+    if name not in TASKS:
+        raise ValueError(unknown("task", name, sorted(TASKS)))
+    return TASKS[name]

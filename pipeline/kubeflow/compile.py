@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from core.models.backbone_weights import defer_weights
+from pipeline.code_keys import ROOT
 from pipeline.config import Config
 from pipeline.engines.arguments import beam_args
 from pipeline.kubeflow.options import Target
@@ -19,7 +20,7 @@ from pipeline.kubeflow.resources import (
     platform_options,
     retry_policy,
 )
-from pipeline.kubeflow.runtime_parameters import PACKAGE, PACKAGE_ROOT, PARAMETERS, PREFIX
+from pipeline.kubeflow.runtime_parameters import PACKAGE, PARAMETERS, PREFIX
 from pipeline.run_context import RunContext
 from schema.errors import PneumoError
 from schema.storage import is_remote, join
@@ -176,7 +177,7 @@ def _beam_args(config: Config) -> tuple[str, ...]:
 
 def _name_package_files(spec: dict[str, Any]) -> None:
     """Replaces paths of package files by names that are valid in the image too."""
-    here = f"{PACKAGE_ROOT}/"
+    here = f"{ROOT}/"
     for task in spec["root"]["dag"]["tasks"].values():
         for parameter in task.get("inputs", {}).get("parameters", {}).values():
             value = parameter.get("runtimeValue", {}).get("constant")

@@ -8,7 +8,6 @@ value into the options of the node before the component runs.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import yaml
@@ -19,6 +18,7 @@ from components.embedder.options import EmbedderOptions
 from core.metrics.options import EvaluationOptions, GateRule, OperatingPointOptions
 from core.models.options import DetectorOptions
 from core.training.options import FineTuneOptions, TrainerOptions, TrainingOptions
+from pipeline.code_keys import ROOT
 from schema.errors import PneumoError, unknown
 from schema.options import Options, with_field
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "pneumo_"
 # Start of the path of a package file, which differs between the image and the compiling machine.
 PACKAGE: Final = "package://"
-PACKAGE_ROOT: Final = Path(__file__).resolve().parent.parent.parent
 _URI: Final = FieldInfo.from_annotation(Annotated[str, Field(min_length=1)])  # type: ignore[arg-type]
 
 
@@ -219,7 +218,7 @@ def apply_parameters(node: str, exec_properties: Mapping[str, Any]) -> dict[str,
     properties: dict[str, Any] = {}
     for key, value in exec_properties.items():
         if isinstance(value, str) and value.startswith(PACKAGE):
-            properties[key] = str(PACKAGE_ROOT / value.removeprefix(PACKAGE))
+            properties[key] = str(ROOT / value.removeprefix(PACKAGE))
         elif not key.startswith(PREFIX):
             properties[key] = value
     for key in exec_properties.keys() - properties.keys():
