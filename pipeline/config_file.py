@@ -131,10 +131,10 @@ def validate(options: type[_Options], values: Any, section: str = "", source: st
     """Returns validated options.
 
     Args:
-      options: their class.
+      options: class of the options.
       values: mapping of keys to values.
-      section: of the configuration, whose name is put before the keys in a message.
-      source: start of a message.
+      section: section of the configuration; messages put its name before the key.
+      source: text before every message, such as the name of the file.
 
     Raises:
       PneumoError: a wrong key or value.

@@ -93,9 +93,11 @@ def list_names(uri: str) -> list[str]:
 
 
 class FileInfo(NamedTuple):
-    """Size in bytes of a file, and when it was changed, seconds since 1970.
+    """Size and modification time of a file.
 
-    0 for an object of a store: it appears complete.
+    Attributes:
+      size: in bytes.
+      changed: seconds since 1970; 0 for objects of a store, which appear only when complete.
     """
 
     size: int
@@ -103,7 +105,7 @@ class FileInfo(NamedTuple):
 
 
 def list_files(uri: str) -> dict[str, FileInfo]:
-    """Returns path below a folder -> size and time of change, of all its files."""
+    """Returns path below a folder -> size and modification time, for all files below it."""
     with _store(uri) as (store, key):
         if not is_remote(uri) and not Path(key).is_dir():
             raise NotADirectoryError(key)

@@ -83,7 +83,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_or_reason(read: Callable[[], bytes]) -> tuple[bytes, str]:
-    """Returns the content of an image and "", or nothing and why it cannot be predicted."""
+    """Returns the content of an image and "", or b"" and the reason why it cannot be read."""
     try:
         return read(), ""
     except OSError as error:
