@@ -122,4 +122,31 @@ class AugmentOptions(Options):
     brightness: float = Field(0.10, ge=0, lt=1, description="maximum, as a fraction of 255")
     contrast: float = Field(0.15, ge=0, lt=1, description="maximum, as a fraction of the contrast")
     noise: float = Field(0.01, ge=0, lt=1, description="standard deviation, as a fraction of 255")
-    flip: bool = Field(False, description="flip left and right; mirrored hearts are abnormal")
+    gamma: float = Field(
+        0.0, ge=0, lt=4, description="gray levels to an exponent from 1/(1 + gamma) to 1 + gamma"
+    )
+    crop: tuple[float, float] | None = Field(
+        None,
+        description="random resized crop: smallest and largest area, as fractions of the image; "
+        "none: no crop",
+    )
+    crop_aspect: float = Field(
+        4 / 3, ge=1, le=4, description="largest ratio of the sides of a crop, either way"
+    )
+    flip: bool = Field(
+        False,
+        description="flip left and right; the model then cannot tell a mirrored image, such as "
+        "situs inversus or a wrong side marker, from a correct one",
+    )
+
+    @property
+    def moves(self) -> bool:
+        """Whether pixels change their place, apart from the flip."""
+        return bool(self.rotation or self.shift or self.zoom or self.crop)
+
+    @field_validator("crop")
+    @classmethod
+    def _area_range(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0 < value[0] <= value[1] <= 1:
+            raise ValueError(f"crop must be [smallest, largest] area within 0..1, not {value}")
+        return value

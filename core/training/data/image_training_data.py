@@ -120,7 +120,6 @@ def image_training_data(
     """
     import tensorflow as tf
 
-    from core.images.resize_tf import resize_gray
     from core.models.augment import augment
 
     options, tune = job.training.embedding.augment, job.training.fine_tune
@@ -135,10 +134,8 @@ def image_training_data(
             yield store.read(index), index, key, targets, weights
 
     def augmented(pixels: "tf.Tensor", key: "tf.Tensor", index: "tf.Tensor") -> "tf.Tensor":
-        if tune.view_size is not None:
-            pixels = resize_gray(pixels, tune.view_size, "stretch")
         # The seed depends on the epoch and the image, not on the batch.
-        return augment(pixels[tf.newaxis], options, tf.stack([key, index]))[0]
+        return augment(pixels[tf.newaxis], options, tf.stack([key, index]), tune.view_size)[0]
 
     def training_batch(content: Any, index: Any, key: Any, targets: Any, weights: Any) -> Any:
         pixels = tf.map_fn(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +12,7 @@ from tests.core.models.augmentations import OFF, SINGLE
 from tests.support.images.synthetic import gray
 
 
-def only(**changes: float) -> AugmentOptions:
+def only(**changes: Any) -> AugmentOptions:
     return AugmentOptions(**{**OFF, **changes})
 
 
@@ -125,11 +127,74 @@ def test_rotation_and_zoom_are_about_the_center() -> None:
     assert 17.2 < right.max() < 17.8
 
 
+def ramps(n: int, side: int) -> np.ndarray:
+    """Images whose gray level is the column (first half) or the row (second half)."""
+    columns = np.broadcast_to(np.arange(side, dtype=np.uint8), (side, side))
+    return np.concatenate([np.stack([columns] * n), np.stack([columns.T] * n)])[..., None]
+
+
+def test_crop_area_aspect_and_position() -> None:
+    side = 200
+    got = run(ramps(400, side), only(crop=(0.2, 0.5), crop_aspect=2.0)).astype(float)[..., 0]
+    left, right = got[:400, 0, 0], got[:400, 0, -1]
+    top, bottom = got[400:, 0, 0], got[400:, -1, 0]
+    # The same seed draws other crops for the second half, so only the widths are compared.
+    for low, high in ((left, right), (top, bottom)):
+        width = (high - low + 1) / side
+        assert np.sqrt(0.2 / 2) - 0.02 < width.min() < 0.4
+        assert 0.8 < width.max() <= 1.01
+        assert low.min() < 10
+        assert high.max() > side - 10
+
+
+@pytest.mark.parametrize(("area", "aspect"), [((0.25, 0.25), 1.0), ((1.0, 1.0), 1.0)])
+def test_crop_of_a_fixed_area(area: tuple[float, float], aspect: float) -> None:
+    side = 100
+    got = run(ramps(50, side), only(crop=area, crop_aspect=aspect)).astype(float)[..., 0]
+    width = got[:50, 0, -1] - got[:50, 0, 0] + 1
+    np.testing.assert_allclose(width, side * area[0] ** 0.5, atol=2)
+
+
+def test_whole_crop_of_the_same_size_changes_nothing() -> None:
+    got = run(images(), only(crop=(1.0, 1.0), crop_aspect=1.0))
+    np.testing.assert_array_equal(got, images())
+
+
+@pytest.mark.parametrize("options", [{}, {"noise": 0.01}, {"rotation": 5.0}, {"crop": (0.1, 1.0)}])
+@pytest.mark.parametrize("side", [1, 20, 32, 50])
+def test_side_of_the_result(options: dict[str, Any], side: int) -> None:
+    seed = tf.constant((1, 2), tf.int32)
+    got = np.asarray(augment(tf.constant(images()), only(**options), seed, side))
+    assert got.shape == (6, side, side, 1)
+    if side > 1 and not options.get("crop"):
+        # The same picture, resized: its mean stays.
+        np.testing.assert_allclose(got.mean(axis=(1, 2, 3)), images().mean(axis=(1, 2, 3)), atol=8)
+
+
+def test_gamma_range() -> None:
+    gray_image = np.full((300, 2, 2, 1), 64, np.uint8)
+    exponents = np.log(run(gray_image, only(gamma=1.0))[:, 0, 0, 0] / 255) / np.log(64 / 255)
+    assert 0.49 < exponents.min() < 0.53
+    assert 1.9 < exponents.max() < 2.02
+    assert abs(np.median(np.log(exponents))) < 0.15
+    for value in (0, 255):
+        flat = np.full((3, 2, 2, 1), value, np.uint8)
+        np.testing.assert_array_equal(run(flat, only(gamma=1.0)), flat)
+
+
+@pytest.mark.parametrize("crop", [(0.0, 1.0), (0.6, 0.5), (0.5, 1.5), (-0.1, 0.5)])
+def test_impossible_crop(crop: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"crop must be \[smallest, largest\]"):
+        only(crop=crop)
+
+
 @pytest.mark.parametrize("side", [1, 2, 3])
 @pytest.mark.parametrize("value", [0, 255])
 def test_tiny_images(side: int, value: int) -> None:
     tiny = np.full((3, side, side, 1), value, np.uint8)
-    geometry = only(rotation=90, shift=0.9, zoom=0.9, flip=True, contrast=0.9)
+    geometry = only(
+        rotation=90, shift=0.9, zoom=0.9, flip=True, contrast=0.9, crop=(0.01, 1.0)
+    )
     np.testing.assert_array_equal(run(tiny, geometry), tiny)
     assert run(tiny, AugmentOptions()).shape == tiny.shape
 

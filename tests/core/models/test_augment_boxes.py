@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +9,7 @@ from core.models.options import AugmentOptions
 from tests.core.models.augmentations import OFF, SINGLE
 
 SIDE = 96
-GEOMETRIC = {"rotation": 15.0, "shift": 0.2, "zoom": 0.3, "flip": True}
+GEOMETRIC = {"rotation": 15.0, "shift": 0.2, "zoom": 0.3, "crop": (0.6, 0.9), "flip": True}
 
 
 def moved(boxes: np.ndarray, options: AugmentOptions, seed: tuple[int, int]) -> np.ndarray:
@@ -20,7 +22,7 @@ def moved(boxes: np.ndarray, options: AugmentOptions, seed: tuple[int, int]) -> 
     [*({name: value} for name, value in GEOMETRIC.items()), GEOMETRIC],
     ids=[*GEOMETRIC, "all"],
 )
-def test_boxes_follow_the_pixels_of_their_rectangles(changes: dict[str, float]) -> None:
+def test_boxes_follow_the_pixels_of_their_rectangles(changes: dict[str, Any]) -> None:
     options = AugmentOptions(**{**OFF, **changes})
     rng = np.random.default_rng(1)
     n = 16
