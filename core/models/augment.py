@@ -139,9 +139,7 @@ def _resample(
     shape = tf.shape(x)
     output = shape[1:3] if side is None else tf.constant([side, side], tf.int32)
     size, output_size = tf.cast(shape[1:3], tf.float32), tf.cast(output, tf.float32)
-    a, b, c, d, to_x, to_y = _draw_transform(
-        shape[0], size, output_size, options, seed, crop_seed
-    )
+    a, b, c, d, to_x, to_y = _draw_transform(shape[0], size, output_size, options, seed, crop_seed)
     center_y, center_x = (output_size[0] - 1) / 2, (output_size[1] - 1) / 2
     zero = tf.zeros_like(a)
     transforms = tf.stack(

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-OFF: dict[str, Any] = dict.fromkeys(("rotation", "shift", "zoom", "brightness", "contrast", "noise", "gamma"), 0)
+OFF: dict[str, Any] = dict.fromkeys(
+    ("rotation", "shift", "zoom", "brightness", "contrast", "noise", "gamma"), 0
+)
 
 SINGLE: dict[str, Any] = {
     "rotation": 20.0,

@@ -192,9 +192,7 @@ def test_impossible_crop(crop: tuple[float, float]) -> None:
 @pytest.mark.parametrize("value", [0, 255])
 def test_tiny_images(side: int, value: int) -> None:
     tiny = np.full((3, side, side, 1), value, np.uint8)
-    geometry = only(
-        rotation=90, shift=0.9, zoom=0.9, flip=True, contrast=0.9, crop=(0.01, 1.0)
-    )
+    geometry = only(rotation=90, shift=0.9, zoom=0.9, flip=True, contrast=0.9, crop=(0.01, 1.0))
     np.testing.assert_array_equal(run(tiny, geometry), tiny)
     assert run(tiny, AugmentOptions()).shape == tiny.shape
 
