@@ -8,8 +8,8 @@ import numpy as np
 from core.metrics.binary import confusion_counts, precision_recall_curve, predictive_values
 from core.metrics.boxes import average_precision, froc
 from core.metrics.boxes.summary import froc_name
+from core.metrics.decisions.risk_coverage import risk_coverage
 from core.metrics.multiclass import pair_share
-from core.metrics.risk_coverage import risk_coverage
 from core.predictions.predictions import SplitPredictions
 from core.reporting import figures
 from core.reporting.figures import BLUE, GREY, INK, ORANGE, Line, empty, figure, mark, png

@@ -9,10 +9,10 @@ import numpy as np
 from core.metrics.binary import binary_metrics, predictive_values
 from core.metrics.bootstrap import Interval, clustered_bootstrap
 from core.metrics.calibration import positive_score, scale_probabilities
+from core.metrics.decisions.risk_coverage import aurc, risk_coverage
 from core.metrics.multiclass import class_metrics
 from core.metrics.operating_point import predicted_class
 from core.metrics.registry import MEMBER_CLASSES, MEMBERS, NOT_REFERRED, ON_VALIDATION
-from core.metrics.risk_coverage import aurc, risk_coverage
 from core.metrics.seeds import spread_over_seeds
 from core.metrics.shift import score_shift, shift_warnings
 from core.predictions.metrics import score_intervals

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.metrics.binary import predictive_values
-from core.metrics.risk_coverage import aurc, risk_coverage
+from core.metrics.decisions.risk_coverage import aurc, risk_coverage
 from core.metrics.seeds import spread_over_seeds
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from core.metrics.binary import binary_metrics, brier_score_loss, roc_auc_score
 from core.metrics.bootstrap import Interval
-from core.metrics.risk_coverage import aurc
+from core.metrics.decisions.risk_coverage import aurc
 from core.predictions.metrics import score_intervals
 from core.reporting.report import reliability
 from schema.labels import BINARY, THREE_CLASS

@@ -1,0 +1,1 @@
+"""Metrics of what is done with a score: net benefit, prediction sets, referral."""
