@@ -73,9 +73,9 @@ def small_server(small_model: Path) -> Iterator[Any]:
         yield server
 
 
-@pytest.fixture(scope="session", params=["stretch", "pad"])
+@pytest.fixture(scope="session", params=["stretch", "pad", "crop"])
 def fitted(request: pytest.FixtureRequest, once: Once) -> Any:
-    """`exported` with both values of `fit`, for tests of pixels and boxes."""
+    """`exported` with each value of `fit`, for tests of pixels and boxes."""
     return _exported(once, request.param)
 
 

@@ -1,9 +1,8 @@
 """Options of the Embedder node."""
 
-from typing import Literal
-
 from pydantic import Field
 
+from core.images.rules import Fit
 from core.models.backbone_weights import BackboneWeights
 from core.training.options import EmbeddingOptions
 from schema.options import Options
@@ -15,6 +14,6 @@ class EmbedderOptions(Options):
     backbone: str = Field(description="a key of core.models.backbones.BACKBONES")
     weights: BackboneWeights
     image_size: int = Field(description="image side, pixels")
-    fit: Literal["stretch", "pad"] = Field(description="how images were resized to a square")
+    fit: Fit = Field(description="how images were resized to a square")
     layer: str = Field(description="the backbone is run up to this layer; top: the whole backbone")
     embedding: EmbeddingOptions

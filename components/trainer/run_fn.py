@@ -268,6 +268,7 @@ def _build_explain_fn(
             )
             for i in rows
         ]
+        true_boxes = [boxes[~np.isnan(boxes[:, 0])] for boxes in true_boxes]
         explain = build_explain_fn(network, job.task, rule, reference=reference)
         threshold = select_heat_threshold(explain, pixels, true_boxes)
     info = {

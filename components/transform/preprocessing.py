@@ -16,7 +16,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Args:
       inputs: the features of `schema/schema.pbtxt`, each [n, 1] unless sparse.
-      custom_config: `image_size` (pixels) and `fit` ("stretch" or "pad").
+      custom_config: `image_size` (pixels) and `fit` ("stretch", "pad" or "crop").
 
     Returns:
       `image_png`, string [n] (8-bit gray PNG, image_size x image_size); id, file name, patient,

@@ -7,6 +7,7 @@ the SavedModel. `core.images.boxes` converts boxes in the same way.
 import tensorflow as tf
 
 from core.images.decode_tf import decode_gray
+from core.images.rules import FITS
 
 
 def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
@@ -15,15 +16,24 @@ def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
     Args:
       gray: uint8 [height, width, 1].
       size: side of the result, pixels.
-      fit: "stretch" (changes the aspect ratio) or "pad" (keeps it and adds black borders).
+      fit: "stretch" (changes the aspect ratio), "pad" (keeps it and adds black borders) or "crop"
+        (keeps it and cuts the ends of the long side off).
 
     Returns:
       uint8 [size, size, 1].
     """
+    if fit not in FITS:
+        raise ValueError(f"fit must be one of {', '.join(FITS)}, not {fit!r}")
+    if fit == "crop":
+        # Cut before resizing, in whole stored pixels: the pixels beyond are not blended in.
+        shape = tf.shape(gray)[:2]
+        short = tf.reduce_min(shape)
+        top, left = tf.unstack((shape - short) // 2)
+        gray = gray[top : top + short, left : left + short]
     pixels = tf.cast(gray, tf.float32)
-    if fit == "stretch":
+    if fit != "pad":
         pixels = tf.image.resize(pixels, [size, size], method="bilinear", antialias=True)
-    elif fit == "pad":
+    else:
         # tf.image.resize_with_pad fails if the short side rounds to 0.
         shape = tf.shape(gray)[:2]
         sides = tf.cast(shape, tf.float32) * (size / tf.cast(tf.reduce_max(shape), tf.float32))
@@ -34,8 +44,6 @@ def resize_gray(gray: tf.Tensor, size: int, fit: str) -> tf.Tensor:
         before = (size - inner) // 2
         borders = tf.stack([before, size - inner - before], axis=1)
         pixels = tf.pad(pixels, tf.concat([borders, [[0, 0]]], axis=0))
-    else:
-        raise ValueError(f"fit must be 'stretch' or 'pad', not {fit!r}")
     rounded = tf.clip_by_value(tf.round(pixels), 0.0, 255.0)
     return tf.ensure_shape(tf.cast(rounded, tf.uint8), [size, size, 1])
 

@@ -5,7 +5,11 @@ Standard library only, because clients of a server import this module.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, Literal, get_args
+
+# How an image becomes the square of the model, see `resize_tf.resize_gray`.
+Fit = Literal["stretch", "pad", "crop"]
+FITS: Final[tuple[str, ...]] = get_args(Fit)
 
 # File signatures and markers.
 JPEG_SIGNATURE: Final = b"\xff\xd8\xff"

@@ -61,7 +61,7 @@ def decode_batch(contents: tf.Tensor, size: int, fit: str, limits: ImageLimits) 
     Args:
       contents: string [n], bytes of files.
       size: side of the resized images, pixels.
-      fit: "stretch" or "pad", see `core.images.resize_tf.resize_gray`.
+      fit: "stretch", "pad" or "crop", see `core.images.resize_tf.resize_gray`.
       limits: limits of an image.
     """
     count = tf.shape(contents)[0]

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from core.images.rules import Fit
 from schema.errors import unknown
 from schema.options import Options
 
@@ -73,8 +74,10 @@ class ModelOptions(Options):
     image_size: int | None = Field(
         None, ge=32, le=2048, description="side in pixels; none: the default of the backbone"
     )
-    fit: Literal["stretch", "pad"] = Field(
-        "stretch", description="how an image becomes a square: stretched, or padded with black"
+    fit: Fit = Field(
+        "stretch",
+        description="how an image becomes a square: stretched, padded with black, or the central "
+        "square of its short side (what lies beyond is not seen)",
     )
     pooling: Literal["avg", "max", "both"] = Field(
         "avg", description="global pooling of the backbone's output; both: concatenated"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import tensorflow as tf
 
-from core.images.boxes import fit_boxes, unfit_boxes
+from core.images.boxes import unfit_boxes
 from core.images.rules import OK
 from core.images.validate_tf import DecodedBatch
 
@@ -32,7 +32,7 @@ def relative_boxes(
       explanation: with boxes in 0 to 1 of the model's square.
       height: of the displayed images, int64 [n], pixels.
       width: likewise.
-      fit: "stretch" or "pad".
+      fit: "stretch", "pad" or "crop".
       size: side of the square, pixels.
 
     Returns:
@@ -61,26 +61,27 @@ def displayed_heat(heat: tf.Tensor, sides: tf.Tensor, fit: str, size: int) -> tf
     Args:
       heat: float32 [n, h, w], covering the model's square.
       sides: int64 [n, 2], height and width of the displayed images, pixels.
-      fit: "stretch", which leaves the heat maps unchanged, or "pad".
+      fit: "stretch", which leaves the heat maps unchanged, "pad" or "crop".
       size: side of the square, pixels.
 
     Returns:
-      float32 [n, h, w], covering the displayed image.
+      float32 [n, h, w], covering the displayed image; 0 outside the crop.
     """
     if fit == "stretch":
         return heat
     height, width = tf.unstack(tf.maximum(sides, 1), axis=1)
     whole = tf.tile(tf.constant([[0.0, 0.0, 1.0, 1.0]]), [tf.shape(heat)[0], 1])
-    window = fit_boxes(whole, height, width, fit, size)
+    square = unfit_boxes(whole, height, width, fit, size)  # in the displayed image
 
     def weights(cells: int, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
         """Returns the weight of each source cell in each target cell, [n, cells, cells]."""
         centers = (tf.range(cells, dtype=tf.float32) + 0.5) / cells
-        at = start[:, tf.newaxis] + centers * (end - start)[:, tf.newaxis]
-        at = tf.clip_by_value(at * cells - 0.5, 0.0, cells - 1.0)
-        distance = tf.abs(at[..., tf.newaxis] - tf.range(cells, dtype=tf.float32))
-        return tf.nn.relu(1.0 - distance)
+        at = (centers - start[:, tf.newaxis]) / (end - start)[:, tf.newaxis]
+        cell = tf.clip_by_value(at * cells - 0.5, 0.0, cells - 1.0)
+        distance = tf.abs(cell[..., tf.newaxis] - tf.range(cells, dtype=tf.float32))
+        inside = tf.cast((at >= 0.0) & (at <= 1.0), tf.float32)
+        return tf.nn.relu(1.0 - distance) * inside[..., tf.newaxis]
 
-    rows = weights(heat.shape[1], window[:, 0], window[:, 2])
-    columns = weights(heat.shape[2], window[:, 1], window[:, 3])
+    rows = weights(heat.shape[1], square[:, 0], square[:, 2])
+    columns = weights(heat.shape[2], square[:, 1], square[:, 3])
     return rows @ heat @ tf.transpose(columns, [0, 2, 1])

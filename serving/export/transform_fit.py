@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from core.images.decode_tf import decode_gray
 from core.images.resize_tf import from_png, resize_gray
+from core.images.rules import FITS
 from schema import features as f
 
 
@@ -22,7 +23,7 @@ def detect_fit(transform: Callable[[dict[str, tf.Tensor]], Any], size: int) -> s
       size: side of the images, pixels.
 
     Returns:
-      "stretch" or "pad".
+      "stretch", "pad" or "crop".
 
     Raises:
       ValueError: neither matches, because other code wrote the Transform graph.
@@ -36,7 +37,7 @@ def detect_fit(transform: Callable[[dict[str, tf.Tensor]], Any], size: int) -> s
     ]
     features = transform({f.IMAGE_ENCODED: tf.constant(probes)[:, tf.newaxis]})
     expected = from_png(features[f.IMAGE_PNG], size).numpy()
-    for fit in ("stretch", "pad"):
+    for fit in FITS:
         pixels = [resize_gray(decode_gray(tf.constant(p)), size, fit).numpy() for p in probes]
         if np.array_equal(np.stack(pixels), expected):
             return fit

@@ -55,7 +55,8 @@ def select_heat_threshold(
     Args:
       explain: see `core.models.explain.explain_fn.build_explain_fn`.
       pixels: uint8 [n, s, s, 1], images with true boxes.
-      true_boxes: boxes of each image, [k, 4], in "model" coordinates.
+      true_boxes: boxes of each image, [k, 4], in "model" coordinates; images without one are
+        ignored.
     """
     import tensorflow as tf
 
@@ -65,7 +66,8 @@ def select_heat_threshold(
         explanation = run(tf.constant(np.asarray(pixels[start : start + _BATCH]), tf.float32))
         heats.append(explanation.heat.numpy())
         positive.append(explanation.box_scores.numpy()[:, 0] >= 0)
-    rows = np.flatnonzero(np.concatenate(positive)) if positive else np.zeros(0, np.int64)
+    boxed = np.array([len(boxes) > 0 for boxes in true_boxes], bool)
+    rows = np.flatnonzero(np.concatenate([*positive, boxed[:0]]) & boxed)
     if len(rows) < MIN_IMAGES:
         return HeatThreshold(
             images=len(rows),

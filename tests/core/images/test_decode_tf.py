@@ -8,6 +8,7 @@ from PIL import Image
 from core.images.decode_pillow import decode_gray_pillow
 from core.images.decode_tf import decode_gray
 from core.images.resize_tf import from_png, resize_gray, to_png
+from core.images.rules import FITS
 from tests.support.images.synthetic import FORMS, encode, exif, gray, sixteen_bit
 
 
@@ -75,7 +76,7 @@ def test_damaged_exif_is_upright(damage: int) -> None:
     assert sorted(decoded.shape[:2]) == [61, 83]
 
 
-@pytest.mark.parametrize("fit", ["stretch", "pad"])
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (61, 83), (32, 32), (200, 7)])
 def test_resize_gives_a_square(shape: tuple[int, int], fit: str) -> None:
     resized = resize_gray(tf.constant(gray(*shape)[..., None]), 32, fit)
@@ -91,15 +92,35 @@ def test_pad_keeps_the_aspect() -> None:
     assert (padded[30:] == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "rows", "columns"),
+    [
+        (20, 40, slice(0, 20), slice(10, 30)),
+        (40, 21, slice(9, 30), slice(0, 21)),  # of an odd rest, more is cut below
+        (20, 21, slice(0, 20), slice(0, 20)),
+        (33, 33, slice(0, 33), slice(0, 33)),
+        (1, 7, slice(0, 1), slice(3, 4)),
+    ],
+)
+@pytest.mark.parametrize("size", [8, 20, 50])
+def test_crop_is_the_stretched_central_square(
+    height: int, width: int, rows: slice, columns: slice, size: int
+) -> None:
+    image = gray(height, width)[..., None]
+    cropped = resize_gray(tf.constant(image), size, "crop")
+    expected = resize_gray(tf.constant(image[rows, columns]), size, "stretch")
+    np.testing.assert_array_equal(cropped, expected)
+
+
 def test_same_size_changes_nothing() -> None:
     image = gray(48, 48)[..., None]
-    for fit in ("stretch", "pad"):
+    for fit in FITS:
         np.testing.assert_array_equal(resize_gray(tf.constant(image), 48, fit).numpy(), image)
 
 
 def test_unknown_fit_is_named() -> None:
-    with pytest.raises(ValueError, match="crop"):
-        resize_gray(tf.zeros([4, 4, 1], tf.uint8), 4, "crop")
+    with pytest.raises(ValueError, match="'fill'"):
+        resize_gray(tf.zeros([4, 4, 1], tf.uint8), 4, "fill")
 
 
 @settings(max_examples=25)
@@ -111,7 +132,7 @@ def test_png_round_trip_is_lossless(height: int, width: int, seed: int) -> None:
     np.testing.assert_array_equal(small[0].numpy(), direct.numpy())
 
 
-@pytest.mark.parametrize("fit", ["stretch", "pad"])
+@pytest.mark.parametrize("fit", FITS)
 def test_eager_and_graph_and_dataset_agree(fit: str) -> None:
     contents = [make() for make in FORMS.values()]
     eager = np.stack([resize_gray(decode_gray(tf.constant(c)), 32, fit).numpy() for c in contents])

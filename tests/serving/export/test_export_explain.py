@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.images.boxes import fit_boxes, unfit_boxes
+from core.images.boxes import unfit_boxes
 from core.images.decode_tf import decode_gray
 from core.images.resize_tf import from_png
 from core.images.rules import ImageLimits
@@ -58,20 +58,27 @@ def test_explain_gives_the_answer_and_where(fitted: Exported) -> None:
 
 @pytest.mark.parametrize("height, width", [(40, 40), (20, 40), (40, 20), (7, 300), (61, 83)])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_heat_of_a_padded_image_lies_where_it_belongs(height: int, width: int, axis: int) -> None:
-    """A slope over the displayed image, padded into the square, comes back as that slope."""
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+def test_heat_lies_where_it_belongs(height: int, width: int, axis: int, fit: str) -> None:
+    """A slope over the displayed image, fitted into the square, comes back as that slope."""
     cells = 20
     middle = (np.arange(cells) + 0.5) / cells
-    window = fit_boxes(np.array([0, 0, 1, 1], np.float32), height, width, "pad", SIZE)
-    start, end = float(window[axis]), float(window[axis + 2])
-    slope = (middle - start) / (end - start)  # 0..1 within the picture, beyond it outside
+    shown = unfit_boxes(np.array([0, 0, 1, 1], np.float32), height, width, fit, SIZE)
+    start, end = float(shown[axis]), float(shown[axis + 2])
+    slope = start + middle * (end - start)  # 0..1 within the picture, beyond it outside
     line = slope[None, :] if axis else slope[:, None]
     square = np.broadcast_to(line, (cells, cells)).astype(np.float32)
     sides = tf.constant([[height, width], [0, 0]], tf.int64)
-    found = displayed_heat(tf.constant(np.stack([square, square])), sides, "pad", SIZE).numpy()
+    found = displayed_heat(tf.constant(np.stack([square, square])), sides, fit, SIZE).numpy()
     assert np.isfinite(found).all()
     along = found[0].T if axis else found[0]
-    expected = np.broadcast_to(middle[:, None], (cells, cells))
+    seen = [
+        (middle >= first) & (middle <= last)
+        for first, last in (shown[axis::2], shown[1 - axis :: 2])
+    ]
+    # Linear within half a cell of the crop's edge.
+    edge = (end - start) / cells / 2 if fit == "crop" else 0.0
+    expected = np.clip(middle, start + edge, end - edge)[:, None] * seen[0][:, None] * seen[1]
     np.testing.assert_allclose(along, expected, atol=1e-3)
 
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from core.images.decode_tf import decode_gray
 from core.images.resize_tf import resize_gray
+from core.images.rules import FITS
 from serving.export.transform_fit import detect_fit
 
 SIZE = 24
@@ -22,7 +23,7 @@ def test_other_pixels_raise() -> None:
         detect_fit(darker, SIZE)
 
 
-@pytest.mark.parametrize("fit", ["stretch", "pad"])
+@pytest.mark.parametrize("fit", FITS)
 def test_the_fit_is_detected(fit: str) -> None:
     from core.images.resize_tf import to_png
 

@@ -69,7 +69,7 @@ class Exported:
       contents: image files in every form.
       examples: serialized records of them.
       transformed: rows that the Transform pipeline materialized.
-      fit: "stretch" or "pad".
+      fit: "stretch", "pad" or "crop".
       small: the network that was exported.
       graph: folder of the Transform graph.
     """
