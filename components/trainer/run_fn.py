@@ -61,13 +61,13 @@ def run_fn(fn_args: "FnArgs") -> None:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
         trained = train_ensemble(job, scratch, folder, fn_args)
-        network = ClassifierNetwork(trained.lower, tuple(trained.members), job.model.pooling)
         detectors = None
         if job.task.located:
-            detectors = _train_detectors(job, network, trained, scratch, folder, fn_args)
-        validation = _calibrate(job, predict_ensemble(network, trained.val), detectors, trained.val)
-        _write_record(folder, job, network, trained, validation)
-    _export(job, network, trained, validation, fn_args)
+            detectors = _train_detectors(job, trained, scratch, folder, fn_args)
+        predictions = predict_ensemble(trained.network, trained.val)
+        validation = _calibrate(job, predictions, detectors, trained.val)
+        _write_record(folder, job, trained, validation)
+    _export(job, trained, validation, fn_args)
     trained.summary["seconds"]["all"] = round(time.monotonic() - started, 3)
     (folder / "training.json").write_text(json.dumps(trained.summary, indent=1))
     storage.remove(checkpoint_folder(job, fn_args))
@@ -75,7 +75,6 @@ def run_fn(fn_args: "FnArgs") -> None:
 
 def _train_detectors(
     job: Job,
-    network: ClassifierNetwork,
     trained: TrainedEnsemble,
     scratch: Path,
     folder: Path,
@@ -85,7 +84,7 @@ def _train_detectors(
     from core.training.detector.phase import fit_detectors
 
     outputs = {seed: output_paths(job, folder, fn_args, seed) for seed in job.training.seeds}
-    detectors = fit_detectors(job, network, trained.train, trained.val, scratch, outputs)
+    detectors = fit_detectors(job, trained.network, trained.train, trained.val, scratch, outputs)
     for seed, curves in detectors.curves.items():
         trained.phases[seed]["detector"] = curves
     return detectors
@@ -134,11 +133,7 @@ def _calibrate(
 
 
 def _write_record(
-    folder: Path,
-    job: Job,
-    network: ClassifierNetwork,
-    trained: TrainedEnsemble,
-    validation: _Validation,
+    folder: Path, job: Job, trained: TrainedEnsemble, validation: _Validation
 ) -> None:
     """Writes curves, validation predictions and the model summary; completes `trained.summary`."""
     predictions, detector = validation.predictions, validation.detector
@@ -162,18 +157,12 @@ def _write_record(
         job.task,
     )
     trained.summary.update(
-        training_summary(job, trained.train, trained.val, network, validation.calibrated)
+        training_summary(job, trained.train, trained.val, trained.network, validation.calibrated)
     )
-    (folder / "model_summary.txt").write_text(model_summary(network))
+    (folder / "model_summary.txt").write_text(model_summary(trained.network))
 
 
-def _export(
-    job: Job,
-    network: ClassifierNetwork,
-    trained: TrainedEnsemble,
-    validation: _Validation,
-    fn_args: "FnArgs",
-) -> None:
+def _export(job: Job, trained: TrainedEnsemble, validation: _Validation, fn_args: "FnArgs") -> None:
     """Writes the SavedModel."""
     import tensorflow_transform as tft
 
@@ -192,7 +181,7 @@ def _export(
         )
         boxes = detector.saved_model_info
     else:
-        exported, optimized = _fold_batch_norm(network)
+        exported, optimized = _fold_batch_norm(trained.network)
         explain, boxes = _build_explain_fn(exported, job, rule, trained.val)
     data = {}
     for split, embeddings in (("training", trained.train), ("validation", trained.val)):
@@ -201,11 +190,11 @@ def _export(
     export(
         exported,
         exported.variables,
-        network.size,
+        exported.size,
         tft.TFTransformOutput(fn_args.transform_output),
         job.task,
         fn_args.serving_model_dir,
-        decode_png=lambda png: from_png(png, network.size),
+        decode_png=lambda png: from_png(png, exported.size),
         features=exported.features,
         decision=rule,
         explain=explain,

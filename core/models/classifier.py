@@ -1,6 +1,6 @@
-"""Classification network: one frozen backbone and an ensemble member for each seed."""
+"""Classification network: ensemble members, which may share the frozen part of a backbone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,36 +14,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """Models trained with one seed.
+    """Models trained with one recipe and one seed.
 
     Attributes:
+      lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the layer; frozen.
+        Members of the same recipe share it.
       head: pooled features -> logits [n, classes].
       upper: fine-tuned part of the backbone: activation at the layer -> backbone output; None if
         the backbone is frozen.
+      temperature: divides the logits (Guo et al., 2017).
     """
 
+    lower: "keras.Model"
     head: "keras.Model"
-    upper: "keras.Model | None"
+    upper: "keras.Model | None" = None
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
 class ClassifierNetwork:
-    """The frozen part of a backbone and the ensemble members that use it.
+    """Ensemble members of one backbone or of several.
 
     Attributes:
-      lower: gray pixels float32 [n, size, size, 1] in 0..255 -> activation at the layer.
-      members: at least one.
+      members: at least one; of the same image size and classes.
       pooling: avg, max or both.
     """
 
-    lower: "keras.Model"
     members: tuple[EnsembleMember, ...]
     pooling: str
 
     @property
     def size(self) -> int:
         """Image side, pixels."""
-        return int(self.lower.input_shape[1])
+        return int(self.members[0].lower.input_shape[1])
 
     @property
     def variables(self) -> "list[keras.Variable]":
@@ -54,13 +57,12 @@ class ClassifierNetwork:
         return list(variables.values())
 
     def _models(self) -> "list[keras.Model]":
-        parts = [part for member in self.members for part in (member.upper, member.head)]
-        return [self.lower, *(part for part in parts if part is not None)]
+        parts = [part for one in self.members for part in (one.lower, one.upper, one.head)]
+        return list({id(part): part for part in parts if part is not None}.values())
 
     def count_params(self) -> int:
-        """Returns the number of parameters of the backbone and all members."""
-        models = {id(model): model for model in self._models()}
-        return int(sum(model.count_params() for model in models.values()))
+        """Returns the number of parameters of the backbones and all members."""
+        return int(sum(model.count_params() for model in self._models()))
 
     def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":
         """Predicts logits, float32 [n, members, classes], from float32 [n, size, size, 1]."""
@@ -69,14 +71,17 @@ class ClassifierNetwork:
     def activations(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
         """Returns the backbone output for each member, [n, h, w, c].
 
-        Members that share the backbone share the tensor.
+        Members that share a frozen backbone share the tensor.
 
         Args:
           pixels: float32 [n, size, size, 1], 0..255.
         """
-        at_layer = self.lower(pixels, training=False)
+        lowers = {id(member.lower): member.lower for member in self.members}
+        at_layer = {key: lower(pixels, training=False) for key, lower in lowers.items()}
         return [
-            at_layer if member.upper is None else member.upper(at_layer, training=False)
+            at_layer[id(member.lower)]
+            if member.upper is None
+            else member.upper(at_layer[id(member.lower)], training=False)
             for member in self.members
         ]
 
@@ -85,7 +90,7 @@ class ClassifierNetwork:
         import tensorflow as tf
 
         logits = [
-            tf.cast(member.head(pooled, training=False), tf.float32)
+            tf.cast(member.head(pooled, training=False), tf.float32) / member.temperature
             for member, pooled in zip(self.members, self._pooled(activations), strict=True)
         ]
         return tf.stack(logits, axis=1)
@@ -94,28 +99,35 @@ class ClassifierNetwork:
         """Returns the network with batch normalization folded into the convolutions."""
         from core.models.fold_batch_norm import fold_batch_norm
 
+        lowers = {id(member.lower): member.lower for member in self.members}
+        folded = {key: fold_batch_norm(lower) for key, lower in lowers.items()}
         members = [
-            EnsembleMember(
-                member.head, fold_batch_norm(member.upper) if member.upper is not None else None
+            replace(
+                member,
+                lower=folded[id(member.lower)],
+                upper=fold_batch_norm(member.upper) if member.upper is not None else None,
             )
             for member in self.members
         ]
-        return ClassifierNetwork(fold_batch_norm(self.lower), tuple(members), self.pooling)
+        return replace(self, members=tuple(members))
 
     def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
         """Returns the pooled features of images, float32 [n, d].
 
-        With a fine-tuned backbone: the mean over the members.
+        The mean over the members that share a frozen part; several of these are concatenated.
 
         Args:
           pixels: float32 [n, size, size, 1], 0..255.
         """
         import tensorflow as tf
 
-        pooled = self._pooled(self.activations(pixels))
-        if all(member.upper is None for member in self.members):
-            return tf.cast(pooled[0], tf.float32)
-        return tf.reduce_mean(tf.cast(tf.stack(pooled), tf.float32), axis=0)
+        groups: dict[int, dict[int, tf.Tensor]] = {}
+        for member, pooled in zip(
+            self.members, self._pooled(self.activations(pixels)), strict=True
+        ):
+            groups.setdefault(id(member.lower), {})[id(pooled)] = tf.cast(pooled, tf.float32)
+        means = [tf.reduce_mean(tf.stack(list(one.values())), axis=0) for one in groups.values()]
+        return tf.concat(means, axis=1)
 
     def _pooled(self, activations: "list[tf.Tensor]") -> "list[tf.Tensor]":
         """Pools the activation of each member; pools a shared tensor once."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.embedding.embed import SAMPLE_IMAGES_FILE
 from core.embedding.store import Embeddings, read_embeddings
-from core.models.classifier import EnsembleMember, feature_moments
+from core.models.classifier import ClassifierNetwork, EnsembleMember, feature_moments
 from core.models.head import select_pooling
 from core.training.classifier.fine_tuning import fine_tune
 from core.training.classifier.head_phase import fit_head
@@ -23,15 +23,63 @@ from core.training.data.image_training_data import (
 from core.training.data.targets import labeled_rows
 from core.training.fingerprint import checkpoint_folder
 from core.training.job import Job
-from core.training.loop.batches import TrainingData, data_from_rows
+from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.compute_dtype import resolve_compute_dtype
 from core.training.loop.curves import OutputPaths, TrainingCurves
+from core.training.options import FineTuneOptions
 
 if TYPE_CHECKING:
-    import keras
+    from collections.abc import Callable
+
     from tfx.v1.components import FnArgs
 
 log = logging.getLogger("pneumo.fit")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network to train, and its data.
+
+    To train the same recipe on some rows only, replace `rows` and `val_rows`.
+
+    Attributes:
+      job: backbone, layer and options.
+      train: embeddings of the training split.
+      val: embeddings of the validation split.
+      rows: targets and weights of the training split.
+      val_rows: targets and weights of the validation split.
+      images: images of both splits; None if training reads the embeddings only.
+    """
+
+    job: Job
+    train: Embeddings
+    val: Embeddings
+    rows: LabeledRows
+    val_rows: LabeledRows
+    images: tuple[RecordFile, RecordFile] | None
+
+    def batches(self, seed: int, tune: FineTuneOptions) -> TrainingData:
+        """Returns the batches of fine-tuning."""
+        if self.images is not None:
+            return image_training_data(self.job, seed, *self.images, self.rows, self.val_rows)
+        at_layer = replace(self.rows, views=self.train.maps)
+        val_at_layer = replace(self.val_rows, views=self.val.maps)
+        return data_from_rows(at_layer, val_at_layer, seed, tune.batch_size)
+
+
+@dataclass(frozen=True)
+class TrainedRecipe:
+    """The members of one recipe.
+
+    Attributes:
+      network: one member for each seed.
+      members: seed, epochs and seconds of each, as in `training.json`.
+      phases: seed -> phase -> curves.
+    """
+
+    network: ClassifierNetwork
+    members: list[dict[str, Any]]
+    phases: dict[int, dict[str, TrainingCurves]]
 
 
 @dataclass(frozen=True)
@@ -41,16 +89,14 @@ class TrainedEnsemble:
     Attributes:
       train: embeddings of the training split.
       val: embeddings of the validation split.
-      lower: the frozen part of the backbone, shared by all members.
-      members: one for each seed.
+      network: one member for each seed.
       summary: content of `training.json`.
       phases: seed -> phase -> curves.
     """
 
     train: Embeddings
     val: Embeddings
-    lower: "keras.Model"
-    members: list[EnsembleMember]
+    network: ClassifierNetwork
     summary: dict[str, Any]
     phases: dict[int, dict[str, TrainingCurves]]
 
@@ -64,42 +110,66 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
       folder: training record; TensorBoard logs are written below it.
       fn_args: names the files of both splits.
     """
-    options = job.training
-    tune = options.fine_tune
-    if tune is not None:
-        tune = tune.model_copy(update={"compute": resolve_compute_dtype(tune.compute)})
-        log.info("fine-tuning computes in %s", tune.compute)
+    samples = Path(fn_args.train_files[0]).parent / SAMPLE_IMAGES_FILE
+    if samples.is_file():
+        _log_images(folder / "tensorboard", "images and their views", np.load(samples))
+    recipe = load_recipe(job, scratch, fn_args)
+    trained = train_recipe(recipe, lambda seed: output_paths(job, folder, fn_args, seed))
+    spent = {"embed": recipe.train.metadata["seconds"] + recipe.val.metadata["seconds"]}
+    for name, phase in (("fit", "head"), ("fine_tune", "fine_tune")):
+        spent[name] = round(sum(one["seconds"].get(phase, 0.0) for one in trained.members), 3)
+    tune = job.training.fine_tune
+    compute = resolve_compute_dtype(tune.compute) if tune else None
+    summary = {"members": trained.members, "seconds": spent, "compute": compute}
+    return TrainedEnsemble(recipe.train, recipe.val, trained.network, summary, trained.phases)
+
+
+def load_recipe(job: Job, scratch: Path, fn_args: "FnArgs") -> Recipe:
+    """Reads the data of a recipe; embeds the images if training reads images.
+
+    Args:
+      job: configuration.
+      scratch: temporary folder for copies of images and their embeddings.
+      fn_args: names the files of both splits.
+    """
     files = fn_args.train_files, fn_args.eval_files
-    stores: tuple[RecordFile, RecordFile] | None = None
+    images: tuple[RecordFile, RecordFile] | None = None
     if job.training.from_images:
-        stores = (
+        images = (
             copy_records(files[0], scratch / "train.images"),
             copy_records(files[1], scratch / "val.images"),
         )
         train, val = embed_images(job, *files, scratch)
     else:
         train, val = (read_embeddings(Path(patterns[0]).parent) for patterns in files)
-    rows = labeled_rows(train, job.task, options.class_weight == "balanced")
+    rows = labeled_rows(train, job.task, job.training.class_weight == "balanced")
     val_rows = labeled_rows(val, job.task, balanced=False)
-    scaling = feature_moments(select_pooling(train.features[0], job.model.pooling))
-    samples = Path(files[0][0]).parent / SAMPLE_IMAGES_FILE
-    if samples.is_file():
-        _log_images(folder / "tensorboard", "images and their views", np.load(samples))
+    return Recipe(job, train, val, rows, val_rows, images)
 
-    def batches(seed: int, batch_size: int) -> TrainingData:
-        if stores is not None:
-            return image_training_data(job, seed, *stores, rows, val_rows)
-        at_layer = replace(rows, views=train.maps)
-        return data_from_rows(at_layer, replace(val_rows, views=val.maps), seed, batch_size)
 
+def train_recipe(recipe: Recipe, outputs: "Callable[[int], OutputPaths]") -> TrainedRecipe:
+    """Trains one member for each seed.
+
+    Args:
+      recipe: configuration and data.
+      outputs: seed -> checkpoint and log folders.
+    """
+    job, options = recipe.job, recipe.job.training
+    tune = options.fine_tune
+    if tune is not None:
+        tune = tune.model_copy(update={"compute": resolve_compute_dtype(tune.compute)})
+        log.info("fine-tuning computes in %s", tune.compute)
+    pooled = select_pooling(recipe.train.features[0], job.model.pooling)
+    scaling = feature_moments(pooled)
+    lower, _ = job.backbone.split()
     members: list[EnsembleMember] = []
     summaries: list[dict[str, Any]] = []
     phases: dict[int, dict[str, TrainingCurves]] = {}
     for seed in options.seeds:
-        outputs = output_paths(job, folder, fn_args, seed)
+        output = outputs(seed)
         started, upper = time.monotonic(), None
         head, curves = fit_head(
-            rows, val_rows, scaling, job.task, job.model, options, seed, outputs
+            recipe.rows, recipe.val_rows, scaling, job.task, job.model, options, seed, output
         )
         phases[seed], seconds = {"head": curves}, {"head": _seconds(started, curves)}
         if tune is not None:
@@ -107,16 +177,16 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
             upper, head, curves = fine_tune(
                 job.backbone,
                 head,
-                batches(seed, tune.batch_size),
+                recipe.batches(seed, tune),
                 job.model.pooling,
                 tune,
                 options,
                 seed,
-                outputs,
+                output,
             )
             phases[seed]["fine_tune"] = curves
             seconds["fine_tune"] = _seconds(started, curves)
-        members.append(EnsembleMember(head, upper))
+        members.append(EnsembleMember(lower, head, upper))
         summaries.append(
             {
                 "seed": seed,
@@ -125,18 +195,7 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
                 "seconds": seconds,
             }
         )
-    lower, _ = job.backbone.split()
-    spent = {"embed": train.metadata["seconds"] + val.metadata["seconds"]}
-    for name, phase in (("fit", "head"), ("fine_tune", "fine_tune")):
-        spent[name] = round(sum(member["seconds"].get(phase, 0.0) for member in summaries), 3)
-    return TrainedEnsemble(
-        train,
-        val,
-        lower,
-        members,
-        {"members": summaries, "seconds": spent, "compute": tune.compute if tune else None},
-        phases,
-    )
+    return TrainedRecipe(ClassifierNetwork(tuple(members), job.model.pooling), summaries, phases)
 
 
 def _seconds(since: float, curves: TrainingCurves) -> float:

@@ -99,7 +99,7 @@ def model_summary(network: ClassifierNetwork) -> str:
     """Returns Keras's summaries of the frozen part, the fine-tuned blocks and the head."""
     lines: list[str] = []
     first = network.members[0]
-    for model in (network.lower, first.upper, first.head):
+    for model in (first.lower, first.upper, first.head):
         if model is not None:
             model.summary(print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True)
     lines.append(f"members of the ensemble: {len(network.members)}")

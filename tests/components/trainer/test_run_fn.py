@@ -34,7 +34,7 @@ def brightness_network() -> ClassifierNetwork:
     )
     head = build_head(np.zeros(1, np.float32), np.ones(1, np.float32), 2, ModelOptions(dense=()))
     head.set_weights([np.array([[0.0, 9.0]]), np.zeros(2)])
-    return ClassifierNetwork(backbone, (EnsembleMember(head, None),), "avg")
+    return ClassifierNetwork((EnsembleMember(backbone, head),), "avg")
 
 
 def validation(n: int, boxed: bool, height: int, width: int, unboxed: Any = None) -> Embeddings:

@@ -29,13 +29,16 @@ def test_logits_of_each_member(pooling: str) -> None:
     lower, upper = split_backbone("MobileNetV2", 32, None, "block_16_expand")
     assert upper is not None
     other = keras.models.clone_model(upper)
-    members = (EnsembleMember(head(channels, 0), upper), EnsembleMember(head(channels, 1), other))
-    network = ClassifierNetwork(lower, members, pooling)
+    members = (
+        EnsembleMember(lower, head(channels, 0), upper),
+        EnsembleMember(lower, head(channels, 1), other),
+    )
+    network = ClassifierNetwork(members, pooling)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype(np.float32)
     logits = network(tf.constant(pixels)).numpy()
     assert logits.shape == (2, 2, 3)
     for i in range(2):
-        alone = ClassifierNetwork(lower, (members[i],), pooling)(tf.constant(pixels)).numpy()
+        alone = ClassifierNetwork((members[i],), pooling)(tf.constant(pixels)).numpy()
         np.testing.assert_allclose(logits[:, i], alone[:, 0], rtol=1e-4, atol=1e-5)
     assert not np.allclose(logits[:, 0], logits[:, 1])
     assert network.size == 32
@@ -49,7 +52,7 @@ def test_frozen_backbone_is_shared() -> None:
     lower, none = split_backbone("MobileNetV2", 32, None, "top")
     assert none is None
     network = ClassifierNetwork(
-        lower, tuple(EnsembleMember(head(1280, s), None) for s in range(3)), "avg"
+        tuple(EnsembleMember(lower, head(1280, s)) for s in range(3)), "avg"
     )
     assert network(tf.zeros((1, 32, 32, 1))).shape == (1, 3, 3)
     heads = sum(member.head.count_params() for member in network.members)

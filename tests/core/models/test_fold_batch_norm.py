@@ -137,9 +137,9 @@ def test_real_backbones(backbone: str) -> None:
     assert upper is not None
     randomize(upper)
     head = keras.Sequential([keras.Input((upper.output.shape[-1],)), L.Dense(3)])
-    network = ClassifierNetwork(lower, (EnsembleMember(head, upper),), "avg")
+    network = ClassifierNetwork((EnsembleMember(lower, head, upper),), "avg")
     folded = network.folded()
-    assert len(norms(folded.lower)) < len(norms(lower))
+    assert len(norms(folded.members[0].lower)) < len(norms(lower))
     folded_upper = folded.members[0].upper
     assert folded_upper is not None
     assert len(norms(folded_upper)) < len(norms(upper))

@@ -76,7 +76,7 @@ def write_small_model(folder: Path, seed: int = 3) -> None:
         rng = np.random.default_rng(seed)
         kernel, bias = (rng.normal(size=weight.shape) for weight in head.get_weights())
         head.set_weights([kernel, bias - [3, 0, 0]])  # gives images of each decision
-        network = ClassifierNetwork(backbone, (EnsembleMember(head, None),), "avg")
+        network = ClassifierNetwork((EnsembleMember(backbone, head),), "avg")
         decision = DecisionRule(1.0, 0.66, (0.6, 0.7))
         export(
             network,

@@ -133,7 +133,7 @@ def network(request: pytest.FixtureRequest) -> ClassifierNetwork:
     other = keras.models.clone_model(upper) if upper is not None else None
     heads = [head(THREE_CLASS, "avg", dense, seed, 1280) for seed, dense in ((0, ()), (1, (4,)))]
     return ClassifierNetwork(
-        lower, (EnsembleMember(heads[0], upper), EnsembleMember(heads[1], other)), "avg"
+        (EnsembleMember(lower, heads[0], upper), EnsembleMember(lower, heads[1], other)), "avg"
     )
 
 
@@ -145,9 +145,7 @@ def test_map_of_an_ensemble_is_the_mean(network: ClassifierNetwork) -> None:
     activations = network.activations(pixels())
     result = contribution_map(network, activations, THREE_CLASS)
     alone = [
-        contribution_map(
-            ClassifierNetwork(network.lower, (member,), "avg"), [member_activation], THREE_CLASS
-        )
+        contribution_map(ClassifierNetwork((member,), "avg"), [member_activation], THREE_CLASS)
         for member, member_activation in zip(network.members, activations, strict=True)
     ]
     np.testing.assert_allclose(result, (alone[0] + alone[1]) / 2, atol=1e-5)
@@ -196,7 +194,7 @@ def test_reference_map_is_subtracted(network: ClassifierNetwork) -> None:
 def test_map_of_a_folded_network(network: ClassifierNetwork) -> None:
     """Batch normalization with nontrivial statistics."""
     rng = np.random.default_rng(3)
-    for model in (network.lower, *(member.upper for member in network.members)):
+    for model in (network.members[0].lower, *(member.upper for member in network.members)):
         for weight in model.weights if model is not None else []:
             if "moving_mean" in weight.path or "beta" in weight.path:
                 weight.assign(rng.normal(0, 0.1, weight.shape))

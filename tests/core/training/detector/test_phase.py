@@ -113,7 +113,7 @@ def network(trainer_job: Job, split: Embeddings) -> ClassifierNetwork:
         head.set_weights(
             [np.random.default_rng(3).normal(0, 0.01, w.shape) for w in head.get_weights()]
         )
-    return ClassifierNetwork(lower, tuple(EnsembleMember(head, None) for head in heads), "avg")
+    return ClassifierNetwork(tuple(EnsembleMember(lower, head) for head in heads), "avg")
 
 
 FUSION = ScoreFusion(0.7, 1.5, 0.3)
