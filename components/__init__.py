@@ -2,7 +2,14 @@
 
 from typing import Any
 
-ARTIFACTS = ("BatchPredictions", "CardPage", "DataVerdict", "Predictions", "ReportPage")
+ARTIFACTS = (
+    "BatchPredictions",
+    "CardPage",
+    "CorruptionResults",
+    "DataVerdict",
+    "Predictions",
+    "ReportPage",
+)
 
 
 def __getattr__(name: str) -> Any:

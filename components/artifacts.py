@@ -19,6 +19,12 @@ class CardPage(types.Artifact):
     TYPE_NAME = "components.CardPage"
 
 
+class CorruptionResults(types.Artifact):
+    """`corruptions.json`; see core.predictions.stress_test.stress_test_results."""
+
+    TYPE_NAME = "components.CorruptionResults"
+
+
 class DataVerdict(types.Artifact):
     """`verdict.json`: the splits that were checked; none has anomalies."""
 

@@ -1,10 +1,20 @@
 """Options of the nodes, derived from the configuration and the run."""
 
 from components.embedder.options import EmbedderOptions
+from core.metrics.options import EvaluationOptions
 from core.models.backbones import image_size, resolve_layer
 from core.training.options import TrainerOptions
 from pipeline.config import Config
 from pipeline.run_context import RunContext
+
+
+def evaluation_options(config: Config) -> EvaluationOptions:
+    """Returns the options of evaluation that affect the model and its blessing.
+
+    The stress test does not. Without it in their options, Trainer and Gate stay cached when it is
+    switched on.
+    """
+    return config.evaluation.model_copy(update={"corruptions": None})
 
 
 def trainer_options(config: Config, run: RunContext) -> TrainerOptions:
@@ -15,7 +25,7 @@ def trainer_options(config: Config, run: RunContext) -> TrainerOptions:
         task=config.task,
         model=config.model,
         training=config.training,
-        evaluation=config.evaluation,
+        evaluation=evaluation_options(config),
         weights=run.weights,
         image_size=image_size(config.model.backbone, config.model.image_size),
         layer=resolve_layer(config.model.backbone, tune.trainable_from) if tune else "top",

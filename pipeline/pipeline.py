@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 from core.models.backbones import image_size
 from pipeline.code_keys import ROOT, with_code_keys
 from pipeline.config import Config
-from pipeline.node_options import embedder_options, trainer_options, tuner_options
+from pipeline.node_options import (
+    embedder_options,
+    evaluation_options,
+    trainer_options,
+    tuner_options,
+)
 from pipeline.run_context import RunContext
 
 if TYPE_CHECKING:
@@ -38,6 +43,7 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
     from components.pusher.executor import AtomicPusherExecutor
     from components.report.component import Report
     from components.scorer.component import Scorer
+    from components.stress_test.component import StressTest
 
     # Reads the TFRecord shards that `pneumo ingest` has split by patient.
     splits = [
@@ -132,6 +138,18 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
     )
     predictions = scorer.outputs["predictions"]
 
+    # Measures the model on corrupted validation images, if configured.
+    stress_test = None
+    if config.evaluation.corruptions is not None:
+        stress_test = StressTest(
+            examples=transform.outputs["transformed_examples"],
+            model=model,
+            images=config.evaluation.corruptions.images or 0,
+            resamples=config.evaluation.resamples,
+            seed=config.evaluation.seed,
+            batch_size=config.training.embedding.batch_size,
+        )
+
     # Blesses the model by absolute bounds and by paired tests against the baseline.
     gate = Gate(
         model=model,
@@ -139,7 +157,7 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
         evaluator_blessing=evaluator.outputs["blessing"],
         baseline_model=baseline.outputs["model"],
         predictions=predictions,
-        options=config.evaluation.to_json(),
+        options=evaluation_options(config).to_json(),
     )
     blessing = gate.outputs["blessing"]
 
@@ -196,7 +214,8 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
     )
 
     nodes = [example_gen, schema, statistics, validator, anomaly_gate, transform, embedder, tuner]
-    nodes += [trainer, baseline, evaluator, scorer, gate, infra, pusher, *batch, report, card]
+    nodes += [trainer, baseline, evaluator, scorer, stress_test, gate, infra, pusher, *batch]
+    nodes += [report, card]
     return tfx.dsl.Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=run.root,

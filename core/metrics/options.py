@@ -50,6 +50,17 @@ class GateRule(Options):
     min: float = Field(ge=0, le=1, description="the model is not blessed below this value")
 
 
+class CorruptionOptions(Options):
+    """Stress test of the model on corrupted validation images."""
+
+    images: int | None = Field(
+        500,
+        ge=1,
+        description="largest number of validation images, drawn by patient with evaluation.seed; "
+        "none: all. Each is predicted 37 times",
+    )
+
+
 class EvaluationOptions(Options):
     """Operating point, referral, bootstrap and gate."""
 
@@ -61,6 +72,11 @@ class EvaluationOptions(Options):
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
     gate: dict[str, GateRule] = Field(default_factory=lambda: {"auc": GateRule(min=0.8)})
     against_blessed: AgainstBlessedOptions = Field(default_factory=AgainstBlessedOptions)
+    corruptions: CorruptionOptions | None = Field(
+        None,
+        description="measures how much metrics drop on corrupted validation images; none: no "
+        "stress test",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -20,6 +20,7 @@ DEFAULTS: Final[dict[str, Resources]] = {
     "Trainer": Resources(cpu=8, memory_gib=32),
     "Evaluator": Resources(cpu=4, memory_gib=16),
     "Scorer": Resources(cpu=4, memory_gib=16),
+    "StressTest": Resources(cpu=4, memory_gib=16),
     "BulkInferrer": Resources(cpu=4, memory_gib=16),
     "EndpointValidator": Resources(cpu=2, memory_gib=8),
     "Report": Resources(cpu=2, memory_gib=8),

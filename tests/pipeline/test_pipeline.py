@@ -11,6 +11,7 @@ import pytest
 from core.models.backbone_weights import BackboneWeights
 from pipeline.code_keys import PROCESSES, ROOT, CodeGraph, module_files, node_files, node_modules
 from pipeline.config_file import load_config
+from pipeline.node_options import evaluation_options
 from pipeline.run_context import RunContext
 
 # Node -> modules of this project that it starts in; the standard nodes run no code of ours.
@@ -27,6 +28,7 @@ STARTS = {
     "latest_blessed_model": {"components.baseline.component"},
     "Evaluator": set(),
     "Scorer": {"components.scorer.component"},
+    "StressTest": {"components.stress_test.component"},
     "Gate": {"components.gate.component"},
     "EndpointValidator": {"components.endpoint_validator.component"},
     "Pusher": {"components.pusher.executor"},
@@ -58,7 +60,7 @@ def nodes() -> dict[str, Any]:
         batch_records="/batch",
         baseline="pushed",
     )
-    config = load_config("xception", ["tuner={}"])
+    config = load_config("xception", ["tuner={}", "evaluation.corruptions={}"])
     return {node.id: node for node in create_pipeline(config, run).components}
 
 
@@ -87,6 +89,15 @@ def test_training_reads_train_and_val_and_the_measures_are_taken_on_test(
         assert execution_property(node, "eval_args")["splits"] == ["val"]
     assert execution_property("Evaluator", "example_splits") == ["test"]
     assert nodes["Scorer"].exec_properties["split"] == "test"
+
+
+def test_the_stress_test_does_not_change_the_cache_keys_of_trainer_and_gate() -> None:
+    plain, stressed = (
+        load_config("xception", overrides)
+        for overrides in ([], ["evaluation.corruptions={images: 9}"])
+    )
+    assert plain.evaluation != stressed.evaluation
+    assert evaluation_options(plain) == evaluation_options(stressed)
 
 
 def test_the_gate_stands_before_the_push_and_the_anomalies_before_transform(

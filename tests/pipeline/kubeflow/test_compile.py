@@ -26,6 +26,7 @@ FULL = (
     "training.fine_tune={}",
     "batch.records=gs://bucket/batch",
     "serving.infra_validation=endpoint",
+    "evaluation.corruptions={images: 100}",
 )
 
 
@@ -68,6 +69,7 @@ def test_the_fullest_graph(target: Target) -> None:
         "BulkInferrer",
         "BatchResults",
         "EndpointValidator",
+        "StressTest",
         "latest-blessed-model",
         "Pusher",
         "Report",

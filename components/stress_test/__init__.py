@@ -1,0 +1,1 @@
+"""StressTest: metrics on corrupted validation images."""
