@@ -41,7 +41,9 @@ def run(exported: Exported, tmp_path: Path) -> dict[str, Any]:
                     name: value[0] if name not in f.BOX_EDGES and isinstance(value, list) else value
                     for name, value in row.items()
                 }
-                out.write(records.example({k: v if v is not None else () for k, v in values.items()}))
+                out.write(
+                    records.example({k: v if v is not None else () for k, v in values.items()})
+                )
     return {"examples": examples, "model": model, "results": results}
 
 
