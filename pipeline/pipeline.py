@@ -43,7 +43,7 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
     from components.pusher.executor import AtomicPusherExecutor
     from components.report.component import Report
     from components.scorer.component import Scorer
-    from components.stress_test.component import StressTest
+    from components.stress_test.node import stress_test_node
 
     # Reads the TFRecord shards that `pneumo ingest` has split by patient.
     splits = [
@@ -139,16 +139,12 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
     predictions = scorer.outputs["predictions"]
 
     # Measures the model on corrupted validation images, if configured.
-    stress_test = None
-    if config.evaluation.corruptions is not None:
-        stress_test = StressTest(
-            examples=transform.outputs["transformed_examples"],
-            model=model,
-            images=config.evaluation.corruptions.images or 0,
-            resamples=config.evaluation.resamples,
-            seed=config.evaluation.seed,
-            batch_size=config.training.embedding.batch_size,
-        )
+    stress_test = stress_test_node(
+        config.evaluation,
+        examples=transform.outputs["transformed_examples"],
+        model=model,
+        batch_size=config.training.embedding.batch_size,
+    )
 
     # Blesses the model by absolute bounds and by paired tests against the baseline.
     gate = Gate(
@@ -214,8 +210,19 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
     )
 
     nodes = [example_gen, schema, statistics, validator, anomaly_gate, transform, embedder, tuner]
-    nodes += [trainer, baseline, evaluator, scorer, stress_test, gate, infra, pusher, *batch]
-    nodes += [report, card]
+    nodes += [
+        trainer,
+        baseline,
+        evaluator,
+        scorer,
+        stress_test,
+        gate,
+        infra,
+        pusher,
+        *batch,
+        report,
+        card,
+    ]
     return tfx.dsl.Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=run.root,
