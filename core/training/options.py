@@ -75,6 +75,18 @@ class FineTuneOptions(Options):
     batch_norm: Literal["frozen", "trained"] = Field(
         "frozen", description="whether batch normalization keeps its statistics and weights"
     )
+    mixup: float | None = Field(
+        None,
+        gt=0,
+        description="with source: images; parameter of the Beta distribution of the weights with "
+        "which two images are averaged (Zhang et al., 2018); none: no mixup",
+    )
+    cutmix: float | None = Field(
+        None,
+        gt=0,
+        description="likewise for the area of a rectangle that is replaced by that of another "
+        "image (Yun et al., 2019); with mixup, each image gets one of the two; none: no CutMix",
+    )
     compute: Literal["float32", "bfloat16", "auto"] = Field(
         "float32",
         description="auto: bfloat16 if the accelerator, or else the processor, has instructions "
@@ -138,6 +150,21 @@ class TrainingOptions(Options):
             raise ValueError(
                 "fine_tune.view_size needs source: images; cached activations have the model's "
                 "image size"
+            )
+        if tune and tune.source == "cache":
+            for name in ("mixup", "cutmix"):
+                if getattr(tune, name) is not None:
+                    raise ValueError(f"fine_tune.{name} needs source: images; it mixes images")
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_is_used(self) -> Self:
+        embedding = self.embedding
+        # Compared by value: options that a node reads have every key set.
+        if embedding.augment != AugmentOptions() and not (embedding.views or self.from_images):
+            raise ValueError(
+                "embedding.augment has no effect, because no image is augmented; set "
+                "embedding.views, or fine_tune.source: images"
             )
         return self
 

@@ -1,6 +1,6 @@
 """Losses over partial labels: a record may be known to belong to one of several classes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from core.training.loop.curves import Objective
 from core.training.options import TrainingOptions
@@ -24,7 +24,10 @@ def partial_cross_entropy(
     determines.
 
     Args:
-      targets: float32 [n, classes] of 0 and 1, at least one 1 in each row.
+      targets: float32 [n, classes] of 0 and 1, at least one 1 in each row. For images that are
+        mixed from several: [n, images, classes], the rows of each times its part of the loss (see
+        `core.training.data.mixing`). The losses of the images are averaged with these parts, which
+        for one possible class is the cross entropy with the averaged target.
       logits: float32 [n, classes].
       label_smoothing: part of the target spread over all classes (Szegedy et al., 2016).
       focal_gamma: exponent of the focal factor (1 - p)^gamma (Lin et al., 2017); None: no factor.
@@ -34,6 +37,14 @@ def partial_cross_entropy(
     """
     import tensorflow as tf
 
+    if len(targets.shape) == 3:
+        options: dict[str, Any] = {"label_smoothing": label_smoothing, "focal_gamma": focal_gamma}
+        return tf.add_n(
+            [
+                tf.reduce_max(rows, axis=-1) * partial_cross_entropy(rows, logits, **options)
+                for rows in tf.unstack(targets, axis=1)
+            ]
+        )
     log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32))
     # A large negative number, not -inf: the gradient of logsumexp over -inf is NaN.
     masked = tf.where(targets > 0, log_p, tf.constant(-1e9, tf.float32))
@@ -64,7 +75,12 @@ def class_objective(options: TrainingOptions) -> Objective:
 
 
 def _correct(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
-    """Returns 1 where the most probable class is a possible one, float32 [n]."""
+    """Returns 1 where the most probable class is a possible one, float32 [n].
+
+    Of a mixed image, the parts of the images for which it is one.
+    """
     import tensorflow as tf
 
+    if len(targets.shape) == 3:
+        targets = tf.reduce_sum(targets, axis=1)
     return tf.gather(targets, tf.argmax(logits, axis=-1), axis=1, batch_dims=1)

@@ -4,19 +4,22 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from core.embedding.embed import embed_split
 from core.embedding.forward import build_forward
 from core.embedding.store import Embeddings, read_embeddings
+from core.training.data.mixing import mix_batch
 from core.training.data.transformed_images import decode_records, transformed_images
 from core.training.job import Job
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_generators
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+_MIXING: Final = 1  # tells the random numbers of mixing from those of augmentation
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,10 @@ def image_training_data(
 ) -> TrainingData:
     """Returns batches of pixels for fine-tuning, augmented anew in each epoch.
 
+    With mixup or CutMix, training targets are [n, 2, classes]; see `mix_batch`.
+
     Args:
-      job: image size, view size and augmentation.
+      job: image size, view size, augmentation and mixing.
       seed: of order and augmentation.
       train: training images.
       val: validation images, which are not augmented.
@@ -144,7 +149,12 @@ def image_training_data(
             fn_output_signature=tf.uint8,
         )
         side = tune.view_size or job.size
-        return tf.ensure_shape(pixels, [None, side, side, 1]), targets, weights
+        pixels = tf.ensure_shape(pixels, [None, side, side, 1])
+        if tune.mixup is None and tune.cutmix is None:
+            return pixels, targets, weights
+        # The first image of a batch identifies it within an epoch.
+        mix_key = tf.random.experimental.stateless_fold_in(tf.stack([key, index[0]]), _MIXING)
+        return mix_batch(pixels, targets, weights, mix_key, tune.mixup, tune.cutmix)
 
     def validation_batch(content: Any, index: Any, key: Any, targets: Any, weights: Any) -> Any:  # noqa: ARG001
         return decode_records(content, job.size)[0], targets, weights

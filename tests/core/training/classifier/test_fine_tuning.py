@@ -9,6 +9,7 @@ import tensorflow as tf
 from core.models.head import build_head, pool
 from core.models.options import ModelOptions
 from core.training.classifier.fine_tuning import BackboneConfig, fine_tune
+from core.training.data.mixing import mix_batch
 from core.training.data.targets import class_targets
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.curves import OutputPaths
@@ -125,6 +126,22 @@ def test_trains_on_small_views_and_validates_at_full_size(
     assert any(not np.array_equal(a, b) for a, b in pairs)
     maps = lower.predict(pixels.astype(np.float32), verbose=0)
     assert loss_of(tuned, top, maps) == pytest.approx(min(curves.values["val_loss"]), rel=1e-3)
+
+
+def test_trains_on_mixed_images(pixels: np.ndarray, tmp_path: Path) -> None:
+    small = rows(pixels[:, ::2, ::2])
+    plain = data_from_rows(small, small, 0, 8)
+
+    def mix(*batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return mix_batch(*batch, tf.constant([0, 1]), mixup=1.0, cutmix=1.0)
+
+    data = replace(plain, epochs=lambda first, end: plain.epochs(first, end).map(mix))
+    options = FineTuneOptions(source="images", epochs=2, batch_size=8, learning_rate=1e-3)
+    _, _, curves = fine_tune(
+        BACKBONE, head(), data, "avg", options, TrainingOptions(), 0, outputs(tmp_path)
+    )
+    assert np.isfinite(curves.values["loss"]).all()
+    assert all(0 <= value <= 1 for value in curves.values["accuracy"])
 
 
 def test_top_layer_is_rejected(tmp_path: Path) -> None:

@@ -24,9 +24,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def data_of(site: Path, view_size: int | None, views: AugmentOptions) -> TrainingData:
+def data_of(
+    site: Path, view_size: int | None, views: AugmentOptions, **fine_tune: float
+) -> TrainingData:
     """Returns batches; record 3 of train is outside the task."""
-    job = replace(image_job(site, view_size=view_size), size=SIZE)
+    job = replace(image_job(site, view_size=view_size, **fine_tune), size=SIZE)
     embedding = job.training.embedding.model_copy(update={"augment": views})
     job = replace(job, training=job.training.model_copy(update={"embedding": embedding}))
     stores, rows = [], []
@@ -76,3 +78,22 @@ def test_epochs_are_reproducible_and_different(site: Path) -> None:
         {image.tobytes() for x, *_ in epoch for image in x} for epoch in (first, second)
     ]
     assert not images_of_epoch[0] & images_of_epoch[1]
+
+
+def test_mixed_images_and_unmixed_validation(site: Path) -> None:
+    plain = data_of(site, 32, OFF)
+    data = data_of(site, 32, OFF, mixup=1.0, cutmix=1.0)
+    batches = list(data.epochs(0, 1).as_numpy_iterator())
+    for (x, targets, weights), (image, label, weight) in zip(
+        batches, plain.epochs(0, 1).as_numpy_iterator(), strict=True
+    ):
+        assert x.shape == image.shape
+        assert targets.shape == (len(label), 2, 2)
+        first = targets[:, 0] > 0
+        np.testing.assert_array_equal(first[first.any(1)], label[first.any(1)] > 0)
+        assert weights.max() <= weight.max() + 1e-4
+    again = next(iter(data.epochs(0, 1).as_numpy_iterator()))
+    np.testing.assert_array_equal(again[0], batches[0][0])
+    for one, other in zip(data.validation, plain.validation, strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
