@@ -192,6 +192,7 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
         pushed_model=pusher.outputs["pushed_model"],
         model=model,
         infra_blessing=infra_blessing,
+        stress_test=stress_test.outputs["results"] if stress_test else None,
         config=config.to_yaml(),
         records=run.records,
         records_sha256=run.records_sha256,

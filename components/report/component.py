@@ -16,8 +16,9 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.artifacts import Predictions, ReportPage
+from components.artifacts import CorruptionResults, Predictions, ReportPage
 from components.examples import split_files
+from core.predictions.stress_test import FILE
 from core.reporting.report.collect import collect
 from core.reporting.report.page import write_report
 from schema.files import read_json
@@ -38,12 +39,14 @@ def Report(
     records_sha256: Parameter[str],
     model: InputArtifact[standard_artifacts.Model] = None,
     infra_blessing: InputArtifact[standard_artifacts.InfraBlessing] = None,
+    stress_test: InputArtifact[CorruptionResults] = None,
 ) -> None:
     """Writes `report.html` and `report.json`.
 
     `config` is YAML, `records` the folder or URI that ingest wrote; `records_sha256`, the digest of
     `dataset.json`, belongs to the cache key only. Without `model` the page has no heat maps.
-    `infra_blessing` is the output of EndpointValidator or InfraValidator.
+    `infra_blessing` is the output of EndpointValidator or InfraValidator, `stress_test` that of
+    StressTest.
 
     Raises:
       PneumoError: there are no predictions on the test split.
@@ -62,6 +65,7 @@ def Report(
         model=Path(path_utils.serving_model_path(model.uri)) if model else None,
         pushed=pushed_model.get_string_custom_property("pushed_destination") if pushed else "",
         infra=_infra_verdict(infra_blessing),
+        stress_test=read_json(Path(stress_test.uri) / FILE) if stress_test else None,
     )
     write_report(data, Path(report.uri))
 

@@ -18,6 +18,7 @@ from components.examples import split_files
 from core.embedding.records import ImageRecords, parse_records
 from core.predictions.stress_test import (
     CONDITIONS,
+    FILE,
     StressScores,
     draw_patients,
     score_conditions,
@@ -33,7 +34,6 @@ from schema.labels import Task
 from schema.model_folder import MODEL_INFO
 
 SPLIT = "val"
-FILE = "corruptions.json"
 
 
 @component

@@ -15,6 +15,7 @@ from core.images.corruptions import CORRUPTIONS, LEVELS, corrupt
 from core.metrics.binary import binary_statistics
 from core.metrics.bootstrap import Interval, Statistics, clustered_bootstrap, exact_bounds
 
+FILE: Final = "corruptions.json"
 METRICS: Final = ("auc", "sensitivity", "specificity")
 # Name and level of each corruption.
 CONDITIONS: Final = tuple((name, level) for name in CORRUPTIONS for level in LEVELS)

@@ -52,6 +52,7 @@ def collect(
     model: Path | None = None,
     pushed: str = "",
     infra: dict[str, Any] | None = None,
+    stress_test: dict[str, Any] | None = None,
 ) -> ReportData:
     """Reads everything that the report shows.
 
@@ -67,6 +68,7 @@ def collect(
       model: SavedModel, for heat maps; None: the report has no heat maps.
       pushed: folder of the pushed version; empty if the model was not pushed.
       infra: see `ReportData`.
+      stress_test: see `ReportData`.
 
     Raises:
       PneumoError: there are no predictions on the test split, or the store is unreachable.
@@ -101,6 +103,7 @@ def collect(
         tfma=tfma_metrics(str(evaluation)),
         blessing=read_json(blessing / "decision.json"),
         infra=infra,
+        stress_test=stress_test,
         pushed=pushed,
         config=config,
         versions=versions(),

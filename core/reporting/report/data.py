@@ -38,6 +38,7 @@ class ReportData:
       tfma: slice -> metric -> value, computed by the Evaluator.
       blessing: `decision.json` of the Gate.
       infra: `blessed` and `reasons` of infrastructure validation; None if it did not run.
+      stress_test: `corruptions.json` of StressTest; None if it did not run.
       pushed: folder of the pushed version; empty if the model was not pushed.
       config: YAML.
       versions: package -> version.
@@ -60,6 +61,7 @@ class ReportData:
     tfma: dict[str, dict[str, float]] | None = None
     blessing: dict[str, Any] | None = None
     infra: dict[str, Any] | None = None
+    stress_test: dict[str, Any] | None = None
     pushed: str = ""
     config: str | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from core.reporting.report import figures
 from core.reporting.report.data import ReportData
 from core.reporting.report.heat_maps import Localization
 from core.reporting.report.results import report_results
+from core.reporting.stress_test import stress_test_drops
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -56,6 +57,8 @@ def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, bytes]:
     if any(history.get("epochs") for history in data.histories.values()):
         for name in ("loss", "accuracy"):
             drawn[name] = figures.training_curve(data.histories, name)
+    if numbers["stress_test"]:
+        drawn["stress_test"] = stress_test_drops(numbers["stress_test"])
     if data.predictions is not None and "metrics" in numbers:
         drawn |= figures.draw_all(data.predictions, data.val, numbers)
     return drawn

@@ -30,6 +30,7 @@ def report_results(data: ReportData) -> dict[str, Any]:
         "bootstrap": bootstrap_settings(data.resamples, data.seed),
         "blessing": data.blessing,
         "infra": data.infra,
+        "stress_test": data.stress_test,
         "pushed": data.pushed,
         "config": data.config,
         "versions": data.versions,

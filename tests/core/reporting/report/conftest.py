@@ -43,6 +43,7 @@ def figures() -> dict[str, bytes]:
         "froc",
         "box_pr",
         "shift",
+        "stress_test",
     )
     return dict.fromkeys(names, b"")
 
