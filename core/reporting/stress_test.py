@@ -1,9 +1,8 @@
 """Figure of the stress test, for the report and the model card."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from core.images.corruptions import LEVELS
 from core.reporting.figures import BLUE, GREY, INK, ORANGE, figure, png
@@ -23,8 +22,7 @@ def stress_test_drops(results: Mapping[str, Any]) -> bytes:
         (row["corruption"], row["level"]): row["drops"]["auc"] for row in results["corruptions"]
     }
     names = list(dict.fromkeys(name for name, _ in rows))
-    moderate = {name: (rows.get((name, "moderate")) or {}).get("estimate") for name in names}
-    names.sort(key=lambda name: moderate[name] if moderate[name] is not None else -np.inf)
+    names.sort(key=lambda name: _estimate(rows.get((name, "moderate"))))
     fig, ax = figure("drop of AUC", width=6.4, height=0.9 + 0.38 * len(names))
     ax.axvline(0, color=GREY, lw=0.8)
     ax.axvline(
@@ -46,3 +44,10 @@ def stress_test_drops(results: Mapping[str, Any]) -> bytes:
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", color=GREY, lw=0.3, alpha=0.6)
     return png(fig, "lower right")
+
+
+def _estimate(drop: Mapping[str, Any] | None) -> float:
+    """Returns the drop; minus infinity if there is none."""
+    if drop is None or drop["estimate"] is None:
+        return -math.inf
+    return float(drop["estimate"])

@@ -9,7 +9,8 @@ from core.reporting.card.checklist import answer, fill_checklist, limitations
 from core.reporting.card.run_files import RunFiles
 from core.reporting.format import number
 from core.reporting.notices import DISCLAIMER, notices
-from core.reporting.rendering import render, write_page
+from core.reporting.rendering import data_uri, render, write_page
+from core.reporting.stress_test import stress_test_drops
 from schema.files import json_values, read_json, read_lines
 
 _OF_DATASET = (
@@ -72,6 +73,7 @@ def card(files: RunFiles) -> dict[str, Any]:
                     when: calibration[when] for when in ("before", "after") if when in calibration
                 },
             },
+            "stress_test": files.stress_test,
             "decision": files.decision,
             "limits": limitations(files),
             "known": sum(item["known"] for item in items),
@@ -112,6 +114,7 @@ def protocol(files: RunFiles) -> list[dict[str, str]]:
 
 def render_card(numbers: dict[str, Any]) -> str:
     """Renders the page from the result of `card`."""
+    stress_test = numbers["stress_test"]
     in_slices = [
         name
         for name in registry.CARD_SLICES
@@ -125,6 +128,7 @@ def render_card(numbers: dict[str, Any]) -> str:
         },
         headline=[name for name in registry.CARD_HEADLINE if name in numbers["metrics"]],
         slice_metrics=in_slices,
+        drops=data_uri(stress_test_drops(stress_test)) if stress_test else "",
     )
 
 

@@ -63,6 +63,11 @@ class RunFiles:
         return [row for row in rows if "metrics" in row] if isinstance(rows, list) else []
 
     @property
+    def stress_test(self) -> dict[str, Any] | None:
+        """`corruptions.json`, from the report; None if the stress test did not run."""
+        return (self.report or {}).get("stress_test")
+
+    @property
     def splits(self) -> dict[str, dict[str, int]]:
         """Split -> pathogen -> images."""
         return (self.dataset or {}).get("splits") or {}

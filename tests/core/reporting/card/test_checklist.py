@@ -11,6 +11,7 @@ from core.reporting.card.page import protocol
 from core.reporting.card.run_files import RunFiles
 from schema.labels import BACTERIA_VIRUS, BINARY, LOCATE, TASKS
 from tests.support.artificial_run import REPORT, TRAINING, dataset
+from tests.support.stress_test import synthetic_stress_test
 
 # All items of TRIPOD+AI; CLAIM 2024 has 44.
 TRIPOD = """1 2 3a 3b 3c 4 5a 5b 6a 6b 6c 7 8a 8b 8c 9a 9b 9c 10 11 12a 12b 12c 12d 12e 12f 12g
@@ -144,6 +145,8 @@ def test_any_file_may_be_missing(files: RunFiles, missing: str) -> None:
         ({"report": {**REPORT, "slices": []}}, "indications", False),
         ({}, "unknown pathogen", True),
         ({"leakage": {"ok": False}}, "splits are not disjoint", True),
+        ({"report": REPORT | {"stress_test": synthetic_stress_test(9.0)}}, "AUC drops by", True),
+        ({"report": REPORT | {"stress_test": synthetic_stress_test(0.0)}}, "AUC drops by", False),
     ],
 )
 def test_limitations(files: RunFiles, change: dict[str, Any], part: str, there: bool) -> None:

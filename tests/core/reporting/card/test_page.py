@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from core.images.corruptions import CORRUPTIONS
 from core.reporting.card.page import card, write_card
 from core.reporting.card.run_files import RunFiles
 from core.reporting.notices import DISCLAIMER
 from schema.labels import BINARY
 from tests.support.artificial_run import HOSTILE_NAME, REPORT, dataset
-from tests.support.pages import read
+from tests.support.pages import check_standalone, read
+from tests.support.stress_test import synthetic_stress_test
 
 
 def test_page_is_standalone_and_agrees_with_the_json(files: RunFiles, tmp_path: Path) -> None:
@@ -37,6 +39,18 @@ def test_page_is_standalone_and_agrees_with_the_json(files: RunFiles, tmp_path: 
     assert f"{plain['known']} of {len(plain['items'])} items" in page.text
     assert plain["known"] == sum(item["known"] for item in plain["items"])
     assert sorted(path.name for path in page_file.parent.iterdir()) == ["card.html", "card.json"]
+
+
+def test_the_stress_test_is_on_the_card(files: RunFiles, tmp_path: Path) -> None:
+    results = synthetic_stress_test(9.0)
+    stressed = replace(files, report=REPORT | {"stress_test": results})
+    page_file, plain_file = write_card(stressed, tmp_path)
+    page = check_standalone(page_file)
+    assert len(page.images) == 1
+    assert json.loads(plain_file.read_text())["stress_test"] == results
+    assert page_file.read_text().count("<td>moderate</td>") == len(CORRUPTIONS)
+    (robustness,) = (item for item in card(stressed)["items"] if item["id"] == "robustness")
+    assert f"({results['largest']['moderate']['corruption']})" in robustness["value"]
 
 
 def test_protocol_ends_with_the_test_split(files: RunFiles) -> None:
