@@ -14,7 +14,12 @@ from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork
 from core.training.calibration import CalibrationResult, calibrate
 from core.training.data.targets import class_targets
-from core.training.ensemble import TrainedEnsemble, output_paths, train_ensemble
+from core.training.ensemble import (
+    TrainedEnsemble,
+    fold_paths,
+    output_paths,
+    train_ensemble,
+)
 from core.training.ensemble_predictions import (
     EnsemblePredictions,
     predict_ensemble,
@@ -24,6 +29,8 @@ from core.training.fingerprint import checkpoint_folder
 from core.training.job import Job, tuned_values
 from core.training.loop.curves import write_histories
 from core.training.options import TrainerOptions
+from core.training.shifted_validation.results import write_shifted_validation
+from core.training.shifted_validation.train import ShiftedValidation, train_folds
 from core.training.summary import add_member_metrics, model_summary, training_summary
 from schema import storage
 
@@ -64,9 +71,10 @@ def run_fn(fn_args: "FnArgs") -> None:
         detectors = None
         if job.task.located:
             detectors = _train_detectors(job, trained, scratch, folder, fn_args)
+        shifted = train_folds(job, trained, lambda name: fold_paths(job, folder, fn_args, name))
         predictions = predict_ensemble(trained.network, trained.val)
         validation = _calibrate(job, predictions, detectors, trained.val)
-        _write_record(folder, job, trained, validation)
+        _write_record(folder, job, trained, validation, shifted)
     _export(job, trained, validation, fn_args)
     trained.summary["seconds"]["all"] = round(time.monotonic() - started, 3)
     (folder / "training.json").write_text(json.dumps(trained.summary, indent=1))
@@ -133,13 +141,27 @@ def _calibrate(
 
 
 def _write_record(
-    folder: Path, job: Job, trained: TrainedEnsemble, validation: _Validation
+    folder: Path,
+    job: Job,
+    trained: TrainedEnsemble,
+    validation: _Validation,
+    shifted: ShiftedValidation | None,
 ) -> None:
     """Writes curves, validation predictions and the model summary; completes `trained.summary`."""
     predictions, detector = validation.predictions, validation.detector
     if detector is not None:
         trained.summary["detector"] = detector.summary
         trained.summary["seconds"]["detector"] = detector.summary["seconds"]
+    if shifted is not None:
+        write_shifted_validation(
+            folder,
+            shifted,
+            trained.val.records,
+            validation.calibrated,
+            job.task,
+            job.evaluation,
+        )
+        trained.summary["seconds"]["shifted_validation"] = shifted.seconds
     write_histories(folder, trained.phases)
     write_predictions(
         folder / "val_predictions.parquet",

@@ -1,7 +1,7 @@
 """Record features of the rows of an embedding: id, patient, pathogen, size, boxes."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -109,6 +109,22 @@ class ImageRecords:
     def _labels(self, label_of: Callable[[str, int], int]) -> np.ndarray:
         known = zip(self.pathogen.tolist(), self.box_counts.tolist(), strict=True)
         return np.array([label_of(*record) for record in known], np.int64)
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Selects images by their indices, int [m]."""
+        return type(self)(
+            **{column.name: getattr(self, column.name)[rows] for column in fields(self)}
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Appends records; at least one part."""
+        return cls(
+            **{
+                column.name: np.concatenate([getattr(part, column.name) for part in parts])
+                for column in fields(cls)
+            }
+        )
 
     def columns(self) -> dict[str, Any]:
         """Returns column name -> values, without the boxes."""

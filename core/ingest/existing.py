@@ -51,7 +51,10 @@ def box_table(source: Path, options: IngestOptions) -> Path | None:
 
 
 def _comparable(options: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in options.items() if k not in ("on_leak", "manifest", "boxes")}
+    ignored = {"on_leak", "manifest", "boxes"}
+    if options.get("source_column") is None:  # missing in data sets older than the option
+        ignored.add("source_column")
+    return {k: v for k, v in options.items() if k not in ignored}
 
 
 def reusable(

@@ -46,6 +46,9 @@ class IngestOptions(Options):
         known. `unknown` is pneumonia whose pathogen may be part of the file name.
       manifest: CSV with the columns path (relative to the source), label, and optionally patient
         and split.
+      source_column: column of the manifest that becomes the `source` of the records (a hospital, a
+        scanner, a year), for `evaluation.shifted_validation`; none: the column `source` if there is
+        one, otherwise the batch in the file name.
       boxes: CSV of opacities, one per row: filename (or path, or patientId) and xmin, ymin, xmax,
         ymax (max exclusive) or x, y, width, height, in pixels of the displayed image; for a DICOM
         file in its Rows and Columns. Tables of the RSNA layout and of phantoms are detected.
@@ -74,6 +77,7 @@ class IngestOptions(Options):
     layout: Layout = "auto"
     class_map: dict[str, str] = Field(default_factory=dict)
     manifest: Path | None = None
+    source_column: str | None = None
     boxes: Path | None = None
     patient_salt: SecretStr = SecretStr("")
     dicom_secondary: Secondary = "radiographs"
@@ -110,6 +114,8 @@ class IngestOptions(Options):
     def _consistent(self) -> Self:
         if self.layout == "manifest" and self.manifest is None:
             raise ValueError("layout manifest needs the path of a CSV in the option manifest")
+        if self.source_column is not None and self.manifest is None:
+            raise ValueError("source_column names a column of a manifest; set manifest to a CSV")
         if self.manifest is not None and self.layout not in ("auto", "manifest"):
             raise ValueError(f"layout can't be {self.layout} with a manifest; use auto or manifest")
         if self.val_fraction + self.test_fraction >= 1:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.metrics.bootstrap import Interval, Statistics, clustered_bootstrap
+from core.metrics.rates import rates_at
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,7 @@ def binary_statistics(
         positive, negative = ranked.steps(w)
         above = positive + negative
         total = above[:, -1]
+        specificity_at, sensitivity_at = rates_at(positive, negative)
         precision = np.divide(positive, above, out=np.zeros_like(above), where=above > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             gained = (precision * np.diff(positive, axis=1, prepend=0)).sum(axis=1)
@@ -239,6 +241,8 @@ def binary_statistics(
                 "accuracy": (tp + tn) / total,
                 "sensitivity": tp / (tp + fn),
                 "specificity": tn / (tn + fp),
+                "specificity_at_rate": specificity_at,
+                "sensitivity_at_rate": sensitivity_at,
                 "precision": tp / (tp + fp),
                 "npv": tn / (tn + fn),
                 "f1": 2 * tp / (2 * tp + fp + fn),
@@ -250,6 +254,8 @@ def binary_statistics(
         "accuracy": np.ones(len(y), bool),
         "sensitivity": y == 1,
         "specificity": y == 0,
+        "specificity_at_rate": y == 0,
+        "sensitivity_at_rate": y == 1,
         "precision": predicted,
         "npv": ~predicted,
     }

@@ -61,12 +61,30 @@ class CorruptionOptions(Options):
     )
 
 
+class ShiftedValidationOptions(Options):
+    """Folds in which one group of images is held out from training."""
+
+    by: Literal["source"] = Field(
+        "source",
+        description="column of the records whose groups are held out: source, the batch in the "
+        "file name or the column of the manifest that `data.ingest.source_column` names",
+    )
+    max_folds: int = Field(
+        4, ge=1, description="the recipe is trained once more for each fold; the largest are used"
+    )
+
+
 class EvaluationOptions(Options):
     """Operating point, referral, bootstrap and gate."""
 
     operating_point: OperatingPointOptions = Field(default_factory=OperatingPointOptions)
     refer: float = Field(
         0.0, ge=0, lt=1, description="largest share of validation to refer; 0: no referral band"
+    )
+    shifted_validation: ShiftedValidationOptions | None = Field(
+        None,
+        description="trains the recipe without one group of images and scores it on them; none: "
+        "validation by patient only",
     )
     resamples: int = Field(2000, ge=100, description="resamples of the patient-clustered bootstrap")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
@@ -110,7 +128,17 @@ class EvaluationOptions(Options):
         return self
 
     def check_task(self, task: Task) -> None:
-        """Raises ValueError if the gate has a bound on boxes and the task has no boxes."""
+        """Checks what depends on the task.
+
+        Raises:
+          ValueError: the gate has a bound on boxes and the task has none, or shifted validation is
+            set for a detection task.
+        """
+        if self.shifted_validation is not None and task.located:
+            raise ValueError(
+                f"evaluation.shifted_validation is for classification tasks, not for task "
+                f"{task.name!r}; remove it"
+            )
         rules = [name for name in self.gate if GATED[name] == "boxes"]
         if rules and not task.located:
             raise ValueError(

@@ -60,6 +60,16 @@ METRICS = {
         tfma="Specificity",
         at_threshold=True,
     ),
+    "specificity_at_rate": Metric(
+        "Specificity at sensitivity 0.95",
+        "share of {negative} images classified correctly at the highest threshold that finds 95 % "
+        "of the {positive} images, chosen on these images",
+    ),
+    "sensitivity_at_rate": Metric(
+        "Sensitivity at specificity 0.95",
+        "share of {positive} images classified correctly at the lowest threshold that keeps 95 % "
+        "of the {negative} images, chosen on these images",
+    ),
     "precision": Metric(
         "Precision (PPV)",
         "share of positive predictions that are correct, at the prevalence of this split",
@@ -140,6 +150,7 @@ MEMBER_CLASSES = ("class_accuracy", "balanced_accuracy", "macro_auc", "pairwise_
 ON_VALIDATION = ("sensitivity", "specificity", "accuracy", "auc")
 IN_SLICES = ("sensitivity", "specificity", "accuracy")
 NOT_REFERRED = ("accuracy", "sensitivity", "specificity")
+SHIFTED = ("auc", "sensitivity", "specificity", "specificity_at_rate", "sensitivity_at_rate")
 COMPARED = ("auc", "accuracy", "sensitivity", "specificity", "ece")
 CARD_HEADLINE = ("challenge", "auc", "accuracy", "sensitivity", "specificity")
 CARD_SLICES = ("auc", "sensitivity", "specificity", "accuracy", "class_accuracy")

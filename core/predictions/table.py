@@ -13,7 +13,7 @@ FILE = "predictions.parquet"
 BASELINE = "baseline.parquet"
 
 
-def schema() -> "pa.Schema":
+def schema(folds: bool = False) -> "pa.Schema":
     """Returns the columns.
 
     sha256 ... brightness: id and origin of the image (brightness: mean gray level, 0..255).
@@ -24,6 +24,10 @@ def schema() -> "pa.Schema":
     members: class probabilities of each member before temperature scaling, flat.
     truth_boxes: ymin, xmin, ymax, xmax of each marked opacity, relative.
     boxes, box_scores: predicted boxes and their scores, best first.
+
+    With `folds` also those of shifted validation:
+    fold: number of the fold in `shifted_validation.json`, from 0.
+    held_out: whether the image was held out; otherwise it is a validation image of the other side.
     """
     import pyarrow as pa
 
@@ -47,19 +51,20 @@ def schema() -> "pa.Schema":
             ("truth_boxes", floats),
             ("boxes", floats),
             ("box_scores", floats),
+            *([("fold", pa.int64()), ("held_out", pa.bool_())] if folds else []),
         ]
     )
 
 
-def write(file: Path, batches: Iterator[dict[str, list[Any]]]) -> int:
+def write(file: Path, batches: Iterator[dict[str, list[Any]]], folds: bool = False) -> int:
     """Streams batches of columns to a file; returns the number of rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = 0
-    with atomic_file(file) as stream, pq.ParquetWriter(stream, schema()) as out:
+    with atomic_file(file) as stream, pq.ParquetWriter(stream, schema(folds)) as out:
         for batch in batches:
-            table = pa.table(batch, schema=schema())
+            table = pa.table(batch, schema=schema(folds))
             out.write_table(table)
             rows += table.num_rows
     return rows

@@ -21,7 +21,7 @@ from schema.labels import Task
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """Validation predictions and the calibration fitted to them.
+    """Predictions and the calibration fitted to validation.
 
     Attributes:
       raw: float64 [n, classes], mean of the members' probabilities.
@@ -41,6 +41,22 @@ def member_probabilities(logits: np.ndarray) -> np.ndarray:
     """Applies softmax to logits [n, members, classes]; returns float64 of the same shape."""
     n, members, classes = logits.shape
     return softmax(logits.reshape(n * members, classes), 1.0).reshape(n, members, classes)
+
+
+def apply_calibration(
+    logits: np.ndarray, calibrated: CalibrationResult, task: Task
+) -> CalibrationResult:
+    """Applies a fitted calibration to other images.
+
+    Args:
+      logits: float [m, members, classes].
+      calibrated: supplies temperature and operating point.
+      task: its positive classes define the score.
+    """
+    raw = member_probabilities(logits).mean(axis=1)
+    probabilities = scale_probabilities(raw, calibrated.summary["temperature"])
+    score = positive_score(probabilities, task.positive)
+    return CalibrationResult(raw, probabilities, score, calibrated.summary)
 
 
 def calibrate(

@@ -27,6 +27,7 @@ from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.compute_dtype import resolve_compute_dtype
 from core.training.loop.curves import OutputPaths, TrainingCurves
 from core.training.options import FineTuneOptions
+from schema.storage import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ log = logging.getLogger("pneumo.fit")
 class Recipe:
     """A network to train, and its data.
 
-    To train the same recipe on some rows only, replace `rows` and `val_rows`.
+    To train the same recipe on some rows only, replace `rows`, `val_rows` and `scaling`.
 
     Attributes:
       job: backbone, layer and options.
@@ -48,6 +49,7 @@ class Recipe:
       val: embeddings of the validation split.
       rows: targets and weights of the training split.
       val_rows: targets and weights of the validation split.
+      scaling: mean and standard deviation of the pooled training features.
       images: images of both splits; None if training reads the embeddings only.
     """
 
@@ -56,6 +58,7 @@ class Recipe:
     val: Embeddings
     rows: LabeledRows
     val_rows: LabeledRows
+    scaling: tuple[np.ndarray, np.ndarray]
     images: tuple[RecordFile, RecordFile] | None
 
     def batches(self, seed: int, tune: FineTuneOptions) -> TrainingData:
@@ -89,6 +92,7 @@ class TrainedEnsemble:
     Attributes:
       train: embeddings of the training split.
       val: embeddings of the validation split.
+      recipes: configurations and data that the members were trained with.
       network: one member for each seed.
       summary: content of `training.json`.
       phases: seed -> phase -> curves.
@@ -96,6 +100,7 @@ class TrainedEnsemble:
 
     train: Embeddings
     val: Embeddings
+    recipes: tuple[Recipe, ...]
     network: ClassifierNetwork
     summary: dict[str, Any]
     phases: dict[int, dict[str, TrainingCurves]]
@@ -121,7 +126,9 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
     tune = job.training.fine_tune
     compute = resolve_compute_dtype(tune.compute) if tune else None
     summary = {"members": trained.members, "seconds": spent, "compute": compute}
-    return TrainedEnsemble(recipe.train, recipe.val, trained.network, summary, trained.phases)
+    return TrainedEnsemble(
+        recipe.train, recipe.val, (recipe,), trained.network, summary, trained.phases
+    )
 
 
 def load_recipe(job: Job, scratch: Path, fn_args: "FnArgs") -> Recipe:
@@ -144,7 +151,8 @@ def load_recipe(job: Job, scratch: Path, fn_args: "FnArgs") -> Recipe:
         train, val = (read_embeddings(Path(patterns[0]).parent) for patterns in files)
     rows = labeled_rows(train, job.task, job.training.class_weight == "balanced")
     val_rows = labeled_rows(val, job.task, balanced=False)
-    return Recipe(job, train, val, rows, val_rows, images)
+    scaling = feature_moments(select_pooling(train.features[0], job.model.pooling))
+    return Recipe(job, train, val, rows, val_rows, scaling, images)
 
 
 def train_recipe(recipe: Recipe, outputs: "Callable[[int], OutputPaths]") -> TrainedRecipe:
@@ -159,8 +167,6 @@ def train_recipe(recipe: Recipe, outputs: "Callable[[int], OutputPaths]") -> Tra
     if tune is not None:
         tune = tune.model_copy(update={"compute": resolve_compute_dtype(tune.compute)})
         log.info("fine-tuning computes in %s", tune.compute)
-    pooled = select_pooling(recipe.train.features[0], job.model.pooling)
-    scaling = feature_moments(pooled)
     lower, _ = job.backbone.split()
     members: list[EnsembleMember] = []
     summaries: list[dict[str, Any]] = []
@@ -169,7 +175,7 @@ def train_recipe(recipe: Recipe, outputs: "Callable[[int], OutputPaths]") -> Tra
         output = outputs(seed)
         started, upper = time.monotonic(), None
         head, curves = fit_head(
-            recipe.rows, recipe.val_rows, scaling, job.task, job.model, options, seed, output
+            recipe.rows, recipe.val_rows, recipe.scaling, job.task, job.model, options, seed, output
         )
         phases[seed], seconds = {"head": curves}, {"head": _seconds(started, curves)}
         if tune is not None:
@@ -216,3 +222,9 @@ def _log_images(folder: Path, name: str, images: np.ndarray) -> None:
 def output_paths(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> OutputPaths:
     """Returns the folders that a member writes to while it is trained."""
     return OutputPaths(checkpoint_folder(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
+
+
+def fold_paths(job: Job, folder: Path, fn_args: "FnArgs", name: str) -> OutputPaths:
+    """Returns the folders of a member that is trained for a fold of shifted validation."""
+    checkpoints = join(checkpoint_folder(job, fn_args), name)
+    return OutputPaths(checkpoints, folder / "tensorboard" / name)

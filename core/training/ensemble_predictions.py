@@ -16,6 +16,8 @@ from core.predictions import table
 from core.predictions.columns import prediction_columns
 from core.progress import ProgressReporter
 from core.training.calibration import CalibrationResult, member_probabilities
+from core.training.data.image_training_data import RecordFile
+from core.training.data.transformed_images import decode_records
 from schema.labels import Task
 
 
@@ -38,12 +40,25 @@ class EnsemblePredictions:
 
 
 def predict_ensemble(
-    network: ClassifierNetwork, split: Embeddings, batch: int = 32
+    network: ClassifierNetwork,
+    split: Embeddings,
+    batch: int = 32,
+    selected: np.ndarray | None = None,
+    step: str = "validate",
 ) -> EnsemblePredictions:
-    """Predicts from stored features, or from stored maps for members with fine-tuned blocks."""
+    """Predicts from stored features, or from stored maps for members with fine-tuned blocks.
+
+    Args:
+      network: the members.
+      split: features, or maps at the layer.
+      batch: images per step of a member with fine-tuned blocks.
+      selected: images to predict, int [m]; None: all.
+      step: name of the step in progress reports.
+    """
     import tensorflow as tf
 
     logits, progress = [], ProgressReporter()
+    chosen = np.arange(len(split)) if selected is None else selected
     for i, member in enumerate(network.members):
         upper, head = member.upper, member.head
         if upper is None:
@@ -59,11 +74,43 @@ def predict_ensemble(
                 autograph=False,
             )
         parts = []
-        for start in range(0, len(split), size):
-            parts.append(np.asarray(run(np.asarray(rows[start : start + size], np.float32))))
-            progress(f"validate member {i + 1}", min(start + size, len(split)), len(split))
+        for start in range(0, len(chosen), size):
+            stored = rows[chosen[start : start + size]]
+            parts.append(np.asarray(run(np.asarray(stored, np.float32))))
+            progress(f"{step} member {i + 1}", min(start + size, len(chosen)), len(chosen))
         logits.append(np.concatenate(parts).astype(np.float32))
     return EnsemblePredictions.from_logits(np.stack(logits, axis=1))
+
+
+def predict_images(
+    network: ClassifierNetwork,
+    images: RecordFile,
+    selected: np.ndarray,
+    step: str,
+    batch: int = 32,
+) -> EnsemblePredictions:
+    """Predicts transformed images, at least one, through the whole network.
+
+    Args:
+      network: the members.
+      images: of a split.
+      selected: images to predict, int [m].
+      step: name of the step in progress reports.
+      batch: images per step.
+    """
+    import tensorflow as tf
+
+    progress = ProgressReporter()
+    run = tf.function(
+        lambda records: network(tf.cast(decode_records(records, network.size)[0], tf.float32)),
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
+    )
+    logits = []
+    for start in range(0, len(selected), batch):
+        logits.append(run(images.read(selected[start : start + batch])).numpy())
+        progress(step, min(start + batch, len(selected)), len(selected))
+    return EnsemblePredictions.from_logits(np.concatenate(logits))
 
 
 def write_predictions(
@@ -84,6 +131,18 @@ def write_predictions(
       task: defines the classes.
       boxes: `boxes` and `box_scores` of a detector; None for a classifier.
     """
+    columns = table_columns(records, predictions, calibrated, task, boxes)
+    table.write(file, iter([columns]))
+
+
+def table_columns(
+    records: ImageRecords,
+    predictions: EnsemblePredictions,
+    calibrated: CalibrationResult,
+    task: Task,
+    boxes: Mapping[str, Any] | None = None,
+) -> dict[str, list[Any]]:
+    """Returns the columns of `write_predictions`."""
     values = {
         "score": calibrated.score,
         "probabilities": calibrated.probabilities,
@@ -91,4 +150,4 @@ def write_predictions(
         "members": predictions.probabilities.reshape(len(records), -1),
         **(boxes or {}),
     }
-    table.write(file, iter([prediction_columns(records, task, values)]))
+    return prediction_columns(records, task, values)

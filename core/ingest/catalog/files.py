@@ -107,7 +107,8 @@ class FileTable:
         name = parse_name(filename)
         self._db.execute(
             "UPDATE files SET state = 'labeled', filename = ?, pathogen = ?, name_pathogen = ?,"
-            " patient = ?, patient_known = ?, source = ?, official_split = ? WHERE path = ?",
+            " patient = ?, patient_known = ?, source = ?, source_known = ?, official_split = ?"
+            " WHERE path = ?",
             (
                 filename,
                 pathogen_of(pathogen, filename),
@@ -115,6 +116,7 @@ class FileTable:
                 patient or name.patient,
                 bool(patient),
                 source or name.source,
+                bool(source),
                 official_split,
                 os.fsencode(path),
             ),
@@ -171,7 +173,9 @@ class FileTable:
 
     def has_synthetic(self) -> bool:
         """Whether a usable file is a phantom."""
-        return self._count("state = 'usable' AND source = 'synthetic'") > 0
+        # A manifest may name another source.
+        named = "source = 'synthetic' OR '/' || filename LIKE '%/synthetic-%'"
+        return self._count(f"state = 'usable' AND ({named})") > 0
 
     def add_check(self, result: FileRecord, sort_key: str) -> None:
         """Stores the result of a check.
@@ -220,7 +224,7 @@ class FileTable:
         view = result.dicom.get("view", "")
         self._db.execute(
             "UPDATE files SET source = CASE source WHEN 'other' THEN 'dicom' ELSE source END || ?"
-            " WHERE path = ? AND source != 'synthetic'",
+            " WHERE path = ? AND source != 'synthetic' AND NOT source_known",
             (f"-{view}" if view else "", path),
         )
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 
 class ManifestLabel(NamedTuple):
-    """Label of one file in a manifest; patient and split may be empty."""
+    """Label of one file in a manifest; patient, split and source may be empty."""
 
     label: str
     patient: str
     split: str
+    source: str
 
 
 class ManifestTable:
@@ -21,7 +22,10 @@ class ManifestTable:
 
     def add(self, path: str, label: ManifestLabel) -> bool:
         """Adds a row; returns False where the path has one already."""
-        statement = "INSERT OR IGNORE INTO manifest(path, label, patient, split) VALUES (?,?,?,?)"
+        statement = (
+            "INSERT OR IGNORE INTO manifest(path, label, patient, split, source)"
+            " VALUES (?, ?, ?, ?, ?)"
+        )
         return bool(self._db.execute(statement, (os.fsencode(path), *label)).rowcount)
 
     def match(self, path: str) -> ManifestLabel | None:
@@ -29,7 +33,7 @@ class ManifestTable:
         key = (os.fsencode(path),)
         self._db.execute("UPDATE manifest SET matched = 1 WHERE path = ?", key)
         row = self._db.execute(
-            "SELECT label, patient, split FROM manifest WHERE path = ?", key
+            "SELECT label, patient, split, source FROM manifest WHERE path = ?", key
         ).fetchone()
         return ManifestLabel(*row) if row else None
 

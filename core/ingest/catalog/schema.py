@@ -11,13 +11,15 @@ CREATE TABLE files(
   official_split TEXT,                       -- of the folder or the manifest; '' without
   name_pathogen TEXT,                        -- of the file name; '' without
   patient_known INTEGER DEFAULT 0,           -- from a table, not derived from the file name
+  source_known INTEGER DEFAULT 0,            -- likewise
   box_height INTEGER, box_width INTEGER,     -- size in the pixels that boxes refer to
   sha256 TEXT, pixel_hash TEXT, perceptual_hash BLOB, flat INTEGER,
   record TEXT,                               -- result of the check, a FileRecord
   sort_key TEXT, split TEXT);
 CREATE TABLE rejects(path BLOB, reason TEXT, detail TEXT);
 CREATE TABLE manifest(
-  path BLOB PRIMARY KEY, label TEXT, patient TEXT, split TEXT, matched INTEGER DEFAULT 0);
+  path BLOB PRIMARY KEY, label TEXT, patient TEXT, split TEXT, source TEXT,
+  matched INTEGER DEFAULT 0);
 CREATE TABLE rsna(
   patient TEXT PRIMARY KEY, target TEXT, finding TEXT,
   contradictory INTEGER DEFAULT 0, matched INTEGER DEFAULT 0);

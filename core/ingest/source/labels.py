@@ -108,7 +108,7 @@ def _label_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> N
 def _label_by_manifest(
     catalog: Catalog, source: Path, manifest: Path, options: IngestOptions
 ) -> None:
-    _read_manifest(catalog, source, manifest)
+    _read_manifest(catalog, source, manifest, options.source_column)
     pathogens = {**{p: p for p in labels.PATHOGENS}, **options.classes()}
     for path, _ in catalog.files.unlabeled():
         row = catalog.manifest.match(path)
@@ -120,24 +120,40 @@ def _label_by_manifest(
             detail = f"label {row.label!r}; --class-map can name it"
             catalog.files.reject(path, "unknown_class", detail)
         else:
-            catalog.files.label(path, pathogen, official_split=row.split, patient=row.patient)
+            catalog.files.label(
+                path,
+                pathogen,
+                official_split=row.split,
+                patient=row.patient,
+                source=row.source,
+            )
     for path in catalog.manifest.unmatched():
         catalog.files.add_missing(path, "named by the manifest, not in the source")
 
 
-def _read_manifest(catalog: Catalog, source: Path, manifest: Path) -> None:
+def _read_manifest(
+    catalog: Catalog, source: Path, manifest: Path, source_column: str | None
+) -> None:
+    batch = (source_column or "source").strip().casefold()
+
     def check(columns: set[str]) -> None:
         if not {"path", "label"} <= columns:
             raise PneumoError(
                 f"manifest {manifest}: needs the columns path and label "
-                f"(and optionally patient, split); it has {', '.join(sorted(columns)) or 'none'}"
+                f"(and optionally patient, split, source); it has "
+                f"{', '.join(sorted(columns)) or 'none'}"
+            )
+        if source_column is not None and batch not in columns:
+            raise PneumoError(
+                f"manifest {manifest}: has no column {source_column!r} (source_column); it has "
+                f"{', '.join(sorted(columns))}"
             )
 
     for line, cells in read_rows(manifest, "manifest", check):
-        _add_row(catalog, source, f"manifest {manifest}, line {line}", cells)
+        _add_row(catalog, source, f"manifest {manifest}, line {line}", cells, batch)
 
 
-def _add_row(catalog: Catalog, source: Path, where: str, cells: dict[str, str]) -> None:
+def _add_row(catalog: Catalog, source: Path, where: str, cells: dict[str, str], batch: str) -> None:
     path = cells["path"]
     if not path:
         raise PneumoError(f"{where}: the path is empty")
@@ -150,6 +166,8 @@ def _add_row(catalog: Catalog, source: Path, where: str, cells: dict[str, str]) 
     if cells.get("split") and not split:
         raise PneumoError(f"{where}: split {cells['split']!r}; use train, val or test")
     patient = printable(cells.get("patient", ""))
-    label = ManifestLabel(printable(cells["label"]), patient, split)
+    label = ManifestLabel(
+        printable(cells["label"]), patient, split, printable(cells.get(batch, ""))
+    )
     if not catalog.manifest.add(path, label):
         raise PneumoError(f"{where}: {printable(path)} occurs twice")

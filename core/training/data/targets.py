@@ -61,14 +61,24 @@ def example_weights(targets: np.ndarray, balanced: bool) -> np.ndarray:
     return np.asarray(weights, np.float32)
 
 
-def labeled_rows(embeddings: Embeddings, task: Task, balanced: bool) -> LabeledRows:
+def labeled_rows(
+    embeddings: Embeddings, task: Task, balanced: bool, selected: np.ndarray | None = None
+) -> LabeledRows:
     """Returns the pooled features of a split with the targets of the images of the task.
+
+    Args:
+      embeddings: of the split.
+      task: defines the classes.
+      balanced: see `example_weights`.
+      selected: images to use, int [m]; None: all.
 
     Raises:
       ValueError: no image belongs to the task, or balanced weights lack a class.
     """
     targets = class_targets(embeddings.records.pathogen, task, embeddings.records.box_counts)
     rows = np.flatnonzero(targets.sum(axis=1) > 0)
+    if selected is not None:
+        rows = np.intersect1d(rows, selected)
     if not len(rows):
         raise ValueError(
             f"no image has a class of task {task.name!r}; check the pathogens of the records"

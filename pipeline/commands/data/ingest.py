@@ -61,7 +61,13 @@ _PHASES = {"scan": "listing", "check": "checking", "compare": "comparing", "writ
     "--manifest",
     type=click.Path(path_type=Path),
     default=None,
-    help="CSV with the columns path, label and optionally patient, split.",
+    help="CSV with the columns path, label and optionally patient, split, source.",
+)
+@click.option(
+    "--source-column",
+    default=None,
+    metavar="NAME",
+    help="Column of the manifest that becomes the source of the records: hospital, scanner, year.",
 )
 @click.option(
     "--boxes",
@@ -133,6 +139,7 @@ def command(
     val_fraction: float,
     test_fraction: float,
     manifest: Path | None,
+    source_column: str | None,
     boxes: Path | None,
     patient_salt: str,
     dicom_secondary: str,
@@ -166,6 +173,7 @@ def command(
         val_fraction=val_fraction,
         test_fraction=test_fraction,
         manifest=manifest,
+        source_column=source_column,
         boxes=boxes,
         patient_salt=patient_salt,
         dicom_secondary=dicom_secondary,

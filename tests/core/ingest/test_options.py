@@ -11,6 +11,7 @@ from core.ingest.options import IngestOptions
         ({"class_map": {"A": "sick"}}, "use one of"),
         ({"layout": "manifest"}, "needs the path of a CSV"),
         ({"layout": "class", "manifest": "a.csv"}, "layout can't be class"),
+        ({"source_column": "hospital"}, "set manifest to a CSV"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "must be below 1"),
         ({"val_fraction": -0.1}, "val_fraction"),
         ({"val_fraction": float("nan")}, "val_fraction"),

@@ -24,9 +24,19 @@ def expected_metrics(labels: np.ndarray, scores: np.ndarray, threshold: float) -
         "accuracy": ratio(c.tp + c.tn, c.tp + c.fp + c.tn + c.fn),
         "sensitivity": ratio(c.tp, c.tp + c.fn),
         "specificity": ratio(c.tn, c.tn + c.fp),
+        **expected_rates(labels, scores),
         "precision": ratio(c.tp, c.tp + c.fp),
         "npv": ratio(c.tn, c.tn + c.fn),
         "f1": ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn),
         "brier": brier_score_loss(labels, scores),
         "ece": expected_calibration_error(labels, scores),
     }
+
+
+def expected_rates(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    specificity = sensitivity = math.nan
+    if len(set(labels.tolist())) == 2:
+        fpr, tpr, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
+        specificity = float(1 - fpr[tpr >= 0.95 - 1e-9].min())
+        sensitivity = float(tpr[fpr <= 0.05 + 1e-9].max())
+    return {"specificity_at_rate": specificity, "sensitivity_at_rate": sensitivity}

@@ -119,3 +119,25 @@ def test_a_calibrated_score_has_no_error_and_a_shifted_one_has_the_shift() -> No
     assert expected_calibration_error(y, np.full(100, 0.65)) == pytest.approx(0.4)
     curve = calibration_curve(np.array([0, 1, 0, 1, 1]), np.array([0.0, 0.05, 0.1, 0.95, 1.0]))
     assert [(b.low, b.n) for b in curve] == [(0.0, 2), (0.1, 1), (0.9, 2)]
+
+
+@pytest.mark.parametrize(
+    "labels, scores, specificity, sensitivity",
+    [
+        ([0, 1], [0.1, 0.9], 1.0, 1.0),
+        ([1, 0], [0.1, 0.9], 0.0, 0.0),
+        ([0, 1], [0.5, 0.5], 0.0, 0.0),
+        # 19 of 20 positives are enough, and so are 19 of 20 negatives.
+        ([0] * 4 + [1] * 20, [0.4] * 4 + [0.1] + [0.9] * 19, 1.0, 19 / 20),
+        ([0] * 20 + [1] * 4, [0.1] * 19 + [0.95] + [0.9] * 4, 19 / 20, 1.0),
+        ([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9], 0.5, 0.5),
+        ([1, 1], [0.1, 0.9], np.nan, np.nan),
+        ([0], [0.3], np.nan, np.nan),
+    ],
+)
+def test_rates_at_95_percent(
+    labels: list[int], scores: list[float], specificity: float, sensitivity: float
+) -> None:
+    values = binary_metrics(np.array(labels), np.array(scores), 0.5)
+    assert values["specificity_at_rate"] == pytest.approx(specificity, nan_ok=True)
+    assert values["sensitivity_at_rate"] == pytest.approx(sensitivity, nan_ok=True)

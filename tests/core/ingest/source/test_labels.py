@@ -97,6 +97,44 @@ def test_manifest_with_patients_and_splits(tmp_path):
     assert got["img/4.jpeg"] == ("test", "p4", "normal")
 
 
+@pytest.mark.parametrize(
+    "column, options, expected",
+    [
+        ("source", {}, ["a", "b", "IM"]),
+        ("Hospital", {"source_column": "hospital"}, ["a", "b", "IM"]),
+        ("hospital", {}, ["IM", "IM", "IM"]),
+    ],
+)
+def test_a_column_of_the_manifest_is_the_source(tmp_path, column, options, expected):
+    names = [f"IM-000{n}-0001.jpeg" for n in range(3)]
+    source = write(tmp_path / "s", names)
+    lines = [
+        {"path": name, "label": "normal", "split": "train", column: value}
+        for name, value in zip(names, ["a", "b", ""], strict=True)
+    ]
+    run(source, tmp_path / "d", manifest=_manifest(tmp_path / "m.csv", lines), **options)
+    sources = {r["filename"]: r["source"] for r in rows(tmp_path / "d")}
+    assert [sources[name] for name in names] == expected
+
+
+def test_phantoms_with_another_source_stay_synthetic(tmp_path):
+    source = write(tmp_path / "s", ["p/synthetic-person1_virus_1.jpeg", "other.jpeg"])
+    lines = [
+        {"path": path, "label": "virus", "split": "train", "source": "hospital"}
+        for path in ("p/synthetic-person1_virus_1.jpeg", "other.jpeg")
+    ]
+    assert run(source, tmp_path / "d", manifest=_manifest(tmp_path / "m.csv", lines)).synthetic
+
+
+def test_missing_source_column(tmp_path):
+    source = write(tmp_path / "s", ["a.jpeg"])
+    manifest = _manifest(tmp_path / "m.csv", [{"path": "a.jpeg", "label": "normal"}])
+    with pytest.raises(
+        PneumoError, match=r"no column 'year' \(source_column\); it has label, path"
+    ):
+        run(source, tmp_path / "d", manifest=manifest, source_column="year")
+
+
 def test_manifest_without_splits_is_split_by_patient(tmp_path):
     source = write(tmp_path / "s", [f"{n}.jpeg" for n in range(30)])
     lines = [{"path": f"{n}.jpeg", "label": "normal", "patient": f"p{n // 2}"} for n in range(30)]

@@ -1,0 +1,112 @@
+"""Metrics of folds; see test_train for whole results."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.embedding.records import ImageRecords
+from core.metrics.binary import binary_statistics, roc_auc_score
+from core.metrics.options import EvaluationOptions
+from core.training.calibration import apply_calibration, calibrate
+from core.training.data.targets import class_targets
+from core.training.ensemble_predictions import EnsemblePredictions
+from core.training.shifted_validation.folds import shifted_folds
+from core.training.shifted_validation.results import mean_statistics, shifted_validation_results
+from core.training.shifted_validation.train import ShiftedValidation, TrainedFold
+from schema.labels import BINARY, THREE_CLASS, Task
+
+OPTIONS = EvaluationOptions(shifted_validation={"by": "source"}, resamples=100)
+
+
+def records(n: int, seed: int) -> ImageRecords:
+    """Returns records of two sources; every third image is normal, every patient has two images."""
+    names = np.array([f"{seed}-{i}" for i in range(n)])
+    patient = np.array([f"{seed}-{i // 2}" for i in range(n)])
+    pathogen = np.array(["normal", "bacteria", "virus"])[np.arange(n) % 3]
+    source = np.where(np.arange(n) % 4 < 2, "A", "B")
+    size = np.full(n, 32)
+    return ImageRecords(
+        names, names, patient, pathogen, source, size, size, np.zeros(n, np.float32)
+    )
+
+
+def logits_of(split: ImageRecords, task: Task, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    targets = class_targets(split.pathogen, task)
+    return rng.normal(size=(len(split), 1, len(task.classes))) + 1.5 * targets[:, None]
+
+
+def results(task: Task, options: EvaluationOptions = OPTIONS) -> dict[str, Any]:
+    train, val = records(240, 1), records(120, 2)
+    assert options.shifted_validation is not None
+    folds, skipped = shifted_folds(train, val, task, options.shifted_validation)
+
+    def fitted(split: ImageRecords) -> Any:
+        targets = class_targets(split.pathogen, task)
+        labels = split.binary_labels(task)
+        return calibrate(logits_of(split, task), targets, labels, task, options)
+
+    trained = []
+    for fold in folds:
+        on_val = np.concatenate([fold.val_held_out, fold.other_side])
+        scored = ImageRecords.concatenate([train.take(fold.train_held_out), val.take(on_val)])
+        logits = logits_of(scored, task, 7)
+        trained.append(
+            TrainedFold(
+                fold,
+                scored,
+                np.arange(len(scored)) < fold.held_out,
+                EnsemblePredictions.from_logits(logits),
+                apply_calibration(logits, fitted(val.take(fold.val_rows)), task),
+                [{"seed": 0}],
+                1.0,
+            )
+        )
+    shifted = ShiftedValidation(trained, skipped, 0)
+    return shifted_validation_results(shifted, val, fitted(val), task, options)
+
+
+@pytest.mark.parametrize("task", [BINARY, THREE_CLASS])
+def test_every_metric_has_an_interval(task: Task) -> None:
+    content = results(task)
+    assert len(content["folds"]) == 4
+    for part in (*content["folds"], content["mean"], content["ordinary"]):
+        assert ("class_accuracy" in part["metrics"]) == (len(task.classes) > 2)
+        for name, value in part["metrics"].items():
+            # Resampling raises the calibration error.
+            assert value["low"] <= value["estimate"] <= value["high"] or name == "ece"
+    for name, value in content["mean"]["metrics"].items():
+        folds = [fold["metrics"][name]["estimate"] for fold in content["folds"]]
+        assert value["estimate"] == pytest.approx(np.mean(folds))
+    first = content["folds"][0]
+    assert first["images"]["held_out"] == first["images"]["held_out_of_training"] + 20
+    assert first["patients"]["held_out"] <= first["images"]["held_out"]
+
+
+def test_without_folds_there_is_no_mean() -> None:
+    content = results(BINARY)
+    one = ShiftedValidation([], [], 0)
+    val = records(60, 2)
+    targets = class_targets(val.pathogen, BINARY)
+    calibrated = calibrate(
+        logits_of(val, BINARY), targets, val.binary_labels(BINARY), BINARY, OPTIONS
+    )
+    empty = shifted_validation_results(one, val, calibrated, BINARY, OPTIONS)
+    assert empty["mean"] is None
+    assert empty["ordinary"].keys() == content["ordinary"].keys()
+
+
+def test_mean_of_sets_that_share_patients() -> None:
+    rng = np.random.default_rng(0)
+    sets = []
+    for n in (7, 11):
+        labels = np.arange(n) % 2
+        sets.append((labels, rng.random(n)))
+    statistics, shares = mean_statistics([binary_statistics(*one, 0.5) for one in sets])
+    weights = rng.integers(1, 3, (4, 18)).astype(float)
+    values = statistics(weights)["auc"]
+    assert values.shape == (4,)
+    whole = statistics(np.ones((1, 18)))["auc"][0]
+    assert whole == pytest.approx(np.mean([roc_auc_score(*one) for one in sets]))
+    assert shares["sensitivity"].sum() == 3 + 5
