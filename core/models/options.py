@@ -138,8 +138,8 @@ class AugmentOptions(Options):
     )
     flip: bool = Field(
         False,
-        description="flip left and right; the model then cannot tell a mirrored image, such as "
-        "situs inversus or a wrong side marker, from a correct one",
+        description="flip left and right; the model then cannot distinguish a mirrored image, as "
+        "with situs inversus or a wrong side marker, from a correct one",
     )
 
     @property

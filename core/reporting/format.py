@@ -12,7 +12,7 @@ def number(value: Any, digits: int = 3) -> str:
     """Formats a number; "not defined" for None, NaN and whatever is not a number."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "not defined"
-    return f"{value:,.{digits}f}"
+    return f"{value:z,.{digits}f}"  # z: no negative zero
 
 
 def count(value: int | None) -> str:

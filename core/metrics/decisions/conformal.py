@@ -9,29 +9,24 @@ patient, also on shifted data.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
 from core.metrics.bootstrap import Statistics
 
-Method = Literal["lac", "aps"]
 
+def nonconformity(probabilities: np.ndarray) -> np.ndarray:
+    """Computes how poorly each class fits an image: 1 - p.
 
-def nonconformity(probabilities: np.ndarray, method: Method = "lac") -> np.ndarray:
-    """Computes how poorly each class fits an image; lower fits better.
-
-    - lac: 1 - p of the class (Sadinle et al., 2019, J. Am. Stat. Assoc. 114), which gives the
-      smallest sets on average.
-    - aps: sum of p over all classes that are at least as probable (Romano et al., 2020, NeurIPS),
-      without randomization: sets do not depend on chance, but are larger than needed.
+    This score gives the smallest sets on average (Sadinle et al., 2019, J. Am. Stat. Assoc. 114). A
+    set may be empty.
 
     Args:
       probabilities: float [n, C], rows sum to 1.
-      method: "lac" or "aps".
 
     Returns:
-      float64 [n, C] in 0..1.
+      float64 [n, C] in 0..1; lower fits better.
 
     Raises:
       ValueError: a probability is not finite, or the array is not 2-D.
@@ -39,9 +34,7 @@ def nonconformity(probabilities: np.ndarray, method: Method = "lac") -> np.ndarr
     p = np.asarray(probabilities, np.float64)
     if p.ndim != 2 or not np.isfinite(p).all():
         raise ValueError(f"probabilities {p.shape} must be finite and of shape (images, classes)")
-    if method == "lac":
-        return 1 - p
-    return np.where(p[:, None] >= p[:, :, None], p[:, None], 0).sum(axis=2)
+    return 1 - p
 
 
 def conformal_quantile(scores: np.ndarray, alpha: float) -> float:
@@ -55,11 +48,9 @@ class ConformalPredictor:
     """Prediction sets with a target coverage of 1 - alpha.
 
     Attributes:
-      method: how the nonconformity is computed.
       quantiles: largest nonconformity of each class in a set; infinity: the class is always in it.
     """
 
-    method: Method
     quantiles: tuple[float, ...]
 
     @classmethod
@@ -69,7 +60,6 @@ class ConformalPredictor:
         probabilities: np.ndarray,
         alpha: float,
         *,
-        method: Method = "lac",
         by_class: bool = False,
     ) -> Self:
         """Fits the quantiles on calibration images.
@@ -78,7 +68,6 @@ class ConformalPredictor:
           labels: int [n], class of each image.
           probabilities: float [n, C].
           alpha: largest probability of a set without the true class, above 0 and below 1.
-          method: see `nonconformity`.
           by_class: one quantile per class, so that coverage holds within each class (Mondrian
             conformal prediction, Vovk et al., 2003); otherwise one for all.
 
@@ -87,17 +76,17 @@ class ConformalPredictor:
         """
         if not 0 < alpha < 1:
             raise ValueError(f"alpha must be above 0 and below 1, not {alpha}")
-        y, scores = np.asarray(labels), nonconformity(probabilities, method)
+        y, scores = np.asarray(labels), nonconformity(probabilities)
         classes = scores.shape[1]
         if y.shape != scores.shape[:1] or not np.isin(y, range(classes)).all():
             raise ValueError(f"labels {y.shape} must be a class 0..{classes - 1} of each image")
         own = scores[np.arange(len(y)), y]
         parts = [own[y == c] if by_class else own for c in range(classes)]
-        return cls(method, tuple(conformal_quantile(part, alpha) for part in parts))
+        return cls(tuple(conformal_quantile(part, alpha) for part in parts))
 
     def sets(self, probabilities: np.ndarray) -> np.ndarray:
         """Returns which classes are in the set of each image, bool [n, C]."""
-        return nonconformity(probabilities, self.method) <= np.array(self.quantiles)
+        return nonconformity(probabilities) <= np.array(self.quantiles)
 
 
 def cross_fitted_sets(
@@ -106,7 +95,6 @@ def cross_fitted_sets(
     groups: np.ndarray,
     alpha: float,
     *,
-    method: Method = "lac",
     by_class: bool = False,
     folds: int = 10,
     seed: int = 0,
@@ -118,7 +106,6 @@ def cross_fitted_sets(
       probabilities: float [n, C].
       groups: [n], patient of each image; a fold has whole patients.
       alpha: see `ConformalPredictor.fit`.
-      method: see `nonconformity`.
       by_class: see `ConformalPredictor.fit`.
       folds: number of folds; at most the number of patients is used.
       seed: seed of the assignment of patients to folds.
@@ -132,7 +119,7 @@ def cross_fitted_sets(
     sets = np.zeros(p.shape, bool)
     for i in np.unique(fold):
         rest, held = fold != i, fold == i
-        fitted = ConformalPredictor.fit(y[rest], p[rest], alpha, method=method, by_class=by_class)
+        fitted = ConformalPredictor.fit(y[rest], p[rest], alpha, by_class=by_class)
         sets[held] = fitted.sets(p[held])
     return sets
 

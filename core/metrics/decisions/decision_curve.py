@@ -13,8 +13,8 @@ import numpy as np
 from core.metrics.binary import check_binary
 from core.metrics.bootstrap import Interval, Statistics, clustered_bootstrap
 
-THRESHOLDS = np.arange(1, 100) / 100
-_CURVES = ("model", "treat_all", "gain")
+THRESHOLDS = np.array([1, 2, *range(5, 100, 5), 98, 99]) / 100
+_CURVES = ("model", "operating_point", "treat_all", "gain")
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,15 @@ class DecisionCurve:
 
     Attributes:
       thresholds: float [k], ascending, in 0..1.
-      model: net benefit of the model, [k].
+      model: net benefit of the model whose threshold is t, [k].
+      operating_point: net benefit of the decisions at the operating point, whatever t is, [k].
       treat_all: net benefit if all images count as positive, [k].
       gain: model minus the better of treating all and treating no one, [k].
     """
 
     thresholds: np.ndarray
     model: list[Interval]
+    operating_point: list[Interval]
     treat_all: list[Interval]
     gain: list[Interval]
 
@@ -51,6 +53,7 @@ def decision_curve(
     labels: np.ndarray,
     scores: np.ndarray,
     groups: np.ndarray,
+    operating_point: float,
     thresholds: np.ndarray = THRESHOLDS,
     *,
     resamples: int = 2000,
@@ -62,6 +65,7 @@ def decision_curve(
       labels: int [n] of 0 and 1.
       scores: float [n], calibrated probabilities.
       groups: [n], patient of each image.
+      operating_point: threshold of the model's decisions.
       thresholds: float [k], ascending, above 0 and below 1.
       resamples: number of resamples.
       seed: seed of the resampling.
@@ -75,46 +79,47 @@ def decision_curve(
     if np.shape(groups) != np.shape(labels):
         raise ValueError(f"groups {np.shape(groups)} and labels {np.shape(labels)} differ")
     found = clustered_bootstrap(
-        net_benefit_statistics(labels, scores, t), groups, resamples=resamples, seed=seed
+        net_benefit_statistics(labels, scores, operating_point, t),
+        groups,
+        resamples=resamples,
+        seed=seed,
     )
     curves = {name: [found[f"{name}/{i}"] for i in range(len(t))] for name in _CURVES}
     return DecisionCurve(t, **curves)
 
 
 def net_benefit_statistics(
-    labels: np.ndarray, scores: np.ndarray, thresholds: np.ndarray
+    labels: np.ndarray, scores: np.ndarray, operating_point: float, thresholds: np.ndarray
 ) -> Statistics:
     """Returns the net benefits as a function of weights, for the bootstrap.
 
-    The function returns `model/I`, `treat_all/I` and `gain/I`, where I is the index of the
-    threshold.
+    The names are those of the curves with the index of the threshold, as `model/0`.
 
     Raises:
       ValueError: see `check_binary`.
     """
     y, s = check_binary(labels, scores)
     order = np.argsort(-s, kind="stable")
-    above = np.searchsorted(-s[order], -thresholds, side="right")  # images at or above each t
+    # Images at or above each threshold, the operating point and -inf, which treats all.
+    at = np.concatenate([thresholds, [operating_point, -np.inf]])
+    above = np.searchsorted(-s[order], -at, side="right")
     odds = thresholds / (1 - thresholds)
 
     def statistics(w: np.ndarray) -> Mapping[str, np.ndarray]:
-        ordered = w[:, order]
-        n = w.sum(axis=1, keepdims=True)
-        tp, positives = _counts(ordered * y[order], above)
-        fp, negatives = _counts(ordered * (1 - y[order]), above)
+        ordered = np.pad(w[:, order], ((0, 0), (1, 0)))
+        positive = np.pad(y[order], (1, 0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            model = tp / n - fp / n * odds
-            treat_all = positives / n - negatives / n * odds
+            tp, fp = (
+                np.cumsum(ordered * part, axis=1)[:, above] / w.sum(axis=1, keepdims=True)
+                for part in (positive, 1 - positive)
+            )
+        model, point, treat_all = (
+            tp[:, use] - fp[:, use] * odds for use in (np.s_[:-2], np.s_[-2:-1], np.s_[-1:])
+        )
         gain = model - np.maximum(treat_all, 0)
-        values = dict(zip(_CURVES, (model, treat_all, gain), strict=True))
+        values = dict(zip(_CURVES, (model, point, treat_all, gain), strict=True))
         return {
             f"{name}/{i}": curve[:, i] for name, curve in values.items() for i in range(len(odds))
         }
 
     return statistics
-
-
-def _counts(w: np.ndarray, above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the totals of the first `above` columns, [r, k], and of all, [r, 1]."""
-    totals = np.cumsum(np.pad(w, ((0, 0), (1, 0))), axis=1)
-    return totals[:, above], totals[:, -1:]

@@ -64,6 +64,9 @@ def card(files: RunFiles) -> dict[str, Any]:
             "rejects": files.rejects,
             "leakage": (files.leakage or {}).get("counts"),
             "protocol": protocol(files),
+            "flow": report.get("flow"),
+            "sides": report.get("sides"),
+            "confusion": report.get("confusion"),
             "metrics": files.metrics,
             "slices": files.slices,
             "calibration": {

@@ -13,6 +13,7 @@ from core.metrics.multiclass import pair_share
 from core.predictions.predictions import SplitPredictions
 from core.reporting import figures
 from core.reporting.figures import BLUE, GREY, INK, ORANGE, Line, empty, figure, mark, png
+from core.reporting.report.decisions.net_benefit import net_benefit
 from core.reporting.report.reliability import correctness, raw_score
 
 _UNIT = (-0.01, 1.03)
@@ -31,6 +32,7 @@ def draw_all(
         "roc": figures.roc([line]),
         "pr": precision_recall(line),
         "confusion": confusion_matrix(cells, numbers["sides"]),
+        "decision_curve": net_benefit(numbers["decision_curve"]["points"]),
         "calibration": figures.calibration([raw, line], counts=True),
         "prevalence": over_prevalence(
             numbers["metrics"], numbers["test"]["positives"] / numbers["test"]["images"]

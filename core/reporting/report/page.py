@@ -11,6 +11,8 @@ from core.reporting.radiographs import SIDE, picture, read_gray, thumbnail
 from core.reporting.rendering import data_uri, render, write_page
 from core.reporting.report import figures
 from core.reporting.report.data import ReportData
+from core.reporting.report.decisions.flow import flow_errors
+from core.reporting.report.decisions.flow_diagram import flow_diagram
 from core.reporting.report.heat_maps import Localization
 from core.reporting.report.results import report_results
 from core.reporting.stress_test import stress_test_drops
@@ -44,6 +46,8 @@ def render_report(data: ReportData, numbers: dict[str, Any], drawn: dict[str, by
         explanations=registry.explanations(negative, positive, classes.get("pair", ())),
         summary=_summaries(data.model_summary or ""),
         figures={name: data_uri(content) for name, content in drawn.items()},
+        flow=flow_diagram(numbers["flow"], numbers["sides"]) if "flow" in numbers else None,
+        flow_errors=flow_errors(numbers["flow"]) if "flow" in numbers else [],
         samples=_samples(data),
         mistakes=_thumbnails(numbers.get("mistakes", {}), data.images),
         heated=_heat_pictures(data, numbers),

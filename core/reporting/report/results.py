@@ -11,6 +11,9 @@ from core.reporting.notices import notices
 from core.reporting.report import reliability
 from core.reporting.report.boxes import box_section
 from core.reporting.report.data import ReportData
+from core.reporting.report.decisions.flow import image_flow
+from core.reporting.report.decisions.net_benefit import decision_curve_section
+from core.reporting.report.decisions.prediction_sets import prediction_sets_section
 from core.reporting.report.example_images import mistakes
 from core.reporting.report.heat_maps import heat_map_section
 from core.reporting.report.slices import slices
@@ -68,6 +71,8 @@ def _test_results(predictions: SplitPredictions, data: ReportData) -> dict[str, 
         },
         "metrics": intervals(metrics),
         "confusion": vars(confusion_counts(labeled.positive, labeled.score, labeled.threshold)),
+        "flow": image_flow(data.dataset, predictions),
+        "decision_curve": decision_curve_section(predictions, *bootstrap),
         "slices": slices(predictions, *bootstrap),
         "calibration": reliability.calibration_metrics(predictions, *bootstrap),
         "predictive_values": reliability.predictive_values_by_prevalence(metrics),
@@ -86,6 +91,7 @@ def _test_results(predictions: SplitPredictions, data: ReportData) -> dict[str, 
         results["operating_point"] = reliability.operating_point_metrics(
             data.val, metrics, *bootstrap
         )
+        results["prediction_sets"] = prediction_sets_section(data.val, predictions, *bootstrap)
         results["shift"] = reliability.shift_section(
             data.val, predictions, sides(predictions), data.seed
         )

@@ -10,14 +10,11 @@ from hypothesis import strategies as st
 from core.metrics.bootstrap import clustered_bootstrap
 from core.metrics.decisions.conformal import (
     ConformalPredictor,
-    Method,
     conformal_quantile,
     cross_fitted_sets,
     nonconformity,
     set_statistics,
 )
-
-METHODS: tuple[Method, ...] = ("lac", "aps")
 
 
 def exchangeable(n: int, seed: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -29,10 +26,8 @@ def exchangeable(n: int, seed: int, classes: int = 3) -> tuple[np.ndarray, np.nd
 
 
 def test_nonconformity_by_hand() -> None:
-    p = np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.0, 0.0, 1.0]])
-    assert nonconformity(p) == pytest.approx(1 - p)
-    expected = [[0.5, 0.8, 1.0], [0.8, 0.8, 1.0], [1.0, 1.0, 1.0]]
-    assert nonconformity(p, "aps") == pytest.approx(np.array(expected))
+    found = nonconformity(np.array([[0.5, 0.3, 0.2], [0.0, 0.0, 1.0]]))
+    assert found == pytest.approx(np.array([[0.5, 0.7, 0.8], [1.0, 1.0, 0.0]]))
 
 
 @pytest.mark.parametrize(
@@ -66,26 +61,22 @@ def test_sets_by_hand() -> None:
     assert each.sets(new).tolist() == [[False, False], [False, True], [False, True]]
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3])
 @pytest.mark.parametrize("by_class", [False, True])
-def test_coverage_is_guaranteed_on_exchangeable_data(
-    method: Method, alpha: float, by_class: bool
-) -> None:
+def test_coverage_is_guaranteed_on_exchangeable_data(alpha: float, by_class: bool) -> None:
     n, repeats, m = 120, 150, 200
     coverages = []
     for seed in range(repeats):
         labels, p = exchangeable(n + m, seed)
-        fitted = ConformalPredictor.fit(labels[:n], p[:n], alpha, method=method, by_class=by_class)
+        fitted = ConformalPredictor.fit(labels[:n], p[:n], alpha, by_class=by_class)
         covered = fitted.sets(p[n:])[np.arange(m), labels[n:]]
         parts = [labels[n:] == c for c in range(3)] if by_class else [np.ones(m, bool)]
         coverages.append([covered[part].mean() for part in parts])
     mean, error = (f(np.array(coverages), axis=0) for f in (np.mean, np.std))
     error = error / math.sqrt(repeats)
     assert (mean >= 1 - alpha - 3 * error).all()
-    if method == "lac":  # at most 1 / (n + 1) too much, where scores have no ties
-        smallest = n / 3 if by_class else n
-        assert (mean <= 1 - alpha + 1 / (0.7 * smallest) + 3 * error).all()
+    smallest = n / 3 if by_class else n  # at most 1 / (n + 1) too much, without ties
+    assert (mean <= 1 - alpha + 1 / (0.7 * smallest) + 3 * error).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -94,15 +85,12 @@ def test_coverage_is_guaranteed_on_exchangeable_data(
     st.integers(1, 60),
     st.floats(0.01, 0.98),
     st.floats(0.01, 0.98),
-    st.sampled_from(METHODS),
     st.booleans(),
 )
-def test_sets_shrink_as_alpha_grows(
-    seed: int, n: int, a: float, b: float, method: Method, by_class: bool
-) -> None:
+def test_sets_shrink_as_alpha_grows(seed: int, n: int, a: float, b: float, by_class: bool) -> None:
     labels, p = exchangeable(n + 20, seed)
     small, large = (
-        ConformalPredictor.fit(labels[:n], p[:n], alpha, method=method, by_class=by_class)
+        ConformalPredictor.fit(labels[:n], p[:n], alpha, by_class=by_class)
         for alpha in sorted((a, b))
     )
     assert (small.sets(p[n:]) >= large.sets(p[n:])).all()
@@ -146,8 +134,7 @@ def test_class_without_calibration_images_is_always_in_the_set() -> None:
 
 def test_constant_probabilities() -> None:
     labels, p = np.arange(90) % 3, np.full((90, 3), 1 / 3)
-    for method in METHODS:
-        assert ConformalPredictor.fit(labels, p, 0.1, method=method).sets(p).all()
+    assert ConformalPredictor.fit(labels, p, 0.1).sets(p).all()
 
 
 def test_statistics_by_hand() -> None:

@@ -17,7 +17,13 @@ def curve(
 ) -> DecisionCurve:
     groups = np.arange(len(labels)) % (patients or max(len(labels), 1))
     return decision_curve(
-        np.array(labels, int), np.array(scores), groups, np.array(thresholds), resamples=200, seed=0
+        np.array(labels, int),
+        np.array(scores),
+        groups,
+        0.65,
+        np.array(thresholds),
+        resamples=200,
+        seed=0,
     )
 
 
@@ -44,6 +50,13 @@ def test_net_benefit_by_hand(
     assert found.gain[0].estimate == pytest.approx(model - max(treat_all, 0), abs=1e-12)
 
 
+def test_operating_point_has_the_same_decisions_at_every_threshold() -> None:
+    found = curve(LABELS, SCORES, [0.1, 0.5, 0.65, 0.9])  # at 0.65: one found, one false alarm
+    benefit = [one.estimate for one in found.operating_point]
+    assert benefit == pytest.approx([0.1 - 0.1 / 9, 0, 0.1 - 0.1 * 65 / 35, 0.1 - 0.9])
+    assert benefit[2] == pytest.approx(found.model[2].estimate)
+
+
 def test_equals_the_definition_on_every_resample() -> None:
     rng = np.random.default_rng(0)
     n = 80
@@ -51,7 +64,7 @@ def test_equals_the_definition_on_every_resample() -> None:
     scores = np.round(0.3 * labels + 0.7 * rng.random(n), 2)  # with ties
     patients = rng.integers(0, 30, n)
     thresholds = np.array([0.05, 0.3, 0.31, 0.8])
-    found = decision_curve(labels, scores, patients, thresholds, resamples=300, seed=5)
+    found = decision_curve(labels, scores, patients, 0.5, thresholds, resamples=300, seed=5)
     ids, patient = np.unique(patients, return_inverse=True)
     counts = np.random.default_rng(5).multinomial(len(ids), np.full(len(ids), 1 / len(ids)), 300)
     for i, t in enumerate(thresholds):
@@ -69,8 +82,8 @@ def test_equals_the_definition_on_every_resample() -> None:
 def test_images_of_one_patient_are_resampled_together() -> None:
     labels, scores = np.tile([1, 0], 100), np.tile([0.9, 0.8], 100)
     labels[50:] = 1 - labels[50:]
-    apart = decision_curve(labels, scores, np.arange(200), np.array([0.85]), seed=0)
-    together = decision_curve(labels, scores, np.arange(200) // 50, np.array([0.85]), seed=0)
+    apart = decision_curve(labels, scores, np.arange(200), 0.5, np.array([0.85]), seed=0)
+    together = decision_curve(labels, scores, np.arange(200) // 50, 0.5, np.array([0.85]), seed=0)
 
     def width(one: DecisionCurve) -> float:
         return one.model[0].high - one.model[0].low
@@ -91,16 +104,16 @@ def test_images_of_one_patient_are_resampled_together() -> None:
 def test_useful_range(low: list[float], expected: tuple[float, float] | None) -> None:
     gain = [Interval(estimate=1.0, low=value, high=2.0, resamples_used=1) for value in low]
     thresholds = np.array([0.1, 0.2, 0.3, 0.4])[: len(low)]
-    assert DecisionCurve(thresholds, gain, gain, gain).useful_range() == expected
+    assert DecisionCurve(thresholds, gain, gain, gain, gain).useful_range() == expected
 
 
 def test_uninformative_score_is_never_useful_and_a_perfect_one_is() -> None:
     rng = np.random.default_rng(3)
     labels = rng.integers(0, 2, 300)
     patients = np.arange(300)
-    chance = decision_curve(labels, rng.permutation(labels) * 0.8 + 0.1, patients, seed=0)
+    chance = decision_curve(labels, rng.permutation(labels) * 0.8 + 0.1, patients, 0.5, seed=0)
     assert chance.useful_range() is None
-    perfect = decision_curve(labels, labels * 0.98 + 0.01, patients, seed=0)
+    perfect = decision_curve(labels, labels * 0.98 + 0.01, patients, 0.5, seed=0)
     assert perfect.useful_range() == (0.02, 0.99)
 
 
@@ -124,4 +137,4 @@ def test_invalid_input(
 
 def test_groups_of_another_length() -> None:
     with pytest.raises(ValueError, match="groups"):
-        decision_curve(np.array([1, 0]), np.array([0.1, 0.2]), np.array([0]), seed=0)
+        decision_curve(np.array([1, 0]), np.array([0.1, 0.2]), np.array([0]), 0.5, seed=0)

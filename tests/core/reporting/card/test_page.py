@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from core.images.corruptions import CORRUPTIONS
 from core.reporting.card.page import card, write_card
 from core.reporting.card.run_files import RunFiles
 from core.reporting.notices import DISCLAIMER
-from schema.labels import BINARY
+from core.reporting.report.decisions.flow import image_flow
+from schema.labels import BINARY, TWO_STAGE
 from tests.support.artificial_run import HOSTILE_NAME, REPORT, dataset
 from tests.support.pages import check_standalone, read
+from tests.support.predictions import synthetic_predictions
 from tests.support.stress_test import synthetic_stress_test
 
 
@@ -87,3 +90,23 @@ def test_notices_come_first(files: RunFiles, tmp_path: Path) -> None:
     text = read(write_card(given, tmp_path)[0]).text
     order = [text.index(part) for part in (DISCLAIMER, "SYNTHETIC DATA", "RANDOM")]
     assert order == sorted(order)
+
+
+def test_flow_and_two_by_two_table(files: RunFiles, tmp_path: Path) -> None:
+    test = synthetic_predictions(20, task=TWO_STAGE, band=(0.4, 0.6))
+    counts = {"tp": 901, "fp": 902, "fn": 903, "tn": 904}
+    report = {"flow": image_flow(files.dataset, test), "sides": ["A", "B"], "confusion": counts}
+    values = {
+        name: {"estimate": 0.5, "low": 0.4, "high": 0.6}
+        for name in ("sensitivity", "specificity", "precision", "npv", "accuracy")
+    }
+    given = replace(files, report={**REPORT, "metrics": values, **report})
+    page, _ = write_card(given, tmp_path)
+    text = " ".join(re.sub(r"<[^>]*>", " ", page.read_text()).split())
+    assert "Files found 131" in text
+    assert "2 truncated" in text
+    assert "87 train, 20 val" in text
+    for row in report["flow"]["decisions"]:
+        assert f"{row['images']} reference B: {row['positives']}, A: {row['negatives']}" in text
+    for cells in ("901 902 1803", "903 904 1807", "1804 1806 3610", "NPV 0.500 (0.400 to 0.600)"):
+        assert cells in text

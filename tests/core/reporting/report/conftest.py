@@ -35,6 +35,7 @@ def figures() -> dict[str, bytes]:
         "roc",
         "pr",
         "confusion",
+        "decision_curve",
         "calibration",
         "prevalence",
         "coverage",

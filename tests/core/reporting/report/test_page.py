@@ -113,7 +113,11 @@ def test_page_shows_every_number_of_the_json(report: Any) -> None:
     found = leaves(report.numbers)
     assert len(found) > 150
     for path, value in found:
-        forms = {f"{value:,}", f"{value:g}", *(f"{value:.{digits}f}" for digits in (1, 2, 3, 4, 5))}
+        forms = {
+            f"{value:,}",
+            f"{value:g}",
+            *(f"{value:z.{digits}f}" for digits in (1, 2, 3, 4, 5)),
+        }
         assert path.startswith(NOT_SHOWN) or forms & shown, (path, value)
     flat = re.sub(r"\s+", " ", text)
     assert len(report.numbers["metrics"]) == 10
