@@ -30,6 +30,7 @@ from core.training.job import Job, tuned_values
 from core.training.loop.curves import write_histories
 from core.training.options import TrainerOptions
 from core.training.shifted_validation.results import write_shifted_validation
+from core.training.shifted_validation.rules import pooled_folds
 from core.training.shifted_validation.train import ShiftedValidation, train_folds
 from core.training.summary import add_member_metrics, model_summary, training_summary
 from schema import storage
@@ -73,7 +74,7 @@ def run_fn(fn_args: "FnArgs") -> None:
             detectors = _train_detectors(job, trained, scratch, folder, fn_args)
         shifted = train_folds(job, trained, lambda name: fold_paths(job, folder, fn_args, name))
         predictions = predict_ensemble(trained.network, trained.val)
-        validation = _calibrate(job, predictions, detectors, trained.val)
+        validation = _calibrate(job, predictions, detectors, trained.val, shifted)
         _write_record(folder, job, trained, validation, shifted)
     _export(job, trained, validation, fn_args)
     trained.summary["seconds"]["all"] = round(time.monotonic() - started, 3)
@@ -122,6 +123,7 @@ def _calibrate(
     predictions: EnsemblePredictions,
     detectors: "TrainedDetectors | None",
     val: Embeddings,
+    shifted: ShiftedValidation | None,
 ) -> _Validation:
     from core.models.detector.score_fusion import fit_score_fusion
     from core.training.detector.phase import calibrate_detector
@@ -129,7 +131,10 @@ def _calibrate(
     targets = class_targets(val.records.pathogen, job.task, val.records.box_counts)
     positive = val.records.binary_labels(job.task)
     if detectors is None:
-        calibrated = calibrate(predictions.logits, targets, positive, job.task, job.evaluation)
+        pool = pooled_folds(job, shifted, positive)
+        calibrated = calibrate(
+            predictions.logits, targets, positive, job.task, job.evaluation, pool
+        )
         return _Validation(predictions, targets, positive, calibrated, None)
     fusion = fit_score_fusion(predictions.logits, detectors.strongest, positive)
     predictions = EnsemblePredictions.from_logits(
@@ -154,12 +159,7 @@ def _write_record(
         trained.summary["seconds"]["detector"] = detector.summary["seconds"]
     if shifted is not None:
         write_shifted_validation(
-            folder,
-            shifted,
-            trained.val.records,
-            validation.calibrated,
-            job.task,
-            job.evaluation,
+            folder, job, shifted, trained.val.records, predictions, validation.calibrated
         )
         trained.summary["seconds"]["shifted_validation"] = shifted.seconds
     write_histories(folder, trained.phases)

@@ -44,12 +44,15 @@ def positive_score(probabilities: np.ndarray, positive: Sequence[int]) -> np.nda
 
 
 def negative_log_likelihood(
-    logits: np.ndarray, targets: np.ndarray, temperature: float = 1.0
+    logits: np.ndarray,
+    targets: np.ndarray,
+    temperature: float = 1.0,
+    weights: np.ndarray | None = None,
 ) -> float:
     """Mean of -log of the summed probability of the target classes, in nats.
 
     With one target class per row this is the cross-entropy. Rows without a target are ignored; NaN
-    if no row has one.
+    if no row has one. `weights` float [n] weight the mean; None: all are equal.
 
     Raises:
       ValueError: shapes differ, or a logit is not finite.
@@ -59,10 +62,13 @@ def negative_log_likelihood(
     if not known.any():
         return math.nan
     chosen = (softmax(z[known], temperature) * t[known]).sum(axis=1)
-    return float(-np.log(np.maximum(chosen, _LEAST)).mean())
+    losses = -np.log(np.maximum(chosen, _LEAST))
+    return float(losses.mean() if weights is None else np.average(losses, weights=weights[known]))
 
 
-def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+def fit_temperature(
+    logits: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Fits the temperature T that minimizes `negative_log_likelihood(logits, targets, T)`.
 
     Guo et al. (2017, ICML); a partial label uses the summed probability of its classes. Scaling
@@ -75,6 +81,7 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     Args:
       logits: float [n, C].
       targets: 0/1 [n, C].
+      weights: float [n], of each row in the likelihood; None: all are equal.
 
     Raises:
       ValueError: shapes differ, or a logit is not finite.
@@ -84,10 +91,11 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     z, t = _check(logits, targets)
     informative = t.any(axis=1) & ~t.all(axis=1)
     z, t = z[informative], t[informative]
+    w = None if weights is None else weights[informative]
     if not len(z) or t.all(axis=0).any() or t[np.arange(len(z)), z.argmax(axis=1)].all():
         return 1.0
     result = minimize_scalar(
-        lambda log_t: negative_log_likelihood(z, t, math.exp(log_t)),
+        lambda log_t: negative_log_likelihood(z, t, math.exp(log_t), w),
         bounds=tuple(map(math.log, BOUNDS)),
         method="bounded",
         options={"xatol": 1e-6},

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.binary import check_binary, confusion_counts, ratio
+from core.metrics.binary import check_binary, ratio
 from core.metrics.options import OperatingPointOptions
 from schema.files import json_values
 
@@ -50,7 +50,10 @@ class OperatingPoint:
 
 
 def choose_operating_point(
-    labels: np.ndarray, scores: np.ndarray, options: OperatingPointOptions
+    labels: np.ndarray,
+    scores: np.ndarray,
+    options: OperatingPointOptions,
+    weights: np.ndarray | None = None,
 ) -> OperatingPoint:
     """Chooses the threshold by the rule of the configuration.
 
@@ -68,21 +71,25 @@ def choose_operating_point(
       labels: int [n] of 0, 1 and -1.
       scores: float [n] in 0..1.
       options: rule and its parameter.
+      weights: float [n], of each image in sensitivity, specificity and prevalence; None: all are
+        equal.
 
     Raises:
       ValueError: lengths differ, invalid label, or a score outside 0..1.
     """
     y, s = _known(labels, scores)
     positives, negatives = int(y.sum()), int((1 - y).sum())
+    w = np.ones(len(y)) if weights is None else np.asarray(weights)[np.asarray(labels) != -1]
+    total = [float(w[y == side].sum()) for side in (0, 1)]
     parameters = {"fixed": options.threshold, "youden": math.nan, "cost": options.cost_of_miss}
 
     def point(threshold: float, note: str = "") -> OperatingPoint:
-        c = confusion_counts(y, s, threshold)
+        correct = w * ((s >= threshold) == (y == 1))
         return OperatingPoint(
             rule=options.rule,
             threshold=float(threshold),
-            sensitivity=ratio(c.tp, positives),
-            specificity=ratio(c.tn, negatives),
+            sensitivity=ratio(float(correct[y == 1].sum()), total[1]),
+            specificity=ratio(float(correct[y == 0].sum()), total[0]),
             positives=positives,
             negatives=negatives,
             asked=parameters.get(options.rule, options.at_least),
@@ -95,8 +102,8 @@ def choose_operating_point(
         missing = "negative" if positives else "positive"
         return point(0.5, f"validation has no {missing} image: threshold 0.5 is used")
     thresholds = _thresholds(s)
-    sensitivity = 1 - np.searchsorted(np.sort(s[y == 1]), thresholds) / positives
-    specificity = np.searchsorted(np.sort(s[y == 0]), thresholds) / negatives
+    below = [_weight_below(s[y == side], w[y == side], thresholds) for side in (0, 1)]
+    sensitivity, specificity = 1 - below[1] / total[1], below[0] / total[0]
     least = options.at_least - 1e-9  # tolerates rounding: 0.95 of 20 is 19
     if options.rule == "sensitivity":
         at = np.flatnonzero(sensitivity >= least)[-1]
@@ -108,7 +115,7 @@ def choose_operating_point(
     elif options.rule == "youden":
         at = np.argmax(np.round(sensitivity + specificity, 12))
     else:
-        cost = options.cost_of_miss * (1 - sensitivity) * positives + (1 - specificity) * negatives
+        cost = options.cost_of_miss * (1 - sensitivity) * total[1] + (1 - specificity) * total[0]
         at = np.argmin(np.round(cost, 9))
     return point(thresholds[int(at)])
 
@@ -211,6 +218,13 @@ def _known(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarr
     if len(s) and (s.min() < 0 or s.max() > 1):
         raise ValueError(f"scores {s.min():g}..{s.max():g} are outside 0..1")
     return y, s
+
+
+def _weight_below(scores: np.ndarray, weights: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Returns the total weight of the scores below each threshold."""
+    order = np.argsort(scores)
+    totals = np.append(0.0, np.cumsum(weights[order]))
+    return np.asarray(totals[np.searchsorted(scores[order], thresholds)])
 
 
 def _thresholds(s: np.ndarray) -> np.ndarray:

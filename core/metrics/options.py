@@ -22,6 +22,11 @@ class OperatingPointOptions(Options):
     cost_of_miss: float = Field(
         5.0, gt=0, description="of rule cost: a missed positive costs so many false positives"
     )
+    fit_on: Literal["validation", "pooled"] = Field(
+        "validation",
+        description="pooled: threshold and temperature are fitted on validation and on the "
+        "held-out images of `evaluation.shifted_validation`, with equal weight",
+    )
 
 
 class AgainstBlessedOptions(Options):
@@ -113,6 +118,15 @@ class EvaluationOptions(Options):
                         f"{name}.max_drop was removed; use against_blessed, which tests the drop"
                     )
         return value
+
+    @model_validator(mode="after")
+    def _pool_has_folds(self) -> Self:
+        if self.operating_point.fit_on == "pooled" and self.shifted_validation is None:
+            raise ValueError(
+                "operating_point.fit_on: pooled needs evaluation.shifted_validation; set "
+                "{by: source} or fit_on: validation"
+            )
+        return self
 
     @model_validator(mode="after")
     def _known_metrics(self) -> Self:

@@ -37,6 +37,23 @@ class CalibrationResult:
     summary: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class OutOfFoldPredictions:
+    """Predictions of the folds of shifted validation, for `fit_on: pooled`.
+
+    Attributes:
+      raw: float64 [m, classes], of the model that was trained without the image's fold.
+      targets: float32 [m, classes].
+      positive: int [m], 1 or 0.
+      weights: float64 [m]; those of each side sum to half its number of validation images.
+    """
+
+    raw: np.ndarray
+    targets: np.ndarray
+    positive: np.ndarray
+    weights: np.ndarray
+
+
 def member_probabilities(logits: np.ndarray) -> np.ndarray:
     """Applies softmax to logits [n, members, classes]; returns float64 of the same shape."""
     n, members, classes = logits.shape
@@ -44,16 +61,15 @@ def member_probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def apply_calibration(
-    logits: np.ndarray, calibrated: CalibrationResult, task: Task
+    raw: np.ndarray, calibrated: CalibrationResult, task: Task
 ) -> CalibrationResult:
     """Applies a fitted calibration to other images.
 
     Args:
-      logits: float [m, members, classes].
+      raw: float64 [m, classes], mean of the members' probabilities.
       calibrated: supplies temperature and operating point.
       task: its positive classes define the score.
     """
-    raw = member_probabilities(logits).mean(axis=1)
     probabilities = scale_probabilities(raw, calibrated.summary["temperature"])
     score = positive_score(probabilities, task.positive)
     return CalibrationResult(raw, probabilities, score, calibrated.summary)
@@ -65,6 +81,7 @@ def calibrate(
     positive: np.ndarray,
     task: Task,
     options: EvaluationOptions,
+    out_of_fold: OutOfFoldPredictions | None = None,
 ) -> CalibrationResult:
     """Chooses temperature, operating point and referral band on validation.
 
@@ -77,13 +94,27 @@ def calibrate(
       positive: int [n]: 1, 0, or -1 if unknown.
       task: its positive classes define the score.
       options: rule of the operating point and share of referred images.
+      out_of_fold: fit temperature and operating point on these too. Ordinary validation and the
+        folds have the same total weight on each side, so prevalence is that of validation. The
+        referral band is chosen on validation. None: fit on validation.
     """
     raw = member_probabilities(logits).mean(axis=1)
-    temperature = fit_temperature(log_probabilities(raw), targets)
+    known = positive >= 0
+    pool, pool_targets, pool_positive, weights = raw, targets, positive, None
+    if out_of_fold is not None:
+        pool = np.concatenate([raw, out_of_fold.raw])
+        pool_targets = np.concatenate([targets, out_of_fold.targets])
+        pool_positive = np.concatenate([positive, out_of_fold.positive])
+        weights = np.concatenate([np.where(known, 0.5, 1.0), out_of_fold.weights])
+    temperature = fit_temperature(log_probabilities(pool), pool_targets, weights)
     probabilities = scale_probabilities(raw, temperature)
     score = positive_score(probabilities, task.positive)
-    known = positive >= 0
-    point = choose_operating_point(positive[known], score[known], options.operating_point)
+    point = choose_operating_point(
+        pool_positive,
+        positive_score(scale_probabilities(pool, temperature), task.positive),
+        options.operating_point,
+        weights,
+    )
     band = None
     if options.refer > 0:
         band = referral_band(positive[known], score[known], point.threshold, options.refer)
@@ -105,6 +136,7 @@ def calibrate(
             "threshold": float(point.threshold),
             "band": list(band) if band is not None else None,
             "operating_point": point.to_dict(),
+            "fit_on": "validation" if out_of_fold is None else "pooled",
             "auc": roc_auc_score(positive[known], score[known]),
             "before": quality(raw),
             "after": quality(probabilities),

@@ -22,6 +22,7 @@ from core.training.ensemble_predictions import (
 from core.training.job import Job
 from core.training.loop.curves import OutputPaths
 from core.training.shifted_validation.folds import Fold, SkippedFold, shifted_folds
+from schema.errors import PneumoError
 
 log = logging.getLogger("pneumo.fit")
 
@@ -82,11 +83,20 @@ def train_folds(
 
     Returns:
       The folds; None if the configuration has no shifted validation.
+
+    Raises:
+      PneumoError: the operating point is to be fitted on folds, and there are none.
     """
     options = job.evaluation.shifted_validation
     if options is None:
         return None
     folds, skipped = shifted_folds(trained.train.records, trained.val.records, job.task, options)
+    if not folds and job.evaluation.operating_point.fit_on == "pooled":
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
+        raise PneumoError(
+            "evaluation.operating_point.fit_on: pooled needs a fold of shifted validation, and "
+            f"there is none ({reasons}); set fit_on: validation"
+        )
     for one in skipped:
         log.warning("shifted validation without %s: %s", one.name, one.reason)
     done = []
@@ -154,12 +164,13 @@ def _train_fold(
     )
     on_val_rows = np.concatenate([fold.val_held_out, fold.other_side])
     logits = np.concatenate([train_logits, val_logits[on_val_rows]])
+    predictions = EnsemblePredictions.from_logits(logits)
     return TrainedFold(
         fold,
         ImageRecords.concatenate([train.take(fold.train_held_out), val.take(on_val_rows)]),
         np.arange(len(logits)) < fold.held_out,
-        EnsemblePredictions.from_logits(logits),
-        apply_calibration(logits, calibrated, job.task),
+        predictions,
+        apply_calibration(predictions.probabilities.mean(axis=1), calibrated, job.task),
         members,
         round(time.monotonic() - started + earlier, 3),
     )

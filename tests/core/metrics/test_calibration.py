@@ -97,3 +97,14 @@ def test_likelihood_against_scikit_learn() -> None:
     assert negative_log_likelihood(logits, np.eye(3)[labels]) == pytest.approx(
         log_loss(labels, softmax(logits))
     )
+
+
+def test_integer_weights_equal_repeated_rows() -> None:
+    rng = np.random.default_rng(0)
+    targets = np.eye(3)[rng.integers(0, 3, 60)]
+    logits = 3 * rng.normal(size=(60, 3)) + 2 * targets
+    weights = rng.integers(1, 4, 60)
+    repeated = np.repeat(np.arange(60), weights)
+    expected = fit_temperature(logits[repeated], targets[repeated])
+    assert fit_temperature(logits, targets, weights) == pytest.approx(expected, rel=1e-4)
+    assert fit_temperature(logits, targets) != pytest.approx(expected, rel=1e-3)

@@ -172,3 +172,17 @@ def test_the_class_never_contradicts_the_decision() -> None:
     assert predicted_class(p, score, (1, 2), 0.5).tolist() == [1, 2, 0, 2]
     assert predicted_class(p, score, (1, 2), 0.7).tolist() == [0, 0, 0, 2]
     assert predicted_class(p[:0], score[:0], (1, 2), 0.7).tolist() == []
+
+
+@pytest.mark.parametrize("rule", ["fixed", "sensitivity", "specificity", "youden", "cost"])
+def test_integer_weights_equal_repeated_images(rule: str) -> None:
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(-1, 2, 80), np.round(rng.random(80), 2)
+    weights = rng.integers(1, 4, 80)
+    options = OperatingPointOptions(rule=rule, at_least=0.8)
+    weighted = choose_operating_point(labels, scores, options, weights)
+    repeated = np.repeat(np.arange(80), weights)
+    expected = choose_operating_point(labels[repeated], scores[repeated], options)
+    assert weighted.threshold == expected.threshold
+    assert weighted.sensitivity == pytest.approx(expected.sensitivity)
+    assert weighted.specificity == pytest.approx(expected.specificity)

@@ -27,6 +27,7 @@ def test_the_defaults_are_valid_and_survive_json() -> None:
         ({"operating_point": {"rule": "best"}}, "youden"),
         ({"operating_point": {"at_least": 0}}, "greater than 0"),
         ({"operating_point": {"cost_of_miss": 0}}, "greater than 0"),
+        ({"operating_point": {"fit_on": "pooled"}}, "needs evaluation.shifted_validation"),
         ({"refer": 1}, "less than 1"),
         ({"against_blessed": {"alpha": 0.5}}, "less than 0.5"),
         ({"against_blessed": {"tests": ["auc", "auc"]}}, "duplicate test"),

@@ -7,12 +7,14 @@ import pytest
 
 from core.embedding.records import ImageRecords
 from core.metrics.binary import binary_statistics, roc_auc_score
-from core.metrics.options import EvaluationOptions
+from core.metrics.options import EvaluationOptions, OperatingPointOptions
 from core.training.calibration import apply_calibration, calibrate
 from core.training.data.targets import class_targets
 from core.training.ensemble_predictions import EnsemblePredictions
 from core.training.shifted_validation.folds import shifted_folds
-from core.training.shifted_validation.results import mean_statistics, shifted_validation_results
+from core.training.shifted_validation.results import shifted_validation_results
+from core.training.shifted_validation.rules import out_of_fold
+from core.training.shifted_validation.statistics import mean_statistics
 from core.training.shifted_validation.train import ShiftedValidation, TrainedFold
 from schema.labels import BINARY, THREE_CLASS, Task
 
@@ -37,34 +39,48 @@ def logits_of(split: ImageRecords, task: Task, seed: int = 0) -> np.ndarray:
     return rng.normal(size=(len(split), 1, len(task.classes))) + 1.5 * targets[:, None]
 
 
-def results(task: Task, options: EvaluationOptions = OPTIONS) -> dict[str, Any]:
+def fitted(split: ImageRecords, task: Task, options: EvaluationOptions = OPTIONS) -> Any:
+    targets, labels = class_targets(split.pathogen, task), split.binary_labels(task)
+    return calibrate(logits_of(split, task), targets, labels, task, options)
+
+
+def trained_folds(
+    task: Task, options: EvaluationOptions = OPTIONS
+) -> tuple[list[TrainedFold], ImageRecords]:
+    """Returns folds and the records of validation."""
     train, val = records(240, 1), records(120, 2)
     assert options.shifted_validation is not None
-    folds, skipped = shifted_folds(train, val, task, options.shifted_validation)
-
-    def fitted(split: ImageRecords) -> Any:
-        targets = class_targets(split.pathogen, task)
-        labels = split.binary_labels(task)
-        return calibrate(logits_of(split, task), targets, labels, task, options)
-
+    folds, _ = shifted_folds(train, val, task, options.shifted_validation)
     trained = []
     for fold in folds:
         on_val = np.concatenate([fold.val_held_out, fold.other_side])
         scored = ImageRecords.concatenate([train.take(fold.train_held_out), val.take(on_val)])
-        logits = logits_of(scored, task, 7)
+        predictions = EnsemblePredictions.from_logits(logits_of(scored, task, 7))
         trained.append(
             TrainedFold(
                 fold,
                 scored,
                 np.arange(len(scored)) < fold.held_out,
-                EnsemblePredictions.from_logits(logits),
-                apply_calibration(logits, fitted(val.take(fold.val_rows)), task),
+                predictions,
+                apply_calibration(
+                    predictions.probabilities.mean(axis=1),
+                    fitted(val.take(fold.val_rows), task, options),
+                    task,
+                ),
                 [{"seed": 0}],
                 1.0,
             )
         )
-    shifted = ShiftedValidation(trained, skipped, 0)
-    return shifted_validation_results(shifted, val, fitted(val), task, options)
+    return trained, val
+
+
+def results(task: Task, options: EvaluationOptions = OPTIONS) -> dict[str, Any]:
+    trained, val = trained_folds(task, options)
+    shifted = ShiftedValidation(trained, [], 0)
+    predictions = EnsemblePredictions.from_logits(logits_of(val, task))
+    return shifted_validation_results(
+        shifted, val, predictions, fitted(val, task, options), task, options
+    )
 
 
 @pytest.mark.parametrize("task", [BINARY, THREE_CLASS])
@@ -84,16 +100,49 @@ def test_every_metric_has_an_interval(task: Task) -> None:
     assert first["patients"]["held_out"] <= first["images"]["held_out"]
 
 
+@pytest.mark.parametrize("rule", ["sensitivity", "fixed"])
+def test_both_rules_are_compared(rule: str) -> None:
+    options = OPTIONS.model_copy(update={"operating_point": OperatingPointOptions(rule=rule)})
+    content = results(BINARY, options)
+    rules = content["rules"]
+    assert content["fit_on"] == "validation"
+    assert rules["validation"]["threshold"] == content["ordinary"]["threshold"]
+    assert rules["validation"]["temperature"] == content["ordinary"]["temperature"]
+    assert rules["pooled"]["temperature"] != rules["validation"]["temperature"]
+    for one in rules.values():
+        for values in (one["ordinary"], one["shifted"]):
+            assert list(values) == ["sensitivity", "specificity", "ece"]
+
+
+def test_each_side_of_the_pool_has_the_weight_of_validation() -> None:
+    trained, val = trained_folds(BINARY)
+    positive = val.binary_labels(BINARY)
+    pool = out_of_fold(trained, positive, BINARY)
+    assert pool is not None
+    assert len(pool.raw) == len(pool.targets) == sum(len(one.records) for one in trained)
+    for side in (0, 1):
+        weight = pool.weights[pool.positive == side]
+        assert weight.sum() == pytest.approx((positive == side).sum() / 2)
+    start = 0
+    for one in trained:
+        end = start + len(one.records)
+        assert pool.weights[start:end].sum() == pytest.approx(len(val) / 2 / len(trained))
+        start = end
+    assert out_of_fold([], positive, BINARY) is None
+
+
 def test_without_folds_there_is_no_mean() -> None:
     content = results(BINARY)
     one = ShiftedValidation([], [], 0)
     val = records(60, 2)
     targets = class_targets(val.pathogen, BINARY)
-    calibrated = calibrate(
-        logits_of(val, BINARY), targets, val.binary_labels(BINARY), BINARY, OPTIONS
-    )
-    empty = shifted_validation_results(one, val, calibrated, BINARY, OPTIONS)
+    logits = logits_of(val, BINARY)
+    calibrated = calibrate(logits, targets, val.binary_labels(BINARY), BINARY, OPTIONS)
+    predictions = EnsemblePredictions.from_logits(logits)
+    empty = shifted_validation_results(one, val, predictions, calibrated, BINARY, OPTIONS)
     assert empty["mean"] is None
+    assert empty["rules"]["validation"]["shifted"] is None
+    assert empty["rules"]["pooled"]["threshold"] is None
     assert empty["ordinary"].keys() == content["ordinary"].keys()
 
 

@@ -18,7 +18,11 @@ from core.training.calibration import calibrate
 from core.training.data.targets import class_targets
 from core.training.data.transformed_images import transformed_images
 from core.training.ensemble import TrainedEnsemble, fold_paths, train_ensemble
-from core.training.ensemble_predictions import predict_ensemble, predict_images
+from core.training.ensemble_predictions import (
+    EnsemblePredictions,
+    predict_ensemble,
+    predict_images,
+)
 from core.training.shifted_validation import folds as fold_rules
 from core.training.shifted_validation.results import write_shifted_validation
 from core.training.shifted_validation.train import restricted, train_folds
@@ -118,7 +122,9 @@ def test_folds_are_trained_without_the_held_out_images(
         np.testing.assert_allclose(streamed, logits[rows], atol=1e-3)
     targets = class_targets(val.pathogen, job.task)
     calibrated = calibrate(logits, targets, val.binary_labels(job.task), job.task, job.evaluation)
-    write_shifted_validation(tmp_path, shifted, val, calibrated, job.task, job.evaluation)
+    write_shifted_validation(
+        tmp_path, job, shifted, val, EnsemblePredictions.from_logits(logits), calibrated
+    )
     content = json.loads((tmp_path / "shifted_validation.json").read_text())
     assert [one["name"] for one in content["folds"]] == ["PNEUMONIA of A", "PNEUMONIA of B"]
     assert content["mean"]["folds"] == 2
