@@ -69,6 +69,7 @@ def card(files: RunFiles) -> dict[str, Any]:
             "confusion": report.get("confusion"),
             "metrics": files.metrics,
             "slices": files.slices,
+            "shifted_validation": report.get("shifted_validation"),
             "calibration": {
                 "temperature": fixed.get("temperature"),
                 "val": {when: fixed[when] for when in ("before", "after") if when in fixed},
@@ -95,12 +96,13 @@ def protocol(files: RunFiles) -> list[dict[str, str]]:
     fixed = files.training.get("calibration") or {}
     band = fixed.get("band")
     epochs = ", ".join(str(member["best_epoch"]) for member in members)
+    fitted_on = "val and shifted folds" if fixed.get("fit_on") == "pooled" else "val"
     rule = f"threshold {number(fixed.get('threshold'))}: {answer(files, 'rule')}"
     chosen = [
         ("weights of the network", "training", "train"),
         ("epoch" if len(members) < 2 else "epoch of each member", f"lowest loss: {epochs}", "val"),
-        ("temperature", f"lowest log loss: {number(fixed.get('temperature'))}", "val"),
-        ("operating point", rule, "val"),
+        ("temperature", f"lowest log loss: {number(fixed.get('temperature'))}", fitted_on),
+        ("operating point", rule, fitted_on),
         ("referral band", f"{number(band[0])} to {number(band[1])}" if band else "none", "val"),
         ("nothing", "evaluated after all of the above, once for this model", "test"),
     ]

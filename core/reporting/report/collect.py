@@ -97,6 +97,7 @@ def collect(
         model_summary=summary.read_text() if summary.is_file() else None,
         predictions=test_predictions,
         val=read_predictions(val, model_info) if val.is_file() else None,
+        shifted=read_json(model_run / "shifted_validation.json"),
         images=dict(read_images(test, {row["sha256"] for rows in shown for row in rows})),
         boxes=model_info.get("boxes") if test_predictions.predicts_boxes else None,
         heat_maps=read_heat_maps(model, test_predictions, test),

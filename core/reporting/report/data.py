@@ -34,6 +34,7 @@ class ReportData:
       val: predictions on the validation split.
       images: id -> file content, of the images to show.
       boxes: box threshold and box scale of the model, and how they were chosen.
+      shifted: `shifted_validation.json` of the Trainer.
       heat_maps: heat maps and predicted boxes of some test images.
       tfma: slice -> metric -> value, computed by the Evaluator.
       blessing: `decision.json` of the Gate.
@@ -57,6 +58,7 @@ class ReportData:
     val: SplitPredictions | None = None
     images: dict[str, bytes] = field(default_factory=dict)
     boxes: dict[str, Any] | None = None
+    shifted: dict[str, Any] | None = None
     heat_maps: HeatMaps | None = None
     tfma: dict[str, dict[str, float]] | None = None
     blessing: dict[str, Any] | None = None

@@ -29,6 +29,7 @@ def report_results(data: ReportData) -> dict[str, Any]:
         "leakage": data.leakage
         and {key: data.leakage.get(key) for key in ("ok", "counts", "notes")},
         "training": data.training,
+        "shifted_validation": data.shifted,
         "history": next(iter(data.histories.values()), None),
         "bootstrap": bootstrap_settings(data.resamples, data.seed),
         "blessing": data.blessing,

@@ -15,6 +15,7 @@ from schema.labels import BINARY, TWO_STAGE
 from tests.support.artificial_run import HOSTILE_NAME, REPORT, dataset
 from tests.support.pages import check_standalone, read
 from tests.support.predictions import synthetic_predictions
+from tests.support.shifted_validation import results as shifted_results
 from tests.support.stress_test import synthetic_stress_test
 
 
@@ -110,3 +111,22 @@ def test_flow_and_two_by_two_table(files: RunFiles, tmp_path: Path) -> None:
         assert f"{row['images']} reference B: {row['positives']}, A: {row['negatives']}" in text
     for cells in ("901 902 1803", "903 904 1807", "1804 1806 3610", "NPV 0.500 (0.400 to 0.600)"):
         assert cells in text
+
+
+def test_shifted_validation_is_on_the_card(files: RunFiles, tmp_path: Path) -> None:
+    results = shifted_results(BINARY)
+    page_file, plain_file = write_card(
+        replace(files, report=REPORT | {"shifted_validation": results}), tmp_path
+    )
+    text = read(page_file).text
+    assert all(fold["name"] in text for fold in results["folds"])
+    assert json.loads(plain_file.read_text())["shifted_validation"] == results
+
+
+def test_pooled_operating_point_is_in_the_protocol(files: RunFiles) -> None:
+    assert files.training is not None
+    calibration = files.training["calibration"] | {"fit_on": "pooled"}
+    pooled = replace(files, training=files.training | {"calibration": calibration})
+    chosen = {row["what"]: row["on"] for row in card(pooled)["protocol"]}
+    assert chosen["temperature"] == chosen["operating point"] == "val and shifted folds"
+    assert {row["on"] for row in card(files)["protocol"]} == {"train", "val", "test"}

@@ -14,6 +14,7 @@ from schema.labels import BINARY, Task
 from tests.support.artificial_run import HOSTILE_NAME, dataset, load
 from tests.support.images.synthetic import FORMS, encode, gray
 from tests.support.predictions import synthetic_predictions
+from tests.support.shifted_validation import OPTIONS, results
 from tests.support.stress_test import synthetic_stress_test
 
 RESAMPLES = 40
@@ -67,6 +68,7 @@ def full_report(task: Task = BINARY) -> ReportData:
         images={str(i): image for i in test.sha256},
         tfma={"overall": {"auc": 0.91234, "accuracy": 0.8}},
         blessing=decision(test, predicted(task=task, model_seed=1)),
+        shifted=results(task, OPTIONS.model_copy(update={"resamples": RESAMPLES})),
         stress_test=synthetic_stress_test(resamples=RESAMPLES),
         pushed="/serving/1234567",
         config="name: full\n",

@@ -104,6 +104,9 @@ NOT_SHOWN = (
     ".training.calibration.operating_point",  # measured again, with intervals
     ".training.members.0.seconds",  # the sum is shown
     ".training.task",  # indices of named classes
+    ".shifted_validation.bootstrap",  # the same as that of the report
+    ".shifted_validation.skipped",  # the number is part of the reason
+    ".shifted_validation.ordinary",  # metrics are shown; images and threshold are those of training
 )
 
 
@@ -120,7 +123,7 @@ def test_page_shows_every_number_of_the_json(report: Any) -> None:
         }
         assert path.startswith(NOT_SHOWN) or forms & shown, (path, value)
     flat = re.sub(r"\s+", " ", text)
-    assert len(report.numbers["metrics"]) == 10
+    assert len(report.numbers["metrics"]) == 12
     for value in report.numbers["metrics"].values():
         assert f"{value['estimate']:.3f} ({value['low']:.3f} to {value['high']:.3f})" in flat
     assert report.numbers["test"] == {
@@ -262,3 +265,19 @@ def test_the_stress_test_is_compared_with_its_bar(noise: float, expected: str, r
     assert numbers["stress_test"] == results
     assert f"{results['images']} of {results['labeled']} labeled validation images" in text
     assert page.count("<td>JPEG</td>") == 6
+
+
+def test_shifted_validation_is_beside_validation(render: Any) -> None:
+    page, numbers = render(DATA)
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    shifted = numbers["shifted_validation"]
+    for part in ("ordinary", "mean"):
+        auc = shifted[part]["metrics"]["auc"]
+        assert f"{auc['estimate']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})" in text
+    assert all(fold["name"] in text for fold in shifted["folds"])
+
+
+def test_shifted_validation_without_a_fold(render: Any) -> None:
+    skipped = {"name": "NORMAL of other", "reason": "3 images are fewer than 20"}
+    page, _ = render(replace(DATA, shifted={"folds": [], "skipped": [skipped]}))
+    assert "has no fold: NORMAL of other (3 images are fewer than 20)." in page
