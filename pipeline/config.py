@@ -137,6 +137,18 @@ class Config(Options):
         return self
 
     @model_validator(mode="after")
+    def _views_are_of_images(self) -> Self:
+        if self.model.test_time_augmentation is None:
+            return self
+        if not self.training.from_images:
+            # Stored features are those of the whole image.
+            raise ValueError(
+                "model.test_time_augmentation needs training.fine_tune.source: images; remove it "
+                "or fine-tune on images"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _detector_of_a_located_task(self) -> Self:
         located = self.task.located
         if self.model.detector is not None and not located:

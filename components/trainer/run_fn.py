@@ -22,7 +22,6 @@ from core.training.ensemble import (
 )
 from core.training.ensemble_predictions import (
     EnsemblePredictions,
-    predict_ensemble,
     write_predictions,
 )
 from core.training.fingerprint import checkpoint_folder
@@ -73,8 +72,7 @@ def run_fn(fn_args: "FnArgs") -> None:
         if job.task.located:
             detectors = _train_detectors(job, trained, scratch, folder, fn_args)
         shifted = train_folds(job, trained, lambda name: fold_paths(job, folder, fn_args, name))
-        predictions = predict_ensemble(trained.network, trained.val)
-        validation = _calibrate(job, predictions, detectors, trained.val, shifted)
+        validation = _calibrate(job, trained.predictions, detectors, trained.val, shifted)
         _write_record(folder, job, trained, validation, shifted)
     _export(job, trained, validation, fn_args)
     trained.summary["seconds"]["all"] = round(time.monotonic() - started, 3)
@@ -228,6 +226,7 @@ def _export(job: Job, trained: TrainedEnsemble, validation: _Validation, fn_args
             "synthetic": job.synthetic,
             "data": data,
             "seeds": list(job.training.seeds),
+            "forward_passes": trained.summary["forward_passes"],  # of each member, for one image
             "operating_point": calibration["operating_point"],
             "optimised": optimized,
             "boxes": boxes,

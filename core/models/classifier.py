@@ -1,11 +1,13 @@
 """Classification network: ensemble members, which may share the frozen part of a backbone."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.models.head import pool
+from core.models.views import View
 
 if TYPE_CHECKING:
     import keras
@@ -38,10 +40,12 @@ class ClassifierNetwork:
     Attributes:
       members: at least one; of the same image size and classes.
       pooling: avg, max or both.
+      views: views of an image whose probabilities are averaged; empty: the image alone.
     """
 
     members: tuple[EnsembleMember, ...]
     pooling: str
+    views: tuple[View, ...] = ()
 
     @property
     def size(self) -> int:
@@ -65,8 +69,29 @@ class ClassifierNetwork:
         return int(sum(model.count_params() for model in self._models()))
 
     def __call__(self, pixels: "tf.Tensor") -> "tf.Tensor":
-        """Predicts logits, float32 [n, members, classes], from float32 [n, size, size, 1]."""
-        return self.logits_of(self.activations(pixels))
+        """Predicts logits, float32 [n, members, classes], from float32 [n, size, size, 1].
+
+        With views, the logarithm of each member's mean probabilities over them, divided by the
+        member's temperature.
+        """
+        if not self.views:
+            return self.logits_of(self.activations(pixels))
+        import tensorflow as tf
+
+        def log_probabilities(view: "tf.Tensor") -> "tf.Tensor":
+            return tf.nn.log_softmax(self._head_outputs(self.activations(view)))
+
+        # One after the other, so that the graph has one copy of the network and the memory use is
+        # that of one view.
+        classes = self.members[0].head.output_shape[-1]
+        of_views = tf.map_fn(
+            log_probabilities,
+            tf.stack([view(pixels) for view in self.views]),
+            parallel_iterations=1,
+            fn_output_signature=tf.TensorSpec([None, len(self.members), classes], tf.float32),
+        )
+        mean = tf.reduce_logsumexp(of_views, axis=0) - math.log(len(self.views))
+        return mean / self._temperatures()
 
     def activations(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
         """Returns the backbone output for each member, [n, h, w, c].
@@ -86,14 +111,23 @@ class ClassifierNetwork:
         ]
 
     def logits_of(self, activations: "list[tf.Tensor]") -> "tf.Tensor":
-        """Predicts logits, float32 [n, members, classes], from the result of `activations`."""
+        """Predicts logits, float32 [n, members, classes], from the result of `activations`.
+
+        Views are not considered.
+        """
+        return self._head_outputs(activations) / self._temperatures()
+
+    def _temperatures(self) -> np.ndarray:
+        return np.array([[member.temperature] for member in self.members], np.float32)
+
+    def _head_outputs(self, activations: "list[tf.Tensor]") -> "tf.Tensor":
         import tensorflow as tf
 
-        logits = [
-            tf.cast(member.head(pooled, training=False), tf.float32) / member.temperature
+        outputs = [
+            tf.cast(member.head(pooled, training=False), tf.float32)
             for member, pooled in zip(self.members, self._pooled(activations), strict=True)
         ]
-        return tf.stack(logits, axis=1)
+        return tf.stack(outputs, axis=1)
 
     def folded(self) -> "ClassifierNetwork":
         """Returns the network with batch normalization folded into the convolutions."""
@@ -112,7 +146,7 @@ class ClassifierNetwork:
         return replace(self, members=tuple(members))
 
     def features(self, pixels: "tf.Tensor") -> "tf.Tensor":
-        """Returns the pooled features of images, float32 [n, d].
+        """Returns the pooled features of whole images, float32 [n, d].
 
         The mean over the members that share a frozen part; several of these are concatenated.
 

@@ -1,6 +1,6 @@
 """Options of the network and of augmentation."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -63,6 +63,30 @@ class DetectorOptions(Options):
         return self
 
 
+class ViewOptions(Options):
+    """Views of an image whose predictions are averaged (test-time augmentation)."""
+
+    scales: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0, 0.875),
+        min_length=1,
+        description="sides of central squares, as fractions of the image; each is enlarged to the "
+        "image size. 1: the whole image",
+    )
+    corners: bool = Field(
+        False,
+        description="also the four corners of each scale below 1; scales: [0.875] with corners and "
+        "flip are the ten crops of Krizhevsky et al., 2012",
+    )
+    flip: bool = Field(False, description="also each of these mirrored left and right")
+
+    @field_validator("scales")
+    @classmethod
+    def _different_scales(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"scales must be different, not {list(value)}")
+        return value
+
+
 class ModelOptions(Options):
     """The network: backbone, its weights, and the head."""
 
@@ -78,6 +102,11 @@ class ModelOptions(Options):
         "stretch",
         description="how an image becomes a square: stretched, padded with black, or the central "
         "square of its short side (what lies beyond is not seen)",
+    )
+    test_time_augmentation: ViewOptions | None = Field(
+        None,
+        description="the model predicts the mean probability of several views of an image, at the "
+        "cost of one forward pass each; needs fine_tune.source: images. None: one pass",
     )
     pooling: Literal["avg", "max", "both"] = Field(
         "avg", description="global pooling of the backbone's output; both: concatenated"

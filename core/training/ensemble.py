@@ -12,6 +12,7 @@ from core.embedding.embed import SAMPLE_IMAGES_FILE
 from core.embedding.store import Embeddings, read_embeddings
 from core.models.classifier import ClassifierNetwork, EnsembleMember, feature_moments
 from core.models.head import select_pooling
+from core.models.views import prediction_views
 from core.training.classifier.fine_tuning import fine_tune
 from core.training.classifier.head_phase import fit_head
 from core.training.data.image_training_data import (
@@ -21,6 +22,7 @@ from core.training.data.image_training_data import (
     image_training_data,
 )
 from core.training.data.targets import labeled_rows
+from core.training.ensemble_predictions import EnsemblePredictions, predict_ensemble
 from core.training.fingerprint import checkpoint_folder
 from core.training.job import Job
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
@@ -69,6 +71,13 @@ class Recipe:
         val_at_layer = replace(self.val_rows, views=self.val.maps)
         return data_from_rows(at_layer, val_at_layer, seed, tune.batch_size)
 
+    def predict_validation(
+        self, network: ClassifierNetwork, step: str = "validate"
+    ) -> EnsemblePredictions:
+        """Predicts the validation split as the exported network does, from what is stored."""
+        images = self.images[1] if self.images is not None else None
+        return predict_ensemble(network, self.val, step=step, images=images)
+
 
 @dataclass(frozen=True)
 class TrainedRecipe:
@@ -94,6 +103,7 @@ class TrainedEnsemble:
       val: embeddings of the validation split.
       recipes: configurations and data that the members were trained with.
       network: one member for each seed.
+      predictions: of the network on the validation split.
       summary: content of `training.json`.
       phases: seed -> phase -> curves.
     """
@@ -102,6 +112,7 @@ class TrainedEnsemble:
     val: Embeddings
     recipes: tuple[Recipe, ...]
     network: ClassifierNetwork
+    predictions: EnsemblePredictions
     summary: dict[str, Any]
     phases: dict[int, dict[str, TrainingCurves]]
 
@@ -127,7 +138,13 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
     compute = resolve_compute_dtype(tune.compute) if tune else None
     summary = {"members": trained.members, "seconds": spent, "compute": compute}
     return TrainedEnsemble(
-        recipe.train, recipe.val, (recipe,), trained.network, summary, trained.phases
+        recipe.train,
+        recipe.val,
+        (recipe,),
+        trained.network,
+        recipe.predict_validation(trained.network),
+        summary,
+        trained.phases,
     )
 
 
@@ -201,7 +218,9 @@ def train_recipe(recipe: Recipe, outputs: "Callable[[int], OutputPaths]") -> Tra
                 "seconds": seconds,
             }
         )
-    return TrainedRecipe(ClassifierNetwork(tuple(members), job.model.pooling), summaries, phases)
+    views = prediction_views(job.model.test_time_augmentation)
+    network = ClassifierNetwork(tuple(members), job.model.pooling, views)
+    return TrainedRecipe(network, summaries, phases)
 
 
 def _seconds(since: float, curves: TrainingCurves) -> float:

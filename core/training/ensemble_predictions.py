@@ -45,8 +45,11 @@ def predict_ensemble(
     batch: int = 32,
     selected: np.ndarray | None = None,
     step: str = "validate",
+    images: RecordFile | None = None,
 ) -> EnsemblePredictions:
     """Predicts from stored features, or from stored maps for members with fine-tuned blocks.
+
+    A network that averages over views predicts from the images, as the exported model does.
 
     Args:
       network: the members.
@@ -54,11 +57,15 @@ def predict_ensemble(
       batch: images per step of a member with fine-tuned blocks.
       selected: images to predict, int [m]; None: all.
       step: name of the step in progress reports.
+      images: of the split; needed by a network that averages over views.
     """
     import tensorflow as tf
 
-    logits, progress = [], ProgressReporter()
     chosen = np.arange(len(split)) if selected is None else selected
+    if network.views:
+        assert images is not None  # the configuration demands source: images
+        return predict_images(network, images, chosen, step, batch)
+    logits, progress = [], ProgressReporter()
     for i, member in enumerate(network.members):
         upper, head = member.upper, member.head
         if upper is None:

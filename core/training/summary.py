@@ -77,6 +77,10 @@ def training_summary(
         "classes": list(task.classes),
         "class_weight": weights,
         "class_counts": counts,
+        "test_time_augmentation": job.model.test_time_augmentation
+        and job.model.test_time_augmentation.model_dump(mode="json"),
+        # Of each member, for one image.
+        "forward_passes": max(1, len(network.views)),
         "parameters": {
             "trainable": int(sum(np.prod(weight.shape) for weight in trained)),
             "total": network.count_params(),

@@ -123,7 +123,8 @@ def build_explain_fn(
         from core.models.decision_rule import calibrate_probabilities
 
         activations = network.activations(pixels)
-        logits = network.logits_of(activations)
+        # The heat map is that of the whole image; score and decision those of all views.
+        logits = network(pixels) if network.views else network.logits_of(activations)
         _, score = calibrate_probabilities(tf.nn.softmax(logits), task, decision)
         contributions = contribution_map(network, activations, task)
         if reference is not None:

@@ -19,7 +19,7 @@ from core.training.loop.batches import LabeledRows, TrainingData, data_from_gene
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_MIXING: Final = 1  # tells the random numbers of mixing from those of augmentation
+_MIXING: Final = 1  # separates the random numbers of mixing from those of augmentation
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def _train_fold(
         else:
             of_train = predict_images(done.network, recipe.images[0], fold.train_held_out, step)
         on_train.append(of_train.logits)
-        on_val.append(predict_ensemble(done.network, recipe.val, step=step).logits)
+        on_val.append(recipe.predict_validation(done.network, step).logits)
     train_logits, val_logits = (np.concatenate(parts, axis=1) for parts in (on_train, on_val))
     train, val = trained.train.records, trained.val.records
     kept = val.take(fold.val_rows)
