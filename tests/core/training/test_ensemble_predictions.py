@@ -27,7 +27,7 @@ def test_a_network_with_views_predicts_from_images(tmp_path: Path, batch: int) -
     network: Any = Network(views=(View(),), size=SIZE)
     images = copy_records(files, tmp_path / "val.images")
     split: Any = range(VAL)
-    predictions = predict_ensemble(network, split, batch, images)
+    predictions = predict_ensemble(network, split, batch, images=images)
     pixels = np.concatenate([x.numpy() for x, _ in transformed_images(files, SIZE, 64)])
     expected = network(tf.constant(pixels, tf.float32))
     np.testing.assert_allclose(predictions.logits, expected, atol=1e-6)
