@@ -19,7 +19,7 @@ from tests.support.images.synthetic import gray
 N_IMAGES = 24
 _BOX = [0.2, 0.2, 0.6, 0.6]
 _PATHOGENS = ("normal", "bacteria", "virus", "normal", "bacteria", "unknown")
-_SECONDS = {"Embedder": 100.0, "Trainer": 20.5, "Scorer": 3.0}
+_SECONDS = {"Embedder": 100.0, "Trainer": 20.5, "Scorer": 3.0, "StressTest": 2.0}
 _OUTPUTS = {
     "Embedder": ("embeddings",),
     "Trainer": ("model", "model_run"),
@@ -46,6 +46,7 @@ class FinishedRuns:
         val_skill: float | None = None,
         cached: tuple[str, ...] = (),
         weights: str = "file",
+        stress_test: dict[str, Any] | None = None,
     ) -> Path:
         """Writes one run.
 
@@ -60,6 +61,7 @@ class FinishedRuns:
           val_skill: as `skill`, on validation; None: the same.
           cached: nodes whose outputs came from the cache.
           weights: kind of weights.
+          stress_test: results of StressTest; None: the node did not run.
 
         Returns:
           the work folder.
@@ -94,6 +96,11 @@ class FinishedRuns:
         variables = outputs["Trainer"]["model"] / "variables"
         variables.mkdir()
         (variables / "data").write_bytes(b"x" * 3 * 2**19)
+        if stress_test is not None:
+            folder = self.work / "artifacts" / "StressTest" / "results" / number
+            folder.mkdir(parents=True)
+            (folder / "corruptions.json").write_text(json.dumps(stress_test))
+            outputs["StressTest"] = {"results": folder}
         nodes = [
             {
                 "name": node,
@@ -104,6 +111,7 @@ class FinishedRuns:
                 "properties": {},
             }
             for i, (node, seconds) in enumerate(_SECONDS.items())
+            if node in outputs
         ]
         folder = configuration_folder(self.work, name)
         folder.mkdir(parents=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.images.corruptions import LEVELS
 from core.metrics.binary import bootstrap_binary_metrics, roc_auc_score
 from core.metrics.registry import BOX_HEADLINE, CLASSES, COMPARED
 from core.predictions.metrics import box_intervals, class_intervals
@@ -61,6 +62,12 @@ def comparison_results(
                 for problem in binary_problems(runs)
             ],
             "classes": class_results(runs, resamples, seed),
+            "stress_tests": [
+                {"name": run.name, "bar": run.stress_test["bar"]}
+                | {level: run.stress_test["largest"][level] for level in LEVELS}
+                for run in runs
+                if run.stress_test
+            ],
             "costs": [cost(run, seconds) for run in runs],
             "failed": list(failed),
         }

@@ -6,13 +6,14 @@ Each configuration has `compare/NAME/run.json`, a copy of the file of `pneumo ru
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
+from core.predictions.stress_test import FILE
 from core.reporting.run_outputs import output, read_json_object
 from schema.errors import PneumoError
 
@@ -30,6 +31,7 @@ class FinishedRun:
       training: `training.json` of the Trainer.
       test: predictions on test.
       val: predictions on validation.
+      stress_test: `corruptions.json` of StressTest; empty if it did not run.
     """
 
     name: str
@@ -38,6 +40,7 @@ class FinishedRun:
     training: dict[str, Any]
     test: SplitPredictions
     val: SplitPredictions
+    stress_test: dict[str, Any] = field(default_factory=dict)
 
     @property
     def records(self) -> Path:
@@ -94,8 +97,17 @@ def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> Finish
     test = read_scorer_output(scored)
     assert test is not None
     model_info = read_json_object(scored / "predictions.json")
+    stressed = {}
+    if any(node["name"] == "StressTest" for node in run["nodes"]):
+        stressed = read_json_object(output(run, "StressTest", "results") / FILE)
     return FinishedRun(
-        name, run, process, read_json_object(training), test, read_predictions(val, model_info)
+        name,
+        run,
+        process,
+        read_json_object(training),
+        test,
+        read_predictions(val, model_info),
+        stressed,
     )
 
 

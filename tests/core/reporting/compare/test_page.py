@@ -10,6 +10,7 @@ from schema.errors import PneumoError
 from schema.labels import BACTERIA_VIRUS, THREE_CLASS
 from tests.support.finished_runs import FinishedRuns
 from tests.support.pages import check_standalone, read
+from tests.support.stress_test import synthetic_stress_test
 
 
 @pytest.fixture
@@ -51,6 +52,21 @@ def test_page_is_standalone_and_agrees_with_the_json(work: Path) -> None:
     assert disputes and len(jpegs) == disputes
     alone, _ = write_comparison(runs[:1], [], work, 100)
     assert "Comparison of 1 configuration" in read(alone).text
+
+
+def test_stress_tests_have_a_table(add_run: FinishedRuns) -> None:
+    results = synthetic_stress_test(9.0)
+    undefined = results | {"largest": dict.fromkeys(("mild", "moderate", "severe"))}
+    add_run("first", seed=1, stress_test=results)
+    add_run("second", seed=2, stress_test=undefined)
+    runs, failed = read_runs(add_run("third", seed=3))
+    page_file, facts_file = write_comparison(runs, failed, add_run.work, 100)
+    first, second = json.loads(facts_file.read_text())["stress_tests"]
+    assert (first["name"], second["name"]) == ("first", "second")
+    assert first["moderate"] == results["largest"]["moderate"]
+    text = check_standalone(page_file).text
+    assert f"{first['moderate']['drop']['estimate']:.3f} (" in text
+    assert text.count("not defined") >= 3
 
 
 def test_thumbnails_need_the_records(work: Path) -> None:
