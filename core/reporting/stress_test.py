@@ -26,7 +26,7 @@ def stress_test_drops(results: Mapping[str, Any]) -> bytes:
     fig, ax = figure("drop of AUC", width=6.4, height=0.9 + 0.38 * len(names))
     ax.axvline(0, color=GREY, lw=0.8)
     ax.axvline(
-        results["bar"], color=ORANGE, lw=1, ls="--", label=f"bar {results['bar']:g} of moderate"
+        results["bar"], color=ORANGE, lw=1, ls="--", label=f"bar for moderate: {results['bar']:g}"
     )
     for i, level in enumerate(LEVELS):
         color, marker = _MARKS[level]
