@@ -47,6 +47,7 @@ def launch(
     work: Path,
     overrides: Sequence[str] = (),
     weights: Path | None = None,
+    validation_only: bool = False,
 ) -> Child:
     """Runs one configuration; its progress goes to the terminal."""
     push_to = json.dumps(str(work.resolve() / "serving" / name))
@@ -65,6 +66,7 @@ def launch(
         *(part for text in overrides for part in ("--set", text)),
         "--set",
         f"serving.push_to={push_to}",
+        *(["--validation-only"] if validation_only else []),
     ]
     return keep(work, spawn(name, command, {"PNEUMO_WEIGHTS": str(weights)} if weights else {}))
 

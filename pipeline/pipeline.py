@@ -210,19 +210,12 @@ def create_pipeline(config: Config, run: RunContext) -> "dsl.Pipeline":
         task=config.task.to_dict(),
     )
 
-    nodes = [example_gen, schema, statistics, validator, anomaly_gate, transform, embedder, tuner]
-    nodes += [
-        trainer,
-        baseline,
-        evaluator,
-        scorer,
-        stress_test,
-        gate,
-        infra,
-        pusher,
-        *batch,
-        report,
-        card,
+    # Nodes that read the test split, and those after them.
+    tested = [baseline, evaluator, scorer, gate, infra, pusher, *batch, report, card]
+    nodes = [
+        *(example_gen, schema, statistics, validator, anomaly_gate, transform, embedder),
+        *(tuner, trainer, stress_test),
+        *([] if run.validation_only else tested),
     ]
     return tfx.dsl.Pipeline(
         pipeline_name=PIPELINE_NAME,

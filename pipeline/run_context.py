@@ -21,6 +21,9 @@ class RunContext(Options):
     checkpoints: str = Field(description="folder or URI from which a killed training resumes")
     weights: BackboneWeights
     infra_validation: Validation = "savedmodel"
+    validation_only: bool = Field(
+        False, description="only the nodes that read no image of the test split run"
+    )
     batch_records: str = Field("", description="folder of unlabeled records; empty: none")
     baseline: BaselineSource = Field("metadata", description="where the model to beat is looked up")
     beam_args: tuple[str, ...] = Field(

@@ -91,6 +91,51 @@ def delong_clustered(
     return PairedTest(method, auc_a, auc_b, len(y), clusters, se, *_normal(auc_a - auc_b, se))
 
 
+def delong_folds(
+    labels: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray, groups: np.ndarray
+) -> PairedTest:
+    """Tests the mean over folds of two AUCs, clustered by patient.
+
+    The mean of the differences is a sum of placements, whose sums over patients are independent, as
+    in `delong_clustered`; a patient may have images in several folds. Undefined with fewer than
+    two patients, or if a fold lacks a class.
+
+    Args:
+      labels: int [n] of 0 and 1.
+      a: scores of the first model, float [n].
+      b: scores of the second model, float [n].
+      folds: [n], fold of each image.
+      groups: [n], patient of each image.
+
+    Raises:
+      ValueError: lengths differ, or an invalid label or score.
+    """
+    y, a = check_binary(labels, a)
+    _, b = check_binary(labels, b)
+    patients, cluster = np.unique(groups, return_inverse=True)
+    clusters, names = len(patients), np.unique(folds)
+    undefined = PairedTest("DeLong by patient, mean of folds", math.nan, math.nan, len(y), clusters)
+    influence, areas = np.zeros(len(y)), []
+    for fold in names:
+        rows = np.flatnonzero(np.asarray(folds) == fold)
+        if len(np.unique(y[rows])) < 2:
+            return undefined
+        (auc_a, placed_a), (auc_b, placed_b) = (
+            placements(y[rows], a[rows]),
+            placements(y[rows], b[rows]),
+        )
+        counts = np.bincount(y[rows], minlength=2)[y[rows]]
+        influence[rows] = (placed_a - placed_b - (auc_a - auc_b)) / counts / len(names)
+        areas.append((auc_a, auc_b))
+    if clusters < 2 or not areas:
+        return undefined
+    mean_a, mean_b = np.mean(areas, axis=0).tolist()
+    sums = np.bincount(cluster, weights=influence, minlength=clusters)
+    se = math.sqrt(clusters / (clusters - 1) * float((sums**2).sum()))
+    z, p, p_worse = _normal(mean_a - mean_b, se)
+    return replace(undefined, a=mean_a, b=mean_b, se=se, z=z, p=p, p_worse=p_worse)
+
+
 def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
     """Computes the AUC and the placement of each image; both classes must occur.
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 FILE = "predictions.parquet"
 BASELINE = "baseline.parquet"
+SHIFTED = "shifted_predictions.parquet"
 
 
 def schema(folds: bool = False) -> "pa.Schema":

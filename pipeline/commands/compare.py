@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     type=click.IntRange(100),
     help="Bootstrap resamples.",
 )
+@click.option(
+    "--validation-only",
+    is_flag=True,
+    help="Compare on validation, ordinary and shifted; the test split is not evaluated.",
+)
 @click.option("--only-page", is_flag=True, help="Run nothing; write the page from finished runs.")
 def command(
     sources: tuple[str, ...],
@@ -45,13 +50,16 @@ def command(
     weights: Path | None,
     overrides: tuple[str, ...],
     resamples: int,
+    validation_only: bool,
     only_page: bool,
 ) -> None:
     """Run several configurations on the same data and compare them on one page.
 
     CONFIG is a YAML file or the name of a shipped configuration. All share one work folder, so that
     common steps are computed once. If one fails, the others still run. With --only-page and no
-    CONFIG, all finished runs of the work folder are compared.
+    CONFIG, all finished runs of the work folder are compared. With --validation-only the test split
+    stays unseen until a configuration is chosen; rows are ranked by shifted validation, if
+    evaluation.shifted_validation is set.
     Exit status: 0 all finished, 1 some failed, 2 wrong input.
     """
     from core.reporting.compare.page import write_comparison
@@ -69,7 +77,7 @@ def command(
         check_data_folder(data)
         for number, (name, source) in enumerate(named.items(), 1):
             click.echo(f"--- {number}/{len(named)} {name}")
-            child = launch(name, source, data, work, overrides, weights)
+            child = launch(name, source, data, work, overrides, weights, validation_only)
             if child.status:
                 click.echo(f"pneumo: {name} failed: {child.error}; running the others", err=True)
             else:

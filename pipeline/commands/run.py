@@ -41,6 +41,12 @@ if TYPE_CHECKING:
     "options with --set beam.KEY=VALUE. [default: from the configuration]",
 )
 @beam_arg_option
+@click.option(
+    "--validation-only",
+    is_flag=True,
+    help="Stop before the test split is evaluated: no test predictions, gate, push or report. The "
+    "same command without it continues from the cache.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON at the end.")
 def command(
     source: str,
@@ -50,6 +56,7 @@ def command(
     workdir: Path | None,
     engine: str | None,
     beam_args: tuple[str, ...],
+    validation_only: bool,
     as_json: bool,
 ) -> None:
     """Run the pipeline on a folder of chest X-rays.
@@ -64,7 +71,7 @@ def command(
     if engine:
         extra.append(f"engine={parse_engine(engine)}")
     config = load_config(source, [*overrides, *extra])
-    sys.exit(execute(config, data, workdir, beam_args, as_json))
+    sys.exit(execute(config, data, workdir, beam_args, as_json, validation_only))
 
 
 def execute(
@@ -73,6 +80,7 @@ def execute(
     workdir: Path | None,
     beam_args: tuple[str, ...] = (),
     as_json: bool = False,
+    validation_only: bool = False,
 ) -> int:
     """Runs a configuration and prints progress and results; returns the exit status."""
     from pipeline.engines.arguments import local_args
@@ -93,13 +101,19 @@ def execute(
                 with show.ingest_progress() as count:
                     records, summary = prepare_records(config, data, work, count, args)
                 show.print_line(summary_line(summary))
-                result = run(config, work, records, weights, show, args)
+                result = run(config, work, records, weights, show, args, validation_only)
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)
             return 2 if isinstance(error.cause, PneumoError) else 1
-        click.echo(f"test     {headline(result.metrics)}")
-        click.echo(f"report   {result.report}")
-        if result.pushed:
+        for name, label in (("ordinary", "val"), ("shifted", "shifted")):
+            if name in result.validation and (validation_only or "shifted" in result.validation):
+                click.echo(f"{label:<8} {headline(result.validation[name], ('auc',))}")
+        if not validation_only:
+            click.echo(f"test     {headline(result.metrics)}")
+            click.echo(f"report   {result.report}")
+        if validation_only:
+            click.echo("test     not evaluated (--validation-only)")
+        elif result.pushed:
             click.echo(f"model    {result.pushed}")
         elif result.refused:
             click.echo(
@@ -118,10 +132,12 @@ def execute(
     return 0
 
 
-def headline(metrics: "dict[str, dict[str, float | None]]") -> str:
+def headline(
+    metrics: "dict[str, dict[str, float | None]]", names: tuple[str, ...] = ("auc", "accuracy")
+) -> str:
     """Returns AUC and accuracy with intervals; for detectors the challenge metric first."""
     shown = []
-    named = [("auc", "AUC"), ("accuracy", "accuracy")]
+    named = [(name, {"auc": "AUC"}.get(name, name)) for name in names]
     if "challenge" in metrics:
         named.insert(0, ("challenge", "challenge score"))
     for name, word in named:

@@ -28,14 +28,15 @@ class RunResult:
 
     Attributes:
       nodes: result of each node.
-      report: path of the HTML page.
-      metrics: name -> estimate, low, high on the test split; from the report.
+      report: path of the HTML page; empty if the test split was not evaluated.
+      metrics: name -> estimate, low, high on the test split, from the report; empty likewise.
       blessed: whether the gate blessed the model.
       pushed: folder of the pushed version; empty if the model was not pushed.
       records: folder of the records.
       refused: why the infrastructure validation did not bless a model that the gate blessed.
       batch: table of predictions for the unlabeled records; empty if there is none.
       batch_rows: number of its rows.
+      validation: `ordinary` and, if configured, `shifted` -> name -> estimate, low, high.
     """
 
     nodes: list[NodeResult]
@@ -47,6 +48,7 @@ class RunResult:
     refused: list[str] = field(default_factory=list)
     batch: str = ""
     batch_rows: int = 0
+    validation: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns the result as JSON."""
@@ -99,7 +101,11 @@ def _check_splits(records: Path) -> None:
 
 
 def run_context(
-    config: Config, records: Path, work: Workspace, weights: BackboneWeights
+    config: Config,
+    records: Path,
+    work: Workspace,
+    weights: BackboneWeights,
+    validation_only: bool = False,
 ) -> RunContext:
     """Returns what the graph needs to know about a run on this machine.
 
@@ -118,6 +124,7 @@ def run_context(
         checkpoints=str(work.checkpoints),
         weights=weights,
         infra_validation=config.serving.infra_validation,
+        validation_only=validation_only,
         batch_records=batch_records(config),
     )
 
@@ -190,6 +197,7 @@ def run(
     weights: BackboneWeights,
     show: RunProgress,
     beam_args: Sequence[str] = (),
+    validation_only: bool = False,
 ) -> RunResult:
     """Runs the graph over records and writes `run.json`.
 
@@ -200,6 +208,7 @@ def run(
       weights: weights of the backbone.
       show: progress display.
       beam_args: arguments for the components that use Beam.
+      validation_only: leave out the nodes that read the test split.
 
     Raises:
       NodeFailed: a node raised.
@@ -210,7 +219,8 @@ def run(
         show.print_line(f"removed leftovers of a killed run: {leftover}")
     from pipeline.pipeline import create_pipeline
 
-    pipeline = create_pipeline(config, run_context(config, records, work, weights))
+    context = run_context(config, records, work, weights, validation_only)
+    pipeline = create_pipeline(config, context)
     nodes = run_nodes(pipeline, work.metadata, show.start_node, show.finish_node, beam_args)
     result = _summary(nodes, records)
     write_atomically(work.summary, result.to_json())
@@ -219,6 +229,9 @@ def run(
 
 def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     by_name = {node.name: node for node in nodes}
+    validation = _validation(Path(by_name["Trainer"].outputs["model_run"][0]))
+    if "Report" not in by_name:
+        return RunResult(nodes, "", {}, False, "", str(records), validation=validation)
     pushed: dict[str, Any] = by_name["Pusher"].properties.get("pushed_model", {})
     blessing = by_name["Gate"].properties.get("blessing", {})
     page = Path(by_name["Report"].outputs["report"][0]) / "report.html"
@@ -234,7 +247,19 @@ def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
         refused=_infra_failures(by_name) if blessed else [],
         batch=batch,
         batch_rows=rows,
+        validation=validation,
     )
+
+
+def _validation(model_run: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Returns the metrics on ordinary and on shifted validation, as far as they are known."""
+    shifted = read_json(model_run / "shifted_validation.json")
+    if shifted is None:
+        training = read_json(model_run / "training.json") or {}
+        auc = (training.get("calibration") or {}).get("auc")
+        return {"ordinary": {"auc": {"estimate": auc, "low": None, "high": None}}}
+    parts = {"ordinary": shifted["ordinary"], "shifted": shifted["mean"]}
+    return {name: part["metrics"] for name, part in parts.items() if part is not None}
 
 
 def _infra_failures(by_name: dict[str, NodeResult]) -> list[str]:

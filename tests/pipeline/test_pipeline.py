@@ -41,8 +41,7 @@ STARTS = {
 OURS = [node for node, modules in STARTS.items() if modules]
 
 
-@pytest.fixture(scope="module")
-def nodes() -> dict[str, Any]:
+def graph(**changes: Any) -> dict[str, Any]:
     """Every node that a configuration can ask for, by its id."""
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
 
@@ -59,9 +58,15 @@ def nodes() -> dict[str, Any]:
         infra_validation="endpoint",
         batch_records="/batch",
         baseline="pushed",
+        **changes,
     )
     config = load_config("xception", ["tuner={}", "evaluation.corruptions={}"])
     return {node.id: node for node in create_pipeline(config, run).components}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> dict[str, Any]:
+    return graph()
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,15 @@ def test_training_reads_train_and_val_and_the_measures_are_taken_on_test(
         assert execution_property(node, "eval_args")["splits"] == ["val"]
     assert execution_property("Evaluator", "example_splits") == ["test"]
     assert nodes["Scorer"].exec_properties["split"] == "test"
+
+
+def test_validation_only_leaves_out_what_reads_the_test_split(nodes: dict[str, Any]) -> None:
+    fewer = graph(validation_only=True)
+    left_out = nodes.keys() - fewer.keys()
+    assert {"Evaluator", "Scorer", "Gate", "Pusher", "Report", "ModelCard"} <= left_out
+    assert {"Trainer", "StressTest", "Embedder"} <= fewer.keys() <= nodes.keys()
+    for name, node in fewer.items():  # finished nodes are found in the cache later
+        assert node.exec_properties == nodes[name].exec_properties
 
 
 def test_the_stress_test_does_not_change_the_cache_keys_of_trainer_and_gate() -> None:

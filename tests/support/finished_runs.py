@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from core.metrics.binary import bootstrap_binary_metrics
+from core.metrics.registry import SHIFTED
 from core.predictions import table
 from core.reporting.compare.runs import RUN, configuration_folder
+from core.reporting.format import intervals
 from schema import features as f
 from schema.example import encode
 from schema.labels import BINARY, Task
@@ -47,6 +50,8 @@ class FinishedRuns:
         cached: tuple[str, ...] = (),
         weights: str = "file",
         stress_test: dict[str, Any] | None = None,
+        shifted_skill: float | None = None,
+        validation_only: bool = False,
     ) -> Path:
         """Writes one run.
 
@@ -62,6 +67,8 @@ class FinishedRuns:
           cached: nodes whose outputs came from the cache.
           weights: kind of weights.
           stress_test: results of StressTest; None: the node did not run.
+          shifted_skill: as `skill`, on shifted validation; None: there is none.
+          validation_only: test was not evaluated.
 
         Returns:
           the work folder.
@@ -72,15 +79,17 @@ class FinishedRuns:
         outputs = {
             node: {key: self.work / "artifacts" / node / key / number for key in keys}
             for node, keys in _OUTPUTS.items()
+            if node != "Scorer" or not validation_only
         }
         for folder in (folder for keys in outputs.values() for folder in keys.values()):
             folder.mkdir(parents=True)
-        scored = outputs["Scorer"]["predictions"]
-        table.write(scored / table.FILE, iter([_columns(task, n, seed, skill, prefix)]))
         model = {"task": task.to_dict(), "threshold": threshold, "band": None, "temperature": 1.0}
         if task.located:
             model["boxes"] = {"kind": "detector", "threshold": 0.5}
-        (scored / "predictions.json").write_text(json.dumps(model))
+        if not validation_only:
+            scored = outputs["Scorer"]["predictions"]
+            table.write(scored / table.FILE, iter([_columns(task, n, seed, skill, prefix)]))
+            (scored / "predictions.json").write_text(json.dumps(model))
         trained = outputs["Trainer"]["model_run"]
         val = _columns(task, 60, seed + 99, skill if val_skill is None else val_skill, "val")
         table.write(trained / "val_predictions.parquet", iter([val]))
@@ -91,8 +100,12 @@ class FinishedRuns:
             "seeds": [seed],
             "weights": {"kind": weights},
             "parameters": {"trainable": 7, "total": 1007},
+            "task": task.to_dict(),
+            "calibration": {"threshold": threshold, "band": None, "temperature": 1.0},
         }
         (trained / "training.json").write_text(json.dumps(training))
+        if shifted_skill is not None:
+            _write_shifted(trained, _columns(task, 60, seed + 7, shifted_skill, "held-out"))
         variables = outputs["Trainer"]["model"] / "variables"
         variables.mkdir()
         (variables / "data").write_bytes(b"x" * 3 * 2**19)
@@ -125,6 +138,25 @@ class FinishedRuns:
         with (self.records / "test-00000-of-00001.tfrecord").open("wb") as out:
             for i in range(N_IMAGES):
                 out.write(frame(encode({f.IMAGE_SHA256: f"test{i}", f.IMAGE_ENCODED: image})))
+
+
+def _write_shifted(folder: Path, columns: dict[str, list[Any]]) -> None:
+    """Writes two folds of the same images."""
+    known = [i for i, label in enumerate(columns["positive"]) if label >= 0]
+    columns = {name: [values[i] for i in known] for name, values in columns.items()}
+    numbers = [0, 1]
+    both = {name: [*values, *values] for name, values in columns.items()}
+    n = len(columns["score"])
+    both |= {"fold": sorted(numbers * n), "held_out": [label == 0 for label in both["positive"]]}
+    table.write(folder / table.SHIFTED, iter([both]), folds=True)
+    labels, scores = np.array(columns["positive"]), np.array(columns["score"])
+    values = bootstrap_binary_metrics(
+        labels, scores, np.array(columns["patient_id"]), 0.5, resamples=100, seed=0
+    )
+    metrics = intervals(values, SHIFTED)
+    folds = [{"name": f"NORMAL of {source}", "metrics": metrics} for source in ("IM", "NORMAL2-IM")]
+    content = {"folds": folds, "mean": {"folds": 2, "metrics": metrics}, "ordinary": {}}
+    (folder / "shifted_validation.json").write_text(json.dumps(content))
 
 
 def _columns(task: Task, n: int, seed: int, skill: float, prefix: str) -> dict[str, list[Any]]:

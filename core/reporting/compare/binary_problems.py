@@ -4,6 +4,7 @@ The scores of a binary, a three-class and a two-stage task solve the same proble
 pathogens are positive.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from core.metrics.multiclass import pair_share
 from core.predictions.predictions import SplitPredictions
-from core.reporting.compare.runs import FinishedRun
+from core.reporting.compare.runs import EvaluatedRun
 from schema.labels import NORMAL
 
 Pathogens = tuple[str, ...]
@@ -70,6 +71,7 @@ class BinaryProblem:
         two.
       test: configuration -> predictions.
       val: configuration -> predictions.
+      shifted: configuration -> mean AUC over the folds of shifted validation; NaN without folds.
     """
 
     positive: Pathogens
@@ -78,6 +80,7 @@ class BinaryProblem:
     derived: set[str] = field(default_factory=set)
     test: dict[str, BinaryPredictions] = field(default_factory=dict)
     val: dict[str, BinaryPredictions] = field(default_factory=dict)
+    shifted: dict[str, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -85,7 +88,7 @@ class BinaryProblem:
         return f"{' or '.join(self.positive)} against {' or '.join(self.negative)}"
 
 
-def binary_problems(runs: Sequence[FinishedRun]) -> list[BinaryProblem]:
+def binary_problems(runs: Sequence[EvaluatedRun]) -> list[BinaryProblem]:
     """Returns the problems that at least one configuration solves, those against NORMAL first.
 
     A task with several positive classes also solves the problem of each pair of them, with the
@@ -99,13 +102,15 @@ def binary_problems(runs: Sequence[FinishedRun]) -> list[BinaryProblem]:
                 continue
             problem.names.append(run.name)
             problem.test[run.name], problem.val[run.name] = test, val
+            own = run.shifted if not derived else None
+            problem.shifted[run.name] = own.auc if own else math.nan
             if derived:
                 problem.derived.add(run.name)
     return sorted(problems.values(), key=lambda problem: NORMAL not in problem.negative)
 
 
 def _predictions(
-    run: FinishedRun,
+    run: EvaluatedRun,
 ) -> Iterator[tuple[Sides, bool, BinaryPredictions, BinaryPredictions]]:
     """Yields sides, whether derived, and the predictions on test and validation."""
     test, val, task = run.test, run.val, run.test.task

@@ -8,7 +8,7 @@ from core.metrics.binary import expected_calibration_error
 from core.reporting import figures
 from core.reporting.compare.binary_problems import binary_problems
 from core.reporting.compare.results import comparison_results
-from core.reporting.compare.runs import FinishedRun
+from core.reporting.compare.runs import FinishedRun, evaluated
 from core.reporting.radiographs import thumbnail
 from core.reporting.records import read_images
 from core.reporting.rendering import data_uri, render, write_page
@@ -42,7 +42,7 @@ def draw(runs: Sequence[FinishedRun]) -> dict[str, dict[str, str]]:
     """Returns title of the problem -> `roc` and `calibration` as data URIs."""
     order = [run.name for run in runs]  # a configuration has one color on the whole page
     drawn = {}
-    for problem in binary_problems(runs):
+    for problem in binary_problems(evaluated(runs)):
         roc, calibration = [], []
         for name, score in problem.test.items():
             style = figures.style(order.index(name))

@@ -1,5 +1,6 @@
 """Results of a comparison: leaderboards, paired tests, disagreements and costs."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from core.reporting.compare.binary_problems import (
 )
 from core.reporting.compare.paired_tests import compare_accuracy, compare_predictions
 from core.reporting.compare.runs import (
+    EvaluatedRun,
     FinishedRun,
     cached_executions,
     cost,
     durations,
+    evaluated,
 )
+from core.reporting.compare.validation import validation_results
 from core.reporting.format import bootstrap_settings, intervals
 from core.reporting.notices import DISCLAIMER, notices
 from core.reporting.run_outputs import read_json_object
@@ -48,20 +52,23 @@ def comparison_results(
       seed: of the bootstrap; every configuration uses the same resamples of patients.
     """
     seconds = durations(metadata, cached_executions(runs))
-    boxes = {run.name: run.test for run in runs if run.test.predicts_boxes}
+    tested = evaluated(runs)
+    patients = set(tested[0].test.patient.tolist()) if tested else set()
+    boxes = {run.name: run.test for run in tested if run.test.predicts_boxes}
     return json_values(
         {
             "disclaimer": DISCLAIMER,
             "notices": comparison_notices(runs),
-            "images": len(runs[0].test),
-            "patients": len(set(runs[0].test.patient.tolist())),
-            "looks": len(runs),
+            "images": len(tested[0].test) if tested else 0,
+            "patients": len(patients),
+            "looks": len(tested),
             "bootstrap": bootstrap_settings(resamples, seed),
+            "validation": validation_results(runs, resamples, seed),
             "questions": [
                 problem_results(problem, resamples, seed, boxes)
-                for problem in binary_problems(runs)
+                for problem in binary_problems(tested)
             ],
-            "classes": class_results(runs, resamples, seed),
+            "classes": class_results(tested, resamples, seed),
             "stress_tests": [
                 {"name": run.name, "bar": run.stress_test["bar"]}
                 | {level: run.stress_test["largest"][level] for level in LEVELS}
@@ -119,11 +126,13 @@ def problem_results(
                 "name": name,
                 "derived": name in problem.derived,
                 "val_auc": roc_auc_score(val.label, val.score) if len(val) else float("nan"),
+                "shifted_auc": problem.shifted.get(name, math.nan),
                 "threshold": test.threshold,
                 "metrics": metrics,
             }
         )
-    leaderboard = rank(rows, "val_auc")
+    shifted = all(math.isfinite(problem.shifted.get(name, math.nan)) for name in problem.names)
+    leaderboard = rank(rows, "shifted_auc" if shifted else "val_auc")
     predictions = {row["name"]: problem.test[row["name"]] for row in leaderboard}
     first = next(iter(predictions.values()))
     predicted = np.stack([one.predicted_positive for one in predictions.values()])
@@ -134,6 +143,7 @@ def problem_results(
         "images": len(first),
         "patients": len(set(first.patient.tolist())),
         "positives": int(first.label.sum()),
+        "ranked_by": "shifted_auc" if shifted else "val_auc",
         "leaderboard": leaderboard,
         "paired": compare_predictions(predictions),
         "disputed": disputed_images(predictions),
@@ -177,14 +187,14 @@ def disputed_images(
     ]
 
 
-def class_results(runs: Sequence[FinishedRun], resamples: int, seed: int) -> list[dict[str, Any]]:
+def class_results(runs: Sequence[EvaluatedRun], resamples: int, seed: int) -> list[dict[str, Any]]:
     """Compares tasks with the same classes, more than two.
 
     Returns:
       groups of `classes`, `images`, `leaderboard` (best class accuracy on validation first) and
       `paired` (see `compare_accuracy`).
     """
-    groups: dict[tuple[Any, ...], list[FinishedRun]] = {}
+    groups: dict[tuple[Any, ...], list[EvaluatedRun]] = {}
     for run in runs:
         task = run.test.task
         if len(task.classes) > 2 and len(run.test.with_class_label()):
@@ -193,7 +203,7 @@ def class_results(runs: Sequence[FinishedRun], resamples: int, seed: int) -> lis
     return [_group_results(group, resamples, seed) for group in groups.values()]
 
 
-def _group_results(group: Sequence[FinishedRun], resamples: int, seed: int) -> dict[str, Any]:
+def _group_results(group: Sequence[EvaluatedRun], resamples: int, seed: int) -> dict[str, Any]:
     classes = list(group[0].test.task.classes)
     metrics = [
         *(name for name in CLASSES if name != "kappa"),

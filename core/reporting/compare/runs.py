@@ -5,7 +5,7 @@ Each configuration has `compare/NAME/run.json`, a copy of the file of `pneumo ru
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,14 @@ import numpy as np
 
 from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
 from core.predictions.stress_test import FILE
+from core.reporting.compare.shifted import ShiftedPredictions, read_shifted
 from core.reporting.run_outputs import output, read_json_object
 from schema.errors import PneumoError
 
 RUN, PROCESS = "run.json", "process.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """A configuration that has finished.
 
@@ -29,23 +30,39 @@ class FinishedRun:
       run: `run.json`.
       process: `process.json`; empty if the run was not started by a comparison.
       training: `training.json` of the Trainer.
-      test: predictions on test.
       val: predictions on validation.
       stress_test: `corruptions.json` of StressTest; empty if it did not run.
+      shifted: shifted validation; None if it is not configured or has no fold.
     """
 
     name: str
     run: dict[str, Any]
     process: dict[str, Any]
     training: dict[str, Any]
-    test: SplitPredictions
     val: SplitPredictions
     stress_test: dict[str, Any] = field(default_factory=dict)
+    shifted: ShiftedPredictions | None = None
 
     @property
     def records(self) -> Path:
         """Folder of the records."""
         return Path(self.run["records"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedRun(FinishedRun):
+    """A configuration that was evaluated on the test split, not with `--validation-only`.
+
+    Attributes:
+      test: predictions on test.
+    """
+
+    test: SplitPredictions
+
+
+def evaluated(runs: Iterable[FinishedRun]) -> list[EvaluatedRun]:
+    """Returns the runs that were evaluated on the test split."""
+    return [run for run in runs if isinstance(run, EvaluatedRun)]
 
 
 def configuration_folder(work: Path, name: str) -> Path:
@@ -79,36 +96,49 @@ def read_runs(
     if not finished:
         reason = f": {failed[0]['name']}: {failed[0]['error']}" if failed else ""
         raise PneumoError(f"nothing to compare: no configuration has finished in {work}{reason}")
-    for other in finished[1:]:
-        if not np.array_equal(finished[0].test.sha256, other.test.sha256):
-            raise PneumoError(
-                f"{finished[0].name} and {other.name} have different test images: use a separate "
-                "work folder for each data.ingest"
-            )
+    _check_images("validation", {run.name: run.val for run in finished})
+    _check_images("test", {run.name: run.test for run in evaluated(finished)})
     return finished, failed
 
 
+def _check_images(split: str, predictions: Mapping[str, SplitPredictions]) -> None:
+    """Raises PneumoError if the images of two configurations differ."""
+    for name, other in predictions.items():
+        first = next(iter(predictions))
+        if not np.array_equal(predictions[first].sha256, other.sha256):
+            raise PneumoError(
+                f"{first} and {name} have different {split} images: use a separate work folder for "
+                "each data.ingest"
+            )
+
+
 def _read_run(name: str, run: dict[str, Any], process: dict[str, Any]) -> FinishedRun:
-    scored, trained = output(run, "Scorer", "predictions"), output(run, "Trainer", "model_run")
+    trained = output(run, "Trainer", "model_run")
     val, training = trained / "val_predictions.parquet", trained / "training.json"
-    for file in (scored / "predictions.parquet", scored / "predictions.json", val, training):
+    files, scored = [val, training], None
+    if any(node["name"] == "Scorer" for node in run["nodes"]):
+        scored = output(run, "Scorer", "predictions")
+        files += [scored / "predictions.parquet", scored / "predictions.json"]
+    for file in files:
         if not file.is_file():
             raise PneumoError(f"{name}: {file} is missing: run the configuration again")
-    test = read_scorer_output(scored)
-    assert test is not None
-    model_info = read_json_object(scored / "predictions.json")
-    stressed = {}
+    summary, stressed = read_json_object(training), {}
     if any(node["name"] == "StressTest" for node in run["nodes"]):
         stressed = read_json_object(output(run, "StressTest", "results") / FILE)
-    return FinishedRun(
-        name,
-        run,
-        process,
-        read_json_object(training),
-        test,
-        read_predictions(val, model_info),
-        stressed,
+    facts = {"task": summary.get("task"), **(summary.get("calibration") or {})}
+    if scored is not None:
+        facts = read_json_object(scored / "predictions.json")
+    finished = FinishedRun(
+        name=name,
+        run=run,
+        process=process,
+        training=summary,
+        val=read_predictions(val, facts),
+        shifted=read_shifted(trained),
+        stress_test=stressed,
     )
+    test = read_scorer_output(scored) if scored is not None else None
+    return finished if test is None else EvaluatedRun(**vars(finished), test=test)
 
 
 def cost(run: FinishedRun, took: dict[int, float]) -> dict[str, Any]:
@@ -140,7 +170,7 @@ def cost(run: FinishedRun, took: dict[int, float]) -> dict[str, Any]:
     return {
         "name": run.name,
         "backbone": training.get("backbone"),
-        "task": run.test.task.name,
+        "task": run.val.task.name,
         "image_size": training.get("image_size"),
         "fine_tuned": bool(training.get("fine_tune")),
         "seeds": training.get("seeds"),

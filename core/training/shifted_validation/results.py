@@ -23,7 +23,7 @@ from schema.files import json_values
 from schema.labels import Task
 
 FILE: Final = "shifted_validation.json"
-PREDICTIONS: Final = "shifted_predictions.parquet"
+PREDICTIONS: Final = table.SHIFTED
 
 
 def shifted_validation_results(

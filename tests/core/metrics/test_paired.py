@@ -12,6 +12,7 @@ from core.metrics.paired import (
     PairedTest,
     bootstrap_difference,
     delong_clustered,
+    delong_folds,
     mcnemar_clustered,
     placements,
 )
@@ -245,3 +246,49 @@ def test_bootstrap_counts_an_image_for_one_model_only() -> None:
 )
 def test_bootstrap_is_undefined_without_two_patients(a: list, b: list, groups: list) -> None:
     assert math.isnan(bootstrap_difference(np.array(a), np.array(b), np.array(groups)).p_worse)
+
+
+def test_mean_of_one_fold_is_delong_by_patient() -> None:
+    labels, a, b = two_models(240, 3)
+    groups = np.arange(240) // 2
+    one = delong_folds(labels, a, b, np.zeros(240), groups)
+    expected = delong_clustered(labels, a, b, groups)
+    assert (one.a, one.b) == pytest.approx((expected.a, expected.b))
+    # Other factors for small samples.
+    assert one.se == pytest.approx(expected.se, rel=0.02)
+    assert one.p == pytest.approx(expected.p, abs=0.02)
+
+
+def test_mean_of_folds_that_share_patients() -> None:
+    labels, a, b = two_models(120, 4)
+    groups = np.arange(120) // 2
+    double = [np.concatenate([x, x]) for x in (labels, a, b, groups)]
+    folds = np.repeat([0, 1], 120)
+    one = delong_folds(labels, a, b, np.zeros(120), groups)
+    # The same images twice are no more evidence than once.
+    twice = delong_folds(double[0], double[1], double[2], folds, double[3])
+    assert (twice.difference, twice.se, twice.p) == pytest.approx((one.difference, one.se, one.p))
+
+
+@pytest.mark.parametrize(
+    "labels, folds, groups",
+    [
+        ([0, 1, 1, 1], [0, 0, 1, 1], [0, 1, 2, 3]),
+        ([0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]),
+        ([], [], []),
+    ],
+)
+def test_undefined_mean_of_folds(labels: list[int], folds: list[int], groups: list[int]) -> None:
+    scores = np.linspace(0, 1, len(labels))
+    test = delong_folds(np.array(labels), scores, scores, np.array(folds), np.array(groups))
+    assert math.isnan(test.p)
+
+
+def test_level_of_the_mean_of_folds() -> None:
+    """Two models of the same skill differ significantly in about 5 % of samples."""
+    rejected = 0
+    for seed in range(200):
+        labels, a, b = two_models(150, seed)
+        folds = np.arange(150) % 2
+        rejected += delong_folds(labels, a, b, folds, np.arange(150)).p < 0.05
+    assert 2 <= rejected <= 20
