@@ -134,18 +134,22 @@ def _ragged(rows: Iterable[Any], shape: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-def read_predictions(file: Path, facts: Mapping[str, Any]) -> SplitPredictions:
+def read_predictions(
+    file: Path, facts: Mapping[str, Any], held_out: bool = False
+) -> SplitPredictions:
     """Reads a Parquet file of predictions.
 
     Args:
       file: columns of core.predictions.table.
       facts: metadata of the model: `task` (from `Task.to_dict`), `threshold`, `band` and
         `temperature`; for a detector also `boxes` with `threshold`.
+      held_out: read only the held-out images of shifted validation.
 
     Raises:
       PneumoError: the columns do not match the task.
     """
-    columns = table.read(file).to_pydict()
+    images = table.read(file)
+    columns = (images.filter(images["held_out"]) if held_out else images).to_pydict()
     task = Task.from_dict(facts["task"])
     n, classes = len(columns["score"]), len(task.classes)
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
+from core.predictions.table import SHIFTED
 from core.predictions.tfma_results import tfma_metrics
 from core.reporting.records import content, read_fields, read_images, text
 from core.reporting.report.boxes import box_cases
@@ -76,7 +77,7 @@ def collect(
     test_predictions = read_scorer_output(predictions)
     if test_predictions is None:
         raise PneumoError(f"no predictions in {predictions}: run the Scorer again")
-    val = model_run / "val_predictions.parquet"
+    val, shifted = model_run / "val_predictions.parquet", model_run / SHIFTED
     model_info = read_json(predictions / "predictions.json") or {}
     dataset, leakage = read_dataset(records, test_predictions.task)
     shown = [
@@ -98,6 +99,7 @@ def collect(
         predictions=test_predictions,
         val=read_predictions(val, model_info) if val.is_file() else None,
         shifted=read_json(model_run / "shifted_validation.json"),
+        held_out=read_predictions(shifted, model_info, True) if shifted.is_file() else None,
         images=dict(read_images(test, {row["sha256"] for rows in shown for row in rows})),
         boxes=model_info.get("boxes") if test_predictions.predicts_boxes else None,
         heat_maps=read_heat_maps(model, test_predictions, test),

@@ -32,6 +32,7 @@ class ReportData:
       model_summary: text of `Model.summary()`.
       predictions: on the test split.
       val: predictions on the validation split.
+      held_out: predictions of shifted validation on the images held out of its folds.
       images: id -> file content, of the images to show.
       boxes: box threshold and box scale of the model, and how they were chosen.
       shifted: `shifted_validation.json` of the Trainer.
@@ -56,6 +57,7 @@ class ReportData:
     model_summary: str | None = None
     predictions: SplitPredictions | None = None
     val: SplitPredictions | None = None
+    held_out: SplitPredictions | None = None
     images: dict[str, bytes] = field(default_factory=dict)
     boxes: dict[str, Any] | None = None
     shifted: dict[str, Any] | None = None

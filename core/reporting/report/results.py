@@ -92,7 +92,9 @@ def _test_results(predictions: SplitPredictions, data: ReportData) -> dict[str, 
         results["operating_point"] = reliability.operating_point_metrics(
             data.val, metrics, *bootstrap
         )
-        results["prediction_sets"] = prediction_sets_section(data.val, predictions, *bootstrap)
+        results["prediction_sets"] = prediction_sets_section(
+            data.val, predictions, data.held_out, *bootstrap
+        )
         results["shift"] = reliability.shift_section(
             data.val, predictions, sides(predictions), data.seed
         )

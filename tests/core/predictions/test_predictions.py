@@ -44,6 +44,17 @@ def test_answers_of_another_task_are_refused(tmp_path: Path) -> None:
         read_predictions(tmp_path / table.FILE, facts)
 
 
+def test_held_out_images_of_shifted_validation(tmp_path: Path) -> None:
+    write_scorer_output(synthetic_predictions(6), tmp_path)
+    rows = table.read(tmp_path / table.FILE).to_pydict()
+    rows |= {"fold": [0, 0, 0, 1, 1, 1], "held_out": [True, False, True, False, False, True]}
+    table.write(tmp_path / table.SHIFTED, iter([rows]), folds=True)
+    facts = {"task": BINARY.to_dict(), "threshold": 0.5, "temperature": 1.0}
+    found = read_predictions(tmp_path / table.SHIFTED, facts, held_out=True)
+    assert found.filename.tolist() == [rows["filename"][i] for i in (0, 2, 5)]
+    assert len(read_predictions(tmp_path / table.SHIFTED, facts)) == 6
+
+
 def test_decisions_and_subsets() -> None:
     predictions = synthetic_predictions(60, task=THREE_CLASS, band=(0.3, 0.7), unknown=True)
     assert set(predictions.decision.tolist()) <= {-1, 0, 1}

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from components.gate.decision import decide_blessing
@@ -65,6 +66,7 @@ def full_report(task: Task = BINARY) -> ReportData:
         model_summary="Model: <big>",
         predictions=test,
         val=val,
+        held_out=predicted(30, 2, task=task).where(np.arange(30) < 25),
         images={str(i): image for i in test.sha256},
         tfma={"overall": {"auc": 0.91234, "accuracy": 0.8}},
         blessing=decision(test, predicted(task=task, model_seed=1)),
