@@ -129,10 +129,31 @@ class Config(Options):
     @model_validator(mode="after")
     def _views_fit_the_model(self) -> Self:
         tune, size = self.training.fine_tune, image_size(self.model.backbone, self.model.image_size)
-        if tune is not None and tune.view_size is not None and tune.view_size > size:
+        views = {"training.fine_tune": tune.view_size if tune else None}
+        views |= {f"model.members.{i}": one.view_size for i, one in enumerate(self.model.members)}
+        for name, view_size in views.items():
+            if view_size is not None and view_size > size:
+                raise ValueError(
+                    f"{name}.view_size is {view_size} pixels, more than the {size} of the model's "
+                    "images; lower it or raise model.image_size"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _members_fit_the_training(self) -> Self:
+        if not self.model.members:
+            return self
+        if self.task.located:
+            raise ValueError("model.members is for classification tasks; remove it for task locate")
+        if not self.training.from_images:
             raise ValueError(
-                f"training.fine_tune.view_size is {tune.view_size} pixels, more than the {size} of "
-                "the model's images; lower it or raise model.image_size"
+                "model.members needs training.fine_tune.source: images, because the Embedder runs "
+                "one backbone; set it"
+            )
+        if self.tuner is not None:
+            raise ValueError(
+                "the tuner searches on the embeddings of one backbone; remove tuner or "
+                "model.members"
             )
         return self
 

@@ -213,8 +213,9 @@ def _keys(options: type[BaseModel], parents: Sequence[str]) -> list[str]:
     """Returns the keys of the group at `parents`."""
     annotation: Any = options
     for parent in parents:
-        if get_origin(annotation) is dict:  # `parent` is a key of the mapping
-            annotation = get_args(annotation)[1]
+        origin, kinds = get_origin(annotation), get_args(annotation)
+        if origin in (dict, tuple):  # `parent` is a key of the mapping or a position in the list
+            annotation = kinds[1] if origin is dict else kinds[0]
         else:
             annotation = _model(annotation).model_fields[parent].annotation
     return list(_model(annotation).model_fields)

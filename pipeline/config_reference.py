@@ -60,6 +60,8 @@ def _nested(path: str, annotation: Any) -> tuple[str, type[BaseModel] | None]:
         return path, annotation
     if get_origin(annotation) is dict:
         return _nested(f"{path}.NAME", get_args(annotation)[1])
+    if get_origin(annotation) is tuple:
+        return _nested(path, get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         for option in get_args(annotation):
             found = _nested(path, option)

@@ -27,6 +27,7 @@ def trainer_options(config: Config, run: RunContext) -> TrainerOptions:
         training=config.training,
         evaluation=evaluation_options(config),
         weights=run.weights,
+        member_weights=run.member_weights,
         image_size=image_size(config.model.backbone, config.model.image_size),
         layer=resolve_layer(config.model.backbone, tune.trainable_from) if tune else "top",
         checkpoints=run.checkpoints,

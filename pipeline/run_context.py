@@ -20,6 +20,7 @@ class RunContext(Options):
     push_to: str = Field(description="folder or URI of the pushed versions")
     checkpoints: str = Field(description="folder or URI from which a killed training resumes")
     weights: BackboneWeights
+    member_weights: tuple[BackboneWeights, ...] = Field((), description="of each of model.members")
     infra_validation: Validation = "savedmodel"
     validation_only: bool = Field(
         False, description="only the nodes that read no image of the test split run"

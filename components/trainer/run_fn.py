@@ -14,16 +14,8 @@ from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork
 from core.training.calibration import CalibrationResult, calibrate
 from core.training.data.targets import class_targets
-from core.training.ensemble import (
-    TrainedEnsemble,
-    fold_paths,
-    output_paths,
-    train_ensemble,
-)
-from core.training.ensemble_predictions import (
-    EnsemblePredictions,
-    write_predictions,
-)
+from core.training.ensemble import TrainedEnsemble, fold_paths, output_paths, train_ensemble
+from core.training.ensemble_predictions import EnsemblePredictions, write_predictions
 from core.training.fingerprint import checkpoint_folder
 from core.training.job import Job, tuned_values
 from core.training.loop.curves import write_histories
@@ -31,7 +23,12 @@ from core.training.options import TrainerOptions
 from core.training.shifted_validation.results import write_shifted_validation
 from core.training.shifted_validation.rules import pooled_folds
 from core.training.shifted_validation.train import ShiftedValidation, train_folds
-from core.training.summary import add_member_metrics, model_summary, training_summary
+from core.training.summary import (
+    add_member_metrics,
+    member_correlation,
+    model_summary,
+    training_summary,
+)
 from schema import storage
 
 if TYPE_CHECKING:
@@ -63,8 +60,6 @@ def run_fn(fn_args: "FnArgs") -> None:
     job = Job.resolve(options, tuned_values(fn_args.hyperparameters))
     folder = Path(fn_args.model_run_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    if notice := job.weights.notice(job.model.backbone):
-        log.warning(notice)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
         trained = train_ensemble(job, scratch, folder, fn_args)
@@ -90,10 +85,11 @@ def _train_detectors(
     """Trains the dense heads of a detection task; adds their curves to each seed's phases."""
     from core.training.detector.phase import fit_detectors
 
-    outputs = {seed: output_paths(job, folder, fn_args, seed) for seed in job.training.seeds}
+    paths = output_paths(job, folder, fn_args)
+    outputs = {seed: paths(seed) for seed in job.training.seeds}
     detectors = fit_detectors(job, trained.network, trained.train, trained.val, scratch, outputs)
     for seed, curves in detectors.curves.items():
-        trained.phases[seed]["detector"] = curves
+        trained.phases[str(seed)]["detector"] = curves
     return detectors
 
 
@@ -176,6 +172,7 @@ def _write_record(
         validation.targets,
         job.task,
     )
+    trained.summary["log_odds_correlation"] = member_correlation(predictions, job.task)
     trained.summary.update(
         training_summary(job, trained.train, trained.val, trained.network, validation.calibrated)
     )
@@ -221,8 +218,9 @@ def _export(job: Job, trained: TrainedEnsemble, validation: _Validation, fn_args
         box_threshold=detector.operating_point.threshold if detector is not None else 0.0,
         metadata={
             "name": job.name,
-            "backbone": job.model.backbone,
+            "backbone": job.backbone_names,
             "weights": job.weights.to_dict(),
+            "members": trained.described_members,
             "synthetic": job.synthetic,
             "data": data,
             "seeds": list(job.training.seeds),

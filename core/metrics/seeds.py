@@ -1,10 +1,13 @@
-"""Spread of metrics over ensemble members trained with different seeds."""
+"""Spread of metrics over ensemble members, and how much the members agree."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from core.metrics.bootstrap import Statistics
 
 
 @dataclass(frozen=True)
@@ -41,3 +44,34 @@ def spread_over_seeds(members: Sequence[Mapping[str, float]]) -> dict[str, SeedS
             sd=float(defined.std(ddof=1)) if len(defined) > 1 else math.nan,
         )
     return spreads
+
+
+def log_odds_correlation(probabilities: np.ndarray) -> Statistics:
+    """Returns the correlation of each two members' log-odds, for the bootstrap.
+
+    The mean of members gains less the more they agree (Krogh & Vedelsby, 1995, NeurIPS).
+
+    Args:
+      probabilities: of one class or side, [n, members].
+
+    Returns:
+      weights [r, n] -> {"0-1": Pearson correlation [r] of members 0 and 1, ...}; NaN if a member
+      gives all images the same probability.
+    """
+    p = np.clip(np.asarray(probabilities, np.float64), 1e-12, 1 - 1e-12)
+    z = np.log(p) - np.log1p(-p)
+    z = z - z.mean(axis=0)  # for the precision of the sums below
+    pairs = list(itertools.combinations(range(z.shape[1]), 2))
+
+    def statistics(w: np.ndarray) -> dict[str, np.ndarray]:
+        total = w.sum(axis=1, keepdims=True)
+        mean = w @ z / total
+        variance = w @ z**2 / total - mean**2
+        variance[variance <= 1e-12] = math.nan
+        return {
+            f"{i}-{j}": ((w @ (z[:, i] * z[:, j])) / total[:, 0] - mean[:, i] * mean[:, j])
+            / np.sqrt(variance[:, i] * variance[:, j])
+            for i, j in pairs
+        }
+
+    return statistics

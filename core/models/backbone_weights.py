@@ -105,18 +105,31 @@ def defer_weights(model: ModelOptions) -> BackboneWeights:
     return BackboneWeights(DEFERRED, file=model.weights, reason=model.on_missing)
 
 
-def resolve_deferred(weights: BackboneWeights, backbone: str) -> BackboneWeights:
+def defer_member_weights(model: ModelOptions) -> tuple[BackboneWeights, ...]:
+    """Returns weights of each member that the node resolves; no `file`: those of the model."""
+    return tuple(
+        BackboneWeights(DEFERRED, file=member.weights or "", reason=model.on_missing)
+        for member in model.members
+    )
+
+
+def resolve_deferred(weights: BackboneWeights, backbone: str, default: str = "") -> BackboneWeights:
     """Resolves deferred weights on the machine of a node; resolved weights are returned unchanged.
 
     `file` of deferred weights is imagenet, random, a file, or the URI of a weight file or of a
     folder that contains it under Keras's name.
+
+    Args:
+      weights: of the backbone.
+      backbone: key of BACKBONES.
+      default: used instead of an empty `file`.
 
     Raises:
       PneumoError: the weights are not available.
     """
     if weights.kind != DEFERRED:
         return weights
-    file = weights.file
+    file = weights.file or default
     if is_remote(file):
         name = BACKBONES[backbone].weight_file
         uri = file if file.endswith((".h5", ".hdf5")) else join(file, name)

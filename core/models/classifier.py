@@ -10,6 +10,8 @@ from core.models.head import pool
 from core.models.views import View
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import keras
     import tensorflow as tf
 
@@ -92,6 +94,14 @@ class ClassifierNetwork:
         )
         mean = tf.reduce_logsumexp(of_views, axis=0) - math.log(len(self.views))
         return mean / self._temperatures()
+
+    def with_temperatures(self, temperatures: "Sequence[float]") -> "ClassifierNetwork":
+        """Returns the network with a temperature for each member."""
+        members = [
+            replace(member, temperature=temperature)
+            for member, temperature in zip(self.members, temperatures, strict=True)
+        ]
+        return replace(self, members=tuple(members))
 
     def activations(self, pixels: "tf.Tensor") -> "list[tf.Tensor]":
         """Returns the backbone output for each member, [n, h, w, c].

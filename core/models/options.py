@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from core.images.rules import Fit
 from schema.errors import unknown
@@ -87,10 +87,43 @@ class ViewOptions(Options):
         return value
 
 
+def _known_backbone(value: str) -> str:
+    from core.models.backbones import BACKBONES
+
+    if value not in BACKBONES:
+        raise ValueError(unknown("backbone", value, BACKBONES))
+    return value
+
+
+Backbone = Annotated[str, AfterValidator(_known_backbone)]
+
+
+class MemberOptions(Options):
+    """One of several networks that are trained; what is not set is as in `training`."""
+
+    backbone: Backbone = Field(description="a key of core.models.backbones.BACKBONES")
+    weights: str | None = Field(
+        None, description="imagenet, random, or a Keras weight file (.h5); none: model.weights"
+    )
+    trainable_from: str | None = Field(
+        None, description="as in training.fine_tune; top: the backbone stays frozen"
+    )
+    view_size: int | None = Field(None, ge=32, description="as in training.fine_tune")
+    epochs: int | None = Field(
+        None, ge=1, le=10_000, description="of fine-tuning, as in training.fine_tune"
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, description="of fine-tuning, as in training.fine_tune"
+    )
+
+
 class ModelOptions(Options):
     """The network: backbone, its weights, and the head."""
 
-    backbone: str = Field("InceptionV3", description="a key of core.models.backbones.BACKBONES")
+    backbone: Backbone = Field(
+        "InceptionV3",
+        description="a key of core.models.backbones.BACKBONES; with members: that of the first",
+    )
     weights: str = Field("imagenet", description="imagenet, random, or a Keras weight file (.h5)")
     on_missing: Literal["stop", "random"] = Field(
         "stop", description="behavior if the ImageNet weights are not available"
@@ -119,15 +152,33 @@ class ModelOptions(Options):
     detector: DetectorOptions | None = Field(
         None, description="for task locate; none: the defaults"
     )
+    members: tuple[MemberOptions, ...] = Field(
+        (),
+        description="networks of an ensemble over several backbones, two or more; the model "
+        "predicts the mean of their calibrated probabilities. Empty: one network",
+    )
 
-    @field_validator("backbone")
-    @classmethod
-    def _known_backbone(cls, value: str) -> str:
-        from core.models.backbones import BACKBONES
+    def networks(self) -> "tuple[ModelOptions, ...]":
+        """Returns the options of each network: of each member, or these options."""
+        members = self.members
+        return tuple(
+            self.model_copy(
+                update={
+                    "backbone": member.backbone,
+                    "weights": member.weights or self.weights,
+                    "members": (),
+                }
+            )
+            for member in members
+        ) or (self,)
 
-        if value not in BACKBONES:
-            raise ValueError(unknown("backbone", value, BACKBONES))
-        return value
+    @model_validator(mode="after")
+    def _several_members(self) -> Self:
+        if len(self.members) == 1:
+            raise ValueError("members needs two or more networks; for one set backbone")
+        if self.members:
+            object.__setattr__(self, "backbone", self.members[0].backbone)  # the model is frozen
+        return self
 
     @field_validator("dense")
     @classmethod

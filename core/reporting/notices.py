@@ -25,8 +25,18 @@ def notices(
     lines = []
     if dataset and dataset.get("synthetic"):
         lines.append(SYNTHETIC)
-    weights = (training or {}).get("weights") or {}
-    backbone = BackboneWeights(weights.get("kind", ""), reason=weights.get("reason", ""))
-    if training and (line := backbone.notice(model or training.get("backbone", ""))):
-        lines.append(line)
+    for one in backbones(training):
+        weights = one.get("weights") or {}
+        backbone = BackboneWeights(weights.get("kind", ""), reason=weights.get("reason", ""))
+        line = backbone.notice(model or one.get("backbone", ""))
+        if line and line not in lines:
+            lines.append(line)
     return lines
+
+
+def backbones(training: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Returns the backbones in `training.json`, each with `backbone` and `weights`.
+
+    Files of earlier versions describe the only one at the top level.
+    """
+    return (training.get("backbones") or [training]) if training else []

@@ -22,7 +22,11 @@ from core.training.data.image_training_data import (
     image_training_data,
 )
 from core.training.data.targets import labeled_rows
-from core.training.ensemble_predictions import EnsemblePredictions, predict_ensemble
+from core.training.ensemble_predictions import (
+    EnsemblePredictions,
+    calibrate_members,
+    predict_ensemble,
+)
 from core.training.fingerprint import checkpoint_folder
 from core.training.job import Job
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
@@ -85,7 +89,7 @@ class TrainedRecipe:
 
     Attributes:
       network: one member for each seed.
-      members: seed, epochs and seconds of each, as in `training.json`.
+      members: backbone, seed, epochs and seconds of each, as in `training.json`.
       phases: seed -> phase -> curves.
     """
 
@@ -101,11 +105,12 @@ class TrainedEnsemble:
     Attributes:
       train: embeddings of the training split.
       val: embeddings of the validation split.
-      recipes: configurations and data that the members were trained with.
-      network: one member for each seed.
+      recipes: configurations and data that the members were trained with; one for each of
+        `model.members`, or one.
+      network: one member for each recipe and seed.
       predictions: of the network on the validation split.
       summary: content of `training.json`.
-      phases: seed -> phase -> curves.
+      phases: seed, after the name of several recipes -> phase -> curves.
     """
 
     train: Embeddings
@@ -114,11 +119,19 @@ class TrainedEnsemble:
     network: ClassifierNetwork
     predictions: EnsemblePredictions
     summary: dict[str, Any]
-    phases: dict[int, dict[str, TrainingCurves]]
+    phases: dict[str, dict[str, TrainingCurves]]
+
+    @property
+    def described_members(self) -> list[dict[str, Any]]:
+        """Backbone, seed and temperature of each member."""
+        names = ("backbone", "seed", "temperature")
+        return [{name: one.get(name) for name in names} for one in self.summary["members"]]
 
 
 def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> TrainedEnsemble:
-    """Trains one ensemble member for each seed.
+    """Trains one ensemble member for each recipe and seed.
+
+    The members of several recipes are calibrated, see `calibrate_members`.
 
     Args:
       job: configuration.
@@ -129,30 +142,47 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
     samples = Path(fn_args.train_files[0]).parent / SAMPLE_IMAGES_FILE
     if samples.is_file():
         _log_images(folder / "tensorboard", "images and their views", np.load(samples))
-    recipe = load_recipe(job, scratch, fn_args)
-    trained = train_recipe(recipe, lambda seed: output_paths(job, folder, fn_args, seed))
-    spent = {"embed": recipe.train.metadata["seconds"] + recipe.val.metadata["seconds"]}
-    for name, phase in (("fit", "head"), ("fine_tune", "fine_tune")):
-        spent[name] = round(sum(one["seconds"].get(phase, 0.0) for one in trained.members), 3)
+    recipes = load_recipes(job, scratch, fn_args)
+    first = next(iter(recipes.values()))
+    members: list[EnsembleMember] = []
+    summaries: list[dict[str, Any]] = []
+    logits: list[np.ndarray] = []
+    phases: dict[str, dict[str, TrainingCurves]] = {}
+    spent = {"embed": 0.0, "fit": 0.0, "fine_tune": 0.0}
+    for name, recipe in recipes.items():
+        if notice := recipe.job.weights.notice(recipe.job.model.backbone):
+            log.warning(notice)
+        trained = train_recipe(recipe, output_paths(job, folder, fn_args, name))
+        members += trained.network.members
+        summaries += trained.members
+        logits.append(recipe.predict_validation(trained.network).logits)
+        phases |= {f"{name}-{seed}".lstrip("-"): one for seed, one in trained.phases.items()}
+        spent["embed"] += recipe.train.metadata["seconds"] + recipe.val.metadata["seconds"]
+        for phase, key in (("head", "fit"), ("fine_tune", "fine_tune")):
+            spent[key] += sum(one["seconds"].get(phase, 0.0) for one in trained.members)
+    network = replace(trained.network, members=tuple(members))
+    predictions = EnsemblePredictions.from_logits(np.concatenate(logits, axis=1))
+    if len(recipes) > 1:
+        predictions, temperatures = calibrate_members(predictions, first.val_rows.targets)
+        network = network.with_temperatures(temperatures)
+        for one, temperature in zip(summaries, temperatures, strict=True):
+            one["temperature"] = temperature
     tune = job.training.fine_tune
-    compute = resolve_compute_dtype(tune.compute) if tune else None
-    summary = {"members": trained.members, "seconds": spent, "compute": compute}
+    summary = {
+        "members": summaries,
+        "seconds": {name: round(seconds, 3) for name, seconds in spent.items()},
+        "compute": resolve_compute_dtype(tune.compute) if tune else None,
+    }
     return TrainedEnsemble(
-        recipe.train,
-        recipe.val,
-        (recipe,),
-        trained.network,
-        recipe.predict_validation(trained.network),
-        summary,
-        trained.phases,
+        first.train, first.val, tuple(recipes.values()), network, predictions, summary, phases
     )
 
 
-def load_recipe(job: Job, scratch: Path, fn_args: "FnArgs") -> Recipe:
-    """Reads the data of a recipe; embeds the images if training reads images.
+def load_recipes(job: Job, scratch: Path, fn_args: "FnArgs") -> dict[str, Recipe]:
+    """Reads the data of each recipe; embeds the images if training reads images.
 
     Args:
-      job: configuration.
+      job: configuration, see `Job.networks`.
       scratch: temporary folder for copies of images and their embeddings.
       fn_args: names the files of both splits.
     """
@@ -163,13 +193,17 @@ def load_recipe(job: Job, scratch: Path, fn_args: "FnArgs") -> Recipe:
             copy_records(files[0], scratch / "train.images"),
             copy_records(files[1], scratch / "val.images"),
         )
-        train, val = embed_images(job, *files, scratch)
-    else:
-        train, val = (read_embeddings(Path(patterns[0]).parent) for patterns in files)
-    rows = labeled_rows(train, job.task, job.training.class_weight == "balanced")
-    val_rows = labeled_rows(val, job.task, balanced=False)
-    scaling = feature_moments(select_pooling(train.features[0], job.model.pooling))
-    return Recipe(job, train, val, rows, val_rows, scaling, images)
+    recipes = {}
+    for name, network in job.networks().items():
+        if images is not None:
+            train, val = embed_images(network, *files, scratch / name)
+        else:
+            train, val = (read_embeddings(Path(patterns[0]).parent) for patterns in files)
+        rows = labeled_rows(train, job.task, job.training.class_weight == "balanced")
+        val_rows = labeled_rows(val, job.task, balanced=False)
+        scaling = feature_moments(select_pooling(train.features[0], job.model.pooling))
+        recipes[name] = Recipe(network, train, val, rows, val_rows, scaling, images)
+    return recipes
 
 
 def train_recipe(recipe: Recipe, outputs: "Callable[[int], OutputPaths]") -> TrainedRecipe:
@@ -212,6 +246,7 @@ def train_recipe(recipe: Recipe, outputs: "Callable[[int], OutputPaths]") -> Tra
         members.append(EnsembleMember(lower, head, upper))
         summaries.append(
             {
+                "backbone": job.model.backbone,
                 "seed": seed,
                 "epochs": len(curves),
                 "best_epoch": curves.best_epoch,
@@ -238,9 +273,21 @@ def _log_images(folder: Path, name: str, images: np.ndarray) -> None:
     writer.close()
 
 
-def output_paths(job: Job, folder: Path, fn_args: "FnArgs", seed: int) -> OutputPaths:
-    """Returns the folders that a member writes to while it is trained."""
-    return OutputPaths(checkpoint_folder(job, fn_args), folder / "tensorboard" / f"seed-{seed}")
+def output_paths(
+    job: Job, folder: Path, fn_args: "FnArgs", name: str = ""
+) -> "Callable[[int], OutputPaths]":
+    """Returns seed -> the folders that a member writes to while it is trained.
+
+    Args:
+      job: configuration.
+      folder: training record.
+      fn_args: inputs of the training run.
+      name: of the recipe; empty for the only one.
+    """
+    checkpoints, logs = checkpoint_folder(job, fn_args), folder / "tensorboard"
+    if name:
+        checkpoints, logs = join(checkpoints, name), logs / name
+    return lambda seed: OutputPaths(checkpoints, logs / f"seed-{seed}")
 
 
 def fold_paths(job: Job, folder: Path, fn_args: "FnArgs", name: str) -> OutputPaths:

@@ -1,7 +1,7 @@
 """Predictions of the ensemble members on the validation split."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -37,6 +37,11 @@ class EnsemblePredictions:
     def from_logits(cls, logits: np.ndarray) -> Self:
         """Applies softmax to logits, float32 [n, members, classes]."""
         return cls(logits, member_probabilities(logits))
+
+    def scaled(self, temperatures: Sequence[float]) -> "EnsemblePredictions":
+        """Returns the predictions with a temperature for each member."""
+        divisors = np.array(temperatures, np.float32)[:, np.newaxis]
+        return EnsemblePredictions.from_logits(self.logits / divisors)
 
 
 def predict_ensemble(
@@ -118,6 +123,28 @@ def predict_images(
         logits.append(run(images.read(selected[start : start + batch])).numpy())
         progress(step, min(start + batch, len(selected)), len(selected))
     return EnsemblePredictions.from_logits(np.concatenate(logits))
+
+
+def calibrate_members(
+    predictions: EnsemblePredictions, targets: np.ndarray
+) -> tuple[EnsemblePredictions, list[float]]:
+    """Fits a temperature to each member, so that the network predicts a mean of calibrated ones.
+
+    Networks of different backbones are not equally confident; without temperatures the most
+    confident one would dominate the mean.
+
+    Args:
+      predictions: of members with temperature 1.
+      targets: float32 [n, classes], see `class_targets`.
+
+    Returns:
+      The calibrated predictions, and the temperature of each member.
+    """
+    from core.metrics.calibration import fit_temperature
+
+    logits = predictions.logits
+    temperatures = [fit_temperature(logits[:, i], targets) for i in range(logits.shape[1])]
+    return predictions.scaled(temperatures), temperatures
 
 
 def write_predictions(

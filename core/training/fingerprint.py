@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.training.job import Job
 from schema.storage import join
@@ -28,7 +28,8 @@ def fingerprint(fn_args: "FnArgs") -> str:
     """
     config = {k: v for k, v in fn_args.custom_config.items() if k != "checkpoints"}
     # The digest of the weights identifies them; their path does not.
-    config["weights"] = {k: v for k, v in config["weights"].items() if k != "file"}
+    config["weights"] = _without_path(config["weights"])
+    config["member_weights"] = [_without_path(one) for one in config.get("member_weights", ())]
     parts = [
         _contents(fn_args.train_files),
         _contents(fn_args.eval_files),
@@ -37,6 +38,10 @@ def fingerprint(fn_args: "FnArgs") -> str:
     ]
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_path(weights: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in weights.items() if k != "file"}
 
 
 def _contents(patterns: Sequence[str]) -> list[tuple[str, int, str]]:

@@ -1,12 +1,14 @@
 """A training run: options with tuned values and resolved weights."""
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.metrics.options import EvaluationOptions
 from core.models.backbone_weights import BackboneWeights, resolve_deferred
-from core.models.options import ModelOptions
+from core.models.backbones import TOP, resolve_layer
+from core.models.options import MemberOptions, ModelOptions
 from core.training.classifier.fine_tuning import BackboneConfig
 from core.training.options import TrainerOptions, TrainingOptions
 from schema.labels import Task
@@ -22,6 +24,7 @@ class Job:
       size: image side, pixels.
       layer: the backbone is trained above it; "top": the whole backbone is frozen.
       checkpoints: checkpoint folder, a path or a URI.
+      member_weights: of each of `model.members`.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Job:
     layer: str
     synthetic: bool
     checkpoints: str
+    member_weights: tuple[BackboneWeights, ...] = ()
 
     @classmethod
     def resolve(cls, options: TrainerOptions, tuned: dict[str, Any] | None = None) -> "Job":
@@ -49,18 +53,54 @@ class Job:
         for name, value in (tuned or {}).items():
             section = "model" if name in ("dense", "dropout") else "training"
             options = with_field(options, f"{section}.{name}", value)
+        member_weights = tuple(
+            resolve_deferred(weights, network.backbone, default=options.weights.file)
+            for weights, network in zip(
+                options.member_weights, options.model.networks(), strict=bool(options.model.members)
+            )
+        )
         return cls(
             name=options.name,
             model=options.model,
             training=options.training,
             evaluation=options.evaluation,
-            weights=resolve_deferred(options.weights, options.model.backbone),
+            weights=member_weights[0]
+            if member_weights
+            else resolve_deferred(options.weights, options.model.backbone),
             task=options.task,
             size=options.image_size,
             layer=options.layer,
             synthetic=_synthetic(options),
             checkpoints=options.checkpoints,
+            member_weights=member_weights,
         )
+
+    def networks(self) -> "dict[str, Job]":
+        """Returns the job of each network under a unique name; without `model.members` itself."""
+        members = self.model.members
+        if not members:
+            return {"": self}
+        count = Counter(member.backbone for member in members)
+        jobs = {}
+        for i, (member, model, weights) in enumerate(
+            zip(members, self.model.networks(), self.member_weights, strict=True)
+        ):
+            name = model.backbone if count[model.backbone] == 1 else f"{model.backbone}-{i + 1}"
+            training, layer = _member_training(self.training, member)
+            jobs[name] = replace(
+                self,
+                model=model,
+                training=training,
+                layer=layer,
+                weights=weights,
+                member_weights=(),
+            )
+        return jobs
+
+    @property
+    def backbone_names(self) -> str:
+        """Names of the backbones, as "InceptionV3 + Xception"."""
+        return " + ".join(dict.fromkeys(one.backbone for one in self.model.networks()))
 
     @property
     def backbone(self) -> BackboneConfig:
@@ -69,6 +109,19 @@ class Job:
         return BackboneConfig(
             self.model.backbone, self.size, self.weights.file or None, self.layer, seed
         )
+
+
+def _member_training(
+    training: TrainingOptions, member: MemberOptions
+) -> tuple[TrainingOptions, str]:
+    """Returns the training options of a member and the layer above which it is trained."""
+    tune = training.fine_tune
+    assert tune is not None
+    names = ("trainable_from", "view_size", "epochs", "learning_rate")
+    given = {name: getattr(member, name) for name in names if getattr(member, name) is not None}
+    tune = tune.model_copy(update=given)
+    layer = resolve_layer(member.backbone, tune.trainable_from)
+    return training.model_copy(update={"fine_tune": None if layer == TOP else tune}), layer
 
 
 def _synthetic(options: TrainerOptions) -> bool:

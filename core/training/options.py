@@ -202,6 +202,7 @@ class TrainerOptions(Options):
     evaluation: EvaluationOptions
     tuner: TunerOptions | None = Field(None, description="for the Tuner only")
     weights: BackboneWeights
+    member_weights: tuple[BackboneWeights, ...] = Field((), description="of each of model.members")
     image_size: int = Field(description="image side, pixels")
     layer: str = Field(description="the backbone is trained above this layer; top: frozen")
     checkpoints: str = Field(description="checkpoint folder or URI, for resuming a killed run")

@@ -47,6 +47,22 @@ def add_member_metrics(
         }
 
 
+def member_correlation(predictions: EnsemblePredictions, task: Task) -> list[list[float | None]]:
+    """Returns the correlation of each two members' log-odds on validation, see the report."""
+    from core.metrics.seeds import log_odds_correlation
+
+    score = predictions.probabilities[:, :, list(task.positive)].sum(axis=2)
+    values = log_odds_correlation(score)(np.ones((1, len(score))))
+    matrix = np.eye(score.shape[1])
+    for name, value in values.items():
+        i, j = map(int, name.split("-"))
+        matrix[i, j] = matrix[j, i] = value[0]
+    return [
+        [round(value, 4) if np.isfinite(value) else None for value in row]
+        for row in matrix.tolist()
+    ]
+
+
 def training_summary(
     job: Job,
     train: Embeddings,
@@ -67,7 +83,8 @@ def training_summary(
     models = [model for member in network.members for model in (member.head, member.upper) if model]
     trained = [weight for model in models for weight in model.trainable_weights]
     return {
-        "backbone": job.model.backbone,
+        "backbone": job.backbone_names,
+        "backbones": [_backbone(one) for one in job.networks().values()],
         "weights": job.weights.to_dict(),
         "image_size": job.size,
         "fit": job.model.fit,
@@ -99,12 +116,27 @@ def training_summary(
     }
 
 
+def _backbone(job: Job) -> dict[str, Any]:
+    tune = job.training.fine_tune
+    return {
+        "backbone": job.model.backbone,
+        "weights": job.weights.to_dict(),
+        "layer": job.layer,
+        "fine_tune": tune.model_dump(mode="json") if tune else None,
+    }
+
+
 def model_summary(network: ClassifierNetwork) -> str:
-    """Returns Keras's summaries of the frozen part, the fine-tuned blocks and the head."""
+    """Returns Keras's summaries of each backbone's frozen part, fine-tuned blocks and head.
+
+    Of members that share a frozen part, the first one is described.
+    """
     lines: list[str] = []
-    first = network.members[0]
-    for model in (first.lower, first.upper, first.head):
-        if model is not None:
+    first = {id(member.lower): member for member in reversed(network.members)}
+    for member in reversed(first.values()):
+        for model in (member.lower, member.upper, member.head):
+            if model is None:
+                continue
             model.summary(print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True)
     lines.append(f"members of the ensemble: {len(network.members)}")
     return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from core.models.backbone_weights import defer_weights
+from core.models.backbone_weights import defer_member_weights, defer_weights
 from pipeline.code_keys import ROOT
 from pipeline.config import Config
 from pipeline.engines.arguments import beam_args
@@ -154,6 +154,7 @@ def run_context(config: Config, root: str) -> RunContext:
         push_to=deploy.push_to or pushed or join(root, "serving"),
         checkpoints=deploy.checkpoints or join(root, "checkpoints"),
         weights=defer_weights(config.model),
+        member_weights=defer_member_weights(config.model),
         # The InfraValidator of TFX cannot be compiled.
         infra_validation=validation if validation in ("endpoint", "none") else "savedmodel",
         batch_records=batch,

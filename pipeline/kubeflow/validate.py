@@ -28,10 +28,11 @@ def check_deploy(config: Config, target: Target) -> tuple[str, str]:
         )
     keys = ("root", "data", "push_to", "checkpoints")
     uris = {f"deploy.{key}": getattr(deploy, key) for key in keys}
-    if config.model.weights not in ("imagenet", "random"):
-        uris["model.weights"] = config.model.weights
+    uris["model.weights"] = config.model.weights
+    for i, member in enumerate(config.model.members):
+        uris[f"model.members.{i}.weights"] = member.weights
     for key, uri in uris.items():
-        if uri is not None and not uri.startswith(_CLUSTER_SCHEMES):
+        if uri not in (None, "imagenet", "random") and not uri.startswith(_CLUSTER_SCHEMES):
             problem = "has an unsupported scheme" if is_remote(uri) else "is a local path"
             raise PneumoError(
                 f"{key}: {uri} {problem}, which the cluster cannot read; use a gs://, s3:// or "

@@ -104,10 +104,17 @@ def run_context(
     config: Config,
     records: Path,
     work: Workspace,
-    weights: BackboneWeights,
+    weights: Sequence[BackboneWeights],
     validation_only: bool = False,
 ) -> RunContext:
     """Returns what the graph needs to know about a run on this machine.
+
+    Args:
+      config: configuration of the run.
+      records: folder that `pneumo ingest` wrote.
+      work: work folder.
+      weights: of each network.
+      validation_only: leave out the nodes that read the test split.
 
     Raises:
       PneumoError: the task needs boxes and the records have none.
@@ -122,7 +129,8 @@ def run_context(
         root=str(work.artifacts),
         push_to=str(Path(push_to).expanduser().resolve() if push_to else work.serving),
         checkpoints=str(work.checkpoints),
-        weights=weights,
+        weights=weights[0],
+        member_weights=tuple(weights) if config.model.members else (),
         infra_validation=config.serving.infra_validation,
         validation_only=validation_only,
         batch_records=batch_records(config),
@@ -176,25 +184,27 @@ def batch_records(config: Config) -> str:
     return str(folder)
 
 
-def resolve_run_weights(config: Config, show: RunProgress) -> BackboneWeights:
-    """Resolves the weights of the backbone and prints a notice if they are random.
+def resolve_run_weights(config: Config, show: RunProgress) -> tuple[BackboneWeights, ...]:
+    """Resolves the weights of each network and prints a notice if they are random.
 
     Raises:
       PneumoError: the weights are missing or invalid.
     """
     # TFT asks for it at import; set here so that the order of imports does not matter.
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    weights = resolve_weights(config.model)
-    if notice := weights.notice(config.model.backbone):
-        show.print_line(notice)
-    return weights
+    resolved = []
+    for network in config.model.networks():
+        resolved.append(resolve_weights(network))
+        if notice := resolved[-1].notice(network.backbone):
+            show.print_line(notice)
+    return tuple(resolved)
 
 
 def run(
     config: Config,
     work: Workspace,
     records: Path,
-    weights: BackboneWeights,
+    weights: Sequence[BackboneWeights],
     show: RunProgress,
     beam_args: Sequence[str] = (),
     validation_only: bool = False,
@@ -205,7 +215,7 @@ def run(
       config: configuration of the run.
       work: work folder.
       records: folder that `pneumo ingest` wrote.
-      weights: weights of the backbone.
+      weights: of each network.
       show: progress display.
       beam_args: arguments for the components that use Beam.
       validation_only: leave out the nodes that read the test split.

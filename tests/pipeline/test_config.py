@@ -62,6 +62,10 @@ def test_overrides_win_and_are_typed() -> None:
         ("model.test_time_augmentation={scales: []}", "scales"),
         ("model.test_time_augmentation={scales: [1.5]}", "scales"),
         ("model.test_time_augmentation={scales: [0.9, 0.9]}", "scales must be different"),
+        ("model.members=[{backbone: VGG16}]", "two or more networks"),
+        ("model.members=[{backbone: Xceptoin}, {backbone: VGG16}]", "did you mean Xception?"),
+        ("model.members=[{backbone: VGG16, learn_rate: 0.1}]", "mean learning_rate?"),
+        ("model.members=[{backbone: VGG16}, {backbone: VGG19}]", "set it"),
         ("training.embedding.storage=int8", "storage"),
         ("training.distribution=mirrored", "key training.distribution was removed; the Trainer"),
         ("training.processes=2", "key training.processes was removed"),
@@ -105,6 +109,35 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(PneumoError) as caught:
         load_config(str(file))
     assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+MEMBERS = "model.members=[{backbone: VGG16, view_size: 64}, {backbone: Xception, weights: random}]"
+IMAGES = "training.fine_tune={source: images}"
+
+
+def test_members_are_networks_with_the_options_of_the_model() -> None:
+    model = load_config("demo", [MEMBERS, IMAGES, "model.dropout=0.4"]).model
+    assert model.backbone == "VGG16"
+    networks = model.networks()
+    assert [one.backbone for one in networks] == ["VGG16", "Xception"]
+    assert [one.weights for one in networks] == [model.weights, "random"]
+    assert {one.dropout for one in networks} == {0.4}
+    single = load_config("demo").model
+    assert single.networks() == (single,)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["data.task=locate", MEMBERS], "classification tasks"),
+        ([MEMBERS, IMAGES, "tuner={}"], "remove tuner"),
+        ([MEMBERS.replace("64", "640"), IMAGES], "model.members.0.view_size is 640 pixels"),
+    ],
+)
+def test_members_that_do_not_fit_are_refused(overrides: list[str], says: str) -> None:
+    with pytest.raises(PneumoError, match=says) as caught:
+        load_config("demo", overrides)
     assert "\n" not in str(caught.value)
 
 

@@ -37,15 +37,22 @@ def log_odds(logits: "tf.Tensor", task: "Task") -> "tf.Tensor":
 
 
 def class_activation_map(
-    head: "keras.Model", activation: "tf.Tensor", pooling: str, task: "Task"
+    head: "keras.Model",
+    activation: "tf.Tensor",
+    pooling: str,
+    task: "Task",
+    temperature: float = 1.0,
 ) -> "tuple[tf.Tensor, tf.Tensor]":
     """Returns the exact map of a head without hidden layers.
+
+    Of a two-stage head with another temperature than 1, that of its first stage.
 
     Args:
       head: of `core.models.head.build_head`, one stage or two.
       activation: float32 [n, h, w, c], before pooling.
       pooling: avg, max or both.
       task: defines the positive classes.
+      temperature: divides the logits.
 
     Returns:
       Map float32 [n, h, w] and bias float32 [n]; the sum of the map plus the bias is the log-odds.
@@ -64,7 +71,7 @@ def class_activation_map(
     scale = tf.constant(layers["scale"].scale, tf.float32)
     last = layers.get("stages", layers.get("logits"))
     assert last is not None
-    kernel, intercept = tf.cast(last.kernel, tf.float32), tf.cast(last.bias, tf.float32)
+    kernel, intercept = (tf.cast(x, tf.float32) / temperature for x in (last.kernel, last.bias))
     outputs = (pool(activation, pooling) + offset) * scale @ kernel + intercept
     if "stages" in layers:
         # The first stage is the log-odds; the second only divides the positive classes.

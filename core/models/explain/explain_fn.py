@@ -23,7 +23,9 @@ def contribution_map(
 ) -> "tf.Tensor":
     """Returns the contribution of each position to the log-odds of the positive classes.
 
-    The mean over the members; exact for heads without hidden layers, Grad-CAM for others.
+    The mean over the members; exact for heads without hidden layers, Grad-CAM for others. Maps of
+    different backbones are resized to the finest grid; each keeps its total, so that the sum over
+    positions remains a part of the log-odds.
 
     Args:
       network: backbone and members.
@@ -31,16 +33,34 @@ def contribution_map(
       task: defines the positive classes.
 
     Returns:
-      float32 [n, h, w]; negative where a position reduces the log-odds.
+      float32 [n, h, w] of the finest grid; negative where a position reduces the log-odds.
     """
     import tensorflow as tf
 
     maps = []
     for member, activation in zip(network.members, activations, strict=True):
-        arguments = member.head, tf.cast(activation, tf.float32), network.pooling, task
+        one = tf.cast(activation, tf.float32), network.pooling, task, member.temperature
         exact = is_linear(member.head)
-        maps.append(class_activation_map(*arguments)[0] if exact else grad_cam(*arguments))
-    return tf.add_n(maps) / len(maps)
+        maps.append(
+            class_activation_map(member.head, *one)[0] if exact else grad_cam(member.head, *one)
+        )
+    finest = max((one.shape[1:] for one in maps), key=lambda shape: shape.num_elements())
+    return tf.add_n([_resize_map(one, finest) for one in maps]) / len(maps)
+
+
+def _resize_map(contributions: "tf.Tensor", shape: "tf.TensorShape") -> "tf.Tensor":
+    """Resizes maps [n, h, w] bilinearly to [n, *shape]; the sum of each is kept."""
+    import tensorflow as tf
+
+    before = contributions.shape[1:]
+    if before == shape:
+        return contributions
+    total = tf.reduce_sum(contributions, axis=[1, 2], keepdims=True)
+    resized = tf.image.resize(contributions[..., tf.newaxis], shape)[..., 0]
+    resized *= before.num_elements() / shape.num_elements()
+    # Bilinear resizing weights the outer cells differently; the rest is spread evenly.
+    rest = total - tf.reduce_sum(resized, axis=[1, 2], keepdims=True)
+    return resized + rest / shape.num_elements()
 
 
 def heat_map(contributions: "tf.Tensor", score: "tf.Tensor") -> "tf.Tensor":

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def grad_cam(
-    head: "keras.Model", activation: "tf.Tensor", pooling: str, task: "Task"
+    head: "keras.Model",
+    activation: "tf.Tensor",
+    pooling: str,
+    task: "Task",
+    temperature: float = 1.0,
 ) -> "tf.Tensor":
     """Returns the first-order contribution of each position to the log-odds, for any head.
 
@@ -28,6 +32,7 @@ def grad_cam(
       activation: float32 [n, h, w, c], before pooling.
       pooling: avg, max or both.
       task: defines the positive classes.
+      temperature: divides the logits.
 
     Returns:
       float32 [n, h, w].
@@ -39,5 +44,5 @@ def grad_cam(
     pooled = pool(activation, pooling)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(pooled)
-        odds = log_odds(tf.cast(head(pooled, training=False), tf.float32), task)
+        odds = log_odds(tf.cast(head(pooled, training=False), tf.float32) / temperature, task)
     return distribute(activation, tape.gradient(odds, pooled), pooling)

@@ -172,9 +172,9 @@ def limitations(files: RunFiles) -> list[str]:
     return [line for line in map(_one_line, lines) if line]
 
 
-def answer(files: RunFiles, name: str) -> str:
+def answer(files: RunFiles, name: str, *arguments: Any) -> str:
     """Returns the text of one macro of the answers, such as `rule` or `digest`."""
-    return _one_line(getattr(_load(files, _ANSWERS), name)())
+    return _one_line(getattr(_load(files, _ANSWERS), name)(*arguments))
 
 
 def _one_line(text: str) -> str:

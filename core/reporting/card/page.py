@@ -1,5 +1,6 @@
 """The model card as one HTML file without external resources, and as JSON."""
 
+from collections.abc import Mapping
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from core.metrics import registry
 from core.reporting.card.checklist import answer, fill_checklist, limitations
 from core.reporting.card.run_files import RunFiles
 from core.reporting.format import number
-from core.reporting.notices import DISCLAIMER, notices
+from core.reporting.notices import DISCLAIMER, backbones, notices
 from core.reporting.rendering import data_uri, render, write_page
 from core.reporting.stress_test import stress_test_drops
 from schema.files import json_values, read_json, read_lines
@@ -44,7 +45,6 @@ def card(files: RunFiles) -> dict[str, Any]:
     """Returns everything on the card as JSON types without NaN."""
     items = fill_checklist(files)
     training, report = files.training or {}, files.report or {}
-    weights = training.get("weights") or {}
     calibration = report.get("calibration") or {}
     fixed = training.get("calibration") or {}
     return json_values(
@@ -54,11 +54,7 @@ def card(files: RunFiles) -> dict[str, Any]:
             "notices": notices(files.dataset, files.training),
             "task": files.task.to_dict(),
             "backbone": training.get("backbone"),
-            "weights": {
-                **weights,
-                "file": Path(weights.get("file") or "").name,
-                "digest": answer(files, "digest"),
-            },
+            "weights": [_weights(files, one) for one in backbones(training)],
             "test": report.get("test"),
             "dataset": files.dataset and {name: files.dataset.get(name) for name in _OF_DATASET},
             "rejects": files.rejects,
@@ -86,6 +82,16 @@ def card(files: RunFiles) -> dict[str, Any]:
             "run": files.run,
         }
     )
+
+
+def _weights(files: RunFiles, backbone: Mapping[str, Any]) -> dict[str, Any]:
+    weights = backbone.get("weights") or {}
+    return {
+        "backbone": backbone.get("backbone"),
+        **weights,
+        "file": Path(weights.get("file") or "").name,
+        "digest": answer(files, "digest", weights),
+    }
 
 
 def protocol(files: RunFiles) -> list[dict[str, str]]:

@@ -10,10 +10,10 @@ from core.metrics.binary import binary_metrics, predictive_values
 from core.metrics.bootstrap import Interval, clustered_bootstrap
 from core.metrics.calibration import positive_score, scale_probabilities
 from core.metrics.decisions.risk_coverage import aurc, risk_coverage
-from core.metrics.multiclass import class_metrics
+from core.metrics.multiclass import class_metrics, pair_share
 from core.metrics.operating_point import predicted_class
 from core.metrics.registry import MEMBER_CLASSES, MEMBERS, NOT_REFERRED, ON_VALIDATION
-from core.metrics.seeds import spread_over_seeds
+from core.metrics.seeds import log_odds_correlation, spread_over_seeds
 from core.metrics.shift import score_shift, shift_warnings
 from core.predictions.metrics import score_intervals
 from core.predictions.predictions import SplitPredictions
@@ -164,11 +164,55 @@ def abstention(predictions: SplitPredictions, resamples: int, seed: int) -> dict
     }
 
 
-def member_spread(predictions: SplitPredictions, seeds: list[int] | None) -> dict[str, Any]:
+def member_names(training: Mapping[str, Any] | None) -> list[str] | None:
+    """Returns "seed 0", or "Xception, seed 0" with several backbones, for each member."""
+    members = (training or {}).get("members") or []
+    several = len({member.get("backbone") for member in members}) > 1
+    prefix = [f"{member['backbone']}, " if several else "" for member in members]
+    return [f"{a}seed {one['seed']}" for a, one in zip(prefix, members, strict=True)] or None
+
+
+def member_correlation(
+    val: SplitPredictions, names: list[str] | None, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Computes the correlation of each two members' log-odds on validation.
+
+    Returns:
+      rows of `members` (their names) and `positive`, of the positive classes; with a pair of
+      positive classes also `pair`, of the first against the second among the images of both.
+    """
+    count = val.members.shape[1]
+    if count < 2:
+        return []
+    named = names if names and len(names) == count else [f"seed {i}" for i in range(count)]
+    score = val.members[:, :, list(val.task.positive)].sum(axis=2)
+    columns = {"positive": (score, val.patient)}
+    if len(val.pair) == 2:
+        among = val.where(np.isin(val.label, val.pair))
+        share = [pair_share(*among.members[:, m, list(val.pair)].T) for m in range(count)]
+        columns["pair"] = np.stack(share, axis=1), among.patient
+    found = {
+        name: clustered_bootstrap(
+            log_odds_correlation(values), patients, resamples=resamples, seed=seed
+        )
+        for name, (values, patients) in columns.items()
+        if len(values)
+    }
+    return [
+        {
+            "members": [named[i], named[j]],
+            **{name: asdict(values[f"{i}-{j}"]) for name, values in found.items()},
+        }
+        for i in range(count)
+        for j in range(i + 1, count)
+    ]
+
+
+def member_spread(predictions: SplitPredictions, names: list[str] | None) -> dict[str, Any]:
     """Evaluates each ensemble member with the temperature and the threshold of the ensemble.
 
     Returns:
-      `seeds`, and `metrics`: name -> values, mean, low, high and sd over the members.
+      `names`, and `metrics`: name -> values, mean, low, high and sd over the members.
     """
     binary, labeled, task = (
         predictions.with_binary_label(),
@@ -184,15 +228,17 @@ def member_spread(predictions: SplitPredictions, seeds: list[int] | None) -> dic
 
         _, score = member(binary)
         metrics = binary_metrics(binary.positive, score, binary.threshold)
-        names = [*MEMBERS]
+        reported = [*MEMBERS]
         if len(task.classes) > 2 and len(labeled):
             p, score = member(labeled)
             predicted = predicted_class(p, score, task.positive, labeled.threshold)
             metrics |= class_metrics(labeled.label, p, task.classes, labeled.pair, predicted)
-            names += MEMBER_CLASSES
-        result.append({name: metrics[name] for name in names})
+            reported += MEMBER_CLASSES
+        result.append({name: metrics[name] for name in reported})
     return {
-        "seeds": seeds or list(range(len(result))),
+        "names": names
+        if names and len(names) == len(result)
+        else [f"seed {i}" for i in range(len(result))],
         "metrics": {name: asdict(value) for name, value in spread_over_seeds(result).items()},
     }
 

@@ -56,7 +56,7 @@ def sides(predictions: SplitPredictions) -> tuple[str, str]:
 
 def _test_results(predictions: SplitPredictions, data: ReportData) -> dict[str, Any]:
     labeled = predictions.with_binary_label()
-    bootstrap = data.resamples, data.seed
+    bootstrap, names = (data.resamples, data.seed), reliability.member_names(data.training)
     metrics = score_intervals(predictions, *bootstrap)
     results: dict[str, Any] = {
         "task": predictions.task.name,
@@ -79,7 +79,7 @@ def _test_results(predictions: SplitPredictions, data: ReportData) -> dict[str, 
         "predictive_values": reliability.predictive_values_by_prevalence(metrics),
         "coverage": reliability.coverage(predictions, *bootstrap),
         "abstention": reliability.abstention(predictions, *bootstrap),
-        "members": reliability.member_spread(predictions, (data.training or {}).get("seeds")),
+        "members": reliability.member_spread(predictions, names),
         "mistakes": mistakes(predictions),
     }
     if len(predictions.task.classes) > 2:
@@ -89,6 +89,7 @@ def _test_results(predictions: SplitPredictions, data: ReportData) -> dict[str, 
     if (heat_maps := heat_map_section(predictions, data.heat_maps, *bootstrap)) is not None:
         results["explain"] = heat_maps
     if data.val is not None:
+        results["agreement"] = reliability.member_correlation(data.val, names, *bootstrap)
         results["operating_point"] = reliability.operating_point_metrics(
             data.val, metrics, *bootstrap
         )

@@ -73,18 +73,19 @@ class TrainingCurves:
         return {**self.values, "epochs": epochs, "best_epoch": self.best_epoch}
 
 
-def write_histories(folder: Path, phases: Mapping[int, Mapping[str, TrainingCurves]]) -> None:
-    """Writes `history/SEED.json` for each seed, and `history.json` for the first seed.
+def write_histories(folder: Path, phases: Mapping[Any, Mapping[str, TrainingCurves]]) -> None:
+    """Writes `history/MEMBER.json` for each member, and `history.json` for the first.
 
-    A file contains the curves of all phases under `phases`, and those of the classifier's last
-    phase at the top level.
+    The name of a member is its seed, after the name of the backbone if there are several. A file
+    contains the curves of all phases under `phases`, and those of the classifier's last phase at
+    the top level.
     """
     (folder / "history").mkdir(parents=True, exist_ok=True)
-    for number, (seed, curves) in enumerate(phases.items()):
+    for number, (member, curves) in enumerate(phases.items()):
         *_, last = (phase for name, phase in curves.items() if name != "detector")
         all_phases = {name: phase.to_dict() for name, phase in curves.items()}
         content = {**last.to_dict(), "phases": all_phases}
         text = json.dumps(content, indent=1)
-        (folder / "history" / f"{seed}.json").write_text(text)
+        (folder / "history" / f"{member}.json").write_text(text)
         if number == 0:
             (folder / "history.json").write_text(text)

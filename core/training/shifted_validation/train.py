@@ -16,6 +16,7 @@ from core.training.data.targets import class_targets, labeled_rows
 from core.training.ensemble import Recipe, TrainedEnsemble, train_recipe
 from core.training.ensemble_predictions import (
     EnsemblePredictions,
+    calibrate_members,
     predict_ensemble,
     predict_images,
 )
@@ -155,9 +156,17 @@ def _train_fold(
     train_logits, val_logits = (np.concatenate(parts, axis=1) for parts in (on_train, on_val))
     train, val = trained.train.records, trained.val.records
     kept = val.take(fold.val_rows)
+    targets = class_targets(kept.pathogen, job.task, kept.box_counts)
+    if len(trained.recipes) > 1:
+        on_kept = EnsemblePredictions.from_logits(val_logits[fold.val_rows])
+        _, temperatures = calibrate_members(on_kept, targets)
+        train_logits, val_logits = (
+            EnsemblePredictions.from_logits(logits).scaled(temperatures).logits
+            for logits in (train_logits, val_logits)
+        )
     calibrated = calibrate(
         val_logits[fold.val_rows],
-        class_targets(kept.pathogen, job.task, kept.box_counts),
+        targets,
         kept.binary_labels(job.task),
         job.task,
         job.evaluation,

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from core.models.backbone_weights import BackboneWeights
+from core.training.options import TrainerOptions
 from pipeline.config_file import shipped
 from pipeline.kubeflow.compile import COMMAND, as_text, platform_spec, run_context
 from pipeline.kubeflow.options import Target
@@ -86,6 +87,19 @@ def test_training_from_images_has_no_embedder() -> None:
     spec = spec_of("demo", "training.fine_tune.source=images")
     check(spec)
     assert "Embedder" not in spec["root"]["dag"]["tasks"]
+
+
+def test_weights_of_members_are_resolved_by_the_trainer() -> None:
+    members = "model.members=[{backbone: VGG16}, {backbone: VGG19, weights: random}]"
+    overrides = members, "training.fine_tune.source=images"
+    spec = spec_of("demo", *overrides)
+    check(spec)
+    given = apply_parameters(
+        "Trainer", properties_of(spec, "Trainer", {"weights": "gs://bucket/weights"})
+    )
+    options = TrainerOptions.from_json(given["custom_config"])
+    assert options.weights.file == "gs://bucket/weights"
+    assert [one.file for one in options.member_weights] == ["", "random"]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -153,6 +155,28 @@ def test_map_of_an_ensemble_is_the_mean(network: ClassifierNetwork) -> None:
     np.testing.assert_array_equal(alone[0], exact)
     odds = log_odds(network(pixels())[:, 0], THREE_CLASS)
     np.testing.assert_allclose(tf.reduce_sum(exact, [1, 2]) + bias, odds, rtol=1e-4, atol=1e-4)
+
+
+def pooling_member(cell: int, temperature: float) -> EnsembleMember:
+    """Returns a member whose features are the brightness of cells of some pixels."""
+    lower = keras.Sequential([keras.Input((32, 32, 1)), keras.layers.AveragePooling2D(cell)])
+    head = build_head(np.zeros(1, np.float32), np.ones(1, np.float32), 2, ModelOptions())
+    head.set_weights([np.array([[0.0, 0.1]]), np.zeros(2)])
+    return EnsembleMember(lower, head, None, temperature)
+
+
+def test_map_of_different_grids_keeps_the_log_odds() -> None:
+    members = pooling_member(4, 2.0), pooling_member(8, 0.5)
+    network = ClassifierNetwork(members, "avg")
+    pixels = tf.constant(np.random.default_rng(0).uniform(0, 255, (3, 32, 32, 1)), tf.float32)
+    maps = contribution_map(network, network.activations(pixels), BINARY).numpy()
+    assert maps.shape == (3, 8, 8)
+    logits = network(pixels).numpy()
+    odds = (logits[..., 1] - logits[..., 0]).mean(axis=1)  # the biases are 0
+    np.testing.assert_allclose(maps.sum(axis=(1, 2)), odds, rtol=1e-4)
+    assert (maps.std(axis=(1, 2)) > 0).all()
+    plain = ClassifierNetwork((replace(members[0], temperature=1.0),), "avg")
+    np.testing.assert_allclose(plain(pixels)[:, 0], 2 * logits[:, 0], rtol=1e-5)
 
 
 def test_explain_fn_agrees_with_the_network(network: ClassifierNetwork) -> None:

@@ -190,7 +190,7 @@ def test_images_outside_the_task_are_left_out(render: Any) -> None:
     page, numbers = render(ReportData(name="some", resamples=10, predictions=some))
     assert numbers["test"]["left_out"] == 5
     assert "5 more images of the test split have no label" in page
-    assert "One seed (0)" in page
+    assert "One member (seed 0)" in page
     assert "no image is referred" in page
 
 

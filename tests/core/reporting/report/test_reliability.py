@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,10 +98,42 @@ def test_abstention() -> None:
 
 
 @pytest.mark.parametrize("task", [BINARY, THREE_CLASS], ids=lambda task: task.name)
+def test_member_correlation(task: Any) -> None:
+    given = synthetic_predictions(150, task=task, members=3)
+    rows = reliability.member_correlation(given, ["a", "b", "c"], 100, 0)
+    assert [row["members"] for row in rows] == [["a", "b"], ["a", "c"], ["b", "c"]]
+    score = given.members[:, :, list(task.positive)].sum(axis=2)
+    expected = np.corrcoef(np.log(score / (1 - score)).T)
+    for row, (i, j) in zip(rows, [(0, 1), (0, 2), (1, 2)], strict=True):
+        value = row["positive"]
+        assert value["estimate"] == pytest.approx(expected[i, j])
+        assert value["low"] < value["estimate"] < value["high"]
+        assert ("pair" in row) is (task is THREE_CLASS)
+    same = replace(given, members=np.repeat(given.members[:, :1], 2, axis=1))
+    (row,) = reliability.member_correlation(same, None, 100, 0)
+    assert row["positive"]["estimate"] == pytest.approx(1)
+    constant = replace(given, members=np.full_like(given.members, 0.5))
+    row = reliability.member_correlation(constant, None, 100, 0)[0]
+    assert np.isnan(row["positive"]["estimate"])
+    assert reliability.member_correlation(synthetic_predictions(20), None, 100, 0) == []
+
+
+def test_member_names() -> None:
+    seeds = [{"seed": 3}, {"seed": 5}]
+    assert reliability.member_names({"members": seeds}) == ["seed 3", "seed 5"]
+    named = [
+        {"backbone": "VGG16", "seed": 0},
+        {"backbone": "Xception", "seed": 0},
+    ]
+    assert reliability.member_names({"members": named}) == ["VGG16, seed 0", "Xception, seed 0"]
+    assert reliability.member_names(None) is None
+
+
+@pytest.mark.parametrize("task", [BINARY, THREE_CLASS], ids=lambda task: task.name)
 def test_members(task: object) -> None:
     given = synthetic_predictions(150, task=task, members=3, threshold=0.4)
-    found = reliability.member_spread(given, [7, 8, 9])
-    assert found["seeds"] == [7, 8, 9]
+    found = reliability.member_spread(given, ["a", "b", "c"])
+    assert found["names"] == ["a", "b", "c"]
     area = found["metrics"]["auc"]
     for m, value in enumerate(area["values"]):
         own = given.members[:, m] ** (1 / 1.25)
@@ -112,7 +145,7 @@ def test_members(task: object) -> None:
     assert ("macro_auc" in found["metrics"]) is (task is THREE_CLASS)
     one = synthetic_predictions(100, task=task)  # a single member is the ensemble
     found = reliability.member_spread(one, None)
-    assert found["seeds"] == [0]
+    assert found["names"] == ["seed 0"]
     for name in ("auc", "accuracy", "sensitivity", "brier", "ece"):
         expected = score_intervals(one, 100, 0)[name].estimate
         assert found["metrics"][name]["mean"] == pytest.approx(expected)
