@@ -239,7 +239,7 @@ def run(
 
 def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     by_name = {node.name: node for node in nodes}
-    validation = _validation(Path(by_name["Trainer"].outputs["model_run"][0]))
+    validation = validation_metrics(Path(by_name["Trainer"].outputs["model_run"][0]))
     if "Report" not in by_name:
         return RunResult(nodes, "", {}, False, "", str(records), validation=validation)
     pushed: dict[str, Any] = by_name["Pusher"].properties.get("pushed_model", {})
@@ -261,7 +261,7 @@ def _summary(nodes: list[NodeResult], records: Path) -> RunResult:
     )
 
 
-def _validation(model_run: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def validation_metrics(model_run: Path) -> dict[str, dict[str, dict[str, Any]]]:
     """Returns the metrics on ordinary and on shifted validation, as far as they are known."""
     shifted = read_json(model_run / "shifted_validation.json")
     if shifted is None:

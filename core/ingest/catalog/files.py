@@ -93,6 +93,7 @@ class FileTable:
         official_split: str = "",
         patient: str = "",
         source: str = "",
+        source_known: bool = False,
     ) -> None:
         """Labels a listed file.
 
@@ -102,6 +103,7 @@ class FileTable:
           official_split: train, val, test or "".
           patient: key; derived from the file name by default.
           source: batch; derived from the file name by default.
+          source_known: from a table, so the view of a DICOM file is not appended.
         """
         filename = printable(path)
         name = parse_name(filename)
@@ -116,7 +118,7 @@ class FileTable:
                 patient or name.patient,
                 bool(patient),
                 source or name.source,
-                bool(source),
+                source_known,
                 official_split,
                 os.fsencode(path),
             ),

@@ -11,7 +11,7 @@ CREATE TABLE files(
   official_split TEXT,                       -- of the folder or the manifest; '' without
   name_pathogen TEXT,                        -- of the file name; '' without
   patient_known INTEGER DEFAULT 0,           -- from a table, not derived from the file name
-  source_known INTEGER DEFAULT 0,            -- likewise
+  source_known INTEGER DEFAULT 0,            -- from a manifest, kept as it is
   box_height INTEGER, box_width INTEGER,     -- size in the pixels that boxes refer to
   sha256 TEXT, pixel_hash TEXT, perceptual_hash BLOB, flat INTEGER,
   record TEXT,                               -- result of the check, a FileRecord

@@ -126,6 +126,7 @@ def _label_by_manifest(
                 official_split=row.split,
                 patient=row.patient,
                 source=row.source,
+                source_known=bool(row.source),
             )
     for path in catalog.manifest.unmatched():
         catalog.files.add_missing(path, "named by the manifest, not in the source")

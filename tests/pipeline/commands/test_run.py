@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ from PIL import Image
 
 from pipeline.commands.run import headline
 from pipeline.config_file import load_config
-from pipeline.runners.run import prepare_records, report_metrics
+from pipeline.runners.run import prepare_records, report_metrics, validation_metrics
 from pipeline.runners.workspace import Workspace
 from schema.errors import PneumoError
 from tests.support.images.synthetic import encode, gray
@@ -37,6 +38,22 @@ def test_metrics_are_those_of_images_and_of_boxes() -> None:
     assert report_metrics(report) == {"auc": value(0.9), "challenge": value(0.2)}
     assert report_metrics({"metrics": {"auc": value(0.9)}}) == {"auc": value(0.9)}
     assert report_metrics({}) == {}
+
+
+def test_metrics_on_validation_with_and_without_folds(tmp_path: Path) -> None:
+    training = {"calibration": {"auc": 0.8}}
+    (tmp_path / "training.json").write_text(json.dumps(training))
+    assert validation_metrics(tmp_path) == {"ordinary": {"auc": value(0.8)}}
+    ordinary, shifted = ({"metrics": {"auc": value(auc, 0.5)}} for auc in (0.8, 0.7))
+    for mean, expected in ((shifted, {"shifted": shifted["metrics"]}), (None, {})):
+        content = {"ordinary": ordinary, "mean": mean}
+        (tmp_path / "shifted_validation.json").write_text(json.dumps(content))
+        assert validation_metrics(tmp_path) == {"ordinary": ordinary["metrics"], **expected}
+
+
+def test_headline_of_validation_has_the_auc_alone() -> None:
+    shown = headline({"auc": value(0.7, 0.6), "ece": value(0.1)}, ("auc",))
+    assert shown == "AUC 0.700 (0.600 to 0.700)   95 % intervals by patient"
 
 
 def folder_of(tmp_path: Path, **classes: int) -> Path:

@@ -44,6 +44,18 @@ def stored(dest: Path) -> dict[str, np.ndarray]:
     return pixels
 
 
+def test_the_source_of_a_manifest_is_kept(tmp_path: Path) -> None:
+    for n in range(2):
+        put(tmp_path / f"s/IM{n}.dcm", dicom(2 * n))
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(
+        "path,label,split,source\nIM0.dcm,normal,train,north\nIM1.dcm,virus,train,\n"
+    )
+    run(tmp_path / "s", tmp_path / "d", manifest=manifest)
+    found = {row["filename"]: row["source"] for row in rows(tmp_path / "d")}
+    assert found == {"IM0.dcm": "north", "IM1.dcm": "dicom-PA"}
+
+
 def test_class_folders(tmp_path: Path) -> None:
     source = tmp_path / "s"
     for n in range(16):
