@@ -140,6 +140,15 @@ class Config(Options):
         return self
 
     @model_validator(mode="after")
+    def _teacher_knows_no_fold(self) -> Self:
+        if self.training.distill and self.evaluation.shifted_validation:
+            raise ValueError(
+                "the teacher of training.distill has learned from the images that "
+                "evaluation.shifted_validation holds out; remove one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _members_fit_the_training(self) -> Self:
         if not self.model.members:
             return self

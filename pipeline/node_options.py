@@ -28,6 +28,7 @@ def trainer_options(config: Config, run: RunContext) -> TrainerOptions:
         evaluation=evaluation_options(config),
         weights=run.weights,
         member_weights=run.member_weights,
+        teacher_sha256=run.teacher_sha256,
         image_size=image_size(config.model.backbone, config.model.image_size),
         layer=resolve_layer(config.model.backbone, tune.trainable_from) if tune else "top",
         checkpoints=run.checkpoints,

@@ -21,6 +21,7 @@ class RunContext(Options):
     checkpoints: str = Field(description="folder or URI from which a killed training resumes")
     weights: BackboneWeights
     member_weights: tuple[BackboneWeights, ...] = Field((), description="of each of model.members")
+    teacher_sha256: str = Field("", description="digest of the teacher of training.distill")
     infra_validation: Validation = "savedmodel"
     validation_only: bool = Field(
         False, description="only the nodes that read no image of the test split run"

@@ -14,6 +14,7 @@ from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork
 from core.training.calibration import CalibrationResult, calibrate
 from core.training.data.targets import class_targets
+from core.training.data.teacher import images_digest
 from core.training.ensemble import TrainedEnsemble, fold_paths, output_paths, train_ensemble
 from core.training.ensemble_predictions import EnsemblePredictions, write_predictions
 from core.training.fingerprint import checkpoint_folder
@@ -200,9 +201,10 @@ def _export(job: Job, trained: TrainedEnsemble, validation: _Validation, fn_args
     else:
         exported, optimized = _fold_batch_norm(trained.network)
         explain, boxes = _build_explain_fn(exported, job, rule, trained.val)
-    data = {}
+    data: dict[str, int | str] = {}
     for split, embeddings in (("training", trained.train), ("validation", trained.val)):
         data[f"{split}_images"] = len(embeddings)
+        data[f"{split}_sha256"] = images_digest(embeddings.records.sha256)
         data[f"{split}_patients"] = len(set(embeddings.records.patient_id.tolist()))
     export(
         exported,
@@ -223,6 +225,7 @@ def _export(job: Job, trained: TrainedEnsemble, validation: _Validation, fn_args
             "members": trained.described_members,
             "synthetic": job.synthetic,
             "data": data,
+            "teacher_sha256": job.teacher_sha256,
             "seeds": list(job.training.seeds),
             "forward_passes": trained.summary["forward_passes"],  # of each member, for one image
             "operating_point": calibration["operating_point"],

@@ -68,7 +68,7 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
         def run_trial(self, trial: "keras_tuner.engine.trial.Trial", **_: Any) -> dict[str, float]:
             """Returns loss and accuracy on validation at the best epoch."""
             job = Job.resolve(trainer_options, tuned_values(trial.hyperparameters.values))
-            training = job.training.model_copy(update={"epochs": epochs})
+            training = job.training.model_copy(update={"epochs": epochs, "distill": None})
             _, curves = fit_head(
                 rows, val_rows, scaling, job.task, job.model, training, job.training.seeds[0]
             )

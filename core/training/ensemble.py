@@ -22,6 +22,7 @@ from core.training.data.image_training_data import (
     image_training_data,
 )
 from core.training.data.targets import labeled_rows
+from core.training.data.teacher import add_teacher, teacher_probabilities
 from core.training.ensemble_predictions import (
     EnsemblePredictions,
     calibrate_members,
@@ -163,7 +164,9 @@ def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> 
     network = replace(trained.network, members=tuple(members))
     predictions = EnsemblePredictions.from_logits(np.concatenate(logits, axis=1))
     if len(recipes) > 1:
-        predictions, temperatures = calibrate_members(predictions, first.val_rows.targets)
+        predictions, temperatures = calibrate_members(
+            predictions, first.val_rows.targets[:, : len(job.task.classes)]
+        )
         network = network.with_temperatures(temperatures)
         for one, temperature in zip(summaries, temperatures, strict=True):
             one["temperature"] = temperature
@@ -193,14 +196,14 @@ def load_recipes(job: Job, scratch: Path, fn_args: "FnArgs") -> dict[str, Recipe
             copy_records(files[0], scratch / "train.images"),
             copy_records(files[1], scratch / "val.images"),
         )
-    recipes = {}
+    recipes, teacher = {}, teacher_probabilities(job, images[0] if images else None)
     for name, network in job.networks().items():
         if images is not None:
             train, val = embed_images(network, *files, scratch / name)
         else:
             train, val = (read_embeddings(Path(patterns[0]).parent) for patterns in files)
         rows = labeled_rows(train, job.task, job.training.class_weight == "balanced")
-        val_rows = labeled_rows(val, job.task, balanced=False)
+        rows, val_rows = add_teacher(rows, labeled_rows(val, job.task, balanced=False), teacher)
         scaling = feature_moments(select_pooling(train.features[0], job.model.pooling))
         recipes[name] = Recipe(network, train, val, rows, val_rows, scaling, images)
     return recipes

@@ -25,6 +25,7 @@ class Job:
       layer: the backbone is trained above it; "top": the whole backbone is frozen.
       checkpoints: checkpoint folder, a path or a URI.
       member_weights: of each of `model.members`.
+      teacher_sha256: digest of the teacher; empty without distillation.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Job:
     synthetic: bool
     checkpoints: str
     member_weights: tuple[BackboneWeights, ...] = ()
+    teacher_sha256: str = ""
 
     @classmethod
     def resolve(cls, options: TrainerOptions, tuned: dict[str, Any] | None = None) -> "Job":
@@ -73,13 +75,17 @@ class Job:
             synthetic=_synthetic(options),
             checkpoints=options.checkpoints,
             member_weights=member_weights,
+            teacher_sha256=options.teacher_sha256,
         )
 
     def networks(self) -> "dict[str, Job]":
         """Returns the job of each network under a unique name; without `model.members` itself."""
         members = self.model.members
         if not members:
-            return {"": self}
+            training = self.training
+            if self.layer == TOP:
+                training = training.model_copy(update={"fine_tune": None})
+            return {"": replace(self, training=training)}
         count = Counter(member.backbone for member in members)
         jobs = {}
         for i, (member, model, weights) in enumerate(

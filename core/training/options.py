@@ -94,6 +94,21 @@ class FineTuneOptions(Options):
     )
 
 
+class DistillOptions(Options):
+    """Distillation: learns the probabilities of a trained model, too (Hinton et al., 2015)."""
+
+    teacher: str = Field(
+        description="folder of a SavedModel of the same classes, image size and fit, for example "
+        "an ensemble of model.members; or a folder of its versions"
+    )
+    weight: float = Field(
+        0.5, gt=0, le=1, description="of the teacher in the loss; the labels have the rest"
+    )
+    temperature: float = Field(
+        1.0, gt=0, le=100, description="softens the probabilities of teacher and student"
+    )
+
+
 class TrainingOptions(Options):
     """Training of the head, and of the backbone if configured."""
 
@@ -122,6 +137,9 @@ class TrainingOptions(Options):
     fine_tune: FineTuneOptions | None = Field(
         None, description="second phase, with the upper backbone; none: the backbone stays frozen"
     )
+    distill: DistillOptions | None = Field(
+        None, description="learns from a trained model besides the labels; none: labels only"
+    )
 
     @property
     def from_images(self) -> bool:
@@ -138,6 +156,11 @@ class TrainingOptions(Options):
     @model_validator(mode="after")
     def _cache_has_no_input(self) -> Self:
         tune = self.fine_tune
+        if self.distill is not None and not self.from_images:
+            raise ValueError(
+                "distill needs fine_tune.source: images, which the teacher predicts; to keep the "
+                "backbone frozen, set fine_tune.trainable_from: top"
+            )
         if tune and tune.trainable_from == "input" and tune.source == "cache":
             raise ValueError(
                 "fine_tune.trainable_from: input leaves nothing to cache; set source: images"
@@ -203,6 +226,7 @@ class TrainerOptions(Options):
     tuner: TunerOptions | None = Field(None, description="for the Tuner only")
     weights: BackboneWeights
     member_weights: tuple[BackboneWeights, ...] = Field((), description="of each of model.members")
+    teacher_sha256: str = Field("", description="digest of the teacher; part of the cache key")
     image_size: int = Field(description="image side, pixels")
     layer: str = Field(description="the backbone is trained above this layer; top: frozen")
     checkpoints: str = Field(description="checkpoint folder or URI, for resuming a killed run")

@@ -1,6 +1,7 @@
 """Training summary: the content of `training.json` and `model_summary.txt`."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ def training_summary(
 ) -> dict[str, Any]:
     """Returns the content of `training.json` except `members`, `seconds` and `detector`."""
     task, options = job.task, job.training
+    tune = next(iter(job.networks().values())).training.fine_tune
     counts: dict[str, list[int]] = {}
     for name, split in (("train", train), ("val", val)):
         labels = split.records.class_labels(task).tolist()
@@ -108,7 +110,11 @@ def training_summary(
             **{name: train.metadata.get(name) for name in _EMBEDDING_KEYS},
             "seconds": round(train.metadata["seconds"] + val.metadata["seconds"], 3),
         },
-        "fine_tune": options.fine_tune.model_dump(mode="json") if options.fine_tune else None,
+        "fine_tune": tune.model_dump(mode="json") if tune else None,
+        "distill": options.distill.model_dump(mode="json", exclude={"teacher"})
+        | {"teacher": Path(options.distill.teacher).name}
+        if options.distill
+        else None,
         "tuned": {
             name: getattr(job.model if name in ("dense", "dropout") else options, name)
             for name in ("dense", "dropout", "learning_rate", "weight_decay")

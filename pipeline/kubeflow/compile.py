@@ -145,6 +145,11 @@ def run_context(config: Config, root: str) -> RunContext:
             "use a gs://, s3:// or minio:// URI"
         )
     pushed = config.serving.push_to if is_remote(config.serving.push_to or "") else None
+    if config.training.distill is not None:
+        raise PneumoError(
+            "training.distill needs the teacher on the machine that trains; remove it, or use "
+            "`pneumo run`"
+        )
     validation = config.serving.infra_validation
     return RunContext(
         records=deploy.data or "",

@@ -10,6 +10,8 @@ from typing import Any
 from components.batch_results.results import FILE as RESULTS
 from core.ingest.job import IngestSummary, ingest, read_summary
 from core.models.backbone_weights import BackboneWeights, resolve_weights
+from core.models.backbones import image_size
+from core.training.data.teacher import find_teacher
 from pipeline.config import Config
 from pipeline.run_context import RunContext
 from pipeline.runners.local import NodeResult, run_nodes
@@ -117,9 +119,12 @@ def run_context(
       validation_only: leave out the nodes that read the test split.
 
     Raises:
-      PneumoError: the task needs boxes and the records have none.
+      PneumoError: the task needs boxes and the records have none, or the teacher does not fit.
     """
     check_boxes(config, records)
+    model, distill = config.model, config.training.distill
+    size = image_size(model.backbone, model.image_size)
+    teacher = find_teacher(distill, config.task, size, model.fit).sha256 if distill else ""
     dataset = json.loads((records / "dataset.json").read_text())
     push_to = config.serving.push_to
     return RunContext(
@@ -131,6 +136,7 @@ def run_context(
         checkpoints=str(work.checkpoints),
         weights=weights[0],
         member_weights=tuple(weights) if config.model.members else (),
+        teacher_sha256=teacher,
         infra_validation=config.serving.infra_validation,
         validation_only=validation_only,
         batch_records=batch_records(config),

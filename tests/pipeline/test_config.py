@@ -66,6 +66,8 @@ def test_overrides_win_and_are_typed() -> None:
         ("model.members=[{backbone: Xceptoin}, {backbone: VGG16}]", "did you mean Xception?"),
         ("model.members=[{backbone: VGG16, learn_rate: 0.1}]", "mean learning_rate?"),
         ("model.members=[{backbone: VGG16}, {backbone: VGG19}]", "set it"),
+        ("training.distill={teacher: x}", "distill needs fine_tune.source: images"),
+        ("training={distill: {teacher: x, weight: 0}, fine_tune: {source: images}}", "weight"),
         ("training.embedding.storage=int8", "storage"),
         ("training.distribution=mirrored", "key training.distribution was removed; the Trainer"),
         ("training.processes=2", "key training.processes was removed"),

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from core.training.loop.curves import Objective
+from core.training.loop.curves import Objective, PerImage
 from core.training.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -60,8 +60,34 @@ def partial_cross_entropy(
     return loss
 
 
+def distillation_loss(teacher: "tf.Tensor", logits: "tf.Tensor", temperature: float) -> "tf.Tensor":
+    """Returns the cross entropy with the probabilities of a teacher (Hinton et al., 2015).
+
+    Times the squared temperature, so that its gradients do not shrink with it.
+
+    Args:
+      teacher: probabilities after division of the teacher's logits by the temperature, float32
+        [n, classes]; for mixed images [n, images, classes], each times its part of the loss.
+      logits: float32 [n, classes].
+      temperature: divides the logits.
+
+    Returns:
+      float32 [n].
+    """
+    import tensorflow as tf
+
+    if len(teacher.shape) == 3:
+        teacher = tf.reduce_sum(teacher, axis=1)
+    log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32) / temperature)
+    return -(temperature**2) * tf.reduce_sum(teacher * log_p, axis=-1)
+
+
 def class_objective(options: TrainingOptions) -> Objective:
-    """Returns the configured loss; validation always uses the unmodified cross entropy."""
+    """Returns the configured loss; validation always uses the unmodified cross entropy.
+
+    With distillation, targets are [n, 2 * classes]: labels and probabilities of the teacher.
+    """
+    distill = options.distill
 
     def loss(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
         return partial_cross_entropy(
@@ -71,7 +97,18 @@ def class_objective(options: TrainingOptions) -> Objective:
             focal_gamma=options.focal_gamma if options.loss == "focal" else None,
         )
 
-    return Objective(loss, partial_cross_entropy, {"accuracy": _correct})
+    if distill is None:
+        return Objective(loss, partial_cross_entropy, {"accuracy": _correct})
+
+    def of_labels(function: PerImage) -> PerImage:
+        return lambda targets, logits: function(targets[..., : logits.shape[-1]], logits)
+
+    def distilled(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
+        teacher = targets[..., logits.shape[-1] :]
+        soft = distillation_loss(teacher, logits, distill.temperature)
+        return (1.0 - distill.weight) * of_labels(loss)(targets, logits) + distill.weight * soft
+
+    return Objective(distilled, of_labels(partial_cross_entropy), {"accuracy": of_labels(_correct)})
 
 
 def _correct(targets: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":

@@ -30,23 +30,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return write_site(tmp_path_factory.mktemp("site"), {"train": 18, "val": 12}, SIZE)
 
 
-@pytest.fixture(scope="module")
-def trained(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a folder with the SavedModel in `model` and the training record in `run`."""
-    folder = tmp_path_factory.mktemp("trained")
-    tune = {"source": "images", "epochs": 1, "batch_size": 8}
+def train(site: Site, folder: Path, **changes: Any) -> Path:
+    """Writes the SavedModel to `model` and the training record to `run`."""
     options = {
         "name": "members",
-        "model": {"weights": "random", "image_size": SIZE, "members": MEMBERS},
-        "training": {"epochs": 2, "seeds": [0, 7], "fine_tune": tune},
         "evaluation": {},
         "weights": {"kind": "random"},
-        "member_weights": [{"kind": "deferred", "file": "random"}, {"kind": "random"}],
         "task": BINARY.to_dict(),
         "image_size": SIZE,
         "layer": "block_16_expand",
         "synthetic": True,
         "checkpoints": str(folder / "states"),
+        **changes,
     }
     run_fn(
         FnArgs(
@@ -59,6 +54,20 @@ def trained(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with the SavedModel in `model` and the training record in `run`."""
+    folder = tmp_path_factory.mktemp("trained")
+    tune = {"source": "images", "epochs": 1, "batch_size": 8}
+    return train(
+        site,
+        folder,
+        model={"weights": "random", "image_size": SIZE, "members": MEMBERS},
+        training={"epochs": 2, "seeds": [0, 7], "fine_tune": tune},
+        member_weights=[{"kind": "deferred", "file": "random"}, {"kind": "random"}],
+    )
 
 
 def read(file: Path) -> Any:
@@ -121,3 +130,31 @@ def test_heat_maps_have_the_finest_grid(trained: Path, site: Site) -> None:
     assert (heat.max(axis=(1, 2)) <= score + 1e-5).all()
     embedding = model.signatures["embed"](tf.constant(files))["embedding"]
     assert embedding.shape[1] == 1280 + 1024
+
+
+def test_distillation_approaches_the_teacher(
+    trained: Path, site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A frozen head that learns from the ensemble alone is nearer to it than one of the labels."""
+    model = {"backbone": "MobileNetV2", "weights": "random", "image_size": SIZE}
+    tune = {"source": "images", "trainable_from": "top"}
+    training = {"epochs": 30, "patience": 30, "learning_rate": 0.01, "fine_tune": tune}
+    distill = {"teacher": str(trained / "model"), "weight": 1.0, "temperature": 2.0}
+    files = tf.constant([file.read_bytes() for file in site.images["train"]])
+
+    def scores(folder: Path) -> np.ndarray:
+        served = tf.saved_model.load(str(folder / "model")).signatures["serving_default"](files)
+        training = read(folder / "run" / "training.json")
+        log = np.log(served["probabilities"].numpy()) * training["calibration"]["temperature"]
+        return softmax(log)
+
+    taught = train(
+        site, tmp_path / "a", layer="top", model=model, training={**training, "distill": distill}
+    )
+    alone = train(site, tmp_path / "b", layer="top", model=model, training=training)
+    teacher = tf.saved_model.load(str(trained / "model")).signatures["serving_default"](files)
+    expected = teacher["probabilities"].numpy()
+    losses = [-(expected * np.log(scores(one))).sum(axis=1).mean() for one in (taught, alone)]
+    assert losses[0] < losses[1]
+    assert not [one for one in caplog.records if "teacher" in one.message]
+    assert read(taught / "run" / "training.json")["distill"] == {**distill, "teacher": "model"}

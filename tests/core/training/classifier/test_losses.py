@@ -4,7 +4,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.training.classifier.losses import partial_cross_entropy
+from core.training.classifier.losses import class_objective, partial_cross_entropy
+from core.training.options import DistillOptions, TrainingOptions
 
 
 def loss(targets: list[list[float]], logits: list[list[float]], **options: float) -> np.ndarray:
@@ -48,3 +49,27 @@ def test_focal_loss_reduces_the_weight_of_easy_images() -> None:
     focal = loss([[1, 0]], hard, focal_gamma=2.0) / loss([[1, 0]], easy, focal_gamma=2.0)
     assert focal > 10 * ratio
     np.testing.assert_allclose(loss([[1, 0]], easy, focal_gamma=0.0), loss([[1, 0]], easy))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize(("weight", "temperature"), [(1.0, 1.0), (0.3, 2.0)])
+def test_distillation_adds_the_cross_entropy_with_the_teacher(
+    mixed: bool, weight: float, temperature: float
+) -> None:
+    options = TrainingOptions.model_construct(
+        distill=DistillOptions(teacher="t", weight=weight, temperature=temperature)
+    )
+    objective = class_objective(options)
+    labels, teacher = np.array([[0.0, 1.0, 1.0]]), np.array([[0.2, 0.5, 0.3]])
+    targets = np.concatenate([labels, teacher], axis=1)
+    if mixed:  # with itself
+        targets = np.stack([0.25 * targets, 0.75 * targets], axis=1)
+    logits = tf.constant([[0.5, -1.0, 2.0]])
+    log_p = tf.nn.log_softmax(logits / temperature).numpy()
+    soft = -(temperature**2) * (teacher * log_p).sum(axis=1)
+    hard = loss(labels.tolist(), logits.numpy().tolist())
+    given = tf.constant(targets, tf.float32)
+    found = objective.loss(given, logits).numpy()
+    np.testing.assert_allclose(found, (1 - weight) * hard + weight * soft, rtol=1e-5)
+    np.testing.assert_allclose(objective.validation_loss(given, logits), hard, rtol=1e-5)
+    np.testing.assert_allclose(objective.metrics["accuracy"](given, logits), 1.0)
