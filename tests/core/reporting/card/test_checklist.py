@@ -100,9 +100,34 @@ def interval(estimate: float | None, low: float | None = None, high: float | Non
 UNDEFINED = {"auc": interval(None), "accuracy": interval(0.5)}
 
 
+SEVERAL = {
+    **TRAINING,
+    "backbone": "Xception + VGG16",
+    "backbones": [
+        {
+            "backbone": "Xception",
+            "weights": TRAINING["weights"],
+            "layer": "add_2",
+            "fine_tune": {"view_size": 160},
+        },
+        {"backbone": "VGG16", "weights": RANDOM, "layer": "top", "fine_tune": None},
+    ],
+    "members": [
+        {"backbone": name, "seed": 3, "epochs": 9, "best_epoch": 7, "temperature": 1.25}
+        for name in ("Xception", "VGG16")
+    ],
+}
+
+
 @pytest.mark.parametrize(
     ("change", "name", "part"),
     [
+        ({"training": SEVERAL}, "initialisation", "Xception: xception.h5, SHA-256 77aa88"),
+        ({"training": SEVERAL}, "initialisation", "; VGG16: RANDOM"),
+        ({"training": SEVERAL}, "description", "add_2 upward on images resized to 160 x 160 and"),
+        ({"training": SEVERAL}, "description", "VGG16 at 224 x 224, frozen;"),
+        ({"training": SEVERAL}, "ensembling", "VGG16, seed 3, temperature 1.250"),
+        ({"training": SEVERAL}, "selection", "VGG16, seed 3: epoch 7 of 9"),
         ({"training": {**TRAINING, "weights": RANDOM}}, "initialisation", "RANDOM"),
         (
             {"training": {**TRAINING, "weights": {**TRAINING["weights"], "published": "no"}}},
