@@ -60,11 +60,12 @@ def train(site: Site, folder: Path, **changes: Any) -> Path:
 def trained(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder with the SavedModel in `model` and the training record in `run`."""
     folder = tmp_path_factory.mktemp("trained")
-    tune = {"source": "images", "epochs": 1, "batch_size": 8}
+    tune = {"source": "images", "epochs": 1, "batch_size": 8, "mixup": 0.4, "cutmix": 1.0}
+    model = {"weights": "random", "image_size": SIZE, "members": MEMBERS}
     return train(
         site,
         folder,
-        model={"weights": "random", "image_size": SIZE, "members": MEMBERS},
+        model={**model, "test_time_augmentation": {"scales": [1.0, 0.875], "flip": True}},
         training={"epochs": 2, "seeds": [0, 7], "fine_tune": tune},
         member_weights=[{"kind": "deferred", "file": "random"}, {"kind": "random"}],
     )
@@ -87,6 +88,7 @@ def test_training_record(trained: Path) -> None:
     assert [bool(one["fine_tune"]) for one in training["backbones"]] == [True, False]
     assert {one["weights"]["kind"] for one in training["backbones"]} == {"random"}
     assert "fine_tune" not in training["members"][2]["seconds"]
+    assert training["forward_passes"] == 4
     assert np.shape(training["log_odds_correlation"]) == (4, 4)
     histories = {file.stem for file in (trained / "run" / "history").iterdir()}
     assert histories == {"MobileNetV2-0", "MobileNetV2-7", "MobileNet-0", "MobileNet-7"}
