@@ -75,7 +75,8 @@ def _row(section: str, key: str, field: FieldInfo, attributes: dict[str, str]) -
     if nested is None:
         kind = _type_text(field.annotation) + _bounds_text(field)
     else:
-        kind = f"section [{path}](#{path.replace('.', '').lower()})"
+        several = get_origin(field.annotation) is tuple
+        kind = f"{'list of ' * several}section [{path}](#{path.replace('.', '').lower()})"
         attributes = {key: _summary(nested)} | attributes
     cells = (f"`{key}`", kind, _default_text(field), field.description or attributes.get(key, ""))
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
