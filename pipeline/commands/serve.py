@@ -99,6 +99,11 @@ def command(
         click.echo(f"pneumo serve: {line}; using another server", err=True)
 
     options = ServerOptions(policy=VersionPolicy.parse(version_policy), **settings)
+    if not options.model_dir.is_dir():
+        raise PneumoError(
+            f"--model-dir {options.model_dir} is not a folder; give the folder that `pneumo run` "
+            "printed as model"
+        )
     engine = engine_for(engine, context)
     chosen, program = engines.choose(engine, image, notify=notify)
     if chosen != "builtin":

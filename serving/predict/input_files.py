@@ -13,17 +13,19 @@ SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
 
 
 def check_paths(paths: Iterable[Path]) -> None:
-    """Checks that every path exists and every folder has an image.
+    """Checks that a path exists and that every folder has an image.
+
+    A missing file among others does not stop the run: it is rejected like an unreadable one.
 
     Raises:
-      PneumoError: a path does not exist, or a folder has no image.
+      PneumoError: no path exists, or a folder has no image.
     """
+    paths = list(paths)
     for path in paths:
-        if path.is_dir():
-            if next(walk_images(path), None) is None:
-                raise PneumoError(f"folder {path} contains no .jpeg, .jpg, .png or DICOM file")
-        elif not path.exists():
-            raise PneumoError(f"image {path} does not exist; check the path")
+        if path.is_dir() and next(walk_images(path), None) is None:
+            raise PneumoError(f"folder {path} contains no .jpeg, .jpg, .png or DICOM file")
+    if paths and not any(path.exists() for path in paths):
+        raise PneumoError(f"image {paths[0]} does not exist; check the path")
 
 
 def stream_files(paths: Iterable[Path]) -> Iterator[Path]:

@@ -63,6 +63,15 @@ def test_one_row_per_file(standin: StandInServer, folder: Path, protocol: str) -
         assert part in summary
 
 
+def test_a_missing_file_does_not_stop_the_others(standin: StandInServer, folder: Path) -> None:
+    given = [folder / "001.png", folder / "missing.png", folder / "002.png"]
+    done = pneumo("--endpoint", standin.rest, "--format", "csv", *given)
+    assert done.returncode == 1
+    found = rows(done.stdout)
+    assert [row["file"] for row in found] == [str(path) for path in given]
+    assert [row["error"] for row in found] == ["", "cannot be read: No such file or directory", ""]
+
+
 def test_file_names_from_standard_input(standin: StandInServer, folder: Path) -> None:
     names = [folder / "001.png", folder / "gone.png", folder / "002.png"]
     given = "\n".join(map(str, names)).encode()

@@ -39,6 +39,9 @@ def test_wrong_paths_are_one_line(tmp_path: Path) -> None:
         check_paths([tmp_path / "x.png"])
     with pytest.raises(PneumoError, match="contains no"):
         check_paths([tmp_path])
+    (tmp_path / "a.png").touch()
+    check_paths([tmp_path / "x.png", tmp_path / "a.png"])  # the missing one is rejected later
+    check_paths([])  # names from standard input
 
 
 def test_names_from_a_stream() -> None:

@@ -138,3 +138,13 @@ def test_old_engine_names_are_accepted_with_a_warning(
     result = CliRunner().invoke(command, ["--model-dir", str(tmp_path), "--engine", old])
     assert isinstance(result.exception, PneumoError)  # no version; no such program
     assert result.stderr == f"pneumo serve: --engine {old} is now {new}\n"
+
+
+@pytest.mark.parametrize("engine", ["auto", "builtin", "tf-serving", "container"])
+def test_a_missing_model_folder_is_named_before_an_engine_is_chosen(
+    tmp_path: Path, engine: str
+) -> None:
+    arguments = ["--model-dir", str(tmp_path / "nowhere"), "--engine", engine]
+    error = CliRunner().invoke(command, arguments).exception
+    assert isinstance(error, PneumoError)
+    assert "nowhere is not a folder" in str(error)
