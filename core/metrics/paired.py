@@ -66,16 +66,11 @@ def delong_clustered(
     Raises:
       ValueError: lengths differ, or an invalid label or score.
     """
-    y, a = check_binary(labels, a)
-    _, b = check_binary(labels, b)
-    patients, cluster = np.unique(groups, return_inverse=True)
-    clusters = len(patients)
+    y, a, b, cluster, clusters = _check_pair(labels, a, b, groups)
     method, (n, m) = "DeLong by patient", np.bincount(y, minlength=2).tolist()
     if not m or not n:
         return PairedTest(method, math.nan, math.nan, len(y), clusters)
-    (auc_a, placed_a), (auc_b, placed_b) = placements(y, a), placements(y, b)
-    # Centered, so that a sum over a patient is V(X_i.) - m_i * theta of the paper.
-    centered = placed_a - placed_b - (auc_a - auc_b)
+    auc_a, auc_b, centered = _placement_differences(y, a, b)
     positive, negative = (
         np.bincount(cluster, weights=centered * (y == c), minlength=clusters) for c in (1, 0)
     )
@@ -110,22 +105,17 @@ def delong_folds(
     Raises:
       ValueError: lengths differ, or an invalid label or score.
     """
-    y, a = check_binary(labels, a)
-    _, b = check_binary(labels, b)
-    patients, cluster = np.unique(groups, return_inverse=True)
-    clusters, names = len(patients), np.unique(folds)
+    y, a, b, cluster, clusters = _check_pair(labels, a, b, groups)
+    names = np.unique(folds)
     undefined = PairedTest("DeLong by patient, mean of folds", math.nan, math.nan, len(y), clusters)
     influence, areas = np.zeros(len(y)), []
     for fold in names:
         rows = np.flatnonzero(np.asarray(folds) == fold)
         if len(np.unique(y[rows])) < 2:
             return undefined
-        (auc_a, placed_a), (auc_b, placed_b) = (
-            placements(y[rows], a[rows]),
-            placements(y[rows], b[rows]),
-        )
+        auc_a, auc_b, centered = _placement_differences(y[rows], a[rows], b[rows])
         counts = np.bincount(y[rows], minlength=2)[y[rows]]
-        influence[rows] = (placed_a - placed_b - (auc_a - auc_b)) / counts / len(names)
+        influence[rows] = centered / counts / len(names)
         areas.append((auc_a, auc_b))
     if clusters < 2 or not areas:
         return undefined
@@ -134,6 +124,27 @@ def delong_folds(
     se = math.sqrt(clusters / (clusters - 1) * float((sums**2).sum()))
     z, p, p_worse = _normal(mean_a - mean_b, se)
     return replace(undefined, a=mean_a, b=mean_b, se=se, z=z, p=p, p_worse=p_worse)
+
+
+def _check_pair(
+    labels: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """Returns checked labels and scores, the patient number of each image, and their count."""
+    y, a = check_binary(labels, a)
+    _, b = check_binary(labels, b)
+    patients, cluster = np.unique(groups, return_inverse=True)
+    return y, a, b, cluster, len(patients)
+
+
+def _placement_differences(
+    y: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[float, float, np.ndarray]:
+    """Returns both AUCs and the centered differences of the placements, float64 [n].
+
+    Centered, so that a sum over a patient is V(X_i.) - m_i * theta of Obuchowski (1997).
+    """
+    (auc_a, placed_a), (auc_b, placed_b) = placements(y, a), placements(y, b)
+    return auc_a, auc_b, placed_a - placed_b - (auc_a - auc_b)
 
 
 def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
