@@ -28,13 +28,12 @@ from core.training.ensemble_predictions import (
     calibrate_members,
     predict_ensemble,
 )
-from core.training.fingerprint import checkpoint_folder
+from core.training.fingerprint import output_paths
 from core.training.job import Job
 from core.training.loop.batches import LabeledRows, TrainingData, data_from_rows
 from core.training.loop.compute_dtype import resolve_compute_dtype
 from core.training.loop.curves import OutputPaths, TrainingCurves
 from core.training.options import FineTuneOptions
-from schema.storage import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,21 +128,22 @@ class TrainedEnsemble:
         return [{name: one.get(name) for name in names} for one in self.summary["members"]]
 
 
-def train_ensemble(job: Job, scratch: Path, folder: Path, fn_args: "FnArgs") -> TrainedEnsemble:
+def train_ensemble(
+    job: Job, recipes: dict[str, Recipe], folder: Path, fn_args: "FnArgs"
+) -> TrainedEnsemble:
     """Trains one ensemble member for each recipe and seed.
 
     The members of several recipes are calibrated, see `calibrate_members`.
 
     Args:
       job: configuration.
-      scratch: temporary folder for copies of images and their embeddings.
+      recipes: see `load_recipes`.
       folder: training record; TensorBoard logs are written below it.
       fn_args: names the files of both splits.
     """
     samples = Path(fn_args.train_files[0]).parent / SAMPLE_IMAGES_FILE
     if samples.is_file():
         _log_images(folder / "tensorboard", "images and their views", np.load(samples))
-    recipes = load_recipes(job, scratch, fn_args)
     first = next(iter(recipes.values()))
     members: list[EnsembleMember] = []
     summaries: list[dict[str, Any]] = []
@@ -274,26 +274,3 @@ def _log_images(folder: Path, name: str, images: np.ndarray) -> None:
     with writer.as_default(step=0):
         tf.summary.image(name, images, max_outputs=len(images))
     writer.close()
-
-
-def output_paths(
-    job: Job, folder: Path, fn_args: "FnArgs", name: str = ""
-) -> "Callable[[int], OutputPaths]":
-    """Returns seed -> the folders that a member writes to while it is trained.
-
-    Args:
-      job: configuration.
-      folder: training record.
-      fn_args: inputs of the training run.
-      name: of the recipe; empty for the only one.
-    """
-    checkpoints, logs = checkpoint_folder(job, fn_args), folder / "tensorboard"
-    if name:
-        checkpoints, logs = join(checkpoints, name), logs / name
-    return lambda seed: OutputPaths(checkpoints, logs / f"seed-{seed}")
-
-
-def fold_paths(job: Job, folder: Path, fn_args: "FnArgs", name: str) -> OutputPaths:
-    """Returns the folders of a member that is trained for a fold of shifted validation."""
-    checkpoints = join(checkpoint_folder(job, fn_args), name)
-    return OutputPaths(checkpoints, folder / "tensorboard" / name)

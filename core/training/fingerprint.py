@@ -1,13 +1,14 @@
-"""Checkpoint folder of a training run, named after its inputs and options."""
+"""Checkpoint and log folders of a training run; the first is named after inputs and options."""
 
 import glob
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.training.job import Job
+from core.training.loop.curves import OutputPaths
 from schema.storage import join
 
 if TYPE_CHECKING:
@@ -19,6 +20,29 @@ _END: Final = 2**16  # bytes
 def checkpoint_folder(job: Job, fn_args: "FnArgs") -> str:
     """Returns the checkpoint folder of this training run; it is deleted on success."""
     return join(job.checkpoints, fingerprint(fn_args))
+
+
+def output_paths(
+    job: Job, folder: Path, fn_args: "FnArgs", name: str = ""
+) -> Callable[[int], OutputPaths]:
+    """Returns seed -> the folders that a member writes to while it is trained.
+
+    Args:
+      job: configuration.
+      folder: training record.
+      fn_args: inputs of the training run.
+      name: of the recipe; empty for the only one.
+    """
+    checkpoints, logs = checkpoint_folder(job, fn_args), folder / "tensorboard"
+    if name:
+        checkpoints, logs = join(checkpoints, name), logs / name
+    return lambda seed: OutputPaths(checkpoints, logs / f"seed-{seed}")
+
+
+def fold_paths(job: Job, folder: Path, fn_args: "FnArgs", name: str) -> OutputPaths:
+    """Returns the folders of a member that is trained for a fold of shifted validation."""
+    checkpoints = join(checkpoint_folder(job, fn_args), name)
+    return OutputPaths(checkpoints, folder / "tensorboard" / name)
 
 
 def fingerprint(fn_args: "FnArgs") -> str:

@@ -27,6 +27,8 @@ from schema.errors import PneumoError
 
 log = logging.getLogger("pneumo.fit")
 
+FoldPlan = tuple[list[Fold], list[SkippedFold]]
+
 
 @dataclass(frozen=True)
 class TrainedFold:
@@ -72,18 +74,16 @@ class ShiftedValidation:
         return round(sum(fold.seconds for fold in self.trained), 3)
 
 
-def train_folds(
-    job: Job, trained: TrainedEnsemble, outputs: Callable[[str], OutputPaths]
-) -> ShiftedValidation | None:
-    """Trains the recipe once for each fold, with the first seed.
+def plan_folds(job: Job, train: ImageRecords, val: ImageRecords) -> FoldPlan | None:
+    """Returns the folds to train and those that are skipped.
 
     Args:
       job: configuration.
-      trained: the ensemble, trained on everything; supplies both splits.
-      outputs: name -> checkpoint and log folders.
+      train: records of the training split.
+      val: records of the validation split.
 
     Returns:
-      The folds; None if the configuration has no shifted validation.
+      See `shifted_folds`; None if the configuration has no shifted validation.
 
     Raises:
       PneumoError: the operating point is to be fitted on folds, and there are none.
@@ -91,7 +91,7 @@ def train_folds(
     options = job.evaluation.shifted_validation
     if options is None:
         return None
-    folds, skipped = shifted_folds(trained.train.records, trained.val.records, job.task, options)
+    folds, skipped = shifted_folds(train, val, job.task, options)
     if not folds and job.evaluation.operating_point.fit_on == "pooled":
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped)
         raise PneumoError(
@@ -100,6 +100,21 @@ def train_folds(
         )
     for one in skipped:
         log.warning("shifted validation without %s: %s", one.name, one.reason)
+    return folds, skipped
+
+
+def train_folds(
+    job: Job, trained: TrainedEnsemble, plan: FoldPlan, outputs: Callable[[str], OutputPaths]
+) -> ShiftedValidation:
+    """Trains the recipe once for each fold, with the first seed.
+
+    Args:
+      job: configuration.
+      trained: the ensemble, trained on everything; supplies both splits.
+      plan: see `plan_folds`.
+      outputs: name -> checkpoint and log folders.
+    """
+    folds, skipped = plan
     done = []
     for number, fold in enumerate(folds):
         log.info(

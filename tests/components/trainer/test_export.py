@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.trainer.run_fn import _build_explain_fn
+from components.trainer.export import _build_explain_fn
 from core.embedding.records import ImageRecords, ragged_boxes
 from core.embedding.store import Embeddings
 from core.models.classifier import ClassifierNetwork, EnsembleMember

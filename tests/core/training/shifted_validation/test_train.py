@@ -12,20 +12,23 @@ import pytest
 
 from core.embedding.embed import embed_split
 from core.embedding.forward import build_forward
+from core.embedding.store import read_embeddings
 from core.metrics.options import EvaluationOptions
 from core.predictions import table
 from core.training.calibration import calibrate
 from core.training.data.targets import class_targets
 from core.training.data.transformed_images import transformed_images
-from core.training.ensemble import TrainedEnsemble, fold_paths, train_ensemble
+from core.training.ensemble import TrainedEnsemble, load_recipes, train_ensemble
 from core.training.ensemble_predictions import (
     EnsemblePredictions,
     predict_ensemble,
     predict_images,
 )
+from core.training.fingerprint import fold_paths
 from core.training.shifted_validation import folds as fold_rules
 from core.training.shifted_validation.results import write_shifted_validation
-from core.training.shifted_validation.train import restricted, train_folds
+from core.training.shifted_validation.train import plan_folds, restricted, train_folds
+from schema.errors import PneumoError
 from tests.support.models.image_job import SIZE, image_job, write_records
 
 OPTIONS = EvaluationOptions(shifted_validation={"by": "source"}, resamples=100)
@@ -60,7 +63,8 @@ def trained_ensemble(site: Path, way: str, folder: Path) -> tuple[Any, Any, Trai
         hyperparameters=None,
     )
     job = replace(job, training=training, evaluation=OPTIONS, checkpoints=str(folder / "states"))
-    trained = train_ensemble(job, folder / "scratch", folder, args)
+    recipes = load_recipes(job, folder / "scratch", args)
+    trained = train_ensemble(job, recipes, folder, args)
 
     def with_sources(split: Any) -> Any:
         source = np.array([f"{'AB'[int(n[:-5]) % 2]}" for n in split.records.filename.tolist()])
@@ -87,8 +91,9 @@ def test_folds_are_trained_without_the_held_out_images(
             }
         ),
     )
-    shifted = train_folds(job, trained, lambda name: fold_paths(job, tmp_path, args, name))
-    assert shifted is not None
+    plan = plan_folds(job, trained.train.records, trained.val.records)
+    assert plan is not None
+    shifted = train_folds(job, trained, plan, lambda name: fold_paths(job, tmp_path, args, name))
     assert [one.fold.name for one in shifted.trained] == ["PNEUMONIA of A", "PNEUMONIA of B"]
     assert shifted.seed == 3
     assert [[member["seed"] for member in one.members] for one in shifted.trained] == [[3], [3]]
@@ -108,8 +113,7 @@ def test_folds_are_trained_without_the_held_out_images(
     )
 
     # A restarted run reads the finished folds.
-    again = train_folds(job, trained, lambda name: fold_paths(job, tmp_path, args, name))
-    assert again is not None
+    again = train_folds(job, trained, plan, lambda name: fold_paths(job, tmp_path, args, name))
     np.testing.assert_allclose(
         again.trained[1].predictions.logits, shifted.trained[1].predictions.logits, atol=1e-4
     )
@@ -138,4 +142,13 @@ def test_folds_are_trained_without_the_held_out_images(
 
 def test_nothing_is_trained_without_the_option(site: Path) -> None:
     nothing: Any = None
-    assert train_folds(image_job(site), nothing, nothing) is None
+    assert plan_folds(image_job(site), nothing, nothing) is None
+
+
+def test_pooled_without_a_fold_fails_before_training(site: Path) -> None:
+    point = OPTIONS.operating_point.model_copy(update={"fit_on": "pooled"})
+    options = OPTIONS.model_copy(update={"operating_point": point})
+    job = replace(image_job(site), evaluation=options)
+    records = read_embeddings(site / "frozen" / "val").records
+    with pytest.raises(PneumoError, match=r"needs a fold of shifted validation.*fewer than"):
+        plan_folds(job, records, records)
