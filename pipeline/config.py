@@ -18,7 +18,7 @@ from pipeline.engines.options import BeamOptions, Engine
 from pipeline.kubeflow.options import DeployOptions
 from schema.errors import PneumoError, unknown
 from schema.labels import CUSTOM, TASKS, Task, custom_task, get_task
-from schema.options import Options
+from schema.options import Options, check_text_keys
 from serving.server.engines import IMAGE
 
 
@@ -33,6 +33,11 @@ class DataOptions(Options):
     )
     positive: tuple[str, ...] = Field((), description="positive classes of a custom task")
     ingest: IngestOptions = Field(default_factory=IngestOptions)
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _text_keys(cls, value: object) -> object:
+        return check_text_keys(value)
 
     @field_validator("task")
     @classmethod

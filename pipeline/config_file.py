@@ -4,13 +4,14 @@ import importlib.resources
 import itertools
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from core.ingest.name_folding import fold_label
 from core.reporting.monitor.options import MonitorOptions
 from pipeline.config import Config
 from pipeline.engines.options import BeamOptions
@@ -73,17 +74,21 @@ def find(source: str) -> Path:
     return names[source]
 
 
-def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    source: str | Path, overrides: Sequence[str] = (), ingest: Mapping[str, Any] | None = None
+) -> Config:
     """Loads a configuration.
 
     Args:
       source: a YAML file, or the name of a shipped configuration.
       overrides: `key.key=value` each, the value in YAML; later ones win.
+      ingest: values of data.ingest, as the options of `pneumo run` give them; a class map is added
+        to that of the file.
 
     Raises:
       PneumoError: no such file, not YAML, or a wrong key or value.
     """
-    path = find(source)
+    path = find(str(source))
     try:
         values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -98,7 +103,24 @@ def load_config(source: str, overrides: Sequence[str] = ()) -> Config:
         group, _, name = key.partition(".")
         if isinstance(values.get(group), dict) and name in values[group]:
             raise PneumoError(f"{path}: key {key} was removed; {hint}")
+    if ingest:
+        _set_ingest(values, ingest)
     return validate(Config, values, source=f"{path}: ")
+
+
+def _set_ingest(values: dict[str, Any], ingest: Mapping[str, Any]) -> None:
+    group: Any = values
+    for key in ("data", "ingest"):
+        group[key] = group.get(key) or {}
+        group = group[key]
+        if not isinstance(group, dict):
+            return  # reported by the validation
+    added = {fold_label(name): pathogen for name, pathogen in ingest.get("class_map", {}).items()}
+    class_map = group.get("class_map") or {}
+    group.update(ingest)
+    if isinstance(class_map, dict):
+        kept = {name: p for name, p in class_map.items() if fold_label(str(name)) not in added}
+        group["class_map"] = kept | added
 
 
 def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> MonitorOptions:

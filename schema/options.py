@@ -47,3 +47,18 @@ def with_field(group: Any, name: str, value: Any) -> Any:
     if isinstance(group, BaseModel):
         return group.model_copy(update={first: new})
     return replace(group, **{first: new})
+
+
+def check_text_keys(value: object) -> object:
+    """Returns a mapping of names unchanged, if its keys are texts.
+
+    Raises:
+      ValueError: YAML reads a key as something else.
+    """
+    for key in value if isinstance(value, dict) else ():
+        if not isinstance(key, str):
+            raise ValueError(
+                f"YAML reads a key as {str(key).lower()}, not as text (NO and off are false, YES "
+                'and on true, 0 is a number, 2024-01-31 a date); quote it, as in "NO": normal'
+            )
+    return value

@@ -69,9 +69,14 @@ def reusable(
         return None
     if summary.source_fingerprint != fingerprint(scan(source), *identity):
         return None
+    stop_on_leak(summary, dest, options)
+    return summary.model_copy(update={"reused": True})
+
+
+def stop_on_leak(summary: IngestSummary, dest: Path, options: IngestOptions) -> None:
+    """Raises LeakageError if the splits of a data set leak and options.on_leak is "fail"."""
     if options.on_leak == "fail" and not summary.leakage_ok:
         raise LeakageError(leak_message(summary.leakage, dest / "leakage.json"))
-    return summary.model_copy(update={"reused": True})
 
 
 def check_free(dest: Path, overwrite: bool) -> None:

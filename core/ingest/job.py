@@ -134,10 +134,11 @@ class _Run:
         try:
             catalog.files.add_entries(self._entries())
             layout = label_files(catalog, self.source, self.options)
-            if table := box_table(self.source, self.options):
+            table = box_table(self.source, self.options)
+            if table:
                 catalog.boxes.clear()  # of the RSNA layout
                 read_boxes(catalog, table)
-            catalog.boxes.match_files()
+            catalog.boxes.match_files(self.source, table.parent if table else self.source)
             policy = choose_policy(catalog, layout, self.options)
             if catalog.files.has_dicom():
                 require_pydicom()
@@ -232,8 +233,10 @@ class _Run:
     def _no_usable_image(self, catalog: Catalog) -> PneumoError:
         path = self._write_rejects(catalog, self.work.root)
         reasons = ", ".join(f"{reason} {n}" for reason, n in catalog.files.reject_reasons().items())
+        first = next(catalog.files.rejects(), None)
+        example = f"; the first: {first['file']}: {first['detail']}" if first else ""
         return PneumoError(
-            f"{self.source}: no usable image ({reasons or 'none found'}); see {path}"
+            f"{self.source}: no usable image ({reasons or 'none found'}){example}; see {path}"
         )
 
     def _write_rejects(self, catalog: Catalog, folder: Path) -> Path:

@@ -12,8 +12,9 @@ from pydantic import (
 )
 
 from core.images.rules import MIN_SIDE
+from core.ingest.name_folding import fold_label
 from schema import labels
-from schema.options import Options
+from schema.options import Options, check_text_keys
 
 Layout = Literal["auto", "split_class", "class", "manifest", "rsna"]
 Secondary = Literal["radiographs", "accept", "refuse"]
@@ -100,6 +101,11 @@ class IngestOptions(Options):
             raise ValueError("patient_salt is masked in this file; give the salt again")
         return value
 
+    @field_validator("class_map", mode="before")
+    @classmethod
+    def _text_keys(cls, value: object) -> object:
+        return check_text_keys(value)
+
     @field_validator("class_map")
     @classmethod
     def _known_pathogens(cls, value: dict[str, str]) -> dict[str, str]:
@@ -108,7 +114,11 @@ class IngestOptions(Options):
                 raise ValueError(
                     f"class_map: {folder} -> {pathogen!r}; use one of {', '.join(labels.PATHOGENS)}"
                 )
-        return {folder.casefold(): pathogen for folder, pathogen in value.items()}
+        folded: dict[str, str] = {}
+        for folder, pathogen in value.items():
+            if folded.setdefault(fold_label(folder.strip("/")), pathogen) != pathogen:
+                raise ValueError(f"class_map: {folder!r} is named twice; remove one")
+        return folded
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -125,5 +135,5 @@ class IngestOptions(Options):
         return self
 
     def classes(self) -> dict[str, str]:
-        """Returns casefolded folder name -> pathogen, of the known folders and of class_map."""
+        """Returns folded folder name -> pathogen, of the known folders and of class_map."""
         return {**DEFAULT_CLASSES, **self.class_map}

@@ -100,5 +100,5 @@ def read_summary(dest: Path) -> IngestSummary:
         ) from None
     except (OSError, ValueError, TypeError) as error:
         raise PneumoError(
-            f"{path} can't be read ({one_line(error)}); ingest again with --overwrite"
+            f"{path} can't be read ({one_line(error)}); repeat `pneumo ingest` with --overwrite"
         ) from None

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli_options import (
+    EXIT_LEAK,
     beam_arg_option,
+    boxes_option,
+    class_map_option,
     config_option,
     data_option,
+    manifest_option,
+    on_leak_option,
     set_option,
     weights_option,
 )
@@ -25,6 +30,10 @@ if TYPE_CHECKING:
 )
 @config_option
 @data_option(required=True)
+@manifest_option
+@class_map_option
+@boxes_option
+@on_leak_option(None)
 @weights_option
 @set_option
 @click.option(
@@ -51,6 +60,10 @@ if TYPE_CHECKING:
 def command(
     source: str,
     data: Path,
+    manifest: Path | None,
+    class_map: dict[str, str],
+    boxes: Path | None,
+    on_leak: str | None,
     weights: Path | None,
     overrides: tuple[str, ...],
     workdir: Path | None,
@@ -62,16 +75,40 @@ def command(
     """Run the pipeline on a folder of chest X-rays.
 
     Outputs of finished nodes are reused from the cache. Run the same command again to resume a
-    killed run. Exit status: 0 done, 1 a node failed, 2 wrong input.
+    killed run. --manifest, --class-map, --boxes and --on-leak describe a folder of images, as in
+    `pneumo ingest`; they replace data.ingest of the configuration, and --class-map adds to it.
+
+    Exit status: 0 done, 1 a node failed, 2 wrong input, 3 stopped because the splits leak.
     """
+    from core.ingest.existing import stop_on_leak
+    from core.ingest.splits.leakage import LeakageError
+    from core.ingest.summary import read_summary
     from pipeline.config_file import load_config
     from pipeline.engines.arguments import parse_engine
+    from schema.errors import PneumoError
 
     extra = [f"model.weights={weights}"] if weights else []
     if engine:
         extra.append(f"engine={parse_engine(engine)}")
-    config = load_config(source, [*overrides, *extra])
-    sys.exit(execute(config, data, workdir, beam_args, as_json, validation_only))
+    described = {"manifest": manifest, "boxes": boxes, "on_leak": on_leak, "class_map": class_map}
+    if (manifest or class_map or boxes) and (data / "dataset.json").is_file():
+        raise PneumoError(
+            f"--manifest, --class-map and --boxes describe images, but {data} holds records; give "
+            "the folder of images with --data"
+        )
+    config = load_config(
+        source,
+        [*overrides, *extra],
+        ingest={key: value for key, value in described.items() if value},
+    )
+    try:
+        if (data / "dataset.json").is_file():
+            stop_on_leak(read_summary(data), data, config.data.ingest)
+        status = execute(config, data, workdir, beam_args, as_json, validation_only)
+    except LeakageError as error:
+        click.echo(f"pneumo: {error}", err=True)
+        status = EXIT_LEAK
+    sys.exit(status)
 
 
 def execute(

@@ -3,10 +3,10 @@
 import os
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
-from core.ingest.catalog.files import paged
-from core.ingest.file_names import printable
+from core.ingest.catalog.names import HINTS, NameIndex, fits_several
 from core.ingest.file_record import Box
 
 NOT_A_NUMBER: Final = "box_no_number"
@@ -21,8 +21,8 @@ IMAGE_REJECTED: Final = "box_of_rejected_image"
 class BoxTable:
     """Boxes in pixels, matched to their files, then clipped and made relative."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    def __init__(self, connection: sqlite3.Connection, names: NameIndex) -> None:
+        self._db, self._names = connection, names
 
     def add(self, name: str, line: int, corners: tuple[float, ...] | None) -> None:
         """Adds a box.
@@ -42,35 +42,32 @@ class BoxTable:
         """Removes all boxes."""
         self._db.execute("DELETE FROM boxes")
 
-    def match_files(self) -> None:
-        """Finds the file of each box.
+    def match_files(self, source: Path, folder: Path) -> None:
+        """Finds the file of each box; a name that fits several files is ambiguous.
 
-        A box names its image by the path, or by the end of the path, with or without a suffix, in
-        this order. A name that fits several files is ambiguous.
+        Args:
+          source: folder of images, without links.
+          folder: of the table.
         """
         db = self._db
         db.execute("CREATE INDEX boxes_file ON boxes(file)")
-        if not db.execute("SELECT 1 FROM boxes LIMIT 1").fetchone():
-            return  # the names of all files would cost more than the rest of the plan
-        db.execute("CREATE TEMP TABLE names(level INTEGER, name TEXT, file INTEGER)")
-        for file_id, raw in paged(db, "id", "id, path", "state = 'labeled'"):
-            path = printable(os.fsdecode(raw))
-            rows = [(0, path, file_id), (1, _without_suffix(path), file_id)]
-            end = path
-            while end := end.partition("/")[2]:
-                rows += [(2, end, file_id), (3, _without_suffix(end), file_id)]
-            db.executemany("INSERT INTO names VALUES (?, ?, ?)", rows)
-        db.execute("CREATE INDEX names_name ON names(level, name)")
-        for level in range(4):
-            matching = "FROM names WHERE level = ?1 AND names.name = boxes.name"
+        db.execute("CREATE INDEX boxes_name ON boxes(name)")
+        unmatched = 0
+        for (name,) in db.execute("SELECT DISTINCT name FROM boxes WHERE reason = ''").fetchall():
+            paths = self._names.find(name, "labeled", source, folder)
+            reason, hint = "", ""
+            if not paths:
+                reason, unmatched = NO_IMAGE, unmatched + 1
+                near = self._names.nearest(name) if unmatched <= HINTS else ""
+                hint = f"did you mean {near}?" if near else ""
+            elif len(paths) > 1:
+                reason, hint = AMBIGUOUS, fits_several(paths)
+            path = os.fsencode(paths[0]) if paths else None
             db.execute(
-                f"UPDATE boxes SET file = (SELECT MIN(file) {matching}), reason ="
-                f" CASE WHEN (SELECT COUNT(DISTINCT file) {matching}) > 1 THEN ?2 ELSE '' END"
-                " WHERE file IS NULL AND reason = ''",
-                (level, AMBIGUOUS),
+                "UPDATE boxes SET file = (SELECT id FROM files WHERE path = ?), reason = ?,"
+                " hint = ? WHERE reason = '' AND name = ?",
+                (path, reason, hint, name),
             )
-        db.execute("UPDATE boxes SET reason = ? WHERE file IS NULL AND reason = ''", (NO_IMAGE,))
-        db.execute("DROP TABLE names")
 
     def clip(self) -> None:
         """Clips every box to its checked image, makes it relative, and rejects empty ones."""
@@ -128,15 +125,9 @@ class BoxTable:
 
     def rejects(self) -> Iterator[dict[str, Any]]:
         """Yields rows of rejects.jsonl, by line of the table; files have no field `box`."""
-        for name, line, reason in self._db.execute(
+        for name, line, reason, hint in self._db.execute(
             "SELECT COALESCE((SELECT filename FROM files WHERE files.id = file), name), line,"
-            " reason FROM boxes WHERE reason != '' ORDER BY line, boxes.id"
+            " reason, hint FROM boxes WHERE reason != '' ORDER BY line, boxes.id"
         ):
-            detail = f"line {line} of the boxes"
+            detail = f"line {line} of the boxes{hint and '; '}{hint}"
             yield {"file": name, "reason": reason, "detail": detail, "box": line}
-
-
-def _without_suffix(path: str) -> str:
-    folder, slash, name = path.rpartition("/")
-    stem, dot, _ = name.rpartition(".")
-    return f"{folder}{slash}{stem if dot and stem else name}"

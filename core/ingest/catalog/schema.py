@@ -18,15 +18,16 @@ CREATE TABLE files(
   sort_key TEXT, split TEXT);
 CREATE TABLE rejects(path BLOB, reason TEXT, detail TEXT);
 CREATE TABLE manifest(
-  path BLOB PRIMARY KEY, label TEXT, patient TEXT, split TEXT, source TEXT,
-  matched INTEGER DEFAULT 0);
+  line INTEGER PRIMARY KEY, path BLOB, label TEXT, patient TEXT, split TEXT, source TEXT,
+  file INTEGER);
 CREATE TABLE rsna(
-  patient TEXT PRIMARY KEY, target TEXT, finding TEXT,
+  patient TEXT PRIMARY KEY, name TEXT, target TEXT, finding TEXT,
   contradictory INTEGER DEFAULT 0, matched INTEGER DEFAULT 0);
 CREATE TABLE boxes(
   id INTEGER PRIMARY KEY, name TEXT, line INTEGER, file INTEGER,
   x0 REAL, y0 REAL, x1 REAL, y1 REAL,        -- pixels; relative once they are clipped
-  reason TEXT NOT NULL DEFAULT '', clipped INTEGER NOT NULL DEFAULT 0);
+  reason TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '',
+  clipped INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE patients(patient TEXT PRIMARY KEY, pathogen TEXT, fixed_split TEXT, split TEXT);
 CREATE TABLE written(split TEXT, patient TEXT, UNIQUE(split, patient));
 """

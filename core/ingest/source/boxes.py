@@ -1,12 +1,13 @@
 """Reads boxes of opacities from a CSV."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from core.ingest.catalog.database import Catalog
-from core.ingest.file_names import printable
+from core.ingest.name_matching import portable_path
 from core.ingest.source.csv_tables import read_rows
 from schema.errors import PneumoError
 
@@ -43,10 +44,20 @@ def add_box(catalog: Catalog, line: int, cells: Mapping[str, str]) -> None:
         return
     corners: tuple[float, ...] | None
     try:
-        a, b, c, d = map(float, texts)
+        a, b, c, d = map(_number, texts)
     except ValueError:
         corners = None
     else:
         corners = (a, b, c, d) if keys is _CORNERS else (a, b, a + c, b + d)
         corners = corners if all(map(math.isfinite, corners)) else None
-    catalog.boxes.add(printable(name.replace("\\", "/")), line, corners)
+    catalog.boxes.add(portable_path(name), line, corners)
+
+
+def _number(text: str) -> float:
+    """Returns a number with a decimal point or comma.
+
+    Raises:
+      ValueError: not a number; 1,024 may be one or a thousand, so that it is none.
+    """
+    match = re.fullmatch(r"([+-]?\d+),(\d{1,2}|\d{4,})", text)
+    return float(f"{match[1]}.{match[2]}" if match else text)

@@ -6,19 +6,17 @@ from itertools import groupby
 from pathlib import Path
 
 from core.ingest.catalog.database import Catalog
-from core.ingest.catalog.labels import ManifestLabel
 from core.ingest.file_names import printable
 from core.ingest.options import IngestOptions
-from core.ingest.source.csv_tables import read_rows
+from core.ingest.source.class_map import check_class_map
 from core.ingest.source.layout import (
     FolderLabels,
     detect_layout,
     parents_of_roots,
     parse_folder,
-    split_name,
 )
+from core.ingest.source.manifest import label_by_manifest
 from core.ingest.source.rsna import find_tables, label_rsna
-from schema import labels
 from schema.errors import PneumoError
 
 
@@ -31,7 +29,7 @@ def label_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
       PneumoError: the source has no known layout, or the manifest is unusable.
     """
     if options.manifest is not None:
-        _label_by_manifest(catalog, source, options.manifest, options)
+        label_by_manifest(catalog, source, options.manifest, options)
         return "manifest"
     if options.layout in ("auto", "rsna"):
         tables = find_tables(source)
@@ -42,6 +40,8 @@ def label_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
             raise PneumoError(
                 f"{source}: no stage_2_train_labels.csv (patientId, Target) in it (layout rsna)"
             )
+    parts = {part for path in _folder_names(catalog) for part in path.split("/") if part}
+    check_class_map(options, parts)
     layout = _layout(catalog, source, options)
     _label_by_folder(catalog, layout, options)
     return layout
@@ -50,8 +50,11 @@ def label_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
 def _folders(catalog: Catalog, options: IngestOptions) -> Iterator[FolderLabels]:
     """Yields the folders that contain files, each once or more."""
     classes = options.classes()
-    folders = groupby(catalog.files.paths(), posixpath.dirname)
-    return (parse_folder(folder, classes) for folder, _ in folders)
+    return (parse_folder(folder, classes) for folder in _folder_names(catalog))
+
+
+def _folder_names(catalog: Catalog) -> Iterator[str]:
+    return (folder for folder, _ in groupby(catalog.files.paths(), posixpath.dirname))
 
 
 def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
@@ -63,12 +66,13 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
             )
         raise PneumoError(
             f"{source}: no class folder such as NORMAL or train/NORMAL; name yours with "
-            "--class-map FOLDER=normal, or give a CSV with --manifest"
+            "--class-map FOLDER=normal, or give a CSV with --manifest "
+            "(data.ingest.class_map, data.ingest.manifest)"
         )
     if options.layout == "split_class" and detected != "split_class":
         raise PneumoError(
             f"{source}: no folders train/NORMAL and the like (layout split_class); "
-            "use --layout class"
+            "set layout class (`pneumo ingest --layout class`, data.ingest.layout)"
         )
     return detected if options.layout == "auto" else options.layout
 
@@ -103,72 +107,3 @@ def _label_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> N
             else:
                 split = folder.split if with_split else ""
                 catalog.files.label(path, folder.pathogen, official_split=split)
-
-
-def _label_by_manifest(
-    catalog: Catalog, source: Path, manifest: Path, options: IngestOptions
-) -> None:
-    _read_manifest(catalog, source, manifest, options.source_column)
-    pathogens = {**{p: p for p in labels.PATHOGENS}, **options.classes()}
-    for path, _ in catalog.files.unlabeled():
-        row = catalog.manifest.match(path)
-        if row is None:
-            catalog.files.skip(path, "not in the manifest")
-            continue
-        pathogen = pathogens.get(row.label.casefold())
-        if pathogen is None:
-            detail = f"label {row.label!r}; --class-map can name it"
-            catalog.files.reject(path, "unknown_class", detail)
-        else:
-            catalog.files.label(
-                path,
-                pathogen,
-                official_split=row.split,
-                patient=row.patient,
-                source=row.source,
-                source_known=bool(row.source),
-            )
-    for path in catalog.manifest.unmatched():
-        catalog.files.add_missing(path, "named by the manifest, not in the source")
-
-
-def _read_manifest(
-    catalog: Catalog, source: Path, manifest: Path, source_column: str | None
-) -> None:
-    batch = (source_column or "source").strip().casefold()
-
-    def check(columns: set[str]) -> None:
-        if not {"path", "label"} <= columns:
-            raise PneumoError(
-                f"manifest {manifest}: needs the columns path and label "
-                f"(and optionally patient, split, source); it has "
-                f"{', '.join(sorted(columns)) or 'none'}"
-            )
-        if source_column is not None and batch not in columns:
-            raise PneumoError(
-                f"manifest {manifest}: has no column {source_column!r} (source_column); it has "
-                f"{', '.join(sorted(columns))}"
-            )
-
-    for line, cells in read_rows(manifest, "manifest", check):
-        _add_row(catalog, source, f"manifest {manifest}, line {line}", cells, batch)
-
-
-def _add_row(catalog: Catalog, source: Path, where: str, cells: dict[str, str], batch: str) -> None:
-    path = cells["path"]
-    if not path:
-        raise PneumoError(f"{where}: the path is empty")
-    if posixpath.isabs(path):
-        path = posixpath.relpath(path, source.as_posix())
-    path = posixpath.normpath(path)
-    if path.startswith("../"):
-        raise PneumoError(f"{where}: {printable(path)} is outside of {source}")
-    split = split_name(cells.get("split", ""))
-    if cells.get("split") and not split:
-        raise PneumoError(f"{where}: split {cells['split']!r}; use train, val or test")
-    patient = printable(cells.get("patient", ""))
-    label = ManifestLabel(
-        printable(cells["label"]), patient, split, printable(cells.get(batch, ""))
-    )
-    if not catalog.manifest.add(path, label):
-        raise PneumoError(f"{where}: {printable(path)} occurs twice")

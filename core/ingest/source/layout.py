@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from core.ingest.name_folding import fold, fold_label
+
 _SPLIT_NAMES: Final = {
     "train": "train",
     "training": "train",
@@ -34,7 +36,7 @@ class FolderLabels:
 
 def split_name(name: str) -> str:
     """Returns train, val or test for their usual spellings, otherwise ""."""
-    return _SPLIT_NAMES.get(name.casefold(), "")
+    return _SPLIT_NAMES.get(fold(name), "")
 
 
 def parse_folder(folder: str, classes: Mapping[str, str]) -> FolderLabels:
@@ -42,11 +44,11 @@ def parse_folder(folder: str, classes: Mapping[str, str]) -> FolderLabels:
 
     Args:
       folder: path relative to the source, "/" between the parts.
-      classes: casefolded name of a class folder -> pathogen.
+      classes: folded name of a class folder -> pathogen.
     """
     parts = folder.split("/") if folder else []
     for i, part in enumerate(parts):
-        pathogen = classes.get(part.casefold())
+        pathogen = classes.get(fold_label(part))
         if pathogen is None:
             continue
         split = split_name(parts[i - 1]) if i else ""

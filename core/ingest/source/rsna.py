@@ -15,6 +15,7 @@ from typing import Final
 
 from core.ingest.catalog.database import Catalog
 from core.ingest.file_names import parse_name, printable
+from core.ingest.name_folding import fold, fold_label
 from core.ingest.source.boxes import add_box
 from core.ingest.source.csv_tables import read_header, read_rows
 from schema import labels
@@ -85,7 +86,7 @@ def label_rsna(catalog: Catalog, tables: RsnaTables) -> None:
       PneumoError: a table can't be read.
     """
     for line, cells in read_rows(tables.labels, "labels"):
-        patient, target = printable(cells.get("patientid", "")), cells.get("target", "")
+        patient, target = printable(cells.get("patientid", "")), fold_label(cells.get("target", ""))
         if not patient or target not in ("0", "1"):
             raise PneumoError(f"labels {tables.labels}, line {line}: no patientId, Target 0 or 1")
         catalog.rsna.add_target(patient, target)
@@ -93,7 +94,7 @@ def label_rsna(catalog: Catalog, tables: RsnaTables) -> None:
             add_box(catalog, line, {key: cells.get(key, "") for key in _BOX})
     for _, cells in read_rows(tables.classes, "classes"):
         patient, finding = (printable(cells.get(key, "")) for key in ("patientid", "class"))
-        catalog.rsna.add_finding(patient, finding.casefold())
+        catalog.rsna.add_finding(patient, fold(finding))
     # Two files may have the same patientId: the one in the folder of training images is preferred.
     for path, _ in catalog.files.unlabeled():
         if any(_IMAGES.fullmatch(folder) for folder in posixpath.dirname(path).split("/")):
@@ -105,8 +106,8 @@ def label_rsna(catalog: Catalog, tables: RsnaTables) -> None:
 
 
 def _label_file(catalog: Catalog, path: str) -> None:
-    patient = printable(posixpath.splitext(posixpath.basename(path))[0])
-    label = catalog.rsna.match(patient)
+    name = posixpath.splitext(posixpath.basename(path))[0]
+    patient, label = printable(name), catalog.rsna.match(name)
     if label is None:
         catalog.files.skip(path, "not in the labels")
         return

@@ -54,7 +54,7 @@ def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) 
         notes.append(
             "The official train and test may number their patients separately: one key in both "
             "need not be one child, and the source does not say. They are left where they are; "
-            "--split patient keeps every key in one split."
+            "The split policy patient keeps every key in one split."
         )
     return {
         "ok": not (exact_across or near_across or n_patients or n_contradictory),

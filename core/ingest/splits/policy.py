@@ -25,7 +25,8 @@ def choose_policy(catalog: Catalog, layout: str, options: IngestOptions) -> str:
     if not needed <= official:
         raise PneumoError(
             f"split policy {policy} needs {' and '.join(sorted(needed))} in the source, found "
-            f"{', '.join(sorted(official - {''})) or 'no splits'}; use --split patient"
+            f"{', '.join(sorted(official - {''})) or 'no splits'}; set the policy "
+            "patient (`pneumo ingest --split patient`, data.ingest.split)"
         )
     for path in catalog.files.without_official_split():
         catalog.files.reject(path, "no_split", policy)

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli_options import beam_arg_option
+from pipeline.cli_options import (
+    EXIT_LEAK,
+    beam_arg_option,
+    boxes_option,
+    class_map_option,
+    manifest_option,
+    on_leak_option,
+)
 
 if TYPE_CHECKING:
     from core.ingest.options import IngestOptions
     from core.ingest.summary import IngestSummary
-
-EXIT_LEAK = 3
 _PHASES = {"scan": "listing", "check": "checking", "compare": "comparing", "write": "writing"}
 
 
@@ -57,25 +62,14 @@ _PHASES = {"scan": "listing", "check": "checking", "compare": "comparing", "writ
     show_default=True,
     help="Fraction of the patients for test (--split patient).",
 )
-@click.option(
-    "--manifest",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="CSV with the columns path, label and optionally patient, split, source.",
-)
+@manifest_option
 @click.option(
     "--source-column",
     default=None,
     metavar="NAME",
     help="Column of the manifest that becomes the source of the records: hospital, scanner, year.",
 )
-@click.option(
-    "--boxes",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="CSV of opacities: filename and xmin, ymin, xmax, ymax or x, y, width, height, "
-    "in pixels. Detected for RSNA and phantoms.",
-)
+@boxes_option
 @click.option(
     "--patient-salt",
     envvar="PNEUMO_PATIENT_SALT",
@@ -98,20 +92,8 @@ _PHASES = {"scan": "listing", "check": "checking", "compare": "comparing", "writ
     show_default=True,
     help="Replace DICOM file names that identify the patient, or keep all.",
 )
-@click.option(
-    "--class-map",
-    "class_map",
-    multiple=True,
-    metavar="FOLDER=PATHOGEN",
-    help="Label of a folder: normal, bacteria, virus, unknown or other; repeatable.",
-)
-@click.option(
-    "--on-leak",
-    type=click.Choice(["report", "fail"]),
-    default="report",
-    show_default=True,
-    help="What to do if the splits leak.",
-)
+@class_map_option
+@on_leak_option("report")
 @click.option(
     "--engine",
     default="direct",
@@ -144,7 +126,7 @@ def command(
     patient_salt: str,
     dicom_secondary: str,
     dicom_names: str,
-    class_map: tuple[str, ...],
+    class_map: dict[str, str],
     on_leak: str,
     engine: str,
     beam_set: tuple[str, ...],
@@ -178,7 +160,7 @@ def command(
         patient_salt=patient_salt,
         dicom_secondary=dicom_secondary,
         dicom_names=dicom_names,
-        class_map=_mapping(class_map),
+        class_map=class_map,
         on_leak=on_leak,
     )
     try:
@@ -215,16 +197,6 @@ def _options(**values: Any) -> "IngestOptions":
     from pipeline.config_file import validate
 
     return validate(IngestOptions, values)
-
-
-def _mapping(pairs: tuple[str, ...]) -> dict[str, str]:
-    out = {}
-    for pair in pairs:
-        folder, sep, pathogen = pair.rpartition("=")
-        if not sep or not folder:
-            raise click.BadParameter(f"{pair!r} is not FOLDER=PATHOGEN", param_hint="--class-map")
-        out[folder] = pathogen
-    return out
 
 
 def _run(

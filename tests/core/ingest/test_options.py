@@ -1,3 +1,5 @@
+from datetime import date
+
 import pytest
 from pydantic import ValidationError
 
@@ -9,6 +11,11 @@ from core.ingest.options import IngestOptions
     [
         ({"layout": "flat"}, "layout"),
         ({"class_map": {"A": "sick"}}, "use one of"),
+        ({"class_map": {0: "normal"}}, "YAML reads a key as 0, not as text.*quote it"),
+        ({"class_map": {False: "normal"}}, "YAML reads a key as false"),
+        ({"class_map": {None: "normal"}}, "YAML reads a key as none"),
+        ({"class_map": {date(2024, 1, 31): "normal"}}, "YAML reads a key as 2024-01-31"),
+        ({"class_map": {"A": "normal", "a": "virus"}}, "'a' is named twice"),
         ({"layout": "manifest"}, "needs the path of a CSV"),
         ({"layout": "class", "manifest": "a.csv"}, "layout can't be class"),
         ({"source_column": "hospital"}, "set manifest to a CSV"),

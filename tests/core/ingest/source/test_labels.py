@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -37,6 +38,32 @@ def test_class_map(tmp_path):
         "unknown": 1,
     }
     assert summary.written == 3
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("name", ["Neumonía", "NEUMONÍA ", "neumonía/"])
+def test_class_map_of_any_form(tmp_path, form, name):
+    folder = unicodedata.normalize(form, "Neumonía")
+    source = write(tmp_path / "s", [f"{folder}/a.jpeg", "NORMAL/b.jpeg"])
+    other = unicodedata.normalize("NFD" if form == "NFC" else "NFC", name)
+    summary = run(source, tmp_path / "d", class_map={other: "unknown"})
+    assert (summary.written, summary.rejected) == (2, 0)
+
+
+def test_misspelt_class_map(tmp_path):
+    source = write(tmp_path / "s", ["Neumonia/a.jpeg", "NORMAL/b.jpeg"])
+    with pytest.raises(PneumoError, match=r"'neumona' names no folder.*did you mean 'Neumonia'"):
+        run(source, tmp_path / "d", class_map={"Neumona": "unknown"})
+    assert run(source, tmp_path / "d", class_map={"tbc": "other"}).written == 1
+
+
+def test_no_usable_image_names_the_first_reject(tmp_path):
+    source = write(tmp_path / "s", ["img/scan-01.jpeg"])
+    manifest = _manifest(tmp_path / "m.csv", [{"path": "img/scan-O1.jpeg", "label": "normal"}])
+    with pytest.raises(
+        PneumoError, match=r"img/scan-O1.jpeg: .*did you mean img/scan-01.jpeg\?; see"
+    ):
+        run(source, tmp_path / "d", manifest=manifest)
 
 
 def test_nested_copies_are_skipped(tmp_path):
@@ -148,7 +175,10 @@ def test_manifest_without_splits_is_split_by_patient(tmp_path):
     ("lines", "message"),
     [
         ([{"file": "a", "label": "normal"}], "needs the columns path and label"),
-        ([{"path": "0.jpeg", "label": "normal"}] * 2, "line 3: 0.jpeg occurs twice"),
+        (
+            [{"path": "0.jpeg", "label": label} for label in ("normal", "virus")],
+            "lines 2 and 3 name 0.jpeg and differ",
+        ),
         ([{"path": "", "label": "normal"}], "line 2: the path is empty"),
         ([{"path": "../x.jpeg", "label": "normal"}], "is outside of"),
         ([{"path": "0.jpeg", "label": "normal", "split": "dev"}], "split 'dev'"),

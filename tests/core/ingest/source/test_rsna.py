@@ -1,7 +1,9 @@
 """The folder of the RSNA challenge, as downloaded and in common variants."""
 
+import csv
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +175,36 @@ def test_tables_that_are_not_utf_8(tmp_path: Path) -> None:
     assert summary.reasons == {"missing": 1, "unknown_class": 1}
     assert (summary.written, summary.boxes["written"]) == (N + 1, 13)
     assert r"M\xfcller" in {row["patient_id"] for row in rows(tmp_path / "d")}
-    assert r"Jos\xe9" in {row["file"] for row in read_lines(tmp_path / "d/rejects.jsonl")}
+    assert "José" in {row["file"] for row in read_lines(tmp_path / "d/rejects.jsonl")}
+
+
+@pytest.mark.parametrize(
+    ("targets", "separator", "write"),
+    [
+        (("0.0", "1.0"), ",", str),
+        (("0,0", "1,0"), ";", str.upper),
+        (("0", "1"), "\t", lambda name: f"{name}.dcm"),
+    ],
+)
+def test_tables_as_pandas_and_spreadsheets_write_them(
+    tmp_path: Path, targets: tuple[str, str], separator: str, write: Callable[[str], str]
+) -> None:
+    source = tmp_path / "s"
+    labels, classes = [LABELS], [CLASSES]
+    for n in range(8):
+        put(source / f"images/{patient(n)}.png", jpeg(n))
+        box = "8.0,16.0,16.0,32.0" if n % 2 else ",,,"
+        values = [write(patient(n)), *box.split(","), targets[n % 2]]
+        labels.append(",".join(f'"{value}"' for value in values))
+        classes.append(f"{write(patient(n))},{'lung opacity' if n % 2 else 'NORMAL'}")
+    for name, lines in (("train_labels", labels), ("detailed_class_info", classes)):
+        text = "\n".join(lines)
+        if separator != ",":
+            text = "\n".join(separator.join(row) for row in csv.reader(lines))
+        put(source / f"stage_2_{name}.csv", text.encode())
+    summary = run(source, tmp_path / "d")
+    assert (summary.layout, summary.written, summary.boxes["written"]) == ("rsna", 8, 4)
+    assert {row["patient_id"] for row in rows(tmp_path / "d")} == {patient(n) for n in range(8)}
 
 
 def test_missing_or_invalid_tables(tmp_path: Path) -> None:
