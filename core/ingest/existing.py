@@ -94,7 +94,7 @@ def check_free(dest: Path, overwrite: bool) -> None:
     if not overwrite:
         raise PneumoError(
             f"destination {dest} contains a data set of another source or other options; "
-            "give another folder or use --overwrite"
+            "give another folder or repeat `pneumo ingest` with --overwrite"
         )
 
 

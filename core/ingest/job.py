@@ -52,8 +52,8 @@ Progress = Callable[[str, int, int], None]
 
 
 def ingest(
-    source: Path,
-    dest: Path,
+    source: str | Path,
+    dest: str | Path,
     options: IngestOptions,
     *,
     beam_args: Sequence[str] = (),
@@ -75,7 +75,7 @@ def ingest(
       PneumoError: the source can't be used, or the destination can't be written.
       LeakageError: the splits leak and options.on_leak is "fail".
     """
-    source, dest = source.resolve(), Path(os.path.abspath(dest))  # noqa: PTH100, keeps links
+    source, dest = Path(source).resolve(), Path(os.path.abspath(dest))  # noqa: PTH100, keeps links
     check_paths(source, dest, options)
     identity = identity_of(source, options)
     if (dest / FILE).is_file():

@@ -85,12 +85,13 @@ class IngestSummary(BaseModel):
                 raise RuntimeError(f"{self.boxes['read']} boxes read, but {total} accounted for")
 
 
-def read_summary(dest: Path) -> IngestSummary:
+def read_summary(dest: str | Path) -> IngestSummary:
     """Reads the summary of a finished data set.
 
     Raises:
       PneumoError: the folder is not a finished data set.
     """
+    dest = Path(dest)
     path = dest / FILE
     try:
         return IngestSummary(**{**json.loads(path.read_bytes()), "dest": dest})

@@ -70,7 +70,7 @@ def draw_image(
 
 
 def write_phantoms(
-    dest: Path,
+    dest: str | Path,
     n: int,
     seed: int,
     *,

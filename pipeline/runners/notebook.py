@@ -109,7 +109,7 @@ def stream(*command: object) -> None:
         raise RuntimeError(f"exit status {status}; the last line above has the reason")
 
 
-def list_images(folder: Path) -> "pd.DataFrame":
+def list_images(folder: str | Path) -> "pd.DataFrame":
     """Lists the images of a data set in `{train,val,test}/{NORMAL,PNEUMONIA}/`.
 
     The Kaggle archive contains everything twice; each image is listed once.
@@ -121,7 +121,7 @@ def list_images(folder: Path) -> "pd.DataFrame":
 
     files = {
         (file.parent.parent.name, file.parent.name, file.name): file
-        for file in sorted(folder.rglob("*"))
+        for file in sorted(Path(folder).rglob("*"))
         if file.suffix.lower() in (".jpeg", ".jpg", ".png")
         and "__MACOSX" not in file.parts
         and not file.name.startswith(".")
@@ -152,31 +152,32 @@ def show_samples(images: "pd.DataFrame", per_class: int = 4) -> Any:
     return figure
 
 
-def restore(work: Path, keep: Path) -> bool:
+def restore(work: str | Path, keep: str | Path) -> bool:
     """Unpacks the work folder that `save` kept, unless there is one already.
 
     Returns:
       Whether a work folder was unpacked.
     """
-    archive = keep / "work.tar"
-    if work.exists() or not archive.is_file():
+    archive = Path(keep) / "work.tar"
+    if Path(work).exists() or not archive.is_file():
         return False
     with tarfile.open(archive) as stored:
         stored.extractall(work, filter="data")
     return True
 
 
-def save(work: Path, keep: Path, *copies: Path) -> None:
+def save(work: str | Path, keep: str | Path, *copies: str | Path) -> None:
     """Packs the work folder as `keep/work.tar` and copies files and folders beside it.
 
     A network folder such as Drive is slow with many files and cannot hold a database in use.
     """
+    keep = Path(keep)
     keep.mkdir(parents=True, exist_ok=True)
     partial = keep / "work.tar.partial"
     with tarfile.open(partial, "w") as archive:
         archive.add(work, arcname=".")
     partial.replace(keep / "work.tar")
-    for path in copies:
+    for path in map(Path, copies):
         if path.is_dir():
             shutil.copytree(path, keep / path.parent.name / path.name, dirs_exist_ok=True)
         else:

@@ -19,6 +19,6 @@ class Image(NamedTuple):
     read: Callable[[], bytes]
 
     @classmethod
-    def of_file(cls, path: Path) -> "Image":
+    def of_file(cls, path: str | Path) -> "Image":
         """Returns the image of a JPEG, PNG or DICOM file."""
-        return cls(str(path), lambda: read_file(path))
+        return cls(str(path), lambda: read_file(Path(path)))

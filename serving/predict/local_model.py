@@ -29,12 +29,13 @@ class LocalModel:
     loaded: Any
 
 
-def load_model(folder: Path) -> LocalModel:
+def load_model(folder: str | Path) -> LocalModel:
     """Loads a SavedModel, or the newest version in a folder of versions.
 
     Raises:
       PneumoError: the folder has no SavedModel of this project.
     """
+    folder = Path(folder)
     version = folder if (folder / GRAPH).is_file() else newest_version(folder)
     if version is None or not (version / GRAPH).is_file():
         raise PneumoError(
@@ -59,7 +60,7 @@ def load_model(folder: Path) -> LocalModel:
 
 def predict_files(
     model: LocalModel,
-    files: Iterable[Path],
+    files: Iterable[str | Path],
     batch_size: int = 16,
     signature: str = "serving_default",
 ) -> Iterator[Prediction]:
@@ -81,12 +82,12 @@ def predict_files(
         raise PneumoError(
             f"{model.folder} has no signature {signature}; export the model again with `pneumo run`"
         )
-    source = iter(files)
+    source = iter([files] if isinstance(files, str) else files)
     while batch := list(itertools.islice(source, batch_size)):
         contents: list[bytes] = []
         errors: dict[int, str] = {}
         for i, file in enumerate(batch):
-            content, reason = read_or_reason(partial(read_file, file))
+            content, reason = read_or_reason(partial(read_file, Path(file)))
             if reason:
                 errors[i] = reason
             else:

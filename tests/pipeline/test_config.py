@@ -198,3 +198,33 @@ def test_keys_of_the_previous_release_are_renamed_with_a_warning(
     file.write_text("name: old\nevaluation: {abstain: 0.1, refer: 0.2}\n")
     with pytest.raises(PneumoError, match=r"evaluation\.abstain is now named refer, and both"):
         load_config(str(file))
+
+
+def test_options_of_ingest_are_added(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("name: c\ndata: {ingest: {class_map: {Krank: unknown, Gesund: other}}}")
+    ingest = {"manifest": Path("m.csv"), "on_leak": "fail", "class_map": {"GESUND": "normal"}}
+    options = load_config(file, ["data.ingest.on_leak=report"], ingest).data.ingest
+    assert options.class_map == {"krank": "unknown", "gesund": "normal"}
+    assert (options.manifest, options.on_leak) == (Path("m.csv"), "fail")
+    file.write_text("name: c")
+    assert load_config(file, ingest={"boxes": "b.csv"}).data.ingest.boxes == Path("b.csv")
+    file.write_text("name: c\ndata: {ingest: 3}")
+    with pytest.raises(PneumoError, match=r"data\.ingest"):
+        load_config(file, ingest=ingest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: {ingest: {class_map: {NO: normal}}}",
+        "data: {ingest: {class_map: {0: normal}}}",
+        "data: {ingest: {class_map: {2024-01-31: normal}}}",
+        "data: {task: custom, classes: {off: [normal], 1: [virus]}}",
+    ],
+)
+def test_names_that_yaml_does_not_read_as_text(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"name: c\n{text}\n")
+    with pytest.raises(PneumoError, match=r"YAML reads a key as .*; quote it, as in \"NO\""):
+        load_config(str(file))

@@ -183,7 +183,9 @@ def test_source_is_a_file(tmp_path):
 
 def test_no_usable_image(tmp_path):
     put(tmp_path / "s/NORMAL/a.jpeg", b"")
-    with pytest.raises(PneumoError, match=re.escape("no usable image (empty 1); see")) as caught:
+    with pytest.raises(
+        PneumoError, match=re.escape("(empty 1); the first: NORMAL/a.jpeg: 0 bytes; see")
+    ) as caught:
         run(tmp_path / "s", tmp_path / "d")
     assert Path(str(caught.value).rpartition("see ")[2]).is_file()
     assert not (tmp_path / "d").exists()
@@ -225,3 +227,10 @@ def test_progress_reports_every_phase(tmp_path):
     assert last["check"] == (58, 58)
     assert last["write"] == (58, 58)
     assert all(done <= total or not total for _, done, total in calls)
+
+
+def test_paths_may_be_texts(ingested, tmp_path):
+    source, dest, summary = ingested
+    again = ingest(str(source), str(dest), IngestOptions())
+    assert again.reused
+    assert again.written == summary.written == read_summary(str(dest)).written

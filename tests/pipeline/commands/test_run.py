@@ -1,11 +1,13 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from pipeline.commands.run import headline
+from pipeline.commands.run import command, headline
 from pipeline.config_file import load_config
 from pipeline.runners.run import prepare_records, report_metrics, validation_metrics
 from pipeline.runners.workspace import Workspace
@@ -96,3 +98,45 @@ def test_a_split_without_images_is_one_line(tmp_path: Path) -> None:
 def test_no_such_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match="--data or PNEUMO_DATA"):
         prepare_records(load_config("demo"), tmp_path / "x", Workspace(tmp_path), None)
+
+
+def records_of(tmp_path: Path, leakage_ok: bool) -> Path:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    texts = dict.fromkeys(["policy", "layout", "source_fingerprint", "content_sha256"], "")
+    numbers = dict.fromkeys(["version", "found", "written", "rejected", "seed"], 0)
+    groups = ["reasons", "skipped", "splits", "patients", "options", "versions"]
+    keys = ("exact_across_splits", "near_across_splits", "patients_in_two_splits", "contradictory")
+    summary = {**texts, **numbers, **{group: {} for group in groups}, "synthetic": False}
+    summary |= {"leakage": dict.fromkeys(keys, 1), "leakage_ok": leakage_ok}
+    (folder / "dataset.json").write_text(json.dumps(summary))
+    return folder
+
+
+def test_leaks_of_records_stop_the_run(tmp_path: Path) -> None:
+    arguments = ["--data", str(records_of(tmp_path, leakage_ok=False)), "--on-leak", "fail"]
+    done = CliRunner().invoke(command, [*arguments, "--workdir", str(tmp_path / "w")])
+    assert (done.exit_code, "the splits leak (1 equal images" in done.output) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "option", [("--manifest", "m.csv"), ("--boxes", "b.csv"), ("--class-map", "a=normal")]
+)
+def test_options_of_images_do_not_fit_records(tmp_path: Path, option: tuple[str, str]) -> None:
+    data = str(records_of(tmp_path, leakage_ok=True))
+    done = CliRunner().invoke(command, ["--data", data, *option])
+    assert isinstance(done.exception, PneumoError)
+    assert "holds records" in str(done.exception)
+
+
+def test_options_describe_a_folder_of_images(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    arguments = ["--data", str(tmp_path / "images"), "--workdir", str(tmp_path / "w")]
+    for option, message in (
+        (["--class-map", "a=sick"], "data.ingest.class_map: .*use one of"),
+        (["--set", "data.ingest.layout=class", "--manifest", "m.csv"], "layout can't be class"),
+        (["--class-map", "=normal"], "is not NAME=PATHOGEN"),
+    ):
+        done = CliRunner().invoke(command, [*arguments, *option])
+        assert done.exit_code
+        assert re.search(message, f"{done.output} {done.exception}")

@@ -27,9 +27,9 @@ def folder(exported: Exported, tmp_path: Path) -> Path:
 
 
 def test_predictions_in_order_whatever_the_batch(exported: Exported, folder: Path) -> None:
-    model = load_model(exported.folder)
+    model = load_model(str(exported.folder))
     files = list(stream_files([folder]))
-    one = list(predict_files(model, files, 1))
+    one = list(predict_files(model, map(str, files), 1))
     many = list(predict_files(model, files, 7))
     assert [p.file for p in one] == [str(file) for file in files] == [p.file for p in many]
     for a, b in zip(one, many, strict=True):

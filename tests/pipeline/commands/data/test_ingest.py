@@ -74,7 +74,7 @@ def test_boxes_are_reported(call, tmp_path):
     ("arguments", "status", "message"),
     [
         ("ingest none d", 2, "none does not exist"),
-        ("ingest s d --class-map x", 2, "is not FOLDER=PATHOGEN"),
+        ("ingest s d --class-map x", 2, "is not NAME=PATHOGEN"),
         ("ingest s d --class-map x=sick", 2, "use one of"),
         ("ingest s d --val-fraction 2", 2, "val_fraction: "),
         ("ingest s d --val-fraction 2", 2, "less than 1, not 2.0"),
