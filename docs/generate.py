@@ -3,7 +3,7 @@
     python docs/generate.py build/reference
 
 `cli.md` is the command line as click knows it, `configuration.md` the output of
-`pneumo config reference`.
+`pneumo config reference`, `patients.md` the naming rules of public data sets.
 """
 
 import inspect
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from core.patients.naming_rules import RULES, patient_of_path
 from pipeline.cli import pneumo
 from pipeline.config_reference import markdown
 
@@ -60,10 +61,24 @@ def _row(parameter: click.Parameter, context: click.Context) -> str | None:
     return f"| `{names}` | {text} |"
 
 
+def naming_rules() -> Iterator[str]:
+    """Yields the lines of the table of naming rules."""
+    yield from ("| data set | example | key | patient | how |", "|---|---|---|---|---|")
+    for rule in RULES:
+        named = patient_of_path(rule.examples[0])
+        key = f"`{named.key}`" if named else "the path"
+        known = {"patient": "known", "study": "not known, a study", "image": "not known, an image"}
+        yield (
+            f"| [{rule.dataset}]({rule.source}) | {'<br>'.join(f'`{e}`' for e in rule.examples)} "
+            f"| {key} | {known[rule.identity]} | {rule.meaning} |"
+        )
+
+
 def main(folder: Path) -> None:
-    """Writes both files into `folder`."""
+    """Writes the files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cli.md").write_text("\n".join(command_line()) + "\n")
+    (folder / "patients.md").write_text("\n".join(naming_rules()) + "\n")
     _, _, tables = markdown().partition("\n\n")  # the page has a heading of its own
     (folder / "configuration.md").write_text(tables)
 

@@ -27,6 +27,7 @@ class FileRecord:
       perceptual_hash: hex, 64 digits.
       pathogen: one of schema.labels.PATHOGENS.
       patient_id: key that splits keep together.
+      patient_known: whether the key is that of a patient, not of a study or of the image.
       source: batch, from the file name and, for DICOM, the view.
       boxes: of opacities.
       format: jpeg or png.
@@ -51,6 +52,7 @@ class FileRecord:
     perceptual_hash: str = ""
     pathogen: str = ""
     patient_id: str = ""
+    patient_known: bool = False
     source: str = ""
     boxes: Sequence[Box] = ()
     format: str = ""
@@ -78,8 +80,21 @@ class FileRecord:
 
 _EMPTY = FileRecord(path="", size=-1, mtime_ns=-1)
 _MANIFEST = (
-    *("filename", "sha256", "pixel_hash", "perceptual_hash", "pathogen", "patient_id", "source"),
-    *("boxes", "format", "height", "width", "bytes", "stats", "dicom", "split", "shard", "index"),
+    *("filename", "sha256", "pixel_hash", "perceptual_hash", "pathogen", "patient_id"),
+    *(
+        "patient_known",
+        "source",
+        "boxes",
+        "format",
+        "height",
+        "width",
+        "bytes",
+        "stats",
+        "dicom",
+        "split",
+        "shard",
+        "index",
+    ),
 )
 
 

@@ -24,7 +24,10 @@ class IngestSummary(BaseModel):
       reasons: reason -> number of rejected files.
       skipped: kind of skipped file -> number.
       splits: split -> pathogen -> records.
-      patients: split -> number of patients.
+      patients: split -> number of patients; an image without a known patient counts as one.
+      unknown_patients: split -> number of images without a known patient, which the search for
+        leaks compares by pixels only. Empty in data sets of older versions.
+      warnings: reasons to distrust the splits, one line each.
       boxes: boxes of opacities: numbers `read`, `written`, `clipped` to their image, `rejected`,
         the `reasons`, and `splits`: split -> `images` with boxes, `boxes`. Empty in data sets
         of older versions.
@@ -55,6 +58,8 @@ class IngestSummary(BaseModel):
     skipped: dict[str, int]
     splits: dict[str, dict[str, int]]
     patients: dict[str, int]
+    unknown_patients: dict[str, int] = Field(default_factory=dict)
+    warnings: list[str] = Field(default_factory=list)
     boxes: dict[str, Any] = Field(default_factory=dict)
     dicom: dict[str, Any] = Field(default_factory=dict)
     leakage: dict[str, int]

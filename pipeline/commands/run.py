@@ -138,6 +138,8 @@ def execute(
                 with show.ingest_progress() as count:
                     records, summary = prepare_records(config, data, work, count, args)
                 show.print_line(summary_line(summary))
+                for warning in summary.warnings:
+                    show.print_line(f"warning: {warning}")
                 result = run(config, work, records, weights, show, args, validation_only)
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)

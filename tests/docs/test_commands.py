@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from core.patients.naming_rules import RULES
 from pipeline.cli import pneumo
 from pipeline.code_keys import ROOT
 from tests.docs.pages import PAGES, blocks, commands, inline, name
@@ -92,3 +93,6 @@ def test_the_references_cover_every_command_and_section(tmp_path: Path) -> None:
         assert f"## pneumo {command}\n" in text
     assert "`--set KEY=VALUE`" in text
     assert "training.fine_tune" in (tmp_path / "configuration.md").read_text()
+    table = (tmp_path / "patients.md").read_text()
+    assert len(table.splitlines()) == 2 + len(RULES)
+    assert all(f"[{rule.dataset}]({rule.source})" in table for rule in RULES)

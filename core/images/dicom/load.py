@@ -42,7 +42,7 @@ def load(content: bytes, rules: DicomRules, salt: str = "", path: str = "") -> D
       content: bytes of the file.
       rules: which files are accepted.
       salt: for the patient key.
-      path: path of the file, to detect whether it identifies the patient.
+      path: path of the file, to detect whether it identifies the patient or is an image id.
 
     Raises:
       ImageError: the file cannot be used.
@@ -56,7 +56,7 @@ def load(content: bytes, rules: DicomRules, salt: str = "", path: str = "") -> D
             png, tags = _render(dataset, rules)
     except ImageError as error:
         raise ImageError(error.reason, error.detail, identifies) from None
-    return DicomImage(png, tags, patient_key(dataset, salt), identifies)
+    return DicomImage(png, tags, patient_key(dataset, salt, path), identifies)
 
 
 def to_png(content: bytes, rules: DicomRules | None = None) -> bytes:

@@ -7,9 +7,12 @@ name in the wrong field is not copied.
 import hashlib
 import re
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from core.images.dicom.values import known_term, numbers, value
+from core.patients.naming_rules import patient_of_path
+from core.patients.placeholders import is_placeholder
 
 VIEWS: Final = frozenset(
     {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "LAT", "OBLIQUE"}
@@ -29,8 +32,8 @@ MODALITIES: Final = frozenset(
 MAX_AGE: Final = 90  # years; greater ages are stored as this one
 _AGE: Final = re.compile(r"(\d{1,3})([DWMY])")
 _DAYS: Final = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
-# Values that replace the patient ID in anonymized files.
-_NO_ID: Final = frozenset(
+# Parts of the patient's name in anonymized files.
+_NO_NAME: Final = frozenset(
     {"", "0", "none", "null", "na", "n/a", "unknown", "anon", "anonymous", "anonymized"}
     | {"anonymised", "deidentified", "de-identified", "removed", "patient", "patientid", "xxx"}
 )
@@ -105,20 +108,33 @@ def years(text: str) -> int | None:
     return min(whole, MAX_AGE)
 
 
-def patient_key(dataset: Any, salt: str) -> str:
+def patient_key(dataset: Any, salt: str, path: str = "") -> str:
     """Returns a key of the patient: SHA-256 of salt and PatientID, 32 hex digits.
 
     Without an ID, or with a placeholder such as "ANONYMOUS", StudyInstanceUID replaces it, because
-    all images of a study are of one patient. "" if both are missing.
+    all images of a study are of one patient. "" if both are missing. So does it where PatientID is
+    the image id in the name of the file, as in the RSNA challenge.
     """
     patient = _text(dataset, "PatientID")
     kind = "patient"
-    if patient.casefold() in _NO_ID:
+    if is_placeholder(patient) or _is_image_id(patient, path):
         patient, kind = _text(dataset, "StudyInstanceUID"), "study"
-    if not patient:
-        return ""
+        if is_placeholder(patient):
+            return ""
     digest = hashlib.sha256(f"{salt}\0{kind}\0{patient}".encode("utf-8", "surrogateescape"))
     return f"{kind}-{digest.hexdigest()[:32]}"
+
+
+def _is_image_id(patient: str, path: str) -> bool:
+    named = patient_of_path(path)
+    if named is None or named.rule.identity != "image":
+        return False
+    return PurePosixPath(path).stem.casefold() == patient.casefold()
+
+
+def is_patient_key(key: str) -> bool:
+    """Returns whether `patient_key` made a key of a PatientID, not of a study."""
+    return key.startswith("patient-")
 
 
 def path_identifies_patient(path: str, dataset: Any) -> bool:
@@ -126,10 +142,10 @@ def path_identifies_patient(path: str, dataset: Any) -> bool:
     folded = path.casefold()
     for keyword in ("PatientID", "PatientBirthDate", "AccessionNumber"):
         text = _text(dataset, keyword).casefold()
-        if len(text) >= 4 and text not in _NO_ID and text in folded:
+        if len(text) >= 4 and not is_placeholder(text) and text in folded:
             return True
     pieces = set(_PARTS.split(folded))
-    names = set(_PARTS.split(_text(dataset, "PatientName").casefold())) - _NO_ID
+    names = set(_PARTS.split(_text(dataset, "PatientName").casefold())) - _NO_NAME
     return any(len(name) >= 3 and name in pieces for name in names)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from core.ingest.file_names import parse_name, pathogen_of, printable
+from core.images.dicom.tags import is_patient_key
+from core.ingest.file_names import image_key, parse_name, pathogen_of, printable
 from core.ingest.file_record import FileRecord, decode_record, encode_record
 from core.ingest.scan import SourceEntry
+from core.patients.placeholders import is_placeholder
 from schema import features as f
 
 FLAT_STD: Final = 2.0  # gray values; below it a perceptual hash is meaningless
@@ -92,6 +94,7 @@ class FileTable:
         *,
         official_split: str = "",
         patient: str = "",
+        patient_known: bool = True,
         source: str = "",
         source_known: bool = False,
     ) -> None:
@@ -101,22 +104,26 @@ class FileTable:
           path: of the file.
           pathogen: `unknown` may be refined by the file name.
           official_split: train, val, test or "".
-          patient: key; derived from the file name by default.
+          patient: key from a table; without one, or with a placeholder, derived from the path.
+          patient_known: whether the key from the table is that of a patient.
           source: batch; derived from the file name by default.
           source_known: from a table, so the view of a DICOM file is not appended.
         """
         filename = printable(path)
         name = parse_name(filename)
+        fixed = not is_placeholder(patient)
         self._db.execute(
             "UPDATE files SET state = 'labeled', filename = ?, pathogen = ?, name_pathogen = ?,"
-            " patient = ?, patient_known = ?, source = ?, source_known = ?, official_split = ?"
-            " WHERE path = ?",
+            " patient = ?, patient_known = ?, patient_fixed = ?, viewer_name = ?, source = ?,"
+            " source_known = ?, official_split = ? WHERE path = ?",
             (
                 filename,
                 pathogen_of(pathogen, filename),
                 name.pathogen or "",
-                patient or name.patient,
-                bool(patient),
+                patient if fixed else name.patient,
+                patient_known if fixed else name.known,
+                fixed,
+                "" if fixed else name.viewer_name,
                 source or name.source,
                 source_known,
                 official_split,
@@ -217,11 +224,19 @@ class FileTable:
         )
 
     def _add_dicom(self, result: FileRecord) -> None:
-        """Stores patient and batch. The view is part of the batch: a model could learn it."""
+        """Stores patient and batch. The view is part of the batch: a model could learn it.
+
+        The PatientID replaces the patient of the path; the study, or the pseudonym of a path that
+        identifies the patient, only a patient that is not known or whose key may identify.
+        """
         path = os.fsencode(result.path)
-        if patient := result.patient_id or result.filename:
+        patient = result.patient_id or (result.filename and image_key(result.filename))
+        known = is_patient_key(result.patient_id)
+        if patient:
             self._db.execute(
-                "UPDATE files SET patient = ? WHERE path = ? AND NOT patient_known", (patient, path)
+                "UPDATE files SET patient = ?, patient_known = ?, viewer_name = '' WHERE path = ?"
+                " AND NOT patient_fixed AND (? OR NOT patient_known)",
+                (patient, known, path, known or bool(result.filename)),
             )
         view = result.dicom.get("view", "")
         self._db.execute(
@@ -233,14 +248,14 @@ class FileTable:
     def usable(self, split: str) -> Iterator[FileRecord]:
         """Yields the records of a split, in their final order, without boxes."""
         for record, *values in self._db.execute(
-            "SELECT record, filename, pathogen, patient, source FROM files"
+            "SELECT record, filename, pathogen, patient, patient_known, source FROM files"
             " WHERE state = 'usable' AND split = ? ORDER BY sort_key, filename",
             (split,),
         ):
-            names = ("filename", "pathogen", "patient_id", "source")
-            yield replace(
-                decode_record(record), split=split, **dict(zip(names, values, strict=True))
-            )
+            names = ("filename", "pathogen", "patient_id", "patient_known", "source")
+            fields = dict(zip(names, values, strict=True))
+            fields["patient_known"] = bool(fields["patient_known"])
+            yield replace(decode_record(record), split=split, **fields)
 
     def reject_late(self, path: str, reason: str, detail: str) -> None:
         """Rejects a usable file that could not be written, under its pseudonym if it has one."""

@@ -10,7 +10,9 @@ CREATE TABLE files(
   filename TEXT, pathogen TEXT, patient TEXT, source TEXT,
   official_split TEXT,                       -- of the folder or the manifest; '' without
   name_pathogen TEXT,                        -- of the file name; '' without
-  patient_known INTEGER DEFAULT 0,           -- from a table, not derived from the file name
+  patient_known INTEGER DEFAULT 0,           -- the key is that of a patient
+  patient_fixed INTEGER DEFAULT 0,           -- from a table; DICOM tags do not replace it
+  viewer_name TEXT NOT NULL DEFAULT '',      -- see core.ingest.file_names.ParsedName
   source_known INTEGER DEFAULT 0,            -- from a manifest, kept as it is
   box_height INTEGER, box_width INTEGER,     -- size in the pixels that boxes refer to
   sha256 TEXT, pixel_hash TEXT, perceptual_hash BLOB, flat INTEGER,

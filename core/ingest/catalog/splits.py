@@ -1,8 +1,11 @@
 """Patients and splits."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from core.ingest.file_names import printable
 
 _DRAWN = "state = 'usable' AND NOT (? AND official_split = 'test')"
 
@@ -35,6 +38,49 @@ class SplitTable:
     def use_official(self) -> None:
         """Takes the official split of every file."""
         self._db.execute("UPDATE files SET split = official_split WHERE state = 'usable'")
+
+    def separate_equal_names(self, distance: int) -> None:
+        """Ends a naming rule where a viewer gave the same names to images of many patients.
+
+        A viewer names the images of every patient alike (`IM-0001-0001`), each in a folder of its
+        own. So if there are more folders than keys, and equal names are different images, keys
+        hold within their folder only, and their patients are not known.
+
+        Args:
+          distance: equal images differ in at most this many bits of their perceptual hash.
+        """
+        rows = self._db.execute(
+            "SELECT id, path, viewer_name, patient, perceptual_hash, flat FROM files"
+            " WHERE state = 'usable' AND viewer_name != '' ORDER BY viewer_name, path"
+        )
+        scoped, keys, folders = [], set(), set()
+        previous, different = ("", 0), False
+        for file_id, path, name, patient, value, flat in rows:
+            folder = printable(os.path.dirname(os.fsdecode(path)))  # noqa: PTH120
+            keys.add(patient)
+            folders.add(folder)
+            scoped.append((f"image:{folder}/{patient}", file_id))
+            if flat:
+                continue
+            bits = int.from_bytes(value, "big")
+            different |= name == previous[0] and (bits ^ previous[1]).bit_count() > distance
+            previous = name, bits
+        if different and len(folders) > len(keys):
+            self._db.executemany(
+                "UPDATE files SET patient = ?, patient_known = 0 WHERE id = ?", scoped
+            )
+
+    def largest_patient(self) -> tuple[str, int]:
+        """Returns key and number of usable images of the patient with most of them."""
+        return self._db.execute(
+            "SELECT patient, COUNT(*) AS n FROM files WHERE state = 'usable'"
+            " GROUP BY patient ORDER BY n DESC, patient LIMIT 1"
+        ).fetchone()
+
+    def count_unknown(self) -> int:
+        """Returns the number of usable images without a known patient."""
+        statement = "SELECT COUNT(*) FROM files WHERE state = 'usable' AND NOT patient_known"
+        return int(self._db.execute(statement).fetchone()[0])
 
     def collect_patients(self, keep_official: bool) -> None:
         """Collects the patients to draw, each with the rarest of its pathogens.

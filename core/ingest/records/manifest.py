@@ -12,6 +12,8 @@ from core.ingest.catalog.database import Catalog
 from core.ingest.file_record import read_records
 from core.ingest.options import IngestOptions
 from core.ingest.records.work_folder import FORMAT_VERSION, WorkFolder
+from core.ingest.splits.policy import wanted_splits
+from core.ingest.splits.split_warnings import split_warnings
 from core.ingest.summary import SYNTHETIC_MARK, IngestSummary
 from schema import features as f
 from schema.files import atomic_file, json_line
@@ -39,6 +41,7 @@ def write_manifest(
     images: dict[str, Counter[str]] = defaultdict(Counter)
     boxes: dict[str, Counter[str]] = defaultdict(Counter)
     dicom: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
     digests = hashlib.sha256()
     with atomic_file(work.out / "manifest.jsonl") as manifest:
         for name in shards:
@@ -54,12 +57,16 @@ def write_manifest(
                     hashed = patient.startswith(("patient-", "study-"))
                     dicom.update(written=1, hashed_patients=hashed)
                 catalog.splits.add_written(split, patient)
+                unknown[split] += not record.patient_known
                 manifest.write(json_line(record.manifest_row()))
             digest = (work.rows / f"{name}.sha256").read_text()
             digests.update(f"{name} {digest}\n".encode())
     splits = [split for split in f.SPLITS if split in images]
     patients = catalog.splits.written_patients()
     reasons = catalog.files.reject_reasons()
+    by_split: dict[str, int] = {split: images[split].total() for split in splits}
+    wanted = wanted_splits(fields["policy"], options)
+    warnings = split_warnings(by_split, wanted, unknown.total(), catalog.splits.largest_patient())
     salted = bool(options.patient_salt.get_secret_value())
     renamed = catalog.files.renamed
     summary = IngestSummary(
@@ -73,6 +80,8 @@ def write_manifest(
         skipped=dict(sorted(catalog.files.skipped.items())),
         splits={s: {p: images[s][p] for p in PATHOGENS if images[s][p]} for s in splits},
         patients={split: patients[split] for split in splits},
+        unknown_patients={split: unknown[split] for split in splits},
+        warnings=warnings,
         boxes={**catalog.boxes.counts(), "splits": {split: dict(boxes[split]) for split in splits}},
         dicom={**dicom, "replaced_names": renamed, "salted": salted} if dicom else {},
         options=options.model_dump(mode="json"),

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-FORMAT_VERSION: Final = 2  # of checks and shards; a new one discards existing results
+FORMAT_VERSION: Final = 3  # of checks and shards; a new one discards existing results
 
 
 class WorkFolder:

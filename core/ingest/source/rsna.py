@@ -2,7 +2,8 @@
 
 Target 1 is an opacity (pathogen unknown, with boxes). The second table divides the images without
 an opacity into normal ones and other findings. The patientId is the file name, an arbitrary number
-of the challenge that does not identify the patient.
+of the challenge that does not identify the patient: "each patientId corresponds to a unique image"
+of the NIH data set, which has several images of many patients. So the patients are not known.
 """
 
 import os
@@ -120,5 +121,7 @@ def _label_file(catalog: Catalog, path: str) -> None:
     elif label.contradictory or (label.target == "1") != (pathogen == labels.UNKNOWN):
         catalog.files.reject(path, "contradictory", "the two tables contradict each other")
     else:
-        source = "synthetic" if parse_name(path).source == "synthetic" else "rsna"
-        catalog.files.label(path, pathogen, patient=patient, source=source)
+        # The patientId is that of an image; a phantom is the only image of its patient.
+        synthetic = parse_name(path).source == "synthetic"
+        source = "synthetic" if synthetic else "rsna"
+        catalog.files.label(path, pathogen, patient=patient, patient_known=synthetic, source=source)

@@ -11,6 +11,7 @@ from core.ingest.catalog.database import Catalog
 from core.ingest.catalog.files import FLAT_STD
 from core.ingest.catalog.leakage import NearPair
 from core.ingest.splits.near_duplicates import fullest_band, near_pairs
+from core.ingest.splits.split_warnings import unknown_patients_note
 from schema.errors import PneumoError
 
 LISTED: Final = 100  # entries of each kind in leakage.json; the counts are complete
@@ -35,7 +36,8 @@ def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) 
     Returns:
       {"ok", "exact", "near", "patients", "contradictory", "counts", "notes"}: lists of at most
       LISTED entries, those across splits first; complete counts. `ok` is False if equal pixels,
-      near-duplicates or a patient are in two splits, or labels contradict each other.
+      near-duplicates or a known patient are in two splits, or labels contradict each other. Of
+      images without a known patient, only the pixels are compared; they are counted.
     """
     catalog.leakage.create_indexes()
     exact_across, exact_within = catalog.leakage.count_duplicates()
@@ -49,6 +51,7 @@ def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) 
         "near_within_split": near_within,
         "patients_in_two_splits": n_patients,
         "contradictory": n_contradictory,
+        "images_without_known_patient": catalog.splits.count_unknown(),
     }
     if n_patients and policy != "patient":
         notes.append(
@@ -56,6 +59,9 @@ def leakage_report(catalog: Catalog, policy: str, distance: int, scratch: Path) 
             "need not be one child, and the source does not say. They are left where they are; "
             "The split policy patient keeps every key in one split."
         )
+    unknown, total = counts["images_without_known_patient"], catalog.files.count_usable()
+    if note := unknown_patients_note(unknown, total):
+        notes.append(f"{note}.")
     return {
         "ok": not (exact_across or near_across or n_patients or n_contradictory),
         "exact": _exact(catalog),

@@ -33,9 +33,18 @@ def choose_policy(catalog: Catalog, layout: str, options: IngestOptions) -> str:
     return policy
 
 
+def wanted_splits(policy: str, options: IngestOptions) -> list[str]:
+    """Returns the splits that a policy should fill; a fraction of 0 asks for none."""
+    fractions = {"val": options.val_fraction, "test": options.test_fraction}
+    if policy == "patient":
+        return ["train", *(split for split, fraction in fractions.items() if fraction)]
+    return ["train", "val", "test"]
+
+
 def assign_splits(catalog: Catalog, policy: str, options: IngestOptions) -> None:
     """Assigns the split of every usable file; see core.ingest.splits.draw."""
     splits = catalog.splits
+    splits.separate_equal_names(options.near_duplicate_distance)
     if policy == "given":
         splits.use_official()
         return

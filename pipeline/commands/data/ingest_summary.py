@@ -17,10 +17,13 @@ def print_summary(summary: IngestSummary) -> None:
     reused = " (exists already, unchanged)" if summary.reused else ""
     console.print(f"{kind}Data set {summary.dest}{reused}", soft_wrap=True)
     columns = [p for p in PATHOGENS if any(p in c for c in summary.splits.values())]
-    table = Table("split", *columns, "images", "patients")
+    unknown = any(summary.unknown_patients.values())
+    more = ["images of unknown patients"] if unknown else []
+    table = Table("split", *columns, "images", "patients", *more)
     for split, counts in summary.splits.items():
         cells = [str(counts.get(p, 0)) for p in columns]
-        table.add_row(split, *cells, str(sum(counts.values())), str(summary.patients[split]))
+        cells += [str(sum(counts.values())), str(summary.patients[split])]
+        table.add_row(split, *cells, *([str(summary.unknown_patients[split])] if unknown else []))
     console.print(table)
     skipped = sum(summary.skipped.values())
     console.print(
@@ -53,9 +56,19 @@ def print_summary(summary: IngestSummary) -> None:
     for name, n in summary.leakage.items():
         leaks.add_row(name.replace("_", " "), str(n))
     console.print(leaks)
-    state = "nothing leaks between the splits" if summary.leakage_ok else "THE SPLITS LEAK"
+    state = _leak_state(summary, unknown)
     console.print(f"{state}; details: {summary.dest / 'leakage.json'}", soft_wrap=True)
+    for warning in summary.warnings:
+        console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     console.print(NOTICE)
+
+
+def _leak_state(summary: IngestSummary, unknown: bool) -> str:
+    if not summary.leakage_ok:
+        return "THE SPLITS LEAK"
+    if unknown:
+        return "no leak found, but patients are unknown (see the warning)"
+    return "nothing leaks between the splits"
 
 
 def _dicom_line(counts: dict[str, Any]) -> str:

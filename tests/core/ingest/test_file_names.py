@@ -12,21 +12,22 @@ CASES = [
     ("NORMAL2-IM-0437-0001-0002.JPEG", "im-437", "NORMAL2-IM", None),
     ("synthetic-person12_virus_3.jpeg", "synthetic-person-12", "synthetic", "virus"),
     ("synthetic-IM-0007-0001.jpeg", "synthetic-im-7", "synthetic", None),
-    ("synthetic-other.png", "synthetic-other", "synthetic", None),
-    ("scan_bacterial.png", "scan_bacterial", "other", "bacteria"),
-    ("a-viral-b.png", "a-viral-b", "other", "virus"),
-    ("virus_bacteria.png", "virus_bacteria", "other", None),
-    ("antivirus.png", "antivirus", "other", None),
-    ("personX_bacteria_1.jpeg", "personX_bacteria_1", "other", "bacteria"),
-    ("x.y.png", "x.y", "other", None),
-    ("IM-0115.jpeg", "IM-0115", "other", None),
+    ("synthetic-other.png", "image:synthetic-other.png", "synthetic", None),
+    ("scan_bacterial.png", "image:scan_bacterial.png", "other", "bacteria"),
+    ("a-viral-b.png", "image:a-viral-b.png", "other", "virus"),
+    ("virus_bacteria.png", "image:virus_bacteria.png", "other", None),
+    ("antivirus.png", "image:antivirus.png", "other", None),
+    ("personX_bacteria_1.jpeg", "image:personX_bacteria_1.jpeg", "other", "bacteria"),
+    ("x.y.png", "image:x.y.png", "other", None),
+    ("IM-0115.jpeg", "image:IM-0115.jpeg", "other", None),
 ]
 
 
 @pytest.mark.parametrize(("path", "patient", "source", "pathogen"), CASES)
 def test_parse_name(path, patient, source, pathogen):
-    facts = parse_name(path)
-    assert (facts.patient, facts.source, facts.pathogen) == (patient, source, pathogen)
+    parsed = parse_name(path)
+    assert (parsed.patient, parsed.source, parsed.pathogen) == (patient, source, pathogen)
+    assert parsed.known == (not patient.startswith("image:"))
 
 
 @pytest.mark.parametrize(

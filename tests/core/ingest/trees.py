@@ -42,7 +42,7 @@ def put(path: Path, data: bytes) -> None:
 def official(root: Path, patients: int = 12) -> Path:
     """Writes train, val and test folders with 58 images, most patients with two."""
     paths = []
-    for n in range(patients):
+    for n in range(1, patients + 1):  # a patient 0 would be a placeholder
         paths += [f"train/PNEUMONIA/person{n}_bacteria_{2 * n + i}.jpeg" for i in (0, 1)]
         paths += [f"train/NORMAL/IM-{n:04d}-000{i}.jpeg" for i in (1, 2)]
     paths += [f"test/NORMAL/IM-{900 + n}-0001.jpeg" for n in range(4)]

@@ -20,7 +20,7 @@ from tests.support.stand_ins import stores
 ROOT = Path(__file__).parents[3]
 CRONJOB = ROOT / "serving/deploy/retrain/cronjob.yaml"
 OLD = {"NORMAL/IM-0001-0001.jpeg": 1}
-NEW = {f"PNEUMONIA/person{n // 2}_virus_{n}.jpeg": 1 for n in range(6)}  # 3 patients
+NEW = {f"PNEUMONIA/person{n // 2 + 1}_virus_{n}.jpeg": 1 for n in range(6)}  # 3 patients
 
 
 @pytest.mark.parametrize(

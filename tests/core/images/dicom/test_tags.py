@@ -87,12 +87,23 @@ def test_the_key_of_a_patient_depends_on_salt_and_id_alone() -> None:
     assert loaded(PatientID=" PID-77314-QX ").patient == one
 
 
-@pytest.mark.parametrize("patient", [None, "", "ANONYMOUS", "0", "Unknown"])
+@pytest.mark.parametrize(
+    "patient",
+    [None, "", "ANONYMOUS", "0", "Unknown", "nan", " N/A ", "000000", "Removed", "Patient^Unknown"],
+)
 def test_without_an_id_the_study_identifies_the_patient(patient: str | None) -> None:
     one = loaded(PatientID=patient).patient
     assert re.fullmatch(r"study-[0-9a-f]{32}", one)
     assert loaded(PatientID=patient, StudyInstanceUID="1.2.3").patient != one
     assert not loaded(PatientID=patient, StudyInstanceUID=None).patient
+
+
+def test_an_image_id_is_no_patient() -> None:
+    """PatientID of the RSNA challenge is the name of the file, one for each image."""
+    name = "0004cfab-14fd-4e49-80ba-63a80b6bddd6"
+    assert loaded(path=f"NORMAL/{name}.dcm", PatientID=name).patient.startswith("study-")
+    assert loaded(path="NORMAL/7.dcm", PatientID=name).patient.startswith("patient-")
+    assert loaded(path=f"NORMAL/{name}.dcm", PatientID="7").patient.startswith("patient-")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,40 @@ def test_class_folders_are_split_by_patient(tmp_path):
     assert set(summary.splits) == {"train", "val", "test"}
 
 
+def test_names_of_a_public_set_keep_patients_together(tmp_path):
+    """NIH names in class folders: (patient)_(follow-up).png."""
+    names = [
+        f"{('NORMAL', 'PNEUMONIA')[n % 2]}/{n:08d}_{i:03d}.png"
+        for n in range(1, 11)
+        for i in (0, 1)
+    ]
+    summary = run(write(tmp_path / "s", names), tmp_path / "d")
+    assert sum(summary.patients.values()) == 10
+    assert sum(summary.unknown_patients.values()) == 0
+    assert summary.leakage["patients_in_two_splits"] == 0
+    assert summary.leakage_ok
+    assert not summary.warnings
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_without_patients_every_image_is_its_own(tmp_path, table):
+    """Equal names in many folders, and a table whose column patient holds placeholders."""
+    paths = [f"{('NORMAL', 'PNEUMONIA')[n % 2]}/s{n}/image.jpeg" for n in range(20)]
+    write(tmp_path / "s", paths)
+    options = {}
+    if table:
+        words = ("nan", "None", " UNKNOWN", "n/a", "0", "")
+        rows_ = [f"{path},normal,{words[n % 6]}" for n, path in enumerate(paths)]
+        put(tmp_path / "m.csv", "\n".join(["path,label,patient", *rows_]).encode())
+        options["manifest"] = tmp_path / "m.csv"
+    summary = run(tmp_path / "s", tmp_path / "d", **options)
+    assert sum(summary.patients.values()) == sum(summary.unknown_patients.values()) == 20
+    assert set(summary.splits) == {"train", "val", "test"}
+    assert summary.leakage["images_without_known_patient"] == 20
+    assert summary.warnings[0].startswith("20 of 20 images have no known patient")
+    assert not any(row["patient_known"] for row in rows(tmp_path / "d"))
+
+
 def test_class_map(tmp_path):
     source = write(tmp_path / "s", ["gesund/a.jpeg", "krank/b_virus.jpeg", "krank/c.jpeg"])
     summary = run(source, tmp_path / "d", class_map={"Gesund": "normal", "krank": "unknown"})
@@ -120,7 +154,7 @@ def test_manifest_with_patients_and_splits(tmp_path):
         r["filename"]: (r["split"], r["patient_id"], r["pathogen"]) for r in rows(tmp_path / "d")
     }
     assert got["img/0.jpeg"] == ("train", "p0", "normal")
-    assert got["img/1.jpeg"] == ("train", "1", "virus")
+    assert got["img/1.jpeg"] == ("train", "image:img/1.jpeg", "virus")
     assert got["img/4.jpeg"] == ("test", "p4", "normal")
 
 

@@ -95,6 +95,7 @@ def test_leaks_are_found(tmp_path):
             "near_within_split": 0,
             "patients_in_two_splits": 2,
             "contradictory": 2,
+            "images_without_known_patient": 0,
         }
     )
 
@@ -134,6 +135,15 @@ def test_each_cause_alone_is_a_leak(tmp_path, train, test, cause):
     report = leakage_report(catalog, "given", 24, tmp_path)
     assert report["ok"] is (cause is None)
     assert {name for name, count in report["counts"].items() if count} == {cause} - {None}
+
+
+def test_unknown_patients_are_no_leak_but_counted(tmp_path):
+    catalog = _catalog(tmp_path / "catalog", {"patient": "nan"}, {"patient": "Unknown"})
+    report = leakage_report(catalog, "given", 24, tmp_path)
+    assert report["ok"]
+    assert report["counts"]["images_without_known_patient"] == 2
+    assert "2 of 2 images have no known patient" in report["notes"][-1]
+    assert "cannot see whether one patient is in two splits" in report["notes"][-1]
 
 
 def test_duplicates_within_a_split_are_no_leak(tmp_path):

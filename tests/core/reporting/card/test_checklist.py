@@ -97,6 +97,7 @@ def interval(estimate: float | None, low: float | None = None, high: float | Non
     return {"estimate": estimate, "low": low, "high": high, "resamples_used": 100, "exact": False}
 
 
+UNKNOWN_PATIENTS = {"ok": True, "counts": {"images_without_known_patient": 1234}}
 UNDEFINED = {"auc": interval(None), "accuracy": interval(0.5)}
 
 
@@ -135,6 +136,7 @@ SEVERAL = {
             "NOT that of the ImageNet",
         ),
         ({"leakage": {"ok": False, "counts": {"near_across_splits": 3}}}, "disjoint", "LEAKS"),
+        ({"leakage": UNKNOWN_PATIENTS}, "disjoint", "but 1,234 images have no known patient"),
         ({"report": {**REPORT, "metrics": UNDEFINED}}, "performance", "AUC not defined"),
         ({"report": {**REPORT, "metrics": UNDEFINED}}, "performance", "0.500 (no interval)"),
         ({"task": BINARY}, "subsets", "All records"),
@@ -170,6 +172,8 @@ def test_any_file_may_be_missing(files: RunFiles, missing: str) -> None:
         ({"report": {**REPORT, "slices": []}}, "indications", False),
         ({}, "unknown pathogen", True),
         ({"leakage": {"ok": False}}, "splits are not disjoint", True),
+        ({"leakage": UNKNOWN_PATIENTS}, "1,234 images have no known patient", True),
+        ({}, "no known patient", False),
         ({"report": REPORT | {"stress_test": synthetic_stress_test(9.0)}}, "AUC drops by", True),
         ({"report": REPORT | {"stress_test": synthetic_stress_test(0.0)}}, "AUC drops by", False),
     ],

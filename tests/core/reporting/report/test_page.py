@@ -146,6 +146,14 @@ def test_any_key_of_a_free_form_part_may_be_missing(part: str, render: Any) -> N
         read(render(replace(quick, **{part: value}))[0])
 
 
+@pytest.mark.parametrize("unknown", [0, 1234])
+def test_unknown_patients_qualify_the_search_for_leaks(unknown: int, render: Any) -> None:
+    leakage = {"ok": True, "counts": {"images_without_known_patient": unknown}}
+    page, _ = render(ReportData(name="few", resamples=10, leakage=leakage))
+    assert ("No leaks were found, but 1,234 images have no known patient" in page) == bool(unknown)
+    assert ("No leaks were found." in page) == (not unknown)
+
+
 def test_perfect_slice_has_exact_bounds_and_a_note(render: Any) -> None:
     given = predicted()
     few = given.where((given.positive == 0) & (given.predicted_positive == 0))

@@ -59,6 +59,25 @@ def test_options_reach_the_data_set(call, tmp_path):
     assert "rejects.jsonl" in table
 
 
+def test_unknown_patients_are_not_said_to_be_free_of_leaks(call, tmp_path):
+    write(tmp_path / "s", [f"NORMAL/{n}.jpeg" for n in range(7)])
+    put(
+        tmp_path / "m.csv",
+        b"path,label,patient\n"
+        + b"".join(
+            b"NORMAL/%d.jpeg,normal,%b\n" % (n, b"P1" if n < 5 else b"nan") for n in range(7)
+        ),
+    )
+    done = call("ingest", "s", "d", "--manifest", "m.csv")
+    assert done.returncode == 0, done.stderr
+    assert "nothing leaks" not in done.stdout
+    assert "warning: 2 of 7 images have no known patient" in done.stdout
+    assert "warning: patient P1 has 5 of 7 images" in done.stdout
+    stored = json.loads((tmp_path / "d/dataset.json").read_text())
+    assert sum(stored["unknown_patients"].values()) == 2
+    assert len(stored["warnings"]) == 2
+
+
 def test_boxes_are_reported(call, tmp_path):
     write(tmp_path / "s", [f"other/{n}.jpeg" for n in range(6)])
     put(tmp_path / "b.csv", b"filename,xmin,ymin,xmax,ymax\n1,1,2,9,9\n2,-1,2,9,9\n3,5,5,5,9")

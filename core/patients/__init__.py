@@ -1,0 +1,1 @@
+"""Identity of patients: naming rules of public data sets, placeholders."""
