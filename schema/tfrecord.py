@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from schema.errors import PneumoError
+
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
@@ -23,25 +25,33 @@ def read_records(path: Path) -> Iterator[bytes]:
     """Yields the records of a TFRecord file, one at a time.
 
     Raises:
-      ValueError: the file is truncated, or a checksum is wrong.
+      PneumoError: the file is truncated, or a checksum is wrong; with the offset of the record.
     """
-    remaining = path.stat().st_size
+    size = path.stat().st_size
+    start = 0
     with path.open("rb") as stream:
         while header := stream.read(_HEADER.size):
-            remaining -= len(header)
             if len(header) < _HEADER.size:
-                raise ValueError(f"{path}: truncated in the header of a record")
+                raise _damaged(path, start, "truncated in the header")
             length, crc = _HEADER.unpack(header)
             if crc != _masked(header[:8]):
-                raise ValueError(f"{path}: wrong checksum of a record length")
-            if length + _FOOTER.size > remaining:
-                raise ValueError(f"{path}: truncated in a record of {length} bytes")
+                raise _damaged(path, start, "wrong checksum of the length")
+            end = start + _HEADER.size + length + _FOOTER.size
+            if end > size:
+                raise _damaged(path, start, f"truncated, {end - size} bytes are missing")
             record = stream.read(length)
             footer = stream.read(_FOOTER.size)
-            remaining -= len(record) + len(footer)
             if len(footer) < _FOOTER.size or _FOOTER.unpack(footer)[0] != _masked(record):
-                raise ValueError(f"{path}: wrong checksum of a record")
+                raise _damaged(path, start, "wrong checksum of the content")
             yield record
+            start = end
+
+
+def _damaged(path: Path, start: int, why: str) -> PneumoError:
+    return PneumoError(
+        f"shard {path} is damaged: record at byte {start}: {why}; copy the file again, or ingest "
+        "the images again with --overwrite"
+    )
 
 
 def _crc(data: bytes) -> bytes:

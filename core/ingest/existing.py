@@ -1,10 +1,12 @@
 """Checks before a run: paths, identity of the source, and an existing data set to reuse."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.ingest.options import IngestOptions
+from core.ingest.records.integrity import check_shards
 from core.ingest.records.work_folder import FORMAT_VERSION
 from core.ingest.scan import fingerprint, scan
 from core.ingest.source.boxes import PHANTOM_TABLE
@@ -58,9 +60,19 @@ def _comparable(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def reusable(
-    source: Path, dest: Path, options: IngestOptions, identity: tuple[str, ...]
+    source: Path,
+    dest: Path,
+    options: IngestOptions,
+    identity: tuple[str, ...],
+    progress: Callable[[str, int, int], None] | None = None,
+    overwrite: bool = False,
 ) -> IngestSummary | None:
-    """Returns the summary of an existing data set of the same source and options, or None."""
+    """Returns the summary of an existing data set of the same source and options, or None.
+
+    Raises:
+      LeakageError: its splits leak and options.on_leak is "fail".
+      PneumoError: its shards are damaged; with `overwrite` it is not reused instead.
+    """
     try:
         summary = read_summary(dest)
     except PneumoError:
@@ -69,6 +81,12 @@ def reusable(
         return None
     if summary.source_fingerprint != fingerprint(scan(source), *identity):
         return None
+    try:
+        check_shards(dest, summary, progress)
+    except PneumoError:
+        if overwrite:
+            return None
+        raise
     stop_on_leak(summary, dest, options)
     return summary.model_copy(update={"reused": True})
 

@@ -68,7 +68,8 @@ def ingest(
         unchanged, and its summary is returned with `reused`.
       options: layout, split, checks.
       beam_args: options of Beam; the workers of the runner must share the file system.
-      progress: called with phase (scan, check, compare, write), done and total (0: unknown).
+      progress: called with phase (scan, check, compare, write; verify of an existing data set),
+        done and total (0: unknown).
       overwrite: replace an existing data set.
 
     Raises:
@@ -79,7 +80,7 @@ def ingest(
     check_paths(source, dest, options)
     identity = identity_of(source, options)
     if (dest / FILE).is_file():
-        existing = reusable(source, dest, options, identity)
+        existing = reusable(source, dest, options, identity, progress, overwrite)
         if existing is not None:
             return existing
     check_free(dest, overwrite)

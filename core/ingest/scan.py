@@ -1,11 +1,14 @@
-"""Lists a source tree as a stream; every entry is an image file, skipped, or rejected."""
+"""Lists a folder as a stream; every entry is an image file, skipped with a reason, or rejected.
+
+The one scanner of `pneumo ingest`, `run`, `predict`, `watch` and `monitor`.
+"""
 
 import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from core.images.dicom.read import is_dicom
@@ -14,8 +17,10 @@ DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES: Final = frozenset({".jpeg", ".jpg", ".jpe", ".jfif", ".png"}) | DICOM_SUFFIXES
 # Image files that are rejected, with a reason, instead of skipped.
 OTHER_IMAGE_SUFFIXES: Final = frozenset(
-    {".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".jp2", ".avif"}
+    {".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif"}
+    | {".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".pgm", ".ppm", ".pnm", ".psd"}
 )
+_LISTED: Final = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
 _JUNK_FILES: Final = {
     ".ds_store": ".DS_Store",
     "thumbs.db": "Thumbs.db",
@@ -46,16 +51,34 @@ class SourceEntry:
     mtime_ns: int = 0
 
 
-def scan(root: Path) -> Iterator[SourceEntry]:
-    """Yields every entry below `root` except folders, in no particular order.
+# Folders of operating systems and network drives, with copies or thumbnails of the images.
+_JUNK_FOLDERS: Final = {
+    "__macosx": "__MACOSX",
+    "@eadir": "@eaDir",
+    "$recycle.bin": "$RECYCLE.BIN",
+    "system volume information": "System Volume Information",
+}
+
+
+def scan(
+    root: Path, *, ordered: bool = False, suffixes: frozenset[str] = _LISTED
+) -> Iterator[SourceEntry]:
+    """Yields every entry below `root` except folders.
 
     Only the pending folders are held in memory, never the files. A linked folder is followed once,
     and not at all if it leads into a folder that is read anyway, so loops end.
+
+    Args:
+      root: folder.
+      ordered: by name, files before folders and linked folders last; keeps the names of one folder
+        in memory. Otherwise in no particular order.
+      suffixes: of the files to yield as `file`, lower case. DICOM files without a suffix are added
+        to images.
     """
     real_root = os.path.realpath(root)
     followed = [real_root]
     links: list[tuple[str, str]] = []
-    yield from _walk(real_root, "", "", links)
+    yield from _walk(real_root, "", "", links, ordered, suffixes)
     while links:
         links.sort(reverse=True)
         path, junk = links.pop()
@@ -64,14 +87,21 @@ def scan(root: Path) -> Iterator[SourceEntry]:
             yield SourceEntry(path, "skip", "link to a folder that is read anyway")
             continue
         followed.append(target)
-        yield from _walk(target, path, junk, links)
+        yield from _walk(target, path, junk, links, ordered, suffixes)
 
 
 def _inside(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _walk(base: str, prefix: str, junk: str, links: list[tuple[str, str]]) -> Iterator[SourceEntry]:
+def _walk(
+    base: str,
+    prefix: str,
+    junk: str,
+    links: list[tuple[str, str]],
+    ordered: bool,
+    suffixes: frozenset[str],
+) -> Iterator[SourceEntry]:
     stack = [(base, prefix, junk)]
     while stack:
         folder, prefix, junk = stack.pop()
@@ -80,22 +110,23 @@ def _walk(base: str, prefix: str, junk: str, links: list[tuple[str, str]]) -> It
         except OSError as error:
             yield SourceEntry(prefix or ".", "reject", "unreadable", f"folder: {error.strerror}")
             continue
+        below: list[tuple[str, str, str]] = []
         with entries:
-            for entry in entries:
+            listing = sorted(entries, key=lambda entry: entry.name) if ordered else entries
+            for entry in listing:
                 path = f"{prefix}/{entry.name}" if prefix else entry.name
-                below = junk or _junk_folder(entry.name)
+                kind = junk or _junk_folder(entry.name)
                 if entry.is_dir(follow_symlinks=False):
-                    stack.append((entry.path, path, below))
+                    below.append((entry.path, path, kind))
                 elif entry.is_symlink() and _leads_to_folder(entry):
-                    links.append((path, below))
+                    links.append((path, kind))
                 else:
-                    yield _file(entry, path, junk)
+                    yield _file(entry, path, junk, suffixes)
+        stack += reversed(below)
 
 
 def _junk_folder(name: str) -> str:
-    if name == "__MACOSX":
-        return "__MACOSX"
-    return "hidden" if name.startswith(".") else ""
+    return _JUNK_FOLDERS.get(name.lower(), "hidden" if name.startswith(".") else "")
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -105,8 +136,8 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _file(entry: os.DirEntry[str], path: str, junk: str) -> SourceEntry:
-    kind = junk or _skipped_kind(entry.name)
+def _file(entry: os.DirEntry[str], path: str, junk: str, suffixes: frozenset[str]) -> SourceEntry:
+    kind = junk or _skipped_kind(entry.name, suffixes)
     try:
         info = entry.stat()
     except OSError as error:
@@ -115,7 +146,7 @@ def _file(entry: os.DirEntry[str], path: str, junk: str) -> SourceEntry:
         if entry.is_symlink():
             return SourceEntry(path, "reject", "broken_link", "the link points to a missing file")
         return SourceEntry(path, "reject", "unreadable", error.strerror or str(error))
-    if kind and not junk and _may_be_dicom(entry, info):
+    if kind and not junk and suffixes is _LISTED and _may_be_dicom(entry, info):
         kind = ""
     if kind:
         return SourceEntry(path, "skip", kind, size=info.st_size, mtime_ns=info.st_mtime_ns)
@@ -125,17 +156,24 @@ def _file(entry: os.DirEntry[str], path: str, junk: str) -> SourceEntry:
 
 
 def _may_be_dicom(entry: os.DirEntry[str], info: os.stat_result) -> bool:
-    """Whether a file without a suffix, or with a number for one (UID), has a DICOM signature."""
-    suffix = os.path.splitext(entry.name)[1]  # noqa: PTH122
-    if _junk_name(entry.name) or (suffix and not suffix[1:].isdigit()):
-        return False
-    if not stat.S_ISREG(info.st_mode):
+    """Whether a file of unknown suffix, such as a UID or none, has a DICOM signature."""
+    if _junk_name(entry.name) or not stat.S_ISREG(info.st_mode):
         return False
     try:
         with open(entry.path, "rb") as stream:  # noqa: PTH123
             return is_dicom(stream.read(132))
     except OSError:
         return False
+
+
+def skipped_kind(path: str) -> str:
+    """Returns the kind of a file that `scan` skips by its path alone; "" for an image.
+
+    Args:
+      path: relative to the root, "/" between the parts.
+    """
+    *folders, name = PurePosixPath(path).parts
+    return next(filter(None, map(_junk_folder, folders)), "") or _skipped_kind(name, _LISTED)
 
 
 def _junk_name(name: str) -> str:
@@ -146,11 +184,11 @@ def _junk_name(name: str) -> str:
     return "hidden" if name.startswith(".") else ""
 
 
-def _skipped_kind(name: str) -> str:
+def _skipped_kind(name: str, suffixes: frozenset[str]) -> str:
     if known := _junk_name(name):
         return known
     suffix = os.path.splitext(name.lower())[1]  # noqa: PTH122
-    if suffix in IMAGE_SUFFIXES or suffix in OTHER_IMAGE_SUFFIXES:
+    if suffix in suffixes:
         return ""
     return f"*{suffix}" if suffix else "(no suffix)"
 

@@ -59,7 +59,7 @@ def command(
     Exit status: 0 no drift, 1 drift, 2 wrong input.
     """
     from core.reporting.monitor.drift_report import check_drift
-    from core.reporting.monitor.inputs import log_files, read_logs
+    from core.reporting.monitor.inputs import read_logs
     from core.reporting.monitor.page import write_monitor_page
     from core.reporting.monitor.reference import read_reference, read_run
     from pipeline.runners.workspace import redirect_output
@@ -87,6 +87,28 @@ def command(
             click.echo(f"note     {note}")
         click.echo(f"page     {page}")
     sys.exit(1 if report.drift else 0)
+
+
+def log_files(path: Path) -> list[Path]:
+    """Returns the log itself, or the `.jsonl` files of a folder by name.
+
+    Raises:
+      PneumoError: there is none, or a file or folder cannot be read.
+    """
+    from core.ingest.scan import scan
+    from schema.errors import PneumoError
+
+    if path.is_file():
+        return [path]
+    files = []
+    for entry in scan(path, ordered=True, suffixes=frozenset({".jsonl"})):
+        if entry.kind == "reject":
+            raise PneumoError(f"log {path / entry.path} cannot be read: {entry.detail}")
+        if entry.kind == "file":
+            files.append(path / entry.path)
+    if not files:
+        raise PneumoError(f"no .jsonl log of `pneumo serve --log-inputs` in {path}")
+    return files
 
 
 def _options(

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from serving import NOTICE
 if TYPE_CHECKING:
     from pipeline.commands.sources import PredictionSource
     from serving.dicom_out import ReportWriter
+    from serving.predict.input_files import LeftOut
     from serving.predict.prediction import Prediction
     from serving.predict.result_file import ResultFile
 
@@ -115,12 +117,13 @@ def command(
 
     IMAGES are JPEG, PNG or DICOM files, folders of them, or - to read file names from standard
     input. An unreadable or unsupported file is rejected with a reason and does not affect the
-    others; the exit status is then 1.
+    others; the exit status is then 1. Folders are searched as `pneumo ingest` does: other files
+    are skipped and counted.
 
     With --dicom-out, each DICOM file gets a structured report (TID 1500) in the study of the image.
     Unlike all other outputs, reports contain the identity of the patient: protect DIR accordingly.
     """
-    from serving.predict.input_files import check_paths
+    from serving.predict.input_files import LeftOut, check_paths
     from serving.predict.printing import print_predictions
     from serving.predict.result_file import ResultFile, record_format
     from serving.predict.worklist import check_worklist, write_worklist
@@ -136,6 +139,7 @@ def command(
     if to_file is not None:
         check_worklist(to_file, replace=resume)
     counts: Counter[str] = Counter()
+    left = LeftOut()
 
     def show(predictions: "Iterable[Prediction]", form: str) -> None:
         print_predictions(
@@ -164,27 +168,32 @@ def command(
             raise PneumoError("the model has no heat maps; export it again with `pneumo run`")
         reports = _reports(dicom_out, source) if dicom_out is not None else None
         if output is None and to_file is None:
-            predictions = _predict(source, _files(images), reports, pictures)
+            files = _files(images, left)
+            predictions = chain(_predict(source, files, reports, pictures), _rejected(left))
             show(_counted(predictions, counts), form)
         else:
             kept = output or Path(stack.enter_context(TemporaryDirectory())) / "predictions.json"
             written = record_format(form if output else "json", source.classes, source.located)
             results = stack.enter_context(ResultFile(kept, written, resume))
-            _append(results, source, images, reports, pictures, counts)
+            _append(results, source, images, left, reports, pictures, counts)
             if to_file is not None:
                 write_worklist(results, to_file, NOTICE)
             if shown or worklist == _TERMINAL:
                 show(results.predictions(), "table" if output else form)
     for line in reports.summary() if reports else ():
         click.echo(line, err=True)
+    _echo_counts(counts, left)
+    sys.exit(1 if counts["REJECTED"] or (reports and reports.unreported) else 0)
+
+
+def _echo_counts(counts: Counter[str], left: "LeftOut") -> None:
     rejected = counts["REJECTED"]
-    predicted = counts.total() - rejected
+    skipped = f", {left.skipped.total()} other files skipped: {left}" if left.skipped else ""
     click.echo(
-        f"{counts.total()} images: {predicted} predicted ({counts['REFER']} of them "
-        f"referred), {rejected} rejected. {NOTICE}",
+        f"{counts.total()} images: {counts.total() - rejected} predicted ({counts['REFER']} of "
+        f"them referred), {rejected} rejected{skipped}. {NOTICE}",
         err=True,
     )
-    sys.exit(1 if rejected or (reports and reports.unreported) else 0)
 
 
 def _format(form: str | None, as_json: bool, output: Path | None) -> str:
@@ -198,14 +207,23 @@ def _format(form: str | None, as_json: bool, output: Path | None) -> str:
     return form or "table"
 
 
-def _files(images: Iterable[Path]) -> Iterator[Path]:
+def _files(images: Iterable[Path], left: "LeftOut") -> Iterator[Path]:
     from serving.predict.input_files import read_paths, stream_files
 
     for path in images:
         if path == _TERMINAL:
             yield from read_paths(sys.stdin.buffer)
         else:
-            yield from stream_files([path])
+            yield from stream_files([path], left)
+
+
+def _rejected(left: "LeftOut", done: Counter[str] | None = None) -> "Iterator[Prediction]":
+    """Yields the files of folders that cannot be used, once all folders were read."""
+    from serving.predict.prediction import rejected
+
+    for path, reason in left.rejected:
+        if not done or not done[str(path)]:
+            yield rejected(str(path), reason)
 
 
 def _reports(folder: Path, source: "PredictionSource") -> "ReportWriter":
@@ -248,11 +266,13 @@ def _append(
     results: "ResultFile",
     source: "PredictionSource",
     images: tuple[Path, ...],
+    left: "LeftOut",
     reports: "ReportWriter | None",
     pictures: Path | None,
     counts: Counter[str],
 ) -> None:
     """Appends predictions for files that are not in the result file, and counts all predictions."""
+    from serving.predict.input_files import LeftOut
     from serving.predict.progress import with_progress
 
     done = results.done.copy()
@@ -260,7 +280,7 @@ def _append(
         pass
 
     def remaining() -> Iterator[Path]:
-        for path in _files(images):
+        for path in _files(images, left):
             if done[str(path)] > 0:
                 done[str(path)] -= 1
             else:
@@ -268,8 +288,8 @@ def _append(
 
     total = None
     if sys.stderr.isatty() and _TERMINAL not in images:
-        total = sum(1 for _ in _files(images)) - done.total()
-    predictions = _predict(source, remaining(), reports, pictures)
+        total = sum(1 for _ in _files(images, LeftOut())) - done.total()
+    predictions = chain(_predict(source, remaining(), reports, pictures), _rejected(left, done))
     try:
         for prediction in with_progress(_counted(predictions, counts), total):
             results.write(prediction)

@@ -119,12 +119,14 @@ def list_images(folder: str | Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    from core.ingest.scan import DICOM_SUFFIXES, IMAGE_SUFFIXES, scan
+
+    folder = Path(folder)
+    found = sorted(folder / entry.path for entry in scan(folder) if entry.kind == "file")
     files = {
         (file.parent.parent.name, file.parent.name, file.name): file
-        for file in sorted(Path(folder).rglob("*"))
-        if file.suffix.lower() in (".jpeg", ".jpg", ".png")
-        and "__MACOSX" not in file.parts
-        and not file.name.startswith(".")
+        for file in found
+        if file.suffix.lower() in IMAGE_SUFFIXES - DICOM_SUFFIXES
     }
     rows = [(split, label, file) for (split, label, _), file in files.items()]
     return pd.DataFrame(rows, columns=["split", "label", "file"])

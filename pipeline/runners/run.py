@@ -9,6 +9,7 @@ from typing import Any
 
 from components.batch_results.results import FILE as RESULTS
 from core.ingest.job import IngestSummary, ingest, read_summary
+from core.ingest.records.integrity import check_shards
 from core.models.backbone_weights import BackboneWeights, resolve_weights
 from core.models.backbones import image_size
 from core.training.data.teacher import find_teacher
@@ -74,12 +75,13 @@ def prepare_records(
       beam_args: Beam arguments.
 
     Raises:
-      PneumoError: the folder does not exist or holds no images.
+      PneumoError: the folder does not exist or holds no images, or a shard is damaged.
     """
     check_data_folder(data)
     if (data / "dataset.json").is_file():
         summary, records = read_summary(data), data.resolve()
         _check_splits(records)
+        check_shards(records, summary, progress)
         return records, summary
     summary = ingest(
         data,
@@ -177,7 +179,7 @@ def batch_records(config: Config) -> str:
     """Returns the folder of the unlabeled records; empty if none are configured.
 
     Raises:
-      PneumoError: it holds no records.
+      PneumoError: it holds no records, or a shard is damaged.
     """
     if config.batch is None:
         return ""
@@ -187,6 +189,8 @@ def batch_records(config: Config) -> str:
             f"batch.records: {folder} holds no records; make them with `pneumo ingest IMAGES "
             f"{folder}`"
         )
+    if (folder / "dataset.json").is_file():
+        check_shards(folder, read_summary(folder))
     return str(folder)
 
 

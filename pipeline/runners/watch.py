@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schema.errors import PneumoError
 from schema.files import try_lock, write_atomically
-from schema.storage import fetch, join, list_files
+from schema.storage import fetch, is_remote, join, list_files
 
 ATTEMPTS = 3  # runs over the same images and report, at most
 
@@ -135,20 +135,40 @@ def read_state(file: Path) -> WatchState:
 
 
 def list_images(inbox: str, settle: float) -> dict[str, int]:
-    """Returns path below the inbox -> size of its images, without files that changed recently."""
-    from core.ingest.scan import IMAGE_SUFFIXES
+    """Returns path below the inbox -> size of its images, without files that changed recently.
 
-    try:
-        files = list_files(inbox)
-    except PneumoError as error:
-        raise PneumoError(f"cannot list the inbox: {error}") from None
-    return {
-        name: info.size
-        for name, info in files.items()
-        if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-        and not PurePosixPath(name).name.startswith(".")
-        and time.time() - info.changed >= settle
-    }
+    A local inbox is searched as `pneumo ingest` does; in a store, the names decide.
+    """
+    from core.ingest.scan import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES, scan, skipped_kind
+
+    latest = time.time() - settle
+    if is_remote(inbox):
+        try:
+            files = list_files(inbox)
+        except PneumoError as error:
+            raise PneumoError(f"cannot list the inbox: {error}") from None
+        return {
+            name: info.size
+            for name, info in files.items()
+            if info.changed <= latest
+            and not skipped_kind(name)
+            and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+        }
+    folder = Path(inbox.removeprefix("file://"))
+    if not folder.is_dir():
+        raise PneumoError(f"cannot list the inbox: {inbox} is not a folder; check the path")
+    images = {}
+    for entry in scan(folder):
+        if entry.kind == "reject":
+            click.echo(f"inbox: {folder / entry.path}: {entry.detail}")
+        suffix = PurePosixPath(entry.path).suffix.lower()
+        if (
+            entry.kind == "file"
+            and entry.mtime_ns / 1e9 <= latest
+            and suffix not in OTHER_IMAGE_SUFFIXES
+        ):
+            images[entry.path] = entry.size
+    return images
 
 
 def copy_new(inbox: str, names: Mapping[str, int], data: Path) -> None:

@@ -1,15 +1,16 @@
 """Finds the image files to predict, and reads them."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from core.images.rules import MAX_BYTES, MAX_DICOM_BYTES
+from core.ingest.scan import scan
 from schema.errors import PneumoError
 from serving.predict.dicom import is_dicom, to_png
-
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".dcm", ".dicom"})
 
 
 def check_paths(paths: Iterable[Path]) -> None:
@@ -22,37 +23,51 @@ def check_paths(paths: Iterable[Path]) -> None:
     """
     paths = list(paths)
     for path in paths:
-        if path.is_dir() and next(walk_images(path), None) is None:
-            raise PneumoError(f"folder {path} contains no .jpeg, .jpg, .png or DICOM file")
+        left = LeftOut()
+        if path.is_dir() and next(stream_files([path], left), None) is None and not left.rejected:
+            skipped = f" ({left.skipped.total()} files skipped: {left})" if left.skipped else ""
+            raise PneumoError(
+                f"folder {path} contains no JPEG, PNG or DICOM file{skipped}; give another folder"
+            )
     if paths and not any(path.exists() for path in paths):
         raise PneumoError(f"image {paths[0]} does not exist; check the path")
 
 
-def stream_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yields the files among the paths, and the images of the folders by name."""
-    for path in paths:
-        if path.is_dir():
-            yield from walk_images(path)
-        else:
-            yield path
+@dataclass
+class LeftOut:
+    """Files in folders that are not predicted.
 
-
-def walk_images(folder: Path) -> Iterator[Path]:
-    """Yields the images below a folder by name; keeps the names of one folder in memory.
-
-    DICOM files often have no suffix, or a number as suffix; they are recognized by content.
+    Attributes:
+      skipped: kind of skipped file -> number.
+      rejected: path and reason of files and folders that cannot be used.
     """
-    try:
-        with os.scandir(folder) as iterator:
-            entries = sorted(iterator, key=lambda entry: entry.name)
-    except OSError as error:
-        raise PneumoError(f"folder {folder} cannot be listed: {error.strerror}") from error
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk_images(path)
-        elif path.suffix.lower() in SUFFIXES or _is_dicom_without_suffix(path):
+
+    skipped: Counter[str] = field(default_factory=Counter)
+    rejected: list[tuple[Path, str]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind} {n}" for kind, n in sorted(self.skipped.items()))
+
+
+def stream_files(paths: Iterable[Path], left: LeftOut | None = None) -> Iterator[Path]:
+    """Yields the files among the paths, and the images of the folders by name.
+
+    Args:
+      paths: files and folders.
+      left: gets every other file of the folders.
+    """
+    left = left or LeftOut()
+    for path in paths:
+        if not path.is_dir():
             yield path
+            continue
+        for entry in scan(path, ordered=True):
+            if entry.kind == "file":
+                yield path / entry.path
+            elif entry.kind == "skip":
+                left.skipped[entry.reason] += 1
+            else:
+                left.rejected.append((path / entry.path, f"{entry.reason}: {entry.detail}"))
 
 
 def read_paths(lines: BinaryIO) -> Iterator[Path]:
@@ -92,13 +107,3 @@ def read_or_reason(read: Callable[[], bytes]) -> tuple[bytes, str]:
         return b"", f"cannot be read: {error.strerror or error}"
     except PneumoError as error:
         return b"", str(error)
-
-
-def _is_dicom_without_suffix(path: Path) -> bool:
-    if path.suffix and not path.suffix[1:].isdigit():
-        return False
-    try:
-        with path.open("rb") as file:
-            return is_dicom(file.read(132))
-    except OSError:
-        return False

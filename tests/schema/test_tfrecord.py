@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.errors import PneumoError
 from schema.tfrecord import frame, read_records
 
 RECORDS = [b"", b"a", b"\x00" * 1000, bytes(range(256)) * 300]
@@ -36,16 +37,16 @@ def test_files_equal_those_of_tensorflow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1, 11, 12, 13, 17, 19])
 def test_truncated_files_are_errors(tmp_path: Path, cut: int) -> None:
-    whole = frame(b"abcd")
-    (tmp_path / "a").write_bytes(whole[:cut])
-    with pytest.raises(ValueError, match="truncated in"):
+    (tmp_path / "a").write_bytes(frame(b"first") + frame(b"abcd")[:cut])
+    with pytest.raises(PneumoError, match=r"shard .*a is damaged: record at byte 21: truncated"):
         list(read_records(tmp_path / "a"))
 
 
 @pytest.mark.parametrize("at", range(20))
 def test_every_flipped_byte_is_detected(tmp_path: Path, at: int) -> None:
-    damaged = bytearray(frame(b"abcd"))
-    damaged[at] ^= 0x10
+    damaged = bytearray(frame(b"first") + frame(b"abcd"))
+    damaged[21 + at] ^= 0x10
     (tmp_path / "a").write_bytes(damaged)
-    with pytest.raises(ValueError, match="checksum"):
+    with pytest.raises(PneumoError, match="record at byte 21: wrong checksum of the") as caught:
         list(read_records(tmp_path / "a"))
+    assert "abcd" not in str(caught.value)

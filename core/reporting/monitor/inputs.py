@@ -108,18 +108,6 @@ def from_rows(rows: Iterable[Mapping[str, Any]]) -> LoggedInputs:
     )
 
 
-def log_files(path: Path) -> list[Path]:
-    """Returns the log itself, or the `.jsonl` files of a folder.
-
-    Raises:
-      PneumoError: there is none.
-    """
-    files = [path] if path.is_file() else sorted(path.rglob("*.jsonl"))
-    if not files:
-        raise PneumoError(f"no .jsonl log of `pneumo serve --log-inputs` in {path}")
-    return files
-
-
 def read_logs(files: Iterable[Path]) -> LoggedInputs:
     """Reads JSON lines of `pneumo serve --log-inputs`.
 

@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 
 import pytest
@@ -16,7 +17,16 @@ def _listing(root):
         ("a.jpeg", "file", ""),
         ("a.JPG", "file", ""),
         ("a.png", "file", ""),
+        ("a.JFIF", "file", ""),
+        ("a.jpe", "file", ""),
+        ("a.Dcm", "file", ""),
         ("a.gif", "file", ""),
+        ("a.HEIC", "file", ""),
+        ("a.webp", "file", ""),
+        ("a.tif", "file", ""),
+        ("a.jxl", "file", ""),
+        ("@eaDir/a.jpeg/SYNOPHOTO_THUMB_M.jpg", "skip", "@eaDir"),
+        ("$RECYCLE.BIN/a.jpeg", "skip", "$RECYCLE.BIN"),
         (".DS_Store", "skip", ".DS_Store"),
         ("x/Thumbs.db", "skip", "Thumbs.db"),
         ("x/THUMBS.DB", "skip", "Thumbs.db"),
@@ -34,6 +44,24 @@ def _listing(root):
 def test_kind_of_entry(tmp_path, path, kind, reason):
     put(tmp_path / path, b"x")
     assert _listing(tmp_path) == {path: (kind, reason)}
+
+
+@pytest.mark.parametrize("name", ["IM0001", "1.2.840.10008", "I0001.IMA", "a.dic"])
+def test_dicom_of_unknown_suffix(tmp_path, name):
+    put(tmp_path / name, bytes(128) + b"DICM")
+    assert _listing(tmp_path) == {name: ("file", "")}
+    put(tmp_path / name, bytes(100))
+    assert _listing(tmp_path)[name][0] == "skip"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_unreadable_folder(tmp_path):
+    put(tmp_path / "a/1.jpeg", b"x")
+    (tmp_path / "a").chmod(0)
+    try:
+        assert _listing(tmp_path) == {"a": ("reject", "unreadable")}
+    finally:
+        (tmp_path / "a").chmod(0o700)
 
 
 def test_links(tmp_path):

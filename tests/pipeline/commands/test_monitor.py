@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from core.reporting.monitor.comparators import compute_statistics
 from core.reporting.monitor.inputs import from_rows
-from pipeline.commands.monitor import command
+from pipeline.commands.monitor import command, log_files
 from schema.errors import PneumoError
 from tests.support.predictions import synthetic_predictions, write_scorer_output
 from tests.support.server_log import log_rows
@@ -96,3 +96,17 @@ def test_incomplete_reference_is_one_line(tmp_path: Path, nodes: object, message
     done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, PneumoError)
     assert message in str(done.exception)
+
+
+def test_logs_of_a_folder_in_order(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "day/A.JSONL", "notes.txt", "day/._A.jsonl", "__MACOSX/day/A.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "day/loop").symlink_to(tmp_path)
+    assert log_files(tmp_path) == [tmp_path / "b.jsonl", tmp_path / "day/A.JSONL"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PneumoError, match=r"no \.jsonl log"):
+        log_files(tmp_path / "empty")
+    (tmp_path / "day/old.jsonl").symlink_to(tmp_path / "gone")
+    with pytest.raises(PneumoError, match=r"old\.jsonl cannot be read: the link points"):
+        log_files(tmp_path)

@@ -162,6 +162,17 @@ def test_changing_files_and_other_files_do_not_count(watch: Runs) -> None:
     assert list_images(str(watch.inbox), settle=60) == {"a.jpeg": 5}
 
 
+def test_an_inbox_is_searched_as_ingest_does(
+    watch: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("__MACOSX/a.jpeg", "x/._a.jpeg", "x/a.JFIF", "x/a.heic", "x/scan"):
+        storage.write_bytes(str(watch.inbox / name), bytes(128) + b"DICM")
+    (watch.inbox / "x/loop").symlink_to(watch.inbox)
+    (watch.inbox / "x/old.png").symlink_to(watch.inbox / "gone")
+    assert list_images(str(watch.inbox), settle=0) == {"x/a.JFIF": 132, "x/scan": 132}
+    assert "x/old.png: the link points to a missing file" in capsys.readouterr().out
+
+
 def test_inbox_in_an_object_store(watch: Runs) -> None:
     fs = fsspec.filesystem("memory")
     fs.pipe_file("/watch-inbox/NORMAL/a.jpeg", b"image")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.reporting.monitor.inputs import from_rows, log_files, read_logs
+from core.reporting.monitor.inputs import from_rows, read_logs
 from schema.errors import PneumoError
 
 LINE: dict[str, Any] = {
@@ -49,7 +49,7 @@ def test_reads_the_log_of_the_server(tmp_path: Path) -> None:
     model: Any = type("Model", (), {"signatures": {}})()
     log.add(3, model, [(image, 0.75, "POSITIVE", "OK"), (b"x", -1.0, "REJECTED", "EMPTY")])
     log.close()
-    inputs = read_logs(log_files(tmp_path))
+    inputs = read_logs([tmp_path / "inputs.jsonl"])
     assert len(inputs) == 2
     assert inputs.usable == 1
     assert inputs.versions == ["3"]
@@ -92,13 +92,3 @@ def test_invalid_line_is_named(line: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match=words) as caught:
         read_logs([write(tmp_path / "a.jsonl", LINE, line)])
     assert "line 2" in str(caught.value)
-
-
-def test_logs_of_a_folder_in_order(tmp_path: Path) -> None:
-    (tmp_path / "day").mkdir()
-    for name in ("b.jsonl", "day/a.jsonl", "notes.txt"):
-        write(tmp_path / name, LINE)
-    assert [file.name for file in log_files(tmp_path)] == ["b.jsonl", "a.jsonl"]
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(PneumoError, match=r"no \.jsonl log"):
-        log_files(tmp_path / "empty")
