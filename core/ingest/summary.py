@@ -32,8 +32,9 @@ class IngestSummary(BaseModel):
         the `reasons`, and `splits`: split -> `images` with boxes, `boxes`. Empty in data sets
         of older versions.
       dicom: DICOM files: `written`, `hashed_patients` (records with a key made of PatientID),
-        `replaced_names` (files whose names identified the patient), `salted` (whether keys are).
-        Empty without DICOM files.
+        `replaced_names` (files whose names identified the patient), `salted` (whether keys are),
+        `notes` (code of `core.images.dicom.notes` -> files; missing without notes). Empty without
+        DICOM files.
       leakage: counts of the leakage report.
       leakage_ok: whether the splits are free of leaks.
       options: of ingest, as JSON.

@@ -1,22 +1,37 @@
 """Renders DICOM files for prediction as `pneumo ingest` renders them."""
 
-from core.images.dicom.read import is_dicom
+import logging
+from typing import Final
+
+from core.images.dicom.notes import NOTES
+from core.images.dicom.read import DicomRules, is_dicom
 from core.images.errors import ImageError
 from schema.errors import PneumoError
 
 __all__ = ["is_dicom", "to_png"]
 
+_LOG: Final = logging.getLogger(__name__)
 
-def to_png(content: bytes) -> bytes:
+
+def to_png(content: bytes, name: str = "") -> bytes:
     """Renders a DICOM file to a gray PNG of 8 bits, or 16 if it stores more than 8.
+
+    Logs a warning for each note on the file; see `core.images.dicom.notes`.
+
+    Args:
+      content: bytes of the file.
+      name: of the file, for the warning.
 
     Raises:
       PneumoError: pydicom is missing, or the file is not a single gray radiograph.
     """
     # Imported late, because the client of a server does not need numpy.
-    from core.images.dicom.load import to_png as render
+    from core.images.dicom.load import load
 
     try:
-        return render(content)
+        loaded = load(content, DicomRules())
     except ImageError as error:
         raise PneumoError(f"DICOM {error.reason}: {error.detail}") from None
+    for note in loaded.notes:
+        _LOG.warning("%s: %s", name or "DICOM file", NOTES[note])
+    return loaded.png

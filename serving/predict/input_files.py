@@ -96,7 +96,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
         content = head + file.read(limit + 1 - len(head))
     if len(content) > limit:
         raise PneumoError(f"TOO_MANY_BYTES: more than {limit >> 20} MiB")
-    return to_png(content) if dicom else content
+    return to_png(content, str(path)) if dicom else content
 
 
 def read_or_reason(read: Callable[[], bytes]) -> tuple[bytes, str]:

@@ -6,6 +6,7 @@ are installed. gdcm is not used: it writes the content of files to standard erro
 
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from core.images.dicom.read import CheckedDicom
@@ -28,10 +29,11 @@ _PLUGINS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     _RLE: (("pylibjpeg", "pydicom"), "pylibjpeg-rle"),
 }
 _END: Final = b"\xff\xd9"
+_WITH_UNUSED_BITS: Final[dict[str, Any]] = {"correct_unused_bits": False}
 
 
-def stored_values(checked: CheckedDicom) -> NDArray[Any]:
-    """Decodes the pixels as stored: integers [rows, columns], unused bits cleared.
+def stored_words(checked: CheckedDicom) -> NDArray[Any]:
+    """Decodes the pixels as stored: integers [rows, columns], with the unused bits.
 
     Raises:
       ImageError: a plugin is missing, or the pixels are truncated or damaged.
@@ -52,7 +54,9 @@ def stored_values(checked: CheckedDicom) -> NDArray[Any]:
     values: Any = None
     for plugin in plugins:
         try:
-            values, _ = decoder.as_array(checked.dataset, index=0, decoding_plugin=plugin)
+            values, _ = decoder.as_array(
+                checked.dataset, index=0, decoding_plugin=plugin, **_WITH_UNUSED_BITS
+            )
             break
         except MemoryError:
             reject("too_large", "not enough memory to decode it")
@@ -62,7 +66,7 @@ def stored_values(checked: CheckedDicom) -> NDArray[Any]:
         reject("corrupt", f"its pixels cannot be decoded ({decoder.UID.name})")
     if values.shape != (checked.rows, checked.columns):
         reject("corrupt", "the size of its pixels is not that of its header")
-    return values
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 
 
 def _check_length(checked: CheckedDicom) -> None:

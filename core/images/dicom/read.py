@@ -11,7 +11,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from core.images.dicom.tags import MODALITIES, PHOTOMETRIC
+from core.images.dicom.notes import FOR_PROCESSING, NO_PREAMBLE, NO_TRANSFER_SYNTAX, OTHER_BODY_PART
+from core.images.dicom.tags import MODALITIES, PHOTOMETRIC, may_be_chest
 from core.images.dicom.values import integer, known_term, value
 from core.images.errors import reject
 from core.images.rules import MAX_DICOM_BYTES, MAX_DICOM_PIXELS, MAX_SIDE
@@ -21,10 +22,23 @@ RADIOGRAPHS: Final = ("CR", "DX", "DR", "RG")
 _GRAY: Final = ("MONOCHROME1", "MONOCHROME2")
 _NOT_ACQUIRED: Final = frozenset({"OT", "SC", ""})
 _SECONDARY: Final = "1.2.840.10008.5.1.4.1.1.7"  # and the multi-frame classes .7.1 to .7.4
+_FOR_PROCESSING: Final = "FOR PROCESSING"
+# Digital X-Ray, mammography and intra-oral images, each for processing.
+_PROCESSING_CLASSES: Final = tuple(f"1.2.840.10008.5.1.4.1.1.1.{n}.1" for n in (1, 2, 3))
+# Whether implicit, whether little endian -> UID.
+_PLAIN_SYNTAXES: Final = {
+    (True, True): "1.2.840.10008.1.2",
+    (False, True): "1.2.840.10008.1.2.1",
+    (False, False): "1.2.840.10008.1.2.2",
+}
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+_PREFIX: Final = b"DICM"
+_FIRST_GROUPS: Final = (b"\x02\0", b"\x08\0")
+_FIRST_VRS: Final = (b"UL", b"OB", b"UI", b"CS", b"SH", b"DA", b"TM", b"LO", b"DT")
 _META: Final = b"\x02\0\0\0UL\x04\0"  # tag, type and length of the group length of the meta group
 _READ_TAGS: Final = (
     *("SOPClassUID", "Modality", "ViewPosition", "PatientAge", "PatientSex"),
+    *("PresentationIntentType", "BodyPartExamined"),
     # For the patient key, and to detect whether the path contains them.
     *("PatientID", "StudyInstanceUID", "PatientName", "PatientBirthDate", "AccessionNumber"),
     *("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),
@@ -76,8 +90,19 @@ class CheckedDicom:
 
 
 def is_dicom(head: bytes) -> bool:
-    """Returns whether the first 132 bytes of a file have the DICOM signature."""
-    return head[128:132] == b"DICM"
+    """Returns whether the first 132 bytes of a file are those of a DICOM file.
+
+    Files without the preamble of 128 bytes and the letters DICM, or without the preamble alone,
+    start with an element of group 0002 or 0008.
+    """
+    if head[128:132] == _PREFIX:
+        return True
+    start = head.removeprefix(_PREFIX)[:8]
+    if start[:2] not in _FIRST_GROUPS or len(start) < 8:
+        return False
+    # Then a known VR follows or, in the implicit syntax, the length of a short value.
+    length = int.from_bytes(start[4:8], "little")
+    return start[4:6] in _FIRST_VRS or (length % 2 == 0 and 0 < length <= 64 and start[3] < 2)
 
 
 def require_pydicom() -> None:
@@ -118,9 +143,30 @@ def parse(content: bytes) -> Any:
     silence_pydicom()
     if not is_dicom(content[:132]):
         reject("not_dicom", "no DICM after the first 128 bytes")
+    if _lacks_preamble(content):
+        content = content.removeprefix(_PREFIX)
+        if content.startswith(_FIRST_GROUPS[0]):
+            content = bytes(128) + _PREFIX + content
     if _DEFLATED.encode() in content[:4096]:
         _check_inflated(content)
-    return pydicom.dcmread(io.BytesIO(content), specific_tags=list(_READ_TAGS))
+    return pydicom.dcmread(io.BytesIO(content), specific_tags=list(_READ_TAGS), force=True)
+
+
+def header_notes(content: bytes, dataset: Any) -> set[str]:
+    """Returns the notes on the header of a parsed file."""
+    notes = {NO_PREAMBLE} if _lacks_preamble(content) else set()
+    if value(dataset.file_meta, "TransferSyntaxUID") is None:
+        notes.add(NO_TRANSFER_SYNTAX)
+    intent = known_term(dataset, "PresentationIntentType", frozenset({_FOR_PROCESSING}))
+    if intent or str(value(dataset, "SOPClassUID") or "") in _PROCESSING_CLASSES:
+        notes.add(FOR_PROCESSING)
+    if not may_be_chest(dataset):
+        notes.add(OTHER_BODY_PART)
+    return notes
+
+
+def _lacks_preamble(content: bytes) -> bool:
+    return content[128:132] != _PREFIX
 
 
 def check(dataset: Any, rules: DicomRules) -> CheckedDicom:
@@ -181,7 +227,8 @@ def _syntax(dataset: Any) -> str:
 
     syntax = value(dataset.file_meta, "TransferSyntaxUID")
     if syntax is None:
-        reject("transfer_syntax", "the transfer syntax is missing")
+        syntax = _plain_syntax(dataset)
+        dataset.file_meta.TransferSyntaxUID = syntax
     uid = UID(str(syntax))
     name = uid.name
     if name == str(uid):  # not in the dictionary, so that the UID may identify its creator
@@ -191,6 +238,16 @@ def _syntax(dataset: Any) -> str:
     except Exception:
         reject("transfer_syntax", f"{name} cannot be decoded")
     return str(uid)
+
+
+def _plain_syntax(dataset: Any) -> str:
+    """Returns the uncompressed transfer syntax in which the elements of a file are encoded."""
+    length = integer(dataset, "Rows") * integer(dataset, "Columns")
+    length *= integer(dataset, "BitsAllocated") // 8
+    syntax = _PLAIN_SYNTAXES.get(dataset.original_encoding)
+    if syntax is None or not length <= len(dataset.PixelData) <= length + 1:
+        reject("transfer_syntax", "the transfer syntax is missing")
+    return syntax
 
 
 def _bits(dataset: Any) -> int:

@@ -1,21 +1,34 @@
 """Renders stored values to the image that a viewer shows.
 
 Applies the modality transform (rescale or table), the VOI transform (table or window) and the
-presentation (MONOCHROME1 is inverted), in the order of DICOM PS3.3 and PS3.4 N.2.
+presentation (MONOCHROME1 is inverted), in the order of DICOM PS3.3 and PS3.4 N.2. A transform that
+is invalid or shows nothing is as if there were none, and noted.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.images.dicom.values import integer, number, numbers, value
-from core.images.errors import reject
+from core.images.dicom.notes import (
+    OUTLIERS,
+    RESCALE_IGNORED,
+    TABLE_CORRECTED,
+    TABLE_IGNORED,
+    WINDOW_IGNORED,
+)
+from core.images.dicom.tables import read_table
+from core.images.dicom.value_range import sampled, shows_something, value_range
+from core.images.dicom.values import finite_numbers, is_present, numbers, value
+from core.images.errors import ImageError
 
-_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+FUNCTIONS: Final = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
-def render(values: NDArray[Any], dataset: Any, bits_stored: int) -> NDArray[np.float64]:
+def render(
+    values: NDArray[Any], dataset: Any, bits_stored: int, notes: set[str]
+) -> NDArray[np.float64]:
     """Renders stored values.
 
     Without a table or window, values of 8 bits or fewer that no modality transform changes keep
@@ -25,47 +38,42 @@ def render(values: NDArray[Any], dataset: Any, bits_stored: int) -> NDArray[np.f
       values: integers [rows, columns].
       dataset: tags of the file.
       bits_stored: per value.
+      notes: codes of `notes.NOTES`, to which those of the image are added.
 
     Returns:
       float64 [rows, columns] in 0 (black) to 1 (white).
 
     Raises:
-      ImageError: an invalid table or window.
+      ImageError: an unreadable table of the modality transform.
     """
-    physical, changed = _modality(values, dataset)
-    center, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
-    if value(dataset, "VOILUTSequence"):
-        image = _voi_table(physical, dataset)
-    elif center is not None and width is not None:
-        function = str(value(dataset, "VOILUTFunction") or "LINEAR").strip().upper()
-        image = window(physical, center, width, function)
-    elif bits_stored <= 8 and not changed and values.min() >= 0:
-        image = values / (2.0**bits_stored - 1.0)
-    else:
-        image = stretch(physical, values, _padding(dataset))
+    physical, changed = _modality(values, dataset, notes)
+    image = _voi(physical, dataset, notes)
+    if image is None:
+        if bits_stored <= 8 and not changed and values.min() >= 0:
+            image = values / (2.0**bits_stored - 1.0)
+        else:
+            image = stretch(physical, values, _padding(dataset, values, bits_stored), notes)
     image = np.clip(image, 0.0, 1.0)
     return 1.0 - image if dataset.PhotometricInterpretation == "MONOCHROME1" else image
+
+
+def is_valid_window(center: float, width: float, function: str = "LINEAR") -> bool:
+    """Returns whether a window maps values (PS3.3 C.11.2.1.2)."""
+    finite = bool(np.isfinite(center) and np.isfinite(width))
+    return finite and function in FUNCTIONS and (width >= 1 if function == "LINEAR" else width > 0)
 
 
 def window(
     values: NDArray[Any], center: float, width: float, function: str = "LINEAR"
 ) -> NDArray[np.float64]:
-    """Maps values to 0 to 1 by a window: PS3.3 C.11.2.1.2 (linear), C.11.2.1.3 (sigmoid, exact).
-
-    Raises:
-      ImageError: an invalid width, or an unknown function.
-    """
+    """Maps values to 0 to 1 by a window: PS3.3 C.11.2.1.2 (linear), C.11.2.1.3 (sigmoid, exact)."""
     x, c, w = values.astype(np.float64), float(center), float(width)
-    if not np.isfinite(c + w) or (w < 1 if function == "LINEAR" else w <= 0):
-        reject("window", f"invalid window: width {w:g}, center {c:g}")
     if function == "LINEAR":
         if w == 1:
             return (x > c - 0.5).astype(np.float64)
         return np.clip((x - (c - 0.5)) / (w - 1) + 0.5, 0.0, 1.0)
     if function == "LINEAR_EXACT":
         return np.clip((x - c) / w + 0.5, 0.0, 1.0)
-    if function != "SIGMOID":
-        reject("window", "unknown VOI LUT function")
     return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (x - c) / w, -700.0, 700.0)))
 
 
@@ -73,87 +81,104 @@ def stretch(
     values: NDArray[Any],
     stored: NDArray[Any] | None = None,
     padding: tuple[float, float] | None = None,
+    notes: set[str] | None = None,
 ) -> NDArray[np.float64]:
-    """Maps the range of the values to 0 to 1; a constant image becomes 0.
+    """Maps the range of the values to 0 to 1 (see `value_range`); a constant image becomes 0.
 
     Args:
       values: after the modality transform, [rows, columns].
       stored: before the modality transform; needed with padding.
-      padding: smallest and largest stored value of padding, which is excluded from the range.
+      padding: smallest and largest stored value of padding, which is excluded from the range unless
+        it covers the image.
+      notes: to which a note on outliers is added.
     """
     x = values.astype(np.float64)
-    counted = x
+    counted = sampled(x).ravel()
     if padding is not None and stored is not None:
-        counted = x[(stored < padding[0]) | (stored > padding[1])]
-    if not counted.size:
+        unpadded = counted[_outside(sampled(stored).ravel(), padding)]
+        counted = unpadded if unpadded.size * 100 >= counted.size else counted
+    low, high = value_range(counted)
+    if high <= low:
         return np.zeros_like(x)
-    low, high = float(counted.min()), float(counted.max())
-    return np.clip((x - low) / (high - low), 0.0, 1.0) if high > low else np.zeros_like(x)
+    beyond = max(float(counted.max()) - high, low - float(counted.min()))
+    if notes is not None and beyond > high - low:
+        notes.add(OUTLIERS)
+    return np.clip((x - low) / (high - low), 0.0, 1.0)
 
 
-def _modality(values: NDArray[Any], dataset: Any) -> tuple[NDArray[Any], bool]:
+def _outside(stored: NDArray[Any], padding: tuple[float, float]) -> NDArray[np.bool_]:
+    return (stored < padding[0]) | (stored > padding[1])
+
+
+def _modality(values: NDArray[Any], dataset: Any, notes: set[str]) -> tuple[NDArray[Any], bool]:
     """Returns the values after the modality transform, and whether there is one."""
     if value(dataset, "ModalityLUTSequence"):
-        table, first, _ = _table(dataset, "ModalityLUTSequence", values)
-        return table[_indices(values, first, len(table))], True
-    slope = number(dataset, "RescaleSlope")
-    offset = number(dataset, "RescaleIntercept") or 0.0
-    if slope is None or (slope == 1.0 and offset == 0.0):
+        table = read_table(dataset, "ModalityLUTSequence", values)
+        if table.corrected:
+            notes.add(TABLE_CORRECTED)
+        return table.look_up(values), True
+    slopes = numbers(dataset, "RescaleSlope")
+    offset = next(iter(numbers(dataset, "RescaleIntercept")), 0.0)
+    if not slopes or (slopes[0] == 1.0 and offset == 0.0):
         return values, False
-    return values.astype(np.float64) * slope + offset, True
+    if slopes[0] == 0.0:
+        notes.add(RESCALE_IGNORED)
+        return values, False
+    return values.astype(np.float64) * slopes[0] + offset, True
 
 
-def _voi_table(values: NDArray[Any], dataset: Any) -> NDArray[np.float64]:
-    table, first, bits = _table(dataset, "VOILUTSequence", values)
-    return table[_indices(values, first, len(table))] / (2.0**bits - 1.0)
-
-
-def _indices(values: NDArray[Any], first: int, entries: int) -> NDArray[np.int64]:
-    """Returns indices in a table, clipped to its ends (C.11.1.1)."""
-    whole = np.rint(values).astype(np.int64)  # a rescale makes floats
-    return np.clip(whole - first, 0, entries - 1)
-
-
-def _table(
-    dataset: Any, keyword: str, values: NDArray[Any]
-) -> tuple[NDArray[np.float64], int, int]:
-    """Returns entries, first mapped value and bits per entry of the first table under a keyword."""
-    try:
-        item = value(dataset, keyword)[0]
-        raw = item["LUTDescriptor"].value
-        entries, first, bits = (int(number) for number in raw)
-        data = item["LUTData"].value
-    except Exception:
-        reject("corrupt", f"the table of {keyword} cannot be read")
-    # PS3.3 C.11.1.1: 0 means 65,536; the first value is signed if the mapped values are.
-    entries = entries % 65536 or 65536
-    signed = integer(dataset, "PixelRepresentation", 0) == 1 or bool((values < 0).any())
-    if signed and first > 32767:
-        first -= 65536
-    if not 8 <= bits <= 16:
-        reject("corrupt", f"the table of {keyword} has entries of {bits} bits")
-    try:
-        if isinstance(data, bytes | bytearray):
-            kind = "u1" if len(data) < 2 * entries else ">u2" if _big_endian(dataset) else "<u2"
-            table = np.frombuffer(bytes(data), kind)[:entries].astype(np.float64)
+def _voi(physical: NDArray[Any], dataset: Any, notes: set[str]) -> NDArray[np.float64] | None:
+    """Returns the image by the table or the first usable window; None if there is none."""
+    if value(dataset, "VOILUTSequence"):
+        try:
+            table = read_table(dataset, "VOILUTSequence", physical)
+        except ImageError:
+            notes.add(TABLE_IGNORED)
         else:
-            table = np.atleast_1d(np.asarray(data, np.float64))[:entries]
-    except Exception:
-        reject("corrupt", f"the table of {keyword} cannot be read")
-    if len(table) != entries:
-        reject("corrupt", f"the table of {keyword} has {len(table)} of its {entries} entries")
-    return table, first, bits
+            image = table.look_up(physical) / (2.0**table.bits - 1.0)
+            if shows_something(image):
+                if table.corrected:
+                    notes.add(TABLE_CORRECTED)
+                return image
+            notes.add(TABLE_IGNORED)
+    for center, width, function in _windows(dataset):
+        if is_valid_window(center, width, function):
+            image = window(physical, center, width, function)
+            if shows_something(image):
+                return image
+    if is_present(dataset, "WindowCenter") or is_present(dataset, "WindowWidth"):
+        notes.add(WINDOW_IGNORED)
+    return None
 
 
-def _big_endian(dataset: Any) -> bool:
-    meta = getattr(dataset, "file_meta", None)
-    return meta is not None and meta.get("TransferSyntaxUID") == _BIG_ENDIAN
+def _windows(dataset: Any) -> Iterator[tuple[float, float, str]]:
+    """Yields center, width and function of the windows of a file, which are alternatives."""
+    function = str(value(dataset, "VOILUTFunction") or "LINEAR").strip().upper()
+    centers = finite_numbers(dataset, "WindowCenter")
+    for center, width in zip(centers, finite_numbers(dataset, "WindowWidth"), strict=False):
+        yield center, width, function
 
 
-def _padding(dataset: Any) -> tuple[float, float] | None:
-    """Returns the smallest and largest stored value of padding (PS3.3 C.7.5.1.1.2)."""
-    ends = [*numbers(dataset, "PixelPaddingValue")[:1]]
-    if not ends:
+def _padding(dataset: Any, values: NDArray[Any], bits_stored: int) -> tuple[float, float] | None:
+    """Returns the smallest and largest stored value of padding (PS3.3 C.7.5.1.1.2).
+
+    The VR of the tags often disagrees with the sign of the pixels, so that -2000 is stored as
+    63536; and padding may have more bits than BitsStored.
+    """
+    told = finite_numbers(dataset, "PixelPaddingValue")[:1]
+    if not told:
         return None
-    ends += numbers(dataset, "PixelPaddingRangeLimit")[:1]
+    told += finite_numbers(dataset, "PixelPaddingRangeLimit")[:1]
+    ends = [_as_stored(end, values, bits_stored) for end in told]
     return min(ends), max(ends)
+
+
+def _as_stored(number: float, values: NDArray[Any], bits_stored: int) -> float:
+    """Returns a number with the sign and the bits of the values, so that it occurs if it can."""
+
+    def wrapped(bits: int) -> int:
+        low = int(number) % (1 << bits)
+        return low - (1 << bits) if values.dtype.kind == "i" and low >> (bits - 1) else low
+
+    candidates = [wrapped(8 * values.dtype.itemsize), wrapped(bits_stored)]
+    return next((one for one in candidates if (values == one).any()), candidates[0])

@@ -17,6 +17,8 @@ from core.patients.placeholders import is_placeholder
 VIEWS: Final = frozenset(
     {"AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LATERAL", "LAT", "OBLIQUE"}
 )
+# Parts of the terms for the chest in BodyPartExamined.
+_CHEST: Final = ("CHEST", "THORA", "TORAX", "TORACE", "LUNG", "RIB", "CXR")
 SEXES: Final = frozenset({"M", "F", "O"})
 PHOTOMETRIC: Final = frozenset(
     {"MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422"}
@@ -147,6 +149,12 @@ def path_identifies_patient(path: str, dataset: Any) -> bool:
     pieces = set(_PARTS.split(folded))
     names = set(_PARTS.split(_text(dataset, "PatientName").casefold())) - _NO_NAME
     return any(len(name) >= 3 and name in pieces for name in names)
+
+
+def may_be_chest(dataset: Any) -> bool:
+    """Returns whether BodyPartExamined names the chest, or nothing."""
+    part = _text(dataset, "BodyPartExamined").upper()
+    return not part or any(term in part for term in _CHEST)
 
 
 def _text(dataset: Any, keyword: str) -> str:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from core.images.errors import reject
+from core.images.errors import ImageError, reject
 
 
 def value(dataset: Any, keyword: str) -> Any:
@@ -39,10 +39,20 @@ def numbers(dataset: Any, keyword: str) -> list[float]:
     return out
 
 
-def number(dataset: Any, keyword: str) -> float | None:
-    """Returns the first number under a keyword; further ones are alternatives, as for windows."""
-    values = numbers(dataset, keyword)
-    return values[0] if values else None
+def is_present(dataset: Any, keyword: str) -> bool:
+    """Returns whether there is a value, readable or not."""
+    try:
+        return value(dataset, keyword) is not None
+    except ImageError:
+        return True
+
+
+def finite_numbers(dataset: Any, keyword: str) -> list[float]:
+    """Returns all numbers under a keyword; [] if there is none or one is invalid."""
+    try:
+        return numbers(dataset, keyword)
+    except ImageError:
+        return []
 
 
 def integer(dataset: Any, keyword: str, default: int | None = None) -> int:

@@ -42,6 +42,7 @@ def write_manifest(
     boxes: dict[str, Counter[str]] = defaultdict(Counter)
     dicom: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     digests = hashlib.sha256()
     with atomic_file(work.out / "manifest.jsonl") as manifest:
         for name in shards:
@@ -56,6 +57,7 @@ def write_manifest(
                 if record.dicom:
                     hashed = patient.startswith(("patient-", "study-"))
                     dicom.update(written=1, hashed_patients=hashed)
+                    notes.update(record.dicom.get("notes", []))
                 catalog.splits.add_written(split, patient)
                 unknown[split] += not record.patient_known
                 manifest.write(json_line(record.manifest_row()))
@@ -83,7 +85,9 @@ def write_manifest(
         unknown_patients={split: unknown[split] for split in splits},
         warnings=warnings,
         boxes={**catalog.boxes.counts(), "splits": {split: dict(boxes[split]) for split in splits}},
-        dicom={**dicom, "replaced_names": renamed, "salted": salted} if dicom else {},
+        dicom=_dicom_counts(dicom, notes) | {"replaced_names": renamed, "salted": salted}
+        if dicom
+        else {},
         options=options.model_dump(mode="json"),
         seed=options.seed,
         content_sha256=digests.hexdigest(),
@@ -92,6 +96,10 @@ def write_manifest(
     )
     summary.reconcile()
     return summary
+
+
+def _dicom_counts(counts: Counter[str], notes: Counter[str]) -> dict[str, Any]:
+    return {**counts, **({"notes": dict(sorted(notes.items()))} if notes else {})}
 
 
 def _versions() -> dict[str, str]:

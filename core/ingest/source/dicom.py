@@ -16,7 +16,7 @@ class StoredImage:
 
     Attributes:
       data: JPEG or PNG; the bytes of the file, or the PNG of a DICOM file.
-      dicom: allow-listed tags of a DICOM file.
+      dicom: allow-listed tags of a DICOM file, and `notes` if there are any.
       patient: hashed key of a DICOM file, or "".
       path_identifies_patient: whether the path contains identifying values of the DICOM tags.
     """
@@ -57,6 +57,5 @@ def to_stored_image(
         raise
     except PneumoError as error:  # pydicom is missing
         raise ImageError("missing_plugin", str(error)) from None
-    return StoredImage(
-        loaded.png, loaded.tags.to_dict(), loaded.patient, loaded.path_identifies_patient
-    )
+    tags = loaded.tags.to_dict() | ({"notes": list(loaded.notes)} if loaded.notes else {})
+    return StoredImage(loaded.png, tags, loaded.patient, loaded.path_identifies_patient)

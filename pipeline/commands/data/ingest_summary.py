@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from core.images.dicom.notes import NOTES
 from core.ingest.summary import IngestSummary
 from schema.labels import PATHOGENS
 from serving import NOTICE
@@ -43,6 +44,11 @@ def print_summary(summary: IngestSummary) -> None:
         )
     if summary.dicom:
         console.print(_dicom_line(summary.dicom), soft_wrap=True)
+        if notes := summary.dicom.get("notes"):
+            table = Table("note on DICOM files", "files")
+            for code, n in notes.items():
+                table.add_row(f"{code}: {NOTES.get(code, '')}", str(n))
+            console.print(table)
     if summary.skipped:
         listed = ", ".join(f"{name} {n}" for name, n in summary.skipped.items())
         console.print(f"skipped: {listed}", soft_wrap=True, markup=False)

@@ -182,22 +182,12 @@ REJECTED: dict[str, tuple[Make, str, str]] = {
     "no end": (jpeg_without_end, "truncated", "the end"),
     "rle as jpeg": (lambda: with_syntax(UIDS["jpeg2000"]), "", ""),
     "bomb": (bomb, "too_large", "when inflated"),
-    "window of no width": (
-        lambda: to_bytes(make_dataset(PIXELS, WindowCenter=1, WindowWidth=0)),
-        "window",
-        "width 0",
-    ),
     "long pixels": (
         lambda: to_bytes(make_dataset(PIXELS, PixelSpacing=[9.0, 0.1])),
         "wrong_spacing",
         "90 times",
     ),
     "name as rows": (lambda: broken("NumberOfFrames", b"Quillfeather"), "corrupt", "NumberOf"),
-    "name as window": (
-        lambda: broken("WindowCenter", b"Mallowtree"),
-        "corrupt",
-        "WindowCenter",
-    ),
     "name as slope": (lambda: broken("RescaleSlope", b"PID-77314-QX"), "corrupt", "RescaleSlope"),
     "name as number": (lambda: broken("Rows", b"Vandersloot_"), "corrupt", "Rows"),
 }

@@ -122,6 +122,25 @@ def test_secondary_captures(
     assert (summary.written, summary.reasons) == (written, reasons)
 
 
+def test_headers_that_disagree_are_counted(tmp_path: Path) -> None:
+    put(tmp_path / "s/NORMAL/a.dcm", dicom(0))
+    put(tmp_path / "s/NORMAL/b.dcm", dicom(1, WindowCenter=0, WindowWidth=0))
+    put(tmp_path / "s/NORMAL/c.dcm", dicom(2, BodyPartExamined="KNEE", RescaleSlope=0))
+    put(tmp_path / "s/NORMAL/d.dcm", dicom(3, PresentationIntentType="FOR PROCESSING")[132:])
+    summary = run(tmp_path / "s", tmp_path / "d")
+    assert summary.written == 4
+    assert summary.dicom["notes"] == {
+        "for_processing": 1,
+        "no_preamble": 1,
+        "other_body_part": 1,
+        "rescale_ignored": 1,
+        "window_ignored": 1,
+    }
+    found = {row["filename"]: row["dicom"].get("notes") for row in rows(tmp_path / "d")}
+    assert found["NORMAL/a.dcm"] is None
+    assert found["NORMAL/c.dcm"] == ["other_body_part", "rescale_ignored"]
+
+
 def test_salt_changes_patient_keys(tmp_path: Path) -> None:
     for n in range(4):
         put(tmp_path / f"s/NORMAL/{n}.dcm", dicom(n))
