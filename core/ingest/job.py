@@ -45,6 +45,7 @@ from core.ingest.splits.policy import assign_splits, choose_policy
 from core.ingest.summary import FILE, IngestSummary, read_summary
 from schema.errors import PneumoError
 from schema.files import atomic_file, json_line, try_lock
+from schema.tracebacks import root_cause
 
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 
@@ -218,9 +219,12 @@ class _Run:
             )
         if "FileNotFoundError" in message and str(self.work.root) in message:
             return self._not_shared()
+        cause = root_cause(message)
+        if cause is not None and cause[0] == PneumoError.__name__:
+            return PneumoError(cause[1])
         _, failed, state = message.partition(" failed in state ")  # Beam, of a remote job
-        if failed:
-            state = " ".join(state.split())[:300]
+        if failed or cause:
+            state = (": ".join(cause) if cause else " ".join(state.split()))[:300]
             return PneumoError(f"the engine's job failed: {state}; repeat the command to resume")
         return None
 

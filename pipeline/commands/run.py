@@ -124,7 +124,6 @@ def execute(
     from pipeline.runners.local import NodeFailed
     from pipeline.runners.progress import RunProgress
     from pipeline.runners.workspace import check_data_folder, lock_workspace, redirect_output
-    from schema.errors import PneumoError
 
     check_data_folder(data)
     with lock_workspace(workdir or Path("pneumo_runs") / config.name) as work:
@@ -143,7 +142,7 @@ def execute(
                 result = run(config, work, records, weights, show, args, validation_only)
         except NodeFailed as error:
             click.echo(f"pneumo: {error}   log: {work.log}", err=True)
-            return 2 if isinstance(error.cause, PneumoError) else 1
+            return 2 if error.user_error else 1
         for name, label in (("ordinary", "val"), ("shifted", "shifted")):
             if name in result.validation and (validation_only or "shifted" in result.validation):
                 click.echo(f"{label:<8} {headline(result.validation[name], ('auc',))}")

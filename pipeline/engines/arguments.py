@@ -1,5 +1,6 @@
 """Beam's pipeline arguments for an engine and its options."""
 
+import argparse
 import os
 import shutil
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -
     """
     from schema.ports import is_listening
 
+    engine, more = _own_processes(engine, more)
     args = beam_args(engine, options, len(os.sched_getaffinity(0)))
     portable = engine in ("portable", "flink", "spark")
     keys = ("job_endpoint",) if engine != "flink" else ("job_endpoint", "flink_master")
@@ -63,6 +65,16 @@ def local_args(engine: Engine, options: BeamOptions, more: Sequence[str] = ()) -
         if not options.job_server_jar:
             _download_job_server(engine, options, args)
     return [*args, *more]
+
+
+def _own_processes(engine: Engine, more: Sequence[str]) -> tuple[Engine, list[str]]:
+    """Replaces Beam's worker processes by the engine `processes`, whose workers can import TFDV."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--direct_running_mode", nargs="?")
+    known, rest = parser.parse_known_args(list(more))
+    if engine in ("direct", "processes") and known.direct_running_mode == "multi_processing":
+        return "processes", rest
+    return engine, list(more)
 
 
 def _download_job_server(engine: Engine, options: BeamOptions, args: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ TFX replaces a module of tfx_bsl that no wheel has; TensorFlow Data Validation c
 before that. A worker imports what the functions of a stage refer to, in any order.
 """
 
+import shlex
 import sys
 
 import tfx  # noqa: F401
@@ -15,11 +16,12 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 class ProcessesDirectRunner(FnApiRunner):
     """Beam's local runner with `--direct_num_workers` processes of this module.
 
-    The workers of Beam's own `--direct_running_mode=multi_processing` do not import TFX first.
+    Replaces `--direct_running_mode=multi_processing`, whose workers do not import TFX first.
     """
 
     def __init__(self) -> None:
-        command = f"{sys.executable} -m pipeline.engines.worker"
+        # -P: a folder `pipeline` in the working directory does not hide this package.
+        command = f"{shlex.quote(sys.executable)} -P -m pipeline.engines.worker"
         super().__init__(SubprocessSDKEnvironment.from_command_string(command))
 
 

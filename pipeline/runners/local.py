@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.runners import metadata_store
 from schema.errors import PneumoError
+from schema.tracebacks import root_cause as cause_in_text
 
 if TYPE_CHECKING:
     from tfx.v1 import dsl
@@ -40,23 +41,31 @@ class NodeResult:
 
 
 class NodeFailed(Exception):
-    """A node failed with the exception `cause`."""
+    """A node failed with the exception `cause`.
+
+    Attributes:
+      user_error: whether the cause is a PneumoError, also one of a worker process.
+    """
 
     def __init__(self, name: str, seconds: float, cause: BaseException) -> None:
-        super().__init__(f"{name} failed after {seconds:.1f} s: {first_line(cause)}")
+        kind, line = root_cause(cause)
+        self.user_error = kind == PneumoError.__name__
+        text = line if self.user_error else f"{kind}: {line[:300]}"
+        super().__init__(f"{name} failed after {seconds:.1f} s: {text}")
         self.cause = cause
 
 
-def first_line(error: BaseException) -> str:
-    """Returns the first line of the root cause, with its type unless it is a PneumoError."""
-    inner = error
-    while not isinstance(inner, PneumoError) and inner.__cause__ is not None:
-        inner = inner.__cause__
-    lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
-    text = lines[0] if lines else ""
-    if isinstance(inner, PneumoError):
-        return text
-    return f"{type(inner).__name__}: {text[:300]}"
+def root_cause(error: BaseException) -> tuple[str, str]:
+    """Returns the class name and the first line of the error that a failure follows from.
+
+    The causes of `error` are followed to the first PneumoError or to the last one; then the
+    tracebacks that its message quotes, because an error in a worker process arrives as text.
+    """
+    while not isinstance(error, PneumoError) and error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kind = PneumoError if isinstance(error, PneumoError) else type(error)
+    return cause_in_text(str(error)) or (kind.__name__, lines[0] if lines else "")
 
 
 def run_nodes(

@@ -8,6 +8,7 @@ import pytest
 from pipeline.engines.arguments import beam_args
 from pipeline.engines.options import BeamOptions
 from pipeline.runners.local import NodeFailed, run_nodes
+from schema.errors import PneumoError
 from tests.support import records
 
 ELSEWHERE = beam_args("portable", BeamOptions(job_endpoint="127.0.0.1:9", worker_pool="h:1"))
@@ -42,3 +43,42 @@ def test_what_ran_on_one_engine_is_cached_for_another(tmp_path: Path) -> None:
     # Where there is nothing in the cache, it is this engine that is asked; nothing answers there.
     with pytest.raises(NodeFailed, match="ImportExampleGen"):
         example_gen(tmp_path, [*ELSEWHERE, "--job_server_timeout=1"], cache=False)
+
+
+def nested() -> BaseException:
+    try:
+        try:
+            raise PneumoError("the real reason")
+        except PneumoError as inner:
+            raise RuntimeError("wrapped\nmany lines") from inner
+    except RuntimeError as outer:
+        return outer
+
+
+IN_WORKER = """Pipeline job-1 failed in state FAILED: Traceback (most recent call last):
+  File "x.py", line 1, in <module>
+schema.errors.PneumoError: no boxes: ingest with boxes [while running 'Map(f)']
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "y.py", line 2, in process
+RuntimeError: bundle failed
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "line", "user_error"),
+    [
+        (PneumoError("say this"), "say this", True),
+        (ValueError("\n\n first \nsecond"), "ValueError: first", False),
+        (ValueError(), "ValueError: ", False),
+        (nested(), "the real reason", True),
+        (RuntimeError(IN_WORKER), "no boxes: ingest with boxes", True),
+        (RuntimeError(IN_WORKER.replace("Pneumo", "Type")), "TypeError: no boxes", False),
+    ],
+)
+def test_a_failed_node_names_the_cause(error: BaseException, line: str, user_error: bool) -> None:
+    failed = NodeFailed("Node", 1.0, error)
+    assert str(failed).startswith(f"Node failed after 1.0 s: {line}")
+    assert failed.user_error == user_error

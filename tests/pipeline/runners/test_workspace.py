@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runners.local import first_line
 from pipeline.runners.workspace import lock_workspace
 from schema.errors import PneumoError
 
@@ -64,26 +63,3 @@ def test_quiet_catches_python_and_c_and_logging(tmp_path: Path) -> None:
     for part in ("from print", "from stderr", "from logging", "from C"):
         assert part in text
     assert "for the user" not in text
-
-
-def nested() -> BaseException:
-    try:
-        try:
-            raise PneumoError("the real reason")
-        except PneumoError as inner:
-            raise RuntimeError("wrapped\nmany lines") from inner
-    except RuntimeError as outer:
-        return outer
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [
-        (PneumoError("say this"), "say this"),
-        (ValueError("\n\n first \nsecond"), "ValueError: first"),
-        (ValueError(), "ValueError: "),
-        (nested(), "the real reason"),
-    ],
-)
-def test_first_line(error: BaseException, line: str) -> None:
-    assert first_line(error) == line
