@@ -13,7 +13,7 @@ BUILD_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all test-engines lint docs pictures bench protos lock image sbom clean
+.PHONY: help setup run test test-all test-engines lint docs pictures bench protos client lock image sbom clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,7 +35,7 @@ test-all: $(READY) ## Run the tests that `make test` skips, every backbone, engi
 	@$(BIN)/python -m pytest -v tests/all_backbones/every_backbone.py
 	@[ ! -d $(VENV)/engines ] || $(MAKE) test-engines
 
-test-engines: $(READY) ## Run ingest and pipelines on Flink, Spark and worker processes
+test-engines: $(READY) ## Run ingest on Flink and Spark, and a pipeline on Flink
 	@$(BIN)/python -m tests.engines.fetch $(VENV)/engines
 	@PNEUMO_ENGINES=$(VENV)/engines $(BIN)/python -m pytest -v tests/engines
 
@@ -71,6 +71,9 @@ protos: $(READY) ## Regenerate the *_pb2.py modules from their .proto files
 		-r requirements/protos.txt && \
 	PYTHONPATH="$$tools" $(BIN)/python -m grpc_tools.protoc -I. --python_out=. \
 		schema/example.proto serving/client/tf_serving.proto
+
+client: $(READY) ## Build the wheel of the client, pneumo_client, into dist/
+	@$(BIN)/python -m serving.client.distribution dist
 
 lock: $(READY) ## Regenerate the lock files from setup.py (UPGRADE=1: newest versions)
 	@VENV=$(VENV) bash requirements/lock.sh $(if $(UPGRADE),--upgrade)

@@ -1,6 +1,9 @@
 """Distribution of PneumoTFX: dependency ranges; requirements/ has the exact versions."""
 
+import os
+
 from setuptools import find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 
 INSTALL_REQUIRES = [
     # The five main packages of the pipeline.
@@ -95,6 +98,22 @@ EXTRAS_REQUIRE = {
     ],
 }
 
+
+
+class Wheel(bdist_wheel):
+    """Refuses a wheel: its packages would overwrite others, such as `schema` of PyPI."""
+
+    def run(self) -> None:
+        """Builds the wheel where nothing else is installed, as in the container image."""
+        if os.environ.get("PNEUMO_WHEEL") != "1":
+            raise SystemExit(
+                "pneumo-tfx needs its own environment, because its packages have common names "
+                "(schema, core): run `make setup`, or `pip install -e .` in an empty environment; "
+                "`make client` builds the client for other environments"
+            )
+        super().run()
+
+
 setup(
     name="pneumo-tfx",
     version="0.1.0",
@@ -104,6 +123,7 @@ setup(
     python_requires=">=3.11,<3.14",
     # Makes this folder the only root, so that an editable install is one line in a .pth file and
     # needs no import hook at start-up.
+    cmdclass={"bdist_wheel": Wheel},
     package_dir={"": "."},
     packages=find_packages(
         include=[
