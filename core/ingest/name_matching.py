@@ -24,6 +24,8 @@ def without_suffix(path: str) -> str:
 def portable_path(name: str) -> str:
     """Returns the path that a table names, with "/" between the parts and without "./"."""
     path = name.strip().replace("\\", "/")
+    if path.startswith("~/"):
+        path = str(Path(path).expanduser())
     return posixpath.normpath(path) if path else ""
 
 

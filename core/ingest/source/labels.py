@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from core.ingest.catalog.database import Catalog
 from core.ingest.file_names import printable
@@ -18,6 +19,8 @@ from core.ingest.source.layout import (
 from core.ingest.source.manifest import label_by_manifest
 from core.ingest.source.rsna import find_tables, label_rsna
 from schema.errors import PneumoError
+
+_SHOWN: Final = 5  # folders in a message
 
 
 def label_files(catalog: Catalog, source: Path, options: IngestOptions) -> str:
@@ -65,8 +68,8 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
                 f"{source}: no JPEG, PNG or DICOM file below it; give the folder of images"
             )
         raise PneumoError(
-            f"{source}: no class folder such as NORMAL or train/NORMAL; name yours with "
-            "--class-map FOLDER=normal, or give a CSV with --manifest "
+            f"{source}: no class folder such as NORMAL or train/NORMAL{_named(catalog)}; name "
+            "yours with --class-map FOLDER=normal, or give a CSV with --manifest "
             "(data.ingest.class_map, data.ingest.manifest)"
         )
     if options.layout == "split_class" and detected != "split_class":
@@ -75,6 +78,12 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
             "set layout class (`pneumo ingest --layout class`, data.ingest.layout)"
         )
     return detected if options.layout == "auto" else options.layout
+
+
+def _named(catalog: Catalog) -> str:
+    names = sorted({printable(posixpath.basename(path)) for path in _folder_names(catalog)} - {""})
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f" among {', '.join(names[:_SHOWN])}{more}" if names else ""
 
 
 def _label_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> None:

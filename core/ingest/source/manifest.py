@@ -36,7 +36,8 @@ def label_by_manifest(
             continue
         pathogen = pathogens.get(fold_label(row.label))
         if pathogen is None:
-            detail = f"label {row.label!r} is no class; --class-map can name it"
+            named = f"label {row.label!r} is no class; --class-map can name it"
+            detail = named if row.label else "the manifest has no label for it"
             catalog.files.reject(path, "unknown_class", detail)
         else:
             catalog.files.label(
@@ -69,6 +70,7 @@ def _read(catalog: Catalog, source: Path, manifest: Path, source_column: str | N
                 f"{', '.join(sorted(columns))}"
             )
 
+    rows = 0
     for line, cells in read_rows(manifest, "manifest", check):
         where = f"manifest {manifest}, line {line}"
         path = portable_path(cells["path"])
@@ -80,6 +82,9 @@ def _read(catalog: Catalog, source: Path, manifest: Path, source_column: str | N
             raise PneumoError(f"{where}: split {cells['split']!r}; use train, val or test")
         label = ManifestLabel(cells["label"], cells.get("patient", ""), split, cells.get(batch, ""))
         catalog.manifest.add(line, path, label)
+        rows += 1
+    if not rows:
+        raise PneumoError(f"manifest {manifest}: no row below the columns; add one for each image")
 
 
 def _match(catalog: Catalog, source: Path, manifest: Path) -> None:

@@ -154,7 +154,7 @@ def test_added_images_change_no_split(tmp_path):
     [
         (None, "d", {}, "does not exist"),
         ([], "d", {}, "no JPEG, PNG or DICOM file below it"),
-        (["a/x.jpeg"], "d", {}, "no class folder"),
+        (["a/x.jpeg"], "d", {}, "no class folder such as NORMAL or train/NORMAL among a; name"),
         (["NORMAL/x.jpeg"], "d", {"split": "given"}, "needs train in the source, found no splits"),
         (["NORMAL/x.jpeg"], "d", {"layout": "split_class"}, "no folders train/NORMAL"),
         (["train/NORMAL/x.jpeg"], "d", {"split": "given_patient_val"}, "needs test and train"),

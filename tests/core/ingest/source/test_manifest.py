@@ -112,6 +112,7 @@ def test_variants_of_a_manifest_give_the_same_labels(
         (["a.png"], "/etc/passwd,normal", "/etc/passwd is outside of"),
         (["a.png"], "..\\a.png,normal", r"\.\./a.png is outside of"),
         (["a.png"], ",normal", "line 2: the path is empty"),
+        (["a.png"], ",", "no row below the columns"),
         (["a.png"], "a.png,Gesnd", "class_map: 'gesund' names no folder.*did you mean 'Gesnd'"),
     ],
 )
@@ -135,6 +136,12 @@ def test_nearest_file(tmp_path: Path, files: list[str], row: str, hint: str) -> 
     _, rejects = labels(tmp_path, files, f"path,label\n{row},normal\n".encode())
     expected = f"named by the manifest, not in the source{hint}"
     assert [(one["reason"], one["detail"]) for one in rejects] == [("missing", expected)]
+
+
+def test_row_without_a_label(tmp_path: Path) -> None:
+    found, rejects = labels(tmp_path, ["a.png", "b.png"], b"path,label\na.png\nb.png,normal\n")
+    assert found == {"b.png": "normal"}
+    assert rejects[0]["detail"] == "the manifest has no label for it"
 
 
 def test_exact_name_has_priority(tmp_path: Path) -> None:
