@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from core.ingest.name_folding import fold_label
+from core.ingest.names.folding import fold_label
 from core.reporting.monitor.options import MonitorOptions
 from pipeline.config import Config
 from pipeline.engines.options import BeamOptions

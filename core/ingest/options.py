@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from core.images.rules import MIN_SIDE
-from core.ingest.name_folding import fold_label
+from core.ingest.names.folding import fold_label
 from schema import labels
 from schema.options import Options, check_text_keys
 

@@ -5,8 +5,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from core.ingest.name_folding import fold
-from core.ingest.name_matching import without_suffix
+from core.ingest.names.folding import fold
+from core.ingest.names.matching import without_suffix
 
 
 class ManifestLabel(NamedTuple):

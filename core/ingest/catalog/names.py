@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from core.ingest.file_names import printable
-from core.ingest.name_folding import fold
-from core.ingest.name_matching import (
+from core.ingest.names.folding import fold
+from core.ingest.names.matching import (
     alternatives,
     best_matches,
     ends,

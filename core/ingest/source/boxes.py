@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from core.ingest.catalog.database import Catalog
-from core.ingest.name_matching import portable_path
+from core.ingest.names.matching import portable_path
 from core.ingest.source.csv_tables import read_rows
 from schema.errors import PneumoError
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection
 
 from core.ingest.file_names import printable
-from core.ingest.name_folding import fold_label
+from core.ingest.names.folding import fold_label
 from core.ingest.options import IngestOptions
 from schema import labels
 from schema.errors import PneumoError

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TextIO
 
-from core.ingest.name_folding import fold
+from core.ingest.names.folding import fold
 from schema.errors import PneumoError
 
 _SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -26,7 +26,7 @@ _OTHER_FORMATS: Final = {
     b"PAR1": "a Parquet file",
 }
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)
-_HEAD: Final = 4096  # bytes by which the encoding is told
+_HEAD: Final = 4096  # bytes from which the encoding is detected
 _RESAVE: Final = "save it as CSV (UTF-8)"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from core.ingest.name_folding import fold, fold_label
+from core.ingest.names.folding import fold, fold_label
 
 _SPLIT_NAMES: Final = {
     "train": "train",

@@ -6,8 +6,8 @@ from core.ingest.catalog.database import Catalog
 from core.ingest.catalog.labels import ManifestLabel
 from core.ingest.catalog.names import HINTS
 from core.ingest.file_names import printable
-from core.ingest.name_folding import fold, fold_label
-from core.ingest.name_matching import is_absolute, portable_path, relative_to_source
+from core.ingest.names.folding import fold, fold_label
+from core.ingest.names.matching import is_absolute, portable_path, relative_to_source
 from core.ingest.options import IngestOptions
 from core.ingest.source.class_map import check_class_map
 from core.ingest.source.csv_tables import read_rows

@@ -16,7 +16,7 @@ from typing import Final
 
 from core.ingest.catalog.database import Catalog
 from core.ingest.file_names import parse_name, printable
-from core.ingest.name_folding import fold, fold_label
+from core.ingest.names.folding import fold, fold_label
 from core.ingest.source.boxes import add_box
 from core.ingest.source.csv_tables import read_header, read_rows
 from schema import labels

@@ -48,7 +48,7 @@ def read(path: Path, content: bytes) -> list[dict[str, str]]:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_forms(tmp_path: Path, text: str, encoding: str) -> None:
     if encoding.startswith("utf-16-") and not text[:1].isascii():
-        pytest.skip("told by its first character")
+        pytest.skip("detected by its first character")
     rows = read(tmp_path / "t.csv", text.encode(encoding))
     assert [{key: row[key] for key in ("path", "label")} for row in rows] == ROW
     assert {"path", "label"} <= read_header(tmp_path / "t.csv")

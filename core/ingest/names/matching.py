@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from core.ingest.name_folding import fold
+from core.ingest.names.folding import fold
 from core.ingest.scan import DICOM_SUFFIXES, IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 _SUFFIXES: Final = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.ingest.name_matching import (
+from core.ingest.names.matching import (
     alternatives,
     best_matches,
     may_identify,

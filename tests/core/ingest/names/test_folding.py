@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.ingest.name_folding import fold, fold_label
+from core.ingest.names.folding import fold, fold_label
 
 FORMS = st.sampled_from(["NFC", "NFD"])
 

@@ -1,0 +1,1 @@
+"""Names of files, folders, columns and labels: when two are the same."""
