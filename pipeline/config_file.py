@@ -1,21 +1,23 @@
 """Loads a configuration from YAML, with overrides and one-line errors."""
 
+import copy
 import importlib.resources
 import itertools
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from core.ingest.names.folding import fold_label
 from core.reporting.monitor.options import MonitorOptions
 from pipeline.config import Config
 from pipeline.engines.options import BeamOptions
-from schema.errors import PneumoError, nearest, one_line, unknown
+from schema.errors import PneumoError, one_line, unknown
+from schema.options import describe, validation_errors
 
 log = logging.getLogger("pneumo.config")
 
@@ -90,22 +92,25 @@ def load_config(
     """
     path = find(str(source))
     try:
-        values = yaml.safe_load(path.read_text())
+        text = path.read_text()
+        values = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PneumoError(f"{path} is not YAML: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise PneumoError(f"{path} must contain a mapping with name, data, model, ...; it is empty")
     _rename_old_keys(values, str(path))
-    for override in overrides:
-        _override(values, override)
-        _rename_old_keys(values, f"--set {override}", override=True)
+    merged = _merge(values, overrides)
+    origins = [str(path), *(f"--set {override}" for override in overrides)]
     for key, hint in _REMOVED.items():
         group, _, name = key.partition(".")
-        if isinstance(values.get(group), dict) and name in values[group]:
-            raise PneumoError(f"{path}: key {key} was removed; {hint}")
+        for origin, state in zip(origins, merged, strict=True):
+            if isinstance(state.get(group), dict) and name in state[group]:
+                raise PneumoError(f"{origin}: key {key} was removed; {hint}")
     if ingest:
-        _set_ingest(values, ingest)
-    return validate(Config, values, source=f"{path}: ")
+        merged.append(copy.deepcopy(merged[-1]))
+        origins.append("options of ingest")
+        _set_ingest(merged[-1], ingest)
+    return _validate_merged(Config, merged, origins, text)
 
 
 def _set_ingest(values: dict[str, Any], ingest: Mapping[str, Any]) -> None:
@@ -129,12 +134,12 @@ def monitor_options(values: dict[str, Any], overrides: Sequence[str]) -> Monitor
     Raises:
       PneumoError: a wrong key or value.
     """
-    whole: dict[str, Any] = {"monitor": dict(values)}
-    for override in overrides:
-        _override(whole, override)
-    if other := whole.keys() - {"monitor"}:
+    merged = _merge({"monitor": dict(values)}, overrides)
+    if other := merged[-1].keys() - {"monitor"}:
         raise PneumoError(f"--set {other.pop()}...: only keys of the section monitor are allowed")
-    return validate(MonitorOptions, whole["monitor"], "monitor")
+    origins = ["options of the model", *(f"--set {override}" for override in overrides)]
+    sections = [state["monitor"] for state in merged]
+    return _validate_merged(MonitorOptions, sections, origins, section="monitor")
 
 
 def beam_options(pairs: Sequence[str]) -> BeamOptions:
@@ -143,28 +148,78 @@ def beam_options(pairs: Sequence[str]) -> BeamOptions:
     Raises:
       PneumoError: a wrong key or value.
     """
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        _override(values, pair, "--beam-set", "parallelism=4")
-    return validate(BeamOptions, values, "beam")
+    merged = _merge({}, pairs, "--beam-set", "parallelism=4")
+    origins = ["defaults", *(f"--beam-set {pair}" for pair in pairs)]
+    return _validate_merged(BeamOptions, merged, origins, section="beam")
 
 
-def validate(options: type[_Options], values: Any, section: str = "", source: str = "") -> _Options:
-    """Returns validated options.
+def _merge(
+    values: dict[str, Any],
+    overrides: Sequence[str],
+    option: str = "--set",
+    example: str = "training.epochs=5",
+) -> list[dict[str, Any]]:
+    """Returns the values, and the values after each override."""
+    merged = [values]
+    for override in overrides:
+        merged.append(copy.deepcopy(merged[-1]))
+        _override(merged[-1], override, option, example)
+        if option == "--set":
+            _rename_old_keys(merged[-1], f"--set {override}", override=True)
+    return merged
+
+
+def _validate_merged(
+    options: type[_Options],
+    merged: Sequence[dict[str, Any]],
+    origins: Sequence[str],
+    text: str = "",
+    section: str = "",
+) -> _Options:
+    """Validates the last of `merged`; an error names the origin that brought it in.
 
     Args:
       options: class of the options.
-      values: mapping of keys to values.
+      merged: values of the file, and after each override.
+      origins: the file and each override, for messages.
+      text: YAML of the file, for the number of the line; empty: no file.
       section: section of the configuration; messages put its name before the key.
-      source: text before every message, such as the name of the file.
 
     Raises:
       PneumoError: a wrong key or value.
     """
-    try:
-        return options.model_validate(values)
-    except ValidationError as error:
-        raise PneumoError(f"{source}{_first_of(options, error, section)}") from None
+    errors = validation_errors(options, merged[-1])
+    if not errors:
+        return options.model_validate(merged[-1])
+    wrong = (errors[0]["loc"], errors[0]["type"], errors[0]["msg"])
+    origin = len(merged) - 1
+    while origin and wrong in (
+        (error["loc"], error["type"], error["msg"])
+        for error in validation_errors(options, merged[origin - 1])
+    ):
+        origin -= 1
+    where = origins[origin]
+    if text and not origin:
+        where = f"{where}:{_line(text, errors[0]['loc'])}"
+    raise PneumoError(f"{where}: {describe(options, errors, section)}")
+
+
+def _line(text: str, loc: Sequence[int | str]) -> int:
+    """Returns the line of the key at `loc`, or of the nearest group above it in the file."""
+    old = {f"{key.rpartition('.')[0]}.{new}": key for key, new in _RENAMED.items()}
+    node, line, at = yaml.compose(text, yaml.SafeLoader), 1, ""
+    for part in loc:
+        at = f"{at}.{part}".lstrip(".")
+        names = {str(part), old.get(at, at).rpartition(".")[2]}
+        pairs: list[tuple[Any, Any]] = []
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(key, value) for key, value in node.value if key.value in names]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            pairs = [(value, value) for value in node.value[part : part + 1]]
+        if not pairs:
+            break
+        line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
+    return line
 
 
 def _rename_old_keys(values: dict[str, Any], source: str, override: bool = False) -> None:
@@ -212,38 +267,3 @@ def _override(
         at[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise PneumoError(f"{option} {text}: {one_line(error)}") from None
-
-
-def _first_of(options: type[BaseModel], error: ValidationError, section: str) -> str:
-    first = error.errors()[0]
-    where = ".".join(filter(None, [section, *map(str, first["loc"])]))
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        *parents, key = map(str, first["loc"])
-        return f"unknown key {where}; {nearest(key, _keys(options, parents))}{more}"
-    if first["type"] == "missing":
-        return f"key {where} is missing{more}"
-    if first["type"] == "literal_error":
-        choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return f"{where}: {unknown('value', first['input'], choices)}{more}"
-    message = first["msg"].removeprefix("Value error, ")
-    value = "" if first["type"] == "value_error" else f", not {first['input']!r}"
-    return f"{where}: {message}{value}{more}" if where else f"{message}{value}{more}"
-
-
-def _keys(options: type[BaseModel], parents: Sequence[str]) -> list[str]:
-    """Returns the keys of the group at `parents`."""
-    annotation: Any = options
-    for parent in parents:
-        origin, kinds = get_origin(annotation), get_args(annotation)
-        if origin in (dict, tuple):  # `parent` is a key of the mapping or a position in the list
-            annotation = kinds[1] if origin is dict else kinds[0]
-        else:
-            annotation = _model(annotation).model_fields[parent].annotation
-    return list(_model(annotation).model_fields)
-
-
-def _model(annotation: Any) -> type[BaseModel]:
-    """Returns the model of an annotation such as `Options | None`."""
-    kinds = (annotation, *get_args(annotation))
-    return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))

@@ -18,12 +18,46 @@ def unknown(kind: str, value: object, choices: Iterable[str]) -> str:
 
 def nearest(value: str, choices: Iterable[str]) -> str:
     """Returns the choices as a hint, with the one nearest to `value` in front."""
+    names = list(choices)
+    close = closest(value, names)
+    question = f"did you mean {close}? " if close else ""
+    return f"{question}choose one of {', '.join(names)}"
+
+
+def closest(value: str, choices: Iterable[str]) -> str:
+    """Returns the choice that a mistyped value most likely means; empty if none is similar.
+
+    Case, separators and one mistake in three characters are tolerated: the optimal string alignment
+    distance counts insertions, deletions, replacements and swaps of neighbors. Longer omissions,
+    such as `inception`, are left to difflib.
+    """
     import difflib
 
-    names = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(value.lower(), names, 1)
-    question = f"did you mean {names[close[0]]}? " if close else ""
-    return f"{question}choose one of {', '.join(names.values())}"
+    typed = _letters(value)
+    names = {choice: _letters(choice) for choice in choices}
+    distances = {choice: _distance(typed, name) for choice, name in names.items()}
+    best = min(distances, key=lambda choice: distances[choice], default="")
+    if best and distances[best] <= max(1, len(names[best]) // 3) and typed:
+        return best
+    close = difflib.get_close_matches(typed, names.values(), 1)
+    return next((choice for choice, name in names.items() if name in close), "")
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _distance(a: str, b: str) -> int:
+    """Optimal string alignment distance (Damerau-Levenshtein without edits of swapped pairs)."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, last, row = row, before, [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y)))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                row[j] = min(row[j], last[j - 2] + 1)
+    return row[-1]
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

@@ -52,7 +52,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["run", "--config", "demo"], "--data", 2),
         (["predict", "--model", "/nowhere", "README.md"], "no SavedModel", 2),
         (["predict"], "Missing", 2),
-        (["nothing"], "No such command", 2),
+        (["rnu"], "unknown command 'rnu'; did you mean run?", 2),
     ],
 )
 def test_wrong_use_is_one_clear_line(

@@ -194,7 +194,7 @@ def _beam_args(name: str, pairs: Sequence[str], more: Sequence[str]) -> list[str
 
 def _options(**values: Any) -> "IngestOptions":
     from core.ingest.options import IngestOptions
-    from pipeline.config_file import validate
+    from schema.options import validate
 
     return validate(IngestOptions, values)
 
