@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from core.reporting.run_outputs import read_run
 from schema.errors import PneumoError
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class Run:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Nodes, seconds, metrics and paths of the run; content of `run.json`."""
-        summary: dict[str, Any] = json.loads((self.folder / "run.json").read_text())
-        return summary
+        return read_run(self.folder / "run.json", self.folder)
 
     @property
     def metrics(self) -> dict[str, dict[str, float | None]]:
@@ -92,7 +92,7 @@ class Run:
         import pandas as pd
 
         node, key, file = _PREDICTIONS[split]
-        return pd.read_parquet(self._output(node, key) / file)
+        return pd.read_parquet(self._output(node, key) / file, partitioning=None)
 
     def _output(self, node: str, key: str) -> Path:
         for entry in self.summary["nodes"]:

@@ -1,4 +1,4 @@
-"""Atomic writes, file locks, JSON and JSONL files, and checksums."""
+"""Atomic writes, file locks, paths that are no patterns, JSON and JSONL files, and checksums."""
 
 import contextlib
 import fcntl
@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -68,6 +69,26 @@ def try_lock(file: IO[Any] | int) -> bool:
     except OSError:
         return False
     return True
+
+
+def has_pattern(path: Path) -> bool:
+    """Whether TensorFlow and Beam read a path as a file pattern."""
+    return not set("*?[\\").isdisjoint(str(path))
+
+
+@contextlib.contextmanager
+def literal_path(path: Path) -> Iterator[Path]:
+    """Yields a path to an existing file or folder that is no file pattern; see `has_pattern`.
+
+    Where necessary, the path is that of a link in a temporary folder.
+    """
+    if not has_pattern(path.absolute()):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="pneumo-") as scratch:
+        link = Path(scratch) / "link"
+        link.symlink_to(path.absolute())
+        yield link
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from schema.files import read_json
+from schema.files import literal_path, read_json
 from schema.storage import list_names
 
 GRAPH: Final = "saved_model.pb"
@@ -22,6 +22,14 @@ def read_model_info(folder: Path) -> dict[str, Any]:
       Content of the file; empty if it is missing.
     """
     return read_json(folder / MODEL_INFO) or {}
+
+
+def load_saved_model(folder: Path) -> Any:
+    """Loads a SavedModel. TensorFlow itself fails if its path contains `[`, `*` or `?`."""
+    import tensorflow as tf
+
+    with literal_path(folder) as path:
+        return tf.saved_model.load(str(path))
 
 
 def comparison_key(model_info: str | bytes) -> tuple[str, str] | None:

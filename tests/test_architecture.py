@@ -67,6 +67,14 @@ def test_sql_stays_in_the_catalog_of_ingest() -> None:
     assert not outside
 
 
+def test_parquet_files_are_read_without_partitions() -> None:
+    """pyarrow takes `key=value` in the path of a work folder for a column."""
+    calls = re.compile(r"\b(?:read_table|read_parquet)\([^\n]*")
+    found = [call for file in _files(*PACKAGES) for call in calls.findall(file.read_text())]
+    assert len(found) > 3
+    assert [call for call in found if "partitioning=None" not in call] == []
+
+
 def _test_imports() -> Iterator[tuple[str, str]]:
     """Yields each test file and the test file or conftest that it imports from."""
     for file in _files("tests"):

@@ -88,7 +88,11 @@ def load_expected(scored: Path) -> tuple[list[ScorerPrediction], dict[str, Any]]
 
     file = scored / table.FILE
     columns = ["sha256", "filename", "score", "probabilities"]
-    rows = pq.read_table(file, columns=columns).to_pylist() if file.is_file() else []
+    rows = (
+        pq.read_table(file, columns=columns, partitioning=None).to_pylist()
+        if file.is_file()
+        else []
+    )
     if not rows:
         raise PneumoError(f"{scored} holds no predictions; run the Scorer again")
     expected = [ScorerPrediction(**row) for row in rows]

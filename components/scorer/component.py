@@ -18,7 +18,7 @@ from core.predictions import table
 from core.predictions.columns import prediction_columns
 from core.progress import ProgressReporter
 from schema.labels import Task
-from schema.model_folder import MODEL_INFO
+from schema.model_folder import MODEL_INFO, load_saved_model
 
 
 @component
@@ -50,8 +50,6 @@ def Scorer(
     Raises:
       ValueError: the split has no records.
     """
-    import tensorflow as tf
-
     files = split_files(examples, split)
     models = [(model, table.FILE, "score")]
     if has_model(baseline_model):
@@ -62,7 +60,7 @@ def Scorer(
         facts = (folder / MODEL_INFO).read_text()
         file.with_suffix(".json").write_text(facts)
         task = Task.from_dict(json.loads(facts)["task"])
-        loaded = tf.saved_model.load(str(folder))
+        loaded = load_saved_model(folder)
         if not table.write(file, score(loaded, files, task, batch_size, step)):
             raise ValueError(f"split {split!r} of {examples.uri} has no records")
 

@@ -162,7 +162,7 @@ class ImageRecords:
         """Reads `records.parquet`."""
         import pyarrow.parquet as pq
 
-        rows = pq.read_table(folder / FILE)
+        rows = pq.read_table(folder / FILE, partitioning=None)
         return cls(
             **{name: np.array(rows[name].to_pylist(), str) for name in STRINGS},
             **{name: rows[name].to_numpy() for name in NUMBERS},

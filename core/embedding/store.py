@@ -163,7 +163,7 @@ def read_boxes(folder: Path) -> tuple[np.ndarray, ...]:
 
     if not (folder / BOXES_FILE).is_file():
         return ()
-    table = pq.read_table(folder / BOXES_FILE)
+    table = pq.read_table(folder / BOXES_FILE, partitioning=None)
     return tuple(
         ragged_boxes(table[f"view-{view}"].to_pylist()) for view in range(table.num_columns)
     )

@@ -75,4 +75,4 @@ def read(file: Path) -> "pa.Table":
     """Reads predictions, sorted by file name."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(file).sort_by("filename")
+    return pq.read_table(file, partitioning=None).sort_by("filename")

@@ -65,7 +65,7 @@ def command(
     from core.reporting.compare.page import write_comparison
     from core.reporting.compare.runs import read_runs
     from pipeline.compare import launch
-    from pipeline.runners.workspace import check_data_folder
+    from pipeline.runners.workspace import check_data_folder, check_work_folder
     from schema.errors import PneumoError
 
     named = names(sources, overrides)
@@ -75,6 +75,7 @@ def command(
         if data is None:
             raise PneumoError("give the folder of images with --data or PNEUMO_DATA")
         check_data_folder(data)
+        check_work_folder(work)
         for number, (name, source) in enumerate(named.items(), 1):
             click.echo(f"--- {number}/{len(named)} {name}")
             child = launch(name, source, data, work, overrides, weights, validation_only)

@@ -32,10 +32,12 @@ def command(
     from pipeline.commands.data import phantom
     from pipeline.commands.run import execute
     from pipeline.config_file import load_config
+    from pipeline.runners.workspace import check_work_folder
     from schema.model_folder import newest_version
     from serving.predict.local_model import load_model, predict_files
     from serving.predict.printing import print_table
 
+    check_work_folder(workdir)
     config = load_config(source, overrides)
     data = workdir / f"phantoms-n{n}-seed{seed}"
     ctx.invoke(phantom.command, dest=data, n=n, seed=seed)

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from schema.errors import PneumoError
+from schema.files import has_pattern
 from serving import NOTICE
 from serving.server.engines import ENGINES, IMAGE
 from serving.server.options import ServerOptions
@@ -105,6 +106,13 @@ def command(
             "printed as model"
         )
     engine = engine_for(engine, context)
+    if has_pattern(options.model_dir.absolute()):
+        if engine == "tf-serving":
+            raise PneumoError(
+                f"--model-dir {options.model_dir} contains one of * ? [ \\, which TensorFlow "
+                "Serving reads as a file pattern; rename it or use --engine builtin"
+            )
+        engine = "builtin" if engine == "auto" else engine
     chosen, program = engines.choose(engine, image, notify=notify)
     if chosen != "builtin":
         print(f"pneumo serve: {note(chosen, options.host)}", flush=True)

@@ -54,8 +54,11 @@ def command(
     """
     from pipeline.config_file import load_config
     from pipeline.runners.watch import Watch
+    from pipeline.runners.workspace import check_work_folder
 
     work = workdir or Path("pneumo_runs") / load_config(source).name
+    if not program:
+        check_work_folder(work)
     run = [sys.executable, "-m", "pipeline.cli", "run", "--config", source, "--data", str(data)]
     run = list(program) or [*run, "--workdir", str(work)]
     watch = Watch(inbox or str(data), data, work, run, drift, min_new, min_patients, settle)

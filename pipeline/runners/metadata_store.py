@@ -37,6 +37,45 @@ def execution_outputs(
     return artifacts
 
 
+def repair_store(file: Path, root: Path) -> list[str]:
+    """Corrects paths after a move of the work folder and removes leftovers of a killed run.
+
+    Args:
+      file: SQLite file of the work folder.
+      root: the artifact root.
+
+    Returns:
+      what was done, in lines.
+    """
+    store = open_store(file)
+    moved = relocate_artifacts(store, root)
+    lines = [f"the work folder was moved: {moved} artifacts have new paths"] if moved else []
+    left = remove_leftovers(store, root)
+    return lines + [f"removed leftovers of a killed run: {leftover}" for leftover in left]
+
+
+def relocate_artifacts(store: "mlmd.MetadataStore", root: Path) -> int:
+    """Corrects the artifacts of a work folder that was moved or copied, so the cache is right.
+
+    Args:
+      store: the metadata of the work folder.
+      root: the artifact root; artifacts are in `root/<node>/<output>/<execution id>`.
+
+    Returns:
+      number of artifacts that have another path now.
+    """
+    moved = []
+    for artifact in store.get_artifacts():
+        path = Path(artifact.uri)
+        here = root.joinpath(*path.parts[-3:])
+        if path != here and path.parts[-4:-3] == (root.name,) and here.is_dir():
+            artifact.uri = str(here)
+            moved.append(artifact)
+    if moved:
+        store.put_artifacts(moved)
+    return len(moved)
+
+
 def remove_leftovers(store: "mlmd.MetadataStore", root: Path) -> list[str]:
     """Removes what a run that was killed left in the store and on disk.
 

@@ -16,7 +16,7 @@ from core.training.data.teacher import find_teacher
 from pipeline.config import Config
 from pipeline.run_context import RunContext
 from pipeline.runners.local import NodeResult, run_nodes
-from pipeline.runners.metadata_store import open_store, remove_leftovers
+from pipeline.runners.metadata_store import repair_store
 from pipeline.runners.progress import RunProgress
 from pipeline.runners.workspace import Workspace, check_data_folder
 from schema.errors import PneumoError
@@ -79,10 +79,9 @@ def prepare_records(
     """
     check_data_folder(data)
     if (data / "dataset.json").is_file():
-        summary, records = read_summary(data), data.resolve()
-        _check_splits(records)
+        summary, records = read_summary(data), work.literal(data)
         check_shards(records, summary, progress)
-        return records, summary
+        return _check_splits(records), summary
     summary = ingest(
         data,
         work.records,
@@ -91,17 +90,17 @@ def prepare_records(
         progress=progress,
         overwrite=work.records.exists(),
     )
-    _check_splits(work.records)
-    return work.records, summary
+    return _check_splits(work.records), summary
 
 
-def _check_splits(records: Path) -> None:
+def _check_splits(records: Path) -> Path:
     for split in SPLITS:
         if not any(records.glob(f"{split}-*.tfrecord")):
             raise PneumoError(
                 f"{records} has no image in split {split!r}; a run needs train, val and test; "
                 "add patients, or change data.ingest.split or data.ingest.val_fraction"
             )
+    return records
 
 
 def run_context(
@@ -141,7 +140,7 @@ def run_context(
         teacher_sha256=teacher,
         infra_validation=config.serving.infra_validation,
         validation_only=validation_only,
-        batch_records=batch_records(config),
+        batch_records=batch_records(config, work),
     )
 
 
@@ -175,7 +174,7 @@ def report_metrics(report: dict[str, Any]) -> dict[str, dict[str, float | None]]
     return {**report.get("metrics", {}), **(report.get("boxes") or {}).get("metrics", {})}
 
 
-def batch_records(config: Config) -> str:
+def batch_records(config: Config, work: Workspace) -> str:
     """Returns the folder of the unlabeled records; empty if none are configured.
 
     Raises:
@@ -183,14 +182,13 @@ def batch_records(config: Config) -> str:
     """
     if config.batch is None:
         return ""
-    folder = Path(config.batch.records).expanduser().resolve()
-    if not any(folder.glob("*.tfrecord")):
-        raise PneumoError(
-            f"batch.records: {folder} holds no records; make them with `pneumo ingest IMAGES "
-            f"{folder}`"
-        )
+    folder = work.literal(Path(config.batch.records).expanduser())
     if (folder / "dataset.json").is_file():
         check_shards(folder, read_summary(folder))
+    elif not any(folder.glob("*.tfrecord")):
+        raise PneumoError(
+            f"batch.records: {folder} holds no records; run `pneumo ingest IMAGES {folder}`"
+        )
     return str(folder)
 
 
@@ -235,12 +233,11 @@ def run(
     """
     import tfx.v1  # noqa: F401  before TFDV, which fails when it is imported first
 
-    for leftover in remove_leftovers(open_store(work.metadata), work.artifacts):
-        show.print_line(f"removed leftovers of a killed run: {leftover}")
+    for line in repair_store(work.metadata, work.artifacts):
+        show.print_line(line)
     from pipeline.pipeline import create_pipeline
 
-    context = run_context(config, records, work, weights, validation_only)
-    pipeline = create_pipeline(config, context)
+    pipeline = create_pipeline(config, run_context(config, records, work, weights, validation_only))
     nodes = run_nodes(pipeline, work.metadata, show.start_node, show.finish_node, beam_args)
     result = _summary(nodes, records)
     write_atomically(work.summary, result.to_json())

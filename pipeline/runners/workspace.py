@@ -1,6 +1,7 @@
 """Work folder of a run: its paths, its lock, and redirection of output to the log file."""
 
 import contextlib
+import hashlib
 import logging
 import os
 import sys
@@ -10,7 +11,22 @@ from pathlib import Path
 from typing import TextIO
 
 from schema.errors import PneumoError
-from schema.files import try_lock
+from schema.files import has_pattern, try_lock
+
+
+def check_work_folder(folder: Path) -> Path:
+    """Returns the absolute path of a work folder, with its links resolved if possible.
+
+    Raises:
+      PneumoError: TFX and Beam read the path as a file pattern.
+    """
+    for path in (folder.resolve(), Path(os.path.abspath(folder))):  # noqa: PTH100, keeps links
+        if not has_pattern(path):
+            return path
+    raise PneumoError(
+        f"work folder {folder.resolve()} contains one of * ? [ \\, which TFX and Beam read as a "
+        "file pattern; choose another --workdir, or a link to it without these characters"
+    )
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,18 @@ class Workspace:
         """Checkpoints from which a killed training resumes."""
         return self.folder / "checkpoints"
 
+    def literal(self, folder: Path) -> Path:
+        """Returns a data folder, or a link to it if TFX and Beam read its path as a pattern."""
+        folder = folder.resolve()
+        if not has_pattern(folder):
+            return folder
+        digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+        link = self.folder / "links" / digest
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
+        return link
+
     @property
     def log(self) -> Path:
         """Log of all runs."""
@@ -60,8 +88,10 @@ def lock_workspace(folder: Path) -> Iterator[Workspace]:
     """Locks a work folder for one run; the kernel releases the lock when the process ends.
 
     Raises:
-      PneumoError: another run holds the lock, or the folder is not writable.
+      PneumoError: another run holds the lock, or the folder is not writable, or its path is read
+        as a pattern.
     """
+    path = check_work_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -74,7 +104,7 @@ def lock_workspace(folder: Path) -> Iterator[Workspace]:
             raise PneumoError(
                 f"another run is working in {folder}; wait for it or give another --workdir"
             )
-        yield Workspace(folder.resolve())
+        yield Workspace(path)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.errors import PneumoError
-from schema.model_folder import GRAPH, newest_version, read_model_info
+from schema.model_folder import GRAPH, load_saved_model, newest_version, read_model_info
 from serving.predict.input_files import read_file, read_or_reason
 from serving.predict.prediction import Prediction, rejected, to_prediction
 
@@ -43,9 +43,7 @@ def load_model(folder: str | Path) -> LocalModel:
             "`pneumo run` printed as model"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(version))
+    loaded = load_saved_model(version)
     if "serving_default" not in loaded.signatures:
         raise PneumoError(
             f"{version} has no signature serving_default; pass a model exported by `pneumo run`"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from schema.model_folder import GRAPH, WARMUP, read_model_info
+from schema.model_folder import GRAPH, WARMUP, load_saved_model, read_model_info
 from schema.processes import child_environment, tied_to_parent
 from serving.server.batching import Batcher, Outputs
 from serving.server.options import ServerOptions
@@ -37,7 +37,6 @@ class SavedModel:
     """
 
     def __init__(self, folder: Path, max_batch: int = 32) -> None:
-        import tensorflow as tf
         from tensorflow.core.protobuf import saved_model_pb2
         from tensorflow_serving.apis import get_model_metadata_pb2
 
@@ -55,7 +54,7 @@ class SavedModel:
                 self.signatures[name] = next(iter(ranks))
         if "serving_default" not in self.signatures:
             raise LoadError("no signature serving_default that takes images")
-        self._loaded = tf.saved_model.load(str(folder))
+        self._loaded = load_saved_model(folder)
         self._batcher = Batcher(self.compute, max_batch)
 
     async def predict(self, signature: str, rows: list[bytes]) -> tuple[Outputs, int]:

@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from schema.files import atomic_file, atomic_folder, read_json, sha256_of_file, write_atomically
+from schema.files import (
+    atomic_file,
+    atomic_folder,
+    has_pattern,
+    literal_path,
+    read_json,
+    sha256_of_file,
+    write_atomically,
+)
 
 
 @pytest.mark.parametrize("text", ["", "one\n", "é \N{DAGGER}\r\n" * 1000])
@@ -50,3 +58,21 @@ def test_atomic_folder_replaces_only_when_complete(tmp_path: Path) -> None:
         (partial / "other").touch()
         raise KeyboardInterrupt
     assert list(tmp_path.rglob("*")) == [folder, folder / "image"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        *((name, True) for name in ("run [v2]", "a*", "why?", "back\\slash", "[", "[a]/b")),
+        *((name, False) for name in ("a]", "k=v", "#1", "100%", "é x", "{a}", "~", "a,b", "a:b")),
+    ],
+)
+def test_paths_that_are_patterns(tmp_path: Path, name: str, pattern: bool) -> None:
+    folder = tmp_path / name
+    folder.mkdir(parents=True)
+    (folder / "file").touch()
+    assert has_pattern(folder) is pattern
+    with literal_path(folder) as path:
+        assert (path == folder) is not pattern
+        assert not has_pattern(path)
+        assert [file.name for file in path.iterdir()] == ["file"]

@@ -15,7 +15,7 @@ import numpy as np
 from core.predictions.predictions import SplitPredictions, read_predictions, read_scorer_output
 from core.predictions.stress_test import FILE
 from core.reporting.compare.shifted import ShiftedPredictions, read_shifted
-from core.reporting.run_outputs import output, read_json_object
+from core.reporting.run_outputs import output, read_json_object, read_run
 from schema.errors import PneumoError
 
 RUN, PROCESS = "run.json", "process.json"
@@ -86,7 +86,7 @@ def read_runs(
     failed: list[dict[str, str]] = []
     for name in names or sorted(known):
         process = read_json_object(configuration_folder(work, name) / PROCESS)
-        run = read_json_object(configuration_folder(work, name) / RUN)
+        run = read_run(configuration_folder(work, name) / RUN, work)
         if run:
             finished.append(_read_run(name, run, process))
         else:

@@ -51,7 +51,7 @@ def read_shifted(model_run: Path) -> ShiftedPredictions | None:
     if not results.get("folds"):
         return None
     names = ["fold", "sha256", "patient_id", "positive", "score"]
-    table = pq.read_table(model_run / SHIFTED, columns=names)
+    table = pq.read_table(model_run / SHIFTED, columns=names, partitioning=None)
     rows = table.sort_by([("fold", "ascending"), ("sha256", "ascending")]).to_pydict()
     return ShiftedPredictions(
         results,

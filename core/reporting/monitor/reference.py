@@ -12,14 +12,14 @@ import yaml
 from core.embedding import store
 from core.metrics.operating_point import DECISIONS, decide
 from core.models.head import select_pooling
+from core.reporting import run_outputs
 from core.reporting.monitor.comparators import compute_statistics, tfdv
 from core.reporting.monitor.inputs import OK
 from core.reporting.records import content, read_fields, text
-from core.reporting.run_outputs import output, read_json_object
 from schema import features as f
 from schema.errors import PneumoError
 from schema.files import read_json
-from schema.model_folder import read_model_info
+from schema.model_folder import load_saved_model, read_model_info
 
 _BATCH = 16
 
@@ -52,7 +52,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises:
       PneumoError: the folder is not a work folder.
     """
-    run = read_json_object(folder / "run.json")
+    run = run_outputs.read_run(folder / "run.json", folder)
     if not run:
         raise PneumoError(f"reference {folder} has no run.json: give a work folder of `pneumo run`")
     return run
@@ -72,9 +72,14 @@ def read_reference(folder: Path, run: Mapping[str, Any], width: int, most: int) 
     """
 
     def existing(node: str, key: str) -> Path:
-        path = output(run, node, key)
+        path = run_outputs.output(run, node, key)
         if not path.exists():
-            raise PneumoError(f"reference {folder}: {path} is missing: run the pipeline again")
+            recorded = run_outputs.recorded_folder(run) or str(folder)
+            moved = "" if recorded == str(folder.resolve()) else f" (the run was in {recorded})"
+            raise PneumoError(
+                f"reference {folder}: {path} is missing{moved}: copy the whole work folder, or run "
+                "the pipeline again"
+            )
         return path
 
     statistics = existing("StatisticsGen", "statistics") / "Split-train" / "FeatureStats.pb"
@@ -114,7 +119,7 @@ def embed(model: Path, files: Sequence[Path], most: int) -> tuple[np.ndarray, np
     """
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(model))
+    loaded = load_saved_model(model)
     vectors: list[np.ndarray] = []
     patients: list[str] = []
     records = islice(read_fields(files), most)
@@ -136,7 +141,9 @@ def _validation(file: Path, model_info: dict[str, Any]) -> Any:
 
     if not file.is_file() or "threshold" not in model_info:
         return None
-    score = pd.read_parquet(file, columns=["score"])["score"].to_numpy(np.float64)
+    score = pd.read_parquet(file, columns=["score"], partitioning=None)["score"].to_numpy(
+        np.float64
+    )
     band = model_info.get("band")
     decision = decide(score, model_info["threshold"], tuple(band) if band else None)
     decisions = [DECISIONS[value] for value in decision.tolist()]

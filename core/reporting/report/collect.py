@@ -21,7 +21,7 @@ from schema import features as f
 from schema.errors import PneumoError
 from schema.files import read_json
 from schema.labels import PATHOGENS, Task
-from schema.model_folder import read_model_info
+from schema.model_folder import load_saved_model, read_model_info
 from schema.storage import fetch_files
 
 _PACKAGES = [
@@ -128,9 +128,7 @@ def read_heat_maps(
     """Runs the model's `explain` signature on the shown images and on those to measure."""
     if model is None:
         return None
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(str(model))
+    loaded = load_saved_model(model)
     if "explain" not in loaded.signatures:
         return None
     model_info = read_model_info(model)

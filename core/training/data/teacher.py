@@ -19,7 +19,7 @@ from schema import features as f
 from schema.errors import PneumoError
 from schema.files import sha256_of_file
 from schema.labels import Task
-from schema.model_folder import GRAPH, newest_version, read_model_info
+from schema.model_folder import GRAPH, load_saved_model, newest_version, read_model_info
 
 log = logging.getLogger("pneumo.fit")
 
@@ -107,7 +107,7 @@ def teacher_probabilities(job: Job, images: RecordFile | None) -> np.ndarray | N
     import tensorflow as tf
 
     teacher = find_teacher(options, job.task, job.size, job.model.fit)
-    predict = tf.saved_model.load(str(teacher.folder)).signatures["serving_default"]
+    predict = load_saved_model(teacher.folder).signatures["serving_default"]
     spec = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.IMAGE_PNG, f.IMAGE_SHA256)}
     probabilities, ids, progress = [], [], ProgressReporter()
     for start in range(0, len(images), _BATCH):

@@ -234,3 +234,11 @@ def test_paths_may_be_texts(ingested, tmp_path):
     again = ingest(str(source), str(dest), IngestOptions())
     assert again.reused
     assert again.written == summary.written == read_summary(str(dest)).written
+
+
+@pytest.mark.parametrize("name", ["run [v2] *?", "k=v 100% #1", "é ü\\"])
+def test_folders_of_any_name(tmp_path, name):
+    source = official(tmp_path / name / "source", patients=4)
+    summary = run(source, tmp_path / name / "records")
+    assert summary.written == summary.found
+    assert run(source, tmp_path / name / "records").reused

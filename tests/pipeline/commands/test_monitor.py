@@ -1,6 +1,7 @@
 """`pneumo monitor` on a log and a run in the forms that server and nodes write."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,12 @@ from tests.support.server_log import log_rows
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder with what `pneumo monitor` reads of it; it has no embeddings."""
-    work = tmp_path_factory.mktemp("run")
-    at = {name: work / name for name in ("statistics", "model", "model_run", "report")}
+    work = tmp_path_factory.mktemp("run") / "k=v [a] *? 100% #1 é"
+    nodes_of = {"statistics": "StatisticsGen", "report": "Report"}
+    at = {
+        name: work / "artifacts" / nodes_of.get(name, "Trainer") / name / "3"
+        for name in ("statistics", "model", "model_run", "report")
+    }
     (at["statistics"] / "Split-train").mkdir(parents=True)
     table = from_rows(log_rows(1500, 0)).table[["brightness", "height", "width"]]
     file = at["statistics"] / "Split-train" / "FeatureStats.pb"
@@ -28,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     extra.mkdir(parents=True)
     (extra / "pneumo.json").write_text(json.dumps({"name": "it", "threshold": 0.5}))
     write_scorer_output(synthetic_predictions(300), at["model_run"], "val_predictions.parquet")
-    at["report"].mkdir()
+    at["report"].mkdir(parents=True)
     config = yaml.safe_dump({"name": "it", "monitor": {"thresholds": {"score": 1.0}}})
     (at["report"] / "report.json").write_text(json.dumps({"config": config}))
     nodes = [
@@ -96,6 +101,33 @@ def test_incomplete_reference_is_one_line(tmp_path: Path, nodes: object, message
     done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, PneumoError)
     assert message in str(done.exception)
+
+
+@pytest.mark.parametrize("copied", ["renamed", "copied", "incomplete", "artifacts missing"])
+def test_moved_work_folder(run: Path, tmp_path: Path, copied: str) -> None:
+    """A folder that was moved or copied is a reference of its own; an incomplete one is named."""
+    original = Path(shutil.copytree(run, tmp_path / "original"))
+    text = (run / "run.json").read_text().replace(json.dumps(str(run))[1:-1], str(original))
+    (original / "run.json").write_text(text)
+    moved = tmp_path / "k=v [b]"
+    shutil.copytree(original, moved)
+    if copied != "copied":
+        shutil.rmtree(original)
+    if copied == "incomplete":
+        shutil.rmtree(moved / "artifacts/StatisticsGen")
+    if copied == "artifacts missing":
+        shutil.rmtree(moved / "artifacts")
+    arguments = ["--logged", write_log(tmp_path, 200), "--reference", str(moved)]
+    arguments += ["--set", "monitor.thresholds.decision=1.0", "--out", str(tmp_path / "out [1]")]
+    done = CliRunner().invoke(command, arguments)
+    if copied in ("renamed", "copied"):
+        assert done.exit_code == 0, done.output
+        assert json.loads((tmp_path / "out [1]/monitor.json").read_text())["reference"] == "it"
+    else:
+        assert isinstance(done.exception, PneumoError)
+        message = str(done.exception)
+        assert f"reference {moved}: " in message and "is missing" in message
+        assert (f"(the run was in {original})" in message) is (copied == "artifacts missing")
 
 
 def test_logs_of_a_folder_in_order(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pipeline.runners.metadata_store import (
     execution_outputs,
     open_store,
     orphan_folders,
+    relocate_artifacts,
     remove_leftovers,
 )
 
@@ -99,3 +100,22 @@ def test_outputs_of_an_execution(tmp_path: Path) -> None:
         store.put_events([event])
     found = execution_outputs(store, run)
     assert {key: [a.uri for a in value] for key, value in found.items()} == {"model": ["out"]}
+
+
+def test_artifacts_of_a_moved_work_folder(tmp_path: Path) -> None:
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    store = open_store(tmp_path / "metadata.sqlite")
+    kind = store.put_artifact_type(pb.ArtifactType(name="Model"))
+    root = tmp_path / "artifacts"
+    make(root, "Trainer/model/7", "Trainer/model/8")
+    uris = {
+        "/old/artifacts/Trainer/model/7": str(root / "Trainer/model/7"),
+        str(root / "Trainer/model/8"): str(root / "Trainer/model/8"),
+        "/old/artifacts/Trainer/model/9": "/old/artifacts/Trainer/model/9",  # not moved along
+        "/data/Trainer/model/7": "/data/Trainer/model/7",  # of no work folder
+    }
+    store.put_artifacts([pb.Artifact(type_id=kind, uri=uri) for uri in uris])
+    assert relocate_artifacts(store, root) == 1
+    assert {artifact.uri for artifact in store.get_artifacts()} == {*uris.values()}
+    assert relocate_artifacts(store, root) == 0

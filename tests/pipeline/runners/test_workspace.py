@@ -3,9 +3,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from pipeline.runners.workspace import lock_workspace
+from pipeline.cli import pneumo
+from pipeline.runners.workspace import Workspace, check_work_folder, lock_workspace
 from schema.errors import PneumoError
+from schema.files import has_pattern
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
@@ -63,3 +66,52 @@ def test_quiet_catches_python_and_c_and_logging(tmp_path: Path) -> None:
     for part in ("from print", "from stderr", "from logging", "from C"):
         assert part in text
     assert "for the user" not in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "--config", "demo", "--data", "."],
+        ["compare", "demo", "--data", "."],
+        ["watch", "--once", "--config", "demo", "--data", "."],
+        ["demo", "--n", "8"],
+    ],
+)
+@pytest.mark.parametrize("name", ["run [v2]", "a*", "why?", "back\\slash"])
+def test_a_work_folder_that_is_a_pattern_is_refused_before_anything_runs(
+    command: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(pneumo, [*command, "--workdir", name])
+    assert isinstance(done.exception, PneumoError), done.output
+    message = str(done.exception)
+    assert f"work folder {tmp_path / name} contains one of" in message and "\n" not in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["k=v", "100% #1", "é ü", "a]", "{a},b:c", 'it\'s "so"'])
+def test_other_work_folders(tmp_path: Path, name: str) -> None:
+    assert check_work_folder(tmp_path / name) == tmp_path / name
+
+
+def test_a_link_to_a_pattern(tmp_path: Path) -> None:
+    """TFX and Beam see the path of the link; data folders get a link in the work folder."""
+    (tmp_path / "data [1]").mkdir()
+    (tmp_path / "data [1]" / "train-0.tfrecord").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "data [1]")
+    assert check_work_folder(tmp_path / "link") == tmp_path / "link"
+    work = Workspace(tmp_path / "work")
+    work.folder.mkdir()
+    assert work.literal(tmp_path / "work") == tmp_path / "work"
+    links = {work.literal(tmp_path / name) for name in ("data [1]", "link", "data [1]/")}
+    (link,) = links
+    assert not has_pattern(link) and link.is_relative_to(work.folder)
+
+    import tensorflow as tf
+    from apache_beam.io.filesystems import FileSystems
+
+    pattern = str(link / "train-*.tfrecord")
+    expected = [str(link / "train-0.tfrecord")]
+    assert tf.io.gfile.glob(pattern) == expected
+    (match,) = FileSystems.match([pattern])
+    assert [found.path for found in match.metadata_list] == expected

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -149,3 +150,17 @@ def test_files_of_all_kinds_in_order(small_model: Path, tmp_path: Path) -> None:
     assert empty.status == "EMPTY"
     assert "cannot be read" in gone.error
     assert all(one.decision == "REJECTED" and one.abstained for one in (frames, empty, gone))
+
+
+def test_a_model_folder_of_any_name(exported: Exported, folder: Path, tmp_path: Path) -> None:
+    from serving.server.saved_model import SavedModel
+
+    version = tmp_path / "k=v [a] *? 100% #1 é" / "1"
+    shutil.copytree(exported.folder, version)
+    files = list(stream_files([folder]))[:2]
+    here, there = (
+        [prediction.score for prediction in predict_files(load_model(place), files)]
+        for place in (exported.folder, version.parent)
+    )
+    assert here == pytest.approx(there)
+    assert "serving_default" in SavedModel(version).signatures

@@ -130,6 +130,15 @@ def test_options_of_the_builtin_server_are_errors_with_another_engine(
     assert str(error) == f"{option[0]} needs the built-in server; {remedy}"
 
 
+def test_tensorflow_serving_cannot_read_a_folder_whose_path_is_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "m [a]"
+    folder.mkdir()
+    arguments = ["--model-dir", str(folder), "--engine", "tf-serving"]
+    error = CliRunner().invoke(command, arguments).exception
+    assert isinstance(error, PneumoError)
+    assert f"{folder} contains one of" in str(error)
+
+
 @pytest.mark.parametrize("old, new", [("ray", "builtin"), (BINARY, "tf-serving")])
 def test_old_engine_names_are_accepted_with_a_warning(
     tmp_path: Path, old: str, new: str, monkeypatch: pytest.MonkeyPatch
