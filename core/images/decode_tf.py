@@ -5,22 +5,19 @@ the SavedModel. `decode_pillow` gives the same pixels without TensorFlow.
 """
 
 import functools
-from typing import Final
 
 import tensorflow as tf
 
-from core.images.rules import ORIENTATION_TAG, ORIENTATIONS
-
-# Luma of ITU-R BT.601 in 16-bit fixed point, as Pillow and libjpeg compute it.
-_LUMA: Final = (19595, 38470, 7471)
-_HEAD: Final = 65536  # bytes; an APP1 segment comes first and is at most this long
+from core.images.headers.depth_tf import to_eight_bits
+from core.images.headers.orientation_tf import exif_orientation
+from core.images.rules import LUMA, ORIENTATIONS
 
 
 def decode_gray(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes one image as a viewer shows it, in gray.
 
     Gray, RGB, CMYK and progressive JPEG; gray, RGB, palette, alpha (dropped) and 16-bit PNG (scaled
-    by 255/65535). EXIF orientation is applied.
+    by its depth). EXIF orientation is applied.
 
     Args:
       encoded: scalar string, the bytes of a JPEG or PNG file.
@@ -62,7 +59,7 @@ def orient(gray: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
     Returns:
       uint8 [height, width, 1], as displayed.
     """
-    return _apply_orientation(gray, _orientation(encoded, tf.io.is_jpeg(encoded)))
+    return _apply_orientation(gray, exif_orientation(encoded))
 
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
@@ -86,7 +83,7 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
 
     def sixteen_bit(channels: int) -> tf.Tensor:
         wide = tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)
-        return tf.cast((tf.cast(wide, tf.int32) * 255 + 32767) // 65535, tf.uint8)
+        return to_eight_bits(wide, encoded)
 
     def read(channels: int) -> tf.Tensor:
         return tf.cond(deep, lambda: sixteen_bit(channels), lambda: eight_bit(channels))
@@ -95,55 +92,9 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _luma(rgb: tf.Tensor) -> tf.Tensor:
-    weighted = tf.cast(rgb, tf.int32) * tf.constant(_LUMA, tf.int32)
+    weighted = tf.cast(rgb, tf.int32) * tf.constant(LUMA, tf.int32)
     total = tf.reduce_sum(weighted, axis=-1, keepdims=True)
     return tf.cast(tf.bitwise.right_shift(total + 0x8000, 16), tf.uint8)
-
-
-def _orientation(encoded: tf.Tensor, is_jpeg: tf.Tensor) -> tf.Tensor:
-    """Returns the EXIF orientation, int32 1 to 8; 1 if there is none."""
-    head = tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD), tf.uint8)
-    # JPEG: APP1 payload "Exif\0\0" + TIFF. PNG: chunk type "eXIf" + TIFF.
-    marker = tf.cond(
-        is_jpeg,
-        lambda: tf.constant([0x45, 0x78, 0x69, 0x66, 0, 0], tf.uint8),
-        lambda: tf.constant([0x65, 0x58, 0x49, 0x66], tf.uint8),
-    )
-    width = tf.size(marker)
-    room = tf.maximum(tf.size(head) - width, 0)
-    matches = tf.fill([room], True)
-    for i in range(4):
-        matches = tf.logical_and(matches, tf.equal(head[i : i + room], marker[i]))
-    at = tf.where(matches)
-    return tf.cond(
-        tf.size(at) > 0,
-        lambda: _read_orientation(head[tf.cast(at[0, 0], tf.int32) + width :]),
-        lambda: tf.constant(1),
-    )
-
-
-def _read_orientation(tiff: tf.Tensor) -> tf.Tensor:
-    """Reads the orientation in the first IFD of a TIFF header, uint8 [n]; 1 if it is damaged."""
-    octets = tf.cast(tf.concat([tiff, tf.zeros([16], tf.uint8)], 0), tf.int32)
-    size = tf.size(octets)
-    little = tf.equal(octets[0], 0x49)
-
-    def number(parts: tf.Tensor) -> tf.Tensor:
-        """Combines the last axis, bytes, to an integer in the byte order of the header."""
-        ordered = tf.where(little, tf.reverse(parts, [-1]), parts)
-        total = tf.zeros(tf.shape(ordered)[:-1], tf.int32)
-        for i in range(parts.shape[-1]):
-            total = total * 256 + ordered[..., i]
-        return total
-
-    start = tf.clip_by_value(number(tf.ensure_shape(octets[4:8], [4])), 0, size - 2)
-    count = number(tf.ensure_shape(octets[start : start + 2], [2]))
-    count = tf.clip_by_value(count, 0, (size - start - 2) // 12)
-    entries = tf.reshape(octets[start + 2 : start + 2 + 12 * count], [count, 12])
-    is_tag = tf.equal(number(entries[:, :2]), ORIENTATION_TAG)
-    values = tf.boolean_mask(number(entries[:, 8:10]), is_tag)
-    value = tf.concat([values, [1]], 0)[0]
-    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def _apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

@@ -42,6 +42,9 @@ MAX_DICOM_BYTES: Final = 256 << 20  # of a DICOM file, also after inflating
 MAX_DICOM_PIXELS: Final = 64 << 20
 MAX_SCANS: Final = 1000  # of a progressive JPEG
 
+# Luma of ITU-R BT.601 in 16-bit fixed point, as Pillow and libjpeg compute it.
+LUMA: Final = (19595, 38470, 7471)
+
 # EXIF orientation -> what displays the stored image: (transpose, then flip rows, flip columns).
 ORIENTATION_TAG: Final = 0x0112
 ORIENTATIONS: Final[dict[int, tuple[bool, bool, bool]]] = {

@@ -12,8 +12,9 @@ from typing import NoReturn
 
 from PIL import Image, UnidentifiedImageError
 
-from core.images.decode_pillow import orient, orientation, to_gray
+from core.images.decode_pillow import orient, to_gray
 from core.images.errors import ImageError
+from core.images.headers.orientation import exif_orientation
 from core.images.rules import (
     BLOCK,
     JPEG_END,
@@ -105,10 +106,10 @@ def _decode(data: bytes, kind: str, max_pixels: int, min_side: int) -> Image.Ima
         image.load()
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         _raise_undecodable(data, kind, error)
-    gray = to_gray(image)
+    gray = to_gray(image, data)
     if kind == "jpeg" and not image.info.get("progressive"):
         _check_last_rows(gray)
-    return orient(gray, orientation(image))
+    return orient(gray, exif_orientation(data))
 
 
 def _check_size(width: int, height: int, max_pixels: int, min_side: int) -> None:

@@ -43,9 +43,9 @@ def pixel_values(words: NDArray[Any], bits_stored: int) -> tuple[NDArray[Any], s
     if least and not np.array_equal(words, declared) and jumps(words) < least:
         return words, MORE_BITS
     if least > 8 and least * 1000 > _TORN * counted.size:
-        for values in (cut(other, bits_stored), other):
-            if jumps(values) * _CLEARLY < least:
-                return values, OTHER_SIGN
+        values = min(cut(other, bits_stored), other, key=jumps)
+        if jumps(values) * _CLEARLY < least:
+            return values, OTHER_SIGN
     return declared, ""
 
 
