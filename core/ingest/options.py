@@ -46,7 +46,8 @@ class IngestOptions(Options):
       class_map: more folder names (any case) -> pathogen. NORMAL, PNEUMONIA, BACTERIA and VIRUS are
         known. `unknown` is pneumonia whose pathogen may be part of the file name.
       manifest: CSV with the columns path (relative to the source), label, and optionally patient
-        and split. A placeholder such as nan or unknown is no patient.
+        and split. The column of patients may be named patient_id, PatientID or subject_id too. A
+        placeholder such as nan or unknown is no patient.
       source_column: column of the manifest that becomes the `source` of the records (a hospital, a
         scanner, a year), for `evaluation.shifted_validation`; none: the column `source` if there is
         one, otherwise the batch in the file name.

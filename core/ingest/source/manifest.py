@@ -1,6 +1,7 @@
 """Labels files by a manifest: a CSV with a row for each image."""
 
 from pathlib import Path
+from typing import Final
 
 from core.ingest.catalog.database import Catalog
 from core.ingest.catalog.labels import ManifestLabel
@@ -14,6 +15,12 @@ from core.ingest.source.csv_tables import read_rows
 from core.ingest.source.layout import split_name
 from schema import labels
 from schema.errors import PneumoError
+
+# Names of the column of patients, as public tables write them; the first that is there counts.
+PATIENT_COLUMNS: Final = (
+    *("patient", "patient_id", "patientid", "patient id"),
+    *("subject_id", "subjectid", "subject id", "subject"),
+)
 
 
 def label_by_manifest(
@@ -80,7 +87,8 @@ def _read(catalog: Catalog, source: Path, manifest: Path, source_column: str | N
         split = split_name(cells.get("split", ""))
         if cells.get("split") and not split:
             raise PneumoError(f"{where}: split {cells['split']!r}; use train, val or test")
-        label = ManifestLabel(cells["label"], cells.get("patient", ""), split, cells.get(batch, ""))
+        patient = next((cells[name] for name in PATIENT_COLUMNS if name in cells), "")
+        label = ManifestLabel(cells["label"], patient, split, cells.get(batch, ""))
         catalog.manifest.add(line, path, label)
         rows += 1
     if not rows:

@@ -10,7 +10,7 @@ def unknown_patients_note(unknown: int, total: int) -> str:
     return (
         f"{unknown} of {total} images have no known patient: each counts as a patient of its own, "
         "and the search for leaks cannot see whether one patient is in two splits; name the "
-        "patients in the column patient of a manifest"
+        "patients in the column patient of a manifest (--manifest)"
     )
 
 

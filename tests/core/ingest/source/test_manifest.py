@@ -14,6 +14,7 @@ from core.ingest.options import IngestOptions
 from core.ingest.scan import SourceEntry
 from core.ingest.source.manifest import label_by_manifest
 from schema.errors import PneumoError
+from tests.core.ingest.trees import checked
 
 FILES = ["one/niño 1.jpeg", "one/b.PNG", "two/Größe.jpg", "two/sub/d.jpeg", "e.png"]
 LABELS = ["normal", "bacteria", "virus", "other", "normal"]
@@ -156,3 +157,18 @@ def test_labels_are_folded(tmp_path: Path, label: str) -> None:
     options = {"0": "normal", "Gesund": "normal"}
     manifest = f'path,label\na.png,"{label}"\n'.encode()
     assert labels(tmp_path, ["a.png"], manifest, class_map=options)[0] == {"a.png": "normal"}
+
+
+@pytest.mark.parametrize(
+    "column", ["patient", "Patient_ID", "PatientID", " patient id", "subject_id", "SUBJECT"]
+)
+def test_columns_of_patients(tmp_path: Path, column: str) -> None:
+    (tmp_path / "m.csv").write_text(f"path,label,{column}\na.png,normal,P7\nb.png,normal,NaN\n")
+    catalog = Catalog(tmp_path / "catalog")
+    catalog.files.add_entries([SourceEntry("a.png", "file"), SourceEntry("b.png", "file")])
+    label_by_manifest(catalog, tmp_path, tmp_path / "m.csv", IngestOptions())
+    for path in ("a.png", "b.png"):
+        catalog.files.add_check(checked(path, pixel_hash=path), sort_key="")
+    catalog.splits.collect_patients(keep_official=False)
+    assert [patient.key for patient in catalog.splits.patients()] == ["P7", "image:b.png"]
+    assert catalog.splits.count_unknown() == 1
