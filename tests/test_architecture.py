@@ -69,7 +69,7 @@ def test_sql_stays_in_the_catalog_of_ingest() -> None:
 
 def test_parquet_files_are_read_without_partitions() -> None:
     """pyarrow takes `key=value` in the path of a work folder for a column."""
-    calls = re.compile(r"\b(?:read_table|read_parquet)\([^\n]*")
+    calls = re.compile(r"\b(?:pq\.read_table|pd\.read_parquet)\([^\n]*")
     found = [call for file in _files(*PACKAGES) for call in calls.findall(file.read_text())]
     assert len(found) > 3
     assert [call for call in found if "partitioning=None" not in call] == []
