@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.images.dicom.notes import NOTES
 from schema.files import read_lines
 from tests.core.ingest.trees import put, records, rows, run
 from tests.support.images.bad_dicoms import BROKEN, REJECTED, broken
@@ -107,7 +108,10 @@ def test_usable_files_are_written_and_others_rejected(done: Any) -> None:
     assert b"text burned into the pixels is not detected" in done[1].stdout
     assert b"WITHOUT a salt" not in done[1].stdout
     allowed = {"modality", "view", "photometric", "rows", "columns", "bits_stored", "spacing"}
-    assert {key for row in names.values() for key in row["dicom"]} <= {*allowed, "age", "sex"}
+    allowed |= {"age", "sex", "notes"}
+    assert {key for row in names.values() for key in row["dicom"]} <= allowed
+    noted = {note for row in names.values() for note in row["dicom"].get("notes", [])}
+    assert "window_ignored" in noted <= NOTES.keys()
 
 
 def test_salt_is_not_in_any_output_and_changes_the_keys(done: Any, request: Any) -> None:
@@ -123,7 +127,7 @@ def test_salt_is_not_in_any_output_and_changes_the_keys(done: Any, request: Any)
 
 def test_no_identity_in_the_error_without_a_usable_file(tmp_path: Path, request: Any) -> None:
     for n, (keyword, raw) in enumerate(BROKEN.items()):
-        if keyword in ("WindowWidth", "RescaleIntercept", "NumberOfFrames"):
+        if keyword in ("BitsStored", "RescaleIntercept", "NumberOfFrames"):
             put(tmp_path / f"s/NORMAL/{n}.dcm", broken(keyword, raw))
     ran = pneumo(tmp_path, request.config.rootpath, "ingest", "s", "d")
     assert ran.returncode == 2
