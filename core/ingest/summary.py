@@ -24,6 +24,9 @@ class IngestSummary(BaseModel):
       reasons: reason -> number of rejected files.
       skipped: kind of skipped file -> number.
       splits: split -> pathogen -> records.
+      delivered: split of the source ("" without) -> pathogen -> numbers of labeled files `found`,
+        `rejected`, and `duplicates` (written, with the pixels of another). Empty in data sets of
+        older versions.
       patients: split -> number of patients; an image without a known patient counts as one.
       unknown_patients: split -> number of images without a known patient, which the search for
         leaks compares by pixels only. Empty in data sets of older versions.
@@ -58,6 +61,7 @@ class IngestSummary(BaseModel):
     reasons: dict[str, int]
     skipped: dict[str, int]
     splits: dict[str, dict[str, int]]
+    delivered: dict[str, dict[str, dict[str, int]]] = Field(default_factory=dict)
     patients: dict[str, int]
     unknown_patients: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
@@ -84,6 +88,9 @@ class IngestSummary(BaseModel):
         total = self.written + self.rejected + sum(self.skipped.values())
         if total != self.found:
             raise RuntimeError(f"{self.found} files found, but {total} accounted for")
+        rows = [counts for split in self.delivered.values() for counts in split.values()]
+        if rows and sum(row["found"] - row["rejected"] for row in rows) != self.written:
+            raise RuntimeError(f"{self.written} records, but other counts of the files delivered")
         if self.boxes:
             written = sum(split["boxes"] for split in self.boxes["splits"].values())
             total = written + self.boxes["rejected"]

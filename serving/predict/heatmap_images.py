@@ -55,11 +55,16 @@ def heatmap_image(content: bytes, prediction: Prediction) -> bytes:
     """
     from PIL import Image as Images
 
-    boxes, scores = prediction.boxes or [], prediction.box_scores or []
-    picture = draw_overlay(decode_gray_pillow(content), prediction.heatmap, boxes, scores)
+    boxes, scores, heat = prediction.boxes or [], prediction.box_scores or [], prediction.heatmap
+    one_cell = heat is not None and sum(map(len, heat)) == 1
+    if one_cell:
+        boxes, scores, heat = [], [], None
+    picture = draw_overlay(decode_gray_pillow(content), heat, boxes, scores)
     text = ""
     if prediction.score is not None:
         text = f"{prediction.decision}, probability {prediction.score:.3f}"
+    if one_cell:
+        text += "; no heat map, because it has one cell"
     strip = max(40, picture.height // 16)
     whole = Images.new("RGB", (picture.width, picture.height + strip), "black")
     whole.paste(picture, (0, 0))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from core.ingest.catalog.boxes import BoxTable
+from core.ingest.catalog.delivered import DeliveredCounts
 from core.ingest.catalog.files import FileTable
 from core.ingest.catalog.labels import ManifestTable, RsnaTable
 from core.ingest.catalog.leakage import LeakageQueries
@@ -24,6 +25,7 @@ class Catalog:
       boxes: boxes of opacities.
       splits: patients and their splits.
       leakage: duplicates and contradictions among the usable files.
+      delivered: counts by the split and class of the source.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,6 +37,7 @@ class Catalog:
         self.boxes = BoxTable(self._connection, self.names)
         self.splits = SplitTable(self._connection)
         self.leakage = LeakageQueries(self._connection)
+        self.delivered = DeliveredCounts(self._connection)
 
     def close(self) -> None:
         """Closes the file."""

@@ -262,6 +262,7 @@ class FileTable:
         (name,) = self._db.execute(
             "SELECT filename FROM files WHERE path = ?", (os.fsencode(path),)
         ).fetchone()
+        self._set_state(path, "rejected")
         self._add_reject(path if name == printable(path) else name, reason, detail)
 
     def rejects(self) -> Iterator[dict[str, str]]:

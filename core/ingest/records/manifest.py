@@ -80,6 +80,7 @@ def write_manifest(
         rejected=sum(reasons.values()),
         reasons=reasons,
         skipped=dict(sorted(catalog.files.skipped.items())),
+        delivered=catalog.delivered.read(),
         splits={s: {p: images[s][p] for p in PATHOGENS if images[s][p]} for s in splits},
         patients={split: patients[split] for split in splits},
         unknown_patients={split: unknown[split] for split in splits},

@@ -52,6 +52,11 @@ class HeatMaps:
     facts: dict[str, Any] = field(default_factory=dict)
     localizations: dict[str, Localization] = field(default_factory=dict)
 
+    @property
+    def one_cell(self) -> bool:
+        """Whether the maps have a single cell, which says nothing about the location."""
+        return any(x.heat is not None and x.heat.size == 1 for x in self.localizations.values())
+
 
 def needs_localization(predictions: SplitPredictions) -> np.ndarray:
     """Returns the images that the metrics of weak boxes depend on, bool [n].
@@ -105,13 +110,16 @@ def heat_map_section(
     """Computes the part `explain` of the report; None without heat maps.
 
     Returns:
-      `kind`, `facts` (see `HeatMaps`), `shown` (number of images drawn), `right` (see
-      `example_images.correct`). If the boxes are weak and the split has marked opacities, also
-      `metrics`, name -> interval, and `counts`: `images` with opacities, `opacities`, `called`
-      (those of the images that are predicted positive).
+      `one_cell` alone if the maps have one cell. Otherwise `kind`, `facts` (see `HeatMaps`),
+      `shown` (number of images drawn), `right` (see `example_images.correct`). If the boxes are
+      weak and the split has marked opacities, also `metrics`, name -> interval, and `counts`:
+      `images` with opacities, `opacities`, `called` (those of the images that are predicted
+      positive).
     """
     if heat is None:
         return None
+    if heat.one_cell:
+        return {"one_cell": True}
     section: dict[str, Any] = {
         "kind": heat.facts.get("kind", ""),
         "facts": heat.facts,

@@ -69,8 +69,13 @@ def draw_figures(data: ReportData, numbers: dict[str, Any]) -> dict[str, bytes]:
 
 
 def _summaries(text: str) -> list[str]:
-    """Splits the summaries of the backbone, its fine-tuned layers and the head; the head first."""
-    return [part.strip() for part in re.split(r"(?m)^(?=Model: )", text) if part.strip()][::-1]
+    """Splits the summaries of head, fine-tuned layers and backbone; heads first."""
+    parts = [part.strip() for part in re.split(r"(?m)^(?=Model: )", text) if part.strip()]
+    return sorted(parts, key=lambda part: not _is_head(part))
+
+
+def _is_head(summary: str) -> bool:
+    return summary.partition("\n")[0].rstrip().endswith('head"')
 
 
 def _samples(data: ReportData) -> Rows:
@@ -104,7 +109,11 @@ def _box_pictures(cases: Rows, images: dict[str, bytes]) -> Rows:
 
 def _heat_pictures(data: ReportData, numbers: dict[str, Any]) -> Rows:
     """Returns pictures with heat map and boxes; skips images without either."""
-    if data.predictions is None or data.heat_maps is None or "explain" not in numbers:
+    if (
+        data.predictions is None
+        or data.heat_maps is None
+        or "kind" not in numbers.get("explain", {})
+    ):
         return {}
     from core.images.overlay import draw_overlay
 

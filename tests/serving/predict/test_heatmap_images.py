@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,14 @@ def test_every_form_of_image(form: str) -> None:
         assert picture.format == "PNG"
         assert picture.width == gray.width
         assert picture.height > gray.height
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
+def test_a_map_of_one_cell_is_not_drawn(value: float) -> None:
+    gray = Image.fromarray(np.full((100, 200), 77, np.uint8))
+    one = replace(prediction(), heatmap=[[value]])
+    with Image.open(io.BytesIO(heatmap_image(encode(gray, "PNG"), one))) as picture:
+        assert (np.asarray(picture)[:100] == 77).all()
 
 
 def test_images_are_written_and_predictions_yielded(tmp_path: Path) -> None:

@@ -168,6 +168,19 @@ def test_page_shows_heat_maps_and_boxes(render: Any) -> None:
         assert part in section
 
 
+@pytest.mark.parametrize("value", [0.0, 0.2, 1.0])
+def test_a_map_of_one_cell_is_left_out(value: float, render: Any) -> None:
+    predictions = given()
+    one = replace(localization(), heat=np.full((1, 1), value, np.float32))
+    heat = HeatMaps({"kind": "weak"}, dict.fromkeys(predictions.sha256.tolist(), one))
+    text, numbers = page(render, predictions, heat)
+    assert numbers["explain"] == {"one_cell": True}
+    section = text[text.index("Heat maps</h2>") :]
+    assert "has one cell" in section
+    for contradiction in ("highest value", "no region", "Chest X-ray with heat map", "weak"):
+        assert contradiction not in section
+
+
 def test_unreadable_image_is_left_out(render: Any) -> None:
     predictions = given()
     broken = replace(localization(), content=b"no image")

@@ -88,6 +88,32 @@ def test_page_is_standalone_with_notices_first(report: Any) -> None:
         assert part in page.text, part
 
 
+def test_counts_as_delivered_and_as_used(report: Any) -> None:
+    text = " ".join(re.sub(r"<[^>]+>", " ", report.page).split())
+    delivered = text[text.index("As delivered") : text.index("As used")]
+    for row in (
+        "none NORMAL 20 1 19 2",
+        "none PNEUMONIA, virus 16 0 16 0",
+        "no class: rejected before it was known, or missing 1 1 0 0",
+        "All 58 3 55 2",
+    ):
+        assert row in delivered
+
+
+def test_head_and_pooling_come_first(render: Any) -> None:
+    backbone = 'Model: "Xception_backbone"\n' + "row\n" * 300
+    head = 'Model: "pooling_and_head"\nGlobalAveragePooling (GlobalAveragePooling2D)\n'
+    for text in (backbone + head, head + backbone, f"{backbone}{head}{backbone}{head}"):
+        page, _ = render(replace(empty_part("predictions"), model_summary=text))
+        assert page.index("pooling and head") < page.index("Xception_backbone")
+        assert page.count("<details open><summary>Keras summary") == 1
+        parts = page.split("Keras summary: ")[1:]
+        assert len(parts) == text.count("Model: ")
+        assert [part.startswith("pooling") for part in parts] == sorted(
+            (part.startswith("pooling") for part in parts), reverse=True
+        )
+
+
 def leaves(value: Any, path: str = "") -> list[tuple[str, float]]:
     """Every number of a JSON value with its path."""
     if isinstance(value, dict):
