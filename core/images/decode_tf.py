@@ -43,9 +43,30 @@ def stored_gray(encoded: tf.Tensor) -> tf.Tensor:
     Raises:
       tf.errors.InvalidArgumentError: not a JPEG or PNG file, or a damaged one.
     """
-    gray = tf.cond(
+    return to_gray(stored_planes(encoded))
+
+
+def stored_planes(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes one image as stored, with its colors.
+
+    Args:
+      encoded: scalar string, the bytes of a JPEG or PNG file.
+
+    Returns:
+      uint8 [height, width, 1], or [height, width, 3] if the file has colors.
+
+    Raises:
+      tf.errors.InvalidArgumentError: not a JPEG or PNG file, or a damaged one.
+    """
+    planes = tf.cond(
         tf.io.is_jpeg(encoded), lambda: _decode_jpeg(encoded), lambda: _decode_png(encoded)
     )
+    return tf.ensure_shape(planes, [None, None, None])
+
+
+def to_gray(planes: tf.Tensor) -> tf.Tensor:
+    """Returns the luma of planes from `stored_planes`, uint8 [height, width, 1]."""
+    gray = tf.cond(tf.equal(tf.shape(planes)[2], 1), lambda: planes, lambda: _luma(planes))
     return tf.ensure_shape(gray, [None, None, 1])
 
 
@@ -69,7 +90,7 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
     # The luma of three equal planes equals the plane, and decoding one costs a third.
     is_gray = tf.equal(tf.io.extract_jpeg_shape(encoded)[2], 1)
-    return tf.cond(is_gray, lambda: read(1), lambda: _luma(read(3)))
+    return tf.cond(is_gray, lambda: read(1), lambda: read(3))
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
@@ -88,7 +109,7 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
     def read(channels: int) -> tf.Tensor:
         return tf.cond(deep, lambda: sixteen_bit(channels), lambda: eight_bit(channels))
 
-    return tf.cond(is_gray, lambda: read(1), lambda: _luma(read(3)))
+    return tf.cond(is_gray, lambda: read(1), lambda: read(3))
 
 
 def _luma(rgb: tf.Tensor) -> tf.Tensor:

@@ -18,13 +18,6 @@ JPEG_END: Final = b"\xff\xd9"
 JPEG_PROGRESSIVE: Final = b"\xff\xc2"
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 PNG_END: Final = b"IEND"
-OTHER_SIGNATURES: Final = (
-    (b"GIF8", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"\0\0\0\x0cjP", "JPEG 2000"),
-)
 
 # Truncation. An undecodable file is truncated if its last `TAIL` bytes contain no end marker.
 # A sequential JPEG that was cut and closed again can be decoded: libjpeg fills the missing blocks
@@ -67,6 +60,18 @@ TOO_MANY_PIXELS: Final = "TOO_MANY_PIXELS"
 TOO_SMALL: Final = "TOO_SMALL"
 TRUNCATED: Final = "TRUNCATED"
 DAMAGED: Final = "DAMAGED"
+UNSUPPORTED_JPEG: Final = "UNSUPPORTED_JPEG"
+# Of an image that can be decoded but is no radiograph: the decision is REFER, without a score.
+LOW_RESOLUTION: Final = "LOW_RESOLUTION"
+BLANK: Final = "BLANK"
+LOW_CONTRAST: Final = "LOW_CONTRAST"
+FEW_GRAY_VALUES: Final = "FEW_GRAY_VALUES"
+COLOR_PHOTO: Final = "COLOR_PHOTO"
+INVERTED: Final = "INVERTED"
+CONTENT_STATUSES: Final = (
+    *(LOW_RESOLUTION, BLANK, LOW_CONTRAST),
+    *(FEW_GRAY_VALUES, COLOR_PHOTO, INVERTED),
+)
 STATUS_MESSAGES: Final = {
     OK: "",
     EMPTY: "the file is empty",
@@ -76,6 +81,13 @@ STATUS_MESSAGES: Final = {
     TOO_SMALL: "the image is too small",
     TRUNCATED: "the file is truncated",
     DAMAGED: "the file is damaged",
+    UNSUPPORTED_JPEG: "a kind of JPEG that is not supported",
+    LOW_RESOLUTION: "the image has too few pixels for the model",
+    BLANK: "all pixels have one gray value",
+    LOW_CONTRAST: "nearly all pixels have gray values within 16 of 256",
+    FEW_GRAY_VALUES: "a mask or a drawing: nearly all pixels have one of few gray values",
+    COLOR_PHOTO: "a color photograph",
+    INVERTED: "inverted gray values: the spine is darker than the lungs",
 }
 
 
@@ -90,12 +102,14 @@ class ImageLimits:
       min_side: shorter side, pixels; the default of ingest.
       max_scanned: pixels times scans of a JPEG. Every scan of a progressive file costs a pass over
         the whole image, however few bytes it has; encoders write about ten.
+      check_content: whether an image that is no radiograph is referred, see `CONTENT_STATUSES`.
     """
 
     max_bytes: int = MAX_BYTES
     max_pixels: int = 40_000_000
     min_side: int = MIN_SIDE
     max_scanned: int = 640_000_000
+    check_content: bool = True
 
     def to_dict(self) -> dict[str, int]:
         """Returns the limits as stored beside the model."""

@@ -10,22 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from core.images.checks.content import content_problem
+from core.images.checks.formats import unsupported_format
 from core.images.decode_pillow import orient, to_gray
 from core.images.errors import ImageError
 from core.images.headers.orientation import exif_orientation
 from core.images.rules import (
     BLOCK,
+    INVERTED,
     JPEG_END,
     JPEG_SCAN,
     JPEG_SIGNATURE,
     MAX_ASPECT,
     MAX_SIDE,
     MISSING_GRAY,
-    OTHER_SIGNATURES,
     PNG_END,
     PNG_SIGNATURE,
+    STATUS_MESSAGES,
     TAIL,
 )
 from schema.errors import one_line
@@ -68,15 +72,12 @@ def only_image_errors() -> Iterator[None]:
 def _format(data: bytes) -> str:
     if not data:
         raise ImageError("empty", "0 bytes")
+    if named := unsupported_format(data):
+        raise ImageError("unsupported_format", named)
     if data.startswith(JPEG_SIGNATURE):
         return "jpeg"
     if data.startswith(PNG_SIGNATURE):
         return "png"
-    other = next((name for magic, name in OTHER_SIGNATURES if data.startswith(magic)), "")
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        other = "WebP"
-    if other:
-        raise ImageError("unsupported_format", f"{other}; convert it to PNG or JPEG")
     if PNG_SIGNATURE.startswith(data) or JPEG_SIGNATURE.startswith(data):
         raise ImageError("truncated", f"only {len(data)} bytes of the file signature")
     if data[:512].lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
@@ -109,7 +110,9 @@ def _decode(data: bytes, kind: str, max_pixels: int, min_side: int) -> Image.Ima
     gray = to_gray(image, data)
     if kind == "jpeg" and not image.info.get("progressive"):
         _check_last_rows(gray)
-    return orient(gray, exif_orientation(data))
+    displayed = orient(gray, exif_orientation(data))
+    _check_content(displayed, image)
+    return displayed
 
 
 def _check_size(width: int, height: int, max_pixels: int, min_side: int) -> None:
@@ -155,6 +158,15 @@ def _check_last_rows(stored: Image.Image) -> None:
     last = stored.crop((0, height - rows, width, height)).getextrema()
     if last == (MISSING_GRAY, MISSING_GRAY):
         raise ImageError("truncated", "the last rows are missing from the JPEG data")
+
+
+def _check_content(displayed: Image.Image, stored: Image.Image) -> None:
+    """Rejects an image that is no radiograph; an inverted one is accepted."""
+    has_colors = stored.mode not in ("1", "L", "LA") and not stored.mode.startswith("I")
+    rgb = np.asarray(stored.convert("RGB")) if has_colors else None
+    problem = content_problem(np.asarray(displayed), rgb)
+    if problem and problem != INVERTED:
+        raise ImageError(problem.lower(), STATUS_MESSAGES[problem])
 
 
 def _describe(error: Exception) -> str:

@@ -3,7 +3,8 @@
 A model server combines the images of several clients in one batch, where an op that raises fails
 the whole batch. Every op that may raise therefore runs in a `tf.data` pipeline in the graph, whose
 `ignore_errors` drops undecodable images. A rejected or dropped image becomes black, and its status
-has the reason. Only core ops are used, which every server has.
+has the reason. An image that can be decoded but is no radiograph keeps its pixels and has a status
+too. Only core ops are used, which every server has.
 
 `validate_pillow` has the checks of ingest; both follow `rules`.
 """
@@ -13,7 +14,9 @@ from typing import Final, NamedTuple
 
 import tensorflow as tf
 
-from core.images.decode_tf import orient, stored_gray
+from core.images.checks.content_tf import content_status
+from core.images.checks.formats_tf import unsupported_format, unsupported_jpeg
+from core.images.decode_tf import orient, stored_planes, to_gray
 from core.images.resize_tf import resize_gray
 from core.images.rules import (
     BLOCK,
@@ -34,6 +37,7 @@ from core.images.rules import (
     TOO_MANY_PIXELS,
     TOO_SMALL,
     TRUNCATED,
+    UNSUPPORTED_JPEG,
     ImageLimits,
 )
 
@@ -45,7 +49,8 @@ class DecodedBatch(NamedTuple):
 
     Attributes:
       pixels: uint8 [n, size, size, 1], black for a rejected image.
-      status: string [n], a key of `rules.STATUS_MESSAGES`, optionally with ": " and a detail.
+      status: string [n], a key of `rules.STATUS_MESSAGES`, optionally with ": " and a detail; one
+        of `rules.CONTENT_STATUSES` for an image that is decoded but is no radiograph.
       sides: int64 [n, 2], height and width of the displayed image (EXIF orientation applied),
         pixels; 0 for a rejected image.
     """
@@ -103,18 +108,22 @@ def _decode_one(
     """Returns status, pixels [size, size, 1] and sides [2]; raises if the file is undecodable."""
     black, no_sides = tf.zeros([size, size, 1], tf.uint8), tf.zeros([2], tf.int64)
 
-    def accept(stored: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def accept(stored: tf.Tensor, planes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         displayed = orient(stored, content)
         sides = tf.cast(tf.shape(displayed)[:2], tf.int64)
-        return tf.constant(OK), resize_gray(displayed, size, fit), sides
+        status = tf.constant(OK)
+        if limits.check_content:
+            status = content_status(displayed, planes, size)
+        return status, resize_gray(displayed, size, fit), sides
 
     def decode() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        stored = stored_gray(content)
+        planes = stored_planes(content)
+        stored = to_gray(planes)
         truncated = _status(TRUNCATED, "the last rows are missing from the JPEG data")
         return tf.cond(
             _lacks_last_rows(stored, content),
             lambda: (truncated, black, no_sides),
-            lambda: accept(stored),
+            lambda: accept(stored, planes),
         )
 
     error = _header_error(content, limits)
@@ -170,7 +179,7 @@ def _header_error(content: tf.Tensor, limits: ImageLimits) -> tf.Tensor:
             (is_jpeg, lambda: size_error(tf.io.extract_jpeg_shape(content), scans)),
             (is_png, lambda: size_error(_png_sides(content), lambda: tf.constant(1))),
         ],
-        default=lambda: tf.constant(NOT_JPEG_OR_PNG),
+        default=lambda: _with_detail(NOT_JPEG_OR_PNG, unsupported_format(content)),
     )
 
 
@@ -216,15 +225,21 @@ def _decode_errors(contents: tf.Tensor, dropped: tf.Tensor) -> tf.Tensor:
 def _decode_error(content: tf.Tensor) -> tf.Tensor:
     start = tf.maximum(tf.strings.length(content) - TAIL, 0)
     tail = tf.strings.substr(content, start, TAIL)
-    end = tf.cond(
-        tf.io.is_jpeg(content), lambda: _count(tail, JPEG_END), lambda: _count(tail, PNG_END)
-    )
-    return tf.where(
+    is_jpeg = tf.io.is_jpeg(content)
+    end = tf.cond(is_jpeg, lambda: _count(tail, JPEG_END), lambda: _count(tail, PNG_END))
+    kind = tf.cond(is_jpeg, lambda: unsupported_jpeg(content), lambda: tf.constant(""))
+    error = tf.where(
         end > 0,
-        _status(DAMAGED, "it cannot be decoded"),
-        _status(TRUNCATED, "the end of the file is missing"),
+        f"{DAMAGED}: it cannot be decoded",
+        f"{TRUNCATED}: the end of the file is missing",
     )
+    return tf.where(tf.equal(kind, ""), error, _with_detail(UNSUPPORTED_JPEG, kind))
 
 
 def _status(status: str, detail: str) -> tf.Tensor:
     return tf.constant(f"{status}: {detail}")
+
+
+def _with_detail(status: str, detail: tf.Tensor) -> tf.Tensor:
+    """Appends a detail to a status if it is not empty."""
+    return tf.where(tf.equal(detail, ""), status, tf.strings.join([status, detail], ": "))

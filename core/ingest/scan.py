@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
+from core.images.checks import formats
 from core.images.dicom.read import is_dicom
 
 DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom"})
 IMAGE_SUFFIXES: Final = frozenset({".jpeg", ".jpg", ".jpe", ".jfif", ".png"}) | DICOM_SUFFIXES
 # Image files that are rejected, with a reason, instead of skipped.
-OTHER_IMAGE_SUFFIXES: Final = frozenset(
-    {".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif"}
-    | {".jp2", ".j2k", ".jpf", ".jpx", ".jxl", ".pgm", ".ppm", ".pnm", ".psd"}
-)
+OTHER_IMAGE_SUFFIXES: Final = formats.SUFFIXES
 _LISTED: Final = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
 _JUNK_FILES: Final = {
     ".ds_store": ".DS_Store",

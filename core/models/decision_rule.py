@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from core.images.rules import CONTENT_STATUSES
 from schema.labels import Task
 
 POSITIVE, NEGATIVE, REFER, REJECTED = "POSITIVE", "NEGATIVE", "REFER", "REJECTED"
@@ -62,3 +63,16 @@ def decide(score: tf.Tensor, decision: DecisionRule) -> tf.Tensor:
         return side
     low, high = decision.band
     return tf.where((score >= low) & (score < high), REFER, side)
+
+
+def decision_without_score(status: tf.Tensor) -> tf.Tensor:
+    """Returns the decision for images that have no score.
+
+    Args:
+      status: string [n], see `core.images.validate_tf.DecodedBatch`.
+
+    Returns:
+      REFER for an image that was decoded but is no radiograph, otherwise REJECTED; string [n].
+    """
+    refer = tf.reduce_any(tf.equal(status[:, tf.newaxis], tf.constant(CONTENT_STATUSES)), axis=1)
+    return tf.where(refer, REFER, REJECTED)

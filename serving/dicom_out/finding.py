@@ -27,6 +27,9 @@ DECISIONS: Final = {
     "NEGATIVE": Concept("121054", "DCM", "Absent"),
     "REFER": Concept("121059", "DCM", "Presence Undetermined"),
 }
+IMAGE_QUALITY: Final = Concept("111101", "DCM", "Image Quality")
+UNUSABLE: Final = Concept("111235", "DCM", "Unusable - Quality renders image unusable")
+COMMENT: Final = Concept("121106", "DCM", "Comment")
 LUNG: Final = Concept("39607008", "SCT", "Lung")
 BOUNDED_BY: Final = Concept("75958009", "SCT", "Bounded by")
 CHEST_RADIOGRAPH: Final = Concept("399208008", "SCT", "Plain X-ray of chest")

@@ -4,7 +4,8 @@ Imaging Measurement Report
   language, observer (the software as a device), procedure reported
   Imaging Measurements
     Measurement Group (TID 1501): the finding in the image
-      algorithm, source image, Probability, Presence of property
+      algorithm, source image, Probability, Presence of property; instead of a probability, Image
+      Quality and Comment if the image is no radiograph
     Measurement Group (TID 1410), one for each box: the finding in the region
       algorithm, Image Region (closed polyline on the source image), Certainty of Finding
 """
@@ -72,16 +73,18 @@ class ReportContent:
 
     Attributes:
       decision: POSITIVE, NEGATIVE or REFER.
-      score: calibrated probability of the finding.
+      score: calibrated probability of the finding; None if the image is no radiograph.
       regions: boxes, best first; empty if the finding is absent.
       displayed: height and width of the displayed image, pixels, to which the boxes refer; None
         without boxes.
+      problem: why there is no score.
     """
 
     decision: str
-    score: float
+    score: float | None
     regions: tuple[Region, ...] = ()
     displayed: tuple[int, int] | None = None
+    problem: str = ""
 
 
 def report_content(prediction: Prediction) -> ReportContent:
@@ -96,7 +99,8 @@ def report_content(prediction: Prediction) -> ReportContent:
         pairs = zip(prediction.boxes or [], prediction.box_scores or [], strict=True)
         regions = tuple(Region((b[0], b[1], b[2], b[3]), score) for b, score in pairs)
     displayed = size if regions else None
-    return ReportContent(prediction.decision, prediction.score or 0.0, regions, displayed)
+    problem = "" if prediction.score is not None else prediction.reason
+    return ReportContent(prediction.decision, prediction.score, regions, displayed, problem)
 
 
 def make_report(
@@ -151,7 +155,8 @@ def report_uid(
     """
     boxes = [[round(edge, 3) for edge in box] for box in stored_boxes(source, content)]
     scores = [round(region.score, 6) for region in content.regions]
-    values = [finding.value, content.decision, round(content.score, 6), boxes, scores]
+    score = content.problem if content.score is None else round(content.score, 6)
+    values = [finding.value, content.decision, score, boxes, scores]
     image = str(source.SOPInstanceUID)
     return derived_uid("document", VERSION, image, algorithm.key, json.dumps(values))
 
@@ -200,25 +205,32 @@ def _content(
         parameters=algorithm.parameters,
         manufacturer=MAKER,
     )
-    groups: list[Any] = [
-        sr.MeasurementsAndQualitativeEvaluations(
-            tracking_identifier=sr.TrackingIdentifier(
-                derived_uid("image", image, algorithm.key), "Whole image"
-            ),
-            finding_type=code(finding),
-            algorithm_id=identification,
-            finding_sites=[sr.FindingSite(code(codes.LUNG))],
-            measurements=[
-                sr.Measurement(code(codes.PROBABILITY), round(content.score, 6), code(codes.ONE))
-            ],
-            qualitative_evaluations=[
-                sr.QualitativeEvaluation(
-                    code(codes.PRESENCE), code(codes.DECISIONS[content.decision])
-                )
-            ],
-            source_images=[sr.SourceImageForMeasurementGroup(str(source.SOPClassUID), image)],
+    evaluations = [(codes.PRESENCE, codes.DECISIONS[content.decision])]
+    measurements = []
+    if content.score is None:
+        evaluations.append((codes.IMAGE_QUALITY, codes.UNUSABLE))
+    else:
+        score = round(content.score, 6)
+        measurements.append(sr.Measurement(code(codes.PROBABILITY), score, code(codes.ONE)))
+    whole = sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=sr.TrackingIdentifier(
+            derived_uid("image", image, algorithm.key), "Whole image"
+        ),
+        finding_type=code(finding),
+        algorithm_id=identification,
+        finding_sites=[sr.FindingSite(code(codes.LUNG))],
+        measurements=measurements,
+        qualitative_evaluations=[
+            sr.QualitativeEvaluation(code(name), code(value)) for name, value in evaluations
+        ],
+        source_images=[sr.SourceImageForMeasurementGroup(str(source.SOPClassUID), image)],
+    )
+    if content.problem:
+        contains = sr.RelationshipTypeValues.CONTAINS
+        whole[0].ContentSequence.append(
+            sr.TextContentItem(code(codes.COMMENT), content.problem, contains)
         )
-    ]
+    groups: list[Any] = [whole]
     boxes = stored_boxes(source, content)
     for number, (region, box) in enumerate(zip(content.regions, boxes, strict=True), 1):
         if not any(box):

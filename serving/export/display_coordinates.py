@@ -50,7 +50,7 @@ def box_outputs(explanation: "Explanation", images: DecodedBatch, fit: str) -> d
     boxes = relative_boxes(explanation, height, width, fit, images.pixels.shape[1])
     sides = tf.cast(tf.concat([images.sides, images.sides], axis=1), tf.float32)
     return {
-        "boxes": boxes * sides[:, tf.newaxis],  # the sides of a rejected image are 0
+        "boxes": tf.where(valid[..., tf.newaxis], boxes * sides[:, tf.newaxis], 0.0),
         "box_scores": tf.where(valid, explanation.box_scores, NO_BOX),
     }
 

@@ -49,12 +49,12 @@ def export(
     Signatures for n images each:
       serving_default: `image_bytes` string [n], JPEG or PNG files -> `probabilities` float32
         [n, classes] (calibrated), `score` float32 [n] (sum over the positive classes), `decision`
-        string [n] (POSITIVE, NEGATIVE, REFER for a score in the referral band, REJECTED for an
-        invalid image), `abstained` bool [n] (REFER or REJECTED), `predicted_class` string [n],
-        `classes` string [n, classes], `status` string [n] (see `validate_tf.DecodedBatch`). A
-        rejected image has -1 for every number and "" for its class; it does not change the
-        predictions for the other images of the batch. A localization task adds `boxes` and
-        `box_scores`, as in explain.
+        string [n] (POSITIVE, NEGATIVE, REFER for a score in the referral band or an image that is
+        no radiograph, REJECTED for an invalid file), `abstained` bool [n] (REFER or REJECTED),
+        `predicted_class` string [n], `classes` string [n, classes], `status` string [n] (see
+        `validate_tf.DecodedBatch`). A rejected image, or one that is no radiograph, has -1 for
+        every number and "" for its class; it does not change the predictions for the other images
+        of the batch. A localization task adds `boxes` and `box_scores`, as in explain.
       explain (only with `explain`): `image_bytes` string [n] -> the outputs of serving_default,
         `heatmap` float32 [n, h, w] in 0 to 1 (cells of equal size that cover the displayed image),
         `boxes` float32 [n, K, 4] (ymin, xmin, ymax, xmax in pixels of the displayed image, best

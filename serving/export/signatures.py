@@ -14,6 +14,7 @@ from core.models.decision_rule import (
     DecisionRule,
     calibrate_probabilities,
     decide,
+    decision_without_score,
     predicted_class,
 )
 from schema import features as f
@@ -125,7 +126,9 @@ class ServingModule(tf.Module):
         index = predicted_class(
             probabilities, score, self.parts.task, self.parts.decision.threshold
         )
-        decision = tf.where(valid, decide(score, self.parts.decision), REJECTED)
+        decision = tf.where(
+            valid, decide(score, self.parts.decision), decision_without_score(images.status)
+        )
         return {
             "probabilities": tf.where(valid[:, tf.newaxis], probabilities, NO_NUMBER),
             "score": tf.where(valid, score, NO_NUMBER),

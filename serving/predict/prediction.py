@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from core.images.rules import OK, STATUS_MESSAGES
+from core.images.rules import CONTENT_STATUSES, OK, STATUS_MESSAGES
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class Prediction:
     Attributes:
       file: path as passed by the caller.
       predicted: class name at the model's operating point; empty if there is an error.
-      decision: POSITIVE, NEGATIVE, REFER if the score is in the referral band, or REJECTED if the
-        model could not use the image.
-      score: calibrated probability, summed over the positive classes.
+      decision: POSITIVE, NEGATIVE, REFER if the score is in the referral band or the image is no
+        radiograph, or REJECTED if the model could not use the file.
+      score: calibrated probability, summed over the positive classes; None without a prediction.
       probabilities: class name -> calibrated probability.
       abstained: whether a person must read the image (REFER, REJECTED).
       status: status of the file, a key of `core.images.rules.STATUS_MESSAGES`; empty if the model
@@ -46,6 +46,11 @@ class Prediction:
     height: int | None = None
     width: int | None = None
 
+    @property
+    def reason(self) -> str:
+        """Why there is no score; "" if there is one."""
+        return self.error or status_message(self.status)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields for JSON, without empty ones and without the heat map."""
         fields = asdict(replace(self, heatmap=None))
@@ -61,13 +66,16 @@ def to_prediction(file: str, row: Mapping[str, Any]) -> Prediction:
         optional.
 
     Returns:
-      The prediction; with `error` for an image that the model rejected.
+      The prediction; with `error` for an image that the model rejected, without a score for an
+      image that is no radiograph.
 
     Raises:
       ValueError: not the outputs of a model of this project, or a number that is not finite.
     """
     try:
         status = str(row.get("status", OK))
+        if status in CONTENT_STATUSES:
+            return Prediction(file, decision="REFER", abstained=True, status=status)
         error = status_message(status)
         if error:
             return rejected(file, error, status)

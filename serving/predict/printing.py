@@ -71,7 +71,9 @@ def print_table(predictions: Iterable[Prediction], title: str | None = None) -> 
             table.add_column(f"p({name})", justify="right")
     for row in rows:
         cells = [f"error: {row.error}", *["-"] * (len(classes) + 2 if classes else 0)]
-        if not row.error:
+        if row.decision == "REFER" and row.score is None:
+            cells[:2] = [f"no prediction: {row.reason}", *(["REFER"] if classes else [])]
+        elif not row.error:
             numbers = (f"{p:.4f}" for p in row.probabilities.values())
             cells = [row.predicted, row.decision, f"{row.score:.4f}", *numbers]
         table.add_row(Text(row.file), *map(Text, cells))

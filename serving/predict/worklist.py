@@ -76,7 +76,7 @@ def _csv(ordered: Iterable[tuple[int, Prediction]]) -> Iterator[bytes]:
     for section, group in groupby(ordered, key=itemgetter(0)):
         for place, (_, row) in enumerate(group, 1):
             score = "" if row.score is None else row.score
-            cells = [row.file, row.decision, row.predicted, score, row.error]
+            cells = [row.file, row.decision, row.predicted, score, row.reason]
             yield csv_row([LISTS[section], place, *cells])
 
 

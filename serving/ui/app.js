@@ -111,7 +111,7 @@ function show(card, about, hint) {
   find('.decision').textContent = headline;
   find('.meaning').textContent = explanation;
   find('.source').textContent = `Model ${about.name ?? about.model}, version ${about.version}. Research software, not a medical device.`;
-  if (kind === 'rejected') return;
+  if (!(row.score >= 0)) return; // rejected or no radiograph
   const percentage = (value) => `${100 * Math.min(1, Math.max(0, value))}%`;
   const scale = find('.scale');
   scale.hidden = false;

@@ -8,6 +8,16 @@ const REASONS = {
   TOO_SMALL: 'The image is too small to be an X-ray.',
   TRUNCATED: 'The file is truncated.',
   DAMAGED: 'The file is damaged and cannot be decoded.',
+  UNSUPPORTED_JPEG: 'This kind of JPEG is not supported.',
+};
+// The image can be decoded but is no radiograph.
+const PROBLEMS = {
+  LOW_RESOLUTION: 'The image has too few pixels for the model.',
+  BLANK: 'All pixels have one gray value.',
+  LOW_CONTRAST: 'Nearly all pixels have the same gray values.',
+  FEW_GRAY_VALUES: 'This is a mask or a drawing.',
+  COLOR_PHOTO: 'This is a color photograph.',
+  INVERTED: 'The gray values are inverted.',
 };
 
 export const percent = (p) => (p > 0.999 ? '> 99.9 %' : p < 0.001 ? '< 0.1 %' : `${(100 * p).toFixed(1)} %`);
@@ -17,6 +27,9 @@ const two = (number) => Number(number).toFixed(2);
 export function describePrediction(row, about, hint = '') {
   const positive = (about.positive ?? []).join(' or ') || 'the positive class';
   const status = String(row.status ?? 'OK');
+  if (row.decision === 'REFER' && PROBLEMS[status]) {
+    return { kind: 'refer', headline: 'Referred: needs a human reader', explanation: `${PROBLEMS[status]} The model makes no prediction.` };
+  }
   if (row.decision === 'REJECTED' || status !== 'OK') {
     const [code, detail] = status.split(': ');
     const reason = REASONS[code] ?? `Rejected by the model: ${status}.`;

@@ -17,6 +17,7 @@ from core.ingest.source.layout import (
     parse_folder,
 )
 from core.ingest.source.manifest import label_by_manifest
+from core.ingest.source.masks import is_mask
 from core.ingest.source.rsna import find_tables, label_rsna
 from schema.errors import PneumoError
 
@@ -106,7 +107,10 @@ def _label_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> N
                 if catalog.files.size_of(original) == size:
                     catalog.files.skip(path, "nested copy")
                     continue
-            if not folder.pathogen:
+            if is_mask(path):
+                detail = "its path is that of a mask; to use the image, name it in a manifest"
+                catalog.files.reject(path, "mask", detail)
+            elif not folder.pathogen:
                 detail = "in no class folder"
                 if base := posixpath.basename(name):
                     detail = f"folder {printable(base)!r} is no class; --class-map can name it"

@@ -14,7 +14,14 @@ from PIL import Image
 from core.images.decode_tf import orient, stored_gray
 from core.images.errors import ImageError
 from core.images.resize_tf import resize_gray
-from core.images.rules import JPEG_SIGNATURE, PNG_SIGNATURE, STATUS_MESSAGES, ImageLimits
+from core.images.rules import (
+    CONTENT_STATUSES,
+    JPEG_SIGNATURE,
+    OK,
+    PNG_SIGNATURE,
+    STATUS_MESSAGES,
+    ImageLimits,
+)
 from core.images.validate_pillow import decode_valid
 from core.images.validate_tf import decode_batch
 from tests.support.images import mutations
@@ -22,18 +29,28 @@ from tests.support.memory import resident_memory
 
 SIZE = 24
 LIMITS = ImageLimits()
+DECODED = (OK, *CONTENT_STATUSES)
 VALID, DAMAGED = 8, 40  # files of a batch
 
 # Status of the graph -> what Pillow finds. The two differ where one decoder tolerates damage that
 # the other does not, and in the order of their checks; ingest also limits the aspect ratio.
 AGREEMENT = {
     "OK": {"valid", "truncated", "too_narrow"},
+    "INVERTED": {"valid", "truncated", "too_narrow"},
+    **{
+        status: {status.lower(), "truncated", "too_narrow"}
+        for status in ("BLANK", "LOW_CONTRAST", "FEW_GRAY_VALUES", "COLOR_PHOTO")
+    },
+    "UNSUPPORTED_JPEG": {"unsupported_format", "corrupt", "truncated", "too_large", "too_small"},
     "EMPTY": {"empty"},
     "NOT_JPEG_OR_PNG": {"not_an_image", "unsupported_format", "truncated"},
-    "TOO_MANY_PIXELS": {"too_large", "corrupt", "truncated"},
-    "TOO_SMALL": {"too_small", "too_large", "corrupt", "truncated"},
-    "TRUNCATED": {"truncated", "corrupt", "too_narrow"},
-    "DAMAGED": {"corrupt", "truncated", "too_large", "too_small", "too_narrow", "valid"},
+    "TOO_MANY_PIXELS": {"too_large", "corrupt", "truncated", "unsupported_format"},
+    "TOO_SMALL": {"too_small", "too_large", "corrupt", "truncated", "unsupported_format"},
+    "TRUNCATED": {"truncated", "corrupt", "too_narrow", "unsupported_format"},
+    "DAMAGED": {
+        *("corrupt", "truncated", "too_large", "too_small", "too_narrow", "unsupported_format"),
+        *("valid", "few_gray_values", "low_contrast"),
+    },
 }
 
 
@@ -60,7 +77,7 @@ def test_damaged_files_in_a_saved_graph(count: int, tmp_path: Path) -> None:
         for key in ("numbers", "status", "pixels", "sides"):
             np.testing.assert_array_equal(outputs[key].numpy()[rows], reference[key].numpy()[rows])
         statuses = [text.decode().partition(": ")[0] for text in outputs["status"].numpy()]
-        rejected = [status != "OK" for status in statuses]
+        rejected = [status not in DECODED for status in statuses]
         np.testing.assert_array_equal((outputs["sides"].numpy() == 0).all(axis=1), rejected)
         counts.update(statuses)
         for content, status, pixels in zip(mixed, statuses, outputs["pixels"].numpy(), strict=True):
@@ -70,7 +87,7 @@ def test_damaged_files_in_a_saved_graph(count: int, tmp_path: Path) -> None:
         memory[half] = max(memory[half], resident_memory())
     assert not problems, problems[:10]
     assert counts["OK"] > count // 10
-    frequent = set(STATUS_MESSAGES) - {"TOO_MANY_BYTES"}
+    frequent = {*STATUS_MESSAGES} - {"TOO_MANY_BYTES", "UNSUPPORTED_JPEG", *CONTENT_STATUSES}
     assert all(counts[status] > count // 500 for status in frequent), counts
     # The first half fills the allocator's arenas, of which there are more on more cores.
     assert memory[1] - memory[0] < 200, "memory grows"
@@ -119,7 +136,7 @@ def _problem(content: bytes, status: str, pixels: np.ndarray, decode: Any) -> st
     else:
         decoded = True
     known = content.startswith((JPEG_SIGNATURE, PNG_SIGNATURE))
-    if status == "OK":
+    if status in DECODED:
         if not decoded:
             return "it cannot be decoded"
         return "" if np.array_equal(pixels, expected) else "other pixels"
@@ -132,6 +149,7 @@ def _problem(content: bytes, status: str, pixels: np.ndarray, decode: Any) -> st
         "TOO_SMALL": known and (not decoded or side < 16),
         "TRUNCATED": known and (not decoded or bool((np.asarray(last) == 128).all())),
         "DAMAGED": known and not decoded,
+        "UNSUPPORTED_JPEG": known and not decoded,
     }
     return "" if possible.get(status, False) else "wrong status"
 

@@ -5,11 +5,14 @@ from schema.labels import BACTERIA_VIRUS, TASKS
 from serving.dicom_out.finding import (
     BACTERIAL,
     CERTAINTY,
+    COMMENT,
     DECISIONS,
+    IMAGE_QUALITY,
     OPACITY,
     PNEUMONIA,
     PRESENCE,
     PROBABILITY,
+    UNUSABLE,
     finding_code,
 )
 
@@ -41,6 +44,9 @@ def test_codes_equal_those_of_pydicom() -> None:
         (DECISIONS["NEGATIVE"], codes.DCM.Absent),
         (DECISIONS["REFER"], codes.DCM.PresenceUndetermined),
         (OPACITY, codes.DCM.AbnormalOpacity),
+        (IMAGE_QUALITY, codes.DCM.ImageQuality),
+        (UNUSABLE, codes.DCM.UnusableQualityRendersImageUnusable),
+        (COMMENT, codes.DCM.Comment),
     ):
         assert (concept.value, concept.scheme) == (expected.value, expected.scheme_designator)
         assert concept.meaning.lower() == expected.meaning.lower()

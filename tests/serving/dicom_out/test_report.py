@@ -7,9 +7,19 @@ from typing import Any
 
 import pytest
 
+from core.images.rules import STATUS_MESSAGES
 from serving.dicom_out.algorithm import Algorithm
-from serving.dicom_out.finding import DECISIONS, PNEUMONIA, PRESENCE, PROBABILITY
-from serving.dicom_out.report import COPIED, ReportContent
+from serving.dicom_out.finding import (
+    COMMENT,
+    DECISIONS,
+    IMAGE_QUALITY,
+    PNEUMONIA,
+    PRESENCE,
+    PROBABILITY,
+    UNUSABLE,
+)
+from serving.dicom_out.report import COPIED, ReportContent, report_content
+from serving.predict.prediction import Prediction
 from tests.serving.dicom_out.reports import (
     NOW,
     REGIONS,
@@ -77,6 +87,18 @@ def test_decisions(decision: str, meaning: str) -> None:
     ).get_image_measurement_groups()
     (presence,) = group.get_qualitative_evaluations(name=coded(PRESENCE))
     assert presence.value.meaning == meaning
+
+
+def test_an_image_that_is_no_radiograph_has_no_probability() -> None:
+    prediction = Prediction("a.dcm", decision="REFER", abstained=True, status="LOW_CONTRAST")
+    report = write_report(report_content(prediction))
+    (group,) = parse_content(report).get_image_measurement_groups()
+    assert not group.get_measurements()
+    (presence,) = group.get_qualitative_evaluations(name=coded(PRESENCE))
+    assert presence.value.meaning == "Presence Undetermined"
+    (quality,) = group.get_qualitative_evaluations(name=coded(IMAGE_QUALITY))
+    assert quality.value == coded(UNUSABLE)
+    assert texts(report, COMMENT.value) == [STATUS_MESSAGES["LOW_CONTRAST"]]
 
 
 def texts(item: Any, value: str) -> list[str]:

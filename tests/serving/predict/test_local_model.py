@@ -16,6 +16,7 @@ from schema.model_folder import newest_version
 from serving.predict.input_files import stream_files
 from serving.predict.local_model import load_model, predict_files
 from serving.predict.prediction import status_message
+from tests.support.images.radiographs import chest, mask, photograph
 from tests.support.models.exported import Exported
 
 
@@ -164,3 +165,29 @@ def test_a_model_folder_of_any_name(exported: Exported, folder: Path, tmp_path: 
     )
     assert here == pytest.approx(there)
     assert "serving_default" in SavedModel(version).signatures
+
+
+def test_images_that_are_no_radiographs_are_referred(small_model: Path, tmp_path: Path) -> None:
+    """Alone and among others, which keep their scores."""
+    expected = {
+        "a.png": (chest(), "OK"),
+        "b.png": (np.zeros((90, 90), np.uint8), "BLANK"),
+        "c.png": (chest() // 16, "LOW_CONTRAST"),
+        "d.png": (mask(), "FEW_GRAY_VALUES"),
+        "e.png": (photograph(), "COLOR_PHOTO"),
+        "f.png": (255 - chest(), "INVERTED"),
+        "g.png": (chest(2), "OK"),
+    }
+    for name, (pixels, _) in expected.items():
+        Image.fromarray(pixels).save(tmp_path / name)
+    model = load_model(small_model)
+    predictions = list(predict_files(model, sorted(tmp_path.iterdir())))
+    assert [one.status for one in predictions] == [status for _, status in expected.values()]
+    for one in predictions:
+        if one.status == "OK":
+            assert one.score is not None
+            assert one.decision != "REJECTED"
+        else:
+            assert (one.decision, one.score, one.predicted, one.error) == ("REFER", None, "", "")
+    (alone,) = predict_files(model, [tmp_path / "g.png"])
+    assert alone.probabilities == pytest.approx(predictions[-1].probabilities, abs=1e-6)

@@ -1,5 +1,6 @@
 import pytest
 
+from core.images.rules import CONTENT_STATUSES, STATUS_MESSAGES
 from serving.predict.prediction import to_prediction
 
 ROW = {
@@ -29,6 +30,20 @@ def test_a_row_of_explain_is_parsed() -> None:
     plain = to_prediction("a", {key: ROW[key] for key in list(ROW)[:6]})
     assert plain.boxes is plain.heatmap is plain.height is None
     assert "boxes" not in plain.to_dict()
+
+
+@pytest.mark.parametrize("status", CONTENT_STATUSES)
+def test_an_image_that_is_no_radiograph_is_referred_without_a_score(status: str) -> None:
+    row = {**ROW, "score": -1.0, "decision": "REFER", "predicted_class": "", "status": status}
+    found = to_prediction("a", row)
+    assert found.to_dict() == {
+        "file": "a",
+        "decision": "REFER",
+        "abstained": True,
+        "status": status,
+    }
+    assert found.reason == STATUS_MESSAGES[status]
+    assert (found.score, found.error, found.boxes, found.heatmap) == (None, "", None, None)
 
 
 @pytest.mark.parametrize(

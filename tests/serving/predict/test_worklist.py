@@ -25,12 +25,14 @@ GIVEN = [
     make_prediction("high", 0.99),
     make_prediction("less sure", 0.51, "REFER"),
     rejected("gone", "cannot be read"),
+    Prediction("blank", decision="REFER", abstained=True, status="BLANK"),
     make_prediction("mid", 0.7),
     make_prediction("a mid of the same score", 0.7),
 ]
 ORDER = [
     ("read_first", 1, "unsure"),
     ("read_first", 2, "less sure"),
+    ("read_first", 3, "blank"),
     ("by_urgency", 1, "high"),
     ("by_urgency", 2, "mid"),
     ("by_urgency", 3, "a mid of the same score"),
@@ -75,8 +77,9 @@ def test_order(tmp_path: Path, form: str, suffix: str) -> None:
 def test_rows(tmp_path: Path) -> None:
     found = rows(listed(tmp_path, GIVEN, "json", ".csv"))
     keys = ("list", "place", "file", "decision", "predicted", "score", "reason")
-    assert [tuple(row[key] for key in keys) for row in (found[0], found[-1])] == [
+    assert [tuple(row[key] for key in keys) for row in (found[0], found[2], found[-1])] == [
         ("read_first", "1", "unsure", "REFER", "PNEUMONIA", "0.52", ""),
+        ("read_first", "3", "blank", "REFER", "", "", "all pixels have one gray value"),
         ("rejected", "2", "gone", "REJECTED", "", "", "cannot be read"),
     ]
     boxed = Prediction("b", "X", "POSITIVE", 0.9, boxes=[[1.0, 2.0, 3.0, 4.0]], box_scores=[0.5])
@@ -111,7 +114,7 @@ def test_a_list_that_is_there_is_replaced_whole(tmp_path: Path) -> None:
         write_worklist(file, path, NOTICE)
     found = rows(path)
     assert len(found) == len(GIVEN) + 1
-    assert found[2]["file"] == "new"
+    assert found[3]["file"] == "new"
     assert path.read_bytes() != before
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from tests.support.images.radiographs import photograph
 from tests.support.images.synthetic import color, encode, exif, gray, png_file
 
 WRITTEN = "written"
@@ -134,7 +135,7 @@ KINDS: dict[str, tuple[str, Bytes, str | tuple[str, ...]]] = {
     "rgba png": ("a{}.png", lambda s: encode(_color_picture(s).convert("RGBA"), "PNG"), WRITTEN),
     "gray alpha png": ("l{}.png", lambda s: _png(s, "LA"), WRITTEN),
     "palette png": ("q{}.png", lambda s: encode(_color_picture(s).quantize(32), "PNG"), WRITTEN),
-    "1-bit png": ("b{}.png", lambda s: _png(s, "1"), WRITTEN),
+    "1-bit png": ("b{}.png", lambda s: _png(s, "1"), ("few_gray_values",)),
     "16-bit png": ("s{}.png", _sixteen, WRITTEN),
     "animated png": ("n{}.png", _animated, WRITTEN),
     "half a jpeg": ("h{}.jpeg", lambda s: _half(jpeg_file(s)), ("truncated",)),
@@ -161,6 +162,18 @@ KINDS: dict[str, tuple[str, Bytes, str | tuple[str, ...]]] = {
     "30,000x30,000 png": ("v{}.png", _huge_png, ("too_large",)),
     "30,000x30,000 jpeg": ("vj{}.jpeg", _huge_jpeg, ("too_large",)),
     "text bomb": ("vb{}.png", _text_bomb, ("corrupt",)),
+    "black": ("kb{}.png", lambda _: encode(Image.new("L", (50, 60)), "PNG"), ("blank",)),
+    "12 bits in 8": (
+        "kl{}.png",
+        lambda s: encode(Image.fromarray(gray(48, 50, s) // 16), "PNG"),
+        ("low_contrast",),
+    ),
+    "mask": ("{}_mask.png", _png, ("mask",)),
+    "photograph": (
+        "kc{}.jpeg",
+        lambda s: encode(Image.fromarray(photograph(s)), "JPEG"),
+        ("color_photo",),
+    ),
     "gif": ("f{}.gif", lambda s: encode(_picture(s), "GIF"), ("unsupported_format",)),
     "gif named jpeg": ("fj{}.jpeg", lambda s: encode(_picture(s), "GIF"), ("unsupported_format",)),
     "bmp": ("fb{}.bmp", lambda s: encode(_picture(s), "BMP"), ("unsupported_format",)),

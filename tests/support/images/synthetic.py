@@ -18,8 +18,9 @@ def gray(height: int = 61, width: int = 83, seed: int = 0) -> np.ndarray:
 
 
 def color(height: int = 61, width: int = 83, seed: int = 0) -> np.ndarray:
-    """Three different planes, uint8 [height, width, 3]."""
-    return np.stack([gray(height, width, seed + i) for i in range(3)], axis=-1)
+    """Three different planes, as of a tinted film, uint8 [height, width, 3]."""
+    planes = np.stack([gray(height, width, seed + i) for i in range(3)], axis=-1)
+    return gray(height, width, seed)[..., np.newaxis] // 5 * 4 + planes // 5
 
 
 def encode(image: Image.Image, kind: str, **settings: object) -> bytes:

@@ -4,19 +4,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.images.errors import ImageError
 from core.ingest.source.image_properties import gray_statistics, measure_image
 from tests.support.images.synthetic import FORMS, color, encode, exif, gray
 
 LIMITS = (100_000_000, 1)
 
 
-@pytest.mark.parametrize("form", sorted(FORMS))
+NO_RADIOGRAPH = {"png_1bit": "few_gray_values", "png_1x1": "blank"}
+
+
+@pytest.mark.parametrize("form", sorted(FORMS.keys() - NO_RADIOGRAPH))
 def test_every_common_form_is_accepted(form):
     data = FORMS[form]()
     properties = measure_image(data, *LIMITS)
     assert properties.format == form.split("_")[0]
     assert properties.sha256 == hashlib.sha256(data).hexdigest()
     assert properties.bytes == len(data)
+
+
+@pytest.mark.parametrize("form", NO_RADIOGRAPH)
+def test_an_image_that_is_no_radiograph_is_rejected(form):
+    with pytest.raises(ImageError) as error:
+        measure_image(FORMS[form](), *LIMITS)
+    assert error.value.reason == NO_RADIOGRAPH[form]
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from schema.errors import PneumoError
 from schema.files import read_lines
@@ -18,6 +19,8 @@ from tests.core.ingest.trees import (
     run,
     write,
 )
+from tests.support.images.radiographs import mask
+from tests.support.images.synthetic import encode
 
 
 def test_class_folders_are_split_by_patient(tmp_path):
@@ -98,6 +101,27 @@ def test_no_usable_image_names_the_first_reject(tmp_path):
         PneumoError, match=r"img/scan-O1.jpeg: .*did you mean img/scan-01.jpeg\?; see"
     ):
         run(source, tmp_path / "d", manifest=manifest)
+
+
+def test_masks_beside_images_are_rejected(tmp_path):
+    """As in the COVID-19 Radiography Database, and named after their images."""
+    names = [f"{folder}/{n}.png" for folder in ("COVID/images", "NORMAL/images") for n in range(4)]
+    source = write(tmp_path / "s", names)
+    write(source, [name.replace("images", "masks") for name in names], first_seed=50)
+    write(source, ["NORMAL/images/0_mask.png"], first_seed=90)
+    two_values = encode(Image.fromarray(mask()), "PNG")
+    put(source / "NORMAL/images/x.png", two_values)
+    summary = run(source, tmp_path / "d", class_map={"covid": "virus"})
+    assert sorted(row["filename"] for row in rows(tmp_path / "d")) == sorted(names)
+    assert summary.reasons == {"few_gray_values": 1, "mask": 9}
+    assert summary.found == summary.written + summary.rejected == 18
+
+
+def test_a_manifest_may_name_a_file_like_a_mask(tmp_path):
+    source = write(tmp_path / "s", ["masks/a_mask.png", "b.png", "c.png"])
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\nmasks/a_mask.png,normal\nb.png,virus\nc.png,normal\n")
+    assert run(source, tmp_path / "d", manifest=table).written == 3
 
 
 def test_nested_copies_are_skipped(tmp_path):
