@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from serving.predict.result_file import ResultFile
 
 _TERMINAL = Path("-")
-_UNUSABLE = "UNUSABLE"  # referred because the image is no radiograph
 
 
 @click.command(
@@ -188,13 +187,12 @@ def command(
 
 
 def _echo_counts(counts: Counter[str], left: "LeftOut") -> None:
-    rejected, unusable = counts["REJECTED"], counts[_UNUSABLE]
-    predicted = counts.total() - rejected - unusable
+    rejected, unusable = counts["REJECTED"], counts["UNUSABLE"]
     without = f", {unusable} referred without a prediction" if unusable else ""
     skipped = f", {left.skipped.total()} other files skipped: {left}" if left.skipped else ""
     click.echo(
-        f"{counts.total()} images: {predicted} predicted ({counts['REFER']} of "
-        f"them referred){without}, {rejected} rejected{skipped}. {NOTICE}",
+        f"{counts.total()} images: {counts.total() - rejected - unusable} predicted "
+        f"({counts['REFER']} of them referred){without}, {rejected} rejected{skipped}. {NOTICE}",
         err=True,
     )
 
@@ -261,9 +259,8 @@ def _predict(
 def _counted(predictions: "Iterable[Prediction]", counts: Counter[str]) -> "Iterator[Prediction]":
     """Passes predictions through and counts them by decision."""
     for prediction in predictions:
-        unusable = prediction.decision == "REFER" and prediction.score is None
-        decision = _UNUSABLE if unusable else prediction.decision
-        counts["REJECTED" if prediction.error else decision] += 1
+        unusable = not prediction.error and prediction.score is None  # no radiograph
+        counts["UNUSABLE" if unusable else prediction.decision] += 1
         yield prediction
 
 
