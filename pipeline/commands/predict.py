@@ -188,13 +188,12 @@ def command(
 
 def _echo_counts(counts: Counter[str], left: "LeftOut") -> None:
     rejected, unusable = counts["REJECTED"], counts["UNUSABLE"]
-    without = f", {unusable} referred without a prediction" if unusable else ""
-    skipped = f", {left.skipped.total()} other files skipped: {left}" if left.skipped else ""
-    click.echo(
-        f"{counts.total()} images: {counts.total() - rejected - unusable} predicted "
-        f"({counts['REFER']} of them referred){without}, {rejected} rejected{skipped}. {NOTICE}",
-        err=True,
-    )
+    text = f"{counts.total()} images: {counts.total() - rejected - unusable} predicted "
+    text += f"({counts['REFER']} of them referred), "
+    text += f"{unusable} referred without a prediction, " if unusable else ""
+    text += f"{rejected} rejected"
+    text += f", {left.skipped.total()} other files skipped: {left}" if left.skipped else ""
+    click.echo(f"{text}. {NOTICE}", err=True)
 
 
 def _format(form: str | None, as_json: bool, output: Path | None) -> str:
