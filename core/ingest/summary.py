@@ -31,6 +31,7 @@ class IngestSummary(BaseModel):
       unknown_patients: split -> number of images without a known patient, which the search for
         leaks compares by pixels only. Empty in data sets of older versions.
       warnings: reasons to distrust the splits, one line each.
+      unknown_classes: a line for each folder or label that is no class, with the number of files.
       boxes: boxes of opacities: numbers `read`, `written`, `clipped` to their image, `rejected`,
         the `reasons`, and `splits`: split -> `images` with boxes, `boxes`. Empty in data sets
         of older versions.
@@ -65,6 +66,7 @@ class IngestSummary(BaseModel):
     patients: dict[str, int]
     unknown_patients: dict[str, int] = Field(default_factory=dict)
     warnings: list[str] = Field(default_factory=list)
+    unknown_classes: list[str] = Field(default_factory=list)
     boxes: dict[str, Any] = Field(default_factory=dict)
     dicom: dict[str, Any] = Field(default_factory=dict)
     leakage: dict[str, int]

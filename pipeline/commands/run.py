@@ -1,5 +1,6 @@
 """`pneumo run`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def command(
     from pipeline.engines.arguments import parse_engine
     from schema.errors import PneumoError
 
-    extra = [f"model.weights={weights}"] if weights else []
+    extra = [f"model.weights={json.dumps(str(weights))}"] if weights else []
     if engine:
         extra.append(f"engine={parse_engine(engine)}")
     described = {"manifest": manifest, "boxes": boxes, "on_leak": on_leak, "class_map": class_map}
@@ -129,7 +130,11 @@ def execute(
     with lock_workspace(workdir or Path("pneumo_runs") / config.name) as work:
         try:
             with redirect_output(work.log) as terminal, RunProgress(terminal) as show:
-                from pipeline.runners.run import prepare_records, resolve_run_weights, run
+                from pipeline.runners.run import (
+                    prepare_records,
+                    resolve_run_weights,
+                    run,
+                )
 
                 show.print_line(f"run {config.name}   work folder {work.folder}")
                 weights = resolve_run_weights(config, show)
@@ -137,7 +142,7 @@ def execute(
                 with show.ingest_progress() as count:
                     records, summary = prepare_records(config, data, work, count, args)
                 show.print_line(summary_line(summary))
-                for warning in summary.warnings:
+                for warning in [*summary.warnings, *summary.unknown_classes]:
                     show.print_line(f"warning: {warning}")
                 result = run(config, work, records, weights, show, args, validation_only)
         except NodeFailed as error:

@@ -15,12 +15,12 @@ from core.models.backbones import image_size
 from core.training.data.teacher import find_teacher
 from pipeline.config import Config
 from pipeline.run_context import RunContext
+from pipeline.runners.data_checks import check_boxes, check_records
 from pipeline.runners.local import NodeResult, run_nodes
 from pipeline.runners.metadata_store import repair_store
 from pipeline.runners.progress import RunProgress
 from pipeline.runners.workspace import Workspace, check_data_folder
 from schema.errors import PneumoError
-from schema.features import SPLITS
 from schema.files import read_json, write_atomically
 from schema.model_folder import INFRA_RESULT
 
@@ -75,13 +75,15 @@ def prepare_records(
       beam_args: Beam arguments.
 
     Raises:
-      PneumoError: the folder does not exist or holds no images, or a shard is damaged.
+      PneumoError: the folder does not exist or holds no images, a shard is damaged, or a split
+        lacks a class.
     """
     check_data_folder(data)
     if (data / "dataset.json").is_file():
         summary, records = read_summary(data), work.literal(data)
+        check_records(config, records, summary)
         check_shards(records, summary, progress)
-        return _check_splits(records), summary
+        return records, summary
     summary = ingest(
         data,
         work.records,
@@ -90,17 +92,8 @@ def prepare_records(
         progress=progress,
         overwrite=work.records.exists(),
     )
-    return _check_splits(work.records), summary
-
-
-def _check_splits(records: Path) -> Path:
-    for split in SPLITS:
-        if not any(records.glob(f"{split}-*.tfrecord")):
-            raise PneumoError(
-                f"{records} has no image in split {split!r}; a run needs train, val and test; "
-                "add patients, or change data.ingest.split or data.ingest.val_fraction"
-            )
-    return records
+    check_records(config, work.records, summary)
+    return work.records, summary
 
 
 def run_context(
@@ -142,31 +135,6 @@ def run_context(
         validation_only=validation_only,
         batch_records=batch_records(config, work),
     )
-
-
-def check_boxes(config: Config, records: Path) -> None:
-    """Checks that records of a located task contain boxes.
-
-    Raises:
-      PneumoError: train or val has no image with a box, or no image without one.
-    """
-    if not config.task.located:
-        return
-    found = {split: [0, 0] for split in ("train", "val")}
-    manifest = records / "manifest.jsonl"
-    if manifest.is_file():
-        with manifest.open() as lines:
-            for line in lines:
-                row = json.loads(line)
-                if row["split"] in found:
-                    found[row["split"]][int(row.get("boxes", 0) > 0)] += 1
-    for split, (without, marked) in found.items():
-        if not marked or not without:
-            raise PneumoError(
-                f"{records}: split {split!r} has {marked} images with a box and {without} without; "
-                "task locate needs both. Ingest with data.ingest.boxes (a CSV of boxes), or choose "
-                "another data.task"
-            )
 
 
 def report_metrics(report: dict[str, Any]) -> dict[str, dict[str, float | None]]:

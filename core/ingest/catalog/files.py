@@ -277,3 +277,11 @@ class FileTable:
         return dict(
             self._db.execute("SELECT reason, COUNT(*) FROM rejects GROUP BY reason ORDER BY reason")
         )
+
+    def unknown_classes(self) -> list[str]:
+        """Returns a line for each folder or label that is no class, most files first."""
+        rows = self._db.execute(
+            "SELECT COUNT(*), detail FROM rejects WHERE reason = 'unknown_class' "
+            "GROUP BY detail ORDER BY COUNT(*) DESC, detail"
+        )
+        return [f"{n} files were rejected: {detail}" for n, detail in rows]

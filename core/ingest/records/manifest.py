@@ -85,6 +85,7 @@ def write_manifest(
         patients={split: patients[split] for split in splits},
         unknown_patients={split: unknown[split] for split in splits},
         warnings=warnings,
+        unknown_classes=catalog.files.unknown_classes(),
         boxes={**catalog.boxes.counts(), "splits": {split: dict(boxes[split]) for split in splits}},
         dicom=_dicom_counts(dicom, notes) | {"replaced_names": renamed, "salted": salted}
         if dicom

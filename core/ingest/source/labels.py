@@ -13,13 +13,14 @@ from core.ingest.source.class_map import check_class_map
 from core.ingest.source.layout import (
     FolderLabels,
     detect_layout,
+    no_class,
     parents_of_roots,
     parse_folder,
 )
 from core.ingest.source.manifest import label_by_manifest
 from core.ingest.source.masks import is_mask
 from core.ingest.source.rsna import find_tables, label_rsna
-from schema.errors import PneumoError
+from schema.errors import PneumoError, closest
 
 _SHOWN: Final = 5  # folders in a message
 
@@ -69,8 +70,8 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
                 f"{source}: no JPEG, PNG or DICOM file below it; give the folder of images"
             )
         raise PneumoError(
-            f"{source}: no class folder such as NORMAL or train/NORMAL{_named(catalog)}; name "
-            "yours with --class-map FOLDER=normal, or give a CSV with --manifest "
+            f"{source}: no class folder such as NORMAL or train/NORMAL{_named(catalog, options)}; "
+            "name yours with --class-map FOLDER=normal, or give a CSV with --manifest "
             "(data.ingest.class_map, data.ingest.manifest)"
         )
     if options.layout == "split_class" and detected != "split_class":
@@ -81,10 +82,14 @@ def _layout(catalog: Catalog, source: Path, options: IngestOptions) -> str:
     return detected if options.layout == "auto" else options.layout
 
 
-def _named(catalog: Catalog) -> str:
+def _named(catalog: Catalog, options: IngestOptions) -> str:
+    """Returns the names of the folders, and the first that is almost the name of a class."""
     names = sorted({printable(posixpath.basename(path)) for path in _folder_names(catalog)} - {""})
     more = ", ..." if len(names) > _SHOWN else ""
-    return f" among {', '.join(names[:_SHOWN])}{more}" if names else ""
+    classes = [name.upper() for name in options.classes()]
+    meant = next(((name, near) for name in names if (near := closest(name, classes))), None)
+    question = f" (folder {meant[0]!r}: did you mean {meant[1]}?)" if meant else ""
+    return f" among {', '.join(names[:_SHOWN])}{more}{question}" if names else ""
 
 
 def _label_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> None:
@@ -113,7 +118,7 @@ def _label_by_folder(catalog: Catalog, layout: str, options: IngestOptions) -> N
             elif not folder.pathogen:
                 detail = "in no class folder"
                 if base := posixpath.basename(name):
-                    detail = f"folder {printable(base)!r} is no class; --class-map can name it"
+                    detail = no_class("folder", printable(base), classes)
                 catalog.files.reject(path, "unknown_class", detail)
             elif with_split and not folder.split:
                 catalog.files.reject(path, "outside_layout", "not below train, val or test")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from core.ingest.names.folding import fold, fold_label
+from schema.errors import closest
 
 _SPLIT_NAMES: Final = {
     "train": "train",
@@ -88,3 +89,10 @@ def parents_of_roots(roots: Iterable[str]) -> dict[str, str]:
                 out[root] = above
                 break
     return out
+
+
+def no_class(kind: str, name: str, classes: Iterable[str]) -> str:
+    """Returns the reason for rejecting files of a folder or a label that is no class."""
+    near = closest(name, (known.upper() for known in classes))
+    question = f"did you mean {near}? " if near else ""
+    return f"{kind} {name!r} is no class; {question}--class-map can name it"

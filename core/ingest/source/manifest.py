@@ -12,7 +12,7 @@ from core.ingest.names.matching import is_absolute, portable_path, relative_to_s
 from core.ingest.options import IngestOptions
 from core.ingest.source.class_map import check_class_map
 from core.ingest.source.csv_tables import read_rows
-from core.ingest.source.layout import split_name
+from core.ingest.source.layout import no_class, split_name
 from schema import labels
 from schema.errors import PneumoError
 
@@ -43,7 +43,7 @@ def label_by_manifest(
             continue
         pathogen = pathogens.get(fold_label(row.label))
         if pathogen is None:
-            named = f"label {row.label!r} is no class; --class-map can name it"
+            named = no_class("label", row.label, pathogens)
             detail = named if row.label else "the manifest has no label for it"
             catalog.files.reject(path, "unknown_class", detail)
         else:

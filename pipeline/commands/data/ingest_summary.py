@@ -64,7 +64,7 @@ def print_summary(summary: IngestSummary) -> None:
     console.print(leaks)
     state = _leak_state(summary, unknown)
     console.print(f"{state}; details: {summary.dest / 'leakage.json'}", soft_wrap=True)
-    for warning in summary.warnings:
+    for warning in [*summary.warnings, *summary.unknown_classes]:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     console.print(NOTICE)
 

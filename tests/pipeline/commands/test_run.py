@@ -95,6 +95,44 @@ def test_a_split_without_images_is_one_line(tmp_path: Path) -> None:
         prepare_records(config, source, work, None)
 
 
+@pytest.mark.parametrize(
+    ("classes", "task", "says"),
+    [
+        (
+            {"NORMAL": 12, "PNEUMONIE": 4},
+            "binary",
+            r"train has no image of PNEUMONIA.*4 files were rejected: folder 'PNEUMONIE' is no "
+            r"class; did you mean PNEUMONIA\?",
+        ),
+        ({"NORMAL": 12}, "binary", "train has no image of PNEUMONIA; add images of it"),
+        ({"NORMAL": 12, "PNEUMONIA": 12}, "bacteria_virus", "train has no image of VIRUS"),
+        ({"NORMLA": 3, "other": 3}, "binary", r"folder 'NORMLA': did you mean NORMAL\?"),
+    ],
+)
+def test_a_class_without_images_is_one_line_before_the_graph(
+    classes: dict[str, int], task: str, says: str, tmp_path: Path
+) -> None:
+    source = folder_of(tmp_path, **classes)
+    work = Workspace(tmp_path / "work")
+    work.folder.mkdir()
+    config = load_config("demo", [f"data.task={task}"])
+    with pytest.raises(PneumoError, match=says) as caught:
+        prepare_records(config, source, work, None)
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
+    source = folder_of(tmp_path, NORMAL=12, PNEUMONIA=12, Pnuemonia=2)
+    work = Workspace(tmp_path / "work")
+    work.folder.mkdir()
+    _, summary = prepare_records(load_config("demo"), source, work, None)
+    assert summary.rejected == 2
+    (line,) = summary.unknown_classes
+    assert line.startswith(
+        "2 files were rejected: folder 'Pnuemonia' is no class; did you mean PNE"
+    )
+
+
 def test_no_such_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match="--data or PNEUMO_DATA"):
         prepare_records(load_config("demo"), tmp_path / "x", Workspace(tmp_path), None)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config_file import load_config
-from pipeline.runners.run import check_boxes
+from pipeline.runners.data_checks import check_boxes
 from schema.errors import PneumoError
 
 
