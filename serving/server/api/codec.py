@@ -1,11 +1,13 @@
 """JSON format of TensorFlow Serving: parses predict requests and encodes responses.
 
 Requests have the row format (`instances`) or the column format (`inputs`). Binary values are
-{"b64": ...}. The name of the input may be omitted. Strings in responses are UTF-8 text, or
+{"b64": ...}, base64 as TensorFlow Serving takes it (Abseil's Base64Unescape): the standard alphabet,
+white space anywhere, with or without padding. The name of the input may be omitted. Strings in responses are UTF-8 text, or
 {"b64": ...} if the name of the output ends in `_bytes`.
 """
 
 import base64
+import codecs
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,9 @@ import numpy as np
 import orjson
 
 from serving.server.errors import invalid
+
+_URL_SAFE = str.maketrans("-_", "+/")
+_SMALLEST_IMAGE = 48  # bytes; a smaller text is passed to the model, which rejects it
 
 
 def parse(body: bytes, signatures: Mapping[str, str]) -> tuple[str, list[bytes], bool]:
@@ -29,7 +34,7 @@ def parse(body: bytes, signatures: Mapping[str, str]) -> tuple[str, list[bytes],
       ServeError: INVALID_ARGUMENT, with the reason.
     """
     try:
-        request = orjson.loads(body)
+        request = orjson.loads(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise invalid(f"JSON Parse error: {error}") from None
     if not isinstance(request, dict):
@@ -70,14 +75,38 @@ def _unwrap(value: Any, name: str, where: str) -> Any:
 
 def _to_bytes(i: int, value: Any) -> bytes:
     if isinstance(value, str):
+        if _is_bare_base64(value):
+            raise invalid(
+                f'Failed to process element: {i}. It is base64 text; wrap it in {{"b64": "..."}}'
+            )
         return value.encode()
     if isinstance(value, dict) and set(value) == {"b64"} and isinstance(value["b64"], str):
         try:
-            return base64.b64decode(value["b64"], validate=True)
+            return _decode_base64(value["b64"])
         except ValueError:
             raise invalid(f"Failed to process element: {i}. Unable to base64 decode") from None
     kind = type(value).__name__
     raise invalid(f"Failed to process element: {i}. JSON Value of type {kind} is not a string")
+
+
+def _decode_base64(text: str) -> bytes:
+    """Decodes base64. Raises ValueError for other characters or wrong padding."""
+    data = text.encode("ascii").translate(None, b" \t\n\v\f\r")
+    digits = data.rstrip(b"=.")
+    missing = -len(digits) % 4
+    if missing == 3 or len(data) - len(digits) not in (0, missing):
+        raise ValueError("wrong padding")
+    return base64.b64decode(digits + b"=" * missing, validate=True)
+
+
+def _is_bare_base64(text: str) -> bool:
+    """Whether a text is a data URL or base64 of an image. No image is valid UTF-8 itself."""
+    if text.startswith("data:"):
+        return True
+    try:
+        return len(_decode_base64(text.translate(_URL_SAFE))) >= _SMALLEST_IMAGE
+    except ValueError:
+        return False
 
 
 def format_response(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from serving.server.api import codec
+from serving.server.api import codec, content_encoding
 from serving.server.endpoint import Endpoint
 from serving.server.errors import ServeError, invalid
 
@@ -116,28 +116,33 @@ class _Rest:
 
     @contextlib.asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """Yields the body; limits the bytes of all bodies in memory.
+        """Yields the decoded body; limits its bytes and those of all bodies in memory.
 
         Raises:
-          ServeError: too large (413), sent too slowly (408), or too many bytes in memory (503).
+          ServeError: unsupported encoding (415), too large (413), sent too slowly (408), or too many bytes in memory (503).
         """
         limit, seconds = self.options.max_body_mib << 20, self.options.slow_seconds
         declared = request.headers.get("content-length", "")
         size = int(declared) if declared.isdecimal() else 0
+        decoder = content_encoding.decoder(request.headers.get("content-encoding", ""))
         parts: list[bytes] = []
-        received = 0
+        received = decoded = 0
         try:
             async with asyncio.timeout(seconds):
                 async for part in request.stream():
                     received += len(part)
-                    self.body_bytes += len(part)
-                    if max(size, received) > limit:
-                        message = f"the request is larger than {self.options.max_body_mib} MiB"
-                        raise invalid(message, 413)
-                    if self.body_bytes > self.options.max_bodies_mib << 20:
-                        message = "too many large requests at once; retry later"
-                        raise ServeError(StatusCode.UNAVAILABLE, message)
-                    parts.append(part)
+                    for piece in decoder.pieces(part):
+                        decoded += len(piece)
+                        self.body_bytes += len(piece)
+                        if max(size, received, decoded) > limit:
+                            message = f"the request is larger than {self.options.max_body_mib} MiB"
+                            raise invalid(message, 413)
+                        if self.body_bytes > self.options.max_bodies_mib << 20:
+                            message = "too many large requests at once; retry later"
+                            raise ServeError(StatusCode.UNAVAILABLE, message)
+                        parts.append(piece)
+                        await asyncio.sleep(0)  # other requests go on
+                decoder.close()
             yield b"".join(parts)
         except TimeoutError:
             message = f"the request was not received within {seconds:.3g} seconds"
@@ -145,7 +150,7 @@ class _Rest:
         except ClientDisconnect:
             raise invalid("the request ended early") from None
         finally:
-            self.body_bytes -= received
+            self.body_bytes -= decoded
 
 
 def _number(request: Request) -> int | None:
