@@ -105,7 +105,7 @@ def command(
             f"--model-dir {options.model_dir} is not a folder; give the folder that `pneumo run` "
             "printed as model"
         )
-    engine = engine_for(engine, context)
+    engine, image = engine_for(engine, context), engines.full_name(image)
     if has_pattern(options.model_dir.absolute()):
         if engine == "tf-serving":
             raise PneumoError(

@@ -1,7 +1,8 @@
 """Predictions as DICOM structured reports (TID 1500) for the study of the image.
 
 Only these reports contain patient identities, copied from the image, because they belong to its
-patient and study. Logs, errors, file names and all other outputs contain none.
+patient and study. Logs, errors and all other outputs contain none; the name of a report repeats
+the name of its input file.
 """
 
 from serving.dicom_out.algorithm import Algorithm, identify_algorithm

@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ def _now() -> datetime.datetime:
 
 
 class ReportWriter:
-    """Writes structured reports, named after their UID.
+    """Writes structured reports, named STEM.UID.dcm after their input file and their UID.
 
     An equal prediction for the same image gives the same UID; the existing report is kept.
 
@@ -124,7 +125,7 @@ class ReportWriter:
                 if missing:
                     raise _NoReport(f"it has no {missing[0]}")
                 arguments = (source, report_content(prediction), self._algorithm, self._finding)
-                final = self._folder / f"{report_uid(*arguments)}.dcm"
+                final = self._folder / _report_name(file, report_uid(*arguments))
                 if final.exists():
                     return final, None
                 out = io.BytesIO()
@@ -149,6 +150,13 @@ class ReportWriter:
         if self.unreported > len(self._reasons):
             lines.append(f"no report for {self.unreported - len(self._reasons)} more DICOM files")
         return lines
+
+
+def _report_name(file: Path, uid: str) -> str:
+    """Returns a file name with the start of the input's name, within the 255 bytes of Linux."""
+    stem = file.name.removesuffix(file.suffix if file.suffix.lower() == ".dcm" else "")
+    # 150 bytes: the UID has up to 64, and a temporary file adds a prefix and a suffix.
+    return f"{os.fsencode(stem)[:150].decode(errors='ignore')}.{uid}.dcm"
 
 
 class _NoReport(Exception):

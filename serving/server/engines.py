@@ -63,8 +63,16 @@ def run_error(program: str, image: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-    return lines[-1][:300] if done.returncode else ""
+    lines = [line for line in done.stderr.splitlines() if line.strip() and "--help" not in line]
+    return (lines or [f"status {done.returncode}"])[-1][:300] if done.returncode else ""
+
+
+def full_name(image: str) -> str:
+    """Returns an image name with its registry: podman does not resolve short names."""
+    registry, slash, _ = image.partition("/")
+    if slash and ("." in registry or ":" in registry or registry == "localhost"):
+        return image
+    return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
 
 
 def command(engine: str, program: str, options: ServerOptions, image: str = IMAGE) -> list[str]:

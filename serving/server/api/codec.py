@@ -1,9 +1,9 @@
 """JSON format of TensorFlow Serving: parses predict requests and encodes responses.
 
 Requests have the row format (`instances`) or the column format (`inputs`). Binary values are
-{"b64": ...}, base64 as TensorFlow Serving takes it (Abseil's Base64Unescape): the standard alphabet,
-white space anywhere, with or without padding. The name of the input may be omitted. Strings in responses are UTF-8 text, or
-{"b64": ...} if the name of the output ends in `_bytes`.
+{"b64": ...}, with the base64 that TensorFlow Serving takes (Abseil's Base64Unescape): the standard
+alphabet, white space anywhere, padding or none. The name of the input may be omitted. Strings in
+responses are UTF-8 text, or {"b64": ...} if the name of the output ends in `_bytes`.
 """
 
 import base64

@@ -119,7 +119,8 @@ class _Rest:
         """Yields the decoded body; limits its bytes and those of all bodies in memory.
 
         Raises:
-          ServeError: unsupported encoding (415), too large (413), sent too slowly (408), or too many bytes in memory (503).
+          ServeError: unsupported encoding (415), too large (413), sent too slowly (408), or too
+            many bytes in memory (503).
         """
         limit, seconds = self.options.max_body_mib << 20, self.options.slow_seconds
         declared = request.headers.get("content-length", "")

@@ -14,6 +14,7 @@ import pytest
 
 from schema.errors import PneumoError
 from serving.dicom_out import Algorithm, ReportWriter
+from serving.dicom_out.writer import _report_name
 from serving.predict.prediction import Prediction, rejected
 from tests.support.images import dicoms, identities
 
@@ -40,6 +41,23 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "name, stem",
+    [
+        ("a.dcm", "a"),
+        ("a.b.DCM", "a.b"),
+        ("IM000001", "IM000001"),
+        ("1.2.840.1", "1.2.840.1"),
+        ("\u00e4" * 120, "\u00e4" * 75),
+        ("x" + "\u00e4" * 120 + ".dcm", "x" + "\u00e4" * 74),
+    ],
+)
+def test_report_name(name: str, stem: str) -> None:
+    report = _report_name(Path("in", name), "2.25.1" + "0" * 58)
+    assert report == f"{stem}.2.25.1{'0' * 58}.dcm"
+    assert len(report.encode()) < 230
+
+
 @pytest.mark.parametrize("syntax", dicoms.SYNTAXES, ids=lambda syntax: syntax.name)
 def test_every_transfer_syntax(syntax: dicoms.Syntax, tmp_path: Path) -> None:
     if syntax.needs:
@@ -53,11 +71,11 @@ def test_every_transfer_syntax(syntax: dicoms.Syntax, tmp_path: Path) -> None:
     assert read.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
 
 
-def test_the_file_name_is_the_uid_and_has_no_identity(image: Path, tmp_path: Path) -> None:
+def test_the_file_is_named_after_its_input_and_its_uid(image: Path, tmp_path: Path) -> None:
     reports = writer(tmp_path / "out")
     path = reports.add(prediction(image))
     assert path is not None
-    assert path.name == f"{pydicom.dcmread(path).SOPInstanceUID}.dcm"
+    assert path.name == f"image.{pydicom.dcmread(path).SOPInstanceUID}.dcm"
     assert not identities.leaks(str(path))
     assert [p.name for p in (tmp_path / "out").iterdir()] == [path.name]
     assert reports.summary() == [

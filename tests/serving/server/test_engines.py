@@ -61,8 +61,37 @@ def test_run_error(tmp_path: Path) -> None:
     assert engines.run_error(str(program), "IMAGE") == "why"
     arguments = (tmp_path / "podman.arguments").read_text().split()
     assert arguments == ["run", "--rm", "IMAGE", "--version"]
+    program.write_text(
+        "#!/bin/sh\necho no daemon >&2\necho >&2\necho \"Run 'docker run --help'\" >&2\nexit 125\n"
+    )
+    assert engines.run_error(str(program), "IMAGE") == "no daemon"
     program.write_text("#!/bin/sh\nexit 0\n")
     assert engines.run_error(str(program), "IMAGE") == ""
+
+
+@pytest.mark.parametrize(
+    "image, expected",
+    [
+        ("tensorflow/serving:2.19.1", engines.IMAGE),
+        ("serving", "docker.io/library/serving"),
+        ("a@sha256:00", "docker.io/library/a@sha256:00"),
+        ("quay.io/a/b:1", "quay.io/a/b:1"),
+        ("registry:5000/a", "registry:5000/a"),
+        ("localhost/a", "localhost/a"),
+        (engines.IMAGE, engines.IMAGE),
+    ],
+)
+def test_full_name(image: str, expected: str) -> None:
+    assert engines.full_name(image) == expected
+
+
+@pytest.mark.parametrize("folder", ["serving", "components", "pipeline", "image", "docs"])
+def test_no_file_has_a_short_name_of_the_image(folder: str) -> None:
+    suffixes = {".py", ".yaml", ".yml", ".md", ".sh"}
+    for path in (ROOT / folder).rglob("*"):
+        if path.suffix in suffixes or path.name == "Dockerfile":
+            text = path.read_text().replace("docker.io/tensorflow/serving", "")
+            assert "tensorflow/serving:" not in text, path
 
 
 def test_container_is_read_only_and_binds_to_the_host(tmp_path: Path) -> None:
