@@ -99,7 +99,6 @@ EXTRAS_REQUIRE = {
 }
 
 
-
 class Wheel(bdist_wheel):
     """Refuses a wheel: its packages would overwrite others, such as `schema` of PyPI."""
 
