@@ -43,9 +43,8 @@ from core.ingest.source.labels import label_files
 from core.ingest.splits.leakage import LeakageError, leakage_report
 from core.ingest.splits.policy import assign_splits, choose_policy
 from core.ingest.summary import FILE, IngestSummary, read_summary
-from schema.errors import PneumoError
+from schema.errors import PneumoError, root_cause
 from schema.files import atomic_file, json_line, try_lock
-from schema.tracebacks import root_cause
 
 __all__ = ["IngestSummary", "ingest", "read_summary"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.runners import metadata_store
 from schema.errors import PneumoError
-from schema.tracebacks import root_cause as cause_in_text
+from schema.errors import root_cause as cause_in_text
 
 if TYPE_CHECKING:
     from tfx.v1 import dsl

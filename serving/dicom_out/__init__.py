@@ -6,7 +6,8 @@ the name of its input file.
 """
 
 from serving.dicom_out.algorithm import Algorithm, identify_algorithm
-from serving.dicom_out.report import Region, ReportContent, make_report
+from serving.dicom_out.content import Region, ReportContent
+from serving.dicom_out.report import make_report
 from serving.dicom_out.writer import ReportWriter
 
 __all__ = [

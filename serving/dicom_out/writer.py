@@ -14,8 +14,9 @@ from schema.errors import PneumoError
 from schema.files import write_bytes_atomically
 from schema.processes import is_running
 from serving.dicom_out.algorithm import Algorithm
+from serving.dicom_out.content import report_content
 from serving.dicom_out.finding import DECISIONS, finding_code
-from serving.dicom_out.report import COPIED, REQUIRED, make_report, report_content, report_uid
+from serving.dicom_out.report import COPIED, REQUIRED, make_report, report_uid
 from serving.predict.dicom import is_dicom
 from serving.predict.prediction import Prediction
 

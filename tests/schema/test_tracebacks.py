@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schema.errors import PneumoError
-from schema.tracebacks import root_cause
+from schema.errors import PneumoError, root_cause
 
 ERRORS = (OSError, ValueError, ImportError, RuntimeError, PneumoError, AssertionError)
 LOOKUPS = (KeyError, IndexError, AttributeError)

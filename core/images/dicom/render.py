@@ -165,11 +165,11 @@ def _padding(dataset: Any, values: NDArray[Any], bits_stored: int) -> tuple[floa
     The VR of the tags often disagrees with the sign of the pixels, so that -2000 is stored as
     63536; and padding may have more bits than BitsStored.
     """
-    told = finite_numbers(dataset, "PixelPaddingValue")[:1]
-    if not told:
+    declared = finite_numbers(dataset, "PixelPaddingValue")[:1]
+    if not declared:
         return None
-    told += finite_numbers(dataset, "PixelPaddingRangeLimit")[:1]
-    ends = [_as_stored(end, values, bits_stored) for end in told]
+    declared += finite_numbers(dataset, "PixelPaddingRangeLimit")[:1]
+    ends = [_as_stored(end, values, bits_stored) for end in declared]
     return min(ends), max(ends)
 
 

@@ -44,8 +44,8 @@ def used_bits(wide: NDArray[np.uint16], significant: int) -> int:
     needed = LEAST + sum(1000 * count > OUTLIERS * wide.size for count in above)
     if not significant:
         return needed
-    told = max(significant, LEAST)
-    return told if needed <= told else MOST
+    declared = max(significant, LEAST)
+    return declared if needed <= declared else MOST
 
 
 def to_eight_bits(wide: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:

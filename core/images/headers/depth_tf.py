@@ -40,6 +40,6 @@ def _used_bits(values: tf.Tensor, significant: tf.Tensor) -> tf.Tensor:
     above = tf.stack([tf.reduce_sum(counts[1 << n :]) for n in range(MOST - LEAST)])
     exceeded = above * 1000 > OUTLIERS * tf.size(values, out_type=tf.int64)
     needed = LEAST + tf.reduce_sum(tf.cast(exceeded, tf.int32))
-    told = tf.maximum(significant, LEAST)
-    fitting = tf.where(needed <= told, told, MOST)
+    declared = tf.maximum(significant, LEAST)
+    fitting = tf.where(needed <= declared, declared, MOST)
     return tf.where(significant > 0, fitting, needed)

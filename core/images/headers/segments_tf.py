@@ -50,7 +50,7 @@ def _body_if_contained(
     encoded: tf.Tensor, name: bytes, find: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
     """Calls `find` only for the few files that contain the bytes, because it copies the file."""
-    pieces = tf.raw_ops.StringSplitV2(input=encoded[tf.newaxis], sep=name, maxsplit=1).values
+    pieces = tf.raw_ops.StringSplitV2(input=tf.expand_dims(encoded, 0), sep=name, maxsplit=1).values
 
     def body() -> tf.Tensor:
         start, end = tf.unstack(find(tf.io.decode_raw(encoded, tf.uint8)))

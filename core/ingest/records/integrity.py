@@ -13,7 +13,7 @@ from schema.tfrecord import read_records
 
 _SHARD: Final = re.compile(r"(\w+)-(\d{5,})-of-(\d{5,})\.tfrecord")
 _BLOCK: Final = 1 << 20
-_HINT: Final = "copy the data set again, or ingest the images again with --overwrite"
+_HINT: Final = "copy the data set again, or run pneumo ingest --overwrite again"
 
 
 def check_shards(
@@ -64,8 +64,8 @@ def list_shards(folder: Path, splits: Mapping[str, object]) -> list[Path]:
         split, number, total = match.groups() if match else ("", "", "")
         if split not in splits or totals.setdefault(split, int(total)) != int(total):
             raise PneumoError(
-                f"{folder}: {file.name} is not a shard of this data set; remove it, or ingest the "
-                "images again with --overwrite"
+                f"{folder}: {file.name} is not a shard of this data set; remove it, or run "
+                "pneumo ingest --overwrite again"
             )
         found.setdefault(split, {})[int(number)] = file
     shards = []

@@ -46,7 +46,9 @@ AGREEMENT = {
     "NOT_JPEG_OR_PNG": {"not_an_image", "unsupported_format", "truncated"},
     "TOO_MANY_PIXELS": {"too_large", "corrupt", "truncated", "unsupported_format"},
     "TOO_SMALL": {"too_small", "too_large", "corrupt", "truncated", "unsupported_format"},
-    "TRUNCATED": {"truncated", "corrupt", "too_narrow", "unsupported_format"},
+    "TRUNCATED": {
+        *("truncated", "corrupt", "too_large", "too_small", "too_narrow", "unsupported_format"),
+    },
     "DAMAGED": {
         *("corrupt", "truncated", "too_large", "too_small", "too_narrow", "unsupported_format"),
         *("valid", "few_gray_values", "low_contrast"),

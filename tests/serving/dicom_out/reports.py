@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from serving.dicom_out.algorithm import Algorithm
+from serving.dicom_out.content import Region, ReportContent
 from serving.dicom_out.finding import PNEUMONIA, Concept
-from serving.dicom_out.report import Region, ReportContent, make_report
+from serving.dicom_out.report import make_report
 from tests.support.images import dicoms
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.dicom_out.content import Region, ReportContent, report_content, stored_boxes
 from serving.dicom_out.finding import CERTAINTY, PNEUMONIA
-from serving.dicom_out.report import Region, ReportContent, report_content, stored_boxes
 from serving.predict.prediction import Prediction
 from tests.serving.dicom_out.reports import (
     REGIONS,

@@ -9,6 +9,7 @@ import pytest
 
 from core.images.rules import STATUS_MESSAGES
 from serving.dicom_out.algorithm import Algorithm
+from serving.dicom_out.content import ReportContent, report_content
 from serving.dicom_out.finding import (
     COMMENT,
     DECISIONS,
@@ -18,7 +19,7 @@ from serving.dicom_out.finding import (
     PROBABILITY,
     UNUSABLE,
 )
-from serving.dicom_out.report import COPIED, ReportContent, report_content
+from serving.dicom_out.report import COPIED
 from serving.predict.prediction import Prediction
 from tests.serving.dicom_out.reports import (
     NOW,

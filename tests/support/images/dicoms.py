@@ -158,6 +158,8 @@ def to_bytes(dataset: "Dataset", syntax: str = "1.2.840.10008.1.2.1", **options:
             given.setdefault("j2k_cr", [4])
         if syntax == uid.JPEGLSNearLossless:
             given.setdefault("jls_error", 2)
+        if syntax == uid.RLELossless:  # gdcm, the default, ends the process at some image sizes
+            given.setdefault("encoding_plugin", "pydicom")
         with pydicom.config.disable_value_validation():
             dataset.compress(syntax, generate_instance_uid=False, **given)
         if syntax in (uid.JPEG2000, uid.JPEGLSNearLossless):

@@ -191,7 +191,7 @@ KINDS: dict[str, tuple[str, Bytes, str | tuple[str, ...]]] = {
         lambda _: bytes(128) + b"DICM" + bytes(90),
         ("corrupt", "no_pixels"),
     ),
-    "dicom without magic": ("dm{}.dcm", lambda s: _dicom(s)[132:], ("not_an_image",)),
+    "dicom without preamble": ("dm{}.dcm", lambda s: _dicom(s)[132:], "written"),
     "dicom of frames": ("df{}.dcm", _stack, ("multi_frame",)),
     "dicom of colour": ("dc{}.dcm", lambda s: _dicom(s, pixels=color(40, 40, s)), ("colour",)),
     "ct": ("ct{}.dcm", lambda s: _dicom(s, modality="CT"), ("wrong_modality",)),

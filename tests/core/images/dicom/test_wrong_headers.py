@@ -11,8 +11,7 @@ from PIL import Image
 
 from core.images.dicom import notes as n
 from core.images.dicom.load import load
-from core.images.dicom.read import DicomRules, is_dicom
-from core.images.errors import ImageError
+from core.images.dicom.read import DicomRules
 from tests.support.images.dicoms import make_dataset, to_bytes
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra `dicom`")
@@ -211,43 +210,6 @@ def test_the_first_value_of_a_table_has_the_sign_of_the_values() -> None:
         item.add_new("LUTData", "US", LINEAR)
         image, _ = render(signed, 12, VOILUTSequence=[item])
         np.testing.assert_allclose(image, PLAIN, atol=0.1)
-
-
-def headless(syntax: str, keep: str) -> bytes:
-    content = to_bytes(make_dataset(PICTURE, bits_stored=12), syntax)
-    data = 144 + int.from_bytes(content[140:144], "little")
-    return {"DICM": content[128:], "meta": content[132:], "data": content[data:]}[keep]
-
-
-@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT])
-@pytest.mark.parametrize("keep", ["DICM", "meta", "data"])
-def test_without_preamble(syntax: str, keep: str) -> None:
-    content = headless(syntax, keep)
-    assert is_dicom(content[:132])
-    image, notes = shown(content)
-    np.testing.assert_allclose(image, PLAIN, atol=0.1)
-    assert set(notes) == {n.NO_PREAMBLE} | ({n.NO_TRANSFER_SYNTAX} if keep == "data" else set())
-
-
-def test_compressed_without_preamble() -> None:
-    content = headless("1.2.840.10008.1.2.5", "meta")
-    np.testing.assert_allclose(shown(content)[0], PLAIN, atol=0.1)
-    with pytest.raises(ImageError, match=r"^transfer_syntax: "):
-        load(headless("1.2.840.10008.1.2.5", "data"), DicomRules())
-    deflated = headless("1.2.840.10008.1.2.1.99", "meta")
-    np.testing.assert_allclose(shown(deflated)[0], PLAIN, atol=0.1)
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        *(b"", b"\x08", b"\x08\0\x05\0", b"\x02\0\0\0", b"\x08\0\x05\0\xff\xff\xff\xff"),
-        *(b"DICMabcd", b"\0\0\1\0\1\0\x10\x10", b"II*\0\x08\0\0\0", b"\xff\xd8\xff\xe0"),
-        *(b"GIF89a", b"PK\3\4"),
-    ],
-)
-def test_other_files_are_not_taken_for_dicom(head: bytes) -> None:
-    assert not is_dicom(head.ljust(132, b"\xff")[: 132 if head else 0])
 
 
 @pytest.mark.parametrize(

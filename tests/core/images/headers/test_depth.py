@@ -39,7 +39,7 @@ def full_range(picture: np.ndarray) -> np.ndarray:
     st.integers(0, 50),
 )
 def test_every_depth_looks_like_eight_bits(
-    bits: int, form: str, scaling: str, told: bool, seed: int
+    bits: int, form: str, scaling: str, declared: bool, seed: int
 ) -> None:
     picture = color(20, 30, seed) if "rgb" in form else gray(20, 30, seed)
     picture = full_range(picture)
@@ -50,7 +50,7 @@ def test_every_depth_looks_like_eight_bits(
         opacity = np.full((20, 30, 1), 65535, np.uint16)
         deep = np.dstack([deep, opacity])
     channels = 1 if deep.ndim == 2 else deep.shape[2]
-    content = png_with(deep, chunk(b"sBIT", bytes([bits] * channels)) if told else b"")
+    content = png_with(deep, chunk(b"sBIT", bytes([bits] * channels)) if declared else b"")
     expected = shown(png_with(picture)).astype(int)
     found = shown(content).astype(int)
     assert np.abs(found - expected).max() <= 2
@@ -88,16 +88,16 @@ def test_hot_pixels_do_not_make_the_others_black() -> None:
 def test_depth_by_values_and_header(greatest: int, significant: int, bits: int) -> None:
     values = np.array([[0, greatest // 2, greatest]], np.uint16)
     assert used_bits(values, significant) == bits
-    told = chunk(b"sBIT", bytes([significant])) if significant else b""
+    declared = chunk(b"sBIT", bytes([significant])) if significant else b""
     scaled = values.astype(int) * 255 / (2**bits - 1)
-    assert np.abs(shown(png_with(values, told)) - scaled).max() <= 0.51
+    assert np.abs(shown(png_with(values, declared)) - scaled).max() <= 0.51
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00", b"\x11", b"\xff"])
 def test_an_invalid_chunk_says_nothing(body: bytes) -> None:
     deep = full_range(gray(20, 30)).astype(np.uint16) * 16
-    told = png_with(deep, chunk(b"sBIT", body))
-    np.testing.assert_array_equal(shown(told), shown(png_with(deep)))
+    declared = png_with(deep, chunk(b"sBIT", body))
+    np.testing.assert_array_equal(shown(declared), shown(png_with(deep)))
 
 
 def test_interlaced_files_are_read_with_all_bits() -> None:

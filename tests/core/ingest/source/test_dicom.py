@@ -210,7 +210,7 @@ def test_limits_of_the_options() -> None:
         ("1.2.840.113", "file"),
         ("a.dcm", "file"),
         ("a.DICOM", "file"),
-        ("a.txt", "skip"),
+        ("a.txt", "file"),
         (".hidden", "skip"),
         ("DICOMDIR", "skip"),
         ("._IM0001", "skip"),
