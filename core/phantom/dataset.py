@@ -51,7 +51,12 @@ class PhantomSummary:
 
 
 def draw_image(
-    seed: int, patient: SyntheticPatient, k: int, size: int, **options: bool
+    seed: int,
+    patient: SyntheticPatient,
+    k: int,
+    size: int,
+    min_severity: float = 0.0,
+    **options: bool,
 ) -> SyntheticRadiograph:
     """Renders the k-th image of a patient; deterministic.
 
@@ -60,11 +65,12 @@ def draw_image(
       patient: see core.phantom.cohort.
       k: 0 to patient.images - 1.
       size: width in pixels.
+      min_severity: see `sample_findings`.
       options: passed to `render`.
     """
     patient_rng = np.random.default_rng([seed, 1, patient.index])
     anatomy = sample_anatomy(patient_rng)
-    findings = sample_findings(patient_rng, patient.pathogen)
+    findings = sample_findings(patient_rng, patient.pathogen, min_severity)
     rng = np.random.default_rng([seed, 2, patient.first + k])
     return render(anatomy, findings, sample_exposure(rng), rng, size=size, **options)
 
@@ -77,6 +83,7 @@ def write_phantoms(
     layout: str = "folders",
     size: int | None = None,
     jpeg_quality: int = 92,
+    min_severity: float = 0.0,
     workers: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -93,6 +100,7 @@ def write_phantoms(
       layout: "folders" or "rsna".
       size: width in pixels, 64 to 4096; heights are smaller. Default 320, or 1024 for "rsna".
       jpeg_quality: 1 to 95.
+      min_severity: smallest severity of a finding, 0 (barely visible) to 1.
       workers: number of processes.
       overwrite: replace an existing synthetic data set; other folders are never replaced.
       progress: called with (images done, n).
@@ -106,10 +114,10 @@ def write_phantoms(
     """
     form = LAYOUTS[layout]
     size = form.size if size is None else size
-    _check(n, seed, size, jpeg_quality, workers)
+    _check(n, seed, size, jpeg_quality, min_severity, workers)
     form.check()
     dest = Path(dest).resolve()
-    notice = notice_text(n, seed, size, jpeg_quality, layout)
+    notice = notice_text(n, seed, size, jpeg_quality, layout, min_severity)
     plan = form.plan(seed, n)
     if _is_complete(dest, notice, n, form, overwrite):
         with (dest / next(iter(form.tables))).open(newline="") as lines:
@@ -122,17 +130,28 @@ def write_phantoms(
                 (work / folder).mkdir(parents=True, exist_ok=True)
             for place in {work, work / form.source}:
                 (place / NOTICE).write_text(notice)
-            jobs = [(str(work), form.name, size, seed, jpeg_quality, *one) for one in plan]
+            jobs = [
+                (str(work), form.name, size, seed, jpeg_quality, min_severity, *one) for one in plan
+            ]
             boxes = _write_images(work, form, jobs, n, workers, progress)
     except OSError as error:
         raise PneumoError(f"cannot write {dest}: {error.strerror or error}") from error
     return _summary(dest, form, plan, boxes, reused=False)
 
 
-def notice_text(n: int, seed: int, size: int, jpeg_quality: int, layout: str = "folders") -> str:
+def notice_text(
+    n: int,
+    seed: int,
+    size: int,
+    jpeg_quality: int,
+    layout: str = "folders",
+    min_severity: float = 0.0,
+) -> str:
     """Returns the text of SYNTHETIC.txt: a warning and the parameters of the data set."""
     boxes = next(iter(LAYOUTS[layout].tables))
     named = "" if layout == "folders" else f"layout: {layout}\n"
+    if min_severity:
+        named += f"min_severity: {min_severity:g}\n"
     return (
         "SYNTHETIC DATA. These images were drawn by a program (pneumo phantom). They show no\n"
         "patient, and say nothing about how well a model reads real radiographs. Use them to try\n"
@@ -146,12 +165,15 @@ def notice_text(n: int, seed: int, size: int, jpeg_quality: int, layout: str = "
     )
 
 
-def _check(n: int, seed: int, size: int, jpeg_quality: int, workers: int) -> None:
+def _check(
+    n: int, seed: int, size: int, jpeg_quality: int, min_severity: float, workers: int
+) -> None:
     for name, value, low, high in (
         ("n", n, 1, sys.maxsize),
         ("seed", seed, 0, sys.maxsize),
         ("size", size, SMALLEST, LARGEST),
         ("jpeg_quality", jpeg_quality, 1, 95),
+        ("min_severity", min_severity, 0, 1),
         ("workers", workers, 1, sys.maxsize),
     ):
         if not low <= value <= high:
@@ -182,7 +204,7 @@ def _is_complete(dest: Path, notice: str, n: int, form: FolderLayout, overwrite:
     return True
 
 
-Job = tuple[str, str, int, int, int, SyntheticPatient, str]
+Job = tuple[str, str, int, int, int, float, SyntheticPatient, str]
 
 
 def _write_images(
@@ -215,11 +237,11 @@ def _write_images(
 
 def _write_patient(job: Job) -> list[tuple[int, dict[str, Rows]]]:
     """Writes the images of a patient; returns the number of boxes and the rows of each."""
-    work, name, size, seed, jpeg_quality, patient, split = job
+    work, name, size, seed, jpeg_quality, min_severity, patient, split = job
     form = LAYOUTS[name]
     written = []
     for k in range(patient.images):
-        radiograph = draw_image(seed, patient, k, size)
+        radiograph = draw_image(seed, patient, k, size, min_severity)
         request = ImageRequest(seed, patient, k, split, jpeg_quality)
         form.save(Path(work) / form.path(request), request, radiograph.pixels)
         written.append((len(radiograph.boxes), form.rows(request, radiograph.boxes)))

@@ -104,17 +104,18 @@ class Findings:
     interstitial: InterstitialPattern | None = None
 
 
-def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
+def sample_findings(rng: np.random.Generator, pathogen: str, min_severity: float = 0.0) -> Findings:
     """Samples the findings of one patient.
 
-    Severity ranges from barely visible to severe, so that no classifier is perfect.
+    Severity ranges from barely visible (0) to severe (1), so that no classifier is perfect.
 
     Args:
       rng: random generator.
       pathogen: one of schema.labels.PATHOGENS.
+      min_severity: smallest severity, 0 to 1; the distribution is scaled to [min_severity, 1].
     """
     if pathogen == BACTERIA:
-        severity = float(rng.beta(1.8, 1.0))
+        severity = min_severity + (1 - min_severity) * float(rng.beta(1.8, 1.0))
         second = 1 + int(rng.random() < 0.18 + 0.15 * severity)
         lobes = rng.choice(len(LOBES), size=second, replace=False)
         foci = []
@@ -136,7 +137,7 @@ def sample_findings(rng: np.random.Generator, pathogen: str) -> Findings:
             )
         return Findings(foci=tuple(foci))
     if pathogen == VIRUS:
-        severity = float(rng.beta(1.5, 1.3))
+        severity = min_severity + (1 - min_severity) * float(rng.beta(1.5, 1.3))
         return Findings(
             interstitial=InterstitialPattern(
                 strength=0.05 + 0.27 * severity,

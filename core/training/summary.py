@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.embedding.store import Embeddings
-from core.models.classifier import ClassifierNetwork
+from core.models.classifier import ClassifierNetwork, EnsembleMember
 from core.training.calibration import CalibrationResult
 from core.training.data.targets import class_weights
 from core.training.ensemble_predictions import EnsemblePredictions
 from core.training.job import Job
 from schema.labels import Task
+
+if TYPE_CHECKING:
+    import keras
 
 _EMBEDDING_KEYS = (
     "views",
@@ -133,16 +136,36 @@ def _backbone(job: Job) -> dict[str, Any]:
 
 
 def model_summary(network: ClassifierNetwork) -> str:
-    """Returns Keras's summaries of each backbone's frozen part, fine-tuned blocks and head.
+    """Returns Keras's summaries: pooling and heads, then fine-tuned and frozen parts of backbones.
 
     Of members that share a frozen part, the first one is described.
     """
+    members = {id(member.lower): member for member in reversed(network.members)}.values()
+    first = list(reversed(members))
+    models = [pooling_and_head(member, network.pooling) for member in first]
+    models += [part for one in first for part in (one.upper, one.lower) if part is not None]
     lines: list[str] = []
-    first = {id(member.lower): member for member in reversed(network.members)}
-    for member in reversed(first.values()):
-        for model in (member.lower, member.upper, member.head):
-            if model is None:
-                continue
-            model.summary(print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True)
+    for model in models:
+        model.summary(print_fn=lambda line, *_, **__: lines.append(line), expand_nested=True)
     lines.append(f"members of the ensemble: {len(network.members)}")
     return "\n".join(lines) + "\n"
+
+
+def pooling_and_head(member: EnsembleMember, pooling: str) -> "keras.Model":
+    """Returns a model with the layers above the backbone: feature map -> logits.
+
+    It shares the head of the member and is for its summary; `core.models.head.pool` pools.
+    """
+    import keras
+
+    shape = (member.upper or member.lower).output_shape[1:]
+    maps = keras.Input(shape, name="feature_map")
+    pooled = []
+    if pooling != "max":
+        pooled.append(keras.layers.GlobalAveragePooling2D(name="avg_pooling")(maps))
+    if pooling != "avg":
+        pooled.append(keras.layers.GlobalMaxPooling2D(name="max_pooling")(maps))
+    features = pooled[0]
+    if len(pooled) > 1:
+        features = keras.layers.Concatenate(name="concatenate")(pooled)
+    return keras.Model(maps, member.head(features), name="pooling_and_head")

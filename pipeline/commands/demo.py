@@ -40,7 +40,8 @@ def command(
     check_work_folder(workdir)
     config = load_config(source, overrides)
     data = workdir / f"phantoms-n{n}-seed{seed}"
-    ctx.invoke(phantom.command, dest=data, n=n, seed=seed)
+    # Severe findings, because a backbone with random weights does not see faint ones.
+    ctx.invoke(phantom.command, dest=data, n=n, seed=seed, min_severity=1.0)
     status = execute(config, data, workdir)
     if status:
         sys.exit(status)

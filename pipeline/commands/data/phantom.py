@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     "--size", type=int, show_default="320, rsna 1024", help="Width of an image in pixels."
 )
 @click.option("--jpeg-quality", default=92, show_default=True, help="1 to 95.")
+@click.option(
+    "--min-severity",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Smallest severity of a finding; 0: barely visible, 1: all are severe.",
+)
 @click.option("--workers", default=0, help="Number of processes; 0: one per core.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing synthetic data set in DEST.")
 @click.argument("dest", type=click.Path(path_type=Path))
@@ -33,6 +40,7 @@ def command(
     layout: str,
     size: int | None,
     jpeg_quality: int,
+    min_severity: float,
     workers: int,
     overwrite: bool,
     dest: Path,
@@ -81,6 +89,7 @@ def command(
             layout=layout,
             size=size,
             jpeg_quality=jpeg_quality,
+            min_severity=min_severity,
             workers=workers,
             overwrite=overwrite,
             progress=advance,

@@ -95,6 +95,9 @@ def test_image_depends_on_seed_and_index_only(
         ({"size": 8}, "size is 8"),
         ({"size": 10**6}, "size is 1000000"),
         ({"jpeg_quality": 0}, "jpeg_quality is 0"),
+        ({"min_severity": -0.1}, r"min_severity is -0\.1"),
+        ({"min_severity": 1.5}, r"min_severity is 1\.5"),
+        ({"min_severity": float("nan")}, "min_severity is nan"),
         ({"workers": 0}, "workers is 0"),
     ],
 )
@@ -103,6 +106,14 @@ def test_invalid_parameters(tmp_path: Path, options: dict, message: str) -> None
         write_phantoms(tmp_path / "x", **{"n": 2, "seed": 0, "size": 64, **options})
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_severe_findings_change_images_with_findings_only(tmp_path: Path) -> None:
+    mild = digests(write_phantoms(tmp_path / "0", 24, 0, size=64).dest)
+    severe = write_phantoms(tmp_path / "1", 24, 0, size=64, min_severity=1.0)
+    changed = {name for name, digest in digests(severe.dest).items() if mild[name] != digest}
+    assert changed == {name for name in mild if "person" in name}
+    assert "min_severity: 1\n" in (severe.dest / "SYNTHETIC.txt").read_text()
 
 
 def test_same_parameters_are_reused_and_others_need_overwrite(tmp_path: Path) -> None:
