@@ -48,8 +48,20 @@ def launch(
     overrides: Sequence[str] = (),
     weights: Path | None = None,
     validation_only: bool = False,
+    described: Sequence[str] = (),
 ) -> Child:
-    """Runs one configuration; its progress goes to the terminal."""
+    """Runs one configuration; its progress goes to the terminal.
+
+    Args:
+      name: of the configuration.
+      source: its file, or the name of a shipped one.
+      data: folder of images or records.
+      work: work folder.
+      overrides: `KEY=VALUE` texts.
+      weights: file or folder of weights.
+      validation_only: whether the test split is left out.
+      described: options of `pneumo run` that describe the images, such as `--manifest`.
+    """
     push_to = json.dumps(str(work.resolve() / "serving" / name))
     command = [
         sys.executable,
@@ -67,6 +79,7 @@ def launch(
         "--set",
         f"serving.push_to={push_to}",
         *(["--validation-only"] if validation_only else []),
+        *described,
     ]
     return keep(work, spawn(name, command, {"PNEUMO_WEIGHTS": str(weights)} if weights else {}))
 

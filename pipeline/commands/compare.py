@@ -1,13 +1,21 @@
 """`pneumo compare`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli_options import data_option, set_option, weights_option
+from pipeline.cli_options import (
+    boxes_option,
+    class_map_option,
+    data_option,
+    manifest_option,
+    on_leak_option,
+    set_option,
+    weights_option,
+)
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -19,6 +27,10 @@ if TYPE_CHECKING:
 )
 @click.argument("sources", nargs=-1, metavar="CONFIG...")
 @data_option(required=False)
+@manifest_option
+@class_map_option
+@boxes_option
+@on_leak_option(None)
 @click.option(
     "--work",
     "--workdir",
@@ -46,6 +58,10 @@ if TYPE_CHECKING:
 def command(
     sources: tuple[str, ...],
     data: Path | None,
+    manifest: Path | None,
+    class_map: dict[str, str],
+    boxes: Path | None,
+    on_leak: str | None,
     work: Path,
     weights: Path | None,
     overrides: tuple[str, ...],
@@ -68,6 +84,7 @@ def command(
     from pipeline.runners.workspace import check_data_folder, check_work_folder
     from schema.errors import PneumoError
 
+    described = {"manifest": manifest, "boxes": boxes, "on_leak": on_leak}
     named = names(sources, overrides)
     if not only_page:
         if not named:
@@ -78,7 +95,16 @@ def command(
         check_work_folder(work)
         for number, (name, source) in enumerate(named.items(), 1):
             click.echo(f"--- {number}/{len(named)} {name}")
-            child = launch(name, source, data, work, overrides, weights, validation_only)
+            child = launch(
+                name,
+                source,
+                data,
+                work,
+                overrides,
+                weights,
+                validation_only,
+                run_options(described, class_map),
+            )
             if child.status:
                 click.echo(f"pneumo: {name} failed: {child.error}; running the others", err=True)
             else:
@@ -90,6 +116,21 @@ def command(
     for one in failed:
         click.echo(f"pneumo: {one['name']} is not on the page: {one['error']}", err=True)
     sys.exit(1 if failed else 0)
+
+
+def run_options(described: Mapping[str, object], class_map: Mapping[str, str]) -> list[str]:
+    """Returns the options of `pneumo run` that describe a folder of images.
+
+    Args:
+      described: name of an option in Python -> value; None if it was not given.
+      class_map: folder or label -> pathogen.
+    """
+    given = {name.replace("_", "-"): value for name, value in described.items() if value}
+    pairs = [f"{name}={pathogen}" for name, pathogen in class_map.items()]
+    return [
+        *(part for name, value in given.items() for part in (f"--{name}", str(value))),
+        *(part for pair in pairs for part in ("--class-map", pair)),
+    ]
 
 
 def names(sources: Sequence[str], overrides: Sequence[str]) -> dict[str, str]:

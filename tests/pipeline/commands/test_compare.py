@@ -1,12 +1,14 @@
 """`pneumo compare` as a user calls it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from pipeline.commands.compare import command, names
+from pipeline.commands.compare import command, names, run_options
+from pipeline.commands.run import command as run
 from schema.errors import PneumoError
 from tests.support.finished_runs import FinishedRuns
 from tests.support.runs.processes import pneumo
@@ -64,6 +66,30 @@ def test_only_page_without_configurations(tmp_path: Path) -> None:
     assert str(work / "compare.html") in done.stdout
     costs = json.loads((work / "compare.json").read_text())["costs"]
     assert {row["name"] for row in costs} == {"one", "two"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        ["--manifest", "a b.csv", "--on-leak", "fail"],
+        ["--boxes", "x.csv", "--class-map", "No Finding=normal", "--class-map", "A=B=virus"],
+    ],
+)
+def test_options_that_describe_images_reach_the_runs(given: list[str]) -> None:
+    names = ("manifest", "boxes", "on_leak", "class_map")
+    described = command.make_context("compare", ["x", *given]).params
+    passed = run_options({name: described[name] for name in names[:3]}, described["class_map"])
+    received = run.make_context("run", ["--data", "d", *passed]).params
+    assert {name: received[name] for name in names} == {name: described[name] for name in names}
+
+
+def test_the_error_of_a_manifest_is_that_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    call = ("--data", tmp_path / "images", "--manifest", tmp_path / "gone.csv")
+    done = pneumo("compare", config(tmp_path, "x"), *call, "--work", tmp_path / "w", check=False)
+    assert done.returncode == 2  # no run finished, so there is no page
+    assert re.search(r"x failed: .*gone\.csv", done.stderr)
 
 
 @pytest.mark.slow  # three runs
