@@ -32,6 +32,7 @@ from core.images.rules import (
     OK,
     PNG_END,
     PNG_SIGNATURE,
+    STATUS_MESSAGES,
     TAIL,
     TOO_MANY_BYTES,
     TOO_MANY_PIXELS,
@@ -49,14 +50,16 @@ class DecodedBatch(NamedTuple):
 
     Attributes:
       pixels: uint8 [n, size, size, 1], black for a rejected image.
-      status: string [n], a key of `rules.STATUS_MESSAGES`, optionally with ": " and a detail; one
-        of `rules.CONTENT_STATUSES` for an image that is decoded but is no radiograph.
+      status: string [n], a key of `rules.STATUS_MESSAGES`; one of `rules.CONTENT_STATUSES` for an
+        image that is decoded but is no radiograph.
+      reason: string [n], why there is no prediction, with details; "" for the status OK.
       sides: int64 [n, 2], height and width of the displayed image (EXIF orientation applied),
         pixels; 0 for a rejected image.
     """
 
     pixels: tf.Tensor
     status: tf.Tensor
+    reason: tf.Tensor
     sides: tf.Tensor
 
 
@@ -90,7 +93,18 @@ def decode_batch(contents: tf.Tensor, size: int, fit: str, limits: ImageLimits) 
         lambda: tf.gather(status, rows),
     )
     pixels = tf.ensure_shape(tf.gather(pixels, rows), [None, size, size, 1])
-    return DecodedBatch(pixels, status, tf.gather(sides, rows))
+    return DecodedBatch(pixels, *_code_and_reason(status), tf.gather(sides, rows))
+
+
+def _code_and_reason(status: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Splits "CODE" or "CODE: detail" into the code and "message" or "message (detail)"."""
+    code = tf.strings.regex_replace(status, r"(?s):.*", "")
+    detail = tf.strings.regex_replace(status, r"^[A-Z_]+(: )?", "")
+    matches = tf.equal(code[:, tf.newaxis], tf.constant(list(STATUS_MESSAGES)))
+    index = tf.argmax(tf.cast(matches, tf.int32), axis=1)
+    message = tf.gather(tf.constant(list(STATUS_MESSAGES.values())), index)
+    with_detail = tf.strings.join([message, " (", detail, ")"])
+    return code, tf.where(tf.equal(detail, ""), message, with_detail)
 
 
 def _options() -> tf.data.Options:

@@ -1,18 +1,18 @@
 """Resolves the initial weights of a backbone: ImageNet, a file, or random."""
 
 import hashlib
-import itertools
 import logging
 import os
 import re
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from core.models.backbones import BACKBONES, build_network
 from core.models.options import ModelOptions
-from schema.errors import PneumoError
+from core.models.weight_files import is_hdf5, is_keras_3, layer_shapes, load_weights
+from schema.errors import PneumoError, one_line
 from schema.files import sha256_of_file
 from schema.storage import fetch, is_remote, join
 
@@ -60,8 +60,9 @@ class BackboneWeights:
 def resolve_weights(model: ModelOptions, environment: str | None = None) -> BackboneWeights:
     """Returns the weights that a run uses.
 
-    A path must exist and match the backbone. For `imagenet`, PNEUMO_WEIGHTS (a file, or a folder
-    that contains the file under Keras's name) has priority over Keras's cache and the download.
+    A path must exist and match the backbone. For `imagenet`, PNEUMO_WEIGHTS has priority over
+    Keras's cache and the download: a file or folder; a file with another name than Keras's is used
+    if its tensors are those of the backbone.
 
     Args:
       model: options of the model.
@@ -74,14 +75,16 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Back
     if model.weights == "random":
         return BackboneWeights("random")
     if model.weights != "imagenet":
-        return _from_path(model.backbone, Path(model.weights).expanduser(), "model.weights")
-    path = os.environ.get("PNEUMO_WEIGHTS", "") if environment is None else environment
-    if path:
-        weights = _from_environment(model, Path(path).expanduser())
+        path = _expanded(model.weights, "model.weights")
+        return _from_path(model.backbone, path, "model.weights")
+    named = os.environ.get("PNEUMO_WEIGHTS", "") if environment is None else environment
+    unused = ""
+    if named:
+        weights, unused = _from_environment(model, _expanded(named, "PNEUMO_WEIGHTS"))
         if weights:
             return weights
-    cached = _keras_cache() / BACKBONES[model.backbone].weight_file
     try:
+        cached = _keras_cache() / BACKBONES[model.backbone].weight_file
         if not cached.is_file():
             # 224, because the file names of the MobileNets contain the size.
             build_network(model.backbone, 224, "imagenet")
@@ -91,6 +94,7 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Back
     except Exception as error:  # the download raises Exception itself
         line = (str(error).strip().splitlines() or [repr(error)])[0]
         line = re.sub(r" on https?://\S+:?", ":", line)[:160]
+        line = f"{line}; {unused}" if unused else line
         if model.on_missing == "random":
             return BackboneWeights("random", reason=f"ImageNet weights not available: {line}")
         raise PneumoError(
@@ -141,17 +145,64 @@ def resolve_deferred(weights: BackboneWeights, backbone: str, default: str = "")
     return resolve_weights(ModelOptions.model_validate(values))
 
 
-def _from_environment(model: ModelOptions, path: Path) -> BackboneWeights | None:
-    if path.is_dir() and not (path / BACKBONES[model.backbone].weight_file).is_file():
-        return None  # a folder without the file of this backbone
-    if path.is_file() and path.name != BACKBONES[model.backbone].weight_file:
-        return None  # the file of another backbone
-    return _from_path(model.backbone, path, "PNEUMO_WEIGHTS")
+def _from_environment(model: ModelOptions, path: Path) -> tuple[BackboneWeights | None, str]:
+    """Looks for the weights in a file or folder named by PNEUMO_WEIGHTS.
+
+    Returns:
+      The weights, or None; and which weight files were not used, and why.
+    """
+    backbone = model.backbone
+    if not path.exists() or path.name == BACKBONES[backbone].weight_file:
+        return _from_path(backbone, path, "PNEUMO_WEIGHTS"), ""
+    exact = path / BACKBONES[backbone].weight_file
+    if exact.is_file():
+        return _checked("file", backbone, exact), ""
+    # A browser renames a file, for example to "... (1).h5": its tensors decide.
+    others = {info.weight_file for info in BACKBONES.values()}
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    unknown = [file for file in files if file.name not in others and is_hdf5(file)]
+    fitting = [file for file in unknown if _fits(backbone, file)]
+    if len(fitting) > 1:
+        raise PneumoError(
+            f"{path} (from PNEUMO_WEIGHTS) has several weight files of {backbone}: "
+            f"{_quoted(fitting)}; keep one, or name one with --weights"
+        )
+    if fitting:
+        log.warning("%s: weights from %s, by its tensors", backbone, fitting[0])
+        return _checked("file", backbone, fitting[0]), ""
+    if not unknown:
+        return None, ""
+    return None, f"not used, because the tensors differ: {_quoted(unknown)} in {path}"
+
+
+def _fits(backbone: str, file: Path) -> bool:
+    try:
+        check_weight_file(backbone, file)
+    except PneumoError:
+        return False
+    return True
+
+
+def _quoted(files: list[Path]) -> str:
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    return ", ".join(repr(file.name) for file in files[:5]) + more
 
 
 def _keras_cache() -> Path:
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
+    try:
+        return (Path(home) if home else Path.home() / ".keras") / "models"
+    except RuntimeError:
+        raise RuntimeError("no home folder; set HOME or KERAS_HOME") from None
+
+
+def _expanded(path: str, where: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise PneumoError(
+            f"{path} (from {where}): no home folder; set HOME, or write the path"
+        ) from None
 
 
 def _from_path(backbone: str, path: Path, where: str) -> BackboneWeights:
@@ -188,25 +239,28 @@ def is_published(backbone: str, file: Path) -> str:
 
 
 def check_weight_file(backbone: str, file: Path) -> None:
-    """Compares the tensor shapes of a weight file with those of the network, layer by layer.
+    """Compares the tensors of a weight file with those of the network, layer by layer.
 
     Raises:
-      PneumoError: not an HDF5 weight file, or the shapes differ from the backbone without top.
+      PneumoError: not an HDF5 weight file, or its tensors are not those of the backbone without
+        top.
     """
-    import h5py
-
     try:
-        with h5py.File(file, "r") as store:
-            group = store.get("model_weights", store)
-            layers = [
-                sorted(tuple(group[name][weight].shape) for weight in weights)
-                for name in _names(group, "layer_names")
-                if (weights := _names(group[name], "weight_names"))
-            ]
-    except (OSError, KeyError, AttributeError) as error:
-        raise PneumoError(f"{file} is not a Keras weight file in HDF5 ({error})") from None
+        keras_3 = is_keras_3(file)
+        layers = [] if keras_3 else layer_shapes(file)
+    except ValueError as error:
+        raise PneumoError(f"{file} is {error}") from None
     # The shapes do not depend on the input size; every network accepts 96.
     network = build_network(backbone, 96, None)
+    if keras_3:
+        try:
+            load_weights(network, file)
+        except ValueError as error:
+            raise PneumoError(
+                f"{file} does not match {backbone}: {one_line(error, 120)}; save the weights of "
+                f"this network with save_weights, or use {BACKBONES[backbone].weight_file}"
+            ) from None
+        return
     expected = [
         sorted(tuple(weight.shape) for weight in layer.weights)
         for layer in network.layers
@@ -226,17 +280,3 @@ def check_weight_file(backbone: str, file: Path) -> None:
 
 def _tensors(layers: list[list[tuple[int, ...]]]) -> int:
     return sum(len(layer) for layer in layers)
-
-
-def _names(group: Any, attribute: str) -> list[str]:
-    """Reads a list of names; Keras splits long lists into attributes name0, name1, ..."""
-    if attribute in group.attrs:
-        return [_text(name) for name in group.attrs[attribute]]
-    chunks = itertools.takewhile(
-        lambda key: key in group.attrs, (f"{attribute}{i}" for i in itertools.count())
-    )
-    return [_text(name) for key in chunks for name in group.attrs[key]]
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -3,9 +3,11 @@
 import math
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.models.backbone_table import BACKBONES, BackboneInfo
+from core.models.weight_files import load_weights
 
 if TYPE_CHECKING:
     import keras
@@ -52,11 +54,14 @@ def build_network(name: str, size: int, weights: str | None) -> "keras.Model":
     """
     import keras
 
+    file = None if weights in (None, "imagenet") else weights
     network = getattr(keras.applications, name)(
-        include_top=False, weights=weights, input_shape=(size, size, 3)
+        include_top=False, weights=None if file else weights, input_shape=(size, size, 3)
     )
-    if weights not in (None, "imagenet") and BACKBONES[name].keras_module == "efficientnet":
-        _fix_input_scaling(network)
+    if file:
+        load_weights(network, Path(file))
+        if BACKBONES[name].keras_module == "efficientnet":
+            _fix_input_scaling(network)
     return network
 
 

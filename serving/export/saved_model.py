@@ -51,10 +51,11 @@ def export(
         [n, classes] (calibrated), `score` float32 [n] (sum over the positive classes), `decision`
         string [n] (POSITIVE, NEGATIVE, REFER for a score in the referral band or an image that is
         no radiograph, REJECTED for an invalid file), `abstained` bool [n] (REFER or REJECTED),
-        `predicted_class` string [n], `classes` string [n, classes], `status` string [n] (see
-        `validate_tf.DecodedBatch`). A rejected image, or one that is no radiograph, has -1 for
-        every number and "" for its class; it does not change the predictions for the other images
-        of the batch. A localization task adds `boxes` and `box_scores`, as in explain.
+        `predicted_class` string [n], `classes` string [n, classes], `status` and
+        `reason` string [n] (see `validate_tf.DecodedBatch`). A rejected image, or one that is no
+        radiograph, has -1 for every number and "" for its class; it does not change the
+        predictions for the other images of the batch. A localization task adds `boxes` and
+        `box_scores`, as in explain.
       explain (only with `explain`): `image_bytes` string [n] -> the outputs of serving_default,
         `heatmap` float32 [n, h, w] in 0 to 1 (cells of equal size that cover the displayed image),
         `boxes` float32 [n, K, 4] (ymin, xmin, ymax, xmax in pixels of the displayed image, best
@@ -62,7 +63,7 @@ def export(
         `image_width` int64 [n], pixels of the displayed image. A rejected image has zeros and box
         scores of -1. The displayed image has its EXIF orientation applied.
       embed: `image_bytes` string [n] -> `embedding` float32 [n, d], the pooled features of the
-        backbone (zeros for a rejected image), `status` string [n].
+        backbone (zeros for a rejected image), `status` and `reason` string [n].
       examples: serialized records, string [n] -> `probabilities`, `score`, `raw` (before
         temperature scaling), `members` float32 [n, members * classes]; for a localization task
         also `boxes` float32 [n, K * 4], fractions of the displayed image, and `box_scores`. For

@@ -137,6 +137,7 @@ class ServingModule(tf.Module):
             "predicted_class": tf.where(valid, tf.gather(self.classes, index), ""),
             "classes": tf.tile(self.classes[tf.newaxis], [tf.shape(score)[0], 1]),
             "status": images.status,
+            "reason": images.reason,
         }
 
     @tf.function(autograph=False)
@@ -145,7 +146,8 @@ class ServingModule(tf.Module):
         images = self._decode(image_bytes)
         embedding = self.parts.features(tf.cast(images.pixels, tf.float32))
         valid = tf.equal(images.status, OK)[:, tf.newaxis]
-        return {"embedding": tf.where(valid, embedding, 0.0), "status": images.status}
+        embedding = tf.where(valid, embedding, 0.0)
+        return {"embedding": embedding, "status": images.status, "reason": images.reason}
 
     @tf.function(autograph=False)
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:

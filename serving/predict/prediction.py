@@ -49,7 +49,7 @@ class Prediction:
     @property
     def reason(self) -> str:
         """Why there is no score; "" if there is one."""
-        return self.error or status_message(self.status)
+        return self.error or STATUS_MESSAGES.get(self.status, self.status)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields for JSON, without empty ones and without the heat map."""
@@ -62,8 +62,8 @@ def to_prediction(file: str, row: Mapping[str, Any]) -> Prediction:
 
     Args:
       file: name of the image.
-      row: outputs by name. `status` and the outputs of `explain` and of localization models are
-        optional.
+      row: outputs by name. `status`, `reason` and the outputs of `explain` and of localization
+        models are optional.
 
     Returns:
       The prediction; with `error` for an image that the model rejected, without a score for an
@@ -73,12 +73,12 @@ def to_prediction(file: str, row: Mapping[str, Any]) -> Prediction:
       ValueError: not the outputs of a model of this project, or a number that is not finite.
     """
     try:
-        status = str(row.get("status", OK))
+        status = str(row.get("status", OK)).partition(":")[0]
         if status in CONTENT_STATUSES:
             return Prediction(file, decision="REFER", abstained=True, status=status)
-        error = status_message(status)
-        if error:
-            return rejected(file, error, status)
+        if status != OK:
+            reason = str(row.get("reason") or STATUS_MESSAGES.get(status, status))
+            return rejected(file, reason, status)
         numbers = [float(value) for value in row["probabilities"]]
         score, decision = float(row["score"]), str(row["decision"])
         if not all(map(math.isfinite, [score, *numbers])):
@@ -129,10 +129,3 @@ def rejected(file: str, reason: str, status: str = "") -> Prediction:
       status: status returned by the model; empty if the model was not called.
     """
     return Prediction(file, decision="REJECTED", abstained=True, status=status, error=reason)
-
-
-def status_message(status: str) -> str:
-    """Returns a message for a status with optional detail; "" for OK."""
-    code, _, detail = status.partition(": ")
-    message = STATUS_MESSAGES.get(code, status)
-    return f"{message} ({detail})" if detail and message else message

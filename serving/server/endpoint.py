@@ -93,7 +93,7 @@ class Endpoint:
         if signature == "serving_default" and "decision" in outputs:
             decisions = [value.decode() for value in outputs["decision"]]
             values = outputs.get("status", [b"OK"] * len(images))
-            statuses = [value.decode().partition(":")[0] for value in values]
+            statuses = [value.decode() for value in values]
             for labels in zip(decisions, statuses, strict=True):
                 self.metrics.images.labels(*labels).inc()
             if self._log is not None:

@@ -180,7 +180,7 @@ def test_bad_images_are_rejected_in_their_rows_and_change_no_other(
     good = predict_over_rest(server, [images[0]] * 4 + images[1:3], web)
     mixed = predict_over_rest(server, [images[1], *bad, images[2]], web)
     assert [mixed[0], mixed[-1]] == good[-2:]
-    assert mixed[-2]["status"].split(":")[0] in ("TRUNCATED", "DAMAGED")
+    assert mixed[-2]["status"] in ("TRUNCATED", "DAMAGED")
     for row in mixed[1:-1]:
         assert row["status"] != "OK"
         assert (row["decision"], row["score"], row["abstained"]) == ("REJECTED", -1, True)

@@ -90,8 +90,8 @@ def test_bombs(server: Server, image: bytes, expected: list[dict]) -> None:
             server, [image, large, png_file(60_000, 60_000, b"")]
         )
         assert good["score"] == pytest.approx(expected[0]["score"], abs=1e-6)
-        assert refused["status"].startswith("TOO_MANY_PIXELS")
-        assert lied["status"].startswith("TOO_MANY_PIXELS")
+        assert refused["status"] == "TOO_MANY_PIXELS"
+        assert lied["status"] == "TOO_MANY_PIXELS"
     assert server.rss() - before < 150 * MIB
 
 
@@ -249,4 +249,4 @@ def test_base64_of_a_large_image(server: Server) -> None:
     body = {"instances": [{"b64": base64.b64encode(b"\xff\xd8\xff" + bytes(33 * MIB)).decode()}]}
     answer = post(server, json.dumps(body))
     assert answer.status_code == 200
-    assert answer.json()["predictions"][0]["status"].startswith("TOO_MANY_BYTES")
+    assert answer.json()["predictions"][0]["status"] == "TOO_MANY_BYTES"

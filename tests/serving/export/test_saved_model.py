@@ -85,8 +85,10 @@ def test_a_rejected_image_changes_no_bit_of_its_neighbours(exported: Exported) -
         clean = serve(image_bytes=tf.constant(exported.contents))
         for key, values in mixed.items():
             np.testing.assert_array_equal(values.numpy()[others], clean[key].numpy()[others])
-        status = [text.decode().partition(":")[0] for text in mixed["status"].numpy()[places]]
+        status = [text.decode() for text in mixed["status"].numpy()[places]]
         assert status == ["EMPTY", "NOT_JPEG_OR_PNG", "TRUNCATED", "TRUNCATED"]
+        has_reason = mixed["reason"].numpy() != b""
+        assert np.flatnonzero(has_reason).tolist() == places
     rejected = {
         k: v.numpy()[places]
         for k, v in loaded.signatures["serving_default"](image_bytes=tf.constant(contents)).items()

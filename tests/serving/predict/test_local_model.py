@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.images.rules import STATUS_MESSAGES
+from core.images.rules import CONTENT_STATUSES, STATUS_MESSAGES
 from schema.errors import PneumoError
 from schema.model_folder import newest_version
 from serving.predict.input_files import stream_files
 from serving.predict.local_model import load_model, predict_files
-from serving.predict.prediction import status_message
+from serving.predict.prediction import to_prediction
 from tests.support.images.radiographs import chest, mask, photograph
 from tests.support.models.exported import Exported
 
@@ -81,10 +81,12 @@ def test_broken_files_fail_alone_without_a_second_call(exported: Exported, folde
 
 @pytest.mark.parametrize("status", STATUS_MESSAGES)
 def test_every_status_has_a_message(status: str) -> None:
-    assert (status_message(status) == "") == (status == "OK")
-    assert status not in status_message(status)
+    assert (STATUS_MESSAGES[status] == "") == (status == "OK")
     if status != "OK":
-        assert status_message(f"{status}: 3 x 4").endswith(" (3 x 4)")
+        row = {"status": status}
+        assert to_prediction("x.png", row).reason == STATUS_MESSAGES[status]
+        if status not in CONTENT_STATUSES:
+            assert to_prediction("x.png", row | {"reason": "3 x 4"}).error == "3 x 4"
 
 
 def test_a_model_of_the_old_signature_is_one_line(tmp_path: Path) -> None:

@@ -5,29 +5,31 @@ from hypothesis import strategies as st
 
 from core.images.checks import formats_tf
 from core.images.checks.formats import FORMATS, unsupported_format
-from core.images.rules import ImageLimits
+from core.images.rules import STATUS_MESSAGES, ImageLimits
 from core.images.validate_tf import decode_batch
 from tests.support.images.formats import SUPPORTED, UNSUPPORTED
 
 
 @pytest.fixture(scope="module")
-def statuses() -> dict[str, str]:
-    """Name -> status of each file in the graph."""
+def statuses() -> dict[str, tuple[str, str]]:
+    """Name -> status and reason of each file in the graph."""
     files = {**UNSUPPORTED, **SUPPORTED}
-    status = decode_batch(tf.constant([*files.values()]), 64, "pad", ImageLimits()).status
-    return dict(zip(files, (text.decode() for text in status.numpy()), strict=True))
+    batch = decode_batch(tf.constant([*files.values()]), 64, "pad", ImageLimits())
+    pairs = zip(batch.status.numpy(), batch.reason.numpy(), strict=True)
+    return dict(zip(files, ((a.decode(), b.decode()) for a, b in pairs), strict=True))
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
 def test_the_graph_names_the_format_as_ingest_does(name, statuses):
     content = UNSUPPORTED[name]
     code = "UNSUPPORTED_JPEG" if content.startswith(b"\xff\xd8\xff") else "NOT_JPEG_OR_PNG"
-    assert statuses[name] == f"{code}: {unsupported_format(content)}"
+    reason = f"{STATUS_MESSAGES[code]} ({unsupported_format(content)})"
+    assert statuses[name] == (code, reason)
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
 def test_supported_files_are_decoded(name, statuses):
-    assert statuses[name] == "OK"
+    assert statuses[name] == ("OK", "")
 
 
 @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
