@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -59,6 +60,15 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="pneumo-tfx", prog_name="pneumo")
 def pneumo() -> None:
     """PneumoTFX: train, evaluate and serve a classifier of pneumonia on chest X-rays."""
+    from schema.errors import PneumoError
+
+    try:
+        Path.home()
+    except RuntimeError:  # Keras, matplotlib and Jupyter fail without it, each in another place
+        raise PneumoError(
+            "there is no home folder: HOME is not set and the user has no entry in passwd; set "
+            "HOME to a folder that can be written"
+        ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

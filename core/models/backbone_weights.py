@@ -75,12 +75,12 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Back
     if model.weights == "random":
         return BackboneWeights("random")
     if model.weights != "imagenet":
-        path = _expanded(model.weights, "model.weights")
+        path = Path(model.weights).expanduser()
         return _from_path(model.backbone, path, "model.weights")
     named = os.environ.get("PNEUMO_WEIGHTS", "") if environment is None else environment
     unused = ""
     if named:
-        weights, unused = _from_environment(model, _expanded(named, "PNEUMO_WEIGHTS"))
+        weights, unused = _from_environment(model, Path(named).expanduser())
         if weights:
             return weights
     try:
@@ -194,15 +194,6 @@ def _keras_cache() -> Path:
         return (Path(home) if home else Path.home() / ".keras") / "models"
     except RuntimeError:
         raise RuntimeError("no home folder; set HOME or KERAS_HOME") from None
-
-
-def _expanded(path: str, where: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise PneumoError(
-            f"{path} (from {where}): no home folder; set HOME, or write the path"
-        ) from None
 
 
 def _from_path(backbone: str, path: Path, where: str) -> BackboneWeights:
