@@ -80,7 +80,7 @@ def resolve_weights(model: ModelOptions, environment: str | None = None) -> Back
     named = os.environ.get("PNEUMO_WEIGHTS", "") if environment is None else environment
     unused = ""
     if named:
-        weights, unused = _from_environment(model, Path(named).expanduser())
+        weights, unused = _from_environment(model.backbone, Path(named).expanduser())
         if weights:
             return weights
     try:
@@ -145,34 +145,48 @@ def resolve_deferred(weights: BackboneWeights, backbone: str, default: str = "")
     return resolve_weights(ModelOptions.model_validate(values))
 
 
-def _from_environment(model: ModelOptions, path: Path) -> tuple[BackboneWeights | None, str]:
-    """Looks for the weights in a file or folder named by PNEUMO_WEIGHTS.
+def _in_folder(backbone: str, folder: Path, where: str) -> tuple[BackboneWeights | None, str]:
+    """Looks for the weights of a backbone in a folder: under Keras's name, then by the tensors.
 
     Returns:
       The weights, or None; and which weight files were not used, and why.
     """
-    backbone = model.backbone
-    if not path.exists() or path.name == BACKBONES[backbone].weight_file:
-        return _from_path(backbone, path, "PNEUMO_WEIGHTS"), ""
-    exact = path / BACKBONES[backbone].weight_file
+    exact = folder / BACKBONES[backbone].weight_file
     if exact.is_file():
         return _checked("file", backbone, exact), ""
-    # A browser renames a file, for example to "... (1).h5": its tensors decide.
+    return _by_tensors(backbone, sorted(folder.iterdir()), where)
+
+
+def _from_environment(backbone: str, path: Path) -> tuple[BackboneWeights | None, str]:
+    """Looks for the weights in a file or folder named by PNEUMO_WEIGHTS; see `_in_folder`."""
+    if path.is_dir():
+        return _in_folder(backbone, path, "PNEUMO_WEIGHTS")
+    if not path.is_file() or path.name == BACKBONES[backbone].weight_file:
+        return _from_path(backbone, path, "PNEUMO_WEIGHTS"), ""
+    return _by_tensors(backbone, [path], "PNEUMO_WEIGHTS")
+
+
+def _by_tensors(backbone: str, files: list[Path], where: str) -> tuple[BackboneWeights | None, str]:
+    """Chooses the file with the tensors of a backbone, whatever its name.
+
+    A browser renames files, for example to "... (1).h5". Files with the name of another backbone
+    are not read.
+    """
     others = {info.weight_file for info in BACKBONES.values()}
-    files = [path] if path.is_file() else sorted(path.iterdir())
     unknown = [file for file in files if file.name not in others and is_hdf5(file)]
     fitting = [file for file in unknown if _fits(backbone, file)]
     if len(fitting) > 1:
         raise PneumoError(
-            f"{path} (from PNEUMO_WEIGHTS) has several weight files of {backbone}: "
-            f"{_quoted(fitting)}; keep one, or name one with --weights"
+            f"several weight files of {backbone} (from {where}): {_quoted(fitting)} in "
+            f"{fitting[0].parent}; keep one, or name one with --weights"
         )
     if fitting:
         log.warning("%s: weights from %s, by its tensors", backbone, fitting[0])
         return _checked("file", backbone, fitting[0]), ""
     if not unknown:
         return None, ""
-    return None, f"not used, because the tensors differ: {_quoted(unknown)} in {path}"
+    names = f"{_quoted(unknown)} in {unknown[0].parent}"
+    return None, f"not used, because the tensors differ: {names}"
 
 
 def _fits(backbone: str, file: Path) -> bool:
@@ -197,10 +211,18 @@ def _keras_cache() -> Path:
 
 
 def _from_path(backbone: str, path: Path, where: str) -> BackboneWeights:
-    file = path / BACKBONES[backbone].weight_file if path.is_dir() else path
-    if not file.is_file():
-        raise PneumoError(f"weight file {file} (from {where}) does not exist; check the path")
-    return _checked("file", backbone, file)
+    if path.is_dir():
+        weights, unused = _in_folder(backbone, path, where)
+        if weights is None:
+            more = f" ({unused})" if unused else ""
+            raise PneumoError(
+                f"{path} (from {where}) has no weight file of {backbone}{more}; add "
+                f"{BACKBONES[backbone].weight_file}"
+            )
+        return weights
+    if not path.is_file():
+        raise PneumoError(f"weight file {path} (from {where}) does not exist; check the path")
+    return _checked("file", backbone, path)
 
 
 def _checked(kind: str, backbone: str, file: Path) -> BackboneWeights:

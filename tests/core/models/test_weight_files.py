@@ -113,14 +113,25 @@ def test_a_renamed_file_is_found_by_its_tensors(
     os.link(keras_3, file)
     (tmp_path / BACKBONES["VGG16"].weight_file).write_bytes(b"\x89HDF\r\n\x1a\n")  # not looked at
     (tmp_path / "README.txt").write_text("weights")
-    found = resolve_weights(options(), environment=str(file if as_file else tmp_path))
+    path = str(file if as_file else tmp_path)
+    found = resolve_weights(options(), environment=path)
     assert (found.kind, found.file) == ("file", str(file.resolve()))
+    assert resolve_weights(options(weights=path)) == found
+
+
+def test_a_folder_without_the_weights_is_one_line(keras_3: Path, tmp_path: Path) -> None:
+    os.link(keras_3, tmp_path / "mine.h5")
+    pattern = r"has no weight file of VGG16 \(not used, because the tensors differ: 'mine\.h5'"
+    with pytest.raises(PneumoError, match=pattern):
+        resolve_weights(options(backbone="VGG16", weights=str(tmp_path)))
 
 
 def test_several_fitting_files_are_named(keras_3: Path, tmp_path: Path) -> None:
     for name in ("a.h5", "b.h5"):
         os.link(keras_3, tmp_path / name)
-    with pytest.raises(PneumoError, match=r"several weight files of MobileNet: 'a\.h5', 'b\.h5'"):
+    with pytest.raises(
+        PneumoError, match=r"several weight files of MobileNet .*: 'a\.h5', 'b\.h5'"
+    ):
         resolve_weights(options(), environment=str(tmp_path))
     assert resolve_weights(options(weights=str(tmp_path / "a.h5"))).kind == "file"
 
