@@ -1,7 +1,7 @@
-import { modelInfo, signatures, predict, RequestError } from './server.js';
+import { modelInfo, signatures, predict, isDicom, renderDicom, RequestError } from './server.js';
 import { heatMapOf, paint, alignWith } from './heat.js';
 import { boxesOf, drawBoxes, describeEach } from './boxes.js';
-import { describePrediction, describeModel, percent, describeBoxes, describeHeatMap } from './words.js';
+import { describePrediction, describeModel, describeWarning, percent, describeBoxes, describeHeatMap } from './words.js';
 
 const CONCURRENCY = 2;
 const MAX_FILES = 200;
@@ -23,6 +23,8 @@ async function showModel() {
       dd.textContent = text;
       return [dt, dd];
     }));
+    byId('warning').textContent = describeWarning(about);
+    byId('warning').hidden = !byId('warning').textContent;
     explains = (await signatures(about.model ?? 'pneumo')).includes('explain');
   } catch {
     byId('served').textContent = 'No model is loaded yet. Reload the page in a moment.';
@@ -44,7 +46,7 @@ function add(files) {
 function newCard(file) {
   const element = byId('card').content.firstElementChild.cloneNode(true);
   const find = (selector) => element.querySelector(selector);
-  const card = { file, element, find, state: 'waiting', row: null, url: URL.createObjectURL(file) };
+  const card = { file, image: file, element, find, state: 'waiting', row: null, url: URL.createObjectURL(file) };
   find('h3').textContent = file.name;
   find('.remove .visually-hidden').textContent = `Remove ${file.name}`;
   find('.remove').addEventListener('click', () => remove(card));
@@ -81,11 +83,8 @@ async function next() {
 async function request(card) {
   try {
     const about = await modelInfo();
-    const limit = about.limits?.max_bytes;
-    card.row = limit && card.file.size > limit
-      ? { decision: 'REJECTED', status: 'TOO_MANY_BYTES', abstained: true }
-      : await predict(about.model ?? 'pneumo', card.file);
-    show(card, about, await hintOf(card));
+    card.row = await rowOf(card, about);
+    show(card, about);
   } catch (error) {
     if (!(error instanceof RequestError) && !(error instanceof TypeError)) console.error(error);
     card.state = 'failed';
@@ -97,15 +96,27 @@ async function request(card) {
   order();
 }
 
-async function hintOf(card) {
-  if (!String(card.row.status).startsWith('NOT_JPEG_OR_PNG')) return '';
-  const prefix = await card.file.slice(128, 132).text();
-  return prefix === 'DICM' ? 'This is a DICOM file: use pneumo predict, or export it as PNG.' : '';
+const rejected = (reason) => ({ decision: 'REJECTED', status: 'REJECTED', reason, abstained: true });
+
+async function rowOf(card, about) {
+  const dicom = await isDicom(card.file);
+  const limit = dicom ? about.max_body_bytes : about.limits?.max_bytes;
+  if (limit && card.file.size > limit) return rejected(`the file is larger than the limit of ${Math.floor(limit / 2 ** 20)} MiB`);
+  if (dicom && card.image === card.file) {
+    const { png, error } = await renderDicom(card.file);
+    if (error) return rejected(error);
+    card.image = png;
+    URL.revokeObjectURL(card.url);
+    card.url = URL.createObjectURL(png);
+    card.find('.picture').classList.remove('none');
+    card.find('img').src = card.url;
+  }
+  return predict(about.model ?? 'pneumo', card.image);
 }
 
-function show(card, about, hint) {
+function show(card, about) {
   const { find, row } = card;
-  const { kind, headline, explanation } = describePrediction(row, about, hint);
+  const { kind, headline, explanation } = describePrediction(row, about);
   card.state = kind;
   card.element.className = `card ${kind}`;
   find('.decision').textContent = headline;
@@ -183,7 +194,7 @@ async function explain(card) {
   button.disabled = true;
   try {
     const about = await modelInfo();
-    const row = await predict(about.model ?? 'pneumo', card.file, 'explain');
+    const row = await predict(about.model ?? 'pneumo', card.image, 'explain');
     const shown = overlay(card, row, about);
     const count = boxesOf(row)?.length;
     const boxText = count === undefined ? '' : ` ${describeBoxes(count, about)}`;

@@ -53,6 +53,20 @@ export async function predict(name, file, signature = 'serving_default') {
   }
 }
 
+/** Whether a file is DICOM, by its suffix or its signature. */
+export async function isDicom(file) {
+  return /\.(dcm|dicom)$/i.test(file.name) || (await file.slice(128, 132).text()) === 'DICM';
+}
+
+/** Returns the pixels of a DICOM file as `png`, or why the file is rejected as `error`. */
+export async function renderDicom(file) {
+  const response = await fetch('dicom', { method: 'POST', body: file }).catch(() => null);
+  if (response?.ok) return { png: await response.blob() };
+  const error = await reasonOf(response);
+  if (response?.status === 422) return { error };
+  throw new RequestError(error);
+}
+
 async function reasonOf(response) {
   if (!response) return 'the server is unreachable';
   const content = await response.json().catch(() => ({}));

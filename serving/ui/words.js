@@ -1,39 +1,19 @@
 // Texts of the page: predictions, heat maps, boxes and facts about the model.
 
-const REASONS = {
-  EMPTY: 'The file is empty.',
-  NOT_JPEG_OR_PNG: 'This is not a JPEG or PNG file.',
-  TOO_MANY_BYTES: 'The file is larger than the limit of the model.',
-  TOO_MANY_PIXELS: 'The image has more pixels than the limit of the model.',
-  TOO_SMALL: 'The image is too small to be an X-ray.',
-  TRUNCATED: 'The file is truncated.',
-  DAMAGED: 'The file is damaged and cannot be decoded.',
-  UNSUPPORTED_JPEG: 'This kind of JPEG is not supported.',
-};
-// The image can be decoded but is no radiograph.
-const PROBLEMS = {
-  LOW_RESOLUTION: 'The image has too few pixels for the model.',
-  BLANK: 'All pixels have one gray value.',
-  LOW_CONTRAST: 'Nearly all pixels have the same gray values.',
-  FEW_GRAY_VALUES: 'This is a mask or a drawing.',
-  COLOR_PHOTO: 'This is a color photograph.',
-  INVERTED: 'The gray values are inverted.',
-};
-
 export const percent = (p) => (p > 0.999 ? '> 99.9 %' : p < 0.001 ? '< 0.1 %' : `${(100 * p).toFixed(1)} %`);
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 const two = (number) => Number(number).toFixed(2);
 
 /** Returns kind, headline and explanation of one row of model outputs. */
-export function describePrediction(row, about, hint = '') {
+export function describePrediction(row, about) {
   const positive = (about.positive ?? []).join(' or ') || 'the positive class';
   const status = String(row.status ?? 'OK');
-  if (row.decision === 'REFER' && PROBLEMS[status]) {
-    return { kind: 'refer', headline: 'Referred: needs a human reader', explanation: `${PROBLEMS[status]} The model makes no prediction.` };
-  }
   if (row.decision === 'REJECTED' || status !== 'OK') {
-    const [code, detail] = status.split(': ');
-    const reason = REASONS[code] ?? `Rejected by the model: ${status}.`;
-    return { kind: 'rejected', headline: 'Rejected', explanation: [detail ? reason.replace(/\.$/, ` (${detail}).`) : reason, hint].filter(Boolean).join(' ') };
+    const reason = sentence(row.reason || `rejected by the model: ${status}`);
+    if (row.decision === 'REFER') {
+      return { kind: 'refer', headline: 'Referred: needs a human reader', explanation: `${reason} The model makes no prediction.` };
+    }
+    return { kind: 'rejected', headline: 'Rejected', explanation: reason };
   }
   const score = percent(row.score);
   if (row.decision === 'REFER') {
@@ -60,6 +40,15 @@ export function describeBoxes(count, about) {
   return `${count} ${count === 1 ? 'box' : 'boxes'}${source}.`;
 }
 
+/** Why the predictions of the model are meaningless for patients; '' if there is no such reason. */
+export function describeWarning(about) {
+  return [
+    about.synthetic && 'This model was trained on synthetic radiographs, drawn by a program.',
+    about.weights?.kind === 'random' && 'Its backbone started from random weights, without pretraining.',
+    (about.synthetic || about.weights?.kind === 'random') && 'Its predictions for patients are meaningless.',
+  ].filter(Boolean).join(' ');
+}
+
 /** Pairs of term and text about the served model; missing facts are omitted. */
 export function describeModel(about) {
   const band = about.band;
@@ -74,7 +63,7 @@ export function describeModel(about) {
     ['Decision', about.threshold !== undefined && `positive if the score is at least ${two(about.threshold)}${band ? `; referred between ${two(band[0])} and ${two(band[1])}` : ''}`],
     ['Training data', trainingData(about)],
     ['Operating point', point.sensitivity !== undefined && `sensitivity ${two(point.sensitivity)}, specificity ${two(point.specificity)} on ${point.positives} positive and ${point.negatives} negative validation images; see the report of the run for results on test data`],
-    ['Input', limits.max_bytes && `JPEG or PNG up to ${Math.floor(limits.max_bytes / 2 ** 20)} MiB and ${Math.floor(limits.max_pixels / 1e6)} million pixels, resized to ${about.image_size} x ${about.image_size}`],
+    ['Input', limits.max_bytes && `JPEG, PNG or DICOM; JPEG and PNG up to ${Math.floor(limits.max_bytes / 2 ** 20)} MiB and ${Math.floor(limits.max_pixels / 1e6)} million pixels, resized to ${about.image_size} x ${about.image_size}`],
   ].filter(([, text]) => text);
 }
 

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from serving.server.api import codec, content_encoding
+from serving.server.api.dicom import DicomRenderer
 from serving.server.endpoint import Endpoint
 from serving.server.errors import ServeError, invalid
 
@@ -50,6 +51,7 @@ def build_app(endpoint: Endpoint) -> Starlette:
         routes += [
             Route("/", RedirectResponse("/ui/")),
             Route("/ui/about.json", rest.about),
+            Route("/ui/dicom", rest.dicom, methods=["POST"]),
             Mount("/ui", StaticFiles(directory=UI, html=True)),
         ]
     handlers = {ServeError: _on_error, HTTPException: _on_unknown_path}
@@ -60,6 +62,7 @@ class _Rest:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint, self.models, self.options = endpoint, endpoint.models, endpoint.options
         self.body_bytes = 0  # of all request bodies in memory
+        self._renderer = DicomRenderer(self.options.deadline)
 
     async def ready(self, _: Request) -> Response:
         if self.models.available:
@@ -72,7 +75,20 @@ class _Rest:
 
     async def about(self, _: Request) -> Response:
         async with self.models.use(self.models.name, None) as (number, model):
-            return _json({**model.info, "version": str(number), "model": self.models.name})
+            served = {"version": str(number), "model": self.models.name}
+            return _json(
+                {**model.info, **served, "max_body_bytes": self.options.max_body_mib << 20}
+            )
+
+    async def dicom(self, request: Request) -> Response:
+        """Returns the pixels of a DICOM file as PNG; nothing of its header is kept or logged."""
+        with self.endpoint.observe("rest", "dicom"):
+            async with (
+                self.body(request) as body,
+                self.endpoint.admit(self.models.name, None),
+            ):
+                png = await self._renderer.png(body)
+        return Response(png, headers={"Cache-Control": "no-store"}, media_type="image/png")
 
     async def status(self, request: Request) -> Response:
         with self.endpoint.observe("rest", "status"):

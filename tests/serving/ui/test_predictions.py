@@ -1,8 +1,14 @@
 """Predictions, rejections and facts of the model on the page."""
 
 from collections.abc import Callable
+from typing import Any
 
+import pytest
+
+from serving.predict.dicom import render
 from tests.serving.ui.browser_page import HEADLINES, BrowserPage, png_with
+from tests.support.images.dicoms import make_dataset, to_bytes
+from tests.support.images.synthetic import gray
 from tests.support.stand_ins.model_server import StandInServer, row_of
 
 Opener = Callable[..., BrowserPage]
@@ -39,8 +45,9 @@ def test_predictions_are_shown(open_page: Opener) -> None:
 
 REJECTED = {
     "empty.png": (b"", "empty"),
-    "page.png": (b"<html>" * 20, "not a JPEG or PNG"),
-    "film.dcm": (bytes(128) + b"DICM" + bytes(50), "use pneumo predict"),
+    "page.png": (b"<html>" * 20, "Not a JPEG or PNG"),
+    "film.dcm": (bytes(128) + b"DICM" + bytes(50), "DICOM no_pixels"),
+    "ct": (to_bytes(make_dataset(gray(64, 64), modality="CT")), "DICOM wrong_modality"),
     "half.png": (b"\x89PNG\r\n\x1a\n", "truncated (no end of image)."),
     "huge.png": (png_with("POSITIVE") + bytes(1 << 20), "larger than the limit"),
 }
@@ -55,7 +62,50 @@ def test_rejected_images_show_a_reason(open_page: Opener, standin: StandInServer
         assert card.locator(".decision").inner_text() == "Rejected"
         assert reason in card.locator(".meaning").inner_text()
         assert card.locator("table").is_hidden()
-    assert standin.attempts == len(REJECTED) - 1  # the file above the limit is not sent
+    # The file above the limit and what is no radiograph in DICOM are not sent.
+    assert standin.attempts == len(REJECTED) - 3
+
+
+def test_a_dicom_file_is_shown_and_predicted_as_its_pixels(
+    open_page: Opener, standin: StandInServer
+) -> None:
+    content = to_bytes(make_dataset(gray(64, 48), PatientName="Quillfeather^A"))
+    ui = open_page()
+    ui.choose_files(("IM0001", content), ("film.DCM", content))
+    ui.wait_for_results()
+    row = row_of(render(content).png)
+    for card in ui.page.locator(".card").all():
+        expected = f"{100 * row['probabilities'][0]:.1f} %"
+        assert card.locator("tbody tr").first.inner_text().split("\t")[1] == expected
+        size = card.locator("img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+        assert size == [48, 64]
+    assert "Quillfeather" not in ui.page.locator("body").inner_text()
+    assert standin.calls == [1, 1]
+    assert ui.errors == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [
+        ({"synthetic": True}, "trained on synthetic radiographs"),
+        ({"weights": {"kind": "random"}, "synthetic": False}, "random weights, without"),
+        ({"synthetic": False}, ""),
+    ],
+)
+def test_a_warning_stands_above_the_predictions(
+    facts: dict[str, Any], text: str, open_page: Opener, standin: StandInServer
+) -> None:
+    standin.about |= facts
+    ui = open_page()
+    ui.choose_files(("a.png", png_with("POSITIVE")))
+    ui.wait_for_results()
+    warning = ui.page.locator("#warning")
+    assert warning.is_visible() is bool(text)
+    if text:
+        assert text in warning.inner_text()
+        assert "meaningless" in warning.inner_text()
+        card = ui.page.locator(".card").bounding_box()
+        assert warning.bounding_box()["y"] < card["y"]
 
 
 def test_overload_is_retried_and_failures_are_shown(

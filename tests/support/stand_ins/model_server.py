@@ -20,6 +20,9 @@ from typing import Any
 import grpc
 import numpy as np
 
+from schema.errors import PneumoError
+from serving.predict.dicom import render
+
 CLASSES = ["NORMAL", "BACTERIA", "VIRUS"]
 BAND, THRESHOLD = (0.4, 0.6), 0.5
 NAME = "pneumo"
@@ -27,13 +30,13 @@ NAME = "pneumo"
 
 def row_of(content: bytes) -> dict[str, Any]:
     """Returns the outputs for one image: float32 values, as those of the SavedModel."""
-    status = "OK"
+    status, reason = "OK", ""
     if not content:
-        status = "EMPTY"
+        status, reason = "EMPTY", "the file is empty"
     elif not content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
-        status = "NOT_JPEG_OR_PNG"
+        status, reason = "NOT_JPEG_OR_PNG", "not a JPEG or PNG file"
     elif len(content) < 60:
-        status = "TRUNCATED: no end of image"
+        status, reason = "TRUNCATED", "the file is truncated (no end of image)"
     value = int.from_bytes(hashlib.sha256(content).digest()[:4], "big") / 2**32
     score = np.float32(value)
     if status != "OK":
@@ -45,6 +48,7 @@ def row_of(content: bytes) -> dict[str, Any]:
             "predicted_class": "",
             "classes": CLASSES,
             "status": status,
+            "reason": reason,
         }
     refer = BAND[0] < score < BAND[1]
     numbers = [np.float32(1 - score), np.float32(0.7) * score, np.float32(0.3) * score]
@@ -56,6 +60,7 @@ def row_of(content: bytes) -> dict[str, Any]:
         "predicted_class": CLASSES[int(np.argmax(numbers))],
         "classes": CLASSES,
         "status": "OK",
+        "reason": "",
     }
 
 
@@ -157,6 +162,9 @@ def _handler(standin: StandInServer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if self.path == "/ui/dicom":
+                self._dicom(body)
+                return
             if self.path != f"/v1/models/{NAME}:predict":
                 self._json(404, {"error": "Servable not found for request: Latest(nothing)"})
                 return
@@ -171,6 +179,12 @@ def _handler(standin: StandInServer) -> type[BaseHTTPRequestHandler]:
                 self._json(200, {"predictions": [{**row, **standin.extra} for row in rows]})
             else:
                 self._json(status, {"error": f"fault {status}"})
+
+        def _dicom(self, body: bytes) -> None:
+            try:
+                self._send(200, render(body).png, "image/png")
+            except PneumoError as error:
+                self._json(422, {"error": str(error)})
 
         def _json(self, status: int, response: Any) -> None:
             self._send(status, json.dumps(response).encode(), "application/json")
