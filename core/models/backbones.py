@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.models.backbone_table import BACKBONES, BackboneInfo
 from core.models.weight_files import load_weights
+from schema.errors import nearest
 
 if TYPE_CHECKING:
     import keras
@@ -175,8 +176,8 @@ def tensors_at(network: "keras.Model", name: str, layer: str) -> "list[keras.Ker
     """
     points = all_split_points(network)
     if layer not in points:
-        choices = ", ".join(split_points(network))
-        raise ValueError(f"{name} cannot be split at {layer!r}; choose one of {choices}")
+        hint = nearest(layer, split_points(network))
+        raise ValueError(f"{name} cannot be split at {layer!r}; {hint}")
     return points[layer]
 
 
@@ -292,9 +293,8 @@ def freeze_batch_norm(model: "keras.Model") -> int:
     """Freezes statistics, scale and offset of batch normalization; returns the number of layers."""
     import keras
 
-    layers = [
-        layer for layer in _layers(model) if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    kind = keras.layers.BatchNormalization
+    layers = [layer for layer in _layers(model) if isinstance(layer, kind)]
     for layer in layers:
         layer.trainable = False
     return len(layers)

@@ -131,12 +131,14 @@ def execute(
         try:
             with redirect_output(work.log) as terminal, RunProgress(terminal) as show:
                 from pipeline.runners.run import (
+                    check_layers,
                     prepare_records,
                     resolve_run_weights,
                     run,
                 )
 
                 show.print_line(f"run {config.name}   work folder {work.folder}")
+                check_layers(config)
                 weights = resolve_run_weights(config, show)
                 args = local_args(config.engine, config.beam, beam_args)
                 with show.ingest_progress() as count:

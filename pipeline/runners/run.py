@@ -11,7 +11,7 @@ from components.batch_results.results import FILE as RESULTS
 from core.ingest.job import IngestSummary, ingest, read_summary
 from core.ingest.records.integrity import check_shards
 from core.models.backbone_weights import BackboneWeights, resolve_weights
-from core.models.backbones import image_size
+from core.models.backbones import INPUT, TOP, build_network, image_size, tensors_at
 from core.training.data.teacher import find_teacher
 from pipeline.config import Config
 from pipeline.run_context import RunContext
@@ -158,6 +158,29 @@ def batch_records(config: Config, work: Workspace) -> str:
             f"batch.records: {folder} holds no records; run `pneumo ingest IMAGES {folder}`"
         )
     return str(folder)
+
+
+def check_layers(config: Config) -> None:
+    """Checks the names of layers in a configuration before any node runs.
+
+    Raises:
+      PneumoError: a backbone cannot be split at a layer.
+    """
+    tune, layer = config.training.fine_tune, config.training.embedding.layer
+    members = config.model.members
+    named = [
+        (one.backbone, one.trainable_from or (tune.trainable_from if tune else TOP))
+        for one in members
+    ] or [(config.model.backbone, tune.trainable_from if tune else layer or TOP)]
+    for backbone, name in named:
+        if name in ("default", INPUT, TOP):
+            continue
+        network = build_network(backbone, image_size(backbone, config.model.image_size), None)
+        try:
+            tensors_at(network, backbone, name)
+        except ValueError as error:
+            key = "trainable_from" if tune else "training.embedding.layer"
+            raise PneumoError(f"{key}: {error}") from None
 
 
 def resolve_run_weights(config: Config, show: RunProgress) -> tuple[BackboneWeights, ...]:

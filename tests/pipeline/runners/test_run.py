@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.config_file import load_config
 from pipeline.runners.data_checks import check_boxes
+from pipeline.runners.run import check_layers
 from schema.errors import PneumoError
 
 
@@ -47,3 +48,35 @@ def test_a_located_task_needs_images_with_boxes_and_without(
 def test_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(PneumoError, match="needs both"):
         check_boxes(load_config("locate"), tmp_path)
+
+
+MOBILE = ["model.backbone=MobileNet", "model.image_size=64"]
+MEMBERS = (
+    "model.members=[{backbone: MobileNet, trainable_from: input}, "
+    "{backbone: MobileNet, trainable_from: conv_pw_99_relu}]"
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "message"),
+    [
+        (
+            "xception",
+            [*MOBILE, "training.fine_tune.trainable_from=conv_pw_2_rel"],
+            r"^trainable_from: MobileNet cannot be split at 'conv_pw_2_rel'; did you mean conv",
+        ),
+        ("xception", [*MOBILE, "training.embedding.layer=mixed7"], r"embedding\.layer: MobileNet"),
+        ("best", [MEMBERS], "MobileNet cannot be split at 'conv_pw_99_relu'"),
+    ],
+)
+def test_unknown_layers_are_found_before_the_graph(
+    config: str, changes: list[str], message: str
+) -> None:
+    with pytest.raises(PneumoError, match=message):
+        check_layers(load_config(config, changes))
+
+
+@pytest.mark.parametrize("layer", ["default", "input", "top", "conv_pw_3_relu"])
+def test_layers_of_the_backbone_are_accepted(layer: str) -> None:
+    tune = f"training.fine_tune={{trainable_from: {layer}, source: images}}"
+    check_layers(load_config("xception", [*MOBILE, tune]))
