@@ -1,5 +1,6 @@
 """The real pipeline, run, run again, changed, broken."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from PIL import Image
 
 from core.ingest.job import ingest
 from core.ingest.options import IngestOptions
+from core.ingest.records.integrity import list_shards
 from core.predictions import table
+from schema.files import sha256_of_file
 from tests.support import records
 from tests.support.images.synthetic import encode, gray
 from tests.support.runs.processes import (
@@ -151,6 +154,16 @@ def test_a_gate_that_is_missed_pushes_nothing_and_still_reports(
     assert sorted((small_work / "serving").iterdir()) == versions
 
 
+def _sign(data: Path) -> None:
+    """Writes the digest of the shards to `dataset.json`, as if ingest had written them."""
+    summary = json.loads((data / "dataset.json").read_text())
+    digests = hashlib.sha256()
+    for shard in list_shards(data, summary["splits"]):
+        digests.update(f"{shard.name} {sha256_of_file(shard)}\n".encode())
+    summary["content_sha256"] = digests.hexdigest()
+    (data / "dataset.json").write_text(json.dumps(summary))
+
+
 def test_data_that_breaks_the_contract_stops_the_run_with_its_text(
     phantoms: Path, config: Path, tmp_path: Path
 ) -> None:
@@ -158,7 +171,9 @@ def test_data_that_breaks_the_contract_stops_the_run_with_its_text(
     ingest(phantoms, data, IngestOptions())
     image = encode(Image.fromarray(gray()), "PNG")
     fungus = records.values(image, "fungus", "b-1")
+    (data / "train-00000-of-00001.tfrecord").rename(data / "train-00000-of-00002.tfrecord")
     records.write(str(data / "train-00001-of-00002.tfrecord"), [fungus])
+    _sign(data)
     done = run_pipeline(config, data, tmp_path / "work", check=False)
     assert done.returncode == 2
     (line,) = [x for x in done.stderr.splitlines() if x.startswith("pneumo:")]

@@ -36,6 +36,8 @@ def test_the_first_error_of_a_chain_is_the_cause(data: st.DataObject) -> None:
     links = [data.draw(st.sampled_from(("cause", "handled", "quoted"))) for _ in range(n - 1)]
     lookup = data.draw(st.sampled_from((None, *LOOKUPS)))
     step = data.draw(st.sampled_from(("", " [while running 'Map(decode)']")))
+    expected = kinds[0].__name__, messages[0]
+    messages[0] += step
     try:
         try:
             if lookup:
@@ -45,10 +47,7 @@ def test_the_first_error_of_a_chain_is_the_cause(data: st.DataObject) -> None:
         raise_chain(messages, kinds, links)
     except Exception:
         text = traceback.format_exc()
-    assert root_cause(text.replace(messages[0], messages[0] + step)) == (
-        kinds[0].__name__,
-        messages[0].strip(),
-    )
+    assert root_cause(text) == expected
 
 
 def test_a_message_of_several_lines() -> None:
